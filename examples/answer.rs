@@ -1,0 +1,33 @@
+//! Answers one question, line by line.
+//!
+//! `cargo run --example answer [PORT or ENDPOINT]`, then `nc 127.0.0.1 8007` or `telnet`.
+
+use std::env;
+use std::error::Error;
+use twistor::{Delimiter, LineContext, LineReceiver, Lines, Reactor};
+
+struct Answer;
+
+impl<F> LineReceiver<F> for Answer {
+    // `telnet` ends its lines with CR LF, `nc` with LF.
+    const DELIMITER: Delimiter = Delimiter::Newline;
+
+    fn line_received(&mut self, cx: &mut LineContext<'_, F>, line: &[u8]) {
+        cx.send_line(match line {
+            b"How are you?" => "Fine",
+            _ => "I don't know what you mean",
+        });
+    }
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    env_logger::init();
+    let endpoint = env::args()
+        .nth(1)
+        .unwrap_or("tcp:8007:interface=127.0.0.1".to_owned());
+    let mut reactor = Reactor::new()?;
+    let port = reactor.listen(&endpoint, || Lines::new(Answer))?;
+    println!("listening on {}", port.local_address());
+    reactor.run()?;
+    Ok(())
+}

@@ -1,0 +1,123 @@
+//! A chat: asks for a name, then tells everyone else what is said.
+//!
+//! `cargo run --example chat [PORT or ENDPOINT]`, then `nc 127.0.0.1 8123` or `telnet`, twice.
+
+use std::collections::HashMap;
+use std::env;
+use std::error::Error;
+use twistor::{Delimiter, Factory, LineContext, LineReceiver, Lines, Reactor, Reason, Transport};
+
+/// Longer names would fill the others' screens.
+const NAME_MAX: usize = 32;
+
+/// A member with more than this unsent does not read what is said, and is let go.
+const UNSENT_MAX: usize = 1024 * 1024;
+
+enum Chatter {
+    Nameless,
+    Named(String),
+}
+
+impl LineReceiver<Chat> for Chatter {
+    // `telnet` ends its lines with CR LF, `nc` with LF.
+    const DELIMITER: Delimiter = Delimiter::Newline;
+    const MAX_LENGTH: usize = 4096;
+
+    fn connection_made(&mut self, cx: &mut LineContext<'_, Chat>) {
+        cx.send_line("What's your name?");
+    }
+
+    fn line_received(&mut self, cx: &mut LineContext<'_, Chat>, line: &[u8]) {
+        let Some(text) = readable(line) else {
+            return cx.send_line("Only text, please: UTF-8, without control characters.");
+        };
+        match self {
+            Self::Nameless => self.choose(cx, text.trim()),
+            Self::Named(name) => cx.factory.tell_the_others(name, text),
+        }
+    }
+
+    fn line_length_exceeded(&mut self, cx: &mut LineContext<'_, Chat>, _line: &[u8]) {
+        cx.send_line("That line is too long. Goodbye.");
+        cx.transport.lose_connection();
+    }
+
+    fn connection_lost(&mut self, cx: &mut LineContext<'_, Chat>, _reason: &Reason) {
+        if let Self::Named(name) = self {
+            cx.factory.members.remove(name);
+        }
+    }
+}
+
+impl Chatter {
+    fn choose(&mut self, cx: &mut LineContext<'_, Chat>, name: &str) {
+        if !is_name(name) {
+            return cx.send_line("That is not a name, please choose another.");
+        }
+        if cx.factory.members.contains_key(name) {
+            return cx.send_line("Name taken, please choose another.");
+        }
+        cx.send_line(format!("Welcome, {name}!"));
+        cx.factory
+            .members
+            .insert(name.to_owned(), cx.transport.clone());
+        *self = Self::Named(name.to_owned());
+    }
+}
+
+/// The line as text, unless it would do something to a screen instead of being read on it.
+fn readable(line: &[u8]) -> Option<&str> {
+    let deceives = |c: char| {
+        c.is_control() && c != '\t'
+            // Invisible characters, and those that turn the direction of what follows.
+            || matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
+    };
+    std::str::from_utf8(line)
+        .ok()
+        .filter(|text| !text.contains(deceives))
+}
+
+/// A name must not be mistaken for nothing, or for somebody else's `<name>`.
+fn is_name(name: &str) -> bool {
+    let misleads = |c: char| matches!(c, '<' | '>') || c.is_whitespace() && c != ' ';
+    !name.is_empty() && name.chars().count() <= NAME_MAX && !name.contains(misleads)
+}
+
+#[derive(Default)]
+struct Chat {
+    members: HashMap<String, Transport>,
+}
+
+impl Chat {
+    fn tell_the_others(&self, name: &str, text: &str) {
+        let message = format!("<{name}> {text}\r\n");
+        for (other, transport) in &self.members {
+            if transport.unsent() > UNSENT_MAX {
+                transport.abort_connection();
+            } else if other != name {
+                transport.write(&message);
+            }
+        }
+    }
+}
+
+impl Factory for Chat {
+    type Protocol = Lines<Chatter>;
+
+    fn build_protocol(&mut self, _: &Transport, _: &mut Reactor) -> Option<Lines<Chatter>> {
+        Some(Lines::new(Chatter::Nameless))
+    }
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    env_logger::init();
+    let endpoint = env::args()
+        .nth(1)
+        .unwrap_or("tcp:8123:interface=127.0.0.1".to_owned());
+    let mut reactor = Reactor::new()?;
+    let port = reactor.listen(&endpoint, Chat::default())?;
+    println!("listening on {}", port.local_address());
+    reactor.run()?;
+    Ok(())
+}

@@ -1,0 +1,52 @@
+//! An echo that tells each client how many there are: a count in the factory.
+//!
+//! `cargo run --example counting_echo [PORT or ENDPOINT]`, then `nc 127.0.0.1 8007`.
+
+use std::env;
+use std::error::Error;
+use twistor::{Context, Factory, Protocol, Reactor, Reason, Transport};
+
+struct Echo;
+
+impl Protocol<EchoFactory> for Echo {
+    fn connection_made(&mut self, cx: &mut Context<'_, EchoFactory>) {
+        cx.factory.open += 1;
+        let open = cx.factory.open;
+        cx.transport.write(format!(
+            "Welcome! There are currently {open} open connections.\n"
+        ));
+    }
+
+    fn data_received(&mut self, cx: &mut Context<'_, EchoFactory>, data: &[u8]) {
+        cx.transport.write(data);
+    }
+
+    fn connection_lost(&mut self, cx: &mut Context<'_, EchoFactory>, _reason: &Reason) {
+        cx.factory.open -= 1;
+    }
+}
+
+#[derive(Default)]
+struct EchoFactory {
+    open: usize,
+}
+
+impl Factory for EchoFactory {
+    type Protocol = Echo;
+
+    fn build_protocol(&mut self, _: &Transport, _: &mut Reactor) -> Option<Echo> {
+        Some(Echo)
+    }
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    env_logger::init();
+    let endpoint = env::args()
+        .nth(1)
+        .unwrap_or("tcp:8007:interface=127.0.0.1".to_owned());
+    let mut reactor = Reactor::new()?;
+    let port = reactor.listen(&endpoint, EchoFactory::default())?;
+    println!("listening on {}", port.local_address());
+    reactor.run()?;
+    Ok(())
+}

@@ -1,0 +1,27 @@
+//! Sends back whatever it receives.
+//!
+//! `cargo run --example echo [PORT or ENDPOINT]`, then `nc 127.0.0.1 8007`.
+
+use std::env;
+use std::error::Error;
+use twistor::{Context, Protocol, Reactor};
+
+struct Echo;
+
+impl<F> Protocol<F> for Echo {
+    fn data_received(&mut self, cx: &mut Context<'_, F>, data: &[u8]) {
+        cx.transport.write(data);
+    }
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    env_logger::init();
+    let endpoint = env::args()
+        .nth(1)
+        .unwrap_or("tcp:8007:interface=127.0.0.1".to_owned());
+    let mut reactor = Reactor::new()?;
+    let port = reactor.listen(&endpoint, || Echo)?;
+    println!("listening on {}", port.local_address());
+    reactor.run()?;
+    Ok(())
+}

@@ -1,0 +1,73 @@
+//! Appends every line it receives to a file, which is open while the factory is in use.
+//!
+//! `cargo run --example logfile [PORT or ENDPOINT [PATH]]`, then `nc 127.0.0.1 8007`.
+
+use std::env;
+use std::error::Error;
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use twistor::{Delimiter, Factory, LineContext, LineReceiver, Lines, Reactor, Transport};
+
+struct Logger;
+
+impl LineReceiver<LogfileFactory> for Logger {
+    const DELIMITER: Delimiter = Delimiter::Newline;
+
+    fn line_received(&mut self, cx: &mut LineContext<'_, LogfileFactory>, line: &[u8]) {
+        if let Err(error) = cx.factory.append(line) {
+            cx.transport.fail(error);
+        }
+    }
+}
+
+struct LogfileFactory {
+    path: PathBuf,
+    file: Option<File>,
+}
+
+impl LogfileFactory {
+    fn append(&mut self, line: &[u8]) -> io::Result<()> {
+        let file = self.file.as_mut().ok_or(io::ErrorKind::NotConnected)?;
+        // One write, so that lines of other processes do not come between.
+        file.write_all(&[line, b"\n"].concat())
+    }
+}
+
+impl Factory for LogfileFactory {
+    type Protocol = Lines<Logger>;
+
+    fn start_factory(&mut self, _: &mut Reactor) -> io::Result<()> {
+        let opened = File::options().append(true).create(true).open(&self.path);
+        let named = |error: io::Error| {
+            io::Error::new(error.kind(), format!("{}: {error}", self.path.display()))
+        };
+        self.file = Some(opened.map_err(named)?);
+        Ok(())
+    }
+
+    fn stop_factory(&mut self, _: &mut Reactor) {
+        self.file = None;
+    }
+
+    fn build_protocol(&mut self, _: &Transport, _: &mut Reactor) -> Option<Lines<Logger>> {
+        Some(Lines::new(Logger))
+    }
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    env_logger::init();
+    let mut arguments = env::args_os().skip(1);
+    let endpoint = arguments
+        .next()
+        .unwrap_or("tcp:8007:interface=127.0.0.1".into());
+    let path = arguments.next().unwrap_or("logfile.txt".into()).into();
+    let mut reactor = Reactor::new()?;
+    let port = reactor.listen(
+        &endpoint.to_string_lossy(),
+        LogfileFactory { path, file: None },
+    )?;
+    println!("listening on {}", port.local_address());
+    reactor.run()?;
+    Ok(())
+}

@@ -1,0 +1,45 @@
+//! Sends a quote and closes: the quote of the day, kept in the factory.
+//!
+//! `cargo run --example qotd [PORT or ENDPOINT [QUOTE]]`, then `nc 127.0.0.1 8007`.
+
+use std::env;
+use std::error::Error;
+use twistor::{Context, Factory, Protocol, Reactor, Transport};
+
+struct Qotd;
+
+impl Protocol<QotdFactory> for Qotd {
+    fn connection_made(&mut self, cx: &mut Context<'_, QotdFactory>) {
+        cx.transport
+            .write_sequence([cx.factory.quote.as_str(), "\r\n"]);
+        cx.transport.lose_connection();
+    }
+}
+
+struct QotdFactory {
+    quote: String,
+}
+
+impl Factory for QotdFactory {
+    type Protocol = Qotd;
+
+    fn build_protocol(&mut self, _: &Transport, _: &mut Reactor) -> Option<Qotd> {
+        Some(Qotd)
+    }
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    env_logger::init();
+    let mut arguments = env::args().skip(1);
+    let endpoint = arguments
+        .next()
+        .unwrap_or("tcp:8007:interface=127.0.0.1".to_owned());
+    let quote = arguments
+        .next()
+        .unwrap_or("An apple a day keeps the doctor away".to_owned());
+    let mut reactor = Reactor::new()?;
+    let port = reactor.listen(&endpoint, QotdFactory { quote })?;
+    println!("listening on {}", port.local_address());
+    reactor.run()?;
+    Ok(())
+}

@@ -1,0 +1,212 @@
+//! Where a server listens, as a value or as a string.
+//!
+//! Twisted's endpoints and `serverFromString`. An endpoint is a description and nothing more:
+//! nothing is bound before [`listen`](crate::Reactor::listen).
+
+mod description;
+
+use crate::address::Address;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::str::FromStr;
+
+/// Connections that may wait to be accepted, by default. Twisted's 50 makes a burst of a thousand
+/// clients wait for retransmitted SYNs, a second and more; Linux cuts what is above its
+/// `somaxconn`.
+pub const DEFAULT_BACKLOG: u32 = 1024;
+
+/// A TCP port to listen on.
+///
+/// ```
+/// use twistor::{Reactor, TcpServerEndpoint};
+/// # use twistor::{Context, Protocol};
+/// # struct Echo;
+/// # impl<F> Protocol<F> for Echo {}
+///
+/// let mut reactor = Reactor::new()?;
+/// let port = TcpServerEndpoint::new(0)
+///     .interface([127, 0, 0, 1])
+///     .backlog(16)
+///     .listen(&mut reactor, || Echo)?;
+/// assert!(port.local_address().port() > Some(0));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TcpServerEndpoint {
+    port: u16,
+    interface: IpAddr,
+    backlog: u32,
+}
+
+impl TcpServerEndpoint {
+    /// A port on all IPv4 interfaces; port 0 lets the system choose one.
+    pub fn new(port: u16) -> Self {
+        Self {
+            port,
+            interface: Ipv4Addr::UNSPECIFIED.into(),
+            backlog: DEFAULT_BACKLOG,
+        }
+    }
+
+    /// Listens on one interface only. `::` is all of them, for IPv6 and IPv4 alike: IPv4 peers then
+    /// appear as `::ffff:a.b.c.d`.
+    #[must_use]
+    pub fn interface(self, interface: impl Into<IpAddr>) -> Self {
+        Self {
+            interface: interface.into(),
+            ..self
+        }
+    }
+
+    /// How many connections may wait to be accepted; [`DEFAULT_BACKLOG`] if not said.
+    #[must_use]
+    pub fn backlog(self, backlog: u32) -> Self {
+        Self { backlog, ..self }
+    }
+
+    /// What the socket will be bound to.
+    pub fn address(&self) -> SocketAddr {
+        SocketAddr::new(self.interface, self.port)
+    }
+
+    pub(crate) fn backlog_len(&self) -> u32 {
+        self.backlog
+    }
+}
+
+impl From<u16> for TcpServerEndpoint {
+    fn from(port: u16) -> Self {
+        Self::new(port)
+    }
+}
+
+impl<I: Into<IpAddr>> From<(I, u16)> for TcpServerEndpoint {
+    fn from((interface, port): (I, u16)) -> Self {
+        Self::new(port).interface(interface)
+    }
+}
+
+impl From<SocketAddr> for TcpServerEndpoint {
+    fn from(address: SocketAddr) -> Self {
+        Self::new(address.port()).interface(address.ip())
+    }
+}
+
+impl fmt::Display for TcpServerEndpoint {
+    /// As a description that [`ServerEndpoint`] can be parsed from.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "tcp:{}", self.port)?;
+        match self.interface {
+            IpAddr::V4(Ipv4Addr::UNSPECIFIED) => {}
+            IpAddr::V4(interface) => write!(f, ":interface={interface}")?,
+            IpAddr::V6(interface) => write!(f, ":interface=[{interface}]")?,
+        }
+        if self.backlog != DEFAULT_BACKLOG {
+            write!(f, ":backlog={}", self.backlog)?;
+        }
+        Ok(())
+    }
+}
+
+/// Where a server listens, whatever the carrier: what a description like
+/// `tcp:8007:interface=127.0.0.1` stands for.
+///
+/// | description | meaning |
+/// |---|---|
+/// | `tcp:PORT` or just `PORT` | all IPv4 interfaces |
+/// | `tcp:PORT:interface=ADDRESS:backlog=N` | one interface |
+/// | `tcp6:PORT:interface=ADDRESS:backlog=N` | IPv6; all interfaces if none is named |
+///
+/// Arguments may be given by position instead: `tcp:PORT:ADDRESS:N`, `tcp6:PORT:N:ADDRESS`. A
+/// colon, an equals sign or a backslash that belongs to an argument is escaped by a backslash. An
+/// IPv6 address may be escaped (`interface=\:\:1`), in brackets (`interface=[::1]`) or, if only
+/// arguments with a name follow, plain (`interface=::1`).
+///
+/// ```
+/// use twistor::{ServerEndpoint, TcpServerEndpoint};
+///
+/// let endpoint: ServerEndpoint = "tcp:8007:interface=[::1]".parse()?;
+/// let expected = TcpServerEndpoint::new(8007).interface(std::net::Ipv6Addr::LOCALHOST);
+/// assert_eq!(endpoint, ServerEndpoint::Tcp(expected));
+///
+/// let error = "tcp:70000".parse::<ServerEndpoint>().unwrap_err();
+/// assert_eq!(error.position(), 4);
+/// # Ok::<(), twistor::ParseEndpointError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ServerEndpoint {
+    /// TCP, over IPv4 or IPv6.
+    Tcp(TcpServerEndpoint),
+}
+
+impl ServerEndpoint {
+    /// Where it will listen.
+    pub fn address(&self) -> Address {
+        match self {
+            Self::Tcp(endpoint) => endpoint.address().into(),
+        }
+    }
+}
+
+impl FromStr for ServerEndpoint {
+    type Err = ParseEndpointError;
+
+    fn from_str(text: &str) -> Result<Self, ParseEndpointError> {
+        description::parse(text).map_err(|problem| ParseEndpointError {
+            description: text.to_owned(),
+            position: problem.at,
+            message: problem.message,
+        })
+    }
+}
+
+impl From<TcpServerEndpoint> for ServerEndpoint {
+    fn from(endpoint: TcpServerEndpoint) -> Self {
+        Self::Tcp(endpoint)
+    }
+}
+
+impl fmt::Display for ServerEndpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(endpoint) => endpoint.fmt(f),
+        }
+    }
+}
+
+/// A description that is not an endpoint: what is wrong, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParseEndpointError {
+    description: String,
+    position: usize,
+    message: String,
+}
+
+impl ParseEndpointError {
+    /// The byte of the description at which the wrong part begins; its length, if something is
+    /// missing at the end.
+    pub fn position(&self) -> usize {
+        self.position
+    }
+
+    /// The description as it was given.
+    pub fn description(&self) -> &str {
+        &self.description
+    }
+}
+
+impl fmt::Display for ParseEndpointError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (before, after) = self.description.split_at(self.position);
+        write!(f, "{} (at the mark: \"{before}»{after}\")", self.message)
+    }
+}
+
+impl std::error::Error for ParseEndpointError {}
+
+/// All interfaces, for `tcp6`.
+const ANY_IPV6: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,133 @@
+//! Where lines end. Pure.
+
+use memchr::memchr;
+use std::borrow::Cow;
+
+/// What ends a line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Delimiter {
+    /// Exactly these bytes, at least one; anything else belongs to the line.
+    Exact(Cow<'static, [u8]>),
+    /// LF, or CR LF, whichever comes; lines are sent with CR LF. What `telnet` sends and what `nc`
+    /// sends are then the same.
+    Newline,
+}
+
+/// A line found in some bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Found {
+    /// How long the line is, without its end.
+    pub(super) line: usize,
+    /// Where the next line begins.
+    pub(super) next: usize,
+}
+
+impl Delimiter {
+    /// CR LF, and nothing else: what most line protocols prescribe, and the default, as in Twisted.
+    pub const CRLF: Self = Self::Exact(Cow::Borrowed(b"\r\n"));
+
+    /// What ends a line that is sent.
+    pub fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Exact(bytes) => bytes,
+            Self::Newline => b"\r\n",
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.as_bytes().len()
+    }
+
+    /// # Panics
+    ///
+    /// If it is exactly nothing: every line would end before it begins.
+    pub(super) fn checked(self) -> Self {
+        assert!(
+            self.len() > 0,
+            "a delimiter of lines must have at least one byte"
+        );
+        self
+    }
+
+    /// Finds the first line in `bytes`, of which the first `searched` are known to end none.
+    pub(super) fn find(&self, bytes: &[u8], mut searched: usize) -> Option<Found> {
+        let (delimiter, last) = match self {
+            Self::Exact(delimiter) => (&**delimiter, *delimiter.last()?),
+            Self::Newline => (&b"\n"[..], b'\n'),
+        };
+        // By its last byte, which is where a search that was cut off can go on.
+        loop {
+            let next = searched + memchr(last, &bytes[searched..])? + 1;
+            if bytes[..next].ends_with(delimiter) {
+                let mut line = next - delimiter.len();
+                if *self == Self::Newline && bytes[..line].ends_with(b"\r") {
+                    line -= 1;
+                }
+                return Some(Found { line, next });
+            }
+            searched = next;
+        }
+    }
+}
+
+impl From<&'static [u8]> for Delimiter {
+    fn from(bytes: &'static [u8]) -> Self {
+        Self::Exact(Cow::Borrowed(bytes))
+    }
+}
+
+impl<const N: usize> From<&'static [u8; N]> for Delimiter {
+    fn from(bytes: &'static [u8; N]) -> Self {
+        Self::Exact(Cow::Borrowed(bytes))
+    }
+}
+
+impl From<Vec<u8>> for Delimiter {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::Exact(Cow::Owned(bytes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(delimiter: impl Into<Delimiter>, bytes: &[u8], expected: Option<(usize, usize)>) {
+        let delimiter = delimiter.into();
+        let expected = expected.map(|(line, next)| Found { line, next });
+        // Wherever a search was cut off before the delimiter was whole, it goes on to the same end.
+        for searched in 0..expected.map_or(bytes.len() + 1, |found| found.next) {
+            assert_eq!(delimiter.find(bytes, searched), expected, "from {searched}");
+        }
+    }
+
+    #[test]
+    fn the_first_delimiter_ends_the_line() {
+        check(b"\r\n", b"one\r\ntwo\r\n", Some((3, 5)));
+        check(b"\r\n", b"\r\n", Some((0, 2)));
+        check(b"\r\n", b"a\nb\rc\r\r\n", Some((6, 8)));
+        check(b"\r\n", b"no end\r", None);
+        check(b"\n", b"a\r\n", Some((2, 3)));
+        check(b"aa", b"aaa", Some((0, 2)));
+        check(b"abab", b"xababab", Some((1, 5)));
+        check(vec![0; 3], b"a\0\0b\0\0\0", Some((4, 7)));
+        check(b"\r\n", b"", None);
+    }
+
+    #[test]
+    fn newlines_come_in_two_kinds() {
+        check(Delimiter::Newline, b"one\ntwo", Some((3, 4)));
+        check(Delimiter::Newline, b"one\r\ntwo", Some((3, 5)));
+        check(Delimiter::Newline, b"\n", Some((0, 1)));
+        check(Delimiter::Newline, b"\r\n", Some((0, 2)));
+        check(Delimiter::Newline, b"a\rb\r\r\n", Some((4, 6)));
+        check(Delimiter::Newline, b"one\r", None);
+    }
+
+    #[test]
+    #[should_panic(expected = "at least one byte")]
+    fn an_empty_delimiter_is_refused() {
+        Delimiter::from(b"").checked();
+    }
+}

@@ -1,0 +1,366 @@
+//! Splitting what is received into lines.
+
+use super::delimiter::{Delimiter, Found};
+use super::line_context::LineContext;
+use super::line_receiver::LineReceiver;
+use crate::protocol::{Context, Protocol};
+use crate::reactor::TimerId;
+use crate::reason::Reason;
+use std::borrow::Cow;
+
+/// Makes a [`Protocol`] of a [`LineReceiver`].
+///
+/// Delimiter and maximum length are those of the receiver's type, unless they are set here for one
+/// connection.
+///
+/// ```
+/// use twistor::{LineContext, LineReceiver, Lines};
+///
+/// struct Quiet;
+///
+/// impl<F> LineReceiver<F> for Quiet {
+///     fn line_received(&mut self, _cx: &mut LineContext<'_, F>, _line: &[u8]) {}
+/// }
+///
+/// let factory = || Lines::new(Quiet).delimiter(b"\0").max_length(512);
+/// # let _: Box<dyn twistor::Protocol<()>> = Box::new(factory());
+/// ```
+///
+/// The cost is linear in the bytes received, however they arrive: lines are slices of what was read
+/// in one call; only a line that is cut by its end is copied, once, and not searched twice.
+#[derive(Debug)]
+pub struct Lines<R> {
+    receiver: R,
+    setup: Setup,
+    /// What has been received and, from `start` on, not been delivered.
+    pending: Vec<u8>,
+    /// Less than the length of `pending`, or both are zero: what was delivered is not moved out of
+    /// the way each time, lest a receiver that pauses at every line moves all that follows it.
+    start: usize,
+    /// How many bytes from `start` on are known to end no line.
+    searched: usize,
+}
+
+/// How one connection is split.
+#[derive(Debug)]
+pub(super) struct Setup {
+    /// `None` until the connection is made: then it is the receiver's.
+    pub(super) delimiter: Option<Delimiter>,
+    pub(super) max_length: Option<usize>,
+    pub(super) mode: Mode,
+    /// The receiver holds back what has been received.
+    pub(super) paused: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    Line,
+    Raw,
+}
+
+/// What a callback did to the buffer that it was called from.
+#[derive(Debug, Default)]
+pub(super) struct Effects {
+    /// What was left is taken out.
+    pub(super) cleared: bool,
+    /// So many bytes at the end of what the callback was given are to be split again.
+    pub(super) tail: usize,
+    /// These are to be split after what is left.
+    pub(super) extra: Vec<u8>,
+    /// The delimiter has changed.
+    pub(super) search_anew: bool,
+}
+
+impl Effects {
+    pub(super) fn is_empty(&self) -> bool {
+        self.tail == 0 && self.extra.is_empty()
+    }
+
+    /// Turns a tail into extra bytes, so that more can follow.
+    pub(super) fn untail(&mut self, given: &[u8]) {
+        let tail = std::mem::take(&mut self.tail);
+        self.extra.extend_from_slice(&given[given.len() - tail..]);
+    }
+}
+
+impl Setup {
+    pub(super) fn delimiter(&self) -> &Delimiter {
+        self.delimiter.as_ref().unwrap_or(&Delimiter::CRLF)
+    }
+
+    pub(super) fn max_length(&self) -> usize {
+        self.max_length.unwrap_or(usize::MAX)
+    }
+}
+
+/// What of the input is to be delivered next.
+enum Piece {
+    Line(Found),
+    Raw,
+    TooLong,
+}
+
+/// Where a pass over the input came to rest.
+enum Pass {
+    /// What follows `at` waits for more; up to `searched` it is known to end no line.
+    Wait { at: usize, searched: usize },
+    /// What follows `at`, and then `extra`, is to be looked at next.
+    Splice { at: usize, extra: Vec<u8> },
+}
+
+impl<R> Lines<R> {
+    /// Lines for a receiver, in line mode.
+    pub fn new(receiver: R) -> Self {
+        let setup = Setup {
+            delimiter: None,
+            max_length: None,
+            mode: Mode::Line,
+            paused: false,
+        };
+        Self {
+            receiver,
+            setup,
+            pending: Vec::new(),
+            start: 0,
+            searched: 0,
+        }
+    }
+
+    /// What ends a line of this connection.
+    ///
+    /// # Panics
+    ///
+    /// If the delimiter is empty.
+    #[must_use]
+    pub fn delimiter(mut self, delimiter: impl Into<Delimiter>) -> Self {
+        self.setup.delimiter = Some(delimiter.into().checked());
+        self
+    }
+
+    /// The longest line that is delivered, in bytes without the delimiter.
+    #[must_use]
+    pub fn max_length(mut self, max_length: usize) -> Self {
+        self.setup.max_length = Some(max_length);
+        self
+    }
+
+    /// The receiver.
+    pub fn receiver(&self) -> &R {
+        &self.receiver
+    }
+
+    /// Calls `call` with the receiver and its context, as if it were one of its callbacks: for
+    /// [`Reactor::with_protocol`](crate::Reactor::with_protocol).
+    pub fn call<F, T>(
+        &mut self,
+        cx: &mut Context<'_, F>,
+        call: impl FnOnce(&mut R, &mut LineContext<'_, F>) -> T,
+    ) -> T
+    where
+        R: LineReceiver<F>,
+    {
+        let mut effects = Effects::default();
+        let was_paused = self.setup.paused;
+        let Self {
+            receiver,
+            setup,
+            pending,
+            start,
+            ..
+        } = self;
+        let mut line_cx = LineContext::new(cx, setup, &mut effects, &[], &pending[*start..]);
+        let result = call(receiver, &mut line_cx);
+        if effects.search_anew {
+            self.searched = 0;
+        }
+        if effects.cleared {
+            self.pending = Vec::new();
+            (self.start, self.searched) = (0, 0);
+        }
+        self.pending.extend_from_slice(&effects.extra);
+        // A change of mode or delimiter alone is felt by what is received next.
+        if !effects.extra.is_empty() || (was_paused && !self.setup.paused) {
+            self.split_pending(cx);
+        }
+        result
+    }
+
+    fn split_pending<F>(&mut self, cx: &mut Context<'_, F>)
+    where
+        R: LineReceiver<F>,
+    {
+        let pending = std::mem::take(&mut self.pending);
+        let start = std::mem::take(&mut self.start);
+        self.split(cx, Cow::Owned(pending), start, start + self.searched);
+    }
+
+    /// Delivers what there is to deliver from `at` on, and keeps the rest.
+    fn split<F>(
+        &mut self,
+        cx: &mut Context<'_, F>,
+        mut input: Cow<'_, [u8]>,
+        mut at: usize,
+        mut searched: usize,
+    ) where
+        R: LineReceiver<F>,
+    {
+        loop {
+            match self.pass(cx, &input, at, searched) {
+                Pass::Wait { at, searched } => {
+                    self.searched = searched - at;
+                    return self.keep(input, at);
+                }
+                Pass::Splice { at: end, extra } => {
+                    input = Cow::Owned([&input[end..], &extra].concat());
+                    (at, searched) = (0, 0);
+                }
+            }
+        }
+    }
+
+    fn pass<F>(
+        &mut self,
+        cx: &mut Context<'_, F>,
+        input: &[u8],
+        mut at: usize,
+        mut searched: usize,
+    ) -> Pass
+    where
+        R: LineReceiver<F>,
+    {
+        while at < input.len() && !self.setup.paused && is_open(cx) {
+            let Some(piece) = self.next_piece(&input[at..], searched - at) else {
+                return Pass::Wait {
+                    at,
+                    searched: input.len(),
+                };
+            };
+            let mut effects = Effects::default();
+            let too_long = matches!(piece, Piece::TooLong);
+            at += self.deliver(cx, &input[at..], piece, &mut effects);
+            at = if effects.cleared {
+                input.len()
+            } else {
+                at - effects.tail
+            };
+            searched = at;
+            if too_long {
+                // Begins anew with what is received next, and `extra` waits for it too.
+                self.pending = effects.extra;
+                return Pass::Wait { at, searched };
+            }
+            if !effects.extra.is_empty() {
+                return Pass::Splice {
+                    at,
+                    extra: effects.extra,
+                };
+            }
+        }
+        Pass::Wait { at, searched }
+    }
+
+    /// What `input` begins with, if it can be told yet.
+    fn next_piece(&self, input: &[u8], searched: usize) -> Option<Piece> {
+        if self.setup.mode == Mode::Raw {
+            return Some(Piece::Raw);
+        }
+        let (delimiter, max_length) = (self.setup.delimiter(), self.setup.max_length());
+        match delimiter.find(input, searched) {
+            Some(found) if found.line > max_length => Some(Piece::TooLong),
+            Some(found) => Some(Piece::Line(found)),
+            // All but the last byte of a delimiter may have come behind a line of full length.
+            None if input.len() >= max_length.saturating_add(delimiter.len()) => {
+                Some(Piece::TooLong)
+            }
+            None => None,
+        }
+    }
+
+    /// Calls the receiver; returns how much of `input` that took.
+    fn deliver<F>(
+        &mut self,
+        cx: &mut Context<'_, F>,
+        input: &[u8],
+        piece: Piece,
+        effects: &mut Effects,
+    ) -> usize
+    where
+        R: LineReceiver<F>,
+    {
+        let (given, taken) = match piece {
+            Piece::Line(found) => (&input[..found.line], found.next),
+            Piece::Raw | Piece::TooLong => (input, input.len()),
+        };
+        let rest = &input[taken..];
+        let mut line_cx = LineContext::new(cx, &mut self.setup, effects, given, rest);
+        match piece {
+            Piece::Line(_) => self.receiver.line_received(&mut line_cx, given),
+            Piece::Raw => self.receiver.raw_data_received(&mut line_cx, given),
+            Piece::TooLong => self.receiver.line_length_exceeded(&mut line_cx, given),
+        }
+        taken
+    }
+
+    /// Keeps what follows `at`, and the memory only if there is something to keep.
+    fn keep(&mut self, input: Cow<'_, [u8]>, at: usize) {
+        let waiting = std::mem::take(&mut self.pending);
+        match input {
+            _ if at == input.len() => {}
+            Cow::Borrowed(bytes) => self.pending = bytes[at..].to_vec(),
+            Cow::Owned(mut bytes) => {
+                // Moves at most as many bytes as were delivered since the last time.
+                if at >= bytes.len() - at {
+                    bytes.drain(..at);
+                } else {
+                    self.start = at;
+                }
+                self.pending = bytes;
+            }
+        }
+        self.pending.extend_from_slice(&waiting);
+    }
+}
+
+/// False once the connection is to end: nothing is delivered any more.
+fn is_open<F>(cx: &Context<'_, F>) -> bool {
+    cx.transport.is_connected() && !cx.transport.is_disconnecting()
+}
+
+impl<F, R: LineReceiver<F>> Protocol<F> for Lines<R> {
+    fn connection_made(&mut self, cx: &mut Context<'_, F>) {
+        self.setup.delimiter.get_or_insert(R::DELIMITER);
+        self.setup.max_length.get_or_insert(R::MAX_LENGTH);
+        self.call(cx, |receiver, cx| receiver.connection_made(cx));
+    }
+
+    fn data_received(&mut self, cx: &mut Context<'_, F>, data: &[u8]) {
+        if self.pending.is_empty() {
+            self.split(cx, Cow::Borrowed(data), 0, 0);
+        } else {
+            self.pending.extend_from_slice(data);
+            self.split_pending(cx);
+        }
+    }
+
+    fn timer_fired(&mut self, cx: &mut Context<'_, F>, timer: TimerId) {
+        self.call(cx, |receiver, cx| receiver.timer_fired(cx, timer));
+    }
+
+    fn reading_resumed(&mut self, cx: &mut Context<'_, F>) {
+        self.setup.paused = false;
+        self.call(cx, |receiver, cx| receiver.reading_resumed(cx));
+        self.split_pending(cx);
+    }
+
+    fn read_connection_lost(&mut self, cx: &mut Context<'_, F>) {
+        self.call(cx, |receiver, cx| receiver.read_connection_lost(cx));
+    }
+
+    fn write_connection_lost(&mut self, cx: &mut Context<'_, F>) {
+        self.call(cx, |receiver, cx| receiver.write_connection_lost(cx));
+    }
+
+    fn connection_lost(&mut self, cx: &mut Context<'_, F>, reason: &Reason) {
+        self.call(cx, |receiver, cx| receiver.connection_lost(cx, reason));
+    }
+}

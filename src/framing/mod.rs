@@ -1,0 +1,14 @@
+//! From bytes to messages, above `data_received`.
+
+mod delimiter;
+mod line_context;
+mod line_receiver;
+mod lines;
+
+#[cfg(test)]
+mod tests;
+
+pub use delimiter::Delimiter;
+pub use line_context::LineContext;
+pub use line_receiver::LineReceiver;
+pub use lines::Lines;

@@ -1,0 +1,1 @@
+//! What splitting costs: counted, not timed.

@@ -1,0 +1,1 @@
+//! What vectors do not show.

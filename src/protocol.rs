@@ -1,0 +1,234 @@
+//! What users implement: protocols and factories.
+
+use crate::reactor::{Reactor, TimerId};
+use crate::reason::Reason;
+use crate::transport::Transport;
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+/// What a protocol may reach while one of its callbacks runs.
+///
+/// Three fields, so that they can be borrowed apart: `cx.transport.write(&cx.factory.quote)`.
+#[non_exhaustive]
+pub struct Context<'a, F> {
+    /// This connection. Clone it to keep it.
+    pub transport: &'a Transport,
+    /// The factory that built this protocol, and whatever it holds for all its connections.
+    pub factory: &'a mut F,
+    /// The reactor: timers, ports, other factories, `stop`.
+    pub reactor: &'a mut Reactor,
+}
+
+impl<'a, F> Context<'a, F> {
+    pub(crate) fn new(
+        transport: &'a Transport,
+        factory: &'a mut F,
+        reactor: &'a mut Reactor,
+    ) -> Self {
+        Self {
+            transport,
+            factory,
+            reactor,
+        }
+    }
+
+    /// Calls this protocol's [`timer_fired`](Protocol::timer_fired) after `delay`, unless the
+    /// timer is cancelled or the connection lost before.
+    ///
+    /// For what needs no protocol there is [`Reactor::call_later`]. Both are cancelled, reset and
+    /// asked in the same way, on the reactor.
+    pub fn set_timer(&mut self, delay: Duration) -> TimerId {
+        self.reactor
+            .set_connection_timer(self.transport.id(), delay)
+    }
+}
+
+impl<F: fmt::Debug> fmt::Debug for Context<'_, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context")
+            .field("transport", self.transport)
+            .field("factory", self.factory)
+            .finish_non_exhaustive()
+    }
+}
+
+/// One connection's behaviour. `F` is the factory that it lives in: `impl<F> Protocol<F> for Echo`
+/// does not mind which, `impl Protocol<Chat> for Chatter` lives in a chat.
+///
+/// The callbacks of a connection come in this order, one at a time:
+///
+/// ```text
+/// connection_made
+///   ( data_received | timer_fired | reading_resumed )*
+///   [ read_connection_lost ]  [ write_connection_lost ]    in either order, the above between
+/// connection_lost                                          exactly once, and last
+/// ```
+///
+/// No callback happens while another one runs, not even another connection's. A callback that
+/// panics ends its own connection, with [`Reason::Panicked`], and nothing else; `connection_lost`
+/// is still delivered. (Where panics abort the process, they do.)
+///
+/// All callbacks do nothing by default, but for
+/// [`read_connection_lost`](Self::read_connection_lost).
+///
+/// ```
+/// use twistor::{Context, Protocol};
+///
+/// struct Echo;
+///
+/// impl<F> Protocol<F> for Echo {
+///     fn data_received(&mut self, cx: &mut Context<'_, F>, data: &[u8]) {
+///         cx.transport.write(data);
+///     }
+/// }
+/// ```
+pub trait Protocol<F> {
+    /// The connection is there. (`connectionMade`)
+    fn connection_made(&mut self, cx: &mut Context<'_, F>) {
+        let _ = cx;
+    }
+
+    /// Bytes have arrived, at least one, as many as there happened to be. (`dataReceived`)
+    ///
+    /// Not called after `pause_reading`, `lose_connection`, `abort_connection` or `fail`.
+    fn data_received(&mut self, cx: &mut Context<'_, F>, data: &[u8]) {
+        let _ = (cx, data);
+    }
+
+    /// A timer set with [`Context::set_timer`] is due.
+    fn timer_fired(&mut self, cx: &mut Context<'_, F>, timer: TimerId) {
+        let _ = (cx, timer);
+    }
+
+    /// Reading goes on after a pause. For a protocol that holds received bytes back itself, as
+    /// [`Lines`](crate::Lines) does; `data_received` follows if more has arrived.
+    fn reading_resumed(&mut self, cx: &mut Context<'_, F>) {
+        let _ = cx;
+    }
+
+    /// The peer has closed its sending half (FIN): no more data will come.
+    /// (`IHalfCloseableProtocol.readConnectionLost`)
+    ///
+    /// By default this loses the connection: what was written is still sent, then this side closes
+    /// as well. A protocol that overrides it can go on writing, and has to close in the end.
+    fn read_connection_lost(&mut self, cx: &mut Context<'_, F>) {
+        cx.transport.lose_connection();
+    }
+
+    /// This side's sending half is closed, as
+    /// [`lose_write_connection`](Transport::lose_write_connection) asked.
+    /// (`IHalfCloseableProtocol.writeConnectionLost`)
+    fn write_connection_lost(&mut self, cx: &mut Context<'_, F>) {
+        let _ = cx;
+    }
+
+    /// The connection is gone; the protocol is dropped next. (`connectionLost`)
+    fn connection_lost(&mut self, cx: &mut Context<'_, F>, reason: &Reason) {
+        let _ = (cx, reason);
+    }
+}
+
+impl<F, P: Protocol<F> + ?Sized> Protocol<F> for Box<P> {
+    fn connection_made(&mut self, cx: &mut Context<'_, F>) {
+        (**self).connection_made(cx);
+    }
+
+    fn data_received(&mut self, cx: &mut Context<'_, F>, data: &[u8]) {
+        (**self).data_received(cx, data);
+    }
+
+    fn timer_fired(&mut self, cx: &mut Context<'_, F>, timer: TimerId) {
+        (**self).timer_fired(cx, timer);
+    }
+
+    fn reading_resumed(&mut self, cx: &mut Context<'_, F>) {
+        (**self).reading_resumed(cx);
+    }
+
+    fn read_connection_lost(&mut self, cx: &mut Context<'_, F>) {
+        (**self).read_connection_lost(cx);
+    }
+
+    fn write_connection_lost(&mut self, cx: &mut Context<'_, F>) {
+        (**self).write_connection_lost(cx);
+    }
+
+    fn connection_lost(&mut self, cx: &mut Context<'_, F>, reason: &Reason) {
+        (**self).connection_lost(cx, reason);
+    }
+}
+
+/// Builds a protocol for each connection, and holds what they share.
+///
+/// A closure that returns a protocol is a factory (Twisted's `Factory.forProtocol`):
+/// `reactor.listen_tcp(8007, || Echo)`. A factory with state of its own is a type:
+///
+/// ```
+/// use twistor::{Context, Factory, Protocol, Reactor, Transport};
+///
+/// struct Qotd {
+///     quote: String,
+/// }
+///
+/// struct Quoting;
+///
+/// impl Protocol<Qotd> for Quoting {
+///     fn connection_made(&mut self, cx: &mut Context<'_, Qotd>) {
+///         cx.transport.write(&cx.factory.quote);
+///         cx.transport.lose_connection();
+///     }
+/// }
+///
+/// impl Factory for Qotd {
+///     type Protocol = Quoting;
+///
+///     fn build_protocol(&mut self, _: &Transport, _: &mut Reactor) -> Option<Quoting> {
+///         Some(Quoting)
+///     }
+/// }
+/// ```
+///
+/// For different protocols behind one port, let `Protocol` be `Box<dyn Protocol<Self>>`.
+pub trait Factory: Sized + 'static {
+    /// What it builds.
+    type Protocol: Protocol<Self>;
+
+    /// Builds the protocol for a new connection, or refuses it with `None`: the client sees a
+    /// close. A panic refuses as well. (`buildProtocol`)
+    ///
+    /// [`connection_made`](Protocol::connection_made) follows.
+    fn build_protocol(
+        &mut self,
+        transport: &Transport,
+        reactor: &mut Reactor,
+    ) -> Option<Self::Protocol>;
+
+    /// The factory begins to be used: its first port is bound. (`startFactory`)
+    ///
+    /// An error, or a panic, fails the `listen` that caused it, and the port is closed again.
+    fn start_factory(&mut self, reactor: &mut Reactor) -> io::Result<()> {
+        let _ = reactor;
+        Ok(())
+    }
+
+    /// The factory's last port is closed. (`stopFactory`)
+    ///
+    /// Connections that are open then go on, except when the reactor stops: then they were lost
+    /// before. If the factory is listened with again, it is started again.
+    fn stop_factory(&mut self, reactor: &mut Reactor) {
+        let _ = reactor;
+    }
+}
+
+impl<C, P> Factory for C
+where
+    C: FnMut() -> P + 'static,
+    P: Protocol<C> + 'static,
+{
+    type Protocol = P;
+
+    fn build_protocol(&mut self, _: &Transport, _: &mut Reactor) -> Option<P> {
+        Some(self())
+    }
+}

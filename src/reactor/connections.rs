@@ -1,0 +1,284 @@
+//! The connections of a reactor: whose they are, and how they end.
+
+use super::Reactor;
+use super::delayed::Job;
+use super::hosting::Callback;
+use crate::arena::{Arena, Id};
+use crate::reason::Reason;
+use crate::socket::Stream;
+use crate::transport::{Next, Transport};
+use std::time::Duration;
+
+/// How long a closed connection goes on discarding what its peer still sends (see
+/// [`Reactor::linger`]). What nginx takes for the same purpose.
+const LINGER_MAX: Duration = Duration::from_secs(30);
+
+/// Bytes discarded in one call.
+const DISCARD_LEN: usize = 16 * 1024;
+
+/// Calls that discard, of one connection in one turn: half a megabyte, so that a peer which never
+/// stops sending does not hold up the others.
+const DISCARDS_PER_TURN: usize = 32;
+
+/// One slot of the table.
+#[derive(Debug)]
+pub(super) enum Connection {
+    Live(Live),
+    /// The protocol has been told that the connection is over. This side has sent its FIN, and
+    /// discards what the peer still sends.
+    Lingering {
+        stream: Box<dyn Stream>,
+        end: Id,
+    },
+}
+
+/// A connection with a protocol.
+#[derive(Debug)]
+pub(super) struct Live {
+    pub(super) host: Id,
+    /// Where the protocol is in its host. Half a word, since there is one for each connection.
+    seat: u32,
+    pub(super) transport: Transport,
+    /// Most connections have none.
+    deadlines: Option<Box<Deadlines>>,
+}
+
+/// The timers of one connection.
+#[derive(Debug, Default)]
+struct Deadlines {
+    /// Set by the protocol. Fired ones are weeded out as the list grows.
+    set: Vec<Id>,
+    /// Ends a connection that is closing and whose peer takes nothing.
+    close: Option<Id>,
+}
+
+/// A protocol's list of timers is not weeded before it is this long.
+const WEED_MIN: usize = 8;
+
+impl Live {
+    pub(super) fn new(host: Id, transport: Transport) -> Self {
+        Self {
+            host,
+            seat: u32::MAX,
+            transport,
+            deadlines: None,
+        }
+    }
+
+    pub(super) fn seat(&self) -> usize {
+        self.seat as usize
+    }
+
+    pub(super) fn take_seat(&mut self, seat: usize) {
+        self.seat = u32::try_from(seat).unwrap_or(u32::MAX);
+    }
+
+    /// Notes a timer of the protocol, to be cancelled with the connection.
+    pub(super) fn note_timer(&mut self, timer: Id, is_set: impl Fn(Id) -> bool) {
+        let set = &mut self.deadlines.get_or_insert_default().set;
+        if set.len() >= WEED_MIN && set.len() == set.capacity() {
+            set.retain(|&timer| is_set(timer));
+        }
+        set.push(timer);
+    }
+}
+
+impl Arena<Connection> {
+    pub(super) fn live(&self, id: Id) -> Option<&Live> {
+        match self.get(id) {
+            Some(Connection::Live(live)) => Some(live),
+            _ => None,
+        }
+    }
+
+    pub(super) fn live_mut(&mut self, id: Id) -> Option<&mut Live> {
+        match self.get_mut(id) {
+            Some(Connection::Live(live)) => Some(live),
+            _ => None,
+        }
+    }
+}
+
+impl Reactor {
+    /// Makes a callback and carries out what it wished for its own connection.
+    pub(super) fn call(&mut self, id: Id, callback: Callback<'_>) {
+        if self.deliver(id, callback) {
+            self.settle(id);
+        }
+    }
+
+    /// Carries out what callbacks wished for a connection: sends, and ends what is to end.
+    pub(super) fn settle(&mut self, id: Id) {
+        let mut resumed = false;
+        while let Some(live) = self.connections.live(id) {
+            let transport = live.transport.clone();
+            let mut sent = false;
+            match transport.settle(&mut sent) {
+                Next::Stay => return,
+                Next::Drain => return self.mind_close_timeout(id, sent),
+                // A protocol that pauses whenever it is resumed must not keep the loop here.
+                Next::Resume if resumed => return transport.settle_later(),
+                Next::Resume => {
+                    resumed = true;
+                    transport.resumed();
+                    self.deliver(id, Callback::Resumed);
+                }
+                Next::FinishOutput => {
+                    if transport.finish_output() {
+                        self.deliver(id, Callback::WriteLost);
+                    }
+                }
+                Next::End(reason @ (Reason::Aborted | Reason::TimedOut)) => {
+                    transport.reset();
+                    return self.aborted.push((id, reason));
+                }
+                Next::End(reason) => return self.lose(id, reason),
+            }
+        }
+    }
+
+    /// The connection is closing and has bytes left: gives the peer time to take the next.
+    fn mind_close_timeout(&mut self, id: Id, sent: bool) {
+        let Some(live) = self.connections.live_mut(id) else {
+            return;
+        };
+        let deadlines = live.deadlines.get_or_insert_default();
+        match deadlines.close {
+            Some(_) if !sent => {}
+            Some(timer) => {
+                let due = self.due_in(self.settings.close_timeout);
+                self.timers.reset(timer, due);
+            }
+            None => {
+                let timer = self.set_job(self.settings.close_timeout, Job::GiveUp(id));
+                if let Some(live) = self.connections.live_mut(id) {
+                    live.deadlines.get_or_insert_default().close = Some(timer);
+                }
+            }
+        }
+    }
+
+    /// The connection's peer took nothing for the whole close timeout.
+    pub(super) fn give_up(&mut self, id: Id) {
+        let Some(live) = self.connections.live(id) else {
+            return;
+        };
+        live.transport.end(Reason::TimedOut);
+        self.settle(id);
+    }
+
+    /// Ends a connection: closes its socket, tells its protocol, and forgets it.
+    pub(super) fn lose(&mut self, id: Id, reason: Reason) {
+        let Some(live) = self.connections.live(id) else {
+            return;
+        };
+        let transport = live.transport.clone();
+        let (unread, watched) = (transport.may_have_unread(), transport.is_watched());
+        let stream = transport.release();
+        let lingers = stream.filter(|_| unread && reason.is_done());
+        let Some(live) = self.vacate(id, lingers, watched) else {
+            return;
+        };
+        let deadlines = live.deadlines.unwrap_or_default();
+        for timer in deadlines.set.into_iter().chain(deadlines.close) {
+            self.timers.cancel(timer);
+        }
+        log::debug!(
+            "{} of {}: {reason}",
+            self.protocol_name(live.host),
+            transport.peer()
+        );
+        let told = self.on_host(live.host, |host, reactor| {
+            host.end(live.seat as usize, &reason, &transport, reactor)
+        });
+        if let Some(Err(panic)) = told {
+            let (protocol, peer) = (self.protocol_name(live.host), transport.peer());
+            log::error!(
+                "{protocol} of {peer} panicked in connection_lost: {}",
+                panic.0
+            );
+        }
+        if let Some(shelf) = self.hosts.get_mut(live.host) {
+            shelf.connections -= 1;
+        }
+        self.retire(live.host);
+    }
+
+    /// Takes a live connection out of the table; its socket may stay a while.
+    fn vacate(&mut self, id: Id, stream: Option<Box<dyn Stream>>, watched: bool) -> Option<Live> {
+        let lingering = stream.and_then(|stream| self.linger(id, stream, watched));
+        let vacated = match lingering {
+            Some(lingering) => self
+                .connections
+                .get_mut(id)
+                .map(|slot| std::mem::replace(slot, lingering)),
+            None => self.connections.remove(id),
+        };
+        match vacated {
+            Some(Connection::Live(live)) => Some(live),
+            _ => None,
+        }
+    }
+
+    /// A socket that is closed with unread bytes in it resets the connection, and its peer loses
+    /// what was sent last: our goodbye. So if there are such bytes, this side only sends its FIN,
+    /// and discards what comes until the peer closes too, or for [`LINGER_MAX`].
+    fn linger(&mut self, id: Id, mut stream: Box<dyn Stream>, watched: bool) -> Option<Connection> {
+        if discard(&mut *stream) != Discarded::Some || stream.finish_output().is_err() {
+            return None;
+        }
+        if !watched && stream.watch(id).is_err() {
+            return None;
+        }
+        let end = self.set_job(LINGER_MAX, Job::EndLingering(id));
+        self.served.push(id);
+        Some(Connection::Lingering { stream, end })
+    }
+
+    /// Discards what a lingering connection's peer has sent.
+    pub(super) fn serve_lingering(&mut self, id: Id) {
+        let Some(Connection::Lingering { stream, end }) = self.connections.get_mut(id) else {
+            return;
+        };
+        let end = *end;
+        for _ in 0..DISCARDS_PER_TURN {
+            match discard(&mut **stream) {
+                Discarded::Some => {}
+                Discarded::Nothing => return,
+                Discarded::End => {
+                    self.timers.cancel(end);
+                    self.connections.remove(id);
+                    return;
+                }
+            }
+        }
+        self.served.push(id);
+    }
+
+    pub(super) fn end_lingering(&mut self, id: Id) {
+        if let Some(Connection::Lingering { .. }) = self.connections.get(id) {
+            self.connections.remove(id);
+        }
+    }
+}
+
+#[derive(PartialEq, Eq)]
+enum Discarded {
+    Some,
+    Nothing,
+    /// No more will come.
+    End,
+}
+
+fn discard(stream: &mut dyn Stream) -> Discarded {
+    let mut bytes = [0; DISCARD_LEN];
+    match stream.read(&mut bytes) {
+        Ok(0) => Discarded::End,
+        Ok(_) => Discarded::Some,
+        Err(error) => match error.kind() {
+            std::io::ErrorKind::WouldBlock => Discarded::Nothing,
+            std::io::ErrorKind::Interrupted => Discarded::Some,
+            _ => Discarded::End,
+        },
+    }
+}

@@ -1,0 +1,150 @@
+//! Calls at a later time.
+
+use super::Reactor;
+use super::hosting::Callback;
+use super::panic::guard;
+use crate::arena::Id;
+use crate::transport::ConnectionId;
+use std::fmt;
+use std::time::{Duration, Instant};
+
+/// A delay that ends later than this is cut to it: longer than any process runs, short enough for
+/// every clock.
+const DELAY_MAX: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
+/// Names a timer: to cancel it, to reset it, to recognise it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TimerId(pub(super) Id);
+
+impl fmt::Debug for TimerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TimerId({})", self.0)
+    }
+}
+
+/// What is done when a timer is due.
+pub(super) enum Job {
+    /// A closure of the user's.
+    Call(Box<dyn FnOnce(&mut Reactor)>),
+    /// The callback `timer_fired` of a connection's protocol.
+    Fire(Id),
+    /// The peer of a closing connection took nothing for too long.
+    GiveUp(Id),
+    /// A closed connection has discarded for long enough.
+    EndLingering(Id),
+    /// A port that could accept nothing tries again.
+    Accept(Id),
+}
+
+impl fmt::Debug for Job {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Call(_) => f.write_str("Call"),
+            Self::Fire(id) => write!(f, "Fire({id})"),
+            Self::GiveUp(id) => write!(f, "GiveUp({id})"),
+            Self::EndLingering(id) => write!(f, "EndLingering({id})"),
+            Self::Accept(id) => write!(f, "Accept({id})"),
+        }
+    }
+}
+
+impl Reactor {
+    /// Calls `call` once, after `delay`. (`callLater`)
+    ///
+    /// Never before `delay` is over by a monotonic clock, and about a millisecond late at the most
+    /// while the loop is not busy. Timers with equal deadlines are called in the order in which
+    /// they were set; one that is set while timers are being called waits for the next turn, even
+    /// with no delay. A panic in `call` is logged, and everything else goes on. Timers that are not
+    /// due when the reactor stops are dropped.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use twistor::Reactor;
+    ///
+    /// let mut reactor = Reactor::new()?;
+    /// let never = reactor.call_later(Duration::MAX, |_| unreachable!());
+    /// reactor.call_later(Duration::from_millis(5), move |reactor| {
+    ///     reactor.cancel(never);
+    ///     reactor.stop();
+    /// });
+    /// reactor.run()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn call_later(
+        &mut self,
+        delay: Duration,
+        call: impl FnOnce(&mut Self) + 'static,
+    ) -> TimerId {
+        TimerId(self.set_job(delay, Job::Call(Box::new(call))))
+    }
+
+    /// Takes a timer back, and frees what it holds. False if it has fired, is firing, or was
+    /// cancelled. (`IDelayedCall.cancel`)
+    pub fn cancel(&mut self, timer: TimerId) -> bool {
+        let job = self.timers.cancel(timer.0);
+        let cancelled = job.is_some();
+        if let Err(panic) = guard(|| drop(job)) {
+            log::error!("dropping a cancelled call panicked: {}", panic.0);
+        }
+        cancelled
+    }
+
+    /// Lets a timer fire `delay` from now instead, sooner or later than it would have. False if it
+    /// has fired, is firing, or was cancelled. (`IDelayedCall.reset`)
+    pub fn reset(&mut self, timer: TimerId, delay: Duration) -> bool {
+        let due = self.due_in(delay);
+        self.timers.reset(timer.0, due)
+    }
+
+    /// How long until a timer fires: zero if it is due, `None` if it has fired, is firing, or was
+    /// cancelled. (`IDelayedCall.getTime` and `active`)
+    pub fn remaining(&self, timer: TimerId) -> Option<Duration> {
+        let due = self.timers.due(timer.0)?;
+        Some(due.saturating_duration_since(self.now()))
+    }
+
+    /// The time by the clock that timers go by. (`reactor.seconds`)
+    pub fn now(&self) -> Instant {
+        self.world.now()
+    }
+
+    pub(crate) fn set_connection_timer(
+        &mut self,
+        connection: ConnectionId,
+        delay: Duration,
+    ) -> TimerId {
+        let timer = self.set_job(delay, Job::Fire(connection.0));
+        match self.connections.live_mut(connection.0) {
+            Some(live) => live.note_timer(timer, |timer| self.timers.contains(timer)),
+            // Set from `connection_lost`: it could only ever reach nobody.
+            None => drop(self.timers.cancel(timer)),
+        }
+        TimerId(timer)
+    }
+
+    pub(super) fn set_job(&mut self, delay: Duration, job: Job) -> Id {
+        let due = self.due_in(delay);
+        self.timers.set(due, job)
+    }
+
+    pub(super) fn due_in(&self, delay: Duration) -> Instant {
+        let now = self.now();
+        // A clock that ends sooner than in a hundred years counts such a timer as due at once,
+        // rather than never: it is seen, and can be set again.
+        now.checked_add(delay.min(DELAY_MAX)).unwrap_or(now)
+    }
+
+    pub(super) fn do_job(&mut self, id: Id, job: Job) {
+        match job {
+            Job::Call(call) => {
+                if let Err(panic) = guard(|| call(self)) {
+                    log::error!("a delayed call panicked: {}", panic.0);
+                }
+            }
+            Job::Fire(connection) => self.call(connection, Callback::Timer(TimerId(id))),
+            Job::GiveUp(connection) => self.give_up(connection),
+            Job::EndLingering(connection) => self.end_lingering(connection),
+            Job::Accept(port) => self.accept_again(port),
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! What can go wrong with a reactor.
+
+use crate::address::Address;
+use crate::endpoint::ParseEndpointError;
+use std::error::Error;
+use std::fmt;
+use std::io;
+
+/// Why a port could not be opened.
+///
+/// Displayed and debugged as the same sentence, so that a `main` which returns it says something
+/// readable.
+#[non_exhaustive]
+pub enum ListenError {
+    /// The description is not an endpoint.
+    Endpoint(ParseEndpointError),
+    /// The system refused: the address is in use or not this machine's, or the port is reserved.
+    /// (`CannotListenError`)
+    Bind {
+        /// Where it was to listen.
+        address: Address,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The factory's `start_factory` failed, or panicked. The port is closed again.
+    StartFactory {
+        /// Where it was to listen.
+        address: Address,
+        /// What the factory said.
+        source: io::Error,
+    },
+    /// The key is of a factory that is gone, or that is not started and is at this moment running
+    /// a callback, so that it cannot be started.
+    NoFactory {
+        /// Where it was to listen.
+        address: Address,
+    },
+    /// The reactor is shutting down.
+    Stopping {
+        /// Where it was to listen.
+        address: Address,
+    },
+}
+
+impl fmt::Display for ListenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Endpoint(error) => error.fmt(f),
+            Self::Bind { address, source } => write!(f, "cannot listen on {address}: {source}"),
+            Self::StartFactory { address, source } => {
+                write!(
+                    f,
+                    "cannot listen on {address}: the factory did not start: {source}"
+                )
+            }
+            Self::NoFactory { address } => {
+                write!(
+                    f,
+                    "cannot listen on {address}: there is no such factory, or it is busy"
+                )
+            }
+            Self::Stopping { address } => {
+                write!(f, "cannot listen on {address}: the reactor is stopping")
+            }
+        }
+    }
+}
+
+impl fmt::Debug for ListenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Error for ListenError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Endpoint(error) => Some(error),
+            Self::Bind { source, .. } | Self::StartFactory { source, .. } => Some(source),
+            Self::NoFactory { .. } | Self::Stopping { .. } => None,
+        }
+    }
+}
+
+impl From<ParseEndpointError> for ListenError {
+    fn from(error: ParseEndpointError) -> Self {
+        Self::Endpoint(error)
+    }
+}
+
+/// Why a reactor could not run.
+///
+/// Displayed and debugged as the same sentence, so that a `main` which returns it says something
+/// readable.
+#[non_exhaustive]
+pub enum RunError {
+    /// It is running already: `run` or `turn` was called from within a callback.
+    /// (`ReactorAlreadyRunning`)
+    AlreadyRunning,
+    /// SIGINT and SIGTERM could not be taken.
+    Signals(io::Error),
+    /// The poller failed.
+    Poll(io::Error),
+}
+
+impl fmt::Display for RunError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AlreadyRunning => {
+                f.write_str("the reactor is running already: run or turn was called in a callback")
+            }
+            Self::Signals(error) => write!(f, "cannot take SIGINT and SIGTERM: {error}"),
+            Self::Poll(error) => write!(f, "cannot wait for events: {error}"),
+        }
+    }
+}
+
+impl fmt::Debug for RunError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Error for RunError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::AlreadyRunning => None,
+            Self::Signals(error) | Self::Poll(error) => Some(error),
+        }
+    }
+}
+
+/// The reactor of a [`Remote`](crate::Remote) is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReactorGone;
+
+impl fmt::Display for ReactorGone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the reactor is gone")
+    }
+}
+
+impl Error for ReactorGone {}

@@ -1,0 +1,424 @@
+//! A factory with its protocols, types erased; where callbacks are called.
+//!
+//! A factory and all its protocols live together in one box, so `cx.factory` is a plain `&mut F`.
+//! To make a callback the loop takes the box off its shelf, lends it the reactor, and puts it back:
+//! whatever the callback does to the reactor, it cannot reach the factory or the protocol that is
+//! running.
+
+use super::Reactor;
+use super::delayed::TimerId;
+use super::panic::{Panic, guard};
+use crate::arena::Id;
+use crate::protocol::{Context, Factory, Protocol};
+use crate::reason::Reason;
+use crate::transport::{ConnectionId, Transport};
+use slab::Slab;
+use std::any::{Any, type_name};
+use std::fmt;
+use std::io;
+use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+/// Reaches a factory of type `F` that lives in a reactor; [`Port::key`](crate::Port::key) gives it.
+///
+/// It can be copied and sent to other threads. A key whose factory is gone reaches nothing.
+pub struct Key<F> {
+    pub(super) id: Id,
+    factory: PhantomData<fn() -> F>,
+}
+
+impl<F> Key<F> {
+    pub(super) fn new(id: Id) -> Self {
+        Self {
+            id,
+            factory: PhantomData,
+        }
+    }
+}
+
+impl<F> Clone for Key<F> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<F> Copy for Key<F> {}
+
+impl<F> PartialEq for Key<F> {
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id
+    }
+}
+
+impl<F> Eq for Key<F> {}
+
+impl<F> fmt::Debug for Key<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Key<{}>({})", short_name(type_name::<F>()), self.id)
+    }
+}
+
+/// What a port can be opened with: a factory, or the key of one that already lives in the reactor,
+/// or another port of it.
+pub trait IntoKey {
+    /// The factory.
+    type Factory: Factory;
+
+    /// Moves the factory into the reactor, unless it is there.
+    #[doc(hidden)]
+    fn into_key(self, reactor: &mut Reactor) -> Key<Self::Factory>;
+}
+
+impl<F: Factory> IntoKey for F {
+    type Factory = F;
+
+    fn into_key(self, reactor: &mut Reactor) -> Key<F> {
+        let host = Hosted {
+            factory: self,
+            protocols: Slab::new(),
+        };
+        Key::new(reactor.hosts.insert_with(|_| Shelf::new(Box::new(host))))
+    }
+}
+
+impl<F: Factory> IntoKey for Key<F> {
+    type Factory = F;
+
+    fn into_key(self, _: &mut Reactor) -> Self {
+        self
+    }
+}
+
+/// Where a box stands while no callback of it runs.
+#[derive(Debug)]
+pub(super) struct Shelf {
+    host: Option<Box<dyn Host>>,
+    /// The protocols' type, for the log.
+    pub(super) protocol: &'static str,
+    /// Open ports of the factory.
+    pub(super) ports: usize,
+    pub(super) connections: usize,
+    /// `start_factory` has run, and `stop_factory` has not.
+    pub(super) started: bool,
+}
+
+impl Shelf {
+    fn new(host: Box<dyn Host>) -> Self {
+        let protocol = host.protocol();
+        Self {
+            host: Some(host),
+            protocol,
+            ports: 0,
+            connections: 0,
+            started: false,
+        }
+    }
+}
+
+/// A callback to make.
+#[derive(Debug)]
+pub(super) enum Callback<'a> {
+    Made,
+    Data(&'a [u8]),
+    Timer(TimerId),
+    Resumed,
+    ReadLost,
+    WriteLost,
+}
+
+/// What the loop needs of a factory and its protocols, whatever their types.
+pub(super) trait Host: fmt::Debug {
+    /// Builds a protocol and gives it a seat, unless the factory refuses.
+    fn build(
+        &mut self,
+        transport: &Transport,
+        reactor: &mut Reactor,
+    ) -> Result<Option<usize>, Panic>;
+
+    fn call(
+        &mut self,
+        seat: usize,
+        callback: Callback<'_>,
+        transport: &Transport,
+        reactor: &mut Reactor,
+    ) -> Result<(), Panic>;
+
+    /// The last callback, after which the protocol is dropped.
+    fn end(
+        &mut self,
+        seat: usize,
+        reason: &Reason,
+        transport: &Transport,
+        reactor: &mut Reactor,
+    ) -> Result<(), Panic>;
+
+    fn start(&mut self, reactor: &mut Reactor) -> Result<io::Result<()>, Panic>;
+
+    fn stop(&mut self, reactor: &mut Reactor) -> Result<(), Panic>;
+
+    fn protocol(&self) -> &'static str;
+
+    fn as_any(&mut self) -> &mut dyn Any;
+}
+
+struct Hosted<F: Factory> {
+    factory: F,
+    protocols: Slab<F::Protocol>,
+}
+
+impl<F: Factory> Host for Hosted<F> {
+    fn build(
+        &mut self,
+        transport: &Transport,
+        reactor: &mut Reactor,
+    ) -> Result<Option<usize>, Panic> {
+        let built = guard(|| self.factory.build_protocol(transport, reactor))?;
+        Ok(built.map(|protocol| self.protocols.insert(protocol)))
+    }
+
+    fn call(
+        &mut self,
+        seat: usize,
+        callback: Callback<'_>,
+        transport: &Transport,
+        reactor: &mut Reactor,
+    ) -> Result<(), Panic> {
+        let Some(protocol) = self.protocols.get_mut(seat) else {
+            return Ok(());
+        };
+        let mut cx = Context::new(transport, &mut self.factory, reactor);
+        guard(|| match callback {
+            Callback::Made => protocol.connection_made(&mut cx),
+            Callback::Data(data) => protocol.data_received(&mut cx, data),
+            Callback::Timer(timer) => protocol.timer_fired(&mut cx, timer),
+            Callback::Resumed => protocol.reading_resumed(&mut cx),
+            Callback::ReadLost => protocol.read_connection_lost(&mut cx),
+            Callback::WriteLost => protocol.write_connection_lost(&mut cx),
+        })
+    }
+
+    fn end(
+        &mut self,
+        seat: usize,
+        reason: &Reason,
+        transport: &Transport,
+        reactor: &mut Reactor,
+    ) -> Result<(), Panic> {
+        let Some(mut protocol) = self.protocols.try_remove(seat) else {
+            return Ok(());
+        };
+        let mut cx = Context::new(transport, &mut self.factory, reactor);
+        let told = guard(|| protocol.connection_lost(&mut cx, reason));
+        let dropped = guard(|| drop(protocol));
+        if self.protocols.is_empty() && self.protocols.capacity() > SEATS_KEPT {
+            self.protocols.shrink_to_fit();
+        }
+        told.and(dropped)
+    }
+
+    fn start(&mut self, reactor: &mut Reactor) -> Result<io::Result<()>, Panic> {
+        guard(|| self.factory.start_factory(reactor))
+    }
+
+    fn stop(&mut self, reactor: &mut Reactor) -> Result<(), Panic> {
+        guard(|| self.factory.stop_factory(reactor))
+    }
+
+    fn protocol(&self) -> &'static str {
+        type_name::<F::Protocol>()
+    }
+
+    fn as_any(&mut self) -> &mut dyn Any {
+        self
+    }
+}
+
+impl<F: Factory> fmt::Debug for Hosted<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Hosted<{}>", short_name(type_name::<F>()))
+    }
+}
+
+/// A factory with no connections left and room for more than this gives the room back.
+const SEATS_KEPT: usize = 1024;
+
+impl Reactor {
+    /// Calls `call` with a factory and the reactor: from `main`, from a timer's closure, from
+    /// another thread by way of a [`Remote`](crate::Remote), or from another factory's protocol.
+    ///
+    /// `None`, and `call` is not called, if the factory is gone or is at this moment running a
+    /// callback.
+    ///
+    /// ```
+    /// # use twistor::{Context, Factory, Protocol, Reactor, Transport};
+    /// # #[derive(Default)]
+    /// # struct Chat { topic: String }
+    /// # struct Chatter;
+    /// # impl Protocol<Chat> for Chatter {}
+    /// # impl Factory for Chat {
+    /// #     type Protocol = Chatter;
+    /// #     fn build_protocol(&mut self, _: &Transport, _: &mut Reactor) -> Option<Chatter> {
+    /// #         Some(Chatter)
+    /// #     }
+    /// # }
+    /// let mut reactor = Reactor::new()?;
+    /// let port = reactor.listen("tcp:0:interface=127.0.0.1", Chat::default())?;
+    /// reactor.with_factory(port, |chat, _reactor| chat.topic = "tea".to_owned());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn with_factory<F: Factory, R>(
+        &mut self,
+        key: impl Into<Key<F>>,
+        call: impl FnOnce(&mut F, &mut Self) -> R,
+    ) -> Option<R> {
+        self.with_hosted(key.into().id, |hosted: &mut Hosted<F>, reactor| {
+            Some(call(&mut hosted.factory, reactor))
+        })
+    }
+
+    /// Calls `call` with one of a factory's protocols, as if it were a callback of that protocol.
+    ///
+    /// `None` as for [`with_factory`](Self::with_factory), or if the factory has no such
+    /// connection.
+    pub fn with_protocol<F: Factory, R>(
+        &mut self,
+        key: impl Into<Key<F>>,
+        connection: ConnectionId,
+        call: impl FnOnce(&mut F::Protocol, &mut Context<'_, F>) -> R,
+    ) -> Option<R> {
+        let id = key.into().id;
+        let live = self.connections.live(connection.0)?;
+        let (seat, transport) = (live.seat(), live.transport.clone());
+        if live.host != id {
+            return None;
+        }
+        self.with_hosted(id, |hosted: &mut Hosted<F>, reactor| {
+            let protocol = hosted.protocols.get_mut(seat)?;
+            Some(call(
+                protocol,
+                &mut Context::new(&transport, &mut hosted.factory, reactor),
+            ))
+        })
+    }
+
+    fn with_hosted<F: Factory, R>(
+        &mut self,
+        id: Id,
+        call: impl FnOnce(&mut Hosted<F>, &mut Self) -> Option<R>,
+    ) -> Option<R> {
+        let mut host = self.hosts.get_mut(id)?.host.take()?;
+        // The box is off its shelf, so no turn may look for it.
+        let lent = std::mem::replace(&mut self.lent, true);
+        let result = host
+            .as_any()
+            .downcast_mut()
+            .map(|hosted| catch_unwind(AssertUnwindSafe(|| call(hosted, self))));
+        self.lent = lent;
+        self.put_back(id, host);
+        match result? {
+            Ok(result) => result,
+            // The caller's own panic: the box is safe, the rest is his.
+            Err(payload) => resume_unwind(payload),
+        }
+    }
+
+    /// Makes a callback; false if there is nobody to call.
+    pub(super) fn deliver(&mut self, id: Id, callback: Callback<'_>) -> bool {
+        let Some(live) = self.connections.live(id) else {
+            return false;
+        };
+        let (host, seat, transport) = (live.host, live.seat(), live.transport.clone());
+        let previous = self.agenda.enter(id);
+        let result = self.on_host(host, |host, reactor| {
+            host.call(seat, callback, &transport, reactor)
+        });
+        if let Some(Err(panic)) = result {
+            let protocol = self.protocol_name(host);
+            log::error!("{protocol} of {} panicked: {}", transport.peer(), panic.0);
+            transport.end(Reason::Panicked(panic.0));
+        }
+        self.agenda.leave(previous);
+        true
+    }
+
+    /// Takes a box off its shelf, lends it the reactor, and puts it back. `None` if it is not there.
+    pub(super) fn on_host<R>(
+        &mut self,
+        id: Id,
+        call: impl FnOnce(&mut dyn Host, &mut Self) -> R,
+    ) -> Option<R> {
+        let mut host = self.hosts.get_mut(id)?.host.take()?;
+        let result = call(&mut *host, self);
+        self.put_back(id, host);
+        Some(result)
+    }
+
+    fn put_back(&mut self, id: Id, host: Box<dyn Host>) {
+        if let Some(shelf) = self.hosts.get_mut(id) {
+            shelf.host = Some(host);
+        }
+    }
+
+    /// Stops a factory that has no port left, and drops it when it has no connection left either.
+    pub(super) fn retire(&mut self, id: Id) {
+        let Some(shelf) = self.hosts.get_mut(id) else {
+            return;
+        };
+        if shelf.ports > 0 {
+            return;
+        }
+        if std::mem::take(&mut shelf.started) {
+            let stopped = self.on_host(id, |host, reactor| host.stop(reactor));
+            if let Some(Err(panic)) = stopped {
+                log::error!(
+                    "stop_factory of {} panicked: {}",
+                    self.protocol_name(id),
+                    panic.0
+                );
+            }
+        }
+        let unused = |shelf: &Shelf| shelf.ports == 0 && shelf.connections == 0 && !shelf.started;
+        if self.hosts.get(id).is_some_and(unused) {
+            let shelf = self.hosts.remove(id);
+            if let Err(panic) = guard(|| drop(shelf)) {
+                log::error!("dropping a factory panicked: {}", panic.0);
+            }
+        }
+    }
+
+    /// For the log.
+    pub(super) fn protocol_name(&self, host: Id) -> String {
+        short_name(
+            self.hosts
+                .get(host)
+                .map_or("a protocol", |shelf| shelf.protocol),
+        )
+    }
+}
+
+/// A type's name without the paths of its parts.
+fn short_name(full: &str) -> String {
+    let ends_word = |c: char| !(c.is_alphanumeric() || c == '_' || c == ':');
+    full.split_inclusive(ends_word)
+        .filter_map(|part| part.rsplit("::").next())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_lose_their_paths() {
+        assert_eq!(short_name("echo::Echo"), "Echo");
+        assert_eq!(
+            short_name("a::b::Lines<a::Chat, &str>"),
+            "Lines<Chat, &str>"
+        );
+        assert_eq!(
+            short_name("alloc::boxed::Box<dyn a::P<b::F>>"),
+            "Box<dyn P<F>>"
+        );
+        assert_eq!(short_name("it::main::{{closure}}"), "{{closure}}");
+    }
+}

@@ -1,0 +1,192 @@
+//! The reactor: the loop, and all that lives in it.
+//!
+//! Read `turn.rs` first: one turn, phase by phase. `hosting.rs` is where callbacks are called,
+//! `connections.rs` how connections end, `ports.rs` how they begin, `run.rs` how the whole starts
+//! and stops.
+
+mod connections;
+mod delayed;
+mod errors;
+mod hosting;
+mod panic;
+mod ports;
+mod remote;
+mod run;
+mod settings;
+mod timers;
+mod triggers;
+mod turn;
+
+#[cfg(test)]
+mod tests;
+
+pub use delayed::TimerId;
+pub use errors::{ListenError, ReactorGone, RunError};
+pub use hosting::{IntoKey, Key};
+pub use ports::Port;
+pub use remote::Remote;
+pub use settings::Settings;
+pub use triggers::{Phase, SystemEvent, TriggerId};
+
+use crate::arena::{Arena, Id};
+use crate::reason::Reason;
+use crate::socket::{Ready, System, World};
+use crate::transport::Agenda;
+use connections::Connection;
+use delayed::Job;
+use hosting::Shelf;
+use ports::OpenPort;
+use remote::Calls;
+use std::fmt;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use timers::Timers;
+use triggers::Triggers;
+use turn::Held;
+
+/// What is read in one call, shared by all connections. 64 KiB fit the cache; 16 KiB make bulk
+/// cost a third more, 256 KiB half as much again.
+const BUFFER_LEN: usize = 64 * 1024;
+
+/// The loop, and all that lives in it: ports, factories, protocols, timers.
+///
+/// One reactor belongs to one thread and does one thing at a time; a process may have several.
+/// Other threads reach it through a [`Remote`].
+///
+/// ```no_run
+/// use twistor::{Context, Protocol, Reactor};
+///
+/// struct Echo;
+///
+/// impl<F> Protocol<F> for Echo {
+///     fn data_received(&mut self, cx: &mut Context<'_, F>, data: &[u8]) {
+///         cx.transport.write(data);
+///     }
+/// }
+///
+/// let mut reactor = Reactor::new()?;
+/// reactor.listen_tcp(8007, || Echo)?;
+/// reactor.run()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Reactor {
+    world: Box<dyn World>,
+    settings: Settings,
+    life: Life,
+    /// A stop was asked for, and has not been carried out.
+    stop_requested: bool,
+    /// A turn is running or a factory is lent to its owner: no other turn may begin.
+    lent: bool,
+    hosts: Arena<Shelf>,
+    ports: Arena<OpenPort>,
+    connections: Arena<Connection>,
+    timers: Timers<Job>,
+    triggers: Triggers,
+    calls: Arc<Calls>,
+    /// Transports that callbacks have touched.
+    agenda: Rc<Agenda>,
+    /// A fan-out that waits for more.
+    held: Option<Held>,
+    /// Connections to be served in the next turn.
+    served: Vec<Id>,
+    /// Ports on which somebody may wait.
+    acceptable: Vec<Id>,
+    /// Connections that are reset, and whose protocols are to be told.
+    aborted: Vec<(Id, Reason)>,
+    /// Factories that have lost a port.
+    retiring: Vec<Id>,
+    /// What is read; away while a callback looks at it.
+    buffer: Box<[u8]>,
+    /// Memory of lists, kept between turns.
+    ready: Vec<Ready>,
+    spare: Vec<Id>,
+}
+
+/// Where a reactor is between start-up and shutdown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Life {
+    /// Not started, or stopped. Ports may be open already.
+    Idle,
+    Running,
+    /// Past the triggers *before* shutdown: nothing new can begin.
+    Stopping,
+}
+
+impl Reactor {
+    /// A reactor with the default [`Settings`].
+    ///
+    /// # Errors
+    ///
+    /// The system has no descriptors left, or no memory.
+    pub fn new() -> io::Result<Self> {
+        Self::with_settings(Settings::default())
+    }
+
+    /// A reactor with settings of one's own.
+    ///
+    /// # Errors
+    ///
+    /// The system has no descriptors left, or no memory.
+    pub fn with_settings(settings: Settings) -> io::Result<Self> {
+        Ok(Self::in_world(Box::new(System::new()?), settings))
+    }
+
+    /// A reactor behind whose door is `world`.
+    pub(crate) fn in_world(world: Box<dyn World>, settings: Settings) -> Self {
+        let calls = Calls::new(world.waker());
+        Self {
+            world,
+            settings,
+            life: Life::Idle,
+            stop_requested: false,
+            lent: false,
+            hosts: Arena::new(),
+            ports: Arena::new(),
+            connections: Arena::new(),
+            timers: Timers::new(),
+            triggers: Triggers::new(),
+            calls,
+            agenda: Rc::default(),
+            held: None,
+            served: Vec::new(),
+            acceptable: Vec::new(),
+            aborted: Vec::new(),
+            retiring: Vec::new(),
+            buffer: vec![0; BUFFER_LEN].into_boxed_slice(),
+            ready: Vec::new(),
+            spare: Vec::new(),
+        }
+    }
+
+    /// A handle for other threads.
+    pub fn remote(&self) -> Remote {
+        self.calls.remote()
+    }
+
+    /// How many connections have a protocol at this moment.
+    pub fn connection_count(&self) -> usize {
+        self.hosts.iter().map(|(_, shelf)| shelf.connections).sum()
+    }
+}
+
+#[cfg(unix)]
+impl std::os::fd::AsFd for Reactor {
+    /// A descriptor that becomes readable when [`turn`](Self::turn) has events to handle: poll it
+    /// from another loop, until [`next_deadline`](Self::next_deadline) at the latest.
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.world.descriptor()
+    }
+}
+
+impl fmt::Debug for Reactor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reactor")
+            .field("life", &self.life)
+            .field("ports", &self.ports.len())
+            .field("factories", &self.hosts.len())
+            .field("connections", &self.connection_count())
+            .field("timers", &self.timers.len())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,58 @@
+//! Containing what panics in user code.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+/// What a panic said.
+#[derive(Clone, Debug)]
+pub(super) struct Panic(pub(super) Arc<str>);
+
+/// Calls user code, and lets a panic out as a value.
+///
+/// What the code had borrowed is left as the panic left it: its own protocol, which is dropped
+/// next, its factory, whose business that is, and the reactor, which calls no user code half-way
+/// through a change of its own.
+pub(super) fn guard<R>(call: impl FnOnce() -> R) -> Result<R, Panic> {
+    catch_unwind(AssertUnwindSafe(call)).map_err(|payload| {
+        let message = message_of(&*payload);
+        // A payload is the user's too, and may panic when it is dropped.
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(payload)));
+        Panic(message)
+    })
+}
+
+fn message_of(payload: &(dyn Any + Send)) -> Arc<str> {
+    if let Some(message) = payload.downcast_ref::<&str>() {
+        Arc::from(*message)
+    } else if let Some(message) = payload.downcast_ref::<String>() {
+        Arc::from(message.as_str())
+    } else {
+        Arc::from("a payload that is not text")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_becomes_its_message() {
+        assert_eq!(guard(|| 7).unwrap(), 7);
+        let panic = guard(|| panic!("no {}", "luck")).unwrap_err();
+        assert_eq!(&*panic.0, "no luck");
+        let odd = guard(|| std::panic::panic_any(7_u8)).unwrap_err();
+        assert_eq!(&*odd.0, "a payload that is not text");
+    }
+
+    #[test]
+    fn a_payload_that_panics_when_dropped_is_contained() {
+        struct Bomb;
+        impl Drop for Bomb {
+            fn drop(&mut self) {
+                panic!("again");
+            }
+        }
+        assert!(guard(|| std::panic::panic_any(Bomb)).is_err());
+    }
+}

@@ -1,0 +1,206 @@
+//! Running: start-up, turns until a stop, shutdown.
+
+use super::errors::RunError;
+use super::panic::guard;
+use super::triggers::{Phase, SystemEvent, TriggerId};
+use super::{Life, Reactor};
+use crate::arena::Id;
+use crate::reactor::connections::Connection;
+use crate::reason::Reason;
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+impl Reactor {
+    /// Runs until [`stop`](Self::stop), SIGINT or SIGTERM, then shuts down and returns.
+    ///
+    /// When it has returned, all ports are closed, all connections lost (with [`Reason::Stopped`])
+    /// and all factories stopped; the reactor can be used and run again.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError`]: it was called from within a callback, or the system refused signals or events.
+    pub fn run(&mut self) -> Result<(), RunError> {
+        if self.lent {
+            return Err(RunError::AlreadyRunning);
+        }
+        if self.settings.handle_signals {
+            self.world.take_signals().map_err(RunError::Signals)?;
+        }
+        let ended = loop {
+            match self.turn(None) {
+                Ok(ControlFlow::Continue(())) => {}
+                Ok(ControlFlow::Break(())) => break Ok(()),
+                Err(error) => break Err(error),
+            }
+        };
+        self.world.give_signals_back();
+        ended
+    }
+
+    /// Runs one turn of the loop, for embedding it in another: waits for events until `timeout` is
+    /// over, for ever if it is `None`, and handles them. `Break` once a stop has been carried out.
+    ///
+    /// The first turn starts the reactor up. [`next_deadline`](Self::next_deadline) tells when the
+    /// next turn is due at the latest; the reactor's descriptor (`AsFd`, on Unix) becomes readable
+    /// when there are events. Signals are left alone.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use twistor::Reactor;
+    ///
+    /// let mut reactor = Reactor::new()?;
+    /// reactor.call_later(Duration::from_millis(2), |reactor| reactor.stop());
+    /// let mut frames = 0;
+    /// while reactor.turn(Some(Duration::from_millis(1)))?.is_continue() {
+    ///     frames += 1; // Whatever else this thread does.
+    /// }
+    /// assert!(frames > 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`RunError`]: it was called from within a callback, or the system refused events.
+    pub fn turn(&mut self, timeout: Option<Duration>) -> Result<ControlFlow<()>, RunError> {
+        if self.lent {
+            return Err(RunError::AlreadyRunning);
+        }
+        self.lent = true;
+        let turned = self.one_turn(timeout);
+        self.lent = false;
+        turned.map_err(RunError::Poll)
+    }
+
+    /// Asks the reactor to stop, in its next turn. Nothing happens within the call. Before a run,
+    /// it makes the run end as soon as it has begun.
+    pub fn stop(&mut self) {
+        self.stop_requested = true;
+    }
+
+    /// True from the moment in which start-up begins until shutdown does.
+    pub fn is_running(&self) -> bool {
+        self.life == Life::Running
+    }
+
+    pub(super) fn stopping(&self) -> bool {
+        self.stop_requested
+    }
+
+    /// Calls `call` in the next turn if the reactor runs, or else when it has started up.
+    /// (`callWhenRunning`)
+    pub fn call_when_running(&mut self, call: impl FnOnce(&mut Self) + 'static) {
+        if self.is_running() {
+            self.call_later(Duration::ZERO, call);
+        } else {
+            self.add_system_event_trigger(Phase::After, SystemEvent::Startup, call);
+        }
+    }
+
+    /// Calls `call` once, when the reactor next starts up or shuts down. Triggers of one phase are
+    /// called in the order in which they were added. A panic in one is logged, and the others are
+    /// still called. (`addSystemEventTrigger`)
+    pub fn add_system_event_trigger(
+        &mut self,
+        phase: Phase,
+        event: SystemEvent,
+        call: impl FnOnce(&mut Self) + 'static,
+    ) -> TriggerId {
+        self.triggers.add(phase, event, Box::new(call))
+    }
+
+    /// Takes a trigger back. False if it was called already, or removed.
+    /// (`removeSystemEventTrigger`)
+    pub fn remove_system_event_trigger(&mut self, trigger: TriggerId) -> bool {
+        self.triggers.remove(trigger)
+    }
+
+    fn fire(&mut self, phase: Phase, event: SystemEvent) {
+        while let Some(call) = self.triggers.next(phase, event) {
+            if let Err(panic) = guard(|| call(self)) {
+                log::error!("a trigger {phase:?} {event:?} panicked: {}", panic.0);
+            }
+        }
+    }
+
+    pub(super) fn start_up(&mut self) {
+        if self.life == Life::Idle {
+            self.life = Life::Running;
+            for phase in Phase::ALL {
+                self.fire(phase, SystemEvent::Startup);
+            }
+        }
+    }
+
+    /// Everything ends, in order: ports, then connections, then factories, then what was to be
+    /// called later.
+    pub(super) fn shut_down(&mut self) {
+        self.fire(Phase::Before, SystemEvent::Shutdown);
+        self.life = Life::Stopping;
+        let ports: Vec<Id> = self.ports.iter().map(|(id, _)| id).collect();
+        for port in ports {
+            self.close_port(port);
+        }
+        self.lose_all();
+        let hosts: Vec<Id> = self.hosts.iter().map(|(id, _)| id).collect();
+        for host in hosts {
+            self.retire(host);
+        }
+        self.fire(Phase::During, SystemEvent::Shutdown);
+        self.fire(Phase::After, SystemEvent::Shutdown);
+        self.forget();
+        self.life = Life::Idle;
+    }
+
+    /// Each connection has a last chance to send what is unsent, without waiting.
+    fn lose_all(&mut self) {
+        for (id, reason) in std::mem::take(&mut self.aborted) {
+            self.lose(id, reason);
+        }
+        let connections: Vec<Id> = self.connections.iter().map(|(id, _)| id).collect();
+        for id in connections {
+            match self.connections.get(id) {
+                Some(Connection::Live(live)) => {
+                    live.transport.end(Reason::Stopped);
+                    self.settle(id);
+                }
+                Some(Connection::Lingering { .. }) => drop(self.connections.remove(id)),
+                None => {}
+            }
+        }
+        // Those who were aborted by one of these callbacks.
+        for (id, reason) in std::mem::take(&mut self.aborted) {
+            self.lose(id, reason);
+        }
+    }
+
+    /// Drops what is left over for a next turn: there is nothing any more that it could concern.
+    fn forget(&mut self) {
+        self.stop_requested = false;
+        self.held = None;
+        self.served.clear();
+        self.acceptable.clear();
+        self.retiring.clear();
+        self.agenda.take(Vec::new());
+        while let Some((_, job)) = self.timers.pop_any() {
+            if let Err(panic) = guard(|| drop(job)) {
+                log::error!("dropping a delayed call panicked: {}", panic.0);
+            }
+        }
+        for call in self.calls.take() {
+            if let Err(panic) = guard(|| drop(call)) {
+                log::error!("dropping a call from another thread panicked: {}", panic.0);
+            }
+        }
+    }
+}
+
+impl Drop for Reactor {
+    /// Shuts down, if there is anything to shut down: a protocol hears of its end in any case.
+    fn drop(&mut self) {
+        let in_use = self.life == Life::Running || self.hosts.len() > 0;
+        if in_use && !std::thread::panicking() {
+            self.shut_down();
+        }
+        self.calls.close();
+    }
+}

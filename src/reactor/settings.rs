@@ -1,0 +1,59 @@
+//! What can be set for a whole reactor.
+
+use std::time::Duration;
+
+/// See [`Settings::close_timeout`]. Long enough for a peer that lost its network for a moment,
+/// short enough not to collect those that never come back.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What can be set for a whole reactor; see [`Reactor::with_settings`](crate::Reactor).
+///
+/// ```
+/// use std::time::Duration;
+/// use twistor::{Reactor, Settings};
+///
+/// let settings = Settings::default().close_timeout(Duration::from_secs(5)).handle_signals(false);
+/// let reactor = Reactor::with_settings(settings)?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub(super) close_timeout: Duration,
+    pub(super) handle_signals: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            close_timeout: CLOSE_TIMEOUT,
+            handle_signals: true,
+        }
+    }
+}
+
+impl Settings {
+    /// How long a connection that is being closed in order waits for its peer to accept the next
+    /// byte, before it is aborted. Counted anew whenever the peer accepts something. Default: 60
+    /// seconds.
+    #[must_use]
+    pub fn close_timeout(self, close_timeout: Duration) -> Self {
+        Self {
+            close_timeout,
+            ..self
+        }
+    }
+
+    /// Whether SIGINT and SIGTERM stop the reactor while it is in
+    /// [`run`](crate::Reactor::run). Default: true. Only on Unix, and with the feature `signals`.
+    ///
+    /// Signals belong to the process: every reactor that listens is stopped. When `run` returns,
+    /// signals do again what they did before. While it runs, a second signal does what it does by
+    /// default: it ends the process, for the first may wait behind a callback that never returns.
+    #[must_use]
+    pub fn handle_signals(self, handle_signals: bool) -> Self {
+        Self {
+            handle_signals,
+            ..self
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! Why a connection ended.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+/// Who ended a connection, and why: what [`connection_lost`](crate::Protocol::connection_lost) is
+/// told.
+///
+/// A reason is not an error: [`Reason::Done`] is how a connection ought to end. It is cheap to
+/// clone, and it converts into an [`io::Error`] for code that wants one.
+///
+/// Twisted hands over a `Failure` that holds `ConnectionDone`, `ConnectionLost`,
+/// `ConnectionAborted` or the exception that a callback raised.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Reason {
+    /// Closed in order, by either side; what this side wrote was handed to the operating system
+    /// for delivery. (`ConnectionDone`)
+    Done,
+    /// This side called [`abort_connection`](crate::Transport::abort_connection); what was still
+    /// unsent is discarded. (`ConnectionAborted`)
+    Aborted,
+    /// The connection broke: reset by the peer, unreachable, or another error of the socket.
+    /// (`ConnectionLost`)
+    Lost(Arc<io::Error>),
+    /// The connection was being closed in order and the peer accepted no byte for the
+    /// [`close_timeout`](crate::Settings::close_timeout); the rest is discarded.
+    TimedOut,
+    /// A callback gave the connection up with [`Transport::fail`](crate::Transport::fail).
+    Failed(Arc<Failure>),
+    /// A callback of this connection's protocol panicked with this message.
+    Panicked(Arc<str>),
+    /// The reactor stopped, or was dropped.
+    Stopped,
+}
+
+/// The error that a callback handed to [`Transport::fail`](crate::Transport::fail).
+#[derive(Debug)]
+pub struct Failure(Box<dyn Error + Send + Sync>);
+
+impl Failure {
+    pub(crate) fn new(error: Box<dyn Error + Send + Sync>) -> Self {
+        Self(error)
+    }
+
+    /// The error itself, to look at or to downcast.
+    pub fn error(&self) -> &(dyn Error + Send + Sync + 'static) {
+        &*self.0
+    }
+}
+
+impl Reason {
+    /// True for an end in order, [`Reason::Done`]: nothing was cut off by this side.
+    pub fn is_done(&self) -> bool {
+        matches!(self, Self::Done)
+    }
+
+    pub(crate) fn lost(error: io::Error) -> Self {
+        Self::Lost(Arc::new(error))
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Done => f.write_str("connection closed in order"),
+            Self::Aborted => f.write_str("connection aborted by this side"),
+            Self::Lost(error) => write!(f, "connection lost: {error}"),
+            Self::TimedOut => f.write_str("peer accepted no data while the connection was closing"),
+            Self::Failed(failure) => write!(f, "given up: {}", failure.0),
+            Self::Panicked(message) => write!(f, "a callback panicked: {message}"),
+            Self::Stopped => f.write_str("reactor stopped"),
+        }
+    }
+}
+
+impl From<&Reason> for io::Error {
+    /// [`Reason::Lost`] keeps the kind of its error; every other reason gets the nearest kind.
+    /// [`Reason::Done`] becomes [`io::ErrorKind::UnexpectedEof`], since whoever converts it did not
+    /// expect the end.
+    fn from(reason: &Reason) -> Self {
+        let kind = match reason {
+            Reason::Done => io::ErrorKind::UnexpectedEof,
+            Reason::Aborted | Reason::Stopped => io::ErrorKind::ConnectionAborted,
+            Reason::Lost(error) => error.kind(),
+            Reason::TimedOut => io::ErrorKind::TimedOut,
+            Reason::Failed(_) | Reason::Panicked(_) => io::ErrorKind::Other,
+        };
+        Self::new(kind, reason.to_string())
+    }
+}
+
+impl From<Reason> for io::Error {
+    fn from(reason: Reason) -> Self {
+        Self::from(&reason)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_io_error_keeps_the_kind_and_says_why() {
+        let reset = Reason::lost(io::ErrorKind::ConnectionReset.into());
+        let error = io::Error::from(reset.clone());
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+        assert!(error.to_string().starts_with("connection lost: "));
+        assert_eq!(
+            io::Error::from(Reason::TimedOut).kind(),
+            io::ErrorKind::TimedOut
+        );
+        assert_eq!(
+            io::Error::from(Reason::Done).kind(),
+            io::ErrorKind::UnexpectedEof
+        );
+        assert!(Reason::Done.is_done() && !reset.is_done());
+    }
+
+    #[test]
+    fn a_failure_can_be_downcast() {
+        let reason = Reason::Failed(Arc::new(Failure::new("no such room".into())));
+        assert_eq!(reason.to_string(), "given up: no such room");
+        let parse = Failure::new(Box::new("x".parse::<u8>().unwrap_err()));
+        assert!(
+            parse
+                .error()
+                .downcast_ref::<std::num::ParseIntError>()
+                .is_some()
+        );
+    }
+}

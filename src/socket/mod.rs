@@ -1,0 +1,117 @@
+//! The door to the world outside: the clock, the poller and the sockets.
+//!
+//! The reactor, its transports and its protocols reach the machine through the three traits of this
+//! file and through nothing else, so that they run unchanged on whatever else stands behind the
+//! door. [`System`] is the machine that the process runs on.
+//!
+//! What a [`World`] owes the loop:
+//!
+//! - *Edges.* [`World::wait`] reports a stream as readable or writable when that begins to be so,
+//!   and need not repeat it; the loop reads and writes until it meets `WouldBlock` or a short
+//!   count. A FIN may share an edge with data, and is then reported with it.
+//! - *Stale reports are harmless.* Ids are never used twice; the loop drops what it does not know.
+//! - *Time* only moves forward.
+
+#[cfg(test)]
+pub(crate) mod scripted;
+#[cfg(all(unix, feature = "signals"))]
+mod signals;
+mod system;
+mod tcp;
+
+pub(crate) use system::System;
+
+use crate::address::Address;
+use crate::arena::Id;
+use crate::endpoint::TcpServerEndpoint;
+use std::fmt::Debug;
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// A clock, a poller, and where ports come from.
+pub(crate) trait World: Debug {
+    fn now(&self) -> Instant;
+
+    /// Waits until something is ready or the time is over, and appends what is ready. `None` waits
+    /// for ever. May return early.
+    fn wait(&mut self, ready: &mut Vec<Ready>, timeout: Option<Duration>) -> io::Result<()>;
+
+    /// Opens a port; its events carry `id`.
+    fn listen(&mut self, at: &TcpServerEndpoint, id: Id) -> io::Result<Box<dyn Listener>>;
+
+    /// Ends a wait from another thread.
+    fn waker(&self) -> Arc<dyn Wake>;
+
+    /// From here on SIGINT and SIGTERM are reported as [`Ready::Signal`].
+    fn take_signals(&mut self) -> io::Result<()>;
+
+    /// Signals do again what they did before [`take_signals`](Self::take_signals).
+    fn give_signals_back(&mut self);
+
+    /// What another loop can poll to learn that [`wait`](Self::wait) would return.
+    #[cfg(unix)]
+    fn descriptor(&self) -> std::os::fd::BorrowedFd<'_>;
+}
+
+/// What a wait found.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Ready {
+    Stream {
+        id: Id,
+        readable: bool,
+        writable: bool,
+        /// The peer's FIN has arrived, perhaps behind data.
+        read_closed: bool,
+        /// The socket has an error to tell.
+        error: bool,
+    },
+    Port(Id),
+    /// A signal with this name asks the reactor to stop.
+    Signal(&'static str),
+}
+
+/// See [`World::waker`].
+pub(crate) trait Wake: Debug + Send + Sync {
+    fn wake(&self);
+}
+
+/// A port that clients connect to. Dropping it closes it.
+pub(crate) trait Listener: Debug {
+    /// Where it listens: the port that the system chose, if it was asked to.
+    fn address(&self) -> Address;
+
+    fn accept(&mut self) -> io::Result<(Box<dyn Stream>, Address)>;
+
+    /// Out of descriptors: uses a reserved one to turn away up to `limit` waiting clients, so that
+    /// they see a close and not a hang, and returns how many.
+    fn shed(&mut self, limit: usize) -> usize;
+}
+
+/// A connected stream of bytes that never blocks. Dropping it closes it in order.
+pub(crate) trait Stream: Debug {
+    /// As `recv(2)`: zero is the peer's FIN.
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize>;
+
+    /// As `send(2)`: a short count means that the socket is full.
+    fn write(&mut self, data: &[u8]) -> io::Result<usize>;
+
+    /// Sends a FIN, and goes on reading.
+    fn finish_output(&mut self) -> io::Result<()>;
+
+    /// From here on a drop resets the connection.
+    fn reset_on_close(&mut self);
+
+    /// The error that the poller hinted at, if there is one.
+    fn take_error(&mut self) -> io::Result<Option<io::Error>>;
+
+    /// Begins to report edges under `id`, for the rest of its life.
+    fn watch(&mut self, id: Id) -> io::Result<()>;
+
+    /// The address of this side.
+    fn host(&self) -> io::Result<Address>;
+
+    fn set_no_delay(&self, on: bool) -> io::Result<()>;
+
+    fn set_keep_alive(&self, on: bool) -> io::Result<()>;
+}

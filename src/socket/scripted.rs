@@ -1,0 +1,428 @@
+//! A world in which nothing happens but what a test says: for tests of the loop itself.
+
+use super::{Listener, Ready, Stream, Wake, World};
+use crate::address::Address;
+use crate::arena::Id;
+use crate::endpoint::TcpServerEndpoint;
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// The test's view of the world. Its clones are the same world.
+#[derive(Clone, Debug)]
+pub(crate) struct Script(Rc<RefCell<Inner>>);
+
+#[derive(Debug)]
+struct Inner {
+    now: Instant,
+    /// How long each wait was allowed to take.
+    waits: Vec<Option<Duration>>,
+    ports: Vec<Id>,
+    /// What the next calls of accept(2) say; then would-block.
+    accepts: VecDeque<io::Result<usize>>,
+    ends: Vec<End>,
+    shed: usize,
+    signal: Option<&'static str>,
+}
+
+/// This side's end of a connection, as the operating system would keep it.
+#[derive(Debug)]
+struct End {
+    id: Option<Id>,
+    input: VecDeque<Input>,
+    output: Vec<u8>,
+    /// How many bytes the socket still takes.
+    room: usize,
+    edges: Edges,
+    error: Option<io::ErrorKind>,
+    closed: Closed,
+    output_finished: bool,
+    calls: Calls,
+}
+
+#[derive(Debug)]
+enum Input {
+    Data(Vec<u8>),
+    End,
+    Reset,
+}
+
+#[derive(Debug, Default)]
+struct Edges {
+    readable: bool,
+    writable: bool,
+    read_closed: bool,
+    error: bool,
+}
+
+/// How this side's socket was closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Closed {
+    No,
+    WillReset,
+    InOrder,
+    Reset,
+}
+
+/// System calls made on a stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Calls {
+    pub(crate) reads: usize,
+    pub(crate) writes: usize,
+}
+
+/// The other end of a connection.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    script: Script,
+    end: usize,
+}
+
+const ANY_ROOM: usize = usize::MAX / 2;
+
+impl Script {
+    pub(crate) fn new() -> Self {
+        Self(Rc::new(RefCell::new(Inner {
+            now: Instant::now(),
+            waits: Vec::new(),
+            ports: Vec::new(),
+            accepts: VecDeque::new(),
+            ends: Vec::new(),
+            shed: 0,
+            signal: None,
+        })))
+    }
+
+    pub(crate) fn world(&self) -> Box<dyn World> {
+        Box::new(self.clone())
+    }
+
+    /// A client connects, to the only port.
+    pub(crate) fn connect(&self) -> Peer {
+        let mut inner = self.0.borrow_mut();
+        let end = inner.ends.len();
+        inner.ends.push(End {
+            id: None,
+            input: VecDeque::new(),
+            output: Vec::new(),
+            room: ANY_ROOM,
+            edges: Edges::default(),
+            error: None,
+            closed: Closed::No,
+            output_finished: false,
+            calls: Calls::default(),
+        });
+        inner.accepts.push_back(Ok(end));
+        Peer {
+            script: self.clone(),
+            end,
+        }
+    }
+
+    /// The next accept(2) fails.
+    pub(crate) fn fail_accept(&self, error: io::Error) {
+        self.0.borrow_mut().accepts.push_back(Err(error));
+    }
+
+    pub(crate) fn signal(&self, name: &'static str) {
+        self.0.borrow_mut().signal = Some(name);
+    }
+
+    pub(crate) fn advance(&self, by: Duration) {
+        self.0.borrow_mut().now += by;
+    }
+
+    pub(crate) fn take_waits(&self) -> Vec<Option<Duration>> {
+        std::mem::take(&mut self.0.borrow_mut().waits)
+    }
+
+    pub(crate) fn shed(&self) -> usize {
+        self.0.borrow().shed
+    }
+}
+
+impl Peer {
+    fn end<R>(&self, change: impl FnOnce(&mut End) -> R) -> R {
+        change(&mut self.script.0.borrow_mut().ends[self.end])
+    }
+
+    /// Sends bytes that one read will return.
+    pub(crate) fn send(&self, data: impl AsRef<[u8]>) {
+        self.end(|end| {
+            end.input.push_back(Input::Data(data.as_ref().to_vec()));
+            end.edges.readable = true;
+        });
+    }
+
+    pub(crate) fn close(&self) {
+        self.end(|end| {
+            end.input.push_back(Input::End);
+            end.edges.readable = true;
+            end.edges.read_closed = true;
+        });
+    }
+
+    /// Resets behind what was sent: whoever reads meets the error.
+    pub(crate) fn reset_in_line(&self) {
+        self.end(|end| {
+            end.input.push_back(Input::Reset);
+            end.edges.readable = true;
+        });
+    }
+
+    /// Resets; the poller says so.
+    pub(crate) fn reset(&self) {
+        self.end(|end| {
+            end.input.push_back(Input::Reset);
+            end.error = Some(io::ErrorKind::ConnectionReset);
+            end.edges = Edges {
+                readable: true,
+                writable: true,
+                read_closed: true,
+                error: true,
+            };
+        });
+    }
+
+    /// Takes no more than `room` bytes from here on.
+    pub(crate) fn set_room(&self, room: usize) {
+        self.end(|end| {
+            end.edges.writable |= end.room == 0 && room > 0;
+            end.room = room;
+        });
+    }
+
+    pub(crate) fn received(&self) -> Vec<u8> {
+        self.end(|end| std::mem::take(&mut end.output))
+    }
+
+    pub(crate) fn closed(&self) -> Closed {
+        self.end(|end| end.closed)
+    }
+
+    pub(crate) fn output_finished(&self) -> bool {
+        self.end(|end| end.output_finished)
+    }
+
+    pub(crate) fn calls(&self) -> Calls {
+        self.end(|end| end.calls)
+    }
+}
+
+#[derive(Debug)]
+struct NoWake;
+
+impl Wake for NoWake {
+    fn wake(&self) {}
+}
+
+impl World for Script {
+    fn now(&self) -> Instant {
+        self.0.borrow().now
+    }
+
+    fn wait(&mut self, ready: &mut Vec<Ready>, timeout: Option<Duration>) -> io::Result<()> {
+        let inner = &mut *self.0.borrow_mut();
+        inner.waits.push(timeout);
+        let before = ready.len();
+        ready.extend(inner.signal.take().map(Ready::Signal));
+        if !inner.accepts.is_empty() {
+            ready.extend(inner.ports.iter().map(|&id| Ready::Port(id)));
+        }
+        for end in &mut inner.ends {
+            let edges = std::mem::take(&mut end.edges);
+            let Edges {
+                readable,
+                writable,
+                read_closed,
+                error,
+            } = edges;
+            match end.id {
+                Some(id) if readable || writable || read_closed || error => {
+                    ready.push(Ready::Stream {
+                        id,
+                        readable,
+                        writable,
+                        read_closed,
+                        error,
+                    });
+                }
+                Some(_) => {}
+                None => end.edges = edges,
+            }
+        }
+        match timeout {
+            Some(timeout) if ready.len() == before => inner.now += timeout,
+            None if ready.len() == before => {
+                return Err(io::Error::other("would sleep for ever"));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn listen(&mut self, at: &TcpServerEndpoint, id: Id) -> io::Result<Box<dyn Listener>> {
+        if at.address().port() == 1 {
+            return Err(io::ErrorKind::AddrInUse.into());
+        }
+        self.0.borrow_mut().ports.push(id);
+        Ok(Box::new(ScriptedPort {
+            script: self.clone(),
+            id,
+            address: at.address().into(),
+        }))
+    }
+
+    fn waker(&self) -> Arc<dyn Wake> {
+        Arc::new(NoWake)
+    }
+
+    fn take_signals(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn give_signals_back(&mut self) {}
+
+    #[cfg(unix)]
+    fn descriptor(&self) -> std::os::fd::BorrowedFd<'_> {
+        unreachable!("a script has no descriptor")
+    }
+}
+
+#[derive(Debug)]
+struct ScriptedPort {
+    script: Script,
+    id: Id,
+    address: Address,
+}
+
+impl Drop for ScriptedPort {
+    fn drop(&mut self) {
+        self.script.0.borrow_mut().ports.retain(|id| *id != self.id);
+    }
+}
+
+impl Listener for ScriptedPort {
+    fn address(&self) -> Address {
+        self.address
+    }
+
+    fn accept(&mut self) -> io::Result<(Box<dyn Stream>, Address)> {
+        let accepted = self.script.0.borrow_mut().accepts.pop_front();
+        let end = accepted.unwrap_or_else(|| Err(io::ErrorKind::WouldBlock.into()))?;
+        let peer = SocketAddr::from((Ipv4Addr::new(192, 0, 2, 1), end as u16));
+        Ok((
+            Box::new(ScriptedStream {
+                script: self.script.clone(),
+                end,
+            }),
+            peer.into(),
+        ))
+    }
+
+    fn shed(&mut self, _limit: usize) -> usize {
+        self.script.0.borrow_mut().shed += 1;
+        1
+    }
+}
+
+#[derive(Debug)]
+struct ScriptedStream {
+    script: Script,
+    end: usize,
+}
+
+impl ScriptedStream {
+    fn end<R>(&self, change: impl FnOnce(&mut End) -> R) -> R {
+        change(&mut self.script.0.borrow_mut().ends[self.end])
+    }
+}
+
+impl Drop for ScriptedStream {
+    fn drop(&mut self) {
+        self.end(|end| {
+            end.closed = match end.closed {
+                Closed::WillReset => Closed::Reset,
+                _ => Closed::InOrder,
+            };
+        });
+    }
+}
+
+impl Stream for ScriptedStream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.end(|end| {
+            end.calls.reads += 1;
+            match end.input.front_mut() {
+                None => Err(io::ErrorKind::WouldBlock.into()),
+                Some(Input::End) => Ok(0),
+                Some(Input::Reset) => Err(io::ErrorKind::ConnectionReset.into()),
+                Some(Input::Data(data)) => {
+                    let count = data.len().min(buffer.len());
+                    buffer[..count].copy_from_slice(&data[..count]);
+                    data.drain(..count);
+                    if data.is_empty() {
+                        end.input.pop_front();
+                    }
+                    // One chunk a read: more of them are announced anew, as the edge of a next
+                    // segment would.
+                    end.edges.readable |= !end.input.is_empty();
+                    Ok(count)
+                }
+            }
+        })
+    }
+
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        self.end(|end| {
+            end.calls.writes += 1;
+            if end.error.is_some() {
+                return Err(io::ErrorKind::BrokenPipe.into());
+            }
+            let count = data.len().min(end.room);
+            if count == 0 {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            end.room -= count;
+            end.output.extend_from_slice(&data[..count]);
+            Ok(count)
+        })
+    }
+
+    fn finish_output(&mut self) -> io::Result<()> {
+        self.end(|end| end.output_finished = true);
+        Ok(())
+    }
+
+    fn reset_on_close(&mut self) {
+        self.end(|end| end.closed = Closed::WillReset);
+    }
+
+    fn take_error(&mut self) -> io::Result<Option<io::Error>> {
+        Ok(self.end(|end| end.error).map(io::Error::from))
+    }
+
+    fn watch(&mut self, id: Id) -> io::Result<()> {
+        self.end(|end| {
+            end.id = Some(id);
+            end.edges.readable |= !end.input.is_empty();
+        });
+        Ok(())
+    }
+
+    fn host(&self) -> io::Result<Address> {
+        Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, 8007)).into())
+    }
+
+    fn set_no_delay(&self, _on: bool) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn set_keep_alive(&self, _on: bool) -> io::Result<()> {
+        Ok(())
+    }
+}

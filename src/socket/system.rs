@@ -1,0 +1,126 @@
+//! The machine that the process runs on: its clock, `mio`'s poller, its sockets and signals.
+
+#[cfg(all(unix, feature = "signals"))]
+use super::signals::Signals;
+use super::tcp::{Reserve, TcpListener};
+use super::{Listener, Ready, Wake, World};
+use crate::arena::Id;
+use crate::endpoint::TcpServerEndpoint;
+use mio::{Events, Poll, Registry, Token};
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Events fetched in one wait. What is left over is fetched in the next turn, so the number only
+/// bounds the memory (12 bytes each) and how long a turn may become.
+const EVENTS_MAX: usize = 1024;
+
+/// The top bit tells ports from streams; ids leave it clear.
+const PORT: usize = 1 << (usize::BITS - 1);
+const WAKER: Token = Token(usize::MAX);
+#[cfg(all(unix, feature = "signals"))]
+const SIGNALS: Token = Token(usize::MAX - 1);
+
+#[derive(Debug)]
+pub(crate) struct System {
+    poll: Poll,
+    events: Events,
+    /// Streams and ports register themselves, and so share it.
+    registry: Rc<Registry>,
+    waker: Arc<dyn Wake>,
+    reserve: Rc<Reserve>,
+    #[cfg(all(unix, feature = "signals"))]
+    signals: Option<Signals>,
+}
+
+impl System {
+    pub(crate) fn new() -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let registry = poll.registry().try_clone()?;
+        let waker = mio::Waker::new(&registry, WAKER)?;
+        Ok(Self {
+            poll,
+            events: Events::with_capacity(EVENTS_MAX),
+            registry: Rc::new(registry),
+            waker: Arc::new(waker),
+            reserve: Rc::default(),
+            #[cfg(all(unix, feature = "signals"))]
+            signals: None,
+        })
+    }
+}
+
+impl Wake for mio::Waker {
+    fn wake(&self) {
+        // Fails only if the reactor is gone, and then there is nothing to wake.
+        let _ = self.wake();
+    }
+}
+
+impl World for System {
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
+
+    fn wait(&mut self, ready: &mut Vec<Ready>, timeout: Option<Duration>) -> io::Result<()> {
+        match self.poll.poll(&mut self.events, timeout) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
+            result => result?,
+        }
+        for event in &self.events {
+            match event.token() {
+                WAKER => {}
+                #[cfg(all(unix, feature = "signals"))]
+                SIGNALS => {
+                    if let Some(signals) = &mut self.signals {
+                        ready.extend(signals.received().map(Ready::Signal));
+                    }
+                }
+                Token(bits) if bits & PORT != 0 => ready.push(Ready::Port(Id::from_bits(bits))),
+                Token(bits) => ready.push(Ready::Stream {
+                    id: Id::from_bits(bits),
+                    readable: event.is_readable() || event.is_read_closed(),
+                    writable: event.is_writable(),
+                    read_closed: event.is_read_closed(),
+                    error: event.is_error(),
+                }),
+            }
+        }
+        Ok(())
+    }
+
+    fn listen(&mut self, at: &TcpServerEndpoint, id: Id) -> io::Result<Box<dyn Listener>> {
+        let token = Token(id.to_bits() | PORT);
+        let (registry, reserve) = (Rc::clone(&self.registry), Rc::clone(&self.reserve));
+        Ok(Box::new(TcpListener::bind(at, token, registry, reserve)?))
+    }
+
+    fn waker(&self) -> Arc<dyn Wake> {
+        Arc::clone(&self.waker)
+    }
+
+    #[cfg(all(unix, feature = "signals"))]
+    fn take_signals(&mut self) -> io::Result<()> {
+        self.signals = Some(Signals::take(&self.registry, SIGNALS)?);
+        Ok(())
+    }
+
+    #[cfg(not(all(unix, feature = "signals")))]
+    fn take_signals(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn give_signals_back(&mut self) {
+        #[cfg(all(unix, feature = "signals"))]
+        {
+            self.signals = None;
+        }
+    }
+
+    #[cfg(unix)]
+    fn descriptor(&self) -> std::os::fd::BorrowedFd<'_> {
+        use std::os::fd::AsFd;
+        self.poll.registry().as_fd()
+    }
+}

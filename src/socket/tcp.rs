@@ -1,0 +1,166 @@
+//! TCP: ports and connections of the operating system.
+
+use super::{Listener, Stream};
+use crate::address::Address;
+use crate::arena::Id;
+use crate::endpoint::TcpServerEndpoint;
+use mio::{Interest, Registry, Token};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use std::cell::RefCell;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr};
+use std::rc::Rc;
+use std::time::Duration;
+
+/// A descriptor kept for the moment when there is no other, shared by the ports of a reactor.
+#[derive(Debug, Default)]
+pub(super) struct Reserve(RefCell<Option<File>>);
+
+/// Opens without side effects on every Unix. (Elsewhere there is no reserve, and nothing is shed.)
+const RESERVE_PATH: &str = "/dev/null";
+
+impl Reserve {
+    pub(super) fn refill(&self) {
+        let mut reserve = self.0.borrow_mut();
+        if cfg!(unix) && reserve.is_none() {
+            *reserve = File::open(RESERVE_PATH).ok();
+        }
+    }
+
+    fn release(&self) -> bool {
+        self.0.take().is_some()
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct TcpListener {
+    socket: mio::net::TcpListener,
+    address: Address,
+    registry: Rc<Registry>,
+    reserve: Rc<Reserve>,
+}
+
+impl TcpListener {
+    pub(super) fn bind(
+        at: &TcpServerEndpoint,
+        token: Token,
+        registry: Rc<Registry>,
+        reserve: Rc<Reserve>,
+    ) -> io::Result<Self> {
+        let address = at.address();
+        let socket = Socket::new(
+            Domain::for_address(address),
+            Type::STREAM,
+            Some(Protocol::TCP),
+        )?;
+        if address.is_ipv6() && address.ip().is_unspecified() {
+            // Systems differ in what `::` means; here it is IPv4 as well, everywhere.
+            socket.set_only_v6(false)?;
+        }
+        // A port whose last connections are in TIME_WAIT can be opened again at once. (On Windows
+        // the option means that anyone may take the port, and the first half holds without it.)
+        if cfg!(unix) {
+            socket.set_reuse_address(true)?;
+        }
+        // Accepted connections inherit it: one call in all. What a callback writes leaves in one
+        // piece, so Nagle's algorithm has nothing to gather, and would wait for delayed ACKs.
+        socket.set_tcp_nodelay(true)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(at.backlog_len().try_into().unwrap_or(i32::MAX))?;
+        let mut socket = mio::net::TcpListener::from_std(socket.into());
+        let address = socket.local_addr()?.into();
+        registry.register(&mut socket, token, Interest::READABLE)?;
+        reserve.refill();
+        Ok(Self {
+            socket,
+            address,
+            registry,
+            reserve,
+        })
+    }
+
+    fn accept_socket(&self) -> io::Result<(mio::net::TcpStream, SocketAddr)> {
+        self.socket.accept()
+    }
+}
+
+impl Listener for TcpListener {
+    fn address(&self) -> Address {
+        self.address
+    }
+
+    fn accept(&mut self) -> io::Result<(Box<dyn Stream>, Address)> {
+        let (socket, peer) = self.accept_socket()?;
+        let stream = TcpStream {
+            socket,
+            registry: Rc::clone(&self.registry),
+        };
+        Ok((Box::new(stream), peer.into()))
+    }
+
+    fn shed(&mut self, limit: usize) -> usize {
+        if !self.reserve.release() {
+            // Taken by another thread of the process, perhaps: it is tried again after the rest.
+            self.reserve.refill();
+            return 0;
+        }
+        let mut shed = 0;
+        // Each client is closed before the next is accepted: one descriptor serves them all.
+        while shed < limit && self.accept_socket().is_ok() {
+            shed += 1;
+        }
+        self.reserve.refill();
+        shed
+    }
+}
+
+#[derive(Debug)]
+struct TcpStream {
+    socket: mio::net::TcpStream,
+    registry: Rc<Registry>,
+}
+
+impl Stream for TcpStream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.socket.read(buffer)
+    }
+
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        self.socket.write(data)
+    }
+
+    fn finish_output(&mut self) -> io::Result<()> {
+        self.socket.shutdown(Shutdown::Write)
+    }
+
+    fn reset_on_close(&mut self) {
+        // Zero seconds of lingering: close(2) discards what is unsent and sends RST. If it fails,
+        // the connection is already gone.
+        let _ = SockRef::from(&self.socket).set_linger(Some(Duration::ZERO));
+    }
+
+    fn take_error(&mut self) -> io::Result<Option<io::Error>> {
+        self.socket.take_error()
+    }
+
+    fn watch(&mut self, id: Id) -> io::Result<()> {
+        // Both directions at once and never again: edges cost nothing until they come.
+        let both = Interest::READABLE | Interest::WRITABLE;
+        self.registry
+            .register(&mut self.socket, Token(id.to_bits()), both)
+    }
+
+    fn host(&self) -> io::Result<Address> {
+        self.socket.local_addr().map(Address::from)
+    }
+
+    fn set_no_delay(&self, on: bool) -> io::Result<()> {
+        self.socket.set_nodelay(on)
+    }
+
+    fn set_keep_alive(&self, on: bool) -> io::Result<()> {
+        SockRef::from(&self.socket).set_keepalive(on)
+    }
+}

@@ -1,0 +1,119 @@
+//! Bytes accepted and not yet sent. Pure.
+
+/// A buffer larger than this is freed when it runs empty, so that a burst is not paid for ever.
+/// Up to it, the buffer of one connection serves the next (see `Agenda`).
+pub(crate) const CAPACITY_KEPT: usize = 64 * 1024;
+
+/// What a transport has accepted and the socket has not: one run of bytes, taken off at the front.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    bytes: Vec<u8>,
+    /// How many of `bytes` are sent. Less than their number, or both are zero.
+    sent: usize,
+}
+
+impl Outbox {
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len() - self.sent
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    pub(crate) fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+
+    pub(crate) fn unsent(&self) -> &[u8] {
+        &self.bytes[self.sent..]
+    }
+
+    pub(crate) fn append(&mut self, data: &[u8]) {
+        let full = self.bytes.capacity() - self.bytes.len() < data.len();
+        // Moving the rest to the front costs as many bytes as were sent at most, so each byte is
+        // moved once on average; growing instead would keep the sent ones for ever.
+        if full && self.sent >= self.bytes.len() - self.sent {
+            self.bytes.drain(..self.sent);
+            self.sent = 0;
+        }
+        self.bytes.extend_from_slice(data);
+    }
+
+    /// The first `count` bytes are sent.
+    pub(crate) fn consume(&mut self, count: usize) {
+        self.sent += count;
+        debug_assert!(self.sent <= self.bytes.len());
+        if self.sent == self.bytes.len() {
+            self.bytes.clear();
+            self.sent = 0;
+        }
+    }
+
+    /// Forgets what is unsent, and frees the memory.
+    pub(crate) fn discard(&mut self) -> usize {
+        let unsent = self.len();
+        *self = Self::default();
+        unsent
+    }
+
+    /// Takes the empty buffer's memory out, to be used elsewhere or freed.
+    pub(crate) fn take_spare(&mut self) -> Vec<u8> {
+        debug_assert!(self.is_empty());
+        std::mem::take(&mut self.bytes)
+    }
+
+    /// Gives the outbox, which has no memory, that of another.
+    pub(crate) fn adopt(&mut self, spare: Vec<u8>) {
+        debug_assert!(self.capacity() == 0 && spare.is_empty());
+        self.bytes = spare;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_leave_in_the_order_in_which_they_came() {
+        let mut outbox = Outbox::default();
+        let (mut written, mut sent) = (Vec::new(), Vec::new());
+        for round in 0..2000_usize {
+            let piece = vec![round as u8; round % 97];
+            outbox.append(&piece);
+            written.extend(piece);
+            let count = outbox.len().min(round % 61);
+            sent.extend_from_slice(&outbox.unsent()[..count]);
+            outbox.consume(count);
+        }
+        sent.extend_from_slice(outbox.unsent());
+        assert!(sent == written);
+    }
+
+    #[test]
+    fn a_steady_backlog_does_not_grow_the_buffer() {
+        let mut outbox = Outbox::default();
+        outbox.append(&[0; 1000]);
+        for _ in 0..10_000 {
+            outbox.append(&[0; 100]);
+            outbox.consume(100);
+        }
+        assert_eq!(outbox.len(), 1000);
+        assert!(outbox.capacity() < 8000, "{}", outbox.capacity());
+    }
+
+    #[test]
+    fn an_empty_outbox_has_no_sent_bytes_left() {
+        let mut outbox = Outbox::default();
+        outbox.append(b"abc");
+        outbox.consume(3);
+        assert!(outbox.is_empty() && outbox.sent == 0);
+        let spare = outbox.take_spare();
+        assert_eq!(outbox.capacity(), 0);
+        outbox.adopt(spare);
+        assert!(outbox.capacity() >= 3);
+        outbox.append(b"de");
+        assert_eq!(outbox.discard(), 2);
+        assert_eq!(outbox.capacity(), 0);
+    }
+}

@@ -1,0 +1,319 @@
+//! The life of a connection, as a transport sees it. Pure.
+
+use crate::reason::Reason;
+
+/// Where a connection is in its life.
+///
+/// ```text
+///            pause / resume, peer's FIN, lose_write_connection
+///              ┌────┐
+///              ▼    │
+///   ────────▶ Open ─┘──── both halves done ───────────┐
+///              │ │                                     ▼
+///              │ └─ lose_connection ─▶ Closing ──▶ all sent ─▶ (Done)
+///              │                          │                       │
+///              │ abort, fail, panic,      │ the same,             │
+///              │ error of the socket      │ close_timeout         ▼
+///              └───────▶ Ending(reason) ◀─┘─────────────────▶  Lost
+/// ```
+///
+/// Callbacks move it along the arrows and nothing more; the loop looks at it when the callback has
+/// returned ([`next`](Self::next)) and does what it asks for.
+#[derive(Debug)]
+pub(crate) enum State {
+    /// Both halves have their own state.
+    Open { input: Input, output: Output },
+    /// Nothing is read and nothing more is accepted; what is buffered still goes out.
+    Closing,
+    /// Over, with this reason, as soon as the loop gets to it.
+    Ending(Reason),
+    /// The protocol has been told, or is being told.
+    Lost,
+}
+
+/// The half that receives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Input {
+    Flowing,
+    Paused,
+    /// Resumed, and the protocol has yet to hear it. Nothing is read before, so that a protocol
+    /// which held bytes back sees them in order.
+    Resuming,
+    /// The peer has sent its FIN.
+    Ended,
+}
+
+/// The half that sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Output {
+    Open,
+    /// Closes once the buffer is empty; accepts nothing more.
+    Finishing,
+    /// Our FIN is sent.
+    Finished,
+}
+
+/// What the loop is to do once a callback has returned and the buffer was offered to the socket.
+#[derive(Debug)]
+pub(crate) enum Next {
+    Stay,
+    /// Wait for the peer to take what is unsent before the connection closes.
+    Drain,
+    /// Tell the protocol that reading goes on.
+    Resume,
+    /// Send our FIN.
+    FinishOutput,
+    /// The connection is over.
+    End(Reason),
+}
+
+impl State {
+    pub(crate) fn new() -> Self {
+        Self::Open {
+            input: Input::Flowing,
+            output: Output::Open,
+        }
+    }
+
+    pub(crate) fn accepts_writes(&self) -> bool {
+        matches!(
+            self,
+            Self::Open {
+                output: Output::Open,
+                ..
+            }
+        )
+    }
+
+    pub(crate) fn reads(&self) -> bool {
+        matches!(
+            self,
+            Self::Open {
+                input: Input::Flowing,
+                ..
+            }
+        )
+    }
+
+    /// Nothing that the socket could still tell is waited for by reading or writing, so an error
+    /// has to be asked for.
+    pub(crate) fn is_deaf(&self) -> bool {
+        matches!(self, Self::Open { input, .. } if *input != Input::Flowing)
+    }
+
+    pub(crate) fn input_ended(&self) -> bool {
+        matches!(
+            self,
+            Self::Open {
+                input: Input::Ended,
+                ..
+            }
+        )
+    }
+
+    pub(crate) fn is_disconnecting(&self) -> bool {
+        matches!(self, Self::Closing | Self::Ending(_))
+    }
+
+    pub(crate) fn is_lost(&self) -> bool {
+        matches!(self, Self::Lost)
+    }
+
+    pub(crate) fn is_paused(&self) -> bool {
+        matches!(
+            self,
+            Self::Open {
+                input: Input::Paused,
+                ..
+            }
+        )
+    }
+
+    pub(crate) fn pause(&mut self) {
+        if let Self::Open {
+            input: input @ (Input::Flowing | Input::Resuming),
+            ..
+        } = self
+        {
+            *input = Input::Paused;
+        }
+    }
+
+    /// True if that changed something.
+    pub(crate) fn resume(&mut self) -> bool {
+        match self {
+            Self::Open {
+                input: input @ Input::Paused,
+                ..
+            } => {
+                *input = Input::Resuming;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// The protocol is being told that reading goes on.
+    pub(crate) fn resumed(&mut self) {
+        if let Self::Open {
+            input: input @ Input::Resuming,
+            ..
+        } = self
+        {
+            *input = Input::Flowing;
+        }
+    }
+
+    /// The peer's FIN has been read.
+    pub(crate) fn end_input(&mut self) {
+        if let Self::Open { input, .. } = self {
+            *input = Input::Ended;
+        }
+    }
+
+    /// True if that changed something.
+    pub(crate) fn lose_write(&mut self) -> bool {
+        match self {
+            Self::Open {
+                output: output @ Output::Open,
+                ..
+            } => {
+                *output = Output::Finishing;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Our FIN has been sent.
+    pub(crate) fn output_finished(&mut self) {
+        if let Self::Open {
+            output: output @ Output::Finishing,
+            ..
+        } = self
+        {
+            *output = Output::Finished;
+        }
+    }
+
+    /// True if that changed something.
+    pub(crate) fn lose(&mut self) -> bool {
+        let open = matches!(self, Self::Open { .. });
+        if open {
+            *self = Self::Closing;
+        }
+        open
+    }
+
+    /// Ends the connection. The first reason stays, but for a panic: whatever else was asked for in
+    /// a callback that panicked, the panic is why the connection ends.
+    pub(crate) fn end(&mut self, reason: Reason) {
+        match self {
+            Self::Open { .. } | Self::Closing => *self = Self::Ending(reason),
+            Self::Ending(_) if matches!(reason, Reason::Panicked(_)) => {
+                *self = Self::Ending(reason);
+            }
+            Self::Ending(_) | Self::Lost => {}
+        }
+    }
+
+    /// What the loop does next, given whether everything accepted has been sent.
+    pub(crate) fn next(&self, all_sent: bool) -> Next {
+        match self {
+            Self::Open {
+                input: Input::Ended,
+                output: Output::Finished,
+            } => Next::End(Reason::Done),
+            Self::Open {
+                output: Output::Finishing,
+                ..
+            } if all_sent => Next::FinishOutput,
+            Self::Open {
+                input: Input::Resuming,
+                ..
+            } => Next::Resume,
+            Self::Closing if all_sent => Next::End(Reason::Done),
+            Self::Closing => Next::Drain,
+            Self::Ending(reason) => Next::End(reason.clone()),
+            Self::Open { .. } | Self::Lost => Next::Stay,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn done(next: Next) -> bool {
+        matches!(next, Next::End(Reason::Done))
+    }
+
+    #[test]
+    fn closing_waits_for_the_buffer() {
+        let mut state = State::new();
+        assert!(state.lose());
+        assert!(!state.lose(), "a second call changes nothing");
+        assert!(!state.accepts_writes() && !state.reads() && state.is_disconnecting());
+        assert!(matches!(state.next(false), Next::Drain));
+        assert!(done(state.next(true)));
+    }
+
+    #[test]
+    fn both_halves_done_is_the_end() {
+        for input_first in [true, false] {
+            let mut state = State::new();
+            if input_first {
+                state.end_input();
+            }
+            assert!(state.lose_write());
+            assert!(!state.lose_write(), "idempotent");
+            assert!(!state.accepts_writes());
+            assert!(
+                matches!(state.next(false), Next::Stay),
+                "the buffer goes first"
+            );
+            assert!(matches!(state.next(true), Next::FinishOutput));
+            state.output_finished();
+            assert_eq!(done(state.next(true)), input_first);
+            state.end_input();
+            assert!(done(state.next(true)));
+        }
+    }
+
+    #[test]
+    fn pausing_and_resuming_at_once_is_still_heard_once() {
+        let mut state = State::new();
+        assert!(!state.resume(), "was not paused");
+        state.pause();
+        assert!(!state.reads() && state.is_deaf());
+        assert!(state.resume());
+        assert!(!state.resume());
+        assert!(!state.reads(), "not before the protocol has heard it");
+        assert!(matches!(state.next(true), Next::Resume));
+        state.resumed();
+        assert!(state.reads() && matches!(state.next(true), Next::Stay));
+    }
+
+    #[test]
+    fn the_first_reason_stays_but_a_panic_overrides() {
+        let mut state = State::new();
+        state.lose();
+        state.end(Reason::Aborted);
+        state.end(Reason::TimedOut);
+        assert!(matches!(state.next(false), Next::End(Reason::Aborted)));
+        state.end(Reason::Panicked("boom".into()));
+        assert!(matches!(state.next(false), Next::End(Reason::Panicked(_))));
+        assert!(!state.lose() && !state.resume() && !state.lose_write());
+    }
+
+    #[test]
+    fn nothing_revives_the_lost() {
+        let mut state = State::Lost;
+        state.pause();
+        state.end_input();
+        state.end(Reason::Aborted);
+        assert!(!state.lose() && !state.resume() && !state.lose_write());
+        assert!(state.is_lost() && !state.accepts_writes() && !state.is_disconnecting());
+        assert!(matches!(state.next(true), Next::Stay));
+    }
+}
