@@ -218,8 +218,11 @@ impl Transport {
         self.on_stream(|stream| stream.set_keep_alive(on))
     }
 
-    fn on_stream(&self, call: impl FnOnce(&mut dyn Stream) -> io::Result<()>) -> io::Result<()> {
-        self.0.wire.borrow_mut().stream().map_or(Ok(()), call)
+    fn on_stream(&self, call: impl FnOnce(&dyn Stream) -> io::Result<()>) -> io::Result<()> {
+        match self.0.wire.borrow().stream() {
+            Some(stream) => call(stream),
+            None => Ok(()),
+        }
     }
 
     /// Changes the wire, and lists the transport to be settled if that asks for it.
@@ -301,15 +304,11 @@ impl Transport {
 
     /// Begins to be watched by the poller, once; an error ends the connection.
     pub(crate) fn watch(&self) {
-        let mut wire = self.0.wire.borrow_mut();
-        if wire.readiness.watched {
+        if self.is_watched() {
             return;
         }
-        wire.readiness.watched = true;
-        let id = self.0.id;
-        let result = wire.stream().map_or(Ok(()), |stream| stream.watch(id));
-        drop(wire);
-        if let Err(error) = result {
+        let watched = self.0.wire.borrow_mut().watch(self.0.id);
+        if let Err(error) = watched {
             self.end(Reason::lost(error));
         }
     }

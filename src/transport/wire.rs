@@ -8,6 +8,7 @@ use super::agenda::Agenda;
 use super::outbox::Outbox;
 use super::state::{Next, State};
 use crate::address::Address;
+use crate::arena::Id;
 use crate::reason::Reason;
 use crate::socket::Stream;
 use std::io;
@@ -93,8 +94,15 @@ impl Wire {
         }
     }
 
-    pub(crate) fn stream(&mut self) -> Option<&mut (dyn Stream + 'static)> {
-        self.stream.as_deref_mut()
+    pub(crate) fn stream(&self) -> Option<&dyn Stream> {
+        self.stream.as_deref()
+    }
+
+    pub(crate) fn watch(&mut self, id: Id) -> io::Result<()> {
+        self.readiness.watched = true;
+        self.stream
+            .as_mut()
+            .map_or(Ok(()), |stream| stream.watch(id))
     }
 
     pub(crate) fn host(&mut self) -> Address {
