@@ -22,9 +22,7 @@ impl<F> LineReceiver<F> for Answer {
 
 fn main() -> Result<(), Box<dyn Error>> {
     env_logger::init();
-    let endpoint = env::args()
-        .nth(1)
-        .unwrap_or("tcp:8007:interface=127.0.0.1".to_owned());
+    let endpoint = env::args().nth(1).unwrap_or("tcp:8007:interface=127.0.0.1".to_owned());
     let mut reactor = Reactor::new()?;
     let port = reactor.listen(&endpoint, || Lines::new(Answer))?;
     println!("listening on {}", port.local_address());

@@ -58,9 +58,7 @@ impl Chatter {
             return cx.send_line("Name taken, please choose another.");
         }
         cx.send_line(format!("Welcome, {name}!"));
-        cx.factory
-            .members
-            .insert(name.to_owned(), cx.transport.clone());
+        cx.factory.members.insert(name.to_owned(), cx.transport.clone());
         *self = Self::Named(name.to_owned());
     }
 }
@@ -73,9 +71,7 @@ fn readable(line: &[u8]) -> Option<&str> {
             || matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
                 | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
     };
-    std::str::from_utf8(line)
-        .ok()
-        .filter(|text| !text.contains(deceives))
+    std::str::from_utf8(line).ok().filter(|text| !text.contains(deceives))
 }
 
 /// A name must not be mistaken for nothing, or for somebody else's `<name>`.
@@ -112,9 +108,7 @@ impl Factory for Chat {
 
 fn main() -> Result<(), Box<dyn Error>> {
     env_logger::init();
-    let endpoint = env::args()
-        .nth(1)
-        .unwrap_or("tcp:8123:interface=127.0.0.1".to_owned());
+    let endpoint = env::args().nth(1).unwrap_or("tcp:8123:interface=127.0.0.1".to_owned());
     let mut reactor = Reactor::new()?;
     let port = reactor.listen(&endpoint, Chat::default())?;
     println!("listening on {}", port.local_address());

@@ -12,9 +12,7 @@ impl Protocol<EchoFactory> for Echo {
     fn connection_made(&mut self, cx: &mut Context<'_, EchoFactory>) {
         cx.factory.open += 1;
         let open = cx.factory.open;
-        cx.transport.write(format!(
-            "Welcome! There are currently {open} open connections.\n"
-        ));
+        cx.transport.write(format!("Welcome! There are currently {open} open connections.\n"));
     }
 
     fn data_received(&mut self, cx: &mut Context<'_, EchoFactory>, data: &[u8]) {
@@ -41,9 +39,7 @@ impl Factory for EchoFactory {
 
 fn main() -> Result<(), Box<dyn Error>> {
     env_logger::init();
-    let endpoint = env::args()
-        .nth(1)
-        .unwrap_or("tcp:8007:interface=127.0.0.1".to_owned());
+    let endpoint = env::args().nth(1).unwrap_or("tcp:8007:interface=127.0.0.1".to_owned());
     let mut reactor = Reactor::new()?;
     let port = reactor.listen(&endpoint, EchoFactory::default())?;
     println!("listening on {}", port.local_address());

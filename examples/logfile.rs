@@ -58,15 +58,10 @@ impl Factory for LogfileFactory {
 fn main() -> Result<(), Box<dyn Error>> {
     env_logger::init();
     let mut arguments = env::args_os().skip(1);
-    let endpoint = arguments
-        .next()
-        .unwrap_or("tcp:8007:interface=127.0.0.1".into());
+    let endpoint = arguments.next().unwrap_or("tcp:8007:interface=127.0.0.1".into());
     let path = arguments.next().unwrap_or("logfile.txt".into()).into();
     let mut reactor = Reactor::new()?;
-    let port = reactor.listen(
-        &endpoint.to_string_lossy(),
-        LogfileFactory { path, file: None },
-    )?;
+    let port = reactor.listen(&endpoint.to_string_lossy(), LogfileFactory { path, file: None })?;
     println!("listening on {}", port.local_address());
     reactor.run()?;
     Ok(())

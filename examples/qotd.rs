@@ -10,8 +10,7 @@ struct Qotd;
 
 impl Protocol<QotdFactory> for Qotd {
     fn connection_made(&mut self, cx: &mut Context<'_, QotdFactory>) {
-        cx.transport
-            .write_sequence([cx.factory.quote.as_str(), "\r\n"]);
+        cx.transport.write_sequence([cx.factory.quote.as_str(), "\r\n"]);
         cx.transport.lose_connection();
     }
 }
@@ -31,12 +30,8 @@ impl Factory for QotdFactory {
 fn main() -> Result<(), Box<dyn Error>> {
     env_logger::init();
     let mut arguments = env::args().skip(1);
-    let endpoint = arguments
-        .next()
-        .unwrap_or("tcp:8007:interface=127.0.0.1".to_owned());
-    let quote = arguments
-        .next()
-        .unwrap_or("An apple a day keeps the doctor away".to_owned());
+    let endpoint = arguments.next().unwrap_or("tcp:8007:interface=127.0.0.1".to_owned());
+    let quote = arguments.next().unwrap_or("An apple a day keeps the doctor away".to_owned());
     let mut reactor = Reactor::new()?;
     let port = reactor.listen(&endpoint, QotdFactory { quote })?;
     println!("listening on {}", port.local_address());

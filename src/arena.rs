@@ -64,10 +64,7 @@ pub(crate) struct Arena<T> {
 
 impl<T> Arena<T> {
     pub(crate) fn new() -> Self {
-        Self {
-            tenants: Slab::new(),
-            generation: 0,
-        }
+        Self { tenants: Slab::new(), generation: 0 }
     }
 
     /// Moves a tenant in; `build` is told the id that it will have.
@@ -82,10 +79,7 @@ impl<T> Arena<T> {
         build: impl FnOnce(Id) -> Result<T, E>,
     ) -> Result<Id, E> {
         let entry = self.tenants.vacant_entry();
-        let id = Id {
-            slot: entry.key() as u32,
-            generation: self.generation,
-        };
+        let id = Id { slot: entry.key() as u32, generation: self.generation };
         entry.insert((self.generation, build(id)?));
         self.generation = self.generation.wrapping_add(1) & GENERATION_MASK;
         Ok(id)
@@ -120,13 +114,7 @@ impl<T> Arena<T> {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Id, &T)> {
         self.tenants.iter().map(|(slot, (generation, tenant))| {
-            (
-                Id {
-                    slot: slot as u32,
-                    generation: *generation,
-                },
-                tenant,
-            )
+            (Id { slot: slot as u32, generation: *generation }, tenant)
         })
     }
 }
@@ -152,18 +140,9 @@ mod tests {
     #[test]
     fn ids_survive_packing_and_leave_the_top_bit_clear() {
         for id in [
-            Id {
-                slot: 0,
-                generation: 0,
-            },
-            Id {
-                slot: 5,
-                generation: 7,
-            },
-            Id {
-                slot: (1 << (SLOT_BITS - 1)) - 1,
-                generation: GENERATION_MASK,
-            },
+            Id { slot: 0, generation: 0 },
+            Id { slot: 5, generation: 7 },
+            Id { slot: (1 << (SLOT_BITS - 1)) - 1, generation: GENERATION_MASK },
         ] {
             assert_eq!(Id::from_bits(id.to_bits()), id);
             assert_eq!(id.to_bits() >> (usize::BITS - 1), 0);
@@ -177,9 +156,6 @@ mod tests {
         let last = arena.insert_with(|_| ());
         let next = arena.insert_with(|_| ());
         assert_eq!((last.generation, next.generation), (GENERATION_MASK, 0));
-        assert_eq!(
-            arena.iter().map(|(id, ())| id).collect::<Vec<_>>(),
-            [last, next]
-        );
+        assert_eq!(arena.iter().map(|(id, ())| id).collect::<Vec<_>>(), [last, next]);
     }
 }

@@ -26,11 +26,7 @@ impl<'a, F> Context<'a, F> {
         factory: &'a mut F,
         reactor: &'a mut Reactor,
     ) -> Self {
-        Self {
-            transport,
-            factory,
-            reactor,
-        }
+        Self { transport, factory, reactor }
     }
 
     /// Calls this protocol's [`timer_fired`](Protocol::timer_fired) after `delay`, unless the
@@ -39,8 +35,7 @@ impl<'a, F> Context<'a, F> {
     /// For what needs no protocol there is [`Reactor::call_later`]. Both are cancelled, reset and
     /// asked in the same way, on the reactor.
     pub fn set_timer(&mut self, delay: Duration) -> TimerId {
-        self.reactor
-            .set_connection_timer(self.transport.id(), delay)
+        self.reactor.set_connection_timer(self.transport.id(), delay)
     }
 }
 

@@ -108,14 +108,8 @@ mod tests {
         let error = io::Error::from(reset.clone());
         assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
         assert!(error.to_string().starts_with("connection lost: "));
-        assert_eq!(
-            io::Error::from(Reason::TimedOut).kind(),
-            io::ErrorKind::TimedOut
-        );
-        assert_eq!(
-            io::Error::from(Reason::Done).kind(),
-            io::ErrorKind::UnexpectedEof
-        );
+        assert_eq!(io::Error::from(Reason::TimedOut).kind(), io::ErrorKind::TimedOut);
+        assert_eq!(io::Error::from(Reason::Done).kind(), io::ErrorKind::UnexpectedEof);
         assert!(Reason::Done.is_done() && !reset.is_done());
     }
 
@@ -124,11 +118,6 @@ mod tests {
         let reason = Reason::Failed(Arc::new(Failure::new("no such room".into())));
         assert_eq!(reason.to_string(), "given up: no such room");
         let parse = Failure::new(Box::new("x".parse::<u8>().unwrap_err()));
-        assert!(
-            parse
-                .error()
-                .downcast_ref::<std::num::ParseIntError>()
-                .is_some()
-        );
+        assert!(parse.error().downcast_ref::<std::num::ParseIntError>().is_some());
     }
 }

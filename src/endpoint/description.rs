@@ -19,31 +19,17 @@ impl Problem {
 pub(super) fn parse(text: &str) -> Result<ServerEndpoint, Problem> {
     let mut arguments = split(text)?;
     let first = arguments.remove(0);
-    match (
-        first.key.as_deref(),
-        first.value.to_ascii_lowercase().as_str(),
-    ) {
-        (None, "tcp") => tcp(
-            arguments,
-            text.len(),
-            &["port", "interface", "backlog"],
-            None,
-        ),
-        (None, "tcp6") => tcp(
-            arguments,
-            text.len(),
-            &["port", "backlog", "interface"],
-            Some(ANY_IPV6),
-        ),
+    match (first.key.as_deref(), first.value.to_ascii_lowercase().as_str()) {
+        (None, "tcp") => tcp(arguments, text.len(), &["port", "interface", "backlog"], None),
+        (None, "tcp6") => {
+            tcp(arguments, text.len(), &["port", "backlog", "interface"], Some(ANY_IPV6))
+        }
         (None, digits) if arguments.is_empty() && digits.parse::<u64>().is_ok() => {
             tcp(vec![first], text.len(), &["port"], None)
         }
         _ => Problem::new(
             0,
-            format!(
-                "unknown type of endpoint \"{}\"; known are tcp and tcp6",
-                first.value
-            ),
+            format!("unknown type of endpoint \"{}\"; known are tcp and tcp6", first.value),
         ),
     }
 }
@@ -96,13 +82,7 @@ fn split(text: &str) -> Result<Vec<Argument>, Problem> {
 
 impl Argument {
     fn begin(at: usize) -> Self {
-        Self {
-            key: None,
-            key_at: at,
-            value: String::new(),
-            value_at: at,
-            quoted: false,
-        }
+        Self { key: None, key_at: at, value: String::new(), value_at: at, quoted: false }
     }
 
     fn number<N: FromStr>(&self, what: &str, max: u64) -> Result<N, Problem> {
@@ -178,10 +158,7 @@ fn tcp(
         return Problem::new(end, "no port is given".to_owned());
     };
     let interface = interface.or(any).unwrap_or(Ipv4Addr::UNSPECIFIED.into());
-    Ok(TcpServerEndpoint::new(port)
-        .interface(interface)
-        .backlog(backlog)
-        .into())
+    Ok(TcpServerEndpoint::new(port).interface(interface).backlog(backlog).into())
 }
 
 /// Puts together an IPv6 address that was cut at its own colons: as many of the following nameless
@@ -190,15 +167,10 @@ fn join_plain_ipv6(argument: &mut Argument, following: &mut Vec<Argument>) {
     if argument.quoted {
         return;
     }
-    let nameless = following
-        .iter()
-        .take_while(|part| part.key.is_none() && !part.quoted)
-        .count();
+    let nameless = following.iter().take_while(|part| part.key.is_none() && !part.quoted).count();
     for count in (1..=nameless).rev() {
         let parts = following[..count].iter().map(|part| part.value.as_str());
-        let joined = std::iter::once(argument.value.as_str())
-            .chain(parts)
-            .collect::<Vec<_>>();
+        let joined = std::iter::once(argument.value.as_str()).chain(parts).collect::<Vec<_>>();
         let joined = joined.join(":");
         if joined.parse::<Ipv6Addr>().is_ok() {
             argument.value = joined;

@@ -41,21 +41,14 @@ pub struct TcpServerEndpoint {
 impl TcpServerEndpoint {
     /// A port on all IPv4 interfaces; port 0 lets the system choose one.
     pub fn new(port: u16) -> Self {
-        Self {
-            port,
-            interface: Ipv4Addr::UNSPECIFIED.into(),
-            backlog: DEFAULT_BACKLOG,
-        }
+        Self { port, interface: Ipv4Addr::UNSPECIFIED.into(), backlog: DEFAULT_BACKLOG }
     }
 
     /// Listens on one interface only. `::` is all of them, for IPv6 and IPv4 alike: IPv4 peers then
     /// appear as `::ffff:a.b.c.d`.
     #[must_use]
     pub fn interface(self, interface: impl Into<IpAddr>) -> Self {
-        Self {
-            interface: interface.into(),
-            ..self
-        }
+        Self { interface: interface.into(), ..self }
     }
 
     /// How many connections may wait to be accepted; [`DEFAULT_BACKLOG`] if not said.

@@ -2,17 +2,9 @@ use super::*;
 
 #[track_caller]
 fn check(description: &str, expected: TcpServerEndpoint) {
-    assert_eq!(
-        description.parse(),
-        Ok(ServerEndpoint::Tcp(expected)),
-        "{description}"
-    );
+    assert_eq!(description.parse(), Ok(ServerEndpoint::Tcp(expected)), "{description}");
     // What is displayed means the same.
-    assert_eq!(
-        expected.to_string().parse(),
-        Ok(ServerEndpoint::Tcp(expected)),
-        "{expected}"
-    );
+    assert_eq!(expected.to_string().parse(), Ok(ServerEndpoint::Tcp(expected)), "{expected}");
 }
 
 #[track_caller]
@@ -48,23 +40,14 @@ fn ipv6_escaped_bracketed_or_plain() {
     check(r"tcp:8007:interface=\:\:1", tcp(8007).interface(V6));
     check("tcp:8007:interface=[::1]", tcp(8007).interface(V6));
     check("tcp:8007:interface=::1", tcp(8007).interface(V6));
-    check(
-        "tcp:8007:interface=::1:backlog=3",
-        tcp(8007).interface(V6).backlog(3),
-    );
+    check("tcp:8007:interface=::1:backlog=3", tcp(8007).interface(V6).backlog(3));
     check("tcp:8007:::1", tcp(8007).interface(V6));
     check("tcp:8007:[::1]:3", tcp(8007).interface(V6).backlog(3));
     check("tcp:interface=[::1]:8007", tcp(8007).interface(V6));
     check(r"tcp:interface=\:\:1:8007", tcp(8007).interface(V6));
-    check(
-        "tcp:8007:interface=::",
-        tcp(8007).interface(Ipv6Addr::UNSPECIFIED),
-    );
+    check("tcp:8007:interface=::", tcp(8007).interface(Ipv6Addr::UNSPECIFIED));
     let mapped = V4.to_ipv6_mapped();
-    check(
-        "tcp:8007:interface=::ffff:127.0.0.1",
-        tcp(8007).interface(mapped),
-    );
+    check("tcp:8007:interface=::ffff:127.0.0.1", tcp(8007).interface(mapped));
     check("tcp6:8007", tcp(8007).interface(Ipv6Addr::UNSPECIFIED));
     check("tcp6:8007:interface=::1", tcp(8007).interface(V6));
     check(r"tcp6:8007:9:\:\:1", tcp(8007).interface(V6).backlog(9));
@@ -73,11 +56,7 @@ fn ipv6_escaped_bracketed_or_plain() {
 #[test]
 fn errors_point_at_the_place() {
     check_error("", 0, "unknown type of endpoint \"\"");
-    check_error(
-        "tpc:8007",
-        0,
-        "unknown type of endpoint \"tpc\"; known are tcp and tcp6",
-    );
+    check_error("tpc:8007", 0, "unknown type of endpoint \"tpc\"; known are tcp and tcp6");
     check_error("tcp", 3, "no port is given");
     check_error("tcp:", 4, "port \"\" is not a number from 0 to 65535");
     check_error("tcp:65536", 4, "port \"65536\"");
@@ -85,17 +64,9 @@ fn errors_point_at_the_place() {
     check_error("tcp:+80", 4, "port \"+80\"");
     check_error("tcp:-1", 4, "port \"-1\"");
     check_error("tcp:127.0.0.1:8007", 4, "port \"127.0.0.1\"");
-    check_error(
-        "tcp:8007:interface=localhost",
-        19,
-        "interface \"localhost\" is not an IP address",
-    );
+    check_error("tcp:8007:interface=localhost", 19, "interface \"localhost\" is not an IP address");
     check_error("tcp:8007:interface=[::1", 19, "bracket that is not closed");
-    check_error(
-        "tcp:8007:backlog=x",
-        17,
-        "backlog \"x\" is not a number from 0 to 4294967295",
-    );
+    check_error("tcp:8007:backlog=x", 17, "backlog \"x\" is not a number from 0 to 4294967295");
     check_error(
         "tcp:8007:color=red",
         9,
@@ -105,11 +76,7 @@ fn errors_point_at_the_place() {
     check_error("tcp:8007:port=8008", 9, "port is given twice");
     check_error("tcp:interface=127.0.0.1", 23, "no port is given");
     check_error("tcp:8007\\", 8, "backslash with nothing to escape");
-    check_error(
-        "tcp6:8007:interface=127.0.0.1",
-        20,
-        "is not an IPv6 address",
-    );
+    check_error("tcp6:8007:interface=127.0.0.1", 20, "is not an IPv6 address");
     check_error("tcp:é:8007", 4, "port \"é\"");
     let error = "tcp:x".parse::<ServerEndpoint>().unwrap_err();
     assert_eq!(
@@ -124,16 +91,10 @@ fn any_text_at_all_is_answered() {
     let alphabet = ['t', 'c', 'p', '8', ':', '=', '\\', '[', ']', 'é'];
     let mut texts = vec![String::new()];
     for _ in 0..4 {
-        let longer = texts
-            .iter()
-            .flat_map(|text| alphabet.map(|more| format!("{text}{more}")));
+        let longer = texts.iter().flat_map(|text| alphabet.map(|more| format!("{text}{more}")));
         texts = longer.collect();
         for text in &texts {
-            for whole in [
-                text.clone(),
-                format!("tcp:{text}"),
-                format!("tcp6:8:interface={text}"),
-            ] {
+            for whole in [text.clone(), format!("tcp:{text}"), format!("tcp6:8:interface={text}")] {
                 if let Err(error) = whole.parse::<ServerEndpoint>() {
                     assert!(whole.is_char_boundary(error.position()), "{error}");
                 }
@@ -148,8 +109,5 @@ fn numbers_and_pairs_are_endpoints() {
     assert_eq!(TcpServerEndpoint::from((V6, 80)), tcp(80).interface(V6));
     let address: SocketAddr = "127.0.0.1:80".parse().unwrap();
     assert_eq!(TcpServerEndpoint::from(address).address(), address);
-    assert_eq!(
-        ServerEndpoint::from(tcp(80)).address().to_string(),
-        "0.0.0.0:80"
-    );
+    assert_eq!(ServerEndpoint::from(tcp(80)).address().to_string(), "0.0.0.0:80");
 }

@@ -27,6 +27,7 @@ impl Delimiter {
     pub const CRLF: Self = Self::Exact(Cow::Borrowed(b"\r\n"));
 
     /// What ends a line that is sent.
+    #[inline]
     pub fn as_bytes(&self) -> &[u8] {
         match self {
             Self::Exact(bytes) => bytes,
@@ -42,32 +43,33 @@ impl Delimiter {
     ///
     /// If it is exactly nothing: every line would end before it begins.
     pub(super) fn checked(self) -> Self {
-        assert!(
-            self.len() > 0,
-            "a delimiter of lines must have at least one byte"
-        );
+        assert!(self.len() > 0, "a delimiter of lines must have at least one byte");
         self
     }
 
     /// Finds the first line in `bytes`, of which the first `searched` are known to end none.
+    #[inline]
     pub(super) fn find(&self, bytes: &[u8], mut searched: usize) -> Option<Found> {
-        let (delimiter, last) = match self {
-            Self::Exact(delimiter) => (&**delimiter, *delimiter.last()?),
-            Self::Newline => (&b"\n"[..], b'\n'),
+        let Self::Exact(delimiter) = self else {
+            let end = searched + memchr(b'\n', &bytes[searched..])?;
+            let cr = end > 0 && bytes[end - 1] == b'\r';
+            return Some(Found { line: end - usize::from(cr), next: end + 1 });
         };
         // By its last byte, which is where a search that was cut off can go on.
+        let (last, before) = delimiter.split_last()?;
         loop {
-            let next = searched + memchr(last, &bytes[searched..])? + 1;
-            if bytes[..next].ends_with(delimiter) {
-                let mut line = next - delimiter.len();
-                if *self == Self::Newline && bytes[..line].ends_with(b"\r") {
-                    line -= 1;
-                }
-                return Some(Found { line, next });
+            let end = searched + memchr(*last, &bytes[searched..])?;
+            searched = end + 1;
+            if ends_with(&bytes[..end], before) {
+                return Some(Found { line: end - before.len(), next: searched });
             }
-            searched = next;
         }
     }
+}
+
+/// As the slice's own, which is a call into the C library however short the end is.
+fn ends_with(bytes: &[u8], end: &[u8]) -> bool {
+    bytes.len() >= end.len() && bytes.iter().rev().zip(end.iter().rev()).all(|(a, b)| a == b)
 }
 
 impl From<&'static [u8]> for Delimiter {

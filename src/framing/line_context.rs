@@ -48,8 +48,7 @@ impl<'a, F> LineContext<'a, F> {
     /// Sends a line, and the delimiter that splits the lines. There is no limit to its length, and
     /// what stands in it is not looked at. (`sendLine`)
     pub fn send_line(&self, line: impl AsRef<[u8]>) {
-        self.transport.write(line);
-        self.transport.write(self.setup.delimiter().as_bytes());
+        self.transport.write_pair(line.as_ref(), self.setup.delimiter().as_bytes());
     }
 
     /// From here on what is received goes to `raw_data_received`, beginning with what follows this
@@ -135,8 +134,7 @@ impl<'a, F> LineContext<'a, F> {
 
     /// Calls this receiver's `timer_fired` after `delay`; see [`Context::set_timer`].
     pub fn set_timer(&mut self, delay: Duration) -> TimerId {
-        self.reactor
-            .set_connection_timer(self.transport.id(), delay)
+        self.reactor.set_connection_timer(self.transport.id(), delay)
     }
 }
 

@@ -76,6 +76,11 @@ impl Effects {
         self.tail == 0 && self.extra.is_empty()
     }
 
+    /// True if the buffer is not as it was.
+    fn any(&self) -> bool {
+        self.cleared || !self.is_empty()
+    }
+
     /// Turns a tail into extra bytes, so that more can follow.
     pub(super) fn untail(&mut self, given: &[u8]) {
         let tail = std::mem::take(&mut self.tail);
@@ -111,19 +116,8 @@ enum Pass {
 impl<R> Lines<R> {
     /// Lines for a receiver, in line mode.
     pub fn new(receiver: R) -> Self {
-        let setup = Setup {
-            delimiter: None,
-            max_length: None,
-            mode: Mode::Line,
-            paused: false,
-        };
-        Self {
-            receiver,
-            setup,
-            pending: Vec::new(),
-            start: 0,
-            searched: 0,
-        }
+        let setup = Setup { delimiter: None, max_length: None, mode: Mode::Line, paused: false };
+        Self { receiver, setup, pending: Vec::new(), start: 0, searched: 0 }
     }
 
     /// What ends a line of this connection.
@@ -161,13 +155,7 @@ impl<R> Lines<R> {
     {
         let mut effects = Effects::default();
         let was_paused = self.setup.paused;
-        let Self {
-            receiver,
-            setup,
-            pending,
-            start,
-            ..
-        } = self;
+        let Self { receiver, setup, pending, start, .. } = self;
         let mut line_cx = LineContext::new(cx, setup, &mut effects, &[], &pending[*start..]);
         let result = call(receiver, &mut line_cx);
         if effects.search_anew {
@@ -228,32 +216,26 @@ impl<R> Lines<R> {
     where
         R: LineReceiver<F>,
     {
-        while at < input.len() && !self.setup.paused && is_open(cx) {
+        let mut effects = Effects::default();
+        while at < input.len() && !self.setup.paused && cx.transport.is_open() {
             let Some(piece) = self.next_piece(&input[at..], searched - at) else {
-                return Pass::Wait {
-                    at,
-                    searched: input.len(),
-                };
+                return Pass::Wait { at, searched: input.len() };
             };
-            let mut effects = Effects::default();
             let too_long = matches!(piece, Piece::TooLong);
             at += self.deliver(cx, &input[at..], piece, &mut effects);
-            at = if effects.cleared {
-                input.len()
-            } else {
-                at - effects.tail
-            };
             searched = at;
-            if too_long {
-                // Begins anew with what is received next, and `extra` waits for it too.
-                self.pending = effects.extra;
-                return Pass::Wait { at, searched };
-            }
-            if !effects.extra.is_empty() {
-                return Pass::Splice {
-                    at,
-                    extra: effects.extra,
-                };
+            if too_long || effects.any() {
+                let Effects { cleared, tail, extra, .. } = std::mem::take(&mut effects);
+                at = if cleared { input.len() } else { at - tail };
+                searched = at;
+                if too_long {
+                    // Begins anew with what is received next, and `extra` waits for it too.
+                    self.pending = extra;
+                    return Pass::Wait { at, searched };
+                }
+                if !extra.is_empty() {
+                    return Pass::Splice { at, extra };
+                }
             }
         }
         Pass::Wait { at, searched }
@@ -319,11 +301,6 @@ impl<R> Lines<R> {
         }
         self.pending.extend_from_slice(&waiting);
     }
-}
-
-/// False once the connection is to end: nothing is delivered any more.
-fn is_open<F>(cx: &Context<'_, F>) -> bool {
-    cx.transport.is_connected() && !cx.transport.is_disconnecting()
 }
 
 impl<F, R: LineReceiver<F>> Protocol<F> for Lines<R> {

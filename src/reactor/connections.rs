@@ -35,12 +35,18 @@ pub(super) enum Connection {
 /// A connection with a protocol.
 #[derive(Debug)]
 pub(super) struct Live {
+    pub(super) party: Party,
+    /// Most connections have none.
+    deadlines: Option<Box<Deadlines>>,
+}
+
+/// Whom a callback is for, and about what.
+#[derive(Clone, Debug)]
+pub(super) struct Party {
     pub(super) host: Id,
     /// Where the protocol is in its host. Half a word, since there is one for each connection.
     seat: u32,
     pub(super) transport: Transport,
-    /// Most connections have none.
-    deadlines: Option<Box<Deadlines>>,
 }
 
 /// The timers of one connection.
@@ -56,21 +62,10 @@ struct Deadlines {
 const WEED_MIN: usize = 8;
 
 impl Live {
+    /// A connection whose protocol is yet to be built.
     pub(super) fn new(host: Id, transport: Transport) -> Self {
-        Self {
-            host,
-            seat: u32::MAX,
-            transport,
-            deadlines: None,
-        }
-    }
-
-    pub(super) fn seat(&self) -> usize {
-        self.seat as usize
-    }
-
-    pub(super) fn take_seat(&mut self, seat: usize) {
-        self.seat = u32::try_from(seat).unwrap_or(u32::MAX);
+        let party = Party { host, seat: u32::MAX, transport };
+        Self { party, deadlines: None }
     }
 
     /// Notes a timer of the protocol, to be cancelled with the connection.
@@ -83,7 +78,25 @@ impl Live {
     }
 }
 
+impl Party {
+    pub(super) fn id(&self) -> Id {
+        self.transport.id().0
+    }
+
+    pub(super) fn seat(&self) -> usize {
+        self.seat as usize
+    }
+
+    pub(super) fn take_seat(&mut self, seat: usize) {
+        self.seat = u32::try_from(seat).unwrap_or(u32::MAX);
+    }
+}
+
 impl Arena<Connection> {
+    pub(super) fn party(&self, id: Id) -> Option<Party> {
+        self.live(id).map(|live| live.party.clone())
+    }
+
     pub(super) fn live(&self, id: Id) -> Option<&Live> {
         match self.get(id) {
             Some(Connection::Live(live)) => Some(live),
@@ -101,38 +114,37 @@ impl Arena<Connection> {
 
 impl Reactor {
     /// Makes a callback and carries out what it wished for its own connection.
-    pub(super) fn call(&mut self, id: Id, callback: Callback<'_>) {
-        if self.deliver(id, callback) {
-            self.settle(id);
-        }
+    pub(super) fn call(&mut self, party: &Party, callback: Callback<'_>) {
+        self.deliver(party, callback);
+        self.settle(party);
     }
 
     /// Carries out what callbacks wished for a connection: sends, and ends what is to end.
-    pub(super) fn settle(&mut self, id: Id) {
+    pub(super) fn settle(&mut self, party: &Party) {
+        let transport = &party.transport;
         let mut resumed = false;
-        while let Some(live) = self.connections.live(id) {
-            let transport = live.transport.clone();
+        loop {
             let mut sent = false;
             match transport.settle(&mut sent) {
                 Next::Stay => return,
-                Next::Drain => return self.mind_close_timeout(id, sent),
+                Next::Drain => return self.mind_close_timeout(party.id(), sent),
                 // A protocol that pauses whenever it is resumed must not keep the loop here.
                 Next::Resume if resumed => return transport.settle_later(),
                 Next::Resume => {
                     resumed = true;
                     transport.resumed();
-                    self.deliver(id, Callback::Resumed);
+                    self.deliver(party, Callback::Resumed);
                 }
                 Next::FinishOutput => {
                     if transport.finish_output() {
-                        self.deliver(id, Callback::WriteLost);
+                        self.deliver(party, Callback::WriteLost);
                     }
                 }
                 Next::End(reason @ (Reason::Aborted | Reason::TimedOut)) => {
                     transport.reset();
-                    return self.aborted.push((id, reason));
+                    return self.aborted.push((party.id(), reason));
                 }
-                Next::End(reason) => return self.lose(id, reason),
+                Next::End(reason) => return self.lose(party.id(), reason),
             }
         }
     }
@@ -160,62 +172,54 @@ impl Reactor {
 
     /// The connection's peer took nothing for the whole close timeout.
     pub(super) fn give_up(&mut self, id: Id) {
-        let Some(live) = self.connections.live(id) else {
-            return;
-        };
-        live.transport.end(Reason::TimedOut);
-        self.settle(id);
+        if let Some(party) = self.connections.party(id) {
+            party.transport.end(Reason::TimedOut);
+            self.settle(&party);
+        }
     }
 
     /// Ends a connection: closes its socket, tells its protocol, and forgets it.
     pub(super) fn lose(&mut self, id: Id, reason: Reason) {
-        let Some(live) = self.connections.live(id) else {
+        let Some(party) = self.connections.party(id) else {
             return;
         };
-        let transport = live.transport.clone();
+        let Party { host, ref transport, .. } = party;
         let (unread, watched) = (transport.may_have_unread(), transport.is_watched());
         let stream = transport.release();
         let lingers = stream.filter(|_| unread && reason.is_done());
-        let Some(live) = self.vacate(id, lingers, watched) else {
-            return;
-        };
-        let deadlines = live.deadlines.unwrap_or_default();
+        let deadlines = self.vacate(id, lingers, watched).unwrap_or_default();
         for timer in deadlines.set.into_iter().chain(deadlines.close) {
             self.timers.cancel(timer);
         }
-        log::debug!(
-            "{} of {}: {reason}",
-            self.protocol_name(live.host),
-            transport.peer()
-        );
-        let told = self.on_host(live.host, |host, reactor| {
-            host.end(live.seat as usize, &reason, &transport, reactor)
-        });
+        log::debug!("{} of {}: {reason}", self.protocol_name(host), transport.peer());
+        let told =
+            self.on_host(host, |host, reactor| host.end(party.seat(), &reason, transport, reactor));
         if let Some(Err(panic)) = told {
-            let (protocol, peer) = (self.protocol_name(live.host), transport.peer());
-            log::error!(
-                "{protocol} of {peer} panicked in connection_lost: {}",
-                panic.0
-            );
+            let (protocol, peer) = (self.protocol_name(host), transport.peer());
+            log::error!("{protocol} of {peer} panicked in connection_lost: {}", panic.0);
         }
-        if let Some(shelf) = self.hosts.get_mut(live.host) {
+        if let Some(shelf) = self.hosts.get_mut(host) {
             shelf.connections -= 1;
         }
-        self.retire(live.host);
+        self.retire(host);
     }
 
-    /// Takes a live connection out of the table; its socket may stay a while.
-    fn vacate(&mut self, id: Id, stream: Option<Box<dyn Stream>>, watched: bool) -> Option<Live> {
+    /// Takes a live connection out of the table; its socket may stay a while. Returns its timers.
+    fn vacate(
+        &mut self,
+        id: Id,
+        stream: Option<Box<dyn Stream>>,
+        watched: bool,
+    ) -> Option<Box<Deadlines>> {
         let lingering = stream.and_then(|stream| self.linger(id, stream, watched));
         let vacated = match lingering {
-            Some(lingering) => self
-                .connections
-                .get_mut(id)
-                .map(|slot| std::mem::replace(slot, lingering)),
+            Some(lingering) => {
+                self.connections.get_mut(id).map(|slot| std::mem::replace(slot, lingering))
+            }
             None => self.connections.remove(id),
         };
         match vacated {
-            Some(Connection::Live(live)) => Some(live),
+            Some(Connection::Live(live)) => live.deadlines,
             _ => None,
         }
     }

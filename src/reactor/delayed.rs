@@ -141,7 +141,11 @@ impl Reactor {
                     log::error!("a delayed call panicked: {}", panic.0);
                 }
             }
-            Job::Fire(connection) => self.call(connection, Callback::Timer(TimerId(id))),
+            Job::Fire(connection) => {
+                if let Some(party) = self.connections.party(connection) {
+                    self.call(&party, Callback::Timer(TimerId(id)));
+                }
+            }
             Job::GiveUp(connection) => self.give_up(connection),
             Job::EndLingering(connection) => self.end_lingering(connection),
             Job::Accept(port) => self.accept_again(port),

@@ -48,16 +48,10 @@ impl fmt::Display for ListenError {
             Self::Endpoint(error) => error.fmt(f),
             Self::Bind { address, source } => write!(f, "cannot listen on {address}: {source}"),
             Self::StartFactory { address, source } => {
-                write!(
-                    f,
-                    "cannot listen on {address}: the factory did not start: {source}"
-                )
+                write!(f, "cannot listen on {address}: the factory did not start: {source}")
             }
             Self::NoFactory { address } => {
-                write!(
-                    f,
-                    "cannot listen on {address}: there is no such factory, or it is busy"
-                )
+                write!(f, "cannot listen on {address}: there is no such factory, or it is busy")
             }
             Self::Stopping { address } => {
                 write!(f, "cannot listen on {address}: the reactor is stopping")

@@ -6,6 +6,7 @@
 //! running.
 
 use super::Reactor;
+use super::connections::Party;
 use super::delayed::TimerId;
 use super::panic::{Panic, guard};
 use crate::arena::Id;
@@ -29,10 +30,7 @@ pub struct Key<F> {
 
 impl<F> Key<F> {
     pub(super) fn new(id: Id) -> Self {
-        Self {
-            id,
-            factory: PhantomData,
-        }
+        Self { id, factory: PhantomData }
     }
 }
 
@@ -73,10 +71,7 @@ impl<F: Factory> IntoKey for F {
     type Factory = F;
 
     fn into_key(self, reactor: &mut Reactor) -> Key<F> {
-        let host = Hosted {
-            factory: self,
-            protocols: Slab::new(),
-        };
+        let host = Hosted { factory: self, protocols: Slab::new() };
         Key::new(reactor.hosts.insert_with(|_| Shelf::new(Box::new(host))))
     }
 }
@@ -105,13 +100,7 @@ pub(super) struct Shelf {
 impl Shelf {
     fn new(host: Box<dyn Host>) -> Self {
         let protocol = host.protocol();
-        Self {
-            host: Some(host),
-            protocol,
-            ports: 0,
-            connections: 0,
-            started: false,
-        }
+        Self { host: Some(host), protocol, ports: 0, connections: 0, started: false }
     }
 }
 
@@ -287,17 +276,10 @@ impl Reactor {
         call: impl FnOnce(&mut F::Protocol, &mut Context<'_, F>) -> R,
     ) -> Option<R> {
         let id = key.into().id;
-        let live = self.connections.live(connection.0)?;
-        let (seat, transport) = (live.seat(), live.transport.clone());
-        if live.host != id {
-            return None;
-        }
+        let party = self.connections.party(connection.0).filter(|party| party.host == id)?;
         self.with_hosted(id, |hosted: &mut Hosted<F>, reactor| {
-            let protocol = hosted.protocols.get_mut(seat)?;
-            Some(call(
-                protocol,
-                &mut Context::new(&transport, &mut hosted.factory, reactor),
-            ))
+            let protocol = hosted.protocols.get_mut(party.seat())?;
+            Some(call(protocol, &mut Context::new(&party.transport, &mut hosted.factory, reactor)))
         })
     }
 
@@ -322,23 +304,18 @@ impl Reactor {
         }
     }
 
-    /// Makes a callback; false if there is nobody to call.
-    pub(super) fn deliver(&mut self, id: Id, callback: Callback<'_>) -> bool {
-        let Some(live) = self.connections.live(id) else {
-            return false;
-        };
-        let (host, seat, transport) = (live.host, live.seat(), live.transport.clone());
-        let previous = self.agenda.enter(id);
-        let result = self.on_host(host, |host, reactor| {
-            host.call(seat, callback, &transport, reactor)
-        });
+    /// Makes a callback.
+    pub(super) fn deliver(&mut self, party: &Party, callback: Callback<'_>) {
+        let (host, transport) = (party.host, &party.transport);
+        let previous = self.agenda.enter(party.id());
+        let result = self
+            .on_host(host, |host, reactor| host.call(party.seat(), callback, transport, reactor));
         if let Some(Err(panic)) = result {
             let protocol = self.protocol_name(host);
             log::error!("{protocol} of {} panicked: {}", transport.peer(), panic.0);
             transport.end(Reason::Panicked(panic.0));
         }
         self.agenda.leave(previous);
-        true
     }
 
     /// Takes a box off its shelf, lends it the reactor, and puts it back. `None` if it is not there.
@@ -370,11 +347,7 @@ impl Reactor {
         if std::mem::take(&mut shelf.started) {
             let stopped = self.on_host(id, |host, reactor| host.stop(reactor));
             if let Some(Err(panic)) = stopped {
-                log::error!(
-                    "stop_factory of {} panicked: {}",
-                    self.protocol_name(id),
-                    panic.0
-                );
+                log::error!("stop_factory of {} panicked: {}", self.protocol_name(id), panic.0);
             }
         }
         let unused = |shelf: &Shelf| shelf.ports == 0 && shelf.connections == 0 && !shelf.started;
@@ -388,20 +361,14 @@ impl Reactor {
 
     /// For the log.
     pub(super) fn protocol_name(&self, host: Id) -> String {
-        short_name(
-            self.hosts
-                .get(host)
-                .map_or("a protocol", |shelf| shelf.protocol),
-        )
+        short_name(self.hosts.get(host).map_or("a protocol", |shelf| shelf.protocol))
     }
 }
 
 /// A type's name without the paths of its parts.
 fn short_name(full: &str) -> String {
     let ends_word = |c: char| !(c.is_alphanumeric() || c == '_' || c == ':');
-    full.split_inclusive(ends_word)
-        .filter_map(|part| part.rsplit("::").next())
-        .collect()
+    full.split_inclusive(ends_word).filter_map(|part| part.rsplit("::").next()).collect()
 }
 
 #[cfg(test)]
@@ -411,14 +378,8 @@ mod tests {
     #[test]
     fn names_lose_their_paths() {
         assert_eq!(short_name("echo::Echo"), "Echo");
-        assert_eq!(
-            short_name("a::b::Lines<a::Chat, &str>"),
-            "Lines<Chat, &str>"
-        );
-        assert_eq!(
-            short_name("alloc::boxed::Box<dyn a::P<b::F>>"),
-            "Box<dyn P<F>>"
-        );
+        assert_eq!(short_name("a::b::Lines<a::Chat, &str>"), "Lines<Chat, &str>");
+        assert_eq!(short_name("alloc::boxed::Box<dyn a::P<b::F>>"), "Box<dyn P<F>>");
         assert_eq!(short_name("it::main::{{closure}}"), "{{closure}}");
     }
 }

@@ -73,10 +73,7 @@ impl<F: Factory> IntoKey for Port<F> {
 
 impl<F> fmt::Debug for Port<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Port")
-            .field("address", &self.address)
-            .field("key", &self.key)
-            .finish()
+        f.debug_struct("Port").field("address", &self.address).field("key", &self.key).finish()
     }
 }
 
@@ -186,10 +183,7 @@ impl Reactor {
             })
         });
         let id = opened.map_err(|source| ListenError::Bind { address, source })?;
-        let address = self
-            .ports
-            .get(id)
-            .map_or(address, |port| port.listener.address());
+        let address = self.ports.get(id).map_or(address, |port| port.listener.address());
         if let Err(error) = self.start_factory(host, address) {
             self.ports.remove(id);
             return Err(error);
@@ -234,10 +228,7 @@ impl Reactor {
         };
         let address = port.listener.address();
         drop(port.listener);
-        log::info!(
-            "{} stopped listening on {address}",
-            self.protocol_name(port.host)
-        );
+        log::info!("{} stopped listening on {address}", self.protocol_name(port.host));
         if let Some(shelf) = self.hosts.get_mut(port.host) {
             shelf.ports -= 1;
         }
@@ -300,9 +291,8 @@ impl Reactor {
         };
         port.accepting = Accepting::Resting;
         let shed = port.listener.shed(ACCEPTS_PER_TURN);
-        let (since, total) = port
-            .warned
-            .map_or((None, shed), |(at, count)| (Some(at), count + shed));
+        let (since, total) =
+            port.warned.map_or((None, shed), |(at, count)| (Some(at), count + shed));
         if since.is_none_or(|at| now.duration_since(at) >= WARNING_INTERVAL) {
             let address = port.listener.address();
             log::warn!(
@@ -319,16 +309,12 @@ impl Reactor {
     /// A client has connected: builds its protocol and introduces them.
     fn welcome(&mut self, host: Id, stream: Box<dyn Stream>, peer: Address, port: Address) {
         let agenda = Rc::clone(&self.agenda);
-        let mut stream = Some(stream);
-        let id = self.connections.try_insert_with(|id| {
-            let stream = stream.take().ok_or(())?;
+        let id = self.connections.insert_with(|id| {
             let transport = Transport::new(id, stream, peer, port, agenda);
-            Ok::<_, ()>(Connection::Live(Live::new(host, transport)))
+            Connection::Live(Live::new(host, transport))
         });
-        let Ok(id) = id else { return };
-        let Some(transport) = self.connections.live(id).map(|live| live.transport.clone()) else {
-            return;
-        };
+        let Some(mut party) = self.connections.party(id) else { return };
+        let transport = party.transport.clone();
         let previous = self.agenda.enter(id);
         let built = self.on_host(host, |host, reactor| host.build(&transport, reactor));
         self.agenda.leave(previous);
@@ -344,14 +330,15 @@ impl Reactor {
         let (Some(seat), Some(live)) = (seat, self.connections.live_mut(id)) else {
             return self.refuse(id, &transport);
         };
-        live.take_seat(seat);
+        live.party.take_seat(seat);
+        party.take_seat(seat);
         if let Some(shelf) = self.hosts.get_mut(host) {
             shelf.connections += 1;
         }
         log::debug!("{} of {peer}: connected", self.protocol_name(host));
-        self.call(id, Callback::Made);
+        self.call(&party, Callback::Made);
         // Only now: a connection that is closed in its first callback is never watched.
-        if self.connections.live(id).is_some() {
+        if transport.is_connected() {
             transport.watch();
         }
     }

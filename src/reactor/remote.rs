@@ -34,16 +34,11 @@ pub(super) struct Calls {
 
 impl Calls {
     pub(super) fn new(waker: Arc<dyn Wake>) -> Arc<Self> {
-        Arc::new(Self {
-            waiting: Mutex::new(Some(Vec::new())),
-            waker,
-        })
+        Arc::new(Self { waiting: Mutex::new(Some(Vec::new())), waker })
     }
 
     pub(super) fn remote(self: &Arc<Self>) -> Remote {
-        Remote {
-            calls: Arc::clone(self),
-        }
+        Remote { calls: Arc::clone(self) }
     }
 
     /// Takes the calls that are there now; later ones wait for the next turn.
@@ -108,8 +103,6 @@ impl fmt::Debug for Remote {
 impl fmt::Debug for Calls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let waiting = self.lock().as_ref().map(Vec::len);
-        f.debug_struct("Calls")
-            .field("waiting", &waiting)
-            .finish_non_exhaustive()
+        f.debug_struct("Calls").field("waiting", &waiting).finish_non_exhaustive()
     }
 }

@@ -5,7 +5,6 @@ use super::panic::guard;
 use super::triggers::{Phase, SystemEvent, TriggerId};
 use super::{Life, Reactor};
 use crate::arena::Id;
-use crate::reactor::connections::Connection;
 use crate::reason::Reason;
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -158,13 +157,12 @@ impl Reactor {
         }
         let connections: Vec<Id> = self.connections.iter().map(|(id, _)| id).collect();
         for id in connections {
-            match self.connections.get(id) {
-                Some(Connection::Live(live)) => {
-                    live.transport.end(Reason::Stopped);
-                    self.settle(id);
+            match self.connections.party(id) {
+                Some(party) => {
+                    party.transport.end(Reason::Stopped);
+                    self.settle(&party);
                 }
-                Some(Connection::Lingering { .. }) => drop(self.connections.remove(id)),
-                None => {}
+                None => drop(self.connections.remove(id)),
             }
         }
         // Those who were aborted by one of these callbacks.

@@ -24,10 +24,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self {
-            close_timeout: CLOSE_TIMEOUT,
-            handle_signals: true,
-        }
+        Self { close_timeout: CLOSE_TIMEOUT, handle_signals: true }
     }
 }
 
@@ -37,10 +34,7 @@ impl Settings {
     /// seconds.
     #[must_use]
     pub fn close_timeout(self, close_timeout: Duration) -> Self {
-        Self {
-            close_timeout,
-            ..self
-        }
+        Self { close_timeout, ..self }
     }
 
     /// Whether SIGINT and SIGTERM stop the reactor while it is in
@@ -51,9 +45,6 @@ impl Settings {
     /// default: it ends the process, for the first may wait behind a callback that never returns.
     #[must_use]
     pub fn handle_signals(self, handle_signals: bool) -> Self {
-        Self {
-            handle_signals,
-            ..self
-        }
+        Self { handle_signals, ..self }
     }
 }

@@ -44,11 +44,7 @@ pub(crate) struct Timers<J> {
 
 impl<J> Timers<J> {
     pub(crate) fn new() -> Self {
-        Self {
-            entries: Arena::new(),
-            heap: Vec::new(),
-            sequence: 0,
-        }
+        Self { entries: Arena::new(), heap: Vec::new(), sequence: 0 }
     }
 
     pub(crate) fn set(&mut self, due: Instant, job: J) -> Id {
@@ -125,10 +121,7 @@ impl<J> Timers<J> {
 
     fn next_key(&mut self, due: Instant) -> Key {
         self.sequence += 1;
-        Key {
-            due,
-            sequence: self.sequence - 1,
-        }
+        Key { due, sequence: self.sequence - 1 }
     }
 
     /// Moves jobs that were pushed back since their key was written to where they belong, until
@@ -215,9 +208,7 @@ mod tests {
 
     fn drain(timers: &mut Timers<u64>, now: Instant) -> Vec<u64> {
         let mark = timers.mark();
-        std::iter::from_fn(|| timers.pop(now, mark))
-            .map(|(_, job)| job)
-            .collect()
+        std::iter::from_fn(|| timers.pop(now, mark)).map(|(_, job)| job).collect()
     }
 
     #[test]

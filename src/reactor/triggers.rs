@@ -45,10 +45,7 @@ pub(super) struct Triggers {
 
 impl Triggers {
     pub(super) fn new() -> Self {
-        Self {
-            calls: Arena::new(),
-            queues: Default::default(),
-        }
+        Self { calls: Arena::new(), queues: Default::default() }
     }
 
     pub(super) fn add(&mut self, phase: Phase, event: SystemEvent, call: Call) -> TriggerId {
@@ -73,8 +70,6 @@ impl Triggers {
 
 impl fmt::Debug for Triggers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Triggers")
-            .field("waiting", &self.calls.len())
-            .finish_non_exhaustive()
+        f.debug_struct("Triggers").field("waiting", &self.calls.len()).finish_non_exhaustive()
     }
 }

@@ -3,8 +3,7 @@
 use super::Reactor;
 use super::hosting::Callback;
 use super::panic::guard;
-use crate::arena::Id;
-use crate::reactor::connections::Connection;
+use crate::reactor::connections::{Connection, Party};
 use crate::socket::Ready;
 use crate::transport::Received;
 use std::io;
@@ -100,11 +99,7 @@ impl Reactor {
             || self.agenda.len() > 0
             || !self.calls.is_empty()
             || self.stopping();
-        if left_over {
-            Some(self.now())
-        } else {
-            self.timers.next()
-        }
+        if left_over { Some(self.now()) } else { self.timers.next() }
     }
 
     /// Notes what the poller reports. Nothing is called before all is noted.
@@ -115,23 +110,18 @@ impl Reactor {
                 log::info!("received {name}, stopping");
                 self.stop();
             }
-            Ready::Stream {
-                id,
-                readable,
-                writable,
-                read_closed,
-                error,
-            } => match self.connections.get(id) {
-                Some(Connection::Live(live)) => {
-                    live.transport
-                        .notice(readable, writable, read_closed, error);
-                    if live.transport.queue() {
-                        self.served.push(id);
+            Ready::Stream { id, readable, writable, read_closed, error } => {
+                match self.connections.get(id) {
+                    Some(Connection::Live(live)) => {
+                        live.party.transport.notice(readable, writable, read_closed, error);
+                        if live.party.transport.queue() {
+                            self.served.push(id);
+                        }
                     }
+                    Some(Connection::Lingering { .. }) => self.served.push(id),
+                    None => {}
                 }
-                Some(Connection::Lingering { .. }) => self.served.push(id),
-                None => {}
-            },
+            }
         }
     }
 
@@ -150,44 +140,36 @@ impl Reactor {
     fn serve_ready(&mut self) {
         let mut served = std::mem::replace(&mut self.served, std::mem::take(&mut self.spare));
         for id in served.drain(..) {
-            match self.connections.get(id) {
-                Some(Connection::Live(_)) => self.serve(id),
-                Some(Connection::Lingering { .. }) => self.serve_lingering(id),
-                None => {}
+            match self.connections.party(id) {
+                Some(party) => self.serve(&party),
+                None => self.serve_lingering(id),
             }
         }
         self.spare = served;
     }
 
-    fn serve(&mut self, id: Id) {
-        let Some(live) = self.connections.live(id) else {
-            return;
-        };
-        let transport = live.transport.clone();
+    fn serve(&mut self, party: &Party) {
+        let transport = &party.transport;
         transport.unqueue();
         let mut buffer = std::mem::take(&mut self.buffer);
         for _ in 0..READS_PER_TURN {
             match transport.receive(&mut buffer) {
-                Received::Data(count) => self.call(id, Callback::Data(&buffer[..count])),
-                Received::End => self.call(id, Callback::ReadLost),
+                Received::Data(count) => self.call(party, Callback::Data(&buffer[..count])),
+                Received::End => self.call(party, Callback::ReadLost),
                 Received::Nothing => break,
             }
         }
         self.buffer = buffer;
         if transport.take_due() {
-            self.settle(id);
+            self.settle(party);
         }
-        self.serve_again(id);
+        self.serve_again(party);
     }
 
     /// Lists a connection for the next turn, if there is more to read.
-    fn serve_again(&mut self, id: Id) {
-        if self
-            .connections
-            .live(id)
-            .is_some_and(|live| live.transport.queue_if_readable())
-        {
-            self.served.push(id);
+    fn serve_again(&mut self, party: &Party) {
+        if party.transport.queue_if_readable() {
+            self.served.push(party.id());
         }
     }
 
@@ -196,11 +178,16 @@ impl Reactor {
             return;
         }
         let mut touched = self.agenda.take(std::mem::take(&mut self.spare));
+        if touched.len() > FAN_OUT {
+            // In the order of their slots, as near to each other in memory as they can be: in a
+            // room of a thousand that is a tenth of the cost.
+            touched.sort_unstable();
+        }
         for id in touched.drain(..) {
-            if let Some(live) = self.connections.live(id) {
-                live.transport.untouch();
-                self.settle(id);
-                self.serve_again(id);
+            if let Some(party) = self.connections.party(id) {
+                party.transport.untouch();
+                self.settle(&party);
+                self.serve_again(&party);
             }
         }
         self.spare = touched;
@@ -213,10 +200,7 @@ impl Reactor {
             return false;
         }
         let now = self.now();
-        let mut held = self.held.take().unwrap_or(Held {
-            since: now,
-            polls: 0,
-        });
+        let mut held = self.held.take().unwrap_or(Held { since: now, polls: 0 });
         if held.polls == FAN_OUT_POLLS || now.duration_since(held.since) >= FAN_OUT_WAIT {
             return false;
         }

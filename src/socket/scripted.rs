@@ -117,10 +117,7 @@ impl Script {
             calls: Calls::default(),
         });
         inner.accepts.push_back(Ok(end));
-        Peer {
-            script: self.clone(),
-            end,
-        }
+        Peer { script: self.clone(), end }
     }
 
     /// The next accept(2) fails.
@@ -179,12 +176,7 @@ impl Peer {
         self.end(|end| {
             end.input.push_back(Input::Reset);
             end.error = Some(io::ErrorKind::ConnectionReset);
-            end.edges = Edges {
-                readable: true,
-                writable: true,
-                read_closed: true,
-                error: true,
-            };
+            end.edges = Edges { readable: true, writable: true, read_closed: true, error: true };
         });
     }
 
@@ -235,21 +227,10 @@ impl World for Script {
         }
         for end in &mut inner.ends {
             let edges = std::mem::take(&mut end.edges);
-            let Edges {
-                readable,
-                writable,
-                read_closed,
-                error,
-            } = edges;
+            let Edges { readable, writable, read_closed, error } = edges;
             match end.id {
                 Some(id) if readable || writable || read_closed || error => {
-                    ready.push(Ready::Stream {
-                        id,
-                        readable,
-                        writable,
-                        read_closed,
-                        error,
-                    });
+                    ready.push(Ready::Stream { id, readable, writable, read_closed, error });
                 }
                 Some(_) => {}
                 None => end.edges = edges,
@@ -270,11 +251,7 @@ impl World for Script {
             return Err(io::ErrorKind::AddrInUse.into());
         }
         self.0.borrow_mut().ports.push(id);
-        Ok(Box::new(ScriptedPort {
-            script: self.clone(),
-            id,
-            address: at.address().into(),
-        }))
+        Ok(Box::new(ScriptedPort { script: self.clone(), id, address: at.address().into() }))
     }
 
     fn waker(&self) -> Arc<dyn Wake> {
@@ -315,13 +292,7 @@ impl Listener for ScriptedPort {
         let accepted = self.script.0.borrow_mut().accepts.pop_front();
         let end = accepted.unwrap_or_else(|| Err(io::ErrorKind::WouldBlock.into()))?;
         let peer = SocketAddr::from((Ipv4Addr::new(192, 0, 2, 1), end as u16));
-        Ok((
-            Box::new(ScriptedStream {
-                script: self.script.clone(),
-                end,
-            }),
-            peer.into(),
-        ))
+        Ok((Box::new(ScriptedStream { script: self.script.clone(), end }), peer.into()))
     }
 
     fn shed(&mut self, _limit: usize) -> usize {

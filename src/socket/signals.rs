@@ -47,22 +47,12 @@ impl Signals {
         *listening += 1;
         drop(listening);
         // From here on a failure drops what was set up so far.
-        let mut taken = Self {
-            receiver,
-            last: Arc::default(),
-            actions: Vec::new(),
-        };
+        let mut taken = Self { receiver, last: Arc::default(), actions: Vec::new() };
         for (signal, _) in HEARD {
             let last = Arc::clone(&taken.last);
-            taken
-                .actions
-                .push(flag::register_usize(signal, last, signal as usize)?);
-            taken
-                .actions
-                .push(flag::register(signal, Arc::clone(&DEFAULT_APPLIES))?);
-            taken
-                .actions
-                .push(low_level::pipe::register(signal, sender.try_clone()?)?);
+            taken.actions.push(flag::register_usize(signal, last, signal as usize)?);
+            taken.actions.push(flag::register(signal, Arc::clone(&DEFAULT_APPLIES))?);
+            taken.actions.push(low_level::pipe::register(signal, sender.try_clone()?)?);
         }
         Ok(taken)
     }
@@ -72,10 +62,7 @@ impl Signals {
         let mut bytes = [0; 16];
         while matches!(self.receiver.read(&mut bytes), Ok(count) if count > 0) {}
         let last = self.last.swap(0, Ordering::SeqCst);
-        HEARD
-            .iter()
-            .find(|(signal, _)| *signal as usize == last)
-            .map(|(_, name)| *name)
+        HEARD.iter().find(|(signal, _)| *signal as usize == last).map(|(_, name)| *name)
     }
 }
 
@@ -122,9 +109,7 @@ impl DefaultActions {
 fn does_its_default(signal: i32) -> bool {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let masks = status.lines().filter_map(|line| {
-        let mask = line
-            .strip_prefix("SigIgn:")
-            .or_else(|| line.strip_prefix("SigCgt:"))?;
+        let mask = line.strip_prefix("SigIgn:").or_else(|| line.strip_prefix("SigCgt:"))?;
         u64::from_str_radix(mask.trim(), 16).ok()
     });
     masks.fold(0, |all, mask| all | mask) & (1 << (signal - 1)) == 0

@@ -49,11 +49,7 @@ impl TcpListener {
         reserve: Rc<Reserve>,
     ) -> io::Result<Self> {
         let address = at.address();
-        let socket = Socket::new(
-            Domain::for_address(address),
-            Type::STREAM,
-            Some(Protocol::TCP),
-        )?;
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
         if address.is_ipv6() && address.ip().is_unspecified() {
             // Systems differ in what `::` means; here it is IPv4 as well, everywhere.
             socket.set_only_v6(false)?;
@@ -73,12 +69,7 @@ impl TcpListener {
         let address = socket.local_addr()?.into();
         registry.register(&mut socket, token, Interest::READABLE)?;
         reserve.refill();
-        Ok(Self {
-            socket,
-            address,
-            registry,
-            reserve,
-        })
+        Ok(Self { socket, address, registry, reserve })
     }
 
     fn accept_socket(&self) -> io::Result<(mio::net::TcpStream, SocketAddr)> {
@@ -93,10 +84,7 @@ impl Listener for TcpListener {
 
     fn accept(&mut self) -> io::Result<(Box<dyn Stream>, Address)> {
         let (socket, peer) = self.accept_socket()?;
-        let stream = TcpStream {
-            socket,
-            registry: Rc::clone(&self.registry),
-        };
+        let stream = TcpStream { socket, registry: Rc::clone(&self.registry) };
         Ok((Box::new(stream), peer.into()))
     }
 
@@ -148,8 +136,7 @@ impl Stream for TcpStream {
     fn watch(&mut self, id: Id) -> io::Result<()> {
         // Both directions at once and never again: edges cost nothing until they come.
         let both = Interest::READABLE | Interest::WRITABLE;
-        self.registry
-            .register(&mut self.socket, Token(id.to_bits()), both)
+        self.registry.register(&mut self.socket, Token(id.to_bits()), both)
     }
 
     fn host(&self) -> io::Result<Address> {

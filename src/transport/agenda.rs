@@ -1,6 +1,5 @@
 //! What callbacks leave for the loop to do, shared by a reactor and its transports.
 
-use super::outbox::CAPACITY_KEPT;
 use crate::arena::Id;
 use std::cell::{Cell, RefCell};
 
@@ -10,10 +9,24 @@ pub(crate) struct Agenda {
     /// Settled without being asked for, when its callback returns; so it is not listed.
     current: Cell<Option<Id>>,
     touched: RefCell<Vec<Id>>,
-    /// The memory of an outbox that ran empty, for the next that fills: most connections have
-    /// nothing unsent most of the time, and need no buffer of their own.
-    spare: RefCell<Vec<u8>>,
+    spares: RefCell<Spares>,
 }
+
+/// The memory of outboxes that ran empty, for those that fill next: most connections have nothing
+/// unsent most of the time, and need no buffer of their own; in a fan-out all of them fill at once.
+#[derive(Debug, Default)]
+struct Spares {
+    buffers: Vec<Vec<u8>>,
+    /// Their capacity, summed up.
+    bytes: usize,
+}
+
+/// More spare memory than this is freed: enough for a line to each of some thousands, little enough
+/// that a burst is not paid for ever.
+const SPARE_BYTES_MAX: usize = 1024 * 1024;
+
+/// The capacity of a new buffer: that of a few lines, lest it grow with each.
+const BUFFER_LEN: usize = 512;
 
 impl Agenda {
     /// From here on `id` is the connection whose callback is running.
@@ -44,14 +57,24 @@ impl Agenda {
         self.touched.replace(emptied)
     }
 
+    /// An empty buffer with room for something.
     pub(crate) fn spare_out(&self) -> Vec<u8> {
-        self.spare.take()
+        let spares = &mut *self.spares.borrow_mut();
+        match spares.buffers.pop() {
+            Some(buffer) => {
+                spares.bytes -= buffer.capacity();
+                buffer
+            }
+            None => Vec::with_capacity(BUFFER_LEN),
+        }
     }
 
+    /// Keeps an empty buffer for later, or frees it.
     pub(crate) fn spare_in(&self, buffer: Vec<u8>) {
-        let mut spare = self.spare.borrow_mut();
-        if (spare.capacity()..=CAPACITY_KEPT).contains(&buffer.capacity()) {
-            *spare = buffer;
+        let spares = &mut *self.spares.borrow_mut();
+        if spares.bytes + buffer.capacity() <= SPARE_BYTES_MAX {
+            spares.bytes += buffer.capacity();
+            spares.buffers.push(buffer);
         }
     }
 }

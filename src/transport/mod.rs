@@ -87,12 +87,7 @@ impl Transport {
         agenda: Rc<Agenda>,
     ) -> Self {
         let wire = RefCell::new(Wire::new(stream, port));
-        Self(Rc::new(Inner {
-            id,
-            peer,
-            agenda,
-            wire,
-        }))
+        Self(Rc::new(Inner { id, peer, agenda, wire }))
     }
 
     /// Sends bytes, after all that was written before.
@@ -233,7 +228,22 @@ impl Transport {
         }
     }
 
-    // From here on, what the loop asks.
+    // From here on, what the loop and the framing ask.
+
+    /// Sends two pieces, one after the other.
+    pub(crate) fn write_pair(&self, first: &[u8], second: &[u8]) {
+        self.wish(|wire| {
+            let agenda = &self.0.agenda;
+            wire.accept_beside(first, second)
+                || wire.accept(first, agenda) | wire.accept(second, agenda)
+        });
+    }
+
+    /// False once the connection is to end: nothing is delivered any more.
+    #[inline]
+    pub(crate) fn is_open(&self) -> bool {
+        self.0.wire.borrow().state.is_open()
+    }
 
     pub(crate) fn end(&self, reason: Reason) {
         self.wish(|wire| {

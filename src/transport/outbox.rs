@@ -1,9 +1,5 @@
 //! Bytes accepted and not yet sent. Pure.
 
-/// A buffer larger than this is freed when it runs empty, so that a burst is not paid for ever.
-/// Up to it, the buffer of one connection serves the next (see `Agenda`).
-pub(crate) const CAPACITY_KEPT: usize = 64 * 1024;
-
 /// What a transport has accepted and the socket has not: one run of bytes, taken off at the front.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
@@ -38,6 +34,17 @@ impl Outbox {
             self.sent = 0;
         }
         self.bytes.extend_from_slice(data);
+    }
+
+    /// Appends two pieces if there is something unsent and room beside it; false if not.
+    pub(crate) fn append_beside(&mut self, first: &[u8], second: &[u8]) -> bool {
+        let room = self.bytes.capacity() - self.bytes.len();
+        let fits = !self.bytes.is_empty() && first.len() + second.len() <= room;
+        if fits {
+            self.bytes.extend_from_slice(first);
+            self.bytes.extend_from_slice(second);
+        }
+        fits
     }
 
     /// The first `count` bytes are sent.

@@ -69,30 +69,15 @@ pub(crate) enum Next {
 
 impl State {
     pub(crate) fn new() -> Self {
-        Self::Open {
-            input: Input::Flowing,
-            output: Output::Open,
-        }
+        Self::Open { input: Input::Flowing, output: Output::Open }
     }
 
     pub(crate) fn accepts_writes(&self) -> bool {
-        matches!(
-            self,
-            Self::Open {
-                output: Output::Open,
-                ..
-            }
-        )
+        matches!(self, Self::Open { output: Output::Open, .. })
     }
 
     pub(crate) fn reads(&self) -> bool {
-        matches!(
-            self,
-            Self::Open {
-                input: Input::Flowing,
-                ..
-            }
-        )
+        matches!(self, Self::Open { input: Input::Flowing, .. })
     }
 
     /// Nothing that the socket could still tell is waited for by reading or writing, so an error
@@ -102,13 +87,7 @@ impl State {
     }
 
     pub(crate) fn input_ended(&self) -> bool {
-        matches!(
-            self,
-            Self::Open {
-                input: Input::Ended,
-                ..
-            }
-        )
+        matches!(self, Self::Open { input: Input::Ended, .. })
     }
 
     pub(crate) fn is_disconnecting(&self) -> bool {
@@ -119,22 +98,16 @@ impl State {
         matches!(self, Self::Lost)
     }
 
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(self, Self::Open { .. })
+    }
+
     pub(crate) fn is_paused(&self) -> bool {
-        matches!(
-            self,
-            Self::Open {
-                input: Input::Paused,
-                ..
-            }
-        )
+        matches!(self, Self::Open { input: Input::Paused, .. })
     }
 
     pub(crate) fn pause(&mut self) {
-        if let Self::Open {
-            input: input @ (Input::Flowing | Input::Resuming),
-            ..
-        } = self
-        {
+        if let Self::Open { input: input @ (Input::Flowing | Input::Resuming), .. } = self {
             *input = Input::Paused;
         }
     }
@@ -142,10 +115,7 @@ impl State {
     /// True if that changed something.
     pub(crate) fn resume(&mut self) -> bool {
         match self {
-            Self::Open {
-                input: input @ Input::Paused,
-                ..
-            } => {
+            Self::Open { input: input @ Input::Paused, .. } => {
                 *input = Input::Resuming;
                 true
             }
@@ -155,11 +125,7 @@ impl State {
 
     /// The protocol is being told that reading goes on.
     pub(crate) fn resumed(&mut self) {
-        if let Self::Open {
-            input: input @ Input::Resuming,
-            ..
-        } = self
-        {
+        if let Self::Open { input: input @ Input::Resuming, .. } = self {
             *input = Input::Flowing;
         }
     }
@@ -174,10 +140,7 @@ impl State {
     /// True if that changed something.
     pub(crate) fn lose_write(&mut self) -> bool {
         match self {
-            Self::Open {
-                output: output @ Output::Open,
-                ..
-            } => {
+            Self::Open { output: output @ Output::Open, .. } => {
                 *output = Output::Finishing;
                 true
             }
@@ -187,11 +150,7 @@ impl State {
 
     /// Our FIN has been sent.
     pub(crate) fn output_finished(&mut self) {
-        if let Self::Open {
-            output: output @ Output::Finishing,
-            ..
-        } = self
-        {
+        if let Self::Open { output: output @ Output::Finishing, .. } = self {
             *output = Output::Finished;
         }
     }
@@ -220,18 +179,9 @@ impl State {
     /// What the loop does next, given whether everything accepted has been sent.
     pub(crate) fn next(&self, all_sent: bool) -> Next {
         match self {
-            Self::Open {
-                input: Input::Ended,
-                output: Output::Finished,
-            } => Next::End(Reason::Done),
-            Self::Open {
-                output: Output::Finishing,
-                ..
-            } if all_sent => Next::FinishOutput,
-            Self::Open {
-                input: Input::Resuming,
-                ..
-            } => Next::Resume,
+            Self::Open { input: Input::Ended, output: Output::Finished } => Next::End(Reason::Done),
+            Self::Open { output: Output::Finishing, .. } if all_sent => Next::FinishOutput,
+            Self::Open { input: Input::Resuming, .. } => Next::Resume,
             Self::Closing if all_sent => Next::End(Reason::Done),
             Self::Closing => Next::Drain,
             Self::Ending(reason) => Next::End(reason.clone()),
@@ -268,10 +218,7 @@ mod tests {
             assert!(state.lose_write());
             assert!(!state.lose_write(), "idempotent");
             assert!(!state.accepts_writes());
-            assert!(
-                matches!(state.next(false), Next::Stay),
-                "the buffer goes first"
-            );
+            assert!(matches!(state.next(false), Next::Stay), "the buffer goes first");
             assert!(matches!(state.next(true), Next::FinishOutput));
             state.output_finished();
             assert_eq!(done(state.next(true)), input_first);

@@ -86,11 +86,7 @@ impl Wire {
             },
             outbox: Outbox::default(),
             stream: Some(stream),
-            host: if everywhere {
-                Host::Ask(port)
-            } else {
-                Host::Known(port)
-            },
+            host: if everywhere { Host::Ask(port) } else { Host::Known(port) },
         }
     }
 
@@ -100,9 +96,7 @@ impl Wire {
 
     pub(crate) fn watch(&mut self, id: Id) -> io::Result<()> {
         self.readiness.watched = true;
-        self.stream
-            .as_mut()
-            .map_or(Ok(()), |stream| stream.watch(id))
+        self.stream.as_mut().map_or(Ok(()), |stream| stream.watch(id))
     }
 
     pub(crate) fn host(&mut self) -> Address {
@@ -137,6 +131,12 @@ impl Wire {
         }
         // Even with nothing left to send: the write may have failed.
         true
+    }
+
+    /// Takes two small pieces for which there is room beside what is unsent; false if there is not.
+    /// A line and its end: most of what line servers write goes this way.
+    pub(crate) fn accept_beside(&mut self, first: &[u8], second: &[u8]) -> bool {
+        self.state.accepts_writes() && self.outbox.append_beside(first, second)
     }
 
     /// Offers `data` to the socket and returns how much it took.
@@ -258,10 +258,7 @@ impl Wire {
 
     /// Sends our FIN. False if the connection turns out to be broken.
     pub(crate) fn finish_output(&mut self) -> bool {
-        let result = self
-            .stream
-            .as_mut()
-            .map_or(Ok(()), |stream| stream.finish_output());
+        let result = self.stream.as_mut().map_or(Ok(()), |stream| stream.finish_output());
         match result {
             // Not connected any more: reading will say why.
             Err(error) if error.kind() != io::ErrorKind::NotConnected => {

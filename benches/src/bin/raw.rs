@@ -52,7 +52,10 @@ fn main() {
     let mut server =
         Server { work, connections: Slab::new(), dirty: Vec::new(), replies: Vec::new() };
     loop {
-        poll.poll(&mut events, None).unwrap();
+        match poll.poll(&mut events, None) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            result => result.unwrap(),
+        }
         for event in &events {
             if event.token() == LISTENER {
                 while let Ok((mut socket, _)) = listener.accept() {

@@ -15,18 +15,9 @@ const CASES: &str = include_str!("../../../tests/vectors/line_receiver.jsonl");
 /// Where twistor differs, and why. Nothing is delivered after `lose_connection` or
 /// `abort_connection`, and nothing that is written after them is sent.
 const DIFFERENT: [(&str, &str); 4] = [
-    (
-        "LR-0182",
-        "a line is delivered after lose_connection in raw_data_received",
-    ),
-    (
-        "LR-0196",
-        "a line is delivered after lose_connection, when reading is resumed",
-    ),
-    (
-        "LR-0210",
-        "a line that is sent after lose_connection still leaves",
-    ),
+    ("LR-0182", "a line is delivered after lose_connection in raw_data_received"),
+    ("LR-0196", "a line is delivered after lose_connection, when reading is resumed"),
+    ("LR-0210", "a line that is sent after lose_connection still leaves"),
     ("LR-0217", "lines are delivered after abort_connection"),
 ];
 
@@ -55,12 +46,8 @@ impl App {
         let count = *count;
         let rule = self.rules.iter().find(|rule| {
             rule["on"] == on
-                && rule
-                    .get("equals")
-                    .is_none_or(|equals| unhex(equals) == bytes)
-                && rule
-                    .get("nth")
-                    .is_none_or(|nth| nth.as_u64() == Some(count))
+                && rule.get("equals").is_none_or(|equals| unhex(equals) == bytes)
+                && rule.get("nth").is_none_or(|nth| nth.as_u64() == Some(count))
         });
         let Some(rule) = rule.cloned() else {
             return false;
@@ -196,9 +183,7 @@ impl LineReceiver<Cases> for App {
     fn line_length_exceeded(&mut self, cx: &mut LineContext<'_, Cases>, line: &[u8]) {
         self.log("line_length_exceeded", Some(hex(line)));
         if !self.happened(cx, "line_length_exceeded", line) {
-            self.noting_end(cx, "lose_connection", |cx| {
-                Default_.line_length_exceeded(cx, line)
-            });
+            self.noting_end(cx, "lose_connection", |cx| Default_.line_length_exceeded(cx, line));
         }
     }
 
@@ -254,16 +239,9 @@ impl Replay {
         }
         let script = Script::new();
         let mut reactor = Reactor::in_world(script.world(), Settings::default());
-        let port = reactor
-            .listen_tcp(8007, Cases { app: Some(lines) })
-            .unwrap();
+        let port = reactor.listen_tcp(8007, Cases { app: Some(lines) }).unwrap();
         let peer = script.connect();
-        Self {
-            reactor,
-            port,
-            peer,
-            events,
-        }
+        Self { reactor, port, peer, events }
     }
 
     /// Turns until nothing happens any more; returns what happened.
@@ -271,12 +249,7 @@ impl Replay {
         let mut quiet = 0;
         while quiet < 3 {
             let before = (self.events.borrow().len(), self.peer.calls());
-            assert!(
-                self.reactor
-                    .turn(Some(Duration::ZERO))
-                    .unwrap()
-                    .is_continue()
-            );
+            assert!(self.reactor.turn(Some(Duration::ZERO)).unwrap().is_continue());
             let after = (self.events.borrow().len(), self.peer.calls());
             quiet = if after == before { quiet + 1 } else { 0 };
         }
@@ -293,14 +266,13 @@ impl Replay {
             }
         } else {
             let actions = step["do"].as_array().unwrap();
-            self.reactor
-                .with_protocol(self.port, id, |lines: &mut Lines<App>, cx| {
-                    lines.call(cx, |app, cx| {
-                        for action in actions {
-                            app.act(cx, action, "", b"");
-                        }
-                    });
+            self.reactor.with_protocol(self.port, id, |lines: &mut Lines<App>, cx| {
+                lines.call(cx, |app, cx| {
+                    for action in actions {
+                        app.act(cx, action, "", b"");
+                    }
                 });
+            });
         }
         self.settle()
     }
@@ -320,15 +292,9 @@ fn replay(case: &Value) -> Value {
         .filter(|event| event[0] == "write")
         .flat_map(|event| unhex(&event[1]))
         .collect();
-    let aborted = groups
-        .iter()
-        .any(|group| group.to_string().contains("ConnectionAborted"));
+    let aborted = groups.iter().any(|group| group.to_string().contains("ConnectionAborted"));
     let received = replay.peer.received();
-    assert!(
-        received == written || aborted,
-        "{}: not all that was written arrived",
-        case["id"]
-    );
+    assert!(received == written || aborted, "{}: not all that was written arrived", case["id"]);
     Value::from(groups)
 }
 
@@ -347,11 +313,7 @@ fn unhex(text: &Value) -> Vec<u8> {
 }
 
 fn hex(bytes: &[u8]) -> Value {
-    bytes
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect::<String>()
-        .into()
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into()
 }
 
 /// Bytes in one form, whatever the form they were written in.
@@ -360,31 +322,17 @@ fn normal(groups: &Value) -> Value {
         let argument = event.get(1).map(|argument| {
             let text = argument.as_str().unwrap();
             let is_bytes = event[0] != "connection_lost";
-            if is_bytes {
-                hex(&unhex(argument))
-            } else {
-                text.into()
-            }
+            if is_bytes { hex(&unhex(argument)) } else { text.into() }
         });
         Value::from([vec![event[0].clone()], argument.into_iter().collect()].concat())
     };
-    let group = |group: &Value| {
-        group
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(event)
-            .collect::<Value>()
-    };
+    let group = |group: &Value| group.as_array().unwrap().iter().map(event).collect::<Value>();
     groups.as_array().unwrap().iter().map(group).collect()
 }
 
 #[test]
 fn every_case_ends_as_in_twisted() {
-    let cases: Vec<Value> = CASES
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
+    let cases: Vec<Value> = CASES.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(cases.len(), 314);
     let mut wrong = Vec::new();
     for case in &cases {
@@ -394,15 +342,8 @@ fn every_case_ends_as_in_twisted() {
         let same = observed == expected;
         let different = DIFFERENT.iter().any(|(listed, _)| *listed == id);
         if same == different {
-            wrong.push(format!(
-                "{id}\n  expected {expected}\n  observed {observed}"
-            ));
+            wrong.push(format!("{id}\n  expected {expected}\n  observed {observed}"));
         }
     }
-    assert!(
-        wrong.is_empty(),
-        "{} cases:\n{}",
-        wrong.len(),
-        wrong.join("\n")
-    );
+    assert!(wrong.is_empty(), "{} cases:\n{}", wrong.len(), wrong.join("\n"));
 }
