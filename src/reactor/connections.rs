@@ -68,6 +68,11 @@ impl Live {
         Self { party, deadlines: None }
     }
 
+    #[cfg(test)]
+    pub(super) fn noted_timers(&self) -> usize {
+        self.deadlines.as_ref().map_or(0, |deadlines| deadlines.set.len())
+    }
+
     /// Notes a timer of the protocol, to be cancelled with the connection.
     pub(super) fn note_timer(&mut self, timer: Id, is_set: impl Fn(Id) -> bool) {
         let set = &mut self.deadlines.get_or_insert_default().set;

@@ -1,1 +1,244 @@
-//! What vectors do not show.
+//! What vectors do not show: settings by type and instance, pauses by handle, effects together.
+
+use crate::socket::scripted::{Peer, Script};
+use crate::{
+    ConnectionId, Delimiter, Factory, LineContext, LineReceiver, Lines, Port, Protocol, Reactor,
+    Settings, Transport,
+};
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// What was received, and what to do about it.
+#[derive(Default)]
+pub(super) struct Receiver {
+    /// The lengths of the lines.
+    pub(super) lines: Vec<usize>,
+    pub(super) text: Vec<String>,
+    pub(super) raw: Vec<u8>,
+    /// The lengths of what was too long.
+    pub(super) too_long: Vec<usize>,
+    /// Raw mode takes so many bytes and hands the rest back.
+    pub(super) raw_piece: usize,
+    pub(super) pausing: bool,
+}
+
+type OnLine = fn(&mut Receiver, &mut LineContext<'_, Receivers>);
+
+pub(super) struct Shared {
+    receiver: Rc<RefCell<Receiver>>,
+    on_line: OnLine,
+}
+
+impl LineReceiver<Receivers> for Shared {
+    fn line_received(&mut self, cx: &mut LineContext<'_, Receivers>, line: &[u8]) {
+        let receiver = &mut *self.receiver.borrow_mut();
+        receiver.lines.push(line.len());
+        if line.len() < 20 {
+            receiver.text.push(String::from_utf8_lossy(line).into_owned());
+        }
+        (self.on_line)(receiver, cx);
+    }
+
+    fn raw_data_received(&mut self, cx: &mut LineContext<'_, Receivers>, data: &[u8]) {
+        let receiver = &mut *self.receiver.borrow_mut();
+        let piece = data.len().min(receiver.raw_piece);
+        receiver.raw.extend_from_slice(&data[..piece]);
+        cx.set_line_mode(&data[piece..]);
+    }
+
+    fn line_length_exceeded(&mut self, cx: &mut LineContext<'_, Receivers>, line: &[u8]) {
+        self.receiver.borrow_mut().too_long.push(line.len());
+        cx.transport.lose_connection();
+    }
+}
+
+/// Builds one protocol.
+pub(super) struct Receivers(Option<Lines<Shared>>);
+
+impl Factory for Receivers {
+    type Protocol = Lines<Shared>;
+
+    fn build_protocol(&mut self, _: &Transport, _: &mut Reactor) -> Option<Lines<Shared>> {
+        self.0.take()
+    }
+}
+
+/// A receiver on a connection.
+pub(super) struct Stage {
+    reactor: Reactor,
+    port: Port<Receivers>,
+    id: ConnectionId,
+    receiver: Rc<RefCell<Receiver>>,
+    peer: Peer,
+}
+
+impl Stage {
+    pub(super) fn new(on_line: OnLine, set: impl FnOnce(Lines<Shared>) -> Lines<Shared>) -> Self {
+        let receiver = Rc::new(RefCell::new(Receiver::default()));
+        let shared = Shared { receiver: Rc::clone(&receiver), on_line };
+        let script = Script::new();
+        let mut reactor = Reactor::in_world(script.world(), Settings::default());
+        let factory = Receivers(Some(set(Lines::new(shared))));
+        let port = reactor.listen_tcp(8007, factory).unwrap();
+        let peer = script.connect();
+        assert!(reactor.turn(Some(Duration::ZERO)).unwrap().is_continue());
+        let id = ConnectionId(crate::arena::Id::from_bits(0));
+        Self { reactor, port, id, receiver, peer }
+    }
+
+    pub(super) fn receiver(&self) -> Rc<RefCell<Receiver>> {
+        Rc::clone(&self.receiver)
+    }
+
+    /// Data arrives, in these pieces.
+    pub(super) fn feed<'a>(&mut self, pieces: impl IntoIterator<Item = &'a [u8]>) {
+        self.reactor.with_protocol(self.port, self.id, |lines: &mut Lines<Shared>, cx| {
+            for piece in pieces {
+                if cx.transport.is_open() {
+                    lines.data_received(cx, piece);
+                }
+            }
+        });
+        self.turn();
+    }
+
+    fn turn(&mut self) {
+        assert!(self.reactor.turn(Some(Duration::ZERO)).unwrap().is_continue());
+    }
+
+    fn transport(&mut self) -> Transport {
+        let get = |_: &mut Lines<Shared>, cx: &mut crate::Context<'_, _>| cx.transport.clone();
+        self.reactor.with_protocol(self.port, self.id, get).unwrap()
+    }
+
+    /// Reading is resumed by whoever has the handle.
+    pub(super) fn resume(&mut self) {
+        self.transport().resume_reading();
+        self.turn();
+    }
+
+    #[track_caller]
+    fn expect(&self, lines: &[&str]) {
+        assert_eq!(self.receiver.borrow().text, lines);
+    }
+}
+
+#[test]
+fn lines_that_were_held_back_come_when_reading_is_resumed_through_the_handle() {
+    let mut stage = Stage::new(|_, cx| cx.pause_reading(), |lines| lines);
+    stage.feed([&b"one\r\ntwo\r\nthr"[..]]);
+    stage.expect(&["one"]);
+    stage.resume();
+    stage.expect(&["one", "two"]);
+    stage.resume();
+    stage.feed([&b"ee\r\n"[..]]);
+    stage.expect(&["one", "two", "three"]);
+}
+
+#[test]
+fn nothing_is_delivered_once_the_connection_is_to_end() {
+    for end in [
+        |cx: &mut LineContext<'_, Receivers>| cx.transport.lose_connection(),
+        |cx: &mut LineContext<'_, Receivers>| cx.transport.abort_connection(),
+        |cx: &mut LineContext<'_, Receivers>| cx.transport.fail("enough"),
+    ] {
+        // The function pointer cannot capture, so the choice is made by the line's own text.
+        let mut stage = Stage::new(|_, _| {}, |lines| lines);
+        stage.feed([&b"one\r\n"[..]]);
+        stage.reactor.with_protocol(stage.port, stage.id, |lines: &mut Lines<Shared>, cx| {
+            lines.call(cx, |_, cx| {
+                cx.set_line_mode(b"two\r\n");
+                end(cx);
+            });
+        });
+        stage.turn();
+        stage.expect(&["one"]);
+    }
+}
+
+#[test]
+fn the_delimiter_may_change_between_two_lines_of_one_chunk() {
+    let mut stage = Stage::new(|_, cx| cx.set_delimiter(b";"), |lines| lines);
+    stage.feed([&b"one\r\ntwo;three"[..], b"\r\n;"]);
+    stage.expect(&["one", "two", "three\r\n"]);
+}
+
+#[test]
+fn the_limit_may_change_between_two_lines_of_one_chunk() {
+    let mut stage = Stage::new(|_, cx| cx.set_max_length(3), |lines| lines);
+    stage.feed([&b"longer\r\ntwo\r\nfour\r\nfive\r\n"[..]]);
+    stage.expect(&["longer", "two"]);
+    assert_eq!(stage.receiver.borrow().too_long, [12]);
+}
+
+#[test]
+fn what_is_cleared_is_returned_and_not_delivered() {
+    let mut stage = Stage::new(
+        |receiver, cx| {
+            let cleared = cx.clear_line_buffer();
+            receiver.raw.extend_from_slice(&cleared);
+            assert!(cx.clear_line_buffer().is_empty(), "only once");
+        },
+        |lines| lines,
+    );
+    stage.feed([&b"one\r\ntwo\r\nthr"[..], b"four\r\n"]);
+    stage.expect(&["one", "four"]);
+    assert_eq!(stage.receiver.borrow().raw, b"two\r\nthr");
+}
+
+#[test]
+fn extra_lines_of_ones_own_come_after_what_was_received() {
+    let mut stage = Stage::new(
+        |receiver, cx| {
+            if receiver.text == ["one"] {
+                cx.set_line_mode(b"extra\r\n");
+                cx.set_line_mode(b"more");
+            }
+        },
+        |lines| lines,
+    );
+    stage.feed([&b"one\r\ntwo\r\n"[..], b"\r\n"]);
+    stage.expect(&["one", "two", "extra", "more"]);
+}
+
+#[test]
+fn a_line_is_sent_with_the_delimiter_in_use() {
+    let mut stage = Stage::new(
+        |_, cx| {
+            cx.send_line("before");
+            cx.set_delimiter(Delimiter::Newline);
+            cx.send_line("after");
+        },
+        |lines| lines.delimiter(b";"),
+    );
+    stage.feed([&b"go;"[..]]);
+    assert_eq!(stage.peer.received(), b"before;after\r\n");
+}
+
+/// A type with settings of its own.
+struct Typed;
+
+impl<F> LineReceiver<F> for Typed {
+    const DELIMITER: Delimiter = Delimiter::Newline;
+    const MAX_LENGTH: usize = 5;
+
+    fn line_received(&mut self, cx: &mut LineContext<'_, F>, line: &[u8]) {
+        assert_eq!((cx.delimiter(), cx.max_length()), (&Delimiter::Newline, 5));
+        cx.send_line(line);
+    }
+}
+
+#[test]
+fn a_type_has_its_settings_and_an_instance_may_override_them() {
+    let script = Script::new();
+    let mut reactor = Reactor::in_world(script.world(), Settings::default());
+    reactor.listen_tcp(8007, || Lines::new(Typed)).unwrap();
+    let peer = script.connect();
+    peer.send("five5\r\nlf\nsix666\n");
+    for _ in 0..5 {
+        assert!(reactor.turn(Some(Duration::ZERO)).unwrap().is_continue());
+    }
+    assert_eq!(peer.received(), b"five5\r\nlf\r\n");
+    assert_eq!(reactor.connection_count(), 0);
+}

@@ -1,0 +1,209 @@
+//! Ports, and what can go wrong on them.
+
+use super::*;
+use crate::ListenError;
+use std::io;
+
+#[test]
+fn out_of_descriptors_a_port_sheds_rests_and_comes_back() {
+    let mut stage = Stage::new(quiet);
+    stage.turn();
+    stage.script.take_waits();
+    stage.script.fail_accept(io::Error::from_raw_os_error(24));
+    stage.turn();
+    assert_eq!(stage.script.shed(), 1);
+    let _late = stage.script.connect();
+    // It does not spin: nothing is due before the rest is over, though somebody waits.
+    for _ in 0..5 {
+        stage.turn();
+    }
+    stage.log.expect(&[]);
+    let now = stage.reactor.now();
+    assert_eq!(stage.reactor.next_deadline(), Some(now + Duration::from_millis(100)));
+    stage.script.advance(Duration::from_millis(100));
+    stage.turn();
+    stage.log.expect(&["0 made"]);
+}
+
+#[test]
+fn a_client_that_is_gone_does_not_keep_the_next_from_being_accepted() {
+    let mut stage = Stage::new(quiet);
+    for kind in [
+        io::ErrorKind::ConnectionAborted,
+        io::ErrorKind::PermissionDenied,
+        io::ErrorKind::Interrupted,
+        io::ErrorKind::HostUnreachable,
+    ] {
+        stage.script.fail_accept(kind.into());
+    }
+    stage.connect();
+    stage.log.expect(&["0 made"]);
+    assert_eq!(stage.script.shed(), 0);
+}
+
+#[test]
+fn a_flood_of_clients_leaves_time_for_those_who_are_there() {
+    let mut stage = Stage::new(echo);
+    let first = stage.connect();
+    let _flood: Vec<Peer> = (0..1000).map(|_| stage.script.connect()).collect();
+    first.send("hello");
+    stage.turn();
+    assert_eq!(first.received(), b"hello");
+    assert_eq!(stage.reactor.connection_count(), 257);
+    for _ in 0..3 {
+        stage.turn();
+    }
+    assert_eq!(stage.reactor.connection_count(), 1001);
+}
+
+struct Silent;
+
+impl<F> Protocol<F> for Silent {}
+
+/// Refuses, closes its own port, or panics, as the test says.
+struct Fickle {
+    port: Rc<RefCell<Option<Port<Self>>>>,
+    built: usize,
+    log: Log,
+}
+
+impl Factory for Fickle {
+    type Protocol = Box<dyn Protocol<Self>>;
+
+    fn build_protocol(
+        &mut self,
+        transport: &Transport,
+        reactor: &mut Reactor,
+    ) -> Option<Self::Protocol> {
+        self.built += 1;
+        match self.built {
+            1 => {
+                transport.write("full\r\n");
+                None
+            }
+            2 => panic!("on purpose"),
+            3 => {
+                reactor.stop_listening(self.port.borrow().unwrap());
+                Some(Box::new(Silent))
+            }
+            _ => unreachable!("the port is closed"),
+        }
+    }
+
+    fn stop_factory(&mut self, _: &mut Reactor) {
+        self.log.push("stopped");
+    }
+}
+
+#[test]
+fn a_factory_may_refuse_panic_and_close_its_own_port_while_building() {
+    let (script, log) = (Script::new(), Log::default());
+    let mut reactor = Reactor::in_world(script.world(), Settings::default());
+    let own = Rc::new(RefCell::new(None));
+    let fickle = Fickle { port: Rc::clone(&own), built: 0, log: log.clone() };
+    let port = reactor.listen_tcp(8007, fickle).unwrap();
+    *own.borrow_mut() = Some(port);
+    let peers: Vec<Peer> = (0..5).map(|_| script.connect()).collect();
+    assert!(reactor.turn(Some(Duration::ZERO)).unwrap().is_continue());
+    assert_eq!(peers[0].received(), b"full\r\n");
+    assert_eq!(reactor.connection_count(), 1);
+    log.expect(&["stopped"]);
+    assert!(!reactor.stop_listening(port));
+    assert_eq!(reactor.with_factory(port, |fickle: &mut Fickle, _| fickle.built), Some(3));
+}
+
+/// Counts its starts and stops, and starts only if it is told so.
+struct Counting {
+    log: Log,
+    starts: bool,
+}
+
+impl Factory for Counting {
+    type Protocol = Silent;
+
+    fn build_protocol(&mut self, _: &Transport, _: &mut Reactor) -> Option<Silent> {
+        None
+    }
+
+    fn start_factory(&mut self, _: &mut Reactor) -> io::Result<()> {
+        self.log.push("start");
+        if self.starts { Ok(()) } else { Err(io::Error::other("no")) }
+    }
+
+    fn stop_factory(&mut self, _: &mut Reactor) {
+        self.log.push("stop");
+    }
+}
+
+impl Drop for Counting {
+    fn drop(&mut self) {
+        self.log.push("dropped");
+    }
+}
+
+#[test]
+fn a_factory_starts_with_its_first_port_and_stops_with_its_last() {
+    let (script, log) = (Script::new(), Log::default());
+    let mut reactor = Reactor::in_world(script.world(), Settings::default());
+    let counting = Counting { log: log.clone(), starts: true };
+    let first = reactor.listen_tcp(8007, counting).unwrap();
+    let second = reactor.listen_tcp(8008, first).unwrap();
+    let third = reactor.listen_tcp(8009, first.key()).unwrap();
+    log.expect(&["start"]);
+    reactor.stop_listening(first);
+    reactor.stop_listening(third);
+    assert!(reactor.turn(Some(Duration::ZERO)).unwrap().is_continue());
+    log.expect(&[]);
+    reactor.stop_listening(second);
+    log.expect(&[]);
+    assert!(reactor.turn(Some(Duration::ZERO)).unwrap().is_continue());
+    log.expect(&["stop", "dropped"]);
+    assert!(matches!(reactor.listen_tcp(8010, first), Err(ListenError::NoFactory { .. })));
+    assert!(reactor.with_factory(first, |_, _| ()).is_none());
+}
+
+#[test]
+fn a_port_moved_within_one_turn_does_not_restart_its_factory() {
+    let (script, log) = (Script::new(), Log::default());
+    let mut reactor = Reactor::in_world(script.world(), Settings::default());
+    let counting = Counting { log: log.clone(), starts: true };
+    let first = reactor.listen_tcp(8007, counting).unwrap();
+    reactor.stop_listening(first);
+    reactor.listen_tcp(8008, first).unwrap();
+    assert!(reactor.turn(Some(Duration::ZERO)).unwrap().is_continue());
+    log.expect(&["start"]);
+}
+
+#[test]
+fn a_listen_that_fails_leaves_nothing_behind() {
+    let (script, log) = (Script::new(), Log::default());
+    let mut reactor = Reactor::in_world(script.world(), Settings::default());
+    let counting = |starts| Counting { log: log.clone(), starts };
+    // The scripted world refuses port 1.
+    let refused = reactor.listen_tcp(1, counting(true)).unwrap_err();
+    assert!(matches!(refused, ListenError::Bind { .. }), "{refused}");
+    log.expect(&["dropped"]);
+    let unstarted = reactor.listen_tcp(8007, counting(false)).unwrap_err();
+    assert_eq!(
+        unstarted.to_string(),
+        "cannot listen on 0.0.0.0:8007: the factory did not start: no"
+    );
+    log.expect(&["start", "dropped"]);
+    assert_eq!((reactor.ports.len(), reactor.hosts.len()), (0, 0));
+}
+
+#[test]
+fn nothing_new_begins_during_shutdown() {
+    let mut stage = Stage::new(|event, cx| {
+        if event == Event::Lost {
+            let refused = cx.reactor.listen_tcp(8010, || Silent).unwrap_err();
+            assert!(matches!(refused, ListenError::Stopping { .. }));
+            cx.reactor.call_later(Duration::ZERO, |_| unreachable!());
+        }
+    });
+    stage.connect();
+    stage.reactor.stop();
+    assert!(stage.reactor.turn(None).unwrap().is_break());
+    stage.expect_empty();
+    assert_eq!(stage.reactor.hosts.len(), 0);
+}

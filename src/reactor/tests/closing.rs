@@ -1,0 +1,297 @@
+//! How connections end.
+
+use super::*;
+use crate::socket::scripted::Closed;
+
+fn on_data(event: Event<'_>, wish: impl FnOnce()) {
+    if let Event::Data(_) = event {
+        wish();
+    }
+}
+
+#[test]
+fn lose_connection_sends_everything_and_nothing_after_it() {
+    let mut stage = Stage::new(|event, cx| {
+        on_data(event, || {
+            cx.transport.write("goodbye");
+            cx.transport.lose_connection();
+            cx.transport.lose_connection();
+            cx.transport.write("too late");
+            assert!(cx.transport.is_disconnecting() && cx.transport.is_connected());
+        });
+    });
+    let peer = stage.connect();
+    peer.set_room(3);
+    peer.send("x");
+    stage.settle();
+    stage.log.expect(&["0 made", "0 data x"]);
+    peer.send("not read any more");
+    stage.settle();
+    peer.set_room(usize::MAX);
+    stage.settle();
+    stage.log.expect(&["0 lost: connection closed in order"]);
+    assert_eq!(peer.received(), b"goodbye");
+}
+
+#[test]
+fn abort_connection_resets_and_is_reported_in_the_next_turn() {
+    let mut stage = Stage::new(|event, cx| {
+        on_data(event, || {
+            cx.transport.write("never sent");
+            cx.transport.abort_connection();
+            cx.transport.abort_connection();
+        });
+    });
+    let peer = stage.connect();
+    peer.send("x");
+    stage.turn();
+    assert_eq!(peer.closed(), Closed::Reset);
+    stage.log.expect(&["0 made", "0 data x"]);
+    stage.turn();
+    stage.log.expect(&["0 lost: connection aborted by this side"]);
+    assert_eq!(peer.received(), b"");
+    stage.settle();
+    stage.log.expect(&[]);
+    stage.expect_empty();
+}
+
+#[test]
+fn a_connection_aborted_by_another_hears_nothing_more() {
+    let mut stage = Stage::new(|event, cx| {
+        on_data(event, || cx.factory.all[1].abort_connection());
+    });
+    let (killer, victim) = (stage.connect(), stage.connect());
+    stage.log.expect(&["0 made", "1 made"]);
+    killer.send("kill");
+    victim.send("unheard");
+    stage.settle();
+    stage.log.expect(&["0 data kill", "1 lost: connection aborted by this side"]);
+    assert_eq!(victim.closed(), Closed::Reset);
+}
+
+#[test]
+fn failing_sends_what_the_socket_takes_at_once() {
+    let mut stage = Stage::new(|event, cx| {
+        on_data(event, || {
+            cx.transport.write("reason");
+            cx.transport.fail("no such room");
+        });
+    });
+    let peer = stage.connect();
+    peer.send("x");
+    stage.turn();
+    stage.log.expect(&["0 made", "0 data x", "0 lost: given up: no such room"]);
+    assert_eq!(peer.received(), b"reason");
+    assert_eq!(peer.closed(), Closed::InOrder);
+}
+
+#[test]
+fn a_panic_ends_its_own_connection_and_no_other() {
+    let mut stage = Stage::new(|event, cx| match event {
+        Event::Data(b"panic") => panic!("on purpose"),
+        Event::Data(data) => cx.transport.write(data),
+        _ => {}
+    });
+    let (one, other) = (stage.connect(), stage.connect());
+    one.send("panic");
+    one.send("unheard");
+    other.send("hello");
+    stage.settle();
+    let mut log = stage.log.0.borrow().clone();
+    log.sort();
+    assert_eq!(
+        log,
+        [
+            "0 data panic",
+            "0 lost: a callback panicked: on purpose",
+            "0 made",
+            "1 data hello",
+            "1 made"
+        ]
+    );
+    assert_eq!(other.received(), b"hello");
+    assert_eq!(stage.reactor.connection_count(), 1);
+}
+
+#[test]
+fn a_peer_that_takes_nothing_is_given_up_counted_from_its_last_progress() {
+    let mut stage = Stage::new(|event, cx| {
+        if event == Event::Made {
+            cx.transport.write("0123456789");
+            cx.transport.lose_connection();
+        }
+    });
+    let peer = stage.script.connect();
+    peer.set_room(2);
+    stage.turn();
+    // It takes something every nine seconds, and has ten each time.
+    for _ in 0..3 {
+        stage.script.advance(Duration::from_secs(9));
+        peer.set_room(2);
+        stage.turn();
+        stage.turn();
+    }
+    stage.log.expect(&["0 made"]);
+    stage.script.advance(Duration::from_secs(9));
+    stage.settle();
+    stage.log.expect(&[]);
+    stage.script.advance(Duration::from_secs(1));
+    stage.settle();
+    stage.log.expect(&["0 lost: peer accepted no data while the connection was closing"]);
+    assert_eq!(peer.received(), b"01234567");
+    assert_eq!(peer.closed(), Closed::Reset);
+    stage.expect_empty();
+}
+
+#[test]
+fn a_talker_is_listened_to_after_the_goodbye() {
+    let mut stage = Stage::new(|event, cx| {
+        on_data(event, || {
+            cx.transport.write("goodbye");
+            cx.transport.lose_connection();
+        });
+    });
+    let peer = stage.connect();
+    // A buffer full: there may be more, and there is.
+    peer.send(vec![b'x'; super::super::BUFFER_LEN]);
+    peer.send("and another thing");
+    stage.turn();
+    // The protocol is told at once; the socket stays, for a reset would take the goodbye with it.
+    stage.log.expect(&["0 made", "0 data 65536 bytes", "0 lost: connection closed in order"]);
+    assert_eq!(stage.reactor.connection_count(), 0);
+    assert!(peer.output_finished());
+    assert_eq!(peer.closed(), Closed::No);
+    stage.settle();
+    peer.close();
+    stage.settle();
+    assert_eq!(peer.closed(), Closed::InOrder);
+    assert_eq!(peer.received(), b"goodbye");
+    stage.log.expect(&[]);
+    stage.expect_empty();
+}
+
+#[test]
+fn a_talker_is_not_listened_to_for_ever() {
+    let mut stage = Stage::new(|event, cx| on_data(event, || cx.transport.lose_connection()));
+    let peer = stage.connect();
+    peer.send(vec![b'x'; super::super::BUFFER_LEN]);
+    for _ in 0..40 {
+        peer.send("and another thing");
+        stage.turn();
+        stage.script.advance(Duration::from_secs(1));
+    }
+    stage.settle();
+    assert_eq!(peer.closed(), Closed::InOrder);
+    stage.expect_empty();
+}
+
+#[test]
+fn the_silent_are_closed_at_once_and_a_connection_closed_when_made_is_never_watched() {
+    let mut stage = Stage::new(|event, cx| {
+        if event == Event::Made {
+            cx.transport.write("quote");
+            cx.transport.lose_connection();
+        }
+    });
+    let peer = stage.script.connect();
+    stage.turn();
+    stage.log.expect(&["0 made", "0 lost: connection closed in order"]);
+    assert_eq!((peer.received(), peer.closed()), (b"quote".to_vec(), Closed::InOrder));
+    stage.expect_empty();
+}
+
+#[test]
+fn the_timers_of_a_connection_go_with_it() {
+    let mut stage = Stage::new(|event, cx| match event {
+        Event::Made => drop(cx.set_timer(Duration::from_secs(1))),
+        Event::Timer => {
+            for hour in 1..100 {
+                cx.set_timer(Duration::from_secs(3600 * hour));
+            }
+        }
+        Event::Lost => drop(cx.set_timer(Duration::from_secs(1))),
+        _ => {}
+    });
+    stage.connect();
+    stage.script.advance(Duration::from_secs(1));
+    stage.turn();
+    stage.log.expect(&["0 made", "0 timer"]);
+    assert_eq!(stage.reactor.timers.len(), 99);
+    stage.transport(0).abort_connection();
+    stage.settle();
+    stage.log.expect(&["0 lost: connection aborted by this side"]);
+    stage.expect_empty();
+}
+
+#[test]
+fn timers_set_again_and_again_leave_no_list_behind() {
+    let mut stage = Stage::new(|event, cx| {
+        if matches!(event, Event::Made | Event::Timer) {
+            cx.set_timer(Duration::from_millis(1));
+        }
+    });
+    stage.connect();
+    for _ in 0..1000 {
+        stage.script.advance(Duration::from_millis(1));
+        stage.turn();
+    }
+    let id = stage.transport(0).id().0;
+    let noted = stage.reactor.connections.live(id).unwrap().noted_timers();
+    assert!(noted < 20, "{noted}");
+    assert_eq!(stage.reactor.timers.len(), 1);
+}
+
+#[test]
+fn a_protocol_that_does_everything_to_everyone() {
+    let mut stage = Stage::new(|event, cx| {
+        on_data(event, || {
+            let all = cx.factory.all.clone();
+            for (at, transport) in all.iter().enumerate() {
+                match at % 5 {
+                    0 => transport.write("x"),
+                    1 => transport.lose_connection(),
+                    2 => transport.abort_connection(),
+                    3 => transport.pause_reading(),
+                    _ => transport.fail("because"),
+                }
+            }
+        });
+    });
+    let peers: Vec<Peer> = (0..50).map(|_| stage.connect()).collect();
+    for peer in &peers {
+        peer.send("go");
+    }
+    stage.settle();
+    // Ten that were written to and ten that were paused are left.
+    assert_eq!(stage.reactor.connection_count(), 20);
+    let log = stage.log.0.borrow().clone();
+    assert_eq!(log.iter().filter(|entry| entry.contains("lost: ")).count(), 30);
+    stage.reactor.stop();
+    assert!(stage.reactor.turn(None).unwrap().is_break());
+    let log = stage.log.0.borrow().clone();
+    assert_eq!(log.iter().filter(|entry| entry.contains("lost: ")).count(), 50);
+    stage.expect_empty();
+}
+
+#[test]
+fn a_handle_of_a_lost_connection_reaches_no_later_one() {
+    let mut stage = Stage::new(|_, _| {});
+    let first = stage.connect();
+    let old = stage.transport(0);
+    first.reset();
+    stage.settle();
+    let second = stage.connect();
+    assert_ne!(old.id(), stage.transport(1).id());
+    old.write("misdirected");
+    old.lose_connection();
+    old.abort_connection();
+    old.fail("nothing");
+    old.resume_reading();
+    old.set_tcp_no_delay(true).unwrap();
+    stage.settle();
+    assert_eq!(second.received(), b"");
+    assert_eq!(stage.reactor.connection_count(), 1);
+    assert_eq!(old.peer().to_string(), "192.0.2.1:0");
+    assert_eq!(old.host().to_string(), "127.0.0.1:8007");
+    assert!(!old.is_connected() && !old.is_disconnecting() && old.unsent() == 0);
+}

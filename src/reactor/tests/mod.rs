@@ -1,0 +1,177 @@
+//! The loop over a scripted world: each edge, short write and error exactly where a test wants it.
+
+mod accepting;
+mod closing;
+mod reading;
+mod turns;
+mod writing;
+
+use crate::socket::scripted::{Peer, Script};
+use crate::{Context, Factory, Port, Protocol, Reactor, Reason, Settings, TimerId, Transport};
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// What happened, in order.
+#[derive(Clone, Default)]
+struct Log(Rc<RefCell<Vec<String>>>);
+
+impl Log {
+    fn push(&self, entry: impl Into<String>) {
+        self.0.borrow_mut().push(entry.into());
+    }
+
+    #[track_caller]
+    fn expect(&self, entries: &[&str]) {
+        assert_eq!(std::mem::take(&mut *self.0.borrow_mut()), entries);
+    }
+
+    fn count(&self, entry: &str) -> usize {
+        self.0.borrow().iter().filter(|it| *it == entry).count()
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Event<'a> {
+    Made,
+    Data(&'a [u8]),
+    Timer,
+    Resumed,
+    ReadLost,
+    WriteLost,
+    Lost,
+}
+
+type Act = Box<dyn FnMut(Event<'_>, &mut Context<'_, Probes>)>;
+
+/// Logs every callback and then does what the test says.
+struct Probe {
+    log: Log,
+    number: usize,
+    act: Act,
+}
+
+impl Probe {
+    fn happened(&mut self, cx: &mut Context<'_, Probes>, what: &str, event: Event<'_>) {
+        self.log.push(format!("{} {what}", self.number));
+        (self.act)(event, cx);
+    }
+}
+
+impl Protocol<Probes> for Probe {
+    fn connection_made(&mut self, cx: &mut Context<'_, Probes>) {
+        self.happened(cx, "made", Event::Made);
+    }
+
+    fn data_received(&mut self, cx: &mut Context<'_, Probes>, data: &[u8]) {
+        let shown = match data.len() {
+            0..20 => String::from_utf8_lossy(data).into_owned(),
+            length => format!("{length} bytes"),
+        };
+        self.happened(cx, &format!("data {shown}"), Event::Data(data));
+    }
+
+    fn timer_fired(&mut self, cx: &mut Context<'_, Probes>, _timer: TimerId) {
+        self.happened(cx, "timer", Event::Timer);
+    }
+
+    fn reading_resumed(&mut self, cx: &mut Context<'_, Probes>) {
+        self.happened(cx, "resumed", Event::Resumed);
+    }
+
+    fn read_connection_lost(&mut self, cx: &mut Context<'_, Probes>) {
+        self.happened(cx, "read lost", Event::ReadLost);
+    }
+
+    fn write_connection_lost(&mut self, cx: &mut Context<'_, Probes>) {
+        self.happened(cx, "write lost", Event::WriteLost);
+    }
+
+    fn connection_lost(&mut self, cx: &mut Context<'_, Probes>, reason: &Reason) {
+        self.happened(cx, &format!("lost: {reason}"), Event::Lost);
+    }
+}
+
+/// Builds probes, which all act alike, and remembers their transports.
+struct Probes {
+    log: Log,
+    act: fn(Event<'_>, &mut Context<'_, Self>),
+    all: Vec<Transport>,
+}
+
+impl Factory for Probes {
+    type Protocol = Probe;
+
+    fn build_protocol(&mut self, transport: &Transport, _: &mut Reactor) -> Option<Probe> {
+        let number = self.all.len();
+        self.all.push(transport.clone());
+        Some(Probe { log: self.log.clone(), number, act: Box::new(self.act) })
+    }
+
+    fn stop_factory(&mut self, _: &mut Reactor) {
+        self.log.push("stopped");
+    }
+}
+
+/// A reactor in a scripted world, with a port of probes.
+struct Stage {
+    script: Script,
+    reactor: Reactor,
+    port: Port<Probes>,
+    log: Log,
+}
+
+impl Stage {
+    fn new(act: fn(Event<'_>, &mut Context<'_, Probes>)) -> Self {
+        let (script, log) = (Script::new(), Log::default());
+        let settings = Settings::default().close_timeout(Duration::from_secs(10));
+        let mut reactor = Reactor::in_world(script.world(), settings);
+        let probes = Probes { log: log.clone(), act, all: Vec::new() };
+        let port = reactor.listen_tcp(8007, probes).unwrap();
+        Self { script, reactor, port, log }
+    }
+
+    #[track_caller]
+    fn turn(&mut self) {
+        assert!(self.reactor.turn(Some(Duration::ZERO)).unwrap().is_continue());
+    }
+
+    /// Turns until the reactor has nothing left over; a bounded number of times.
+    #[track_caller]
+    fn settle(&mut self) {
+        for _ in 0..20 {
+            self.turn();
+        }
+    }
+
+    /// A client connects and is welcomed.
+    fn connect(&mut self) -> Peer {
+        let peer = self.script.connect();
+        self.turn();
+        peer
+    }
+
+    /// The transport of the probe with this number.
+    fn transport(&mut self, number: usize) -> Transport {
+        self.reactor.with_factory(self.port, |probes, _| probes.all[number].clone()).unwrap()
+    }
+
+    /// Nothing is left over: no connection, no timer, nothing to do.
+    #[track_caller]
+    fn expect_empty(&mut self) {
+        assert_eq!(self.reactor.connection_count(), 0);
+        assert_eq!(self.reactor.connections.len(), 0);
+        assert_eq!(self.reactor.timers.len(), 0);
+        assert_eq!(self.reactor.next_deadline(), None);
+    }
+}
+
+fn quiet(_: Event<'_>, _: &mut Context<'_, Probes>) {}
+
+fn echo(event: Event<'_>, cx: &mut Context<'_, Probes>) {
+    match event {
+        Event::Data(data) => cx.transport.write(data),
+        Event::ReadLost => cx.transport.lose_connection(),
+        _ => {}
+    }
+}

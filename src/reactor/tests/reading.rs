@@ -1,0 +1,177 @@
+//! Edges, pauses and halves.
+
+use super::*;
+
+#[test]
+fn a_fin_that_shares_an_edge_with_data_is_heard() {
+    let mut stage = Stage::new(echo);
+    let peer = stage.connect();
+    peer.send("data");
+    peer.close();
+    stage.settle();
+    stage.log.expect(&[
+        "0 made",
+        "0 data data",
+        "0 read lost",
+        "0 lost: connection closed in order",
+    ]);
+    assert_eq!(peer.received(), b"data");
+    stage.expect_empty();
+}
+
+#[test]
+fn a_request_costs_one_read_and_one_write() {
+    let mut stage = Stage::new(echo);
+    let peer = stage.connect();
+    let before = peer.calls();
+    for _ in 0..10 {
+        peer.send("ping");
+        stage.turn();
+    }
+    let calls = peer.calls();
+    assert_eq!((calls.reads - before.reads, calls.writes - before.writes), (10, 10));
+}
+
+#[test]
+fn one_who_never_stops_sending_does_not_starve_the_others() {
+    let mut stage = Stage::new(echo);
+    let (greedy, modest) = (stage.connect(), stage.connect());
+    for _ in 0..100 {
+        greedy.send(vec![b'x'; BUFFER]);
+    }
+    modest.send("hello");
+    stage.turn();
+    assert_eq!(modest.received(), b"hello");
+    let served = greedy.calls().reads;
+    assert!((1..=10).contains(&served), "{served} reads in one turn");
+    for _ in 0..100 {
+        stage.turn();
+    }
+    assert_eq!(greedy.received().len(), 100 * BUFFER);
+}
+
+const BUFFER: usize = super::super::BUFFER_LEN;
+
+#[test]
+fn a_paused_connection_reads_nothing_still_writes_and_resumes_once() {
+    let mut stage = Stage::new(|event, cx| {
+        if let Event::Data(b"pause") = event {
+            cx.transport.pause_reading();
+        }
+    });
+    let peer = stage.connect();
+    peer.send("pause");
+    peer.send("more");
+    stage.settle();
+    stage.log.expect(&["0 made", "0 data pause"]);
+    let transport = stage.transport(0);
+    assert!(transport.is_paused());
+    transport.write("still writing");
+    stage.turn();
+    assert_eq!(peer.received(), b"still writing");
+    transport.resume_reading();
+    transport.resume_reading();
+    stage.settle();
+    stage.log.expect(&["0 resumed", "0 data more"]);
+}
+
+#[test]
+fn resuming_in_each_resumption_does_not_hold_the_loop() {
+    let mut stage = Stage::new(|event, cx| {
+        if matches!(event, Event::Made | Event::Resumed) {
+            cx.transport.pause_reading();
+            cx.transport.resume_reading();
+        }
+    });
+    stage.connect();
+    stage.turn();
+    stage.turn();
+    let resumed = stage.log.count("0 resumed");
+    assert!((2..=6).contains(&resumed), "{resumed}");
+}
+
+#[test]
+fn a_paused_connection_notices_a_reset_but_not_an_orderly_close() {
+    let mut stage = Stage::new(|event, cx| {
+        if event == Event::Made {
+            cx.transport.pause_reading();
+        }
+    });
+    let (closing, resetting) = (stage.connect(), stage.connect());
+    closing.send("unread");
+    closing.close();
+    resetting.reset();
+    stage.settle();
+    stage.log.expect(&["0 made", "1 made", "1 lost: connection lost: connection reset"]);
+    stage.transport(0).resume_reading();
+    stage.settle();
+    stage.log.expect(&["0 resumed", "0 data unread", "0 read lost"]);
+}
+
+#[test]
+fn a_reset_comes_after_the_data_before_it() {
+    let mut stage = Stage::new(quiet);
+    let peer = stage.connect();
+    peer.send("data");
+    peer.reset();
+    stage.settle();
+    stage.log.expect(&["0 made", "0 data data", "0 lost: connection lost: connection reset"]);
+    stage.expect_empty();
+}
+
+#[test]
+fn both_halves_done_ends_the_connection_whichever_is_first() {
+    for peer_first in [true, false] {
+        let mut stage = Stage::new(|_, _| {});
+        let peer = stage.connect();
+        stage.log.expect(&["0 made"]);
+        let transport = stage.transport(0);
+        if peer_first {
+            peer.close();
+            stage.settle();
+            stage.log.expect(&["0 read lost"]);
+        }
+        transport.write("goodbye");
+        transport.lose_write_connection();
+        transport.lose_write_connection();
+        transport.write("too late");
+        stage.settle();
+        assert!(peer.output_finished());
+        if peer_first {
+            stage.log.expect(&["0 write lost", "0 lost: connection closed in order"]);
+        } else {
+            stage.log.expect(&["0 write lost"]);
+            peer.send("still heard");
+            peer.close();
+            stage.settle();
+            stage.log.expect(&[
+                "0 data still heard",
+                "0 read lost",
+                "0 lost: connection closed in order",
+            ]);
+        }
+        assert_eq!(peer.received(), b"goodbye");
+        stage.expect_empty();
+    }
+}
+
+#[test]
+fn a_peer_that_never_reads_its_echo_is_not_read_without_end() {
+    let mut stage = Stage::new(echo);
+    let peer = stage.connect();
+    peer.set_room(0);
+    let megabyte = vec![0; 1024 * 1024];
+    for _ in 0..80 {
+        peer.send(&megabyte);
+    }
+    for _ in 0..400 {
+        stage.turn();
+    }
+    let unsent = stage.transport(0).unsent();
+    assert!((64..=66).contains(&(unsent >> 20)), "{unsent}");
+    peer.set_room(usize::MAX);
+    for _ in 0..400 {
+        stage.turn();
+    }
+    assert_eq!(peer.received().len(), 80 << 20);
+}

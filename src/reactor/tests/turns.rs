@@ -1,0 +1,235 @@
+//! The order of a turn, and when it sleeps.
+
+use super::*;
+use crate::{Phase, SystemEvent};
+use std::time::Instant;
+
+#[test]
+fn calls_come_before_timers_and_timers_before_sockets() {
+    let mut stage = Stage::new(echo);
+    let peer = stage.connect();
+    let log = stage.log.clone();
+    let (timer_log, remote) = (log.clone(), stage.reactor.remote());
+    stage.reactor.call_later(Duration::ZERO, move |_| timer_log.push("timer"));
+    peer.send("x");
+    // A call is Send and so cannot hold the log; it sets a timer, which waits for the next turn.
+    remote.call_from_thread(|reactor| reactor.stop()).unwrap();
+    assert!(stage.reactor.turn(Some(Duration::ZERO)).unwrap().is_break());
+    // The call was first: the timer still fired, and the socket came too late.
+    log.expect(&["0 made", "timer", "0 lost: reactor stopped", "stopped"]);
+}
+
+#[test]
+fn what_is_added_in_a_phase_waits_for_the_next_turn() {
+    let mut stage = Stage::new(quiet);
+    let log = stage.log.clone();
+    fn again(reactor: &mut Reactor, log: Log, count: u32) {
+        log.push(format!("timer {count}"));
+        if count < 3 {
+            reactor.call_later(Duration::ZERO, move |reactor| again(reactor, log, count + 1));
+        }
+    }
+    let first = log.clone();
+    stage.reactor.call_later(Duration::ZERO, move |reactor| again(reactor, first, 1));
+    for count in 1..=3 {
+        stage.turn();
+        log.expect(&[&format!("timer {count}")]);
+    }
+    stage.turn();
+    log.expect(&[]);
+}
+
+#[test]
+fn timers_fire_in_the_order_of_their_deadlines() {
+    let mut stage = Stage::new(quiet);
+    let log = stage.log.clone();
+    let mut set = |after: u64, name: &'static str| {
+        let log = log.clone();
+        stage.reactor.call_later(Duration::from_millis(after), move |_| log.push(name))
+    };
+    set(20, "c");
+    let cancelled = set(10, "never");
+    set(10, "a");
+    let postponed = set(5, "d");
+    set(10, "b");
+    assert!(stage.reactor.cancel(cancelled));
+    assert!(!stage.reactor.cancel(cancelled));
+    assert!(stage.reactor.reset(postponed, Duration::from_millis(30)));
+    assert_eq!(stage.reactor.remaining(postponed), Some(Duration::from_millis(30)));
+    stage.script.advance(Duration::from_millis(9));
+    stage.turn();
+    stage.log.expect(&[]);
+    stage.script.advance(Duration::from_millis(40));
+    stage.turn();
+    stage.log.expect(&["a", "b", "c", "d"]);
+    assert_eq!(stage.reactor.remaining(postponed), None);
+    assert!(!stage.reactor.reset(postponed, Duration::ZERO));
+}
+
+#[test]
+fn a_timer_may_cancel_one_that_is_due_in_the_same_turn() {
+    let mut stage = Stage::new(quiet);
+    let victim = Rc::new(RefCell::new(None));
+    let (log, killer) = (stage.log.clone(), Rc::clone(&victim));
+    stage.reactor.call_later(Duration::ZERO, move |reactor| {
+        assert!(reactor.cancel(killer.borrow().unwrap()));
+        log.push("killer");
+    });
+    let log = stage.log.clone();
+    let id = stage.reactor.call_later(Duration::ZERO, move |_| log.push("victim"));
+    *victim.borrow_mut() = Some(id);
+    stage.turn();
+    stage.turn();
+    stage.log.expect(&["killer"]);
+}
+
+#[test]
+fn delays_beyond_the_clock_saturate() {
+    let mut stage = Stage::new(quiet);
+    let timer = stage.reactor.call_later(Duration::MAX, |_| unreachable!());
+    stage.turn();
+    let century = Duration::from_secs(99 * 365 * 24 * 60 * 60);
+    assert!(stage.reactor.remaining(timer) > Some(century));
+}
+
+#[test]
+fn an_idle_reactor_sleeps_for_ever_and_a_busy_one_not_at_all() {
+    let mut stage = Stage::new(quiet);
+    let _peer = stage.connect();
+    stage.settle();
+    stage.script.take_waits();
+    // The script refuses to sleep for ever, and so shows that the reactor would.
+    assert!(matches!(stage.reactor.turn(None), Err(crate::RunError::Poll(_))));
+    assert_eq!(stage.script.take_waits(), [None]);
+    assert_eq!(stage.reactor.next_deadline(), None);
+
+    let start = stage.reactor.now();
+    stage.reactor.call_later(Duration::from_secs(7), |_| {});
+    assert_eq!(stage.reactor.next_deadline(), Some(start + Duration::from_secs(7)));
+    assert!(stage.reactor.turn(None).unwrap().is_continue());
+    assert!(stage.reactor.turn(Some(Duration::from_secs(1))).unwrap().is_continue());
+    let waits = stage.script.take_waits();
+    assert_eq!(waits, [Some(Duration::from_secs(7)), Some(Duration::from_secs(1))]);
+
+    // What was written from outside a callback is left over, and due now.
+    let now: Instant = stage.reactor.now();
+    stage.transport(0).write("x");
+    assert_eq!(stage.reactor.next_deadline(), Some(now));
+}
+
+#[test]
+fn triggers_fire_in_their_phases_and_a_panic_stops_none() {
+    let mut stage = Stage::new(quiet);
+    let log = stage.log.clone();
+    let mut add = |phase, event, name: &'static str| {
+        let log = log.clone();
+        stage.reactor.add_system_event_trigger(phase, event, move |reactor| {
+            log.push(format!("{name} {}", reactor.is_running()));
+            assert_ne!(name, "before panics");
+        })
+    };
+    add(Phase::After, SystemEvent::Shutdown, "after");
+    add(Phase::Before, SystemEvent::Shutdown, "before panics");
+    add(Phase::Before, SystemEvent::Shutdown, "before");
+    add(Phase::During, SystemEvent::Shutdown, "during");
+    add(Phase::During, SystemEvent::Startup, "startup");
+    let removed = add(Phase::Before, SystemEvent::Startup, "removed");
+    assert!(stage.reactor.remove_system_event_trigger(removed));
+    assert!(!stage.reactor.remove_system_event_trigger(removed));
+    let running = log.clone();
+    stage.reactor.call_when_running(move |_| running.push("running"));
+    stage.connect();
+    log.expect(&["startup true", "running", "0 made"]);
+    let running = log.clone();
+    stage.reactor.call_when_running(move |_| running.push("still running"));
+    stage.reactor.stop();
+    assert!(stage.reactor.turn(None).unwrap().is_break());
+    log.expect(&[
+        "still running",
+        "before panics true",
+        "before true",
+        "0 lost: reactor stopped",
+        "stopped",
+        "during false",
+        "after false",
+    ]);
+    assert!(!stage.reactor.is_running());
+}
+
+#[test]
+fn a_stopped_reactor_can_run_again() {
+    let mut stage = Stage::new(echo);
+    stage.connect();
+    stage.reactor.call_later(Duration::from_secs(1), |_| unreachable!());
+    stage.reactor.stop();
+    assert!(stage.reactor.turn(None).unwrap().is_break());
+    stage.expect_empty();
+    let probes = Probes { log: stage.log.clone(), act: echo, all: Vec::new() };
+    stage.port = stage.reactor.listen_tcp(8007, probes).unwrap();
+    let peer = stage.connect();
+    peer.send("again");
+    stage.turn();
+    assert_eq!(peer.received(), b"again");
+}
+
+#[test]
+fn nothing_runs_within_itself() {
+    let mut stage = Stage::new(|event, cx| {
+        if event == Event::Made {
+            let nested = cx.reactor.turn(None);
+            assert!(matches!(nested, Err(crate::RunError::AlreadyRunning)));
+            assert!(matches!(cx.reactor.run(), Err(crate::RunError::AlreadyRunning)));
+        }
+    });
+    stage.connect();
+    let port = stage.port;
+    // The factory is lent out: it cannot be reached again, and no turn may look for it.
+    stage.reactor.with_factory(port, |_, reactor| {
+        assert!(reactor.with_factory(port, |_: &mut Probes, _| ()).is_none());
+        assert!(matches!(reactor.turn(None), Err(crate::RunError::AlreadyRunning)));
+    });
+    stage.log.expect(&["0 made"]);
+    assert!(stage.reactor.with_factory(port, |_, _| ()).is_some());
+}
+
+#[test]
+fn a_panic_of_the_caller_gives_the_factory_back() {
+    let mut stage = Stage::new(quiet);
+    let port = stage.port;
+    let unwound = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        stage.reactor.with_factory(port, |_: &mut Probes, _| panic!("mine"));
+    }));
+    assert!(unwound.is_err());
+    assert!(stage.reactor.with_factory(port, |_, _| ()).is_some());
+    stage.connect();
+    stage.log.expect(&["0 made"]);
+}
+
+#[test]
+fn dropping_the_reactor_tells_everyone() {
+    let mut stage = Stage::new(quiet);
+    let kept = {
+        stage.connect();
+        stage.transport(0)
+    };
+    let log = stage.log.clone();
+    let remote = stage.reactor.remote();
+    drop(stage);
+    log.expect(&["0 made", "0 lost: reactor stopped", "stopped"]);
+    kept.write("late");
+    kept.abort_connection();
+    assert!(!kept.is_connected());
+    assert_eq!(remote.call_from_thread(|_| ()), Err(crate::ReactorGone));
+}
+
+#[test]
+fn a_signal_stops_the_reactor_in_order() {
+    let mut stage = Stage::new(quiet);
+    let peer = stage.connect();
+    peer.send("last words");
+    stage.script.signal("SIGTERM");
+    // What came with the signal is still read.
+    stage.turn();
+    assert!(stage.reactor.turn(None).unwrap().is_break());
+    stage.log.expect(&["0 made", "0 data last words", "0 lost: reactor stopped", "stopped"]);
+}

@@ -1,0 +1,161 @@
+//! When what is written leaves.
+
+use super::*;
+
+#[test]
+fn all_writes_of_a_callback_leave_together() {
+    let mut stage = Stage::new(|event, cx| {
+        if let Event::Data(_) = event {
+            for _ in 0..100 {
+                cx.transport.write("line\r\n");
+            }
+        }
+    });
+    let peer = stage.connect();
+    peer.send("x");
+    stage.turn();
+    assert_eq!(peer.received(), b"line\r\n".repeat(100));
+    assert_eq!(peer.calls().writes, 1);
+}
+
+#[test]
+fn a_large_write_goes_straight_out_and_stays_in_order() {
+    let mut stage = Stage::new(|event, cx| {
+        if let Event::Data(_) = event {
+            cx.transport.write(vec![b'a'; 100_000]);
+            cx.transport.write("b");
+            cx.transport.write(vec![b'c'; 100_000]);
+        }
+    });
+    let peer = stage.connect();
+    peer.set_room(150_000);
+    peer.send("x");
+    stage.turn();
+    assert_eq!(stage.transport(0).unsent(), 50_001);
+    peer.set_room(usize::MAX);
+    stage.turn();
+    let expected = [vec![b'a'; 100_000], vec![b'b'], vec![b'c'; 100_000]].concat();
+    assert!(peer.received() == expected);
+    assert_eq!(stage.transport(0).unsent(), 0);
+}
+
+#[test]
+fn however_little_a_socket_takes_each_time_all_arrives_in_order() {
+    let mut stage = Stage::new(echo);
+    let peer = stage.connect();
+    let data: Vec<u8> = (0..50_000_u32).map(|at| (at % 251) as u8).collect();
+    let mut received = Vec::new();
+    peer.set_room(0);
+    for chunk in data.chunks(997) {
+        peer.send(chunk);
+        peer.set_room(7);
+        stage.turn();
+        received.extend(peer.received());
+    }
+    peer.close();
+    while received.len() < data.len() {
+        peer.set_room(1 + received.len() % 1000);
+        stage.turn();
+        received.extend(peer.received());
+    }
+    stage.settle();
+    assert!(received == data);
+    stage.expect_empty();
+}
+
+#[test]
+fn a_broken_pipe_ends_the_connection_with_its_error() {
+    let mut stage = Stage::new(|event, cx| match event {
+        Event::Made => cx.transport.pause_reading(),
+        Event::Resumed => cx.transport.write(vec![0; 100_000]),
+        _ => {}
+    });
+    let peer = stage.connect();
+    stage.log.expect(&["0 made"]);
+    stage.transport(0).resume_reading();
+    peer.reset();
+    stage.settle();
+    // By the write or by the poller, whichever is first; once in any case.
+    let lost = stage.log.0.borrow().iter().filter(|it| it.contains("lost")).count();
+    assert_eq!(lost, 1);
+    stage.expect_empty();
+}
+
+/// Every member hears what one says.
+fn chat(event: Event<'_>, cx: &mut Context<'_, Probes>) {
+    if let Event::Data(data) = event {
+        for member in &cx.factory.all {
+            if member != cx.transport {
+                member.write(data);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_fan_out_waits_for_a_few_polls_and_no_longer() {
+    let mut stage = Stage::new(chat);
+    let peers: Vec<Peer> = (0..40).map(|_| stage.connect()).collect();
+    stage.settle();
+    let before = peers[39].calls().writes;
+    for round in 0..3 {
+        peers[round].send(format!("line {round}\n"));
+        stage.turn();
+        assert_eq!(peers[39].received(), b"", "held back");
+        assert!(stage.reactor.next_deadline().is_some(), "and not forgotten");
+    }
+    for _ in 0..2 {
+        stage.turn();
+    }
+    assert_eq!(peers[39].received(), b"line 0\nline 1\nline 2\n");
+    assert_eq!(peers[39].calls().writes - before, 1);
+    stage.settle();
+    assert_eq!(stage.reactor.next_deadline(), None);
+}
+
+#[test]
+fn a_fan_out_does_not_wait_when_callbacks_are_slow() {
+    let mut stage = Stage::new(chat);
+    let peers: Vec<Peer> = (0..40).map(|_| stage.connect()).collect();
+    stage.settle();
+    peers[0].send("line\n");
+    stage.turn();
+    stage.script.advance(Duration::from_millis(2));
+    stage.turn();
+    assert_eq!(peers[39].received(), b"line\n");
+}
+
+#[test]
+fn a_few_others_are_written_to_at_the_end_of_the_turn() {
+    let mut stage = Stage::new(chat);
+    let peers: Vec<Peer> = (0..5).map(|_| stage.connect()).collect();
+    peers[0].send("zero\n");
+    peers[1].send("one\n");
+    stage.turn();
+    assert_eq!(peers[4].received(), b"zero\none\n");
+    assert_eq!(peers[4].calls().writes, 1);
+}
+
+#[test]
+fn spare_buffers_are_shared_and_bounded() {
+    let mut stage = Stage::new(chat);
+    let peers: Vec<Peer> = (0..100).map(|_| stage.connect()).collect();
+    for peer in &peers {
+        peer.set_room(0);
+    }
+    peers[0].send(vec![b'x'; 60_000]);
+    stage.settle();
+    for peer in &peers {
+        peer.set_room(usize::MAX);
+    }
+    stage.settle();
+    assert_eq!(peers[99].received().len(), 60_000);
+    // A hundred buffers of 60 kB ran empty; no more than a megabyte of them is kept.
+    let kept: usize = std::iter::from_fn(|| {
+        let buffer = stage.reactor.agenda.spare_out();
+        Some(buffer.capacity()).filter(|capacity| *capacity > 512)
+    })
+    .take(1000)
+    .sum();
+    assert!((60_000..=1 << 20).contains(&kept), "{kept}");
+}
