@@ -20,8 +20,8 @@ pub struct LineContext<'a, F> {
     pub reactor: &'a mut Reactor,
     setup: &'a mut Setup,
     effects: &'a mut Effects,
-    /// What this callback is about.
-    given: &'a [u8],
+    /// The end of the input, if that is what this callback is about.
+    end: &'a [u8],
     /// What has been received and not been looked at.
     rest: &'a [u8],
 }
@@ -31,7 +31,7 @@ impl<'a, F> LineContext<'a, F> {
         cx: &'a mut Context<'_, F>,
         setup: &'a mut Setup,
         effects: &'a mut Effects,
-        given: &'a [u8],
+        end: &'a [u8],
         rest: &'a [u8],
     ) -> Self {
         Self {
@@ -40,7 +40,7 @@ impl<'a, F> LineContext<'a, F> {
             reactor: cx.reactor,
             setup,
             effects,
-            given,
+            end,
             rest,
         }
     }
@@ -67,22 +67,20 @@ impl<'a, F> LineContext<'a, F> {
         if extra.is_empty() {
             return;
         }
-        let given_end = self.given.as_ptr_range().end;
         if self.effects.is_empty()
-            && self.rest.is_empty()
-            && extra.len() <= self.given.len()
-            && extra.as_ptr_range().end == given_end
+            && extra.len() <= self.end.len()
+            && extra.as_ptr_range().end == self.end.as_ptr_range().end
         {
             self.effects.tail = extra.len();
         } else {
-            self.effects.untail(self.given);
+            self.effects.untail(self.end);
             self.effects.extra.extend_from_slice(extra);
         }
     }
 
     /// Takes out what has been received and not been delivered. (`clearLineBuffer`)
     pub fn clear_line_buffer(&mut self) -> Vec<u8> {
-        self.effects.untail(self.given);
+        self.effects.untail(self.end);
         let extra = std::mem::take(&mut self.effects.extra);
         if std::mem::replace(&mut self.effects.cleared, true) {
             return extra;

@@ -166,8 +166,10 @@ impl<R> Lines<R> {
             (self.start, self.searched) = (0, 0);
         }
         self.pending.extend_from_slice(&effects.extra);
-        // A change of mode or delimiter alone is felt by what is received next.
-        if !effects.extra.is_empty() || (was_paused && !self.setup.paused) {
+        // A change of mode or delimiter alone is felt by what is received next; and if the
+        // transport was paused as well, `reading_resumed` comes first.
+        let resumed = was_paused && !self.setup.paused && !cx.transport.is_resuming();
+        if !effects.extra.is_empty() || resumed {
             self.split_pending(cx);
         }
         result
@@ -226,7 +228,7 @@ impl<R> Lines<R> {
             searched = at;
             if too_long || effects.any() {
                 let Effects { cleared, tail, extra, .. } = std::mem::take(&mut effects);
-                at = if cleared { input.len() } else { at - tail };
+                at = if cleared { input.len() } else { at } - tail;
                 searched = at;
                 if too_long {
                     // Begins anew with what is received next, and `extra` waits for it too.
@@ -274,7 +276,9 @@ impl<R> Lines<R> {
             Piece::Raw | Piece::TooLong => (input, input.len()),
         };
         let rest = &input[taken..];
-        let mut line_cx = LineContext::new(cx, &mut self.setup, effects, given, rest);
+        // A line's end is not the input's: it cannot be handed back in place.
+        let end = if rest.is_empty() && given.len() == taken { given } else { &[] };
+        let mut line_cx = LineContext::new(cx, &mut self.setup, effects, end, rest);
         match piece {
             Piece::Line(_) => self.receiver.line_received(&mut line_cx, given),
             Piece::Raw => self.receiver.raw_data_received(&mut line_cx, given),
@@ -305,7 +309,7 @@ impl<R> Lines<R> {
 
 impl<F, R: LineReceiver<F>> Protocol<F> for Lines<R> {
     fn connection_made(&mut self, cx: &mut Context<'_, F>) {
-        self.setup.delimiter.get_or_insert(R::DELIMITER);
+        self.setup.delimiter.get_or_insert_with(|| R::DELIMITER.checked());
         self.setup.max_length.get_or_insert(R::MAX_LENGTH);
         self.call(cx, |receiver, cx| receiver.connection_made(cx));
     }

@@ -1,17 +1,21 @@
 //! The connections of a reactor: whose they are, and how they end.
 
-use super::Reactor;
 use super::delayed::Job;
 use super::hosting::Callback;
+use super::panic::guard;
+use super::{Life, Reactor};
 use crate::arena::{Arena, Id};
 use crate::reason::Reason;
 use crate::socket::Stream;
-use crate::transport::{Next, Transport};
-use std::time::Duration;
+use crate::transport::{ClosedStream, Next, Transport};
+use std::time::{Duration, Instant};
 
 /// How long a closed connection goes on discarding what its peer still sends (see
 /// [`Reactor::linger`]). What nginx takes for the same purpose.
 const LINGER_MAX: Duration = Duration::from_secs(30);
+
+/// And how long at most without its peer sending anything: it holds a descriptor.
+const LINGER_IDLE: Duration = Duration::from_secs(5);
 
 /// Bytes discarded in one call.
 const DISCARD_LEN: usize = 16 * 1024;
@@ -29,6 +33,7 @@ pub(super) enum Connection {
     Lingering {
         stream: Box<dyn Stream>,
         end: Id,
+        until: Instant,
     },
 }
 
@@ -78,6 +83,10 @@ impl Live {
         let set = &mut self.deadlines.get_or_insert_default().set;
         if set.len() >= WEED_MIN && set.len() == set.capacity() {
             set.retain(|&timer| is_set(timer));
+            if set.len() > set.capacity() / 2 {
+                // Most are set in truth: not to be looked through again for each.
+                set.reserve(set.capacity());
+            }
         }
         set.push(timer);
     }
@@ -139,6 +148,8 @@ impl Reactor {
                     resumed = true;
                     transport.resumed();
                     self.deliver(party, Callback::Resumed);
+                    // What became readable during the pause will not be reported again.
+                    self.serve_again(party);
                 }
                 Next::FinishOutput => {
                     if transport.finish_output() {
@@ -175,11 +186,20 @@ impl Reactor {
         }
     }
 
-    /// The connection's peer took nothing for the whole close timeout.
+    /// The poller has not said for the whole close timeout that the peer took anything. It says so
+    /// late, when a good part of the socket's buffer is free; so the socket itself is asked.
     pub(super) fn give_up(&mut self, id: Id) {
         if let Some(party) = self.connections.party(id) {
-            party.transport.end(Reason::TimedOut);
+            if let Some(live) = self.connections.live_mut(id) {
+                live.deadlines.get_or_insert_default().close = None;
+            }
+            let unsent = party.transport.unsent();
+            party.transport.try_writing();
             self.settle(&party);
+            if party.transport.unsent() == unsent {
+                party.transport.end(Reason::TimedOut);
+                self.settle(&party);
+            }
         }
     }
 
@@ -189,14 +209,13 @@ impl Reactor {
             return;
         };
         let Party { host, ref transport, .. } = party;
-        let (unread, watched) = (transport.may_have_unread(), transport.is_watched());
-        let stream = transport.release();
-        let lingers = stream.filter(|_| unread && reason.is_done());
-        let deadlines = self.vacate(id, lingers, watched).unwrap_or_default();
-        for timer in deadlines.set.into_iter().chain(deadlines.close) {
-            self.timers.cancel(timer);
-        }
-        log::debug!("{} of {}: {reason}", self.protocol_name(host), transport.peer());
+        let closed = transport.release().filter(|closed| closed.may_talk && reason.is_done());
+        self.vacate(id, closed);
+        // The reason may hold an error of the user's, and to display it is the user's code.
+        let logged = guard(|| {
+            log::debug!("{} of {}: {reason}", self.protocol_name(host), transport.peer());
+        });
+        drop(logged);
         let told =
             self.on_host(host, |host, reactor| host.end(party.seat(), &reason, transport, reactor));
         if let Some(Err(panic)) = told {
@@ -206,62 +225,90 @@ impl Reactor {
         if let Some(shelf) = self.hosts.get_mut(host) {
             shelf.connections -= 1;
         }
-        self.retire(host);
+        if guard(|| drop(reason)).is_err() {
+            log::error!("dropping an error of {} panicked", self.protocol_name(host));
+        }
+        // In shutdown, factories are stopped when all connections are lost.
+        if self.life != Life::Stopping {
+            self.retire(host);
+        }
     }
 
-    /// Takes a live connection out of the table; its socket may stay a while. Returns its timers.
-    fn vacate(
-        &mut self,
-        id: Id,
-        stream: Option<Box<dyn Stream>>,
-        watched: bool,
-    ) -> Option<Box<Deadlines>> {
-        let lingering = stream.and_then(|stream| self.linger(id, stream, watched));
+    /// Takes a live connection and its timers out of the table; its socket may stay a while.
+    pub(super) fn vacate(&mut self, id: Id, closed: Option<ClosedStream>) {
+        let lingering = closed.and_then(|closed| self.linger(id, closed));
         let vacated = match lingering {
             Some(lingering) => {
                 self.connections.get_mut(id).map(|slot| std::mem::replace(slot, lingering))
             }
             None => self.connections.remove(id),
         };
-        match vacated {
-            Some(Connection::Live(live)) => live.deadlines,
-            _ => None,
+        if let Some(Connection::Live(Live { deadlines: Some(deadlines), .. })) = vacated {
+            for timer in deadlines.set.into_iter().chain(deadlines.close) {
+                self.timers.cancel(timer);
+            }
         }
     }
 
-    /// A socket that is closed with unread bytes in it resets the connection, and its peer loses
-    /// what was sent last: our goodbye. So if there are such bytes, this side only sends its FIN,
-    /// and discards what comes until the peer closes too, or for [`LINGER_MAX`].
-    fn linger(&mut self, id: Id, mut stream: Box<dyn Stream>, watched: bool) -> Option<Connection> {
-        if discard(&mut *stream) != Discarded::Some || stream.finish_output().is_err() {
-            return None;
+    /// A socket that is closed with unread bytes in it, or that is sent bytes after it was closed,
+    /// resets the connection, and its peer loses what was sent last: our goodbye. So if the peer
+    /// has ever said anything, this side only sends its FIN, and discards what comes until the peer
+    /// closes too, or for [`LINGER_MAX`].
+    fn linger(&mut self, id: Id, mut closed: ClosedStream) -> Option<Connection> {
+        let stream = &mut *closed.stream;
+        match discard(stream) {
+            Discarded::End => return None,
+            Discarded::Nothing if !closed.spoken => return None,
+            Discarded::Nothing | Discarded::Some => stream.finish_output().ok()?,
         }
-        if !watched && stream.watch(id).is_err() {
-            return None;
+        if !closed.watched {
+            stream.watch(id).ok()?;
         }
-        let end = self.set_job(LINGER_MAX, Job::EndLingering(id));
+        let end = self.set_job(LINGER_IDLE, Job::EndLingering(id));
         self.served.push(id);
-        Some(Connection::Lingering { stream, end })
+        let until = self.due_in(LINGER_MAX);
+        Some(Connection::Lingering { stream: closed.stream, end, until })
+    }
+
+    /// Out of descriptors: those who are no more than listened to go first. False if there are none.
+    pub(super) fn close_lingering(&mut self) -> bool {
+        let lingering = |(id, slot): (Id, &Connection)| match slot {
+            Connection::Lingering { end, .. } => Some((id, *end)),
+            Connection::Live(_) => None,
+        };
+        let all: Vec<(Id, Id)> = self.connections.iter().filter_map(lingering).collect();
+        for &(id, end) in &all {
+            self.timers.cancel(end);
+            self.connections.remove(id);
+        }
+        !all.is_empty()
     }
 
     /// Discards what a lingering connection's peer has sent.
     pub(super) fn serve_lingering(&mut self, id: Id) {
-        let Some(Connection::Lingering { stream, end }) = self.connections.get_mut(id) else {
+        let idle = self.due_in(LINGER_IDLE);
+        let Some(Connection::Lingering { stream, end, until }) = self.connections.get_mut(id)
+        else {
             return;
         };
-        let end = *end;
-        for _ in 0..DISCARDS_PER_TURN {
-            match discard(&mut **stream) {
+        let (end, due) = (*end, idle.min(*until));
+        let mut last = Discarded::Some;
+        for discarded in 0..DISCARDS_PER_TURN {
+            last = discard(&mut **stream);
+            match last {
+                Discarded::Some if discarded == 0 => drop(self.timers.reset(end, due)),
                 Discarded::Some => {}
-                Discarded::Nothing => return,
-                Discarded::End => {
-                    self.timers.cancel(end);
-                    self.connections.remove(id);
-                    return;
-                }
+                Discarded::Nothing | Discarded::End => break,
             }
         }
-        self.served.push(id);
+        match last {
+            Discarded::Some => self.served.push(id),
+            Discarded::Nothing => {}
+            Discarded::End => {
+                self.timers.cancel(end);
+                self.connections.remove(id);
+            }
+        }
     }
 
     pub(super) fn end_lingering(&mut self, id: Id) {

@@ -8,6 +8,7 @@
 use super::Reactor;
 use super::connections::Party;
 use super::delayed::TimerId;
+use super::key::{IntoKey, Key};
 use super::panic::{Panic, guard};
 use crate::arena::Id;
 use crate::protocol::{Context, Factory, Protocol};
@@ -17,70 +18,15 @@ use slab::Slab;
 use std::any::{Any, type_name};
 use std::fmt;
 use std::io;
-use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-
-/// Reaches a factory of type `F` that lives in a reactor; [`Port::key`](crate::Port::key) gives it.
-///
-/// It can be copied and sent to other threads. A key whose factory is gone reaches nothing.
-pub struct Key<F> {
-    pub(super) id: Id,
-    factory: PhantomData<fn() -> F>,
-}
-
-impl<F> Key<F> {
-    pub(super) fn new(id: Id) -> Self {
-        Self { id, factory: PhantomData }
-    }
-}
-
-impl<F> Clone for Key<F> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<F> Copy for Key<F> {}
-
-impl<F> PartialEq for Key<F> {
-    fn eq(&self, other: &Self) -> bool {
-        self.id == other.id
-    }
-}
-
-impl<F> Eq for Key<F> {}
-
-impl<F> fmt::Debug for Key<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Key<{}>({})", short_name(type_name::<F>()), self.id)
-    }
-}
-
-/// What a port can be opened with: a factory, or the key of one that already lives in the reactor,
-/// or another port of it.
-pub trait IntoKey {
-    /// The factory.
-    type Factory: Factory;
-
-    /// Moves the factory into the reactor, unless it is there.
-    #[doc(hidden)]
-    fn into_key(self, reactor: &mut Reactor) -> Key<Self::Factory>;
-}
 
 impl<F: Factory> IntoKey for F {
     type Factory = F;
 
     fn into_key(self, reactor: &mut Reactor) -> Key<F> {
         let host = Hosted { factory: self, protocols: Slab::new() };
-        Key::new(reactor.hosts.insert_with(|_| Shelf::new(Box::new(host))))
-    }
-}
-
-impl<F: Factory> IntoKey for Key<F> {
-    type Factory = F;
-
-    fn into_key(self, _: &mut Reactor) -> Self {
-        self
+        let id = reactor.hosts.insert_with(|_| Shelf::new(Box::new(host)));
+        Key::new(id, reactor.number)
     }
 }
 
@@ -260,7 +206,7 @@ impl Reactor {
         key: impl Into<Key<F>>,
         call: impl FnOnce(&mut F, &mut Self) -> R,
     ) -> Option<R> {
-        self.with_hosted(key.into().id, |hosted: &mut Hosted<F>, reactor| {
+        self.with_hosted(key.into(), |hosted: &mut Hosted<F>, reactor| {
             Some(call(&mut hosted.factory, reactor))
         })
     }
@@ -275,9 +221,9 @@ impl Reactor {
         connection: ConnectionId,
         call: impl FnOnce(&mut F::Protocol, &mut Context<'_, F>) -> R,
     ) -> Option<R> {
-        let id = key.into().id;
-        let party = self.connections.party(connection.0).filter(|party| party.host == id)?;
-        self.with_hosted(id, |hosted: &mut Hosted<F>, reactor| {
+        let key = key.into();
+        let party = self.connections.party(connection.0).filter(|party| party.host == key.id)?;
+        self.with_hosted(key, |hosted: &mut Hosted<F>, reactor| {
             let protocol = hosted.protocols.get_mut(party.seat())?;
             Some(call(protocol, &mut Context::new(&party.transport, &mut hosted.factory, reactor)))
         })
@@ -285,9 +231,12 @@ impl Reactor {
 
     fn with_hosted<F: Factory, R>(
         &mut self,
-        id: Id,
+        Key { id, reactor, .. }: Key<F>,
         call: impl FnOnce(&mut Hosted<F>, &mut Self) -> Option<R>,
     ) -> Option<R> {
+        if reactor != self.number {
+            return None;
+        }
         let mut host = self.hosts.get_mut(id)?.host.take()?;
         // The box is off its shelf, so no turn may look for it.
         let lent = std::mem::replace(&mut self.lent, true);
@@ -313,7 +262,10 @@ impl Reactor {
         if let Some(Err(panic)) = result {
             let protocol = self.protocol_name(host);
             log::error!("{protocol} of {} panicked: {}", transport.peer(), panic.0);
-            transport.end(Reason::Panicked(panic.0));
+            // It may replace an error of the user's, whose drop is the user's code.
+            if let Err(again) = guard(|| transport.end(Reason::Panicked(panic.0))) {
+                log::error!("dropping an error panicked: {}", again.0);
+            }
         }
         self.agenda.leave(previous);
     }
@@ -325,7 +277,11 @@ impl Reactor {
         call: impl FnOnce(&mut dyn Host, &mut Self) -> R,
     ) -> Option<R> {
         let mut host = self.hosts.get_mut(id)?.host.take()?;
+        // In a turn it is true already; but ports are also opened, and so factories started, when
+        // no turn runs.
+        let lent = std::mem::replace(&mut self.lent, true);
         let result = call(&mut *host, self);
+        self.lent = lent;
         self.put_back(id, host);
         Some(result)
     }
@@ -337,12 +293,14 @@ impl Reactor {
     }
 
     /// Stops a factory that has no port left, and drops it when it has no connection left either.
+    /// One that is running a callback is asked again in the next turn.
     pub(super) fn retire(&mut self, id: Id) {
-        let Some(shelf) = self.hosts.get_mut(id) else {
-            return;
-        };
+        let Some(shelf) = self.hosts.get_mut(id) else { return };
         if shelf.ports > 0 {
             return;
+        }
+        if shelf.host.is_none() {
+            return self.retiring.push(id);
         }
         if std::mem::take(&mut shelf.started) {
             let stopped = self.on_host(id, |host, reactor| host.stop(reactor));
@@ -350,7 +308,14 @@ impl Reactor {
                 log::error!("stop_factory of {} panicked: {}", self.protocol_name(id), panic.0);
             }
         }
-        let unused = |shelf: &Shelf| shelf.ports == 0 && shelf.connections == 0 && !shelf.started;
+        self.drop_if_unused(id);
+    }
+
+    /// Drops a factory that has no port, no connection, and nothing to be stopped.
+    pub(super) fn drop_if_unused(&mut self, id: Id) {
+        let unused = |shelf: &Shelf| {
+            shelf.host.is_some() && shelf.ports == 0 && shelf.connections == 0 && !shelf.started
+        };
         if self.hosts.get(id).is_some_and(unused) {
             let shelf = self.hosts.remove(id);
             if let Err(panic) = guard(|| drop(shelf)) {
@@ -366,7 +331,7 @@ impl Reactor {
 }
 
 /// A type's name without the paths of its parts.
-fn short_name(full: &str) -> String {
+pub(super) fn short_name(full: &str) -> String {
     let ends_word = |c: char| !(c.is_alphanumeric() || c == '_' || c == ':');
     full.split_inclusive(ends_word).filter_map(|part| part.rsplit("::").next()).collect()
 }

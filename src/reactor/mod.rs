@@ -1,13 +1,15 @@
 //! The reactor: the loop, and all that lives in it.
 //!
 //! Read `turn.rs` first: one turn, phase by phase. `hosting.rs` is where callbacks are called,
-//! `connections.rs` how connections end, `ports.rs` how they begin, `run.rs` how the whole starts
+//! `accepting.rs` how connections begin, `connections.rs` how they end, `run.rs` how the whole starts
 //! and stops.
 
+mod accepting;
 mod connections;
 mod delayed;
 mod errors;
 mod hosting;
+mod key;
 mod panic;
 mod ports;
 mod remote;
@@ -22,7 +24,7 @@ mod tests;
 
 pub use delayed::TimerId;
 pub use errors::{ListenError, ReactorGone, RunError};
-pub use hosting::{IntoKey, Key};
+pub use key::{IntoKey, Key};
 pub use ports::Port;
 pub use remote::Remote;
 pub use settings::Settings;
@@ -32,15 +34,16 @@ use crate::arena::{Arena, Id};
 use crate::reason::Reason;
 use crate::socket::{Ready, System, World};
 use crate::transport::Agenda;
+use accepting::OpenPort;
 use connections::Connection;
 use delayed::Job;
 use hosting::Shelf;
-use ports::OpenPort;
 use remote::Calls;
 use std::fmt;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use timers::Timers;
 use triggers::Triggers;
 use turn::Held;
@@ -71,6 +74,8 @@ const BUFFER_LEN: usize = 64 * 1024;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Reactor {
+    /// Tells it from the other reactors of the process: keys of theirs mean nothing here.
+    number: usize,
     world: Box<dyn World>,
     settings: Settings,
     life: Life,
@@ -135,7 +140,9 @@ impl Reactor {
     /// A reactor behind whose door is `world`.
     pub(crate) fn in_world(world: Box<dyn World>, settings: Settings) -> Self {
         let calls = Calls::new(world.waker());
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
         Self {
+            number: NEXT.fetch_add(1, Ordering::Relaxed),
             world,
             settings,
             life: Life::Idle,

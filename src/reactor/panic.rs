@@ -16,8 +16,10 @@ pub(super) struct Panic(pub(super) Arc<str>);
 pub(super) fn guard<R>(call: impl FnOnce() -> R) -> Result<R, Panic> {
     catch_unwind(AssertUnwindSafe(call)).map_err(|payload| {
         let message = message_of(&*payload);
-        // A payload is the user's too, and may panic when it is dropped.
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(payload)));
+        // A payload is the user's too, and may panic when it is dropped; so may that panic's.
+        if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+            std::mem::forget(again);
+        }
         Panic(message)
     })
 }

@@ -1,31 +1,15 @@
 //! Listening: ports, and accepting on them.
 
-use super::delayed::Job;
+use super::accepting::OpenPort;
 use super::errors::ListenError;
-use super::hosting::{Callback, IntoKey, Key};
+use super::key::{IntoKey, Key};
 use super::{Life, Reactor};
 use crate::address::Address;
 use crate::arena::Id;
 use crate::endpoint::{ServerEndpoint, TcpServerEndpoint};
 use crate::protocol::Factory;
-use crate::reactor::connections::{Connection, Live};
-use crate::socket::{Listener, Stream};
-use crate::transport::Transport;
 use std::fmt;
 use std::io;
-use std::rc::Rc;
-use std::time::{Duration, Instant};
-
-/// Connections accepted on one port in one turn: enough that a burst costs few turns, few enough
-/// that those who are connected already wait for some milliseconds at most.
-const ACCEPTS_PER_TURN: usize = 256;
-
-/// How long a port rests that could not accept, for want of descriptors or memory. Long enough not
-/// to spin, short enough that a client hardly notices. Ranch and Thousand Island take the same.
-const REST: Duration = Duration::from_millis(100);
-
-/// While a port cannot accept, it says so this often and no oftener.
-const WARNING_INTERVAL: Duration = Duration::from_secs(5);
 
 /// An open port, and the key of the factory behind it.
 ///
@@ -77,30 +61,10 @@ impl<F> fmt::Debug for Port<F> {
     }
 }
 
-/// A port as the loop sees it.
-#[derive(Debug)]
-pub(super) struct OpenPort {
-    listener: Box<dyn Listener>,
-    host: Id,
-    accepting: Accepting,
-    /// When it last said that it cannot accept, and how many it has turned away since.
-    warned: Option<(Instant, usize)>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Accepting {
-    /// Until the poller says otherwise, nobody waits.
-    Idle,
-    /// On the list of ports on which somebody may wait.
-    Listed,
-    /// Could not accept; a timer tries again.
-    Resting,
-}
-
 impl Reactor {
     /// Opens the port that a description names, such as `tcp:8007:interface=127.0.0.1`, and serves
-    /// it with a factory. [`ServerEndpoint`] explains the language; [`listen_tcp`](Self::listen_tcp)
-    /// takes numbers. (`serverFromString(..).listen`)
+    /// it with a factory. [`ServerEndpoint`] explains the language;
+    /// [`listen_tcp`](Self::listen_tcp) takes numbers. (`serverFromString(..).listen`)
     ///
     /// # Errors
     ///
@@ -153,46 +117,46 @@ impl Reactor {
     ) -> Result<Port<S::Factory>, ListenError> {
         let endpoint = endpoint.into();
         let key = factory.into_key(self);
-        let opened = self.open_port(&endpoint, key.id);
+        let opened = self.open_port(&endpoint, key);
         if opened.is_err() {
-            // A factory that was only moved in for this goes again.
-            self.retire(key.id);
+            self.drop_if_unused(key.id);
         }
         let (id, address) = opened?;
         Ok(Port { id, key, address })
     }
 
-    fn open_port(
+    fn open_port<F>(
         &mut self,
         endpoint: &TcpServerEndpoint,
-        host: Id,
+        key: Key<F>,
     ) -> Result<(Id, Address), ListenError> {
-        let address = endpoint.address().into();
+        let (host, address) = (key.id, endpoint.address().into());
         if self.life == Life::Stopping {
             return Err(ListenError::Stopping { address });
         }
-        if self.hosts.get(host).is_none() {
+        if key.reactor != self.number || self.hosts.get(host).is_none() {
             return Err(ListenError::NoFactory { address });
         }
         let opened = self.ports.try_insert_with(|id| {
-            self.world.listen(endpoint, id).map(|listener| OpenPort {
-                listener,
-                host,
-                accepting: Accepting::Idle,
-                warned: None,
-            })
+            self.world.listen(endpoint, id).map(|listener| OpenPort::new(listener, host))
         });
         let id = opened.map_err(|source| ListenError::Bind { address, source })?;
-        let address = self.ports.get(id).map_or(address, |port| port.listener.address());
+        let address = self.ports.get(id).map_or(address, OpenPort::address);
+        // Counted first: while it starts, the factory may open and close ports of its own.
+        self.count_port(host, 1);
         if let Err(error) = self.start_factory(host, address) {
             self.ports.remove(id);
+            self.count_port(host, -1);
             return Err(error);
-        }
-        if let Some(shelf) = self.hosts.get_mut(host) {
-            shelf.ports += 1;
         }
         log::info!("{} starting on {address}", self.protocol_name(host));
         Ok((id, address))
+    }
+
+    fn count_port(&mut self, host: Id, change: isize) {
+        if let Some(shelf) = self.hosts.get_mut(host) {
+            shelf.ports = shelf.ports.saturating_add_signed(change);
+        }
     }
 
     /// Calls `start_factory`, if the factory is not started.
@@ -219,137 +183,19 @@ impl Reactor {
     /// If it was the factory's last, `stop_factory` is called in the next turn, never from within
     /// this. (`stopListening`)
     pub fn stop_listening<F>(&mut self, port: Port<F>) -> bool {
-        self.close_port(port.id)
+        port.key.reactor == self.number && self.close_port(port.id)
     }
 
     pub(super) fn close_port(&mut self, id: Id) -> bool {
         let Some(port) = self.ports.remove(id) else {
             return false;
         };
-        let address = port.listener.address();
-        drop(port.listener);
-        log::info!("{} stopped listening on {address}", self.protocol_name(port.host));
-        if let Some(shelf) = self.hosts.get_mut(port.host) {
-            shelf.ports -= 1;
-        }
-        self.retiring.push(port.host);
+        let (host, address) = (port.host(), port.address());
+        drop(port);
+        log::info!("{} stopped listening on {address}", self.protocol_name(host));
+        self.count_port(host, -1);
+        self.retiring.push(host);
         true
-    }
-
-    /// The poller says that somebody waits.
-    pub(super) fn notice_waiting(&mut self, id: Id) {
-        if let Some(port) = self.ports.get_mut(id) {
-            if port.accepting == Accepting::Idle {
-                port.accepting = Accepting::Listed;
-                self.acceptable.push(id);
-            }
-        }
-    }
-
-    /// A port has rested.
-    pub(super) fn accept_again(&mut self, id: Id) {
-        if let Some(port) = self.ports.get_mut(id) {
-            port.accepting = Accepting::Idle;
-            self.notice_waiting(id);
-        }
-    }
-
-    /// Accepts who waits on a port, up to the budget of a turn.
-    pub(super) fn accept(&mut self, id: Id) {
-        let Some(port) = self.ports.get_mut(id) else {
-            return;
-        };
-        port.accepting = Accepting::Idle;
-        for _ in 0..ACCEPTS_PER_TURN {
-            // Asked each time: building a protocol may close the port.
-            let Some(port) = self.ports.get_mut(id) else {
-                return;
-            };
-            let host = port.host;
-            match port.listener.accept() {
-                Ok((stream, peer)) => {
-                    let address = port.listener.address();
-                    self.welcome(host, stream, peer, address);
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                // That client is gone, or a firewall took it; the next may be there.
-                Err(error) if concerns_one_client(&error) => {
-                    log::debug!("a client was gone before it was accepted: {error}");
-                }
-                Err(error) => return self.rest(id, &error),
-            }
-        }
-        self.notice_waiting(id);
-    }
-
-    /// Out of descriptors or memory: turns away who waits, and lets the port rest. The poller will
-    /// not report those again who wait already, so a timer has to.
-    fn rest(&mut self, id: Id, error: &io::Error) {
-        let now = self.now();
-        let Some(port) = self.ports.get_mut(id) else {
-            return;
-        };
-        port.accepting = Accepting::Resting;
-        let shed = port.listener.shed(ACCEPTS_PER_TURN);
-        let (since, total) =
-            port.warned.map_or((None, shed), |(at, count)| (Some(at), count + shed));
-        if since.is_none_or(|at| now.duration_since(at) >= WARNING_INTERVAL) {
-            let address = port.listener.address();
-            log::warn!(
-                "cannot accept on {address}: {error}; {total} waiting clients were turned away; \
-                 trying again every {REST:?}"
-            );
-            port.warned = Some((now, 0));
-        } else {
-            port.warned = Some((since.unwrap_or(now), total));
-        }
-        self.set_job(REST, Job::Accept(id));
-    }
-
-    /// A client has connected: builds its protocol and introduces them.
-    fn welcome(&mut self, host: Id, stream: Box<dyn Stream>, peer: Address, port: Address) {
-        let agenda = Rc::clone(&self.agenda);
-        let id = self.connections.insert_with(|id| {
-            let transport = Transport::new(id, stream, peer, port, agenda);
-            Connection::Live(Live::new(host, transport))
-        });
-        let Some(mut party) = self.connections.party(id) else { return };
-        let transport = party.transport.clone();
-        let previous = self.agenda.enter(id);
-        let built = self.on_host(host, |host, reactor| host.build(&transport, reactor));
-        self.agenda.leave(previous);
-        let seat = match built {
-            Some(Ok(seat)) => seat,
-            Some(Err(panic)) => {
-                let name = self.protocol_name(host);
-                log::error!("{peer} is refused: building {name} panicked: {}", panic.0);
-                None
-            }
-            None => None,
-        };
-        let (Some(seat), Some(live)) = (seat, self.connections.live_mut(id)) else {
-            return self.refuse(id, &transport);
-        };
-        live.party.take_seat(seat);
-        party.take_seat(seat);
-        if let Some(shelf) = self.hosts.get_mut(host) {
-            shelf.connections += 1;
-        }
-        log::debug!("{} of {peer}: connected", self.protocol_name(host));
-        self.call(&party, Callback::Made);
-        // Only now: a connection that is closed in its first callback is never watched.
-        if transport.is_connected() {
-            transport.watch();
-        }
-    }
-
-    /// The factory does not want the client. What it wrote, such as the reason, is sent as far as
-    /// the socket takes it at once.
-    fn refuse(&mut self, id: Id, transport: &Transport) {
-        log::debug!("{} is refused", transport.peer());
-        transport.settle(&mut false);
-        self.connections.remove(id);
-        drop(transport.release());
     }
 }
 
@@ -383,20 +229,4 @@ impl ServerEndpoint {
             Self::Tcp(endpoint) => reactor.listen_tcp(endpoint, factory),
         }
     }
-}
-
-/// True for what accept(2) reports of a connection rather than of the port: those errors are passed
-/// on from the network on Linux, and say nothing about the next client.
-fn concerns_one_client(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionAborted
-            | io::ErrorKind::ConnectionReset
-            | io::ErrorKind::Interrupted
-            | io::ErrorKind::PermissionDenied
-            | io::ErrorKind::NetworkDown
-            | io::ErrorKind::NetworkUnreachable
-            | io::ErrorKind::HostUnreachable
-            | io::ErrorKind::TimedOut
-    )
 }

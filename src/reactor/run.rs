@@ -121,6 +121,11 @@ impl Reactor {
         }
     }
 
+    /// True if somebody waits for the first turn.
+    pub(super) fn is_to_start_up(&self) -> bool {
+        self.life == Life::Idle && self.triggers.wait_for(SystemEvent::Startup)
+    }
+
     pub(super) fn start_up(&mut self) {
         if self.life == Life::Idle {
             self.life = Life::Running;
@@ -197,8 +202,11 @@ impl Drop for Reactor {
     fn drop(&mut self) {
         let in_use = self.life == Life::Running || self.hosts.len() > 0;
         if in_use && !std::thread::panicking() {
+            self.lent = true;
             self.shut_down();
         }
-        self.calls.close();
+        if guard(|| self.calls.close()).is_err() {
+            log::error!("dropping a call from another thread panicked");
+        }
     }
 }

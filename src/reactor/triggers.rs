@@ -61,6 +61,10 @@ impl Triggers {
         self.calls.remove(trigger.0).is_some()
     }
 
+    pub(super) fn wait_for(&self, event: SystemEvent) -> bool {
+        self.queues[event as usize].iter().any(|queue| !queue.is_empty())
+    }
+
     /// Takes the next trigger out.
     pub(super) fn next(&mut self, phase: Phase, event: SystemEvent) -> Option<Call> {
         let id = self.queues[event as usize][phase as usize].pop_front()?;

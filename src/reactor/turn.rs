@@ -98,7 +98,8 @@ impl Reactor {
             || !self.retiring.is_empty()
             || self.agenda.len() > 0
             || !self.calls.is_empty()
-            || self.stopping();
+            || self.stopping()
+            || self.is_to_start_up();
         if left_over { Some(self.now()) } else { self.timers.next() }
     }
 
@@ -167,7 +168,7 @@ impl Reactor {
     }
 
     /// Lists a connection for the next turn, if there is more to read.
-    fn serve_again(&mut self, party: &Party) {
+    pub(super) fn serve_again(&mut self, party: &Party) {
         if party.transport.queue_if_readable() {
             self.served.push(party.id());
         }
@@ -195,7 +196,7 @@ impl Reactor {
 
     /// True if a fan-out is to wait for more.
     fn holds_fan_out(&mut self) -> bool {
-        if self.agenda.len() <= FAN_OUT {
+        if self.agenda.len() <= FAN_OUT || self.agenda.is_hurried() {
             self.held = None;
             return false;
         }

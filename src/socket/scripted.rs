@@ -188,6 +188,11 @@ impl Peer {
         });
     }
 
+    /// The same, and the poller does not say so.
+    pub(crate) fn set_room_unannounced(&self, room: usize) {
+        self.end(|end| end.room = room);
+    }
+
     pub(crate) fn received(&self) -> Vec<u8> {
         self.end(|end| std::mem::take(&mut end.output))
     }

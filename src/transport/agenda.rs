@@ -9,6 +9,8 @@ pub(crate) struct Agenda {
     /// Settled without being asked for, when its callback returns; so it is not listed.
     current: Cell<Option<Id>>,
     touched: RefCell<Vec<Id>>,
+    /// One of the touched is to end.
+    hurried: Cell<bool>,
     spares: RefCell<Spares>,
 }
 
@@ -47,6 +49,15 @@ impl Agenda {
         elsewhere
     }
 
+    /// What is touched now is not to wait.
+    pub(crate) fn hurry(&self) {
+        self.hurried.set(true);
+    }
+
+    pub(crate) fn is_hurried(&self) -> bool {
+        self.hurried.get()
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.touched.borrow().len()
     }
@@ -54,6 +65,7 @@ impl Agenda {
     /// Takes the list; what is touched from here on is on the next. `emptied` becomes its memory.
     pub(crate) fn take(&self, emptied: Vec<Id>) -> Vec<Id> {
         debug_assert!(emptied.is_empty());
+        self.hurried.set(false);
         self.touched.replace(emptied)
     }
 

@@ -2,12 +2,13 @@
 
 mod agenda;
 mod outbox;
+mod service;
 mod state;
 mod wire;
 
 pub(crate) use agenda::Agenda;
 pub(crate) use state::Next;
-pub(crate) use wire::Received;
+pub(crate) use wire::{ClosedStream, Received};
 
 use crate::address::Address;
 use crate::arena::Id;
@@ -79,17 +80,6 @@ struct Inner {
 }
 
 impl Transport {
-    pub(crate) fn new(
-        id: Id,
-        stream: Box<dyn Stream>,
-        peer: Address,
-        port: Address,
-        agenda: Rc<Agenda>,
-    ) -> Self {
-        let wire = RefCell::new(Wire::new(stream, port));
-        Self(Rc::new(Inner { id, peer, agenda, wire }))
-    }
-
     /// Sends bytes, after all that was written before.
     ///
     /// Everything that a callback writes leaves together when the callback has returned. What is
@@ -97,7 +87,9 @@ impl Transport {
     /// [`lose_write_connection`](Self::lose_write_connection),
     /// [`abort_connection`](Self::abort_connection) or the connection's loss is dropped.
     pub fn write(&self, data: impl AsRef<[u8]>) {
-        self.wish(|wire| wire.accept(data.as_ref(), &self.0.agenda));
+        // The user's code, and so not to be called while the wire is held.
+        let data = data.as_ref();
+        self.wish(|wire| wire.accept(data, &self.0.agenda));
     }
 
     /// Sends several pieces, one after the other.
@@ -227,119 +219,6 @@ impl Transport {
             wire.readiness.touched = self.0.agenda.touch(self.0.id);
         }
     }
-
-    // From here on, what the loop and the framing ask.
-
-    /// Sends two pieces, one after the other.
-    pub(crate) fn write_pair(&self, first: &[u8], second: &[u8]) {
-        self.wish(|wire| {
-            let agenda = &self.0.agenda;
-            wire.accept_beside(first, second)
-                || wire.accept(first, agenda) | wire.accept(second, agenda)
-        });
-    }
-
-    /// False once the connection is to end: nothing is delivered any more.
-    #[inline]
-    pub(crate) fn is_open(&self) -> bool {
-        self.0.wire.borrow().state.is_open()
-    }
-
-    pub(crate) fn end(&self, reason: Reason) {
-        self.wish(|wire| {
-            wire.state.end(reason);
-            true
-        });
-    }
-
-    /// Offers what is unsent to the socket, and says what comes next. `sent` is set if it took
-    /// anything.
-    pub(crate) fn settle(&self, sent: &mut bool) -> Next {
-        self.0.wire.borrow_mut().settle(&self.0.agenda, sent)
-    }
-
-    /// Lists the transport to be settled in a later phase, from within its own settling.
-    pub(crate) fn settle_later(&self) {
-        self.wish(|_| true);
-    }
-
-    /// The agenda no longer lists it.
-    pub(crate) fn untouch(&self) {
-        self.0.wire.borrow_mut().readiness.touched = false;
-    }
-
-    pub(crate) fn receive(&self, buffer: &mut [u8]) -> Received {
-        self.0.wire.borrow_mut().receive(buffer)
-    }
-
-    /// Notes what the poller reports.
-    pub(crate) fn notice(&self, readable: bool, writable: bool, read_closed: bool, error: bool) {
-        let mut wire = self.0.wire.borrow_mut();
-        wire.notice(readable, writable, read_closed);
-        if error {
-            wire.notice_error();
-        }
-    }
-
-    /// True if the transport is to be settled after reading.
-    pub(crate) fn take_due(&self) -> bool {
-        std::mem::take(&mut self.0.wire.borrow_mut().readiness.due)
-    }
-
-    /// True if the connection is to be served in the next turn and is not yet listed for it.
-    pub(crate) fn queue_if_readable(&self) -> bool {
-        let mut wire = self.0.wire.borrow_mut();
-        let queue = wire.wants_reading() && !wire.readiness.queued;
-        wire.readiness.queued |= queue;
-        queue
-    }
-
-    /// True if it was not yet listed to be served.
-    pub(crate) fn queue(&self) -> bool {
-        !std::mem::replace(&mut self.0.wire.borrow_mut().readiness.queued, true)
-    }
-
-    pub(crate) fn unqueue(&self) {
-        self.0.wire.borrow_mut().readiness.queued = false;
-    }
-
-    pub(crate) fn resumed(&self) {
-        self.0.wire.borrow_mut().state.resumed();
-    }
-
-    /// Sends our FIN. False if the connection turns out to be broken.
-    pub(crate) fn finish_output(&self) -> bool {
-        self.0.wire.borrow_mut().finish_output()
-    }
-
-    /// Begins to be watched by the poller, once; an error ends the connection.
-    pub(crate) fn watch(&self) {
-        if self.is_watched() {
-            return;
-        }
-        let watched = self.0.wire.borrow_mut().watch(self.0.id);
-        if let Err(error) = watched {
-            self.end(Reason::lost(error));
-        }
-    }
-
-    pub(crate) fn is_watched(&self) -> bool {
-        self.0.wire.borrow().readiness.watched
-    }
-
-    /// True if the peer may have sent bytes that were never read.
-    pub(crate) fn may_have_unread(&self) -> bool {
-        let wire = self.0.wire.borrow();
-        !wire.state.input_ended() && (wire.readiness.readable || !wire.readiness.watched)
-    }
-
-    pub(crate) fn release(&self) -> Option<Box<dyn Stream>> {
-        self.0.wire.borrow_mut().release()
-    }
-
-    pub(crate) fn reset(&self) {
-        self.0.wire.borrow_mut().reset();
-    }
 }
 
 impl Write for &Transport {
@@ -389,7 +268,7 @@ impl fmt::Debug for Transport {
         f.debug_struct("Transport")
             .field("id", &self.0.id)
             .field("peer", &self.0.peer)
-            .field("state", &wire.state)
+            .field("state", &wire.state.name())
             .field("unsent", &wire.unsent())
             .finish_non_exhaustive()
     }

@@ -86,10 +86,6 @@ impl State {
         matches!(self, Self::Open { input, .. } if *input != Input::Flowing)
     }
 
-    pub(crate) fn input_ended(&self) -> bool {
-        matches!(self, Self::Open { input: Input::Ended, .. })
-    }
-
     pub(crate) fn is_disconnecting(&self) -> bool {
         matches!(self, Self::Closing | Self::Ending(_))
     }
@@ -100,6 +96,20 @@ impl State {
 
     pub(crate) fn is_open(&self) -> bool {
         matches!(self, Self::Open { .. })
+    }
+
+    pub(crate) fn is_resuming(&self) -> bool {
+        matches!(self, Self::Open { input: Input::Resuming, .. })
+    }
+
+    /// For those who look at a transport.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Open { .. } => "open",
+            Self::Closing => "closing",
+            Self::Ending(_) => "ending",
+            Self::Lost => "lost",
+        }
     }
 
     pub(crate) fn is_paused(&self) -> bool {
@@ -165,14 +175,17 @@ impl State {
     }
 
     /// Ends the connection. The first reason stays, but for a panic: whatever else was asked for in
-    /// a callback that panicked, the panic is why the connection ends.
-    pub(crate) fn end(&mut self, reason: Reason) {
+    /// a callback that panicked, the panic is why the connection ends. Returns the reason that goes.
+    pub(crate) fn end(&mut self, reason: Reason) -> Option<Reason> {
         match self {
-            Self::Open { .. } | Self::Closing => *self = Self::Ending(reason),
-            Self::Ending(_) if matches!(reason, Reason::Panicked(_)) => {
+            Self::Open { .. } | Self::Closing => {
                 *self = Self::Ending(reason);
+                None
             }
-            Self::Ending(_) | Self::Lost => {}
+            Self::Ending(first) if matches!(reason, Reason::Panicked(_)) => {
+                Some(std::mem::replace(first, reason))
+            }
+            Self::Ending(_) | Self::Lost => Some(reason),
         }
     }
 
@@ -181,6 +194,8 @@ impl State {
         match self {
             Self::Open { input: Input::Ended, output: Output::Finished } => Next::End(Reason::Done),
             Self::Open { output: Output::Finishing, .. } if all_sent => Next::FinishOutput,
+            // Nothing is left but to send the rest: as good as closing.
+            Self::Open { input: Input::Ended, output: Output::Finishing } => Next::Drain,
             Self::Open { input: Input::Resuming, .. } => Next::Resume,
             Self::Closing if all_sent => Next::End(Reason::Done),
             Self::Closing => Next::Drain,
@@ -218,7 +233,10 @@ mod tests {
             assert!(state.lose_write());
             assert!(!state.lose_write(), "idempotent");
             assert!(!state.accepts_writes());
-            assert!(matches!(state.next(false), Next::Stay), "the buffer goes first");
+            let waits = state.next(false);
+            let as_good_as_closing = matches!(waits, Next::Drain);
+            assert!(as_good_as_closing || matches!(waits, Next::Stay), "the buffer goes first");
+            assert_eq!(as_good_as_closing, input_first);
             assert!(matches!(state.next(true), Next::FinishOutput));
             state.output_finished();
             assert_eq!(done(state.next(true)), input_first);

@@ -40,6 +40,20 @@ pub(crate) struct Readiness {
     pub(crate) touched: bool,
     /// The poller watches the socket.
     pub(crate) watched: bool,
+    /// The peer has sent something.
+    pub(crate) spoken: bool,
+    /// The peer's FIN has been read.
+    pub(crate) ended: bool,
+}
+
+/// What is left of a transport whose connection is over.
+#[derive(Debug)]
+pub(crate) struct ClosedStream {
+    pub(crate) stream: Box<dyn Stream>,
+    pub(crate) watched: bool,
+    pub(crate) spoken: bool,
+    /// The peer may have sent bytes that were not read, or may yet send some.
+    pub(crate) may_talk: bool,
 }
 
 /// What came in.
@@ -83,6 +97,8 @@ impl Wire {
                 queued: false,
                 touched: false,
                 watched: false,
+                spoken: false,
+                ended: false,
             },
             outbox: Outbox::default(),
             stream: Some(stream),
@@ -157,7 +173,7 @@ impl Wire {
                     self.readiness.writable = false;
                 }
                 Err(error) => {
-                    self.state.end(Reason::lost(error));
+                    drop(self.state.end(Reason::lost(error)));
                     break;
                 }
             }
@@ -211,10 +227,12 @@ impl Wire {
             match stream.read(buffer) {
                 Ok(0) => {
                     self.readiness.readable = false;
+                    self.readiness.ended = true;
                     self.state.end_input();
                     return Received::End;
                 }
                 Ok(count) => {
+                    self.readiness.spoken = true;
                     if count < buffer.len() && !self.readiness.read_closed {
                         self.readiness.readable = false;
                     }
@@ -224,7 +242,7 @@ impl Wire {
                 Err(error) => {
                     self.readiness.readable = false;
                     if error.kind() != io::ErrorKind::WouldBlock {
-                        self.state.end(Reason::lost(error));
+                        drop(self.state.end(Reason::lost(error)));
                         self.readiness.due = true;
                     }
                     return Received::Nothing;
@@ -252,7 +270,7 @@ impl Wire {
         };
         self.readiness.due = true;
         if let Ok(Some(error)) | Err(error) = stream.take_error() {
-            self.state.end(Reason::lost(error));
+            drop(self.state.end(Reason::lost(error)));
         }
     }
 
@@ -262,7 +280,7 @@ impl Wire {
         match result {
             // Not connected any more: reading will say why.
             Err(error) if error.kind() != io::ErrorKind::NotConnected => {
-                self.state.end(Reason::lost(error));
+                drop(self.state.end(Reason::lost(error)));
                 false
             }
             _ => {
@@ -273,11 +291,15 @@ impl Wire {
     }
 
     /// Ends the hold on the socket, and gives it back. The protocol is told next.
-    pub(crate) fn release(&mut self) -> Option<Box<dyn Stream>> {
+    pub(crate) fn release(&mut self) -> Option<ClosedStream> {
         self.host();
+        let Readiness { readable, watched, spoken, .. } = self.readiness;
+        let may_talk = !self.readiness.ended && (readable || spoken || !watched);
+        // What it held of a reason, the loop holds as well: nothing of the user's is dropped here.
         self.state = State::Lost;
         self.outbox.discard();
-        self.stream.take()
+        let stream = self.stream.take()?;
+        Some(ClosedStream { stream, watched, spoken, may_talk })
     }
 
     /// Closes the socket with a reset, at once; the protocol hears of it in the next turn.

@@ -203,6 +203,50 @@ fn extra_lines_of_ones_own_come_after_what_was_received() {
 }
 
 #[test]
+fn a_line_may_be_split_again_and_raw_data_after_the_buffer_was_cleared() {
+    let mut stage = Stage::new(
+        |receiver, cx| {
+            if receiver.text == ["a;bb;c;"] {
+                cx.set_delimiter(b";");
+                cx.set_line_mode(b"a;bb;c;");
+            }
+        },
+        |lines| lines,
+    );
+    stage.feed([&b"a;bb;c;\r\n"[..]]);
+    stage.expect(&["a;bb;c;", "a", "bb", "c"]);
+
+    /// Splits again what it is given: the same bytes, in place.
+    struct Again(Rc<RefCell<Vec<String>>>);
+    impl<F> LineReceiver<F> for Again {
+        fn connection_made(&mut self, cx: &mut LineContext<'_, F>) {
+            cx.set_raw_mode();
+        }
+        fn raw_data_received(&mut self, cx: &mut LineContext<'_, F>, data: &[u8]) {
+            assert!(cx.clear_line_buffer().is_empty());
+            cx.set_line_mode(&data[2..]);
+        }
+        fn line_received(&mut self, cx: &mut LineContext<'_, F>, line: &[u8]) {
+            self.0.borrow_mut().push(String::from_utf8_lossy(line).into_owned());
+            if line.contains(&b';') {
+                cx.set_delimiter(b";");
+                cx.set_line_mode(line);
+            }
+        }
+    }
+    let text = Rc::new(RefCell::new(Vec::new()));
+    let script = Script::new();
+    let mut reactor = Reactor::in_world(script.world(), Settings::default());
+    let receiver = Rc::clone(&text);
+    reactor.listen_tcp(8007, move || Lines::new(Again(Rc::clone(&receiver)))).unwrap();
+    script.connect().send("xxa;b;\r\n");
+    for _ in 0..3 {
+        assert!(reactor.turn(Some(Duration::ZERO)).unwrap().is_continue());
+    }
+    assert_eq!(*text.borrow(), ["a;b;", "a", "b"]);
+}
+
+#[test]
 fn a_line_is_sent_with_the_delimiter_in_use() {
     let mut stage = Stage::new(
         |_, cx| {

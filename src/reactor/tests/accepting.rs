@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::ListenError;
+use crate::socket::scripted::Closed;
 use std::io;
 
 #[test]
@@ -23,6 +24,24 @@ fn out_of_descriptors_a_port_sheds_rests_and_comes_back() {
     stage.script.advance(Duration::from_millis(100));
     stage.turn();
     stage.log.expect(&["0 made"]);
+}
+
+#[test]
+fn out_of_descriptors_those_who_are_only_listened_to_go_first() {
+    let mut stage = Stage::new(|event, cx| {
+        if let Event::Data(_) = event {
+            cx.transport.lose_connection();
+        }
+    });
+    let talker = stage.connect();
+    talker.send("hello");
+    stage.settle();
+    assert_eq!(talker.closed(), Closed::No);
+    stage.script.fail_accept(io::Error::from_raw_os_error(24));
+    stage.connect();
+    assert_eq!(talker.closed(), Closed::InOrder);
+    assert_eq!(stage.script.shed(), 0);
+    assert_eq!((stage.log.count("1 made"), stage.reactor.timers.len()), (1, 0));
 }
 
 #[test]
@@ -190,6 +209,72 @@ fn a_listen_that_fails_leaves_nothing_behind() {
     );
     log.expect(&["start", "dropped"]);
     assert_eq!((reactor.ports.len(), reactor.hosts.len()), (0, 0));
+}
+
+#[test]
+fn a_factory_is_stopped_when_all_its_connections_are_lost() {
+    let mut stage = Stage::new(quiet);
+    for _ in 0..3 {
+        stage.connect();
+    }
+    stage.reactor.stop();
+    assert!(stage.reactor.turn(None).unwrap().is_break());
+    let log = stage.log.0.borrow().clone();
+    assert_eq!(log.last().map(String::as_str), Some("stopped"));
+    assert_eq!(log.iter().filter(|entry| entry.contains("lost")).count(), 3);
+}
+
+#[test]
+fn a_failed_listen_from_within_does_not_forget_to_stop_the_factory() {
+    let (script, log) = (Script::new(), Log::default());
+    let mut reactor = Reactor::in_world(script.world(), Settings::default());
+    let counting = Counting { log: log.clone(), starts: true };
+    let port = reactor.listen_tcp(8007, counting).unwrap();
+    reactor.with_factory(port, |_, reactor| {
+        reactor.stop_listening(port);
+        // The scripted world refuses port 1.
+        assert!(reactor.listen_tcp(1, port).is_err());
+    });
+    log.expect(&["start"]);
+    assert!(reactor.turn(Some(Duration::ZERO)).unwrap().is_continue());
+    log.expect(&["stop", "dropped"]);
+}
+
+#[test]
+fn keys_of_another_reactor_reach_nothing() {
+    let (script, log) = (Script::new(), Log::default());
+    let mut reactor = Reactor::in_world(script.world(), Settings::default());
+    let mut other = Reactor::in_world(Script::new().world(), Settings::default());
+    let counting = Counting { log: log.clone(), starts: true };
+    let port = reactor.listen_tcp(8007, counting).unwrap();
+    other.listen_tcp(8007, || Silent).unwrap();
+    assert!(matches!(other.listen_tcp(8008, port), Err(ListenError::NoFactory { .. })));
+    assert!(other.with_factory(port, |_, _| ()).is_none());
+    assert!(!other.stop_listening(port));
+    assert!(reactor.stop_listening(port));
+}
+
+/// Tries to run the reactor that starts it.
+struct Eager;
+
+impl Factory for Eager {
+    type Protocol = Silent;
+
+    fn start_factory(&mut self, reactor: &mut Reactor) -> io::Result<()> {
+        assert!(matches!(reactor.run(), Err(crate::RunError::AlreadyRunning)));
+        assert!(matches!(reactor.turn(None), Err(crate::RunError::AlreadyRunning)));
+        Ok(())
+    }
+
+    fn build_protocol(&mut self, _: &Transport, _: &mut Reactor) -> Option<Silent> {
+        None
+    }
+}
+
+#[test]
+fn a_factory_cannot_run_the_reactor_that_starts_it() {
+    let mut reactor = Reactor::in_world(Script::new().world(), Settings::default());
+    reactor.listen_tcp(8007, Eager).unwrap();
 }
 
 #[test]

@@ -144,6 +144,110 @@ fn a_peer_that_takes_nothing_is_given_up_counted_from_its_last_progress() {
 }
 
 #[test]
+fn a_peer_that_takes_a_little_without_the_poller_saying_so_is_not_given_up() {
+    let mut stage = Stage::new(|event, cx| {
+        if event == Event::Made {
+            cx.transport.write("0123456789");
+            cx.transport.lose_connection();
+        }
+    });
+    let peer = stage.script.connect();
+    peer.set_room(2);
+    stage.turn();
+    for _ in 0..4 {
+        // Room for a little, and no edge: as epoll does below a third of the buffer.
+        peer.set_room_unannounced(2);
+        stage.script.advance(Duration::from_secs(10));
+        stage.turn();
+    }
+    stage.log.expect(&["0 made", "0 lost: connection closed in order"]);
+    assert_eq!(peer.received(), b"0123456789");
+    stage.expect_empty();
+}
+
+#[test]
+fn a_half_closed_peer_that_takes_nothing_is_given_up_as_well() {
+    let mut stage = Stage::new(|event, cx| {
+        if event == Event::ReadLost {
+            cx.transport.write("rest");
+            cx.transport.lose_write_connection();
+        }
+    });
+    let peer = stage.connect();
+    peer.set_room(1);
+    peer.close();
+    stage.settle();
+    stage.log.expect(&["0 made", "0 read lost"]);
+    stage.script.advance(Duration::from_secs(10));
+    stage.settle();
+    stage.log.expect(&["0 lost: peer accepted no data while the connection was closing"]);
+}
+
+/// An error whose every use panics.
+#[derive(Debug)]
+struct Cursed;
+
+impl std::fmt::Display for Cursed {
+    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        panic!("displayed")
+    }
+}
+
+impl std::error::Error for Cursed {}
+
+impl Drop for Cursed {
+    fn drop(&mut self) {
+        panic!("dropped");
+    }
+}
+
+#[test]
+fn errors_that_panic_end_their_own_connection_and_no_more() {
+    let mut stage = Stage::new(|event, cx| match event {
+        Event::Data(b"fail") => cx.transport.fail(Cursed),
+        Event::Data(b"twice") => {
+            cx.transport.fail("first");
+            cx.transport.fail(Cursed);
+        }
+        Event::Data(b"panic") => {
+            cx.transport.fail(Cursed);
+            panic!("on top");
+        }
+        Event::Lost => cx.factory.log.push("lost"),
+        _ => {}
+    });
+    let peers: Vec<Peer> = (0..3).map(|_| stage.connect()).collect();
+    for (peer, message) in peers.iter().zip(["fail", "twice", "panic"]) {
+        peer.send(message);
+    }
+    stage.settle();
+    // The probe's own log displays the reason, and so panics before it notes anything.
+    assert_eq!(stage.reactor.connection_count(), 0);
+    let late = stage.connect();
+    late.send("hello");
+    stage.settle();
+    assert_eq!(stage.log.count("3 data hello"), 1);
+}
+
+#[test]
+fn an_abort_does_not_wait_for_a_fan_out() {
+    let mut stage = Stage::new(|event, cx| {
+        on_data(event, || {
+            for transport in &cx.factory.all[1..] {
+                transport.write("fan out");
+            }
+            cx.factory.all[1].abort_connection();
+        });
+    });
+    let peers: Vec<Peer> = (0..40).map(|_| stage.connect()).collect();
+    peers[0].send("x");
+    stage.turn();
+    assert_eq!(peers[1].closed(), Closed::Reset);
+    stage.turn();
+    assert_eq!(stage.log.count("1 lost: connection aborted by this side"), 1);
+}
+
+#[test]
 fn a_talker_is_listened_to_after_the_goodbye() {
     let mut stage = Stage::new(|event, cx| {
         on_data(event, || {

@@ -76,6 +76,24 @@ fn a_paused_connection_reads_nothing_still_writes_and_resumes_once() {
 }
 
 #[test]
+fn what_came_during_a_pause_is_read_when_a_timer_ends_it() {
+    let mut stage = Stage::new(|event, cx| match event {
+        Event::Made => {
+            cx.transport.pause_reading();
+            cx.set_timer(Duration::from_secs(1));
+        }
+        Event::Timer => cx.transport.resume_reading(),
+        _ => {}
+    });
+    let peer = stage.connect();
+    peer.send("waiting");
+    stage.settle();
+    stage.script.advance(Duration::from_secs(1));
+    stage.settle();
+    stage.log.expect(&["0 made", "0 timer", "0 resumed", "0 data waiting"]);
+}
+
+#[test]
 fn resuming_in_each_resumption_does_not_hold_the_loop() {
     let mut stage = Stage::new(|event, cx| {
         if matches!(event, Event::Made | Event::Resumed) {

@@ -138,6 +138,7 @@ fn triggers_fire_in_their_phases_and_a_panic_stops_none() {
     assert!(!stage.reactor.remove_system_event_trigger(removed));
     let running = log.clone();
     stage.reactor.call_when_running(move |_| running.push("running"));
+    assert!(stage.reactor.next_deadline().is_some(), "the first turn is waited for");
     stage.connect();
     log.expect(&["startup true", "running", "0 made"]);
     let running = log.clone();

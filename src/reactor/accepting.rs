@@ -1,0 +1,204 @@
+//! Accepting: how connections begin, and what happens when they cannot.
+
+use super::Reactor;
+use super::connections::{Connection, Live};
+use super::delayed::Job;
+use super::hosting::Callback;
+use super::panic::guard;
+use crate::address::Address;
+use crate::arena::Id;
+use crate::socket::{Listener, Stream};
+use crate::transport::Transport;
+use std::io;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+/// Connections accepted on one port in one turn: enough that a burst costs few turns, few enough
+/// that those who are connected already wait for some milliseconds at most.
+const ACCEPTS_PER_TURN: usize = 256;
+
+/// After so many clients in a row that could not be accepted, it is not the clients.
+const GONE_MAX: usize = 64;
+
+/// How long a port rests that could not accept, for want of descriptors or memory. Long enough not
+/// to spin, short enough that a client hardly notices. Ranch and Thousand Island take the same.
+const REST: Duration = Duration::from_millis(100);
+
+/// While a port cannot accept, it says so this often and no oftener.
+const WARNING_INTERVAL: Duration = Duration::from_secs(5);
+
+/// A port as the loop sees it.
+#[derive(Debug)]
+pub(super) struct OpenPort {
+    listener: Box<dyn Listener>,
+    host: Id,
+    accepting: Accepting,
+    /// When it last said that it cannot accept, and how many it has turned away since.
+    warned: Option<(Instant, usize)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Accepting {
+    /// Until the poller says otherwise, nobody waits.
+    Idle,
+    /// On the list of ports on which somebody may wait.
+    Listed,
+    /// Could not accept; a timer tries again.
+    Resting,
+}
+
+impl OpenPort {
+    pub(super) fn new(listener: Box<dyn Listener>, host: Id) -> Self {
+        Self { listener, host, accepting: Accepting::Idle, warned: None }
+    }
+
+    pub(super) fn host(&self) -> Id {
+        self.host
+    }
+
+    pub(super) fn address(&self) -> Address {
+        self.listener.address()
+    }
+}
+
+impl Reactor {
+    /// The poller says that somebody waits.
+    pub(super) fn notice_waiting(&mut self, id: Id) {
+        if let Some(port) = self.ports.get_mut(id) {
+            if port.accepting == Accepting::Idle {
+                port.accepting = Accepting::Listed;
+                self.acceptable.push(id);
+            }
+        }
+    }
+
+    /// A port has rested.
+    pub(super) fn accept_again(&mut self, id: Id) {
+        if let Some(port) = self.ports.get_mut(id) {
+            port.accepting = Accepting::Idle;
+            self.notice_waiting(id);
+        }
+    }
+
+    /// Accepts who waits on a port, up to the budget of a turn.
+    pub(super) fn accept(&mut self, id: Id) {
+        let Some(port) = self.ports.get_mut(id) else {
+            return;
+        };
+        port.accepting = Accepting::Idle;
+        let mut gone = 0;
+        for _ in 0..ACCEPTS_PER_TURN {
+            // Asked each time: building a protocol may close the port.
+            let Some(port) = self.ports.get_mut(id) else {
+                return;
+            };
+            let host = port.host;
+            match port.listener.accept() {
+                Ok((stream, peer)) => {
+                    gone = 0;
+                    let address = port.listener.address();
+                    self.welcome(host, stream, peer, address);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                // That client is gone, or a firewall took it; the next may be there.
+                Err(error) if gone < GONE_MAX && concerns_one_client(&error) => {
+                    gone += 1;
+                    log::debug!("a client was gone before it was accepted: {error}");
+                }
+                // Descriptors were freed: the next try tells.
+                Err(_) if self.close_lingering() => {}
+                Err(error) => return self.rest(id, &error),
+            }
+        }
+        self.notice_waiting(id);
+    }
+
+    /// Out of descriptors or memory: turns away who waits, and lets the port rest. The poller will
+    /// not report those again who wait already, so a timer has to.
+    fn rest(&mut self, id: Id, error: &io::Error) {
+        let now = self.now();
+        let Some(port) = self.ports.get_mut(id) else {
+            return;
+        };
+        port.accepting = Accepting::Resting;
+        let shed = port.listener.shed(ACCEPTS_PER_TURN);
+        let (since, total) =
+            port.warned.map_or((None, shed), |(at, count)| (Some(at), count + shed));
+        if since.is_none_or(|at| now.duration_since(at) >= WARNING_INTERVAL) {
+            let address = port.listener.address();
+            log::warn!(
+                "cannot accept on {address}: {error}; {total} waiting clients were turned away; \
+                 trying again every {REST:?}"
+            );
+            port.warned = Some((now, 0));
+        } else {
+            port.warned = Some((since.unwrap_or(now), total));
+        }
+        self.set_job(REST, Job::Accept(id));
+    }
+
+    /// A client has connected: builds its protocol and introduces them.
+    fn welcome(&mut self, host: Id, stream: Box<dyn Stream>, peer: Address, port: Address) {
+        let agenda = Rc::clone(&self.agenda);
+        let id = self.connections.insert_with(|id| {
+            let transport = Transport::new(id, stream, peer, port, agenda);
+            Connection::Live(Live::new(host, transport))
+        });
+        let Some(mut party) = self.connections.party(id) else { return };
+        let transport = party.transport.clone();
+        let previous = self.agenda.enter(id);
+        let built = self.on_host(host, |host, reactor| host.build(&transport, reactor));
+        self.agenda.leave(previous);
+        let seat = match built {
+            Some(Ok(seat)) => seat,
+            Some(Err(panic)) => {
+                let name = self.protocol_name(host);
+                log::error!("{peer} is refused: building {name} panicked: {}", panic.0);
+                None
+            }
+            None => None,
+        };
+        let (Some(seat), Some(live)) = (seat, self.connections.live_mut(id)) else {
+            return self.refuse(id, &transport);
+        };
+        live.party.take_seat(seat);
+        party.take_seat(seat);
+        if let Some(shelf) = self.hosts.get_mut(host) {
+            shelf.connections += 1;
+        }
+        log::debug!("{} of {peer}: connected", self.protocol_name(host));
+        self.call(&party, Callback::Made);
+        // Only now: a connection that is closed in its first callback is never watched.
+        if transport.is_connected() {
+            transport.watch();
+        }
+    }
+
+    /// The factory does not want the client. What it wrote, such as the reason, is sent as far as
+    /// the socket takes it at once.
+    fn refuse(&mut self, id: Id, transport: &Transport) {
+        log::debug!("{} is refused", transport.peer());
+        let end = transport.settle(&mut false);
+        let closed = transport.release();
+        self.vacate(id, closed);
+        if guard(|| drop(end)).is_err() {
+            log::error!("dropping an error of {} panicked", transport.peer());
+        }
+    }
+}
+
+/// True for what accept(2) reports of a connection rather than of the port: those errors are passed
+/// on from the network on Linux, and say nothing about the next client.
+fn concerns_one_client(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::Interrupted
+            | io::ErrorKind::PermissionDenied
+            | io::ErrorKind::NetworkDown
+            | io::ErrorKind::NetworkUnreachable
+            | io::ErrorKind::HostUnreachable
+            | io::ErrorKind::TimedOut
+    )
+}

@@ -1,0 +1,67 @@
+//! How a factory that lives in a reactor is reached.
+
+use super::Reactor;
+use super::hosting::short_name;
+use crate::arena::Id;
+use crate::protocol::Factory;
+use std::any::type_name;
+use std::fmt;
+use std::marker::PhantomData;
+
+/// Reaches a factory of type `F` that lives in a reactor; [`Port::key`](crate::Port::key) gives it.
+///
+/// It can be copied and sent to other threads. A key whose factory is gone reaches nothing.
+pub struct Key<F> {
+    pub(super) id: Id,
+    /// The number of its reactor.
+    pub(super) reactor: usize,
+    factory: PhantomData<fn() -> F>,
+}
+
+impl<F> Key<F> {
+    /// The caller knows that a factory of this type has this id.
+    pub(super) fn new(id: Id, reactor: usize) -> Self {
+        Self { id, reactor, factory: PhantomData }
+    }
+}
+
+impl<F> Clone for Key<F> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<F> Copy for Key<F> {}
+
+impl<F> PartialEq for Key<F> {
+    fn eq(&self, other: &Self) -> bool {
+        (self.reactor, self.id) == (other.reactor, other.id)
+    }
+}
+
+impl<F> Eq for Key<F> {}
+
+impl<F> fmt::Debug for Key<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Key<{}>({})", short_name(type_name::<F>()), self.id)
+    }
+}
+
+/// What a port can be opened with: a factory, or the key of one that already lives in the reactor,
+/// or another port of it.
+pub trait IntoKey {
+    /// The factory.
+    type Factory: Factory;
+
+    /// Moves the factory into the reactor, unless it is there.
+    #[doc(hidden)]
+    fn into_key(self, reactor: &mut Reactor) -> Key<Self::Factory>;
+}
+
+impl<F: Factory> IntoKey for Key<F> {
+    type Factory = F;
+
+    fn into_key(self, _: &mut Reactor) -> Self {
+        self
+    }
+}

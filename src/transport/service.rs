@@ -1,0 +1,139 @@
+//! What the loop and the framing ask of a transport.
+
+use super::wire::{ClosedStream, Received, Wire};
+use super::{Agenda, Inner, Next, Transport};
+use crate::address::Address;
+use crate::arena::Id;
+use crate::reason::Reason;
+use crate::socket::Stream;
+use std::cell::RefCell;
+use std::rc::Rc;
+
+impl Transport {
+    pub(crate) fn new(
+        id: Id,
+        stream: Box<dyn Stream>,
+        peer: Address,
+        port: Address,
+        agenda: Rc<Agenda>,
+    ) -> Self {
+        let wire = RefCell::new(Wire::new(stream, port));
+        Self(Rc::new(Inner { id, peer, agenda, wire }))
+    }
+
+    /// Sends two pieces, one after the other.
+    pub(crate) fn write_pair(&self, first: &[u8], second: &[u8]) {
+        self.wish(|wire| {
+            let agenda = &self.0.agenda;
+            wire.accept_beside(first, second)
+                || wire.accept(first, agenda) | wire.accept(second, agenda)
+        });
+    }
+
+    /// False once the connection is to end: nothing is delivered any more.
+    #[inline]
+    pub(crate) fn is_open(&self) -> bool {
+        self.0.wire.borrow().state.is_open()
+    }
+
+    pub(crate) fn end(&self, reason: Reason) {
+        let mut displaced = None;
+        self.wish(|wire| {
+            displaced = wire.state.end(reason);
+            true
+        });
+        // An end does not wait for others to be written to.
+        self.0.agenda.hurry();
+        // Only now: it may hold an error of the user's, whose drop is the user's code.
+        drop(displaced);
+    }
+
+    /// The socket may take more than the poller has said.
+    pub(crate) fn try_writing(&self) {
+        self.0.wire.borrow_mut().readiness.writable = true;
+    }
+
+    /// True if reading was resumed, and the protocol will hear of it.
+    pub(crate) fn is_resuming(&self) -> bool {
+        self.0.wire.borrow().state.is_resuming()
+    }
+
+    /// Offers what is unsent to the socket, and says what comes next. `sent` is set if it took
+    /// anything.
+    pub(crate) fn settle(&self, sent: &mut bool) -> Next {
+        self.0.wire.borrow_mut().settle(&self.0.agenda, sent)
+    }
+
+    /// Lists the transport to be settled in a later phase, from within its own settling.
+    pub(crate) fn settle_later(&self) {
+        self.wish(|_| true);
+    }
+
+    /// The agenda no longer lists it.
+    pub(crate) fn untouch(&self) {
+        self.0.wire.borrow_mut().readiness.touched = false;
+    }
+
+    pub(crate) fn receive(&self, buffer: &mut [u8]) -> Received {
+        self.0.wire.borrow_mut().receive(buffer)
+    }
+
+    /// Notes what the poller reports.
+    pub(crate) fn notice(&self, readable: bool, writable: bool, read_closed: bool, error: bool) {
+        let mut wire = self.0.wire.borrow_mut();
+        wire.notice(readable, writable, read_closed);
+        if error {
+            wire.notice_error();
+        }
+    }
+
+    /// True if the transport is to be settled after reading.
+    pub(crate) fn take_due(&self) -> bool {
+        std::mem::take(&mut self.0.wire.borrow_mut().readiness.due)
+    }
+
+    /// True if the connection is to be served in the next turn and is not yet listed for it.
+    pub(crate) fn queue_if_readable(&self) -> bool {
+        let mut wire = self.0.wire.borrow_mut();
+        let queue = wire.wants_reading() && !wire.readiness.queued;
+        wire.readiness.queued |= queue;
+        queue
+    }
+
+    /// True if it was not yet listed to be served.
+    pub(crate) fn queue(&self) -> bool {
+        !std::mem::replace(&mut self.0.wire.borrow_mut().readiness.queued, true)
+    }
+
+    pub(crate) fn unqueue(&self) {
+        self.0.wire.borrow_mut().readiness.queued = false;
+    }
+
+    pub(crate) fn resumed(&self) {
+        self.0.wire.borrow_mut().state.resumed();
+    }
+
+    /// Sends our FIN. False if the connection turns out to be broken.
+    pub(crate) fn finish_output(&self) -> bool {
+        self.0.wire.borrow_mut().finish_output()
+    }
+
+    /// Begins to be watched by the poller, once; an error ends the connection.
+    pub(crate) fn watch(&self) {
+        if self.0.wire.borrow().readiness.watched {
+            return;
+        }
+        let watched = self.0.wire.borrow_mut().watch(self.0.id);
+        if let Err(error) = watched {
+            self.end(Reason::lost(error));
+        }
+    }
+
+    pub(crate) fn release(&self) -> Option<ClosedStream> {
+        self.0.wire.borrow_mut().release()
+    }
+
+    pub(crate) fn reset(&self) {
+        self.0.wire.borrow_mut().reset();
+    }
+}

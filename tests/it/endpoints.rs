@@ -1,0 +1,97 @@
+//! Descriptions of ports, and the ports that they open.
+
+use crate::support::{Client, PATIENCE};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::time::Instant;
+use twistor::{Context, ListenError, Port, Protocol, Reactor, ServerEndpoint, TcpServerEndpoint};
+
+struct Greet;
+
+impl<F> Protocol<F> for Greet {
+    fn connection_made(&mut self, cx: &mut Context<'_, F>) {
+        cx.transport.write("hello");
+        cx.transport.lose_connection();
+    }
+}
+
+/// Serves until one client has been greeted at this address.
+#[track_caller]
+fn check_greeting(reactor: &mut Reactor, at: SocketAddr) {
+    let client = std::thread::spawn(move || Client::connect(at).rest());
+    let start = Instant::now();
+    while !client.is_finished() {
+        assert!(start.elapsed() < PATIENCE, "no greeting");
+        let turned = reactor.turn(Some(std::time::Duration::from_millis(1))).unwrap();
+        assert!(turned.is_continue());
+    }
+    assert_eq!(client.join().unwrap(), b"hello");
+}
+
+fn at<F>(port: Port<F>) -> SocketAddr {
+    port.local_address().socket_addr().unwrap()
+}
+
+#[test]
+fn descriptions_open_ports() {
+    let v6: SocketAddr = (Ipv6Addr::LOCALHOST, 0).into();
+    for (description, ip) in [
+        ("tcp:0:interface=127.0.0.1", "127.0.0.1"),
+        ("tcp:0:127.0.0.1:5", "127.0.0.1"),
+        (r"tcp:0:interface=\:\:1", "::1"),
+        ("tcp:0:interface=[::1]", "::1"),
+        ("tcp:0:interface=::1:backlog=7", "::1"),
+        ("tcp6:0:interface=::1", "::1"),
+    ] {
+        let mut reactor = Reactor::new().unwrap();
+        let port = reactor.listen(description, || Greet).unwrap();
+        assert_eq!(at(port).ip().to_string(), ip, "{description}");
+        assert_ne!(at(port).port(), v6.port(), "the port that the system chose");
+        check_greeting(&mut reactor, at(port));
+    }
+}
+
+#[test]
+fn all_interfaces_are_served() {
+    let mut reactor = Reactor::new().unwrap();
+    let v4 = reactor.listen("0", || Greet).unwrap();
+    assert!(at(v4).ip().is_unspecified() && at(v4).is_ipv4());
+    check_greeting(&mut reactor, (Ipv4Addr::LOCALHOST, at(v4).port()).into());
+    // IPv6's are IPv4's as well.
+    let both = reactor.listen("tcp6:0", || Greet).unwrap();
+    check_greeting(&mut reactor, (Ipv6Addr::LOCALHOST, at(both).port()).into());
+    check_greeting(&mut reactor, (Ipv4Addr::LOCALHOST, at(both).port()).into());
+}
+
+#[test]
+fn endpoints_listen_by_themselves() {
+    let mut reactor = Reactor::new().unwrap();
+    let endpoint = TcpServerEndpoint::new(0).interface([127, 0, 0, 1]).backlog(3);
+    let port = endpoint.listen(&mut reactor, || Greet).unwrap();
+    check_greeting(&mut reactor, at(port));
+    let parsed: ServerEndpoint = "tcp:0:127.0.0.1".parse().unwrap();
+    let port = parsed.listen(&mut reactor, || Greet).unwrap();
+    check_greeting(&mut reactor, at(port));
+    let port = reactor.listen_tcp((Ipv6Addr::LOCALHOST, 0), || Greet).unwrap();
+    check_greeting(&mut reactor, at(port));
+}
+
+#[test]
+fn errors_name_the_address_and_what_is_wrong() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let mut reactor = Reactor::new().unwrap();
+    let error = reactor.listen_tcp(address, || Greet).unwrap_err();
+    let ListenError::Bind { address: named, source } = &error else { panic!("{error}") };
+    assert_eq!(named.socket_addr(), Some(address));
+    assert_eq!(source.kind(), std::io::ErrorKind::AddrInUse);
+    assert!(error.to_string().starts_with(&format!("cannot listen on {address}: ")), "{error}");
+
+    // An address of documentation, which no machine has.
+    let error = reactor.listen("tcp:0:interface=192.0.2.1", || Greet).unwrap_err();
+    assert!(error.to_string().starts_with("cannot listen on 192.0.2.1:0: "), "{error}");
+
+    let error = reactor.listen("tcp:65536", || Greet).unwrap_err();
+    assert!(matches!(error, ListenError::Endpoint(_)));
+    assert!(error.to_string().contains("tcp:»65536"), "{error}");
+    assert_eq!(format!("{error:?}"), error.to_string(), "what a failing main prints");
+}

@@ -1,0 +1,143 @@
+//! The architecture, as a test: who may name whom, and how large things may grow.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const LINES_MAX: usize = 400;
+const COLUMNS_MAX: usize = 100;
+const FUNCTION_LINES_MAX: usize = 60;
+
+fn rust_files(folder: &str) -> Vec<(String, String)> {
+    fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                collect(&path, files);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                files.push(path);
+            }
+        }
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = Vec::new();
+    collect(&root.join(folder), &mut files);
+    assert!(!files.is_empty());
+    let read = |path: PathBuf| {
+        let name = path.strip_prefix(root).unwrap().to_str().unwrap().replace('\\', "/");
+        (name, fs::read_to_string(path).unwrap())
+    };
+    files.into_iter().map(read).collect()
+}
+
+/// A file's code, without its tests and its comments.
+fn code(text: &str) -> String {
+    let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+    let is_code = |line: &&str| !line.trim_start().starts_with("//");
+    code.lines().filter(is_code).collect::<Vec<_>>().join("\n")
+}
+
+fn is_test(name: &str) -> bool {
+    name.contains("/tests") || name.ends_with("scripted.rs")
+}
+
+/// For a folder or file, the words that must not stand in its code.
+const FORBIDDEN: [(&str, &[&str]); 12] = [
+    ("src/reason.rs", &["crate::", "std::net", "Instant"]),
+    ("src/address.rs", &["crate::", "Instant"]),
+    ("src/arena.rs", &["crate::", "std::net", "Instant"]),
+    ("src/endpoint/", &["crate::reactor", "crate::socket", "crate::transport", "TcpListener"]),
+    ("src/socket/", &["crate::reactor", "crate::transport", "crate::protocol", "crate::framing"]),
+    ("src/transport/state.rs", &["crate::socket", "std::io", "std::net", "Instant", "Agenda"]),
+    ("src/transport/outbox.rs", &["crate::", "std::io", "std::net", "Instant"]),
+    ("src/transport/", &["crate::reactor", "crate::protocol", "crate::framing", "Instant::now"]),
+    ("src/reactor/timers.rs", &["crate::socket", "crate::transport", "Instant::now", "Reactor"]),
+    ("src/reactor/", &["crate::framing", "std::net", "Instant::now"]),
+    ("src/framing/delimiter.rs", &["crate::", "std::io", "std::net"]),
+    ("src/framing/", &["crate::socket", "crate::reactor::{", "std::net", "Instant"]),
+];
+
+#[test]
+fn arrows_point_inward() {
+    for (name, text) in rust_files("src") {
+        if is_test(&name) {
+            continue;
+        }
+        let code = code(&text);
+        let mut forbidden: Vec<&str> = FORBIDDEN
+            .iter()
+            .filter(|(place, _)| name.starts_with(place))
+            .flat_map(|(_, words)| *words)
+            .copied()
+            .collect();
+        // The machine is named behind the door, and nowhere else.
+        if !name.starts_with("src/socket/") {
+            forbidden.extend(["mio::", "socket2::", "signal_hook::"]);
+        }
+        if name != "src/socket/system.rs" {
+            forbidden.push("Instant::now");
+        }
+        for word in forbidden {
+            // What framing needs of the reactor is a name in signatures.
+            let allowed =
+                word == "crate::reactor::{" && code.contains("crate::reactor::{Reactor, TimerId}");
+            assert!(!code.contains(word) || allowed, "{name} names {word}");
+        }
+        assert!(!code.contains("unsafe {"), "{name}");
+    }
+}
+
+#[test]
+fn files_are_of_one_noun_and_functions_short() {
+    let folders = ["src", "tests", "examples"];
+    for (name, text) in folders.iter().flat_map(|folder| rust_files(folder)) {
+        let count = text.lines().count();
+        assert!(
+            count <= LINES_MAX || is_test(&name) || name.starts_with("tests"),
+            "{name}: {count}"
+        );
+        let starts_with_docs = text.starts_with("//!") || name.ends_with("/tests/mod.rs");
+        assert!(starts_with_docs || name.ends_with("tests.rs"), "{name} says what it is");
+        for (number, line) in text.lines().enumerate() {
+            let columns = line.chars().count();
+            assert!(columns <= COLUMNS_MAX, "{name}:{} has {columns} columns", number + 1);
+            for left_over in ["TODO", "FIXME", "dbg!(", "todo!(", "unimplemented!("] {
+                let quoted = name.ends_with("rings.rs");
+                assert!(!line.contains(left_over) || quoted, "{name}:{}", number + 1);
+            }
+        }
+        let mut begun: Option<(usize, &str)> = None;
+        for (number, line) in text.lines().enumerate() {
+            let indent = line.len() - line.trim_start().len();
+            let is_function = line.trim_start().starts_with("fn ") || line.contains(" fn ");
+            if is_function && !line.trim_start().starts_with("//") && !line.ends_with(';') {
+                begun = Some((number, &line[..indent]));
+            } else if let Some((start, margin)) = begun {
+                if line.strip_prefix(margin) == Some("}") {
+                    let length = number - start;
+                    assert!(
+                        length <= FUNCTION_LINES_MAX,
+                        "{name}:{} has {length} lines",
+                        start + 1
+                    );
+                    begun = None;
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_map_names_every_file_and_the_guide_every_example() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let map = fs::read_to_string(root.join("docs/ARCHITECTURE.md")).unwrap();
+    for (name, _) in rust_files("src") {
+        let short = name.strip_prefix("src/").unwrap();
+        let file = short.rsplit('/').next().unwrap();
+        assert!(is_test(&name) || map.contains(short) || map.contains(file), "{name} is on no map");
+    }
+    let guide = fs::read_to_string(root.join("docs/GUIDE.md")).unwrap();
+    for (name, _) in rust_files("examples") {
+        let example = name.rsplit('/').next().unwrap().trim_end_matches(".rs");
+        assert!(guide.contains(example), "the guide does not name {example}");
+    }
+}

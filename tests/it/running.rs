@@ -1,0 +1,114 @@
+//! Running, stopping, embedding.
+
+use crate::support::{Client, PATIENCE};
+use std::net::Ipv4Addr;
+use std::os::fd::AsRawFd;
+use std::time::{Duration, Instant};
+use twistor::{Context, Protocol, Reactor, RunError, Settings};
+
+struct Echo;
+
+impl<F> Protocol<F> for Echo {
+    fn data_received(&mut self, cx: &mut Context<'_, F>, data: &[u8]) {
+        cx.transport.write(data);
+    }
+}
+
+fn reactor() -> Reactor {
+    Reactor::with_settings(Settings::default().handle_signals(false)).unwrap()
+}
+
+#[test]
+fn a_stop_before_the_run_ends_it_at_once() {
+    let mut reactor = reactor();
+    reactor.stop();
+    assert!(!reactor.is_running());
+    reactor.run().unwrap();
+    reactor.call_when_running(|reactor| {
+        assert!(reactor.is_running());
+        assert!(matches!(reactor.run(), Err(RunError::AlreadyRunning)));
+        reactor.stop();
+    });
+    reactor.run().unwrap();
+    assert!(!reactor.is_running());
+}
+
+#[test]
+fn two_reactors_live_side_by_side() {
+    let (mut one, mut two) = (reactor(), reactor());
+    let first = one.listen_tcp((Ipv4Addr::LOCALHOST, 0), || Echo).unwrap();
+    let second = two.listen_tcp((Ipv4Addr::LOCALHOST, 0), || Echo).unwrap();
+    let address = |port: twistor::Address| port.socket_addr().unwrap();
+    let addresses = [address(first.local_address()), address(second.local_address())];
+    let clients = std::thread::spawn(move || {
+        for address in addresses {
+            let mut client = Client::connect(address);
+            client.send("hello");
+            client.expect("hello");
+        }
+    });
+    let start = Instant::now();
+    while !clients.is_finished() {
+        assert!(start.elapsed() < PATIENCE);
+        for reactor in [&mut one, &mut two] {
+            assert!(reactor.turn(Some(Duration::from_millis(1))).unwrap().is_continue());
+        }
+    }
+    clients.join().unwrap();
+}
+
+/// The reactor inside another loop: that one sleeps, on the reactor's descriptor and its deadline.
+#[cfg(unix)]
+#[test]
+fn embedded_in_a_loop_of_ones_own() {
+    const REACTOR: mio::Token = mio::Token(7);
+    let mut reactor = reactor();
+    let port = reactor.listen_tcp((Ipv4Addr::LOCALHOST, 0), || Echo).unwrap();
+    let address = port.local_address().socket_addr().unwrap();
+    let (mut poll, mut events) = (mio::Poll::new().unwrap(), mio::Events::with_capacity(4));
+    let descriptor = std::os::fd::AsFd::as_fd(&reactor).as_raw_fd();
+    let mut source = mio::unix::SourceFd(&descriptor);
+    poll.registry().register(&mut source, REACTOR, mio::Interest::READABLE).unwrap();
+
+    let client = std::thread::spawn(move || {
+        let mut client = Client::connect(address);
+        for _ in 0..100 {
+            client.send("hello");
+            client.expect("hello");
+        }
+    });
+    reactor.call_later(Duration::from_millis(5), |reactor| {
+        assert!(reactor.is_running());
+        reactor.call_later(Duration::from_millis(5), |_| {});
+    });
+    let start = Instant::now();
+    let mut slept = 0;
+    while !client.is_finished() || reactor.next_deadline().is_some() {
+        assert!(start.elapsed() < PATIENCE);
+        let due = reactor.next_deadline().map(|due| due.saturating_duration_since(reactor.now()));
+        // The client's end is no event of this loop; everything else is.
+        let timeout = due.unwrap_or(Duration::from_millis(50)).min(Duration::from_millis(50));
+        poll.poll(&mut events, Some(timeout)).unwrap();
+        slept += 1;
+        assert!(reactor.turn(Some(Duration::ZERO)).unwrap().is_continue());
+    }
+    client.join().unwrap();
+    assert!(slept > 0);
+    reactor.stop();
+    assert!(reactor.turn(None).unwrap().is_break());
+}
+
+#[test]
+fn timers_are_never_early() {
+    let mut reactor = reactor();
+    for milliseconds in [0, 1, 2, 5, 10, 20] {
+        let (delay, set) = (Duration::from_millis(milliseconds), Instant::now());
+        reactor.call_later(delay, move |reactor| {
+            assert!(set.elapsed() >= delay);
+            if milliseconds == 20 {
+                reactor.stop();
+            }
+        });
+    }
+    reactor.run().unwrap();
+}

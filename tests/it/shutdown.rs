@@ -1,0 +1,95 @@
+//! The end of a run, in whatever state connections are.
+
+use crate::support::{Cx, Event, Server};
+use std::sync::mpsc::channel;
+use twistor::{Phase, SystemEvent};
+
+/// Each client sends what its connection is to be in when the reactor stops.
+fn obey(event: Event<'_>, cx: &mut Cx<'_>) {
+    match event {
+        Event::Data(b"idle") => cx.transport.write("idle"),
+        Event::Data(b"pause") => {
+            cx.transport.pause_reading();
+            cx.transport.write("pause");
+        }
+        Event::Data(b"half") => {
+            cx.transport.write("half");
+            cx.transport.lose_write_connection();
+        }
+        Event::Data(b"flush") => {
+            cx.transport.write("flush");
+            cx.transport.write(vec![b'x'; 64 << 20]);
+            cx.transport.lose_connection();
+        }
+        // The peer's half is closed, and this side does not mind.
+        Event::ReadLost => cx.factory.note("deaf"),
+        _ => {}
+    }
+}
+
+#[test]
+fn idle_paused_half_closed_and_flushing_connections_all_hear_of_it_once() {
+    let server = Server::new(obey);
+    server.expect(&["started"]);
+    let mut clients = Vec::new();
+    for (number, state) in ["idle", "pause", "half", "flush", "idle"].into_iter().enumerate() {
+        let mut client = server.connect();
+        server.expect(&[&format!("{number} made")]);
+        client.send(state);
+        client.expect(state);
+        clients.push(client);
+        if state == "half" {
+            server.expect(&["2 write lost"]);
+        }
+    }
+    clients[4].finish();
+    server.expect(&["4 read lost", "deaf"]);
+
+    let (during_in, during) = channel();
+    let port = server.port;
+    server.call(move |reactor| {
+        let before = during_in.clone();
+        reactor.add_system_event_trigger(Phase::Before, SystemEvent::Shutdown, move |reactor| {
+            // All still stand, and can still be written to.
+            let open = reactor.with_factory(port, |probes, _| {
+                probes.all[0].write("goodbye");
+                probes.open
+            });
+            before.send(("before", open, reactor.connection_count())).unwrap();
+        });
+        reactor.add_system_event_trigger(Phase::During, SystemEvent::Shutdown, move |reactor| {
+            let open = reactor.with_factory(port, |probes, _| probes.open);
+            during_in.send(("during", open, reactor.connection_count())).unwrap();
+        });
+    });
+    let mut end = server.stop();
+    assert_eq!(during.recv(), Ok(("before", Some(5), 5)));
+    assert_eq!(during.recv(), Ok(("during", None, 0)));
+    // The factory is last; the order of the connections is nobody's business.
+    assert_eq!(end.pop().as_deref(), Some("stopped"));
+    end.sort();
+    let lost: Vec<String> = (0..5).map(|number| format!("{number} lost: stopped")).collect();
+    assert_eq!(end, lost);
+    clients.swap_remove(0).expect("goodbye");
+}
+
+#[test]
+fn aborted_in_the_last_turn_and_during_shutdown() {
+    let server = Server::new(|event, cx| match event {
+        Event::Data(_) => {
+            cx.factory.all[1].abort_connection();
+            cx.reactor.stop();
+        }
+        Event::Lost => cx.factory.all.iter().for_each(twistor::Transport::abort_connection),
+        _ => {}
+    });
+    let mut clients: Vec<_> = (0..4).map(|_| server.connect()).collect();
+    server.expect(&["started", "0 made", "1 made", "2 made", "3 made"]);
+    clients[0].send("x");
+    let mut end = server.stop();
+    assert_eq!(end.pop().as_deref(), Some("stopped"));
+    end.sort();
+    let names: Vec<&str> = end.iter().map(|entry| &entry[..7]).collect();
+    assert_eq!(names, ["0 lost:", "1 lost:", "2 lost:", "3 lost:"]);
+    assert_eq!(end[1], "1 lost: aborted");
+}

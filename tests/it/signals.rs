@@ -1,0 +1,106 @@
+//! SIGINT and SIGTERM, in processes of their own.
+#![cfg(unix)]
+
+use crate::support::Child;
+use std::os::unix::process::ExitStatusExt;
+use std::process::Command;
+use std::time::Duration;
+use twistor::{Phase, Reactor, SystemEvent};
+
+/// Set in the environment of a child: what it is to do.
+const ROLE: &str = "TWISTOR_TEST_ROLE";
+
+/// Not a test of its own: what the children of the tests below run. Without a role it does nothing.
+#[test]
+fn role() {
+    let Ok(role) = std::env::var(ROLE) else { return };
+    let mut reactor = Reactor::new().unwrap();
+    reactor.call_when_running(|_| println!("\nrunning"));
+    let after = |_: &mut Reactor| println!("shut down");
+    reactor.add_system_event_trigger(Phase::After, SystemEvent::Shutdown, after);
+    if role == "stuck" {
+        reactor.call_when_running(|_| {
+            println!("stuck");
+            std::thread::park_timeout(Duration::from_secs(600));
+        });
+    }
+    let other = (role == "two").then(|| {
+        let mut other = Reactor::new().unwrap();
+        std::thread::spawn(move || {
+            let mut second = Reactor::new().unwrap();
+            second.call_when_running(|_| println!("second running"));
+            second.run().unwrap();
+            println!("second returned");
+            drop(second);
+        });
+        other.turn(Some(Duration::ZERO)).unwrap().is_continue()
+    });
+    assert_ne!(other, Some(false));
+    reactor.run().unwrap();
+    println!("returned");
+    if role == "waits" {
+        std::thread::park_timeout(Duration::from_secs(600));
+    }
+}
+
+fn child(role: &str) -> Child {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "signals::role", "--nocapture", "--test-threads=1"]).env(ROLE, role);
+    Child::spawn(&mut command)
+}
+
+#[track_caller]
+fn wait_for(child: &Child, line: &str) {
+    while child.line() != line {}
+}
+
+#[test]
+fn each_of_them_ends_the_run_in_order() {
+    for signal in ["INT", "TERM"] {
+        let child = child("once");
+        wait_for(&child, "running");
+        child.signal(signal);
+        wait_for(&child, "shut down");
+        wait_for(&child, "returned");
+        let (status, said) = child.wait();
+        assert!(status.success(), "{status}: {said}");
+    }
+}
+
+#[test]
+fn after_the_run_a_signal_does_again_what_it_did() {
+    for (name, number) in [("INT", 2), ("TERM", 15)] {
+        let child = child("waits");
+        wait_for(&child, "running");
+        child.signal(name);
+        wait_for(&child, "returned");
+        child.signal(name);
+        let (status, _) = child.wait();
+        assert_eq!(status.signal(), Some(number), "{status}");
+    }
+}
+
+#[test]
+fn a_second_signal_ends_a_process_that_is_stuck() {
+    let child = child("stuck");
+    wait_for(&child, "stuck");
+    child.signal("TERM");
+    child.signal("TERM");
+    let (status, _) = child.wait();
+    assert_eq!(status.signal(), Some(15), "{status}");
+}
+
+#[test]
+fn one_signal_stops_all_reactors_of_the_process() {
+    let child = child("two");
+    let mut running = 0;
+    while running < 2 {
+        running += usize::from(child.line().ends_with("running"));
+    }
+    child.signal("TERM");
+    let mut returned = 0;
+    while returned < 2 {
+        returned += usize::from(child.line().ends_with("returned"));
+    }
+    drop(child);
+}

@@ -1,0 +1,100 @@
+//! Programs that a test starts, talks to, and ends.
+
+use super::{Client, PATIENCE};
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Instant;
+
+pub(crate) struct Child {
+    process: std::process::Child,
+    stdout: Receiver<String>,
+    stderr: Option<ChildStderr>,
+}
+
+impl Child {
+    /// Starts an example of this crate, as built beside this test.
+    pub(crate) fn example(name: &str, arguments: &[&str]) -> Self {
+        Self::spawn(Command::new(Self::path(name)).args(arguments))
+    }
+
+    pub(crate) fn path(name: &str) -> PathBuf {
+        // This binary is in target/PROFILE/deps, the examples are in target/PROFILE/examples.
+        let this = std::env::current_exe().unwrap();
+        let path = this.parent().unwrap().parent().unwrap().join("examples").join(name);
+        assert!(path.exists(), "{} is not built; `cargo test` builds it", path.display());
+        path
+    }
+
+    pub(crate) fn spawn(command: &mut Command) -> Self {
+        let command = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut process = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        let stdout = lines_of(process.stdout.take().unwrap());
+        let stderr = process.stderr.take();
+        Self { process, stdout, stderr }
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    #[track_caller]
+    pub(crate) fn line(&self) -> String {
+        self.stdout.recv_timeout(PATIENCE).expect("a line of output that does not come")
+    }
+
+    /// Where it says that it listens.
+    #[track_caller]
+    pub(crate) fn address(&self) -> SocketAddr {
+        let line = self.line();
+        let address = line.strip_prefix("listening on ").unwrap_or_else(|| panic!("{line}"));
+        address.parse().unwrap()
+    }
+
+    pub(crate) fn connect(&self, address: SocketAddr) -> Client {
+        Client::connect(address)
+    }
+
+    /// Sends it a signal, by name.
+    pub(crate) fn signal(&self, name: &str) {
+        let id = self.id().to_string();
+        assert!(Command::new("kill").args([&format!("-{name}"), &id]).status().unwrap().success());
+    }
+
+    /// Waits until it ends; returns how, and what it said on its standard error.
+    #[track_caller]
+    pub(crate) fn wait(mut self) -> (ExitStatus, String) {
+        let start = Instant::now();
+        let status = loop {
+            if let Some(status) = self.process.try_wait().unwrap() {
+                break status;
+            }
+            assert!(start.elapsed() < PATIENCE, "the program does not end");
+            std::thread::yield_now();
+        };
+        let mut said = String::new();
+        self.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        (status, said)
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn lines_of(stdout: ChildStdout) -> Receiver<String> {
+    let (lines_in, lines) = channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+            if lines_in.send(line).is_err() {
+                break;
+            }
+        }
+    });
+    lines
+}
