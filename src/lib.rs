@@ -1,16 +1,61 @@
-//! Twisted's networking model for Rust.
+//! Twisted's networking model: a reactor, protocols, factories, transports and endpoints, on one
+//! thread, with callbacks.
+//!
+//! ```no_run
+//! use twistor::{Context, Protocol, Reactor};
+//!
+//! struct Echo;
+//!
+//! impl<F> Protocol<F> for Echo {
+//!     fn data_received(&mut self, cx: &mut Context<'_, F>, data: &[u8]) {
+//!         cx.transport.write(data);
+//!     }
+//! }
+//!
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let mut reactor = Reactor::new()?;
+//!     reactor.listen_tcp(8007, || Echo)?;
+//!     reactor.run()?;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # The model on one page
+//!
+//! A [`Reactor`] waits for events and calls back. A [`Protocol`] is one connection's behaviour: it
+//! is told what happens to its connection, and keeps its state in named fields. A [`Factory`]
+//! builds a protocol for each connection and holds what they share. A [`Transport`] is the
+//! connection itself, to be written to and closed.
+//!
+//! Each callback is given a [`Context`]: this connection's transport, the factory as a plain
+//! `&mut`, and the reactor. Callbacks state what they want; the loop carries it out when they have
+//! returned. So no callback ever runs within another, nothing has to be locked, and no state
+//! changes but in the callback that one is reading.
+//!
+//! [`Lines`] makes a protocol of a [`LineReceiver`]. [`TcpServerEndpoint`] and [`ServerEndpoint`]
+//! say where to listen. A [`Remote`] reaches the reactor from other threads.
+//!
+//! The guide, the map of the source and one turn of the loop in detail are in the folder `docs` of
+//! the source.
+//!
+//! # Features
+//!
+//! `signals`, on by default: SIGINT and SIGTERM end [`Reactor::run`] in order. Only on Unix.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
-mod address;
-mod arena;
-mod endpoint;
-mod framing;
 mod protocol;
 mod reactor;
-mod reason;
-mod socket;
 mod transport;
+
+mod framing;
+
+mod address;
+mod endpoint;
+mod reason;
+
+mod arena;
+mod socket;
 
 pub use address::Address;
 pub use endpoint::{DEFAULT_BACKLOG, ParseEndpointError, ServerEndpoint, TcpServerEndpoint};
@@ -22,3 +67,14 @@ pub use reactor::{
 };
 pub use reason::{Failure, Reason};
 pub use transport::{ConnectionId, Transport};
+
+/// The listings of the documentation, as tests.
+#[cfg(all(doctest, unix))]
+mod listings {
+    #[doc = include_str!("../README.md")]
+    struct Readme;
+    #[doc = include_str!("../docs/GUIDE.md")]
+    struct Guide;
+    #[doc = include_str!("../docs/FROM_TWISTED.md")]
+    struct FromTwisted;
+}

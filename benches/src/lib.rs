@@ -8,6 +8,9 @@ pub fn answer(line: &[u8]) -> &'static [u8] {
     }
 }
 
+/// What the quote servers send before they close, as in the example `qotd`.
+pub const QUOTE: &[u8] = b"An apple a day keeps the doctor away\r\n";
+
 /// Where a server tells the runner that it listens.
 pub fn announce(address: impl std::fmt::Display) {
     println!("listening on {address}");

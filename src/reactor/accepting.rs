@@ -32,6 +32,8 @@ const WARNING_INTERVAL: Duration = Duration::from_secs(5);
 pub(super) struct OpenPort {
     listener: Box<dyn Listener>,
     host: Id,
+    /// Shared by its connections.
+    address: Rc<Address>,
     accepting: Accepting,
     /// When it last said that it cannot accept, and how many it has turned away since.
     warned: Option<(Instant, usize)>,
@@ -49,7 +51,8 @@ enum Accepting {
 
 impl OpenPort {
     pub(super) fn new(listener: Box<dyn Listener>, host: Id) -> Self {
-        Self { listener, host, accepting: Accepting::Idle, warned: None }
+        let address = Rc::new(listener.address());
+        Self { listener, host, address, accepting: Accepting::Idle, warned: None }
     }
 
     pub(super) fn host(&self) -> Id {
@@ -57,7 +60,7 @@ impl OpenPort {
     }
 
     pub(super) fn address(&self) -> Address {
-        self.listener.address()
+        *self.address
     }
 }
 
@@ -96,7 +99,7 @@ impl Reactor {
             match port.listener.accept() {
                 Ok((stream, peer)) => {
                     gone = 0;
-                    let address = port.listener.address();
+                    let address = Rc::clone(&port.address);
                     self.welcome(host, stream, peer, address);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
@@ -125,7 +128,7 @@ impl Reactor {
         let (since, total) =
             port.warned.map_or((None, shed), |(at, count)| (Some(at), count + shed));
         if since.is_none_or(|at| now.duration_since(at) >= WARNING_INTERVAL) {
-            let address = port.listener.address();
+            let address = &port.address;
             log::warn!(
                 "cannot accept on {address}: {error}; {total} waiting clients were turned away; \
                  trying again every {REST:?}"
@@ -138,7 +141,7 @@ impl Reactor {
     }
 
     /// A client has connected: builds its protocol and introduces them.
-    fn welcome(&mut self, host: Id, stream: Box<dyn Stream>, peer: Address, port: Address) {
+    fn welcome(&mut self, host: Id, stream: Box<dyn Stream>, peer: Address, port: Rc<Address>) {
         let agenda = Rc::clone(&self.agenda);
         let id = self.connections.insert_with(|id| {
             let transport = Transport::new(id, stream, peer, port, agenda);

@@ -30,11 +30,17 @@ pub(super) enum Connection {
     Live(Live),
     /// The protocol has been told that the connection is over. This side has sent its FIN, and
     /// discards what the peer still sends.
-    Lingering {
-        stream: Box<dyn Stream>,
-        end: Id,
-        until: Instant,
-    },
+    /// Boxed, for there are few of them.
+    Lingering(Box<Lingering>),
+}
+
+/// A socket whose protocol is gone.
+#[derive(Debug)]
+pub(super) struct Lingering {
+    stream: Box<dyn Stream>,
+    /// The timer that ends it, which each byte pushes back, but not beyond `until`.
+    end: Id,
+    until: Instant,
 }
 
 /// A connection with a protocol.
@@ -209,7 +215,8 @@ impl Reactor {
             return;
         };
         let Party { host, ref transport, .. } = party;
-        let closed = transport.release().filter(|closed| closed.may_talk && reason.is_done());
+        let in_order = matches!(reason, Reason::Done | Reason::Failed(_) | Reason::Panicked(_));
+        let closed = transport.release().filter(|closed| closed.may_talk && in_order);
         self.vacate(id, closed);
         // The reason may hold an error of the user's, and to display it is the user's code.
         let logged = guard(|| {
@@ -267,13 +274,13 @@ impl Reactor {
         let end = self.set_job(LINGER_IDLE, Job::EndLingering(id));
         self.served.push(id);
         let until = self.due_in(LINGER_MAX);
-        Some(Connection::Lingering { stream: closed.stream, end, until })
+        Some(Connection::Lingering(Box::new(Lingering { stream: closed.stream, end, until })))
     }
 
-    /// Out of descriptors: those who are no more than listened to go first. False if there are none.
+    /// Out of descriptors: those who are only listened to go first. False if there are none.
     pub(super) fn close_lingering(&mut self) -> bool {
         let lingering = |(id, slot): (Id, &Connection)| match slot {
-            Connection::Lingering { end, .. } => Some((id, *end)),
+            Connection::Lingering(lingering) => Some((id, lingering.end)),
             Connection::Live(_) => None,
         };
         let all: Vec<(Id, Id)> = self.connections.iter().filter_map(lingering).collect();
@@ -287,14 +294,13 @@ impl Reactor {
     /// Discards what a lingering connection's peer has sent.
     pub(super) fn serve_lingering(&mut self, id: Id) {
         let idle = self.due_in(LINGER_IDLE);
-        let Some(Connection::Lingering { stream, end, until }) = self.connections.get_mut(id)
-        else {
+        let Some(Connection::Lingering(lingering)) = self.connections.get_mut(id) else {
             return;
         };
-        let (end, due) = (*end, idle.min(*until));
+        let (end, due) = (lingering.end, idle.min(lingering.until));
         let mut last = Discarded::Some;
         for discarded in 0..DISCARDS_PER_TURN {
-            last = discard(&mut **stream);
+            last = discard(&mut *lingering.stream);
             match last {
                 Discarded::Some if discarded == 0 => drop(self.timers.reset(end, due)),
                 Discarded::Some => {}
@@ -312,7 +318,7 @@ impl Reactor {
     }
 
     pub(super) fn end_lingering(&mut self, id: Id) {
-        if let Some(Connection::Lingering { .. }) = self.connections.get(id) {
+        if let Some(Connection::Lingering(_)) = self.connections.get(id) {
             self.connections.remove(id);
         }
     }

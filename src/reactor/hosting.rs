@@ -270,7 +270,7 @@ impl Reactor {
         self.agenda.leave(previous);
     }
 
-    /// Takes a box off its shelf, lends it the reactor, and puts it back. `None` if it is not there.
+    /// Takes a box off its shelf, lends it the reactor, and puts it back. `None` if it is away.
     pub(super) fn on_host<R>(
         &mut self,
         id: Id,

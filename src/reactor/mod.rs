@@ -1,8 +1,8 @@
 //! The reactor: the loop, and all that lives in it.
 //!
 //! Read `turn.rs` first: one turn, phase by phase. `hosting.rs` is where callbacks are called,
-//! `accepting.rs` how connections begin, `connections.rs` how they end, `run.rs` how the whole starts
-//! and stops.
+//! `accepting.rs` how connections begin, `connections.rs` how they end, `run.rs` how the whole
+//! starts and stops.
 
 mod accepting;
 mod connections;

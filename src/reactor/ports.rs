@@ -180,8 +180,8 @@ impl Reactor {
 
     /// Closes a port, at once; its established connections go on. False if it is closed already.
     ///
-    /// If it was the factory's last, `stop_factory` is called in the next turn, never from within
-    /// this. (`stopListening`)
+    /// If it was the factory's last, `stop_factory` is called at the end of the turn, or of the
+    /// next one; never from within this. (`stopListening`)
     pub fn stop_listening<F>(&mut self, port: Port<F>) -> bool {
         port.key.reactor == self.number && self.close_port(port.id)
     }

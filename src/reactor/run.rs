@@ -70,8 +70,9 @@ impl Reactor {
         turned.map_err(RunError::Poll)
     }
 
-    /// Asks the reactor to stop, in its next turn. Nothing happens within the call. Before a run,
-    /// it makes the run end as soon as it has begun.
+    /// Asks the reactor to stop. Nothing happens within the call; the reactor shuts down when it
+    /// comes to that phase of a turn, in the next one at the latest. Before a run, it makes the run
+    /// end as soon as it has begun.
     pub fn stop(&mut self) {
         self.stop_requested = true;
     }
@@ -85,8 +86,8 @@ impl Reactor {
         self.stop_requested
     }
 
-    /// Calls `call` in the next turn if the reactor runs, or else when it has started up.
-    /// (`callWhenRunning`)
+    /// Calls `call` with the timers that are due next if the reactor runs, or else when it has
+    /// started up: during shutdown that means in the next run. (`callWhenRunning`)
     pub fn call_when_running(&mut self, call: impl FnOnce(&mut Self) + 'static) {
         if self.is_running() {
             self.call_later(Duration::ZERO, call);

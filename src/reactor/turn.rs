@@ -119,7 +119,7 @@ impl Reactor {
                             self.served.push(id);
                         }
                     }
-                    Some(Connection::Lingering { .. }) => self.served.push(id),
+                    Some(Connection::Lingering(_)) => self.served.push(id),
                     None => {}
                 }
             }

@@ -68,6 +68,10 @@ pub(crate) enum Ready {
     },
     Port(Id),
     /// A signal with this name asks the reactor to stop.
+    #[cfg_attr(
+        not(all(unix, feature = "signals")),
+        allow(dead_code, reason = "only scripted worlds have signals then")
+    )]
     Signal(&'static str),
 }
 

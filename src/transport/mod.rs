@@ -59,7 +59,7 @@ impl fmt::Debug for ConnectionId {
 /// struct Daytime;
 ///
 /// impl<F> Protocol<F> for Daytime {
-///     fn connection_made(&mut self, mut cx: &mut Context<'_, F>) {
+///     fn connection_made(&mut self, cx: &mut Context<'_, F>) {
 ///         let now = std::time::SystemTime::now();
 ///         // Never an error: bytes that can no longer be sent are dropped.
 ///         let _ = write!(cx.transport, "{now:?}\r\n");
@@ -110,7 +110,8 @@ impl Transport {
 
     /// Closes the connection at once: discards what is unsent and resets it (RST).
     ///
-    /// The protocol hears `connection_lost` with [`Reason::Aborted`] in the next turn.
+    /// The protocol hears `connection_lost` with [`Reason::Aborted`] later, never within the
+    /// callback that asked, and in the next turn at the latest.
     pub fn abort_connection(&self) {
         self.end(Reason::Aborted);
     }

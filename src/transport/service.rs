@@ -14,7 +14,7 @@ impl Transport {
         id: Id,
         stream: Box<dyn Stream>,
         peer: Address,
-        port: Address,
+        port: Rc<Address>,
         agenda: Rc<Agenda>,
     ) -> Self {
         let wire = RefCell::new(Wire::new(stream, port));

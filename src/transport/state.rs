@@ -175,7 +175,8 @@ impl State {
     }
 
     /// Ends the connection. The first reason stays, but for a panic: whatever else was asked for in
-    /// a callback that panicked, the panic is why the connection ends. Returns the reason that goes.
+    /// a callback that panicked, the panic is why the connection ends. Returns the reason that
+    /// goes.
     pub(crate) fn end(&mut self, reason: Reason) -> Option<Reason> {
         match self {
             Self::Open { .. } | Self::Closing => {

@@ -12,6 +12,7 @@ use crate::arena::Id;
 use crate::reason::Reason;
 use crate::socket::Stream;
 use std::io;
+use std::rc::Rc;
 
 /// A write of at least this many bytes, with nothing unsent before it, goes straight to the socket
 /// instead of being copied. At 64 bytes deferring costs nothing and joins small writes into one
@@ -72,21 +73,14 @@ pub(crate) struct Wire {
     outbox: Outbox,
     /// Gone once the connection is lost.
     stream: Option<Box<dyn Stream>>,
-    host: Host,
-}
-
-/// The address of this side.
-#[derive(Clone, Copy, Debug)]
-enum Host {
-    Known(Address),
-    /// Accepted on a port of all interfaces: the socket knows better, and costs a call to ask.
-    Ask(Address),
+    /// The address of this side: that of the port, which all its connections share, or, once the
+    /// socket was asked, its own.
+    host: Rc<Address>,
 }
 
 impl Wire {
     /// `port` is the address on which the connection was accepted.
-    pub(crate) fn new(stream: Box<dyn Stream>, port: Address) -> Self {
-        let everywhere = port.ip().is_some_and(|ip| ip.is_unspecified());
+    pub(crate) fn new(stream: Box<dyn Stream>, port: Rc<Address>) -> Self {
         Self {
             state: State::new(),
             readiness: Readiness {
@@ -102,7 +96,7 @@ impl Wire {
             },
             outbox: Outbox::default(),
             stream: Some(stream),
-            host: if everywhere { Host::Ask(port) } else { Host::Known(port) },
+            host: port,
         }
     }
 
@@ -116,14 +110,14 @@ impl Wire {
     }
 
     pub(crate) fn host(&mut self) -> Address {
-        match (self.host, &self.stream) {
-            (Host::Ask(port), Some(stream)) => {
-                let host = stream.host().unwrap_or(port);
-                self.host = Host::Known(host);
-                host
+        // Accepted on a port of all interfaces: the socket knows better, and costs a call to ask.
+        let everywhere = self.host.ip().is_some_and(|ip| ip.is_unspecified());
+        if let (true, Some(stream)) = (everywhere, &self.stream) {
+            if let Ok(host) = stream.host() {
+                self.host = Rc::new(host);
             }
-            (Host::Known(host) | Host::Ask(host), _) => host,
         }
+        *self.host
     }
 
     pub(crate) fn unsent(&self) -> usize {
@@ -302,7 +296,7 @@ impl Wire {
         Some(ClosedStream { stream, watched, spoken, may_talk })
     }
 
-    /// Closes the socket with a reset, at once; the protocol hears of it in the next turn.
+    /// Closes the socket with a reset, at once; the protocol hears of it later.
     pub(crate) fn reset(&mut self) {
         self.host();
         self.outbox.discard();

@@ -1,14 +1,18 @@
 //! The load: clients of one server, over loopback, for a number of operations.
 //!
-//! `load ADDRESS PID echo|lines|chat|fair CONNECTIONS BYTES OPERATIONS` prints one line: the
+//! `load ADDRESS PID echo|lines|chat|churn CONNECTIONS BYTES OPERATIONS` prints one line: the
 //! server's CPU time per operation, the rate, and the 50th and 99th percentiles of the time that an
 //! operation took. Every byte that an echo or a line server answers is compared.
+//!
+//! `load ADDRESS PID idle CONNECTIONS 0 0` prints the server's resident memory per connection.
+//! `load ADDRESS PID fair CONNECTIONS BYTES OPERATIONS` is an echo beside one more client that sends
+//! without pause. All of it is one thread: two would wait for each other, and not for the server.
 
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 use std::io::{ErrorKind, Read, Write};
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 const TALKERS: usize = 10;
 const LINES: usize = 64;
@@ -24,6 +28,8 @@ struct Load {
     poll: Poll,
     events: Events,
     clients: Vec<Client>,
+    /// Sends without pause.
+    stream: Option<Client>,
     buffer: Vec<u8>,
     times: Vec<u64>,
 }
@@ -31,11 +37,20 @@ struct Load {
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [address, pid, work, connections, bytes, operations] = &arguments[..] else {
-        panic!("load ADDRESS PID echo|lines|chat|fair CONNECTIONS BYTES OPERATIONS");
+        panic!("load ADDRESS PID echo|lines|chat|churn|fair|idle CONNECTIONS BYTES OPERATIONS");
     };
     let number = |text: &String| text.parse::<usize>().unwrap();
     let (connections, bytes, operations) = (number(connections), number(bytes), number(operations));
-    let mut load = Load::connect(address.parse().unwrap(), connections);
+    let address = address.parse().unwrap();
+    match work.as_str() {
+        "idle" => return idle(address, pid, connections),
+        "churn" => return churn(address, pid, operations),
+        _ => {}
+    }
+    let mut load = Load::connect(address, connections);
+    if work == "fair" {
+        load.stream = Some(load.clients.pop().unwrap());
+    }
     let (request, reply) = match work.as_str() {
         "lines" => (b"How are you?\r\n".repeat(LINES), b"Fine\r\n".repeat(LINES)),
         _ => {
@@ -70,6 +85,39 @@ fn main() {
     );
 }
 
+/// Opens connections, waits until the server has them, and compares its memory.
+fn idle(address: SocketAddr, pid: &str, connections: usize) {
+    // The first one pays for what all share.
+    let mut first = Load::connect(address, 1);
+    first.ping_pong(b"x", b"x", 1);
+    let before = resident(pid);
+    let mut load = Load::connect(address, connections);
+    // Each has been served once, so that no buffer is merely yet to come.
+    load.ping_pong(b"hello", b"hello", connections);
+    println!("{:.0} bytes/connection", (resident(pid) - before) as f64 / connections as f64);
+}
+
+/// Bytes of a process's memory that are in use.
+fn resident(pid: &str) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+}
+
+/// Connects, reads until the server closes, and again.
+fn churn(address: SocketAddr, pid: &str, operations: usize) {
+    let (cpu, start) = (cpu_time(pid), Instant::now());
+    for _ in 0..operations {
+        let mut got = Vec::new();
+        std::net::TcpStream::connect(address).unwrap().read_to_end(&mut got).unwrap();
+        assert_eq!(got, b"An apple a day keeps the doctor away\r\n");
+    }
+    let (cpu, elapsed) = (cpu_time(pid) - cpu, start.elapsed());
+    let rate = operations as f64 / elapsed.as_secs_f64();
+    let cpu = cpu as f64 / 1000.0 / operations as f64;
+    println!("{cpu:.4} us/op cpu, {rate:.0} operations/s, p50 0 us, p99 0 us");
+}
+
 /// Nanoseconds that a process's first thread has run.
 fn cpu_time(pid: &str) -> u64 {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/schedstat")).unwrap();
@@ -93,6 +141,7 @@ impl Load {
             poll,
             events: Events::with_capacity(1024),
             clients,
+            stream: None,
             buffer: vec![0; 256 * 1024],
             times: Vec::new(),
         }
@@ -108,8 +157,16 @@ impl Load {
             }
         }
         while done < begun {
-            self.poll.poll(&mut self.events, None).unwrap();
+            let timeout = self.stream.as_ref().map(|_| Duration::ZERO);
+            self.poll.poll(&mut self.events, timeout).unwrap();
+            if let Some(stream) = &mut self.stream {
+                let _ = stream.socket.write(&self.buffer[..64 * 1024]);
+                let _ = stream.socket.read(&mut self.buffer[64 * 1024..]);
+            }
             for event in &self.events {
+                if event.token().0 == self.clients.len() {
+                    continue;
+                }
                 let client = &mut self.clients[event.token().0];
                 let count = client.read(&mut self.buffer);
                 let expected = &reply[client.received..client.received + count];

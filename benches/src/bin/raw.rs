@@ -1,6 +1,6 @@
 //! The yardstick: servers on bare mio, as an expert would write them for one purpose each.
 //!
-//! `raw echo|lines|chat|idle`. One registration for both directions and edges for the connection's
+//! `raw echo|lines|chat|quote|idle`. One registration for both directions and edges for the connection's
 //! life, one shared 64 KiB buffer, a short read ends the reading unless the peer has closed, one
 //! write for all that a read or a turn has to say, no-delay inherited from the port.
 
@@ -10,7 +10,7 @@ use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
-use twistor_benches::{announce, answer};
+use twistor_benches::{QUOTE, announce, answer};
 
 const LISTENER: Token = Token(usize::MAX);
 
@@ -27,6 +27,7 @@ enum Work {
     Echo,
     Lines,
     Chat,
+    Quote,
 }
 
 struct Server {
@@ -41,7 +42,8 @@ fn main() {
         Some("echo" | "idle") => Work::Echo,
         Some("lines") => Work::Lines,
         Some("chat") => Work::Chat,
-        _ => panic!("raw echo|lines|chat|idle"),
+        Some("quote") => Work::Quote,
+        _ => panic!("raw echo|lines|chat|quote|idle"),
     };
     let mut poll = Poll::new().unwrap();
     let mut listener = listen();
@@ -59,6 +61,10 @@ fn main() {
         for event in &events {
             if event.token() == LISTENER {
                 while let Ok((mut socket, _)) = listener.accept() {
+                    if work == Work::Quote {
+                        socket.write_all(QUOTE).unwrap();
+                        continue;
+                    }
                     let entry = server.connections.vacant_entry();
                     let both = Interest::READABLE | Interest::WRITABLE;
                     poll.registry().register(&mut socket, Token(entry.key()), both).unwrap();
@@ -91,8 +97,7 @@ fn main() {
 }
 
 fn listen() -> TcpListener {
-    let socket =
-        socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     socket.set_reuse_address(true).unwrap();
     socket.set_tcp_nodelay(true).unwrap();
     socket.set_nonblocking(true).unwrap();
@@ -113,6 +118,7 @@ impl Server {
                         Work::Echo => connection.send(&buffer[..count]),
                         Work::Lines => self.lines(key, &buffer[..count]),
                         Work::Chat => self.chat(key, &buffer[..count]),
+                        Work::Quote => unreachable!(),
                     }
                     if count < buffer.len() && !closed {
                         return;

@@ -1,19 +1,28 @@
 //! The same servers on twistor, as in its examples.
 //!
-//! `twistor echo|lines|chat|idle`.
+//! `twistor echo|lines|chat|quote|idle`.
 
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
 use twistor::{
     Context, Delimiter, Factory, LineContext, LineReceiver, Lines, Protocol, Reactor, Transport,
 };
-use twistor_benches::{announce, answer};
+use twistor_benches::{QUOTE, announce, answer};
 
 struct Echo;
 
 impl<F> Protocol<F> for Echo {
     fn data_received(&mut self, cx: &mut Context<'_, F>, data: &[u8]) {
         cx.transport.write(data);
+    }
+}
+
+struct Quote;
+
+impl<F> Protocol<F> for Quote {
+    fn connection_made(&mut self, cx: &mut Context<'_, F>) {
+        cx.transport.write(QUOTE);
+        cx.transport.lose_connection();
     }
 }
 
@@ -76,9 +85,10 @@ fn main() {
     let at = (Ipv4Addr::LOCALHOST, 0);
     announce(match std::env::args().nth(1).as_deref() {
         Some("echo" | "idle") => reactor.listen_tcp(at, || Echo).unwrap().local_address(),
+        Some("quote") => reactor.listen_tcp(at, || Quote).unwrap().local_address(),
         Some("lines") => reactor.listen_tcp(at, || Lines::new(Answer)).unwrap().local_address(),
         Some("chat") => reactor.listen_tcp(at, Chat::default()).unwrap().local_address(),
-        _ => panic!("twistor echo|lines|chat|idle"),
+        _ => panic!("twistor echo|lines|chat|quote|idle"),
     });
     reactor.run().unwrap();
 }

@@ -82,6 +82,9 @@ fn failing_sends_what_the_socket_takes_at_once() {
     stage.turn();
     stage.log.expect(&["0 made", "0 data x", "0 lost: given up: no such room"]);
     assert_eq!(peer.received(), b"reason");
+    assert!(peer.output_finished());
+    peer.close();
+    stage.settle();
     assert_eq!(peer.closed(), Closed::InOrder);
 }
 
