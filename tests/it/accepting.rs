@@ -1,16 +1,8 @@
 //! Many clients, and fewer descriptors than clients.
 
-use crate::support::{Child, Client, Cx, Event, PATIENCE, Server};
+use crate::support::{Child, Client, PATIENCE, Server, echo};
 use std::process::Command;
 use std::time::Instant;
-
-fn echo(event: Event<'_>, cx: &mut Cx<'_>) {
-    match event {
-        Event::Data(data) => cx.transport.write(data),
-        Event::ReadLost => cx.transport.lose_connection(),
-        _ => {}
-    }
-}
 
 #[test]
 fn a_thousand_clients_at_once() {

@@ -1,19 +1,11 @@
 //! Factories over their ports and connections.
 
-use crate::support::{Cx, Event, Server};
+use crate::support::{Server, echo};
 use std::cell::Cell;
 use std::io;
 use std::net::{Ipv4Addr, TcpStream};
 use std::rc::Rc;
 use twistor::{Context, Factory, ListenError, Protocol, Reactor, Reason, Transport};
-
-fn echo(event: Event<'_>, cx: &mut Cx<'_>) {
-    match event {
-        Event::Data(data) => cx.transport.write(data),
-        Event::ReadLost => cx.transport.lose_connection(),
-        _ => {}
-    }
-}
 
 #[test]
 fn several_ports_share_one_factory() {

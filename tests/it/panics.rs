@@ -1,6 +1,6 @@
 //! A panic in each callback, while others are served.
 
-use crate::support::{Client, Cx, Event, Server};
+use crate::support::{Client, Cx, Event, Server, echo};
 use std::time::Duration;
 use twistor::{Phase, SystemEvent};
 
@@ -34,19 +34,11 @@ fn is_first(cx: &Cx<'_>) -> bool {
     cx.factory.all[0] == *cx.transport
 }
 
-fn serve(event: Event<'_>, cx: &mut Cx<'_>) {
-    match event {
-        Event::Data(data) => cx.transport.write(data),
-        Event::ReadLost => cx.transport.lose_connection(),
-        _ => {}
-    }
-}
-
 #[test]
 fn in_connection_made() {
     let server = Server::new(|event, cx| {
         assert!(!(event == Event::Made && cx.factory.all.len() == 2), "made");
-        serve(event, cx);
+        echo(event, cx);
     });
     let mut bystander = server.connect();
     server.expect(&["started", "0 made"]);
@@ -65,7 +57,7 @@ fn in_data_received() {
                 cx.transport.write("last words");
                 panic!("data");
             }
-            serve(event, cx);
+            echo(event, cx);
         },
         |mut victim| {
             victim.send("x");
@@ -83,7 +75,7 @@ fn in_timer_fired() {
                 cx.set_timer(Duration::from_millis(1));
             }
             assert!(event != Event::Timer, "timer");
-            serve(event, cx);
+            echo(event, cx);
         },
         |mut victim| {
             victim.send("x");
@@ -102,7 +94,7 @@ fn in_reading_resumed() {
                 cx.transport.resume_reading();
             }
             assert!(event != Event::Resumed, "resumed");
-            serve(event, cx);
+            echo(event, cx);
         },
         |mut victim| {
             victim.send("x");
@@ -117,7 +109,7 @@ fn in_read_connection_lost() {
     check(
         |event, cx| {
             assert!(!(event == Event::ReadLost && is_first(cx)), "read lost");
-            serve(event, cx);
+            echo(event, cx);
         },
         |victim| {
             victim.finish();
@@ -135,7 +127,7 @@ fn in_write_connection_lost() {
                 cx.transport.lose_write_connection();
             }
             assert!(event != Event::WriteLost, "write lost");
-            serve(event, cx);
+            echo(event, cx);
         },
         |mut victim| {
             victim.send("x");
@@ -150,7 +142,7 @@ fn in_connection_lost() {
     check(
         |event, cx| {
             assert!(!(event == Event::Lost && is_first(cx)), "lost");
-            serve(event, cx);
+            echo(event, cx);
         },
         |victim| {
             victim.finish();
@@ -168,7 +160,7 @@ fn after_an_abort_the_panic_is_the_reason() {
                 cx.transport.abort_connection();
                 panic!("and more");
             }
-            serve(event, cx);
+            echo(event, cx);
         },
         |mut victim| {
             victim.send("x");
@@ -180,7 +172,7 @@ fn after_an_abort_the_panic_is_the_reason() {
 
 #[test]
 fn in_timers_calls_and_triggers() {
-    let server = Server::new(serve);
+    let server = Server::new(echo);
     let (fired_in, fired) = std::sync::mpsc::channel();
     let last = fired_in.clone();
     server.call(move |reactor| {
@@ -212,7 +204,7 @@ impl Drop for Bomb {
 
 #[test]
 fn in_drops_of_what_the_user_left() {
-    let server = Server::new(serve);
+    let server = Server::new(echo);
     server.call(|reactor| {
         let bomb = Bomb;
         let timer = reactor.call_later(Duration::from_secs(3600), move |_| drop(bomb));

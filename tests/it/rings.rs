@@ -37,7 +37,7 @@ fn code(text: &str) -> String {
 }
 
 fn is_test(name: &str) -> bool {
-    name.contains("/tests") || name.ends_with("scripted.rs")
+    name.contains("/tests") || name.contains("/scripted/")
 }
 
 /// For a folder or file, the words that must not stand in its code.

@@ -2,6 +2,7 @@
 
 mod accepting;
 mod closing;
+mod failing;
 mod reading;
 mod turns;
 mod writing;

@@ -18,6 +18,15 @@ use twistor::{Port, Reactor, Remote, Settings};
 /// busy machine fails no test.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Sends back what it receives, and closes when the client does.
+pub(crate) fn echo(event: Event<'_>, cx: &mut Cx<'_>) {
+    match event {
+        Event::Data(data) => cx.transport.write(data),
+        Event::ReadLost => cx.transport.lose_connection(),
+        _ => {}
+    }
+}
+
 /// A reactor in a thread of its own, with one port of probes.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,

@@ -1,5 +1,9 @@
 //! A world in which nothing happens but what a test says: for tests of the loop itself.
 
+mod peer;
+
+pub(crate) use peer::Peer;
+
 use super::{Listener, Ready, Stream, Wake, World};
 use crate::address::Address;
 use crate::arena::Id;
@@ -75,13 +79,6 @@ pub(crate) struct Calls {
     pub(crate) writes: usize,
 }
 
-/// The other end of a connection.
-#[derive(Debug)]
-pub(crate) struct Peer {
-    script: Script,
-    end: usize,
-}
-
 const ANY_ROOM: usize = usize::MAX / 2;
 
 impl Script {
@@ -117,7 +114,7 @@ impl Script {
             calls: Calls::default(),
         });
         inner.accepts.push_back(Ok(end));
-        Peer { script: self.clone(), end }
+        Peer::new(self.clone(), end)
     }
 
     /// The next accept(2) fails.
@@ -139,74 +136,6 @@ impl Script {
 
     pub(crate) fn shed(&self) -> usize {
         self.0.borrow().shed
-    }
-}
-
-impl Peer {
-    fn end<R>(&self, change: impl FnOnce(&mut End) -> R) -> R {
-        change(&mut self.script.0.borrow_mut().ends[self.end])
-    }
-
-    /// Sends bytes that one read will return.
-    pub(crate) fn send(&self, data: impl AsRef<[u8]>) {
-        self.end(|end| {
-            end.input.push_back(Input::Data(data.as_ref().to_vec()));
-            end.edges.readable = true;
-        });
-    }
-
-    pub(crate) fn close(&self) {
-        self.end(|end| {
-            end.input.push_back(Input::End);
-            end.edges.readable = true;
-            end.edges.read_closed = true;
-        });
-    }
-
-    /// Resets behind what was sent: whoever reads meets the error.
-    pub(crate) fn reset_in_line(&self) {
-        self.end(|end| {
-            end.input.push_back(Input::Reset);
-            end.edges.readable = true;
-        });
-    }
-
-    /// Resets; the poller says so.
-    pub(crate) fn reset(&self) {
-        self.end(|end| {
-            end.input.push_back(Input::Reset);
-            end.error = Some(io::ErrorKind::ConnectionReset);
-            end.edges = Edges { readable: true, writable: true, read_closed: true, error: true };
-        });
-    }
-
-    /// Takes no more than `room` bytes from here on.
-    pub(crate) fn set_room(&self, room: usize) {
-        self.end(|end| {
-            end.edges.writable |= end.room == 0 && room > 0;
-            end.room = room;
-        });
-    }
-
-    /// The same, and the poller does not say so.
-    pub(crate) fn set_room_unannounced(&self, room: usize) {
-        self.end(|end| end.room = room);
-    }
-
-    pub(crate) fn received(&self) -> Vec<u8> {
-        self.end(|end| std::mem::take(&mut end.output))
-    }
-
-    pub(crate) fn closed(&self) -> Closed {
-        self.end(|end| end.closed)
-    }
-
-    pub(crate) fn output_finished(&self) -> bool {
-        self.end(|end| end.output_finished)
-    }
-
-    pub(crate) fn calls(&self) -> Calls {
-        self.end(|end| end.calls)
     }
 }
 

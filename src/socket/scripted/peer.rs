@@ -1,0 +1,83 @@
+//! The other end of a scripted connection.
+
+use super::{Calls, Closed, Edges, End, Input, Script};
+use std::io;
+
+/// The other end of a connection.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    script: Script,
+    end: usize,
+}
+
+impl Peer {
+    pub(super) fn new(script: Script, end: usize) -> Self {
+        Self { script, end }
+    }
+
+    fn end<R>(&self, change: impl FnOnce(&mut End) -> R) -> R {
+        change(&mut self.script.0.borrow_mut().ends[self.end])
+    }
+
+    /// Sends bytes that one read will return.
+    pub(crate) fn send(&self, data: impl AsRef<[u8]>) {
+        self.end(|end| {
+            end.input.push_back(Input::Data(data.as_ref().to_vec()));
+            end.edges.readable = true;
+        });
+    }
+
+    pub(crate) fn close(&self) {
+        self.end(|end| {
+            end.input.push_back(Input::End);
+            end.edges.readable = true;
+            end.edges.read_closed = true;
+        });
+    }
+
+    /// Resets behind what was sent: whoever reads meets the error.
+    pub(crate) fn reset_in_line(&self) {
+        self.end(|end| {
+            end.input.push_back(Input::Reset);
+            end.edges.readable = true;
+        });
+    }
+
+    /// Resets; the poller says so.
+    pub(crate) fn reset(&self) {
+        self.end(|end| {
+            end.input.push_back(Input::Reset);
+            end.error = Some(io::ErrorKind::ConnectionReset);
+            end.edges = Edges { readable: true, writable: true, read_closed: true, error: true };
+        });
+    }
+
+    /// Takes no more than `room` bytes from here on.
+    pub(crate) fn set_room(&self, room: usize) {
+        self.end(|end| {
+            end.edges.writable |= end.room == 0 && room > 0;
+            end.room = room;
+        });
+    }
+
+    /// The same, and the poller does not say so.
+    pub(crate) fn set_room_unannounced(&self, room: usize) {
+        self.end(|end| end.room = room);
+    }
+
+    pub(crate) fn received(&self) -> Vec<u8> {
+        self.end(|end| std::mem::take(&mut end.output))
+    }
+
+    pub(crate) fn closed(&self) -> Closed {
+        self.end(|end| end.closed)
+    }
+
+    pub(crate) fn output_finished(&self) -> bool {
+        self.end(|end| end.output_finished)
+    }
+
+    pub(crate) fn calls(&self) -> Calls {
+        self.end(|end| end.calls)
+    }
+}
