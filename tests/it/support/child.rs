@@ -65,9 +65,22 @@ impl Child {
 
     /// Waits until it ends; returns how, and what it said on its standard error.
     #[track_caller]
-    pub(crate) fn wait(mut self) -> (ExitStatus, String) {
+    pub(crate) fn wait(self) -> (ExitStatus, String) {
+        self.wait_doing(|_| {})
+    }
+
+    /// The same, sending it a signal again and again.
+    #[track_caller]
+    pub(crate) fn wait_signalling(self, name: &str) -> (ExitStatus, String) {
+        self.wait_doing(|child| child.signal(name))
+    }
+
+    #[track_caller]
+    fn wait_doing(mut self, act: impl Fn(&Self)) -> (ExitStatus, String) {
         let start = Instant::now();
         let status = loop {
+            // One that has ended stays until it is waited for, and does not mind a signal.
+            act(&self);
             if let Some(status) = self.process.try_wait().unwrap() {
                 break status;
             }
