@@ -2,7 +2,6 @@
 
 use crate::support::{Client, PATIENCE};
 use std::net::Ipv4Addr;
-use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 use twistor::{Context, Protocol, Reactor, RunError, Settings};
 
@@ -61,12 +60,13 @@ fn two_reactors_live_side_by_side() {
 #[cfg(unix)]
 #[test]
 fn embedded_in_a_loop_of_ones_own() {
+    use std::os::fd::{AsFd, AsRawFd};
     const REACTOR: mio::Token = mio::Token(7);
     let mut reactor = reactor();
     let port = reactor.listen_tcp((Ipv4Addr::LOCALHOST, 0), || Echo).unwrap();
     let address = port.local_address().socket_addr().unwrap();
     let (mut poll, mut events) = (mio::Poll::new().unwrap(), mio::Events::with_capacity(4));
-    let descriptor = std::os::fd::AsFd::as_fd(&reactor).as_raw_fd();
+    let descriptor = AsRawFd::as_raw_fd(&AsFd::as_fd(&reactor));
     let mut source = mio::unix::SourceFd(&descriptor);
     poll.registry().register(&mut source, REACTOR, mio::Interest::READABLE).unwrap();
 
