@@ -1,7 +1,7 @@
 //! What a line receiver may reach while one of its callbacks runs.
 
 use super::delimiter::Delimiter;
-use super::lines::{Effects, Mode, Setup};
+use super::setup::{Effects, Mode, Setup};
 use crate::protocol::Context;
 use crate::reactor::{Reactor, TimerId};
 use crate::transport::Transport;

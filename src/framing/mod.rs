@@ -4,6 +4,7 @@ mod delimiter;
 mod line_context;
 mod line_receiver;
 mod lines;
+mod setup;
 
 #[cfg(test)]
 mod tests;

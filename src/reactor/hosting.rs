@@ -10,6 +10,7 @@ use super::connections::Party;
 use super::delayed::TimerId;
 use super::key::{IntoKey, Key};
 use super::panic::{Panic, guard};
+use super::type_name::short_name;
 use crate::arena::Id;
 use crate::protocol::{Context, Factory, Protocol};
 use crate::reason::Reason;
@@ -327,24 +328,5 @@ impl Reactor {
     /// For the log.
     pub(super) fn protocol_name(&self, host: Id) -> String {
         short_name(self.hosts.get(host).map_or("a protocol", |shelf| shelf.protocol))
-    }
-}
-
-/// A type's name without the paths of its parts.
-pub(super) fn short_name(full: &str) -> String {
-    let ends_word = |c: char| !(c.is_alphanumeric() || c == '_' || c == ':');
-    full.split_inclusive(ends_word).filter_map(|part| part.rsplit("::").next()).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_lose_their_paths() {
-        assert_eq!(short_name("echo::Echo"), "Echo");
-        assert_eq!(short_name("a::b::Lines<a::Chat, &str>"), "Lines<Chat, &str>");
-        assert_eq!(short_name("alloc::boxed::Box<dyn a::P<b::F>>"), "Box<dyn P<F>>");
-        assert_eq!(short_name("it::main::{{closure}}"), "{{closure}}");
     }
 }

@@ -1,7 +1,7 @@
 //! How a factory that lives in a reactor is reached.
 
 use super::Reactor;
-use super::hosting::short_name;
+use super::type_name::short_name;
 use crate::arena::Id;
 use crate::protocol::Factory;
 use std::any::type_name;

@@ -18,6 +18,7 @@ mod settings;
 mod timers;
 mod triggers;
 mod turn;
+mod type_name;
 
 #[cfg(test)]
 mod tests;

@@ -1,0 +1,60 @@
+//! How one connection is split, and what a callback does to that. Pure.
+
+use super::delimiter::Delimiter;
+
+/// How one connection is split.
+#[derive(Debug)]
+pub(super) struct Setup {
+    /// `None` until the connection is made: then it is the receiver's.
+    pub(super) delimiter: Option<Delimiter>,
+    pub(super) max_length: Option<usize>,
+    pub(super) mode: Mode,
+    /// The receiver holds back what has been received.
+    pub(super) paused: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    Line,
+    Raw,
+}
+
+/// What a callback did to the buffer that it was called from.
+#[derive(Debug, Default)]
+pub(super) struct Effects {
+    /// What was left is taken out.
+    pub(super) cleared: bool,
+    /// So many bytes at the end of what the callback was given are to be split again.
+    pub(super) tail: usize,
+    /// These are to be split after what is left.
+    pub(super) extra: Vec<u8>,
+    /// The delimiter has changed.
+    pub(super) search_anew: bool,
+}
+
+impl Effects {
+    pub(super) fn is_empty(&self) -> bool {
+        self.tail == 0 && self.extra.is_empty()
+    }
+
+    /// True if the buffer is not as it was.
+    pub(super) fn any(&self) -> bool {
+        self.cleared || !self.is_empty()
+    }
+
+    /// Turns a tail into extra bytes, so that more can follow.
+    pub(super) fn untail(&mut self, given: &[u8]) {
+        let tail = std::mem::take(&mut self.tail);
+        self.extra.extend_from_slice(&given[given.len() - tail..]);
+    }
+}
+
+impl Setup {
+    pub(super) fn delimiter(&self) -> &Delimiter {
+        self.delimiter.as_ref().unwrap_or(&Delimiter::CRLF)
+    }
+
+    pub(super) fn max_length(&self) -> usize {
+        self.max_length.unwrap_or(usize::MAX)
+    }
+}
