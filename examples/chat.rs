@@ -54,7 +54,8 @@ impl Chatter {
         if !is_name(name) {
             return cx.send_line("That is not a name, please choose another.");
         }
-        if cx.factory.members.contains_key(name) {
+        // Ann and ann would be taken for one another.
+        if cx.factory.members.keys().any(|taken| taken.eq_ignore_ascii_case(name)) {
             return cx.send_line("Name taken, please choose another.");
         }
         cx.send_line(format!("Welcome, {name}!"));
@@ -74,10 +75,11 @@ fn readable(line: &[u8]) -> Option<&str> {
     std::str::from_utf8(line).ok().filter(|text| !text.contains(deceives))
 }
 
-/// A name must not be mistaken for nothing, or for somebody else's `<name>`.
+/// A name must not be mistaken for nothing, or for somebody else's. Too many letters of the world
+/// look like others, or like nothing, so names make do with few.
 fn is_name(name: &str) -> bool {
-    let misleads = |c: char| matches!(c, '<' | '>') || c.is_whitespace() && c != ' ';
-    !name.is_empty() && name.chars().count() <= NAME_MAX && !name.contains(misleads)
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ' ');
+    (1..=NAME_MAX).contains(&name.len()) && name.chars().all(plain) && !name.contains("  ")
 }
 
 #[derive(Default)]

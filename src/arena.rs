@@ -9,8 +9,9 @@ use std::convert::Infallible;
 use std::fmt;
 
 /// How an [`Id`] is divided when it travels through the poller as one `usize`: the lower bits are
-/// the slot, the rest the generation, the top bit is the poller's own. On 64 bits nothing is lost;
-/// on 32 bits there is room for a million slots, more than such a machine has descriptors.
+/// the slot, the rest the end of its generation, the top bit is the poller's own. On 32 bits there
+/// is room for a million slots, more than such a machine has descriptors, and for two thousand
+/// generations, more than there are in the events of one wait.
 const SLOT_BITS: u32 = if usize::BITS == 64 { 32 } else { 20 };
 const GENERATION_BITS: u32 = usize::BITS - SLOT_BITS - 1;
 const GENERATION_MASK: u32 = ((1u64 << GENERATION_BITS) - 1) as u32;
@@ -27,18 +28,14 @@ pub(crate) struct Id {
 }
 
 impl Id {
-    /// Packs the id into a `usize` whose top bit is clear.
+    /// Packs the id into a `usize` whose top bit is clear; see [`Arena::find`].
     pub(crate) fn to_bits(self) -> usize {
-        self.slot as usize | (self.generation as usize) << SLOT_BITS
+        self.slot as usize | ((self.generation & GENERATION_MASK) as usize) << SLOT_BITS
     }
 
-    /// The id that [`to_bits`](Self::to_bits) packed.
-    pub(crate) fn from_bits(bits: usize) -> Self {
-        Self {
-            slot: (bits & ((1 << SLOT_BITS) - 1)) as u32,
-            generation: (bits >> SLOT_BITS) as u32 & GENERATION_MASK,
-        }
-    }
+    /// That of the first tenant that an arena ever has.
+    #[cfg(test)]
+    pub(crate) const FIRST: Self = Self { slot: 0, generation: 0 };
 }
 
 impl fmt::Display for Id {
@@ -57,8 +54,8 @@ impl fmt::Debug for Id {
 #[derive(Debug)]
 pub(crate) struct Arena<T> {
     tenants: Slab<(u32, T)>,
-    /// Of the next tenant. One counter for all slots: it repeats after two thousand million
-    /// tenants, long after any event of the same turn.
+    /// Of the next tenant. One counter for all slots: it repeats after four thousand million
+    /// tenants.
     generation: u32,
 }
 
@@ -81,8 +78,16 @@ impl<T> Arena<T> {
         let entry = self.tenants.vacant_entry();
         let id = Id { slot: entry.key() as u32, generation: self.generation };
         entry.insert((self.generation, build(id)?));
-        self.generation = self.generation.wrapping_add(1) & GENERATION_MASK;
+        self.generation = self.generation.wrapping_add(1);
         Ok(id)
+    }
+
+    /// The tenant that the packed id is of, if it is still there.
+    pub(crate) fn find(&self, bits: usize) -> Option<Id> {
+        let slot = bits & ((1 << SLOT_BITS) - 1);
+        let (generation, _) = self.tenants.get(slot)?;
+        let id = Id { slot: slot as u32, generation: *generation };
+        (id.to_bits() == bits).then_some(id)
     }
 
     pub(crate) fn get(&self, id: Id) -> Option<&T> {
@@ -138,24 +143,28 @@ mod tests {
     }
 
     #[test]
-    fn ids_survive_packing_and_leave_the_top_bit_clear() {
-        for id in [
-            Id { slot: 0, generation: 0 },
-            Id { slot: 5, generation: 7 },
-            Id { slot: (1 << (SLOT_BITS - 1)) - 1, generation: GENERATION_MASK },
-        ] {
-            assert_eq!(Id::from_bits(id.to_bits()), id);
-            assert_eq!(id.to_bits() >> (usize::BITS - 1), 0);
+    fn a_packed_id_finds_its_tenant_and_no_later_one() {
+        let mut arena = Arena::new();
+        arena.generation = GENERATION_MASK - 1;
+        for _ in 0..4 {
+            let id = arena.insert_with(|_| ());
+            assert_eq!(id.to_bits() >> (usize::BITS - 1), 0, "the poller's own bit");
+            assert_eq!(arena.find(id.to_bits()), Some(id));
+            arena.remove(id);
+            assert_eq!(arena.find(id.to_bits()), None);
+            let next = arena.insert_with(|_| ());
+            assert_eq!(arena.find(id.to_bits()), None);
+            arena.remove(next);
         }
     }
 
     #[test]
-    fn generations_wrap_within_their_bits() {
+    fn generations_wrap() {
         let mut arena = Arena::new();
-        arena.generation = GENERATION_MASK;
+        arena.generation = u32::MAX;
         let last = arena.insert_with(|_| ());
         let next = arena.insert_with(|_| ());
-        assert_eq!((last.generation, next.generation), (GENERATION_MASK, 0));
+        assert_eq!((last.generation, next.generation), (u32::MAX, 0));
         assert_eq!(arena.iter().map(|(id, ())| id).collect::<Vec<_>>(), [last, next]);
     }
 }

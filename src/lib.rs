@@ -62,8 +62,8 @@ pub use endpoint::{DEFAULT_BACKLOG, ParseEndpointError, ServerEndpoint, TcpServe
 pub use framing::{Delimiter, LineContext, LineReceiver, Lines};
 pub use protocol::{Context, Factory, Protocol};
 pub use reactor::{
-    IntoKey, Key, ListenError, Phase, Port, Reactor, ReactorGone, Remote, RunError, Settings,
-    SystemEvent, TimerId, TriggerId,
+    IntoKey, Key, ListenError, Phase, Port, PortId, Reactor, ReactorGone, Remote, RunError,
+    Settings, SystemEvent, TimerId, TriggerId,
 };
 pub use reason::{Failure, Reason};
 pub use transport::{ConnectionId, Transport};

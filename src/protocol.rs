@@ -29,6 +29,54 @@ impl<'a, F> Context<'a, F> {
         Self { transport, factory, reactor }
     }
 
+    /// The same context for a protocol whose factory is a part of this one: for factories that wrap
+    /// others. (`WrappingFactory`)
+    ///
+    /// ```
+    /// use twistor::{Context, Factory, Protocol, Reactor, Reason, Transport};
+    ///
+    /// /// Counts the connections of any other factory.
+    /// struct Counted<F> {
+    ///     inner: F,
+    ///     open: usize,
+    /// }
+    ///
+    /// struct Counting<P>(P);
+    ///
+    /// impl<F: Factory> Protocol<Counted<F>> for Counting<F::Protocol> {
+    ///     fn connection_made(&mut self, cx: &mut Context<'_, Counted<F>>) {
+    ///         cx.factory.open += 1;
+    ///         self.0.connection_made(&mut cx.project(|counted| &mut counted.inner));
+    ///     }
+    ///
+    ///     fn data_received(&mut self, cx: &mut Context<'_, Counted<F>>, data: &[u8]) {
+    ///         self.0.data_received(&mut cx.project(|counted| &mut counted.inner), data);
+    ///     }
+    ///
+    ///     // And so on for the other callbacks.
+    ///
+    ///     fn connection_lost(&mut self, cx: &mut Context<'_, Counted<F>>, reason: &Reason) {
+    ///         self.0.connection_lost(&mut cx.project(|counted| &mut counted.inner), reason);
+    ///         cx.factory.open -= 1;
+    ///     }
+    /// }
+    ///
+    /// impl<F: Factory> Factory for Counted<F> {
+    ///     type Protocol = Counting<F::Protocol>;
+    ///
+    ///     fn build_protocol(
+    ///         &mut self,
+    ///         transport: &Transport,
+    ///         reactor: &mut Reactor,
+    ///     ) -> Option<Self::Protocol> {
+    ///         self.inner.build_protocol(transport, reactor).map(Counting)
+    ///     }
+    /// }
+    /// ```
+    pub fn project<G>(&mut self, part: impl FnOnce(&mut F) -> &mut G) -> Context<'_, G> {
+        Context::new(self.transport, part(self.factory), self.reactor)
+    }
+
     /// Calls this protocol's [`timer_fired`](Protocol::timer_fired) after `delay`, unless the
     /// timer is cancelled or the connection lost before.
     ///
@@ -184,7 +232,8 @@ impl<F, P: Protocol<F> + ?Sized> Protocol<F> for Box<P> {
 /// }
 /// ```
 ///
-/// For different protocols behind one port, let `Protocol` be `Box<dyn Protocol<Self>>`.
+/// For different protocols behind one port, let `Protocol` be `Box<dyn Protocol<Self>>`. (A closure
+/// cannot return such boxes: its own type would be a part of itself.)
 pub trait Factory: Sized + 'static {
     /// What it builds.
     type Protocol: Protocol<Self>;

@@ -33,22 +33,21 @@ pub const DEFAULT_BACKLOG: u32 = 1024;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TcpServerEndpoint {
-    port: u16,
-    interface: IpAddr,
+    address: SocketAddr,
     backlog: u32,
 }
 
 impl TcpServerEndpoint {
     /// A port on all IPv4 interfaces; port 0 lets the system choose one.
     pub fn new(port: u16) -> Self {
-        Self { port, interface: Ipv4Addr::UNSPECIFIED.into(), backlog: DEFAULT_BACKLOG }
+        SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)).into()
     }
 
     /// Listens on one interface only. `::` is all of them, for IPv6 and IPv4 alike: IPv4 peers then
     /// appear as `::ffff:a.b.c.d`.
     #[must_use]
     pub fn interface(self, interface: impl Into<IpAddr>) -> Self {
-        Self { interface: interface.into(), ..self }
+        Self { address: SocketAddr::new(interface.into(), self.address.port()), ..self }
     }
 
     /// How many connections may wait to be accepted; [`DEFAULT_BACKLOG`] if not said.
@@ -59,10 +58,10 @@ impl TcpServerEndpoint {
 
     /// What the socket will be bound to.
     pub fn address(&self) -> SocketAddr {
-        SocketAddr::new(self.interface, self.port)
+        self.address
     }
 
-    pub(crate) fn backlog_len(&self) -> u32 {
+    pub(crate) fn backlog_max(&self) -> u32 {
         self.backlog
     }
 }
@@ -80,16 +79,17 @@ impl<I: Into<IpAddr>> From<(I, u16)> for TcpServerEndpoint {
 }
 
 impl From<SocketAddr> for TcpServerEndpoint {
+    /// With an IPv6 address goes its scope: `[fe80::1%2]:8007` is link-local on one link.
     fn from(address: SocketAddr) -> Self {
-        Self::new(address.port()).interface(address.ip())
+        Self { address, backlog: DEFAULT_BACKLOG }
     }
 }
 
 impl fmt::Display for TcpServerEndpoint {
-    /// As a description that [`ServerEndpoint`] can be parsed from.
+    /// As a description that [`ServerEndpoint`] can be parsed from; a scope has no place in it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "tcp:{}", self.port)?;
-        match self.interface {
+        write!(f, "tcp:{}", self.address.port())?;
+        match self.address.ip() {
             IpAddr::V4(Ipv4Addr::UNSPECIFIED) => {}
             IpAddr::V4(interface) => write!(f, ":interface={interface}")?,
             IpAddr::V6(interface) => write!(f, ":interface=[{interface}]")?,

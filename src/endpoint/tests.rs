@@ -109,5 +109,7 @@ fn numbers_and_pairs_are_endpoints() {
     assert_eq!(TcpServerEndpoint::from((V6, 80)), tcp(80).interface(V6));
     let address: SocketAddr = "127.0.0.1:80".parse().unwrap();
     assert_eq!(TcpServerEndpoint::from(address).address(), address);
+    let scoped: SocketAddr = "[fe80::1%3]:80".parse().unwrap();
+    assert_eq!(TcpServerEndpoint::from(scoped).address(), scoped);
     assert_eq!(ServerEndpoint::from(tcp(80)).address().to_string(), "0.0.0.0:80");
 }

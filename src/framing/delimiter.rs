@@ -84,6 +84,12 @@ impl<const N: usize> From<&'static [u8; N]> for Delimiter {
     }
 }
 
+impl From<&'static str> for Delimiter {
+    fn from(text: &'static str) -> Self {
+        Self::from(text.as_bytes())
+    }
+}
+
 impl From<Vec<u8>> for Delimiter {
     fn from(bytes: Vec<u8>) -> Self {
         Self::Exact(Cow::Owned(bytes))

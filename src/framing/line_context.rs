@@ -48,7 +48,7 @@ impl<'a, F> LineContext<'a, F> {
     /// Sends a line, and the delimiter that splits the lines. There is no limit to its length, and
     /// what stands in it is not looked at. (`sendLine`)
     pub fn send_line(&self, line: impl AsRef<[u8]>) {
-        self.transport.write_pair(line.as_ref(), self.setup.delimiter().as_bytes());
+        self.transport.write_line(line.as_ref(), self.setup.delimiter().as_bytes());
     }
 
     /// From here on what is received goes to `raw_data_received`, beginning with what follows this

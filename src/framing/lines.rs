@@ -42,6 +42,9 @@ pub struct Lines<R> {
     searched: usize,
 }
 
+/// A beginning of a line no longer than this does not keep the memory of a burst behind it.
+const REST_SMALL: usize = 1024;
+
 /// What of the input is to be delivered next.
 enum Piece {
     Line(Found),
@@ -241,6 +244,9 @@ impl<R> Lines<R> {
                 // Moves at most as many bytes as were delivered since the last time.
                 if at >= bytes.len() - at {
                     bytes.drain(..at);
+                    if bytes.len() <= REST_SMALL && bytes.capacity() > 4 * REST_SMALL {
+                        bytes.shrink_to_fit();
+                    }
                 } else {
                     self.start = at;
                 }

@@ -7,8 +7,9 @@ use super::hosting::Callback;
 use super::panic::guard;
 use crate::address::Address;
 use crate::arena::Id;
-use crate::socket::{Listener, Stream};
-use crate::transport::Transport;
+use crate::reason::Reason;
+use crate::socket::{Listener, Stream, is_exhausted};
+use crate::transport::{Next, Transport};
 use std::io;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -35,8 +36,10 @@ pub(super) struct OpenPort {
     /// Shared by its connections.
     address: Rc<Address>,
     accepting: Accepting,
-    /// When it last said that it cannot accept, and how many it has turned away since.
-    warned: Option<(Instant, usize)>,
+    /// When it last said that it cannot accept.
+    warned: Option<Instant>,
+    /// How many it has turned away since.
+    shed: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +55,7 @@ enum Accepting {
 impl OpenPort {
     pub(super) fn new(listener: Box<dyn Listener>, host: Id) -> Self {
         let address = Rc::new(listener.address());
-        Self { listener, host, address, accepting: Accepting::Idle, warned: None }
+        Self { listener, host, address, accepting: Accepting::Idle, warned: None, shed: 0 }
     }
 
     pub(super) fn host(&self) -> Id {
@@ -103,39 +106,44 @@ impl Reactor {
                     self.welcome(host, stream, peer, address);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) if is_exhausted(&error) => {
+                    // If that frees descriptors, the next try tells.
+                    if !self.close_lingering() {
+                        self.shed(id);
+                        return self.rest(id, &error);
+                    }
+                }
                 // That client is gone, or a firewall took it; the next may be there.
-                Err(error) if gone < GONE_MAX && concerns_one_client(&error) => {
+                Err(error) if gone < GONE_MAX => {
                     gone += 1;
                     log::debug!("a client was gone before it was accepted: {error}");
                 }
-                // Descriptors were freed: the next try tells.
-                Err(_) if self.close_lingering() => {}
                 Err(error) => return self.rest(id, &error),
             }
         }
         self.notice_waiting(id);
     }
 
-    /// Out of descriptors or memory: turns away who waits, and lets the port rest. The poller will
-    /// not report those again who wait already, so a timer has to.
+    /// Out of descriptors: turns away who waits, with the one that was kept for it.
+    fn shed(&mut self, id: Id) {
+        if let Some(port) = self.ports.get_mut(id) {
+            port.shed += port.listener.shed(ACCEPTS_PER_TURN);
+        }
+    }
+
+    /// Nothing can be accepted for now: the port rests. The poller will not report those again who
+    /// wait already, so a timer has to.
     fn rest(&mut self, id: Id, error: &io::Error) {
         let now = self.now();
-        let Some(port) = self.ports.get_mut(id) else {
-            return;
-        };
+        let Some(port) = self.ports.get_mut(id) else { return };
         port.accepting = Accepting::Resting;
-        let shed = port.listener.shed(ACCEPTS_PER_TURN);
-        let (since, total) =
-            port.warned.map_or((None, shed), |(at, count)| (Some(at), count + shed));
-        if since.is_none_or(|at| now.duration_since(at) >= WARNING_INTERVAL) {
-            let address = &port.address;
+        if port.warned.is_none_or(|at| now.duration_since(at) >= WARNING_INTERVAL) {
+            let (address, shed) = (&port.address, port.shed);
             log::warn!(
-                "cannot accept on {address}: {error}; {total} waiting clients were turned away; \
+                "cannot accept on {address}: {error}; {shed} waiting clients were turned away; \
                  trying again every {REST:?}"
             );
-            port.warned = Some((now, 0));
-        } else {
-            port.warned = Some((since.unwrap_or(now), total));
+            (port.warned, port.shed) = (Some(now), 0);
         }
         self.set_job(REST, Job::Accept(id));
     }
@@ -182,26 +190,13 @@ impl Reactor {
     fn refuse(&mut self, id: Id, transport: &Transport) {
         log::debug!("{} is refused", transport.peer());
         let end = transport.settle(&mut false);
+        if let Next::End(Reason::Aborted) = end {
+            transport.reset();
+        }
         let closed = transport.release();
         self.vacate(id, closed);
         if guard(|| drop(end)).is_err() {
             log::error!("dropping an error of {} panicked", transport.peer());
         }
     }
-}
-
-/// True for what accept(2) reports of a connection rather than of the port: those errors are passed
-/// on from the network on Linux, and say nothing about the next client.
-fn concerns_one_client(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionAborted
-            | io::ErrorKind::ConnectionReset
-            | io::ErrorKind::Interrupted
-            | io::ErrorKind::PermissionDenied
-            | io::ErrorKind::NetworkDown
-            | io::ErrorKind::NetworkUnreachable
-            | io::ErrorKind::HostUnreachable
-            | io::ErrorKind::TimedOut
-    )
 }

@@ -6,6 +6,7 @@ use crate::arena::Id;
 use crate::protocol::Factory;
 use std::any::type_name;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::marker::PhantomData;
 
 /// Reaches a factory of type `F` that lives in a reactor; [`Port::key`](crate::Port::key) gives it.
@@ -40,6 +41,12 @@ impl<F> PartialEq for Key<F> {
 }
 
 impl<F> Eq for Key<F> {}
+
+impl<F> Hash for Key<F> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.reactor, self.id).hash(state);
+    }
+}
 
 impl<F> fmt::Debug for Key<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

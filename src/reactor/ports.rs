@@ -1,4 +1,4 @@
-//! Listening: ports, and accepting on them.
+//! Listening: ports, opened and closed.
 
 use super::accepting::OpenPort;
 use super::errors::ListenError;
@@ -9,6 +9,7 @@ use crate::arena::Id;
 use crate::endpoint::{ServerEndpoint, TcpServerEndpoint};
 use crate::protocol::Factory;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::io;
 
 /// An open port, and the key of the factory behind it.
@@ -21,7 +22,25 @@ pub struct Port<F> {
     address: Address,
 }
 
+/// Names a port, whatever its factory's type: for closing it later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PortId {
+    id: Id,
+    reactor: usize,
+}
+
+impl<F> From<Port<F>> for PortId {
+    fn from(port: Port<F>) -> Self {
+        port.id()
+    }
+}
+
 impl<F> Port<F> {
+    /// Its name, which says nothing of the factory: that of a closure cannot be written.
+    pub fn id(&self) -> PortId {
+        PortId { id: self.id, reactor: self.key.reactor }
+    }
+
     /// Where it listens: with the port number that the system chose, if it was asked to choose.
     pub fn local_address(&self) -> Address {
         self.address
@@ -40,6 +59,20 @@ impl<F> Clone for Port<F> {
 }
 
 impl<F> Copy for Port<F> {}
+
+impl<F> PartialEq for Port<F> {
+    fn eq(&self, other: &Self) -> bool {
+        self.id() == other.id()
+    }
+}
+
+impl<F> Eq for Port<F> {}
+
+impl<F> Hash for Port<F> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.id().hash(state);
+    }
+}
 
 impl<F> From<Port<F>> for Key<F> {
     fn from(port: Port<F>) -> Self {
@@ -182,8 +215,9 @@ impl Reactor {
     ///
     /// If it was the factory's last, `stop_factory` is called at the end of the turn, or of the
     /// next one; never from within this. (`stopListening`)
-    pub fn stop_listening<F>(&mut self, port: Port<F>) -> bool {
-        port.key.reactor == self.number && self.close_port(port.id)
+    pub fn stop_listening(&mut self, port: impl Into<PortId>) -> bool {
+        let port = port.into();
+        port.reactor == self.number && self.close_port(port.id)
     }
 
     pub(super) fn close_port(&mut self, id: Id) -> bool {

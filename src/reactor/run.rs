@@ -82,7 +82,7 @@ impl Reactor {
         self.life == Life::Running
     }
 
-    pub(super) fn stopping(&self) -> bool {
+    pub(super) fn stop_is_requested(&self) -> bool {
         self.stop_requested
     }
 
@@ -111,7 +111,12 @@ impl Reactor {
     /// Takes a trigger back. False if it was called already, or removed.
     /// (`removeSystemEventTrigger`)
     pub fn remove_system_event_trigger(&mut self, trigger: TriggerId) -> bool {
-        self.triggers.remove(trigger)
+        let call = self.triggers.remove(trigger);
+        let removed = call.is_some();
+        if let Err(panic) = guard(|| drop(call)) {
+            log::error!("dropping a trigger panicked: {}", panic.0);
+        }
+        removed
     }
 
     fn fire(&mut self, phase: Phase, event: SystemEvent) {
@@ -158,9 +163,7 @@ impl Reactor {
 
     /// Each connection has a last chance to send what is unsent, without waiting.
     fn lose_all(&mut self) {
-        for (id, reason) in std::mem::take(&mut self.aborted) {
-            self.lose(id, reason);
-        }
+        self.report_aborted();
         let connections: Vec<Id> = self.connections.iter().map(|(id, _)| id).collect();
         for id in connections {
             match self.connections.party(id) {
@@ -172,9 +175,7 @@ impl Reactor {
             }
         }
         // Those who were aborted by one of these callbacks.
-        for (id, reason) in std::mem::take(&mut self.aborted) {
-            self.lose(id, reason);
-        }
+        self.report_aborted();
     }
 
     /// Drops what is left over for a next turn: there is nothing any more that it could concern.

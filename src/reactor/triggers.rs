@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::fmt;
 
 /// What a trigger waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SystemEvent {
     /// The first turn of a run.
     Startup,
@@ -16,7 +16,7 @@ pub enum SystemEvent {
 }
 
 /// When, with regard to the event itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Phase {
     /// Before it: at shutdown, while all connections still stand.
     Before,
@@ -54,11 +54,11 @@ impl Triggers {
         TriggerId(id)
     }
 
-    pub(super) fn remove(&mut self, trigger: TriggerId) -> bool {
+    pub(super) fn remove(&mut self, trigger: TriggerId) -> Option<Call> {
         for queue in self.queues.iter_mut().flatten() {
             queue.retain(|id| *id != trigger.0);
         }
-        self.calls.remove(trigger.0).is_some()
+        self.calls.remove(trigger.0)
     }
 
     pub(super) fn wait_for(&self, event: SystemEvent) -> bool {

@@ -1,9 +1,9 @@
 //! One turn of the loop. This file is its specification; `docs/REACTOR.md` numbers the same phases.
 
 use super::Reactor;
+use super::connections::Party;
 use super::hosting::Callback;
 use super::panic::guard;
-use crate::reactor::connections::{Connection, Party};
 use crate::socket::Ready;
 use crate::transport::Received;
 use std::io;
@@ -38,7 +38,7 @@ impl Reactor {
         self.start_up(); //          only in the first turn of a run
         self.run_calls(); //         1. from other threads
         self.run_timers(); //        2. those that are due
-        if self.stopping() {
+        if self.stop_is_requested() {
             self.shut_down(); //     3. if it was asked for
             return Ok(ControlFlow::Break(()));
         }
@@ -98,7 +98,7 @@ impl Reactor {
             || !self.retiring.is_empty()
             || self.agenda.len() > 0
             || !self.calls.is_empty()
-            || self.stopping()
+            || self.stop_is_requested()
             || self.is_to_start_up();
         if left_over { Some(self.now()) } else { self.timers.next() }
     }
@@ -106,27 +106,32 @@ impl Reactor {
     /// Notes what the poller reports. Nothing is called before all is noted.
     fn notice(&mut self, event: Ready) {
         match event {
-            Ready::Port(id) => self.notice_waiting(id),
+            Ready::Port(token) => {
+                if let Some(id) = self.ports.find(token) {
+                    self.notice_waiting(id);
+                }
+            }
             Ready::Signal(name) => {
                 log::info!("received {name}, stopping");
                 self.stop();
             }
-            Ready::Stream { id, readable, writable, read_closed, error } => {
-                match self.connections.get(id) {
-                    Some(Connection::Live(live)) => {
-                        live.party.transport.notice(readable, writable, read_closed, error);
-                        if live.party.transport.queue() {
+            Ready::Stream { token, readable, writable, read_closed, error } => {
+                let Some(id) = self.connections.find(token) else { return };
+                match self.connections.live(id) {
+                    Some(live) => {
+                        let transport = &live.party.transport;
+                        transport.notice(readable, writable, read_closed, error);
+                        if transport.queue() {
                             self.served.push(id);
                         }
                     }
-                    Some(Connection::Lingering(_)) => self.served.push(id),
-                    None => {}
+                    None => self.served.push(id),
                 }
             }
         }
     }
 
-    fn report_aborted(&mut self) {
+    pub(super) fn report_aborted(&mut self) {
         for (id, reason) in std::mem::take(&mut self.aborted) {
             self.lose(id, reason);
         }

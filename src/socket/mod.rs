@@ -1,7 +1,7 @@
 //! The door to the world outside: the clock, the poller and the sockets.
 //!
-//! The reactor, its transports and its protocols reach the machine through the three traits of this
-//! file and through nothing else, so that they run unchanged on whatever else stands behind the
+//! The reactor, its transports and its protocols reach the machine through the traits of this file
+//! and through nothing else, so that they run unchanged on whatever else stands behind the
 //! door. [`System`] is the machine that the process runs on.
 //!
 //! What a [`World`] owes the loop:
@@ -58,7 +58,8 @@ pub(crate) trait World: Debug {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Ready {
     Stream {
-        id: Id,
+        /// The packed id that it is watched under.
+        token: usize,
         readable: bool,
         writable: bool,
         /// The peer's FIN has arrived, perhaps behind data.
@@ -66,13 +67,34 @@ pub(crate) enum Ready {
         /// The socket has an error to tell.
         error: bool,
     },
-    Port(Id),
+    /// Somebody may wait at the port with this packed id.
+    Port(usize),
     /// A signal with this name asks the reactor to stop.
     #[cfg_attr(
         not(all(unix, feature = "signals")),
         allow(dead_code, reason = "only scripted worlds have signals then")
     )]
     Signal(&'static str),
+}
+
+/// Whether the poller reports true edges, so that a short count from a socket is its last word and
+/// the next edge is sure to come. Where `mio` makes edges up, it does so when a call would block,
+/// and each socket has to be read and written until then.
+pub(crate) const SHORT_COUNT_IS_LAST: bool = cfg!(any(
+    target_os = "linux",
+    target_os = "android",
+    target_vendor = "apple",
+    target_os = "freebsd",
+    target_os = "netbsd",
+    target_os = "openbsd",
+    target_os = "dragonfly"
+));
+
+/// True if accept(2) failed for want of descriptors or memory, and not because of one client.
+pub(crate) fn is_exhausted(error: &io::Error) -> bool {
+    // ENFILE, EMFILE and ENOMEM are the same on all systems; ENOBUFS is not.
+    let no_buffers = if cfg!(any(target_os = "linux", target_os = "android")) { 105 } else { 55 };
+    error.raw_os_error().is_some_and(|errno| [23, 24, 12, no_buffers].contains(&errno))
 }
 
 /// See [`World::waker`].

@@ -77,9 +77,9 @@ impl World for System {
                         ready.extend(signals.received().map(Ready::Signal));
                     }
                 }
-                Token(bits) if bits & PORT != 0 => ready.push(Ready::Port(Id::from_bits(bits))),
+                Token(bits) if bits & PORT != 0 => ready.push(Ready::Port(bits & !PORT)),
                 Token(bits) => ready.push(Ready::Stream {
-                    id: Id::from_bits(bits),
+                    token: bits,
                     readable: event.is_readable() || event.is_read_closed(),
                     writable: event.is_writable(),
                     read_closed: event.is_read_closed(),

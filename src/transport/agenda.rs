@@ -27,6 +27,10 @@ struct Spares {
 /// that a burst is not paid for ever.
 const SPARE_BYTES_MAX: usize = 1024 * 1024;
 
+/// A buffer with more room than this is freed: the next to take it might keep it for a few bytes
+/// that its peer does not read.
+const SPARE_LEN_MAX: usize = 16 * 1024;
+
 /// The capacity of a new buffer: that of a few lines, lest it grow with each.
 const BUFFER_LEN: usize = 512;
 
@@ -84,7 +88,8 @@ impl Agenda {
     /// Keeps an empty buffer for later, or frees it.
     pub(crate) fn spare_in(&self, buffer: Vec<u8>) {
         let spares = &mut *self.spares.borrow_mut();
-        if spares.bytes + buffer.capacity() <= SPARE_BYTES_MAX {
+        let small = buffer.capacity() <= SPARE_LEN_MAX;
+        if small && spares.bytes + buffer.capacity() <= SPARE_BYTES_MAX {
             spares.bytes += buffer.capacity();
             spares.buffers.push(buffer);
         }

@@ -36,15 +36,14 @@ impl Outbox {
         self.bytes.extend_from_slice(data);
     }
 
-    /// Appends two pieces if there is something unsent and room beside it; false if not.
-    pub(crate) fn append_beside(&mut self, first: &[u8], second: &[u8]) -> bool {
-        let room = self.bytes.capacity() - self.bytes.len();
-        let fits = !self.bytes.is_empty() && first.len() + second.len() <= room;
-        if fits {
+    pub(crate) fn append_both(&mut self, first: &[u8], second: &[u8]) {
+        if first.len() + second.len() <= self.bytes.capacity() - self.bytes.len() {
             self.bytes.extend_from_slice(first);
             self.bytes.extend_from_slice(second);
+        } else {
+            self.append(first);
+            self.append(second);
         }
-        fits
     }
 
     /// The first `count` bytes are sent.

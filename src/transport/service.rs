@@ -21,13 +21,9 @@ impl Transport {
         Self(Rc::new(Inner { id, peer, agenda, wire }))
     }
 
-    /// Sends two pieces, one after the other.
-    pub(crate) fn write_pair(&self, first: &[u8], second: &[u8]) {
-        self.wish(|wire| {
-            let agenda = &self.0.agenda;
-            wire.accept_beside(first, second)
-                || wire.accept(first, agenda) | wire.accept(second, agenda)
-        });
+    /// Sends a line and its end.
+    pub(crate) fn write_line(&self, line: &[u8], end: &[u8]) {
+        self.wish(|wire| wire.accept_line(line, end, &self.0.agenda));
     }
 
     /// False once the connection is to end: nothing is delivered any more.

@@ -10,7 +10,7 @@ use super::state::{Next, State};
 use crate::address::Address;
 use crate::arena::Id;
 use crate::reason::Reason;
-use crate::socket::Stream;
+use crate::socket::{SHORT_COUNT_IS_LAST, Stream};
 use std::io;
 use std::rc::Rc;
 
@@ -143,10 +143,16 @@ impl Wire {
         true
     }
 
-    /// Takes two small pieces for which there is room beside what is unsent; false if there is not.
-    /// A line and its end: most of what line servers write goes this way.
-    pub(crate) fn accept_beside(&mut self, first: &[u8], second: &[u8]) -> bool {
-        self.state.accepts_writes() && self.outbox.append_beside(first, second)
+    /// Takes a line and its end, to leave in one piece: never straight out, however long the line.
+    pub(crate) fn accept_line(&mut self, line: &[u8], end: &[u8], agenda: &Agenda) -> bool {
+        if !self.state.accepts_writes() {
+            return false;
+        }
+        if self.outbox.capacity() == 0 {
+            self.outbox.adopt(agenda.spare_out());
+        }
+        self.outbox.append_both(line, end);
+        true
     }
 
     /// Offers `data` to the socket and returns how much it took.
@@ -160,7 +166,7 @@ impl Wire {
                 Ok(count) => {
                     sent += count;
                     // A short write means that the socket is full; its next edge is sure to come.
-                    self.readiness.writable = sent == data.len();
+                    self.readiness.writable = sent == data.len() || !SHORT_COUNT_IS_LAST;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -227,7 +233,8 @@ impl Wire {
                 }
                 Ok(count) => {
                     self.readiness.spoken = true;
-                    if count < buffer.len() && !self.readiness.read_closed {
+                    let last = SHORT_COUNT_IS_LAST && !self.readiness.read_closed;
+                    if last && count < buffer.len() {
                         self.readiness.readable = false;
                     }
                     return Received::Data(count);

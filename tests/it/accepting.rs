@@ -53,10 +53,10 @@ fn hundreds_of_clients_that_reset_at_once() {
 }
 
 /// How many descriptors the starved server may have. Its own, and some ten for clients.
-#[cfg(unix)]
+#[cfg(all(unix, feature = "signals"))]
 const DESCRIPTORS: usize = 20;
 
-#[cfg(unix)]
+#[cfg(all(unix, feature = "signals"))]
 #[test]
 fn out_of_descriptors_clients_are_turned_away_and_service_resumes() {
     let shell = format!("ulimit -n {DESCRIPTORS}; exec \"$0\" tcp:0:interface=127.0.0.1");

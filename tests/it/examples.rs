@@ -202,9 +202,17 @@ fn logfile() {
     late.send("last\n");
     late.finish();
     late.expect_close();
+    // One whose connection is open when Ctrl-C comes.
+    let mut open = example.server.connect(example.address);
+    open.send("open\n");
+    let start = std::time::Instant::now();
+    while !std::fs::read(&path).unwrap().ends_with(b"open\n") {
+        assert!(start.elapsed() < crate::support::PATIENCE, "the line is not written");
+        std::thread::yield_now();
+    }
     example.stop();
     let written = std::fs::read(&path).unwrap();
-    let expected = b"what was there\nfirst\nsecond\nthird\nbytes \xff\xfe\nlast\n";
+    let expected = b"what was there\nfirst\nsecond\nthird\nbytes \xff\xfe\nlast\nopen\n";
     assert_eq!(String::from_utf8_lossy(&written), String::from_utf8_lossy(expected));
 
     // A file that cannot be opened: a clear error, and no port.
@@ -214,6 +222,33 @@ fn logfile() {
     assert!(!status.success());
     assert!(said.contains("did not start") && said.contains("no/such/folder"), "{said}");
     std::fs::remove_dir_all(&folder).unwrap();
+}
+
+/// What an operator has to see without asking for it.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_log_that_cannot_be_written_is_reported() {
+    let mut command = std::process::Command::new(Child::path("logfile"));
+    let server = Child::spawn(command.args([ANY, "/dev/full"]).env("RUST_LOG", "warn"));
+    let address = server.address();
+    let mut client = server.connect(address);
+    client.send("lost\n");
+    client.expect_close();
+    server.signal("TERM");
+    let (status, said) = server.wait();
+    assert!(status.success());
+    assert!(said.contains("Lines<Logger> of 127.0.0.1:"), "{said}");
+    assert!(said.contains("given up: ") && said.contains("No space left"), "{said}");
+}
+
+#[test]
+fn a_bare_port_means_all_interfaces() {
+    let server = Child::example("echo", &["0"]);
+    let address = server.address();
+    assert!(address.ip().is_unspecified());
+    let mut client = server.connect((std::net::Ipv4Addr::LOCALHOST, address.port()).into());
+    client.send("hello");
+    client.expect("hello");
 }
 
 #[test]
@@ -260,6 +295,12 @@ fn chat_refuses_what_would_confuse_the_others() {
          ann< That is not a name, please choose another.
          ann> An\u{a0}n
          ann< That is not a name, please choose another.
+         ann> \u{3164}
+         ann< That is not a name, please choose another.
+         ann> Jos\u{e9}
+         ann< That is not a name, please choose another.
+         ann> A  nn
+         ann< That is not a name, please choose another.
          ann> a name that is longer than names are
          ann< That is not a name, please choose another.
          ann> \u{1b}[2JAnn
@@ -270,6 +311,8 @@ fn chat_refuses_what_would_confuse_the_others() {
          ann< Welcome, Ann!
          bob connects
          bob< What's your name?
+         bob> ANN
+         bob< Name taken, please choose another.
          bob> Bob
          bob< Welcome, Bob!
          bob> \u{1b}]0;owned\u{7}

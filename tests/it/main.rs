@@ -6,11 +6,13 @@ mod conformance;
 
 mod accepting;
 mod endpoints;
+#[cfg(feature = "signals")]
 mod examples;
 mod factories;
 mod panics;
 mod rings;
 mod running;
 mod shutdown;
+#[cfg(feature = "signals")]
 mod signals;
 mod threads;

@@ -193,6 +193,41 @@ fn in_timers_calls_and_triggers() {
     assert_eq!(fired.recv(), Ok("after"));
 }
 
+struct Brittle(std::sync::mpsc::Sender<&'static str>);
+
+impl twistor::Factory for Brittle {
+    type Protocol = Calm;
+
+    fn build_protocol(&mut self, _: &twistor::Transport, _: &mut twistor::Reactor) -> Option<Calm> {
+        Some(Calm)
+    }
+
+    fn stop_factory(&mut self, _: &mut twistor::Reactor) {
+        self.0.send("stopping").unwrap();
+        panic!("in stop_factory");
+    }
+}
+
+struct Calm;
+
+impl<F> twistor::Protocol<F> for Calm {}
+
+#[test]
+fn in_stop_factory() {
+    let server = Server::new(echo);
+    let (said_in, said) = std::sync::mpsc::channel();
+    server.call(move |reactor| {
+        let port = reactor.listen("tcp:0:interface=127.0.0.1", Brittle(said_in)).unwrap();
+        assert!(reactor.stop_listening(port));
+    });
+    assert_eq!(said.recv(), Ok("stopping"));
+    let mut client = server.connect();
+    client.send("x");
+    client.expect("x");
+    assert_eq!(server.stop(), ["started", "0 made", "0 lost: stopped", "stopped"]);
+    assert!(said.recv().is_err(), "stopped once, and dropped");
+}
+
 /// Panics when it is dropped.
 struct Bomb;
 

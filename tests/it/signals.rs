@@ -68,15 +68,14 @@ fn each_of_them_ends_the_run_in_order() {
 
 #[test]
 fn after_the_run_a_signal_does_again_what_it_did() {
-    for (name, number) in [("INT", 2), ("TERM", 15)] {
-        let child = child("waits");
-        wait_for(&child, "running");
-        child.signal(name);
-        wait_for(&child, "returned");
-        child.signal(name);
-        let (status, _) = child.wait();
-        assert_eq!(status.signal(), Some(number), "{status}");
-    }
+    // Not SIGINT: where this test was started with it ignored, it is ignored again.
+    let child = child("waits");
+    wait_for(&child, "running");
+    child.signal("TERM");
+    wait_for(&child, "returned");
+    child.signal("TERM");
+    let (status, _) = child.wait();
+    assert_eq!(status.signal(), Some(15), "{status}");
 }
 
 #[test]

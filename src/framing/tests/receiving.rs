@@ -83,7 +83,7 @@ impl Stage {
         let port = reactor.listen_tcp(8007, factory).unwrap();
         let peer = script.connect();
         assert!(reactor.turn(Some(Duration::ZERO)).unwrap().is_continue());
-        let id = ConnectionId(crate::arena::Id::from_bits(0));
+        let id = ConnectionId(crate::arena::Id::FIRST);
         Self { reactor, port, id, receiver, peer }
     }
 
@@ -244,6 +244,38 @@ fn a_line_may_be_split_again_and_raw_data_after_the_buffer_was_cleared() {
         assert!(reactor.turn(Some(Duration::ZERO)).unwrap().is_continue());
     }
     assert_eq!(*text.borrow(), ["a;b;", "a", "b"]);
+}
+
+#[test]
+fn a_panicking_receiver_is_told_of_its_end() {
+    struct Jumpy(Rc<RefCell<Vec<String>>>);
+    impl<F> LineReceiver<F> for Jumpy {
+        fn line_received(&mut self, _: &mut LineContext<'_, F>, line: &[u8]) {
+            assert!(line != b"boo", "on purpose");
+        }
+        fn connection_lost(&mut self, _: &mut LineContext<'_, F>, reason: &crate::Reason) {
+            self.0.borrow_mut().push(reason.to_string());
+        }
+    }
+    let told = Rc::new(RefCell::new(Vec::new()));
+    let script = Script::new();
+    let mut reactor = Reactor::in_world(script.world(), Settings::default());
+    let receiver = Rc::clone(&told);
+    reactor.listen_tcp(8007, move || Lines::new(Jumpy(Rc::clone(&receiver)))).unwrap();
+    script.connect().send("hello\r\nboo\r\nunheard\r\n");
+    for _ in 0..3 {
+        assert!(reactor.turn(Some(Duration::ZERO)).unwrap().is_continue());
+    }
+    assert_eq!(*told.borrow(), ["a callback panicked: on purpose"]);
+}
+
+#[test]
+fn a_long_line_leaves_in_one_piece() {
+    let mut stage = Stage::new(|_, cx| cx.send_line(vec![b'x'; 100_000]), |lines| lines);
+    let before = stage.peer.calls().writes;
+    stage.feed([&b"go\r\n"[..]]);
+    assert_eq!(stage.peer.received().len(), 100_002);
+    assert_eq!(stage.peer.calls().writes - before, 1);
 }
 
 #[test]

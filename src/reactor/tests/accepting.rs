@@ -9,21 +9,24 @@ use std::io;
 fn out_of_descriptors_a_port_sheds_rests_and_comes_back() {
     let mut stage = Stage::new(quiet);
     stage.turn();
-    stage.script.take_waits();
-    stage.script.fail_accept(io::Error::from_raw_os_error(24));
-    stage.turn();
-    assert_eq!(stage.script.shed(), 1);
-    let _late = stage.script.connect();
-    // It does not spin: nothing is due before the rest is over, though somebody waits.
-    for _ in 0..5 {
+    // EMFILE, ENFILE, ENOMEM, ENOBUFS.
+    let no_buffers = if cfg!(target_os = "linux") { 105 } else { 55 };
+    for (number, errno) in [24, 23, 12, no_buffers].into_iter().enumerate() {
+        stage.script.fail_accept(io::Error::from_raw_os_error(errno));
         stage.turn();
+        assert_eq!(stage.script.shed(), number + 1);
+        let _late = stage.script.connect();
+        // It does not spin: nothing is due before the rest is over, though somebody waits.
+        for _ in 0..5 {
+            stage.turn();
+        }
+        stage.log.expect(&[]);
+        let now = stage.reactor.now();
+        assert_eq!(stage.reactor.next_deadline(), Some(now + Duration::from_millis(100)));
+        stage.script.advance(Duration::from_millis(100));
+        stage.turn();
+        stage.log.expect(&[&format!("{number} made")]);
     }
-    stage.log.expect(&[]);
-    let now = stage.reactor.now();
-    assert_eq!(stage.reactor.next_deadline(), Some(now + Duration::from_millis(100)));
-    stage.script.advance(Duration::from_millis(100));
-    stage.turn();
-    stage.log.expect(&["0 made"]);
 }
 
 #[test]
@@ -52,12 +55,47 @@ fn a_client_that_is_gone_does_not_keep_the_next_from_being_accepted() {
         io::ErrorKind::PermissionDenied,
         io::ErrorKind::Interrupted,
         io::ErrorKind::HostUnreachable,
+        io::ErrorKind::Other,
     ] {
         stage.script.fail_accept(kind.into());
     }
     stage.connect();
     stage.log.expect(&["0 made"]);
     assert_eq!(stage.script.shed(), 0);
+}
+
+#[test]
+fn a_port_that_can_accept_nobody_rests_and_turns_nobody_away() {
+    let mut stage = Stage::new(quiet);
+    for _ in 0..70 {
+        stage.script.fail_accept(io::ErrorKind::PermissionDenied.into());
+    }
+    stage.connect();
+    stage.log.expect(&[]);
+    assert_eq!(stage.script.shed(), 0);
+    let now = stage.reactor.now();
+    assert_eq!(stage.reactor.next_deadline(), Some(now + Duration::from_millis(100)));
+    stage.script.advance(Duration::from_millis(100));
+    stage.turn();
+    stage.log.expect(&["0 made"]);
+}
+
+#[test]
+fn a_client_aborted_while_it_is_refused_is_reset() {
+    struct Rude;
+    impl Factory for Rude {
+        type Protocol = Silent;
+        fn build_protocol(&mut self, transport: &Transport, _: &mut Reactor) -> Option<Silent> {
+            transport.abort_connection();
+            None
+        }
+    }
+    let script = Script::new();
+    let mut reactor = Reactor::in_world(script.world(), Settings::default());
+    reactor.listen_tcp(8007, Rude).unwrap();
+    let peer = script.connect();
+    assert!(reactor.turn(Some(Duration::ZERO)).unwrap().is_continue());
+    assert_eq!(peer.closed(), Closed::Reset);
 }
 
 #[test]

@@ -50,6 +50,31 @@ fn a_panic_ends_its_own_connection_and_no_other() {
     assert_eq!(stage.reactor.connection_count(), 1);
 }
 
+#[test]
+fn a_failure_on_the_way_out_leaves_no_socket_behind() {
+    let mut stage = Stage::new(|event, cx| match event {
+        Event::Data(_) => drop(cx.set_timer(Duration::from_secs(1))),
+        Event::Timer => {
+            cx.transport.fail("and out");
+            cx.factory.all[1].fail("and out too");
+            cx.reactor.stop();
+        }
+        Event::Lost => cx.factory.all[2].fail("with me"),
+        _ => {}
+    });
+    let peers: Vec<Peer> = (0..3).map(|_| stage.connect()).collect();
+    for peer in &peers {
+        peer.send("spoken");
+    }
+    stage.settle();
+    stage.script.advance(Duration::from_secs(1));
+    assert!(stage.reactor.turn(None).unwrap().is_break());
+    stage.expect_empty();
+    for peer in &peers[1..] {
+        assert_eq!(peer.closed(), Closed::InOrder);
+    }
+}
+
 /// An error whose every use panics.
 #[derive(Debug)]
 struct Cursed;

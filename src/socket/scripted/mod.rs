@@ -157,14 +157,15 @@ impl World for Script {
         let before = ready.len();
         ready.extend(inner.signal.take().map(Ready::Signal));
         if !inner.accepts.is_empty() {
-            ready.extend(inner.ports.iter().map(|&id| Ready::Port(id)));
+            ready.extend(inner.ports.iter().map(|id| Ready::Port(id.to_bits())));
         }
         for end in &mut inner.ends {
             let edges = std::mem::take(&mut end.edges);
             let Edges { readable, writable, read_closed, error } = edges;
             match end.id {
                 Some(id) if readable || writable || read_closed || error => {
-                    ready.push(Ready::Stream { id, readable, writable, read_closed, error });
+                    let token = id.to_bits();
+                    ready.push(Ready::Stream { token, readable, writable, read_closed, error });
                 }
                 Some(_) => {}
                 None => end.edges = edges,

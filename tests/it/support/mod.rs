@@ -18,6 +18,15 @@ use twistor::{Port, Reactor, Remote, Settings};
 /// busy machine fails no test.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Without it, what needs it is not tested, and says so.
+pub(crate) fn has_ipv6() -> bool {
+    let has = std::net::TcpListener::bind("[::1]:0").is_ok();
+    if !has {
+        eprintln!("skipped: this machine has no [::1]");
+    }
+    has
+}
+
 /// Sends back what it receives, and closes when the client does.
 pub(crate) fn echo(event: Event<'_>, cx: &mut Cx<'_>) {
     match event {
