@@ -1,8 +1,6 @@
-//! Many clients, and fewer descriptors than clients.
+//! Many clients.
 
-use crate::support::{Child, Client, PATIENCE, Server, echo};
-use std::process::Command;
-use std::time::Instant;
+use crate::support::{Client, Server, echo};
 
 /// Both ends of a thousand connections are in this process, and a system's usual limit is lower.
 fn need_many_descriptors() {
@@ -50,54 +48,4 @@ fn hundreds_of_clients_that_reset_at_once() {
     let mut client = server.connect();
     client.send("hello");
     client.expect("hello");
-}
-
-/// How many descriptors the starved server may have. Its own, and some ten for clients.
-#[cfg(all(unix, feature = "signals"))]
-const DESCRIPTORS: usize = 20;
-
-#[cfg(all(unix, feature = "signals"))]
-#[test]
-fn out_of_descriptors_clients_are_turned_away_and_service_resumes() {
-    let shell = format!("ulimit -n {DESCRIPTORS}; exec \"$0\" tcp:0:interface=127.0.0.1");
-    let example = Child::path("echo");
-    let mut command = Command::new("sh");
-    let server = Child::spawn(command.args(["-c", &shell]).arg(example).env("RUST_LOG", "warn"));
-    let address = server.address();
-
-    // More clients than descriptors: each is either served or turned away, and none hangs.
-    let (mut served, mut turned_away) = (Vec::new(), 0);
-    for _ in 0..3 * DESCRIPTORS {
-        let mut client = server.connect(address);
-        match client.try_echo("hello") {
-            true => served.push(client),
-            false => turned_away += 1,
-        }
-    }
-    assert!(served.len() >= 5, "{} were served", served.len());
-    assert!(turned_away > DESCRIPTORS, "{turned_away} were turned away");
-
-    // Those who were there are served all the time.
-    for client in &mut served {
-        client.send("still here");
-        client.expect("still here");
-    }
-
-    // And when descriptors come back, so does the service.
-    drop(served.split_off(2));
-    let start = Instant::now();
-    let mut late = loop {
-        let mut client = server.connect(address);
-        if client.try_echo("late") {
-            break client;
-        }
-        assert!(start.elapsed() < PATIENCE, "nobody is accepted any more");
-    };
-    late.send("and again");
-    late.expect("and again");
-    server.signal("TERM");
-    let (status, said) = server.wait();
-    assert!(status.success());
-    let warnings = said.lines().filter(|line| line.contains("cannot accept on")).count();
-    assert!((1..=5).contains(&warnings), "{said}");
 }

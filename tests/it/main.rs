@@ -5,6 +5,8 @@ mod support;
 mod conformance;
 
 mod accepting;
+#[cfg(feature = "signals")]
+mod descriptors;
 mod endpoints;
 #[cfg(feature = "signals")]
 mod examples;

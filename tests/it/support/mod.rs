@@ -1,9 +1,11 @@
 //! A server in a thread, a log of its callbacks, clients on std sockets. Nothing here sleeps for a
 //! guessed time: a test waits for what it wants to see, and fails if that does not come.
 
+#[cfg(feature = "signals")]
 mod child;
 mod probe;
 
+#[cfg(feature = "signals")]
 pub(crate) use child::Child;
 pub(crate) use probe::{Cx, Event, Probes};
 
@@ -150,14 +152,6 @@ impl Client {
     #[track_caller]
     pub(crate) fn send(&mut self, data: impl AsRef<[u8]>) {
         self.socket.write_all(data.as_ref()).unwrap();
-    }
-
-    /// Sends something, and tells whether it came back; false if the server closes instead.
-    pub(crate) fn try_echo(&mut self, data: &str) -> bool {
-        let mut got = vec![0; data.len()];
-        self.socket.write_all(data.as_bytes()).is_ok()
-            && self.socket.read_exact(&mut got).is_ok()
-            && got == data.as_bytes()
     }
 
     /// No more from this side.
