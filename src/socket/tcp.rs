@@ -151,3 +151,34 @@ impl Stream for TcpStream {
         SockRef::from(&self.socket).set_keepalive(on)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sockets_have_the_options_that_they_should() {
+        let poll = mio::Poll::new().unwrap();
+        let registry = Rc::new(poll.registry().try_clone().unwrap());
+        let at = TcpServerEndpoint::new(0).interface([127, 0, 0, 1]);
+        let listener = TcpListener::bind(&at, Token(0), registry, Rc::default()).unwrap();
+        if cfg!(unix) {
+            assert!(SockRef::from(&listener.socket).reuse_address().unwrap());
+        }
+        let _client = std::net::TcpStream::connect(listener.address.socket_addr().unwrap());
+        let accepted = loop {
+            match listener.accept_socket() {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => std::thread::yield_now(),
+                accepted => break accepted.unwrap().0,
+            }
+        };
+        assert!(accepted.nodelay().unwrap());
+        let stream = TcpStream { socket: accepted, registry: listener.registry };
+        for on in [true, false] {
+            stream.set_keep_alive(on).unwrap();
+            stream.set_no_delay(on).unwrap();
+            assert_eq!(SockRef::from(&stream.socket).keepalive().unwrap(), on);
+            assert_eq!(stream.socket.nodelay().unwrap(), on);
+        }
+    }
+}

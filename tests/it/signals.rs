@@ -5,7 +5,7 @@ use crate::support::Child;
 use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
 use std::time::Duration;
-use twistor::{Phase, Reactor, SystemEvent};
+use twistor::{Phase, Reactor, Settings, SystemEvent};
 
 /// Set in the environment of a child: what it is to do.
 const ROLE: &str = "TWISTOR_TEST_ROLE";
@@ -14,7 +14,29 @@ const ROLE: &str = "TWISTOR_TEST_ROLE";
 #[test]
 fn role() {
     let Ok(role) = std::env::var(ROLE) else { return };
-    let mut reactor = Reactor::new().unwrap();
+    let settings = Settings::default().handle_signals(role != "deaf");
+    let mut reactor = Reactor::with_settings(settings).unwrap();
+    if role == "again" {
+        let mut run = || {
+            reactor.stop();
+            reactor.run().unwrap();
+            std::fs::read_dir("/proc/self/fd").unwrap().count()
+        };
+        let first = run();
+        let last = (0..10).map(|_| run()).last();
+        println!("\n{} descriptors more", last.unwrap() - first);
+        return;
+    }
+    if role == "stops" {
+        reactor.call_when_running(Reactor::stop);
+    }
+    if role == "outlives" {
+        let mut first = Reactor::new().unwrap();
+        reactor.call_when_running(move |_| {
+            first.stop();
+            first.run().unwrap();
+        });
+    }
     reactor.call_when_running(|_| println!("\nrunning"));
     let after = |_: &mut Reactor| println!("shut down");
     reactor.add_system_event_trigger(Phase::After, SystemEvent::Shutdown, after);
@@ -37,7 +59,7 @@ fn role() {
     if let Some(second) = second {
         second.join().unwrap();
     }
-    if role == "waits" {
+    if role == "waits" || role == "stops" {
         std::thread::park_timeout(Duration::from_secs(600));
     }
 }
@@ -76,6 +98,40 @@ fn after_the_run_a_signal_does_again_what_it_did() {
     child.signal("TERM");
     let (status, _) = child.wait();
     assert_eq!(status.signal(), Some(15), "{status}");
+}
+
+#[test]
+fn after_a_run_that_no_signal_ended_a_signal_does_what_it_did_as_well() {
+    let child = child("stops");
+    wait_for(&child, "returned");
+    child.signal("TERM");
+    let (status, _) = child.wait();
+    assert_eq!(status.signal(), Some(15), "{status}");
+}
+
+#[test]
+fn a_reactor_that_is_not_to_handle_signals_leaves_them_alone() {
+    let child = child("deaf");
+    wait_for(&child, "running");
+    child.signal("TERM");
+    let (status, _) = child.wait();
+    assert_eq!(status.signal(), Some(15), "{status}");
+}
+
+#[test]
+fn a_reactor_that_returns_leaves_the_signals_to_the_others() {
+    let child = child("outlives");
+    wait_for(&child, "running");
+    child.signal("TERM");
+    wait_for(&child, "returned");
+    let (status, said) = child.wait();
+    assert!(status.success(), "{status}: {said}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn listening_again_and_again_leaves_nothing_open() {
+    wait_for(&child("again"), "0 descriptors more");
 }
 
 #[test]

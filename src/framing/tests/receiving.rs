@@ -165,6 +165,76 @@ fn the_delimiter_may_change_between_two_lines_of_one_chunk() {
 }
 
 #[test]
+fn a_delimiter_that_changes_from_outside_is_looked_for_in_what_waits() {
+    let mut stage = Stage::new(|_, _| {}, |lines| lines);
+    stage.feed([&b"one;two"[..]]);
+    stage.reactor.with_protocol(stage.port, stage.id, |lines: &mut Lines<Shared>, cx| {
+        lines.call(cx, |_, cx| cx.set_delimiter(b";"));
+    });
+    stage.expect(&[]);
+    stage.feed([&b";"[..]]);
+    stage.expect(&["one", "two"]);
+}
+
+/// Pauses at every line, and does not mind that its peer has said all.
+struct Patient(Rc<RefCell<Vec<String>>>);
+
+impl<F> LineReceiver<F> for Patient {
+    fn line_received(&mut self, cx: &mut LineContext<'_, F>, line: &[u8]) {
+        self.0.borrow_mut().push(String::from_utf8_lossy(line).into_owned());
+        cx.pause_reading();
+    }
+
+    fn reading_resumed(&mut self, _: &mut LineContext<'_, F>) {
+        self.0.borrow_mut().push("(resumed)".to_owned());
+    }
+
+    fn read_connection_lost(&mut self, _: &mut LineContext<'_, F>) {}
+}
+
+#[test]
+fn what_was_held_back_comes_after_the_news_that_reading_is_resumed() {
+    let text = Rc::new(RefCell::new(Vec::new()));
+    let script = Script::new();
+    let mut reactor = Reactor::in_world(script.world(), Settings::default());
+    let receiver = Rc::clone(&text);
+    let factory = move || Lines::new(Patient(Rc::clone(&receiver)));
+    let port = reactor.listen_tcp(8007, factory).unwrap();
+    script.connect().send("one\r\ntwo\r\n");
+    let turn = |reactor: &mut Reactor| {
+        assert!(reactor.turn(Some(Duration::ZERO)).unwrap().is_continue());
+    };
+    turn(&mut reactor);
+    turn(&mut reactor);
+    let id = ConnectionId(crate::arena::Id::FIRST);
+    reactor.with_protocol(port, id, |lines, cx| lines.call(cx, |_, cx| cx.resume_reading()));
+    assert_eq!(*text.borrow(), ["one"]);
+    turn(&mut reactor);
+    assert_eq!(*text.borrow(), ["one", "(resumed)", "two"]);
+}
+
+#[test]
+fn what_was_held_back_comes_also_when_there_is_no_reading_to_resume() {
+    let text = Rc::new(RefCell::new(Vec::new()));
+    let script = Script::new();
+    let mut reactor = Reactor::in_world(script.world(), Settings::default());
+    let receiver = Rc::clone(&text);
+    let factory = move || Lines::new(Patient(Rc::clone(&receiver)));
+    let port = reactor.listen_tcp(8007, factory).unwrap();
+    script.connect().close();
+    for _ in 0..3 {
+        assert!(reactor.turn(Some(Duration::ZERO)).unwrap().is_continue());
+    }
+    let id = ConnectionId(crate::arena::Id::FIRST);
+    reactor.with_protocol(port, id, |lines, cx| {
+        lines.call(cx, |_, cx| cx.set_line_mode(b"one\r\ntwo\r\n"));
+    });
+    assert_eq!(*text.borrow(), ["one"]);
+    reactor.with_protocol(port, id, |lines, cx| lines.call(cx, |_, cx| cx.resume_reading()));
+    assert_eq!(*text.borrow(), ["one", "two"]);
+}
+
+#[test]
 fn the_limit_may_change_between_two_lines_of_one_chunk() {
     let mut stage = Stage::new(|_, cx| cx.set_max_length(3), |lines| lines);
     stage.feed([&b"longer\r\ntwo\r\nfour\r\nfive\r\n"[..]]);
@@ -185,6 +255,21 @@ fn what_is_cleared_is_returned_and_not_delivered() {
     stage.feed([&b"one\r\ntwo\r\nthr"[..], b"four\r\n"]);
     stage.expect(&["one", "four"]);
     assert_eq!(stage.receiver.borrow().raw, b"two\r\nthr");
+}
+
+#[test]
+fn what_is_cleared_from_outside_is_what_was_not_delivered() {
+    let mut stage = Stage::new(|_, cx| cx.pause_reading(), |lines| lines);
+    stage.feed([&b"a\r\nb\r\na longer line\r\n"[..]]);
+    stage.resume();
+    stage.expect(&["a", "b"]);
+    let clear = |lines: &mut Lines<Shared>, cx: &mut crate::Context<'_, Receivers>| {
+        lines.call(cx, |_, cx| cx.clear_line_buffer())
+    };
+    let cleared = stage.reactor.with_protocol(stage.port, stage.id, clear);
+    assert_eq!(cleared.unwrap(), b"a longer line\r\n");
+    stage.resume();
+    stage.expect(&["a", "b"]);
 }
 
 #[test]
@@ -290,6 +375,21 @@ fn a_line_is_sent_with_the_delimiter_in_use() {
     );
     stage.feed([&b"go;"[..]]);
     assert_eq!(stage.peer.received(), b"before;after\r\n");
+}
+
+#[test]
+fn a_line_that_is_sent_after_losing_the_connection_is_dropped() {
+    let mut stage = Stage::new(
+        |_, cx| {
+            // With something unsent and room beside it: the short way.
+            cx.send_line("goodbye");
+            cx.transport.lose_connection();
+            cx.send_line("too late");
+        },
+        |lines| lines,
+    );
+    stage.feed([&b"go\r\n"[..]]);
+    assert_eq!(stage.peer.received(), b"goodbye\r\n");
 }
 
 /// A type with settings of its own.

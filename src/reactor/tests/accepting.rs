@@ -99,6 +99,25 @@ fn a_client_aborted_while_it_is_refused_is_reset() {
 }
 
 #[test]
+fn when_every_client_is_gone_the_port_rests_and_does_not_spin() {
+    let mut stage = Stage::new(quiet);
+    let gone = |count: usize| {
+        for _ in 0..count {
+            stage.script.fail_accept(io::ErrorKind::NetworkDown.into());
+        }
+    };
+    // Many, but not in a row.
+    gone(60);
+    let _first = stage.script.connect();
+    gone(60);
+    let _second = stage.script.connect();
+    gone(65);
+    stage.turn();
+    stage.log.expect(&["0 made", "1 made"]);
+    assert_eq!((stage.script.shed(), stage.reactor.timers.len()), (0, 1));
+}
+
+#[test]
 fn a_flood_of_clients_leaves_time_for_those_who_are_there() {
     let mut stage = Stage::new(echo);
     let first = stage.connect();
@@ -220,6 +239,15 @@ fn a_factory_starts_with_its_first_port_and_stops_with_its_last() {
 }
 
 #[test]
+fn a_factory_is_stopped_also_by_a_reactor_that_never_ran() {
+    let (script, log) = (Script::new(), Log::default());
+    let mut reactor = Reactor::in_world(script.world(), Settings::default());
+    reactor.listen_tcp(8007, Counting { log: log.clone(), starts: true }).unwrap();
+    drop(reactor);
+    log.expect(&["start", "stop", "dropped"]);
+}
+
+#[test]
 fn a_port_moved_within_one_turn_does_not_restart_its_factory() {
     let (script, log) = (Script::new(), Log::default());
     let mut reactor = Reactor::in_world(script.world(), Settings::default());
@@ -290,6 +318,19 @@ fn keys_of_another_reactor_reach_nothing() {
     assert!(other.with_factory(port, |_, _| ()).is_none());
     assert!(!other.stop_listening(port));
     assert!(reactor.stop_listening(port));
+}
+
+#[test]
+fn a_connection_of_another_factory_is_not_reached() {
+    let mut stage = Stage::new(quiet);
+    stage.connect();
+    let first = stage.transport(0).id();
+    let other = stage.reactor.listen_tcp(8008, || Silent).unwrap();
+    assert!(stage.reactor.stop_listening(stage.port));
+    stage.connect();
+    assert_eq!(stage.reactor.connection_count(), 2);
+    assert!(stage.reactor.with_protocol(other, first, |_, _| ()).is_none());
+    assert!(stage.reactor.with_protocol(stage.port, first, |_, _| ()).is_some());
 }
 
 /// Tries to run the reactor that starts it.

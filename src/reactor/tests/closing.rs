@@ -56,6 +56,20 @@ fn abort_connection_resets_and_is_reported_in_the_next_turn() {
 }
 
 #[test]
+fn the_address_of_a_connection_that_was_reset_stays_readable() {
+    let mut stage = Stage::new(|event, cx| match event {
+        Event::Data(_) => cx.transport.abort_connection(),
+        Event::Lost => cx.factory.log.push(cx.transport.host().to_string()),
+        _ => {}
+    });
+    stage.connect().send("x");
+    stage.settle();
+    // Not the port's, which is that of all interfaces.
+    let lost = "0 lost: connection aborted by this side";
+    stage.log.expect(&["0 made", "0 data x", lost, "127.0.0.1:8007"]);
+}
+
+#[test]
 fn a_connection_aborted_by_another_hears_nothing_more() {
     let mut stage = Stage::new(|event, cx| {
         on_data(event, || cx.factory.all[1].abort_connection());
@@ -200,6 +214,80 @@ fn a_talker_is_not_listened_to_for_ever() {
 }
 
 #[test]
+fn one_who_goes_on_talking_is_listened_to_for_half_a_minute_and_the_silent_for_less() {
+    for (talks, seconds) in [(true, 30), (false, 5)] {
+        let mut stage = Stage::new(|event, cx| on_data(event, || cx.transport.lose_connection()));
+        let peer = stage.connect();
+        peer.send("x");
+        stage.settle();
+        for second in 0..seconds {
+            assert_eq!(peer.closed(), Closed::No, "after {second} s");
+            stage.script.advance(Duration::from_secs(1));
+            if talks && second + 1 < seconds {
+                peer.send("and another thing");
+            }
+            stage.settle();
+        }
+        assert_eq!(peer.closed(), Closed::InOrder);
+        stage.expect_empty();
+    }
+}
+
+#[test]
+fn much_that_is_said_after_the_goodbye_is_discarded_to_its_end() {
+    let mut stage = Stage::new(|event, cx| on_data(event, || cx.transport.lose_connection()));
+    let peer = stage.connect();
+    peer.send("x");
+    stage.turn();
+    // More than is discarded in one turn, and reported by the poller once.
+    peer.send(vec![b'x'; 4 << 20]);
+    peer.close();
+    stage.turn();
+    assert_eq!(peer.closed(), Closed::No);
+    stage.settle();
+    assert_eq!(peer.closed(), Closed::InOrder);
+    stage.expect_empty();
+}
+
+#[test]
+fn one_who_spoke_first_is_listened_to_though_the_connection_was_closed_when_made() {
+    let mut stage = Stage::new(|event, cx| {
+        if event == Event::Made {
+            cx.transport.write("goodbye");
+            cx.transport.lose_connection();
+        }
+    });
+    let peer = stage.script.connect();
+    peer.send("hello");
+    stage.settle();
+    assert_eq!((peer.received(), peer.closed()), (b"goodbye".to_vec(), Closed::No));
+    assert!(peer.output_finished());
+    peer.close();
+    stage.settle();
+    assert_eq!(peer.closed(), Closed::InOrder);
+    stage.expect_empty();
+}
+
+#[test]
+fn one_whose_first_words_were_not_read_is_listened_to() {
+    let mut stage = Stage::new(|event, cx| {
+        on_data(event, || {
+            cx.factory.all[1].write("goodbye");
+            cx.factory.all[1].lose_connection();
+        });
+    });
+    let (killer, victim) = (stage.connect(), stage.connect());
+    killer.send("x");
+    victim.send("hello");
+    stage.settle();
+    // A close would be a reset, with the bytes unread.
+    assert_eq!((victim.received(), victim.closed()), (b"goodbye".to_vec(), Closed::No));
+    victim.close();
+    stage.settle();
+    assert_eq!(victim.closed(), Closed::InOrder);
+}
+
+#[test]
 fn the_silent_are_closed_at_once_and_a_connection_closed_when_made_is_never_watched() {
     let mut stage = Stage::new(|event, cx| {
         if event == Event::Made {
@@ -285,6 +373,20 @@ fn a_protocol_that_does_everything_to_everyone() {
     let log = stage.log.0.borrow().clone();
     assert_eq!(log.iter().filter(|entry| entry.contains("lost: ")).count(), 50);
     stage.expect_empty();
+}
+
+#[test]
+fn what_was_unsent_goes_with_the_connection() {
+    let mut stage = Stage::new(quiet);
+    let peer = stage.connect();
+    let kept = stage.transport(0);
+    peer.set_room(0);
+    kept.write("unsent");
+    stage.turn();
+    assert_eq!(kept.unsent(), 6);
+    stage.reactor.stop();
+    assert!(stage.reactor.turn(None).unwrap().is_break());
+    assert_eq!((kept.unsent(), peer.received()), (0, Vec::new()));
 }
 
 #[test]

@@ -16,6 +16,7 @@ fn a_fin_that_shares_an_edge_with_data_is_heard() {
         "0 lost: connection closed in order",
     ]);
     assert_eq!(peer.received(), b"data");
+    assert_eq!(peer.calls().reads, 2, "once for each");
     stage.expect_empty();
 }
 
@@ -109,6 +110,26 @@ fn resuming_in_each_resumption_does_not_hold_the_loop() {
 }
 
 #[test]
+fn pausing_and_resuming_gives_nobody_more_than_his_share() {
+    let mut stage = Stage::new(|event, cx| {
+        if let Event::Data(_) = event {
+            cx.transport.pause_reading();
+            cx.transport.resume_reading();
+        }
+    });
+    let peer = stage.connect();
+    for _ in 0..100 {
+        peer.send(vec![b'x'; BUFFER]);
+    }
+    for _ in 0..10 {
+        let before = peer.calls().reads;
+        stage.turn();
+        let reads = peer.calls().reads - before;
+        assert!((1..=10).contains(&reads), "{reads} reads in one turn");
+    }
+}
+
+#[test]
 fn a_paused_connection_notices_a_reset_but_not_an_orderly_close() {
     let mut stage = Stage::new(|event, cx| {
         if event == Event::Made {
@@ -124,6 +145,19 @@ fn a_paused_connection_notices_a_reset_but_not_an_orderly_close() {
     stage.transport(0).resume_reading();
     stage.settle();
     stage.log.expect(&["0 resumed", "0 data unread", "0 read lost"]);
+}
+
+#[test]
+fn a_reset_behind_a_half_close_is_noticed() {
+    let mut stage = Stage::new(quiet);
+    let peer = stage.connect();
+    peer.close();
+    stage.settle();
+    stage.log.expect(&["0 made", "0 read lost"]);
+    peer.reset();
+    stage.settle();
+    stage.log.expect(&["0 lost: connection lost: connection reset"]);
+    stage.expect_empty();
 }
 
 #[test]
@@ -192,4 +226,23 @@ fn a_peer_that_never_reads_its_echo_is_not_read_without_end() {
         stage.turn();
     }
     assert_eq!(peer.received().len(), 80 << 20);
+}
+
+#[test]
+fn one_who_is_written_too_much_is_read_as_soon_as_that_has_left() {
+    let mut stage = Stage::new(|event, cx| {
+        if event == Event::Data(b"much") {
+            // With something before it, it is not offered at once.
+            cx.factory.all[1].write("beginning");
+            cx.factory.all[1].write(vec![b'x'; 65 << 20]);
+        }
+    });
+    let (talker, listener) = (stage.connect(), stage.connect());
+    talker.send("much");
+    listener.send("hello");
+    stage.turn();
+    stage.log.expect(&["0 made", "1 made", "0 data much"]);
+    assert_eq!(listener.received().len(), 9 + (65 << 20));
+    stage.turn();
+    stage.log.expect(&["1 data hello"]);
 }

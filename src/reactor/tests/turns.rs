@@ -20,6 +20,27 @@ fn calls_come_before_timers_and_timers_before_sockets() {
 }
 
 #[test]
+fn a_call_reaches_a_timer_that_is_due_in_the_same_turn() {
+    let mut stage = Stage::new(quiet);
+    let log = stage.log.clone();
+    let timer = stage.reactor.call_later(Duration::ZERO, move |_| log.push("timer"));
+    let cancel = move |reactor: &mut Reactor| assert!(reactor.cancel(timer));
+    stage.reactor.remote().call_from_thread(cancel).unwrap();
+    stage.turn();
+    stage.log.expect(&[]);
+    assert_eq!(stage.reactor.timers.len(), 0);
+}
+
+#[test]
+fn clients_are_welcomed_before_the_others_are_served() {
+    let mut stage = Stage::new(quiet);
+    let first = stage.connect();
+    first.send("x");
+    stage.connect();
+    stage.log.expect(&["0 made", "1 made", "0 data x"]);
+}
+
+#[test]
 fn what_is_added_in_a_phase_waits_for_the_next_turn() {
     let mut stage = Stage::new(quiet);
     let log = stage.log.clone();
@@ -111,10 +132,58 @@ fn an_idle_reactor_sleeps_for_ever_and_a_busy_one_not_at_all() {
     let waits = stage.script.take_waits();
     assert_eq!(waits, [Some(Duration::from_secs(7)), Some(Duration::from_secs(1))]);
 
+    // A timer that is due before the caller's patience ends cuts the wait short.
+    stage.reactor.call_later(Duration::from_secs(3), |_| {});
+    assert!(stage.reactor.turn(Some(Duration::from_secs(10))).unwrap().is_continue());
+    assert_eq!(stage.script.take_waits(), [Some(Duration::from_secs(3))]);
+
     // What was written from outside a callback is left over, and due now.
     let now: Instant = stage.reactor.now();
     stage.transport(0).write("x");
     assert_eq!(stage.reactor.next_deadline(), Some(now));
+}
+
+#[test]
+fn whatever_is_left_over_is_due_now() {
+    type Leave = fn(&mut Stage);
+    let left_over: [(&str, Leave); 5] = [
+        ("bytes to be read", |stage| {
+            let peer = stage.connect();
+            for _ in 0..10 {
+                peer.send(vec![b'x'; super::super::BUFFER_LEN]);
+            }
+            stage.turn();
+        }),
+        ("clients to be accepted", |stage| {
+            for _ in 0..300 {
+                stage.script.connect();
+            }
+            stage.turn();
+        }),
+        ("a protocol to be told that it was aborted", |stage| {
+            stage.connect().send("abort");
+            stage.turn();
+        }),
+        ("a factory to be stopped", |stage| {
+            assert!(stage.reactor.stop_listening(stage.port));
+        }),
+        ("a stop", |stage| stage.reactor.stop()),
+    ];
+    for (what, leave) in left_over {
+        let mut stage = Stage::new(|event, cx| {
+            if event == Event::Data(b"abort") {
+                cx.transport.abort_connection();
+            }
+        });
+        stage.turn();
+        assert_eq!(stage.reactor.next_deadline(), None);
+        leave(&mut stage);
+        assert_eq!(stage.reactor.next_deadline(), Some(stage.reactor.now()), "{what}");
+    }
+    let mut stage = Stage::new(quiet);
+    stage.turn();
+    stage.reactor.remote().call_from_thread(|_| ()).unwrap();
+    assert_eq!(stage.reactor.next_deadline(), Some(stage.reactor.now()), "a call");
 }
 
 #[test]
@@ -158,6 +227,22 @@ fn triggers_fire_in_their_phases_and_a_panic_stops_none() {
 }
 
 #[test]
+fn a_trigger_that_is_removed_does_not_take_the_next_with_it() {
+    let mut stage = Stage::new(quiet);
+    let mut add = |name: &'static str| {
+        let log = stage.log.clone();
+        let call = move |_: &mut Reactor| log.push(name);
+        stage.reactor.add_system_event_trigger(Phase::Before, SystemEvent::Shutdown, call)
+    };
+    let (_, removed, _) = (add("first"), add("removed"), add("last"));
+    assert!(stage.reactor.remove_system_event_trigger(removed));
+    stage.reactor.stop();
+    assert!(stage.reactor.turn(None).unwrap().is_break());
+    stage.log.expect(&["first", "last", "stopped"]);
+    assert!(!stage.reactor.triggers.wait_for(SystemEvent::Shutdown));
+}
+
+#[test]
 fn a_stopped_reactor_can_run_again() {
     let mut stage = Stage::new(echo);
     stage.connect();
@@ -171,6 +256,27 @@ fn a_stopped_reactor_can_run_again() {
     peer.send("again");
     stage.turn();
     assert_eq!(peer.received(), b"again");
+}
+
+#[test]
+fn what_is_left_over_and_what_is_added_in_the_shutdown_is_dropped() {
+    let mut stage = Stage::new(|event, cx| {
+        if event == Event::Lost {
+            cx.reactor.remote().call_from_thread(|_| unreachable!()).unwrap();
+            cx.reactor.call_later(Duration::ZERO, |_| unreachable!());
+            cx.reactor.stop();
+        }
+    });
+    let peer = stage.connect();
+    for _ in 0..10 {
+        peer.send(vec![b'x'; super::super::BUFFER_LEN]);
+    }
+    let _flood: Vec<Peer> = (0..300).map(|_| stage.script.connect()).collect();
+    stage.turn();
+    stage.reactor.stop();
+    assert!(stage.reactor.turn(None).unwrap().is_break());
+    stage.expect_empty();
+    stage.settle();
 }
 
 #[test]

@@ -40,6 +40,37 @@ fn a_large_write_goes_straight_out_and_stays_in_order() {
 }
 
 #[test]
+fn a_large_write_with_nothing_before_it_is_offered_at_once() {
+    let mut stage = Stage::new(|event, cx| {
+        if let Event::Data(_) = event {
+            cx.transport.write(vec![b'a'; 100_000]);
+            cx.factory.log.push(format!("unsent {}", cx.transport.unsent()));
+            cx.transport.write("small");
+            cx.factory.log.push(format!("unsent {}", cx.transport.unsent()));
+        }
+    });
+    let peer = stage.connect();
+    peer.send("x");
+    stage.turn();
+    stage.log.expect(&["0 made", "0 data x", "unsent 0", "unsent 5"]);
+    assert_eq!(peer.calls().writes, 2);
+}
+
+#[test]
+fn a_full_socket_is_not_asked_again_before_it_has_room() {
+    let mut stage = Stage::new(quiet);
+    let peer = stage.connect();
+    peer.set_room(10);
+    stage.transport(0).write("0123456789 and more");
+    stage.settle();
+    // The short write says that it is full.
+    assert_eq!((peer.received(), peer.calls().writes), (b"0123456789".to_vec(), 1));
+    peer.set_room(usize::MAX);
+    stage.turn();
+    assert_eq!((peer.received(), peer.calls().writes), (b" and more".to_vec(), 2));
+}
+
+#[test]
 fn however_little_a_socket_takes_each_time_all_arrives_in_order() {
     let mut stage = Stage::new(echo);
     let peer = stage.connect();
@@ -114,6 +145,19 @@ fn a_fan_out_waits_for_a_few_polls_and_no_longer() {
 }
 
 #[test]
+fn a_fan_out_waits_again_after_one_that_could_not() {
+    let mut stage = Stage::new(chat);
+    let peers: Vec<Peer> = (0..40).map(|_| stage.connect()).collect();
+    stage.transport(1).abort_connection();
+    stage.settle();
+    peers[0].send("line\n");
+    stage.turn();
+    assert_eq!(peers[39].received(), b"", "held back");
+    stage.settle();
+    assert_eq!(peers[39].received(), b"line\n");
+}
+
+#[test]
 fn a_fan_out_does_not_wait_when_callbacks_are_slow() {
     let mut stage = Stage::new(chat);
     let peers: Vec<Peer> = (0..40).map(|_| stage.connect()).collect();
@@ -134,6 +178,22 @@ fn a_few_others_are_written_to_at_the_end_of_the_turn() {
     stage.turn();
     assert_eq!(peers[4].received(), b"zero\none\n");
     assert_eq!(peers[4].calls().writes, 1);
+}
+
+#[test]
+fn many_writes_to_one_other_are_no_fan_out() {
+    let mut stage = Stage::new(|event, cx| {
+        if let Event::Data(_) = event {
+            for _ in 0..100 {
+                cx.factory.all[1].write("line\n");
+            }
+        }
+    });
+    let (talker, listener) = (stage.connect(), stage.connect());
+    talker.send("x");
+    stage.turn();
+    assert_eq!(listener.received(), b"line\n".repeat(100));
+    assert_eq!(listener.calls().writes, 1);
 }
 
 #[test]

@@ -28,6 +28,8 @@ struct Inner {
     ports: Vec<Id>,
     /// What the next calls of accept(2) say; then would-block.
     accepts: VecDeque<io::Result<usize>>,
+    /// Something was added to `accepts` since the poller last said so.
+    knocked: bool,
     ends: Vec<End>,
     shed: usize,
     signal: Option<&'static str>,
@@ -88,6 +90,7 @@ impl Script {
             waits: Vec::new(),
             ports: Vec::new(),
             accepts: VecDeque::new(),
+            knocked: false,
             ends: Vec::new(),
             shed: 0,
             signal: None,
@@ -114,12 +117,15 @@ impl Script {
             calls: Calls::default(),
         });
         inner.accepts.push_back(Ok(end));
+        inner.knocked = true;
         Peer::new(self.clone(), end)
     }
 
     /// The next accept(2) fails.
     pub(crate) fn fail_accept(&self, error: io::Error) {
-        self.0.borrow_mut().accepts.push_back(Err(error));
+        let mut inner = self.0.borrow_mut();
+        inner.accepts.push_back(Err(error));
+        inner.knocked = true;
     }
 
     pub(crate) fn signal(&self, name: &'static str) {
@@ -156,7 +162,8 @@ impl World for Script {
         inner.waits.push(timeout);
         let before = ready.len();
         ready.extend(inner.signal.take().map(Ready::Signal));
-        if !inner.accepts.is_empty() {
+        // An edge: those who wait already are not reported again.
+        if std::mem::take(&mut inner.knocked) {
             ready.extend(inner.ports.iter().map(|id| Ready::Port(id.to_bits())));
         }
         for end in &mut inner.ends {
@@ -273,10 +280,10 @@ impl Stream for ScriptedStream {
                     data.drain(..count);
                     if data.is_empty() {
                         end.input.pop_front();
+                        // One chunk a read: more of them are announced anew, as the edge of a next
+                        // segment would. What is left of this one is not.
+                        end.edges.readable |= !end.input.is_empty();
                     }
-                    // One chunk a read: more of them are announced anew, as the edge of a next
-                    // segment would.
-                    end.edges.readable |= !end.input.is_empty();
                     Ok(count)
                 }
             }
