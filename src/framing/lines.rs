@@ -218,13 +218,12 @@ impl<R> Lines<R> {
     where
         R: LineReceiver<F>,
     {
-        let (given, taken) = match piece {
-            Piece::Line(found) => (&input[..found.line], found.next),
-            Piece::Raw | Piece::TooLong => (input, input.len()),
+        // A line's end is not the input's: it cannot be handed back in place.
+        let (given, end, taken) = match piece {
+            Piece::Line(found) => (&input[..found.line], &input[..0], found.next),
+            Piece::Raw | Piece::TooLong => (input, input, input.len()),
         };
         let rest = &input[taken..];
-        // A line's end is not the input's: it cannot be handed back in place.
-        let end = if rest.is_empty() && given.len() == taken { given } else { &[] };
         let mut line_cx = LineContext::new(cx, &mut self.setup, effects, end, rest);
         match piece {
             Piece::Line(_) => self.receiver.line_received(&mut line_cx, given),

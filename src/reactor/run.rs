@@ -163,7 +163,6 @@ impl Reactor {
 
     /// Each connection has a last chance to send what is unsent, without waiting.
     fn lose_all(&mut self) {
-        self.report_aborted();
         let connections: Vec<Id> = self.connections.iter().map(|(id, _)| id).collect();
         for id in connections {
             match self.connections.party(id) {
@@ -174,7 +173,7 @@ impl Reactor {
                 None => drop(self.connections.remove(id)),
             }
         }
-        // Those who were aborted by one of these callbacks.
+        // Those who were aborted, before or by one of these callbacks.
         self.report_aborted();
     }
 

@@ -36,10 +36,15 @@ impl Outbox {
         self.bytes.extend_from_slice(data);
     }
 
+    #[inline]
     pub(crate) fn append_both(&mut self, first: &[u8], second: &[u8]) {
         if first.len() + second.len() <= self.bytes.capacity() - self.bytes.len() {
             self.bytes.extend_from_slice(first);
-            self.bytes.extend_from_slice(second);
+            match *second {
+                // CR LF, as a rule: not worth a call into the C library for each line.
+                [one, two] => self.bytes.extend([one, two]),
+                _ => self.bytes.extend_from_slice(second),
+            }
         } else {
             self.append(first);
             self.append(second);

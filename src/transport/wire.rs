@@ -144,6 +144,7 @@ impl Wire {
     }
 
     /// Takes a line and its end, to leave in one piece: never straight out, however long the line.
+    #[inline]
     pub(crate) fn accept_line(&mut self, line: &[u8], end: &[u8], agenda: &Agenda) -> bool {
         if !self.state.accepts_writes() {
             return false;
