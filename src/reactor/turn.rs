@@ -19,7 +19,9 @@ const READS_PER_TURN: usize = 4;
 const FAN_OUT: usize = 16;
 
 /// A fan-out waits for at most this many more polls, none of which sleeps. With nothing to gather
-/// they cost a microsecond; with ten talkers in a room of a thousand they save a third.
+/// they cost a microsecond. Ten talkers in a room of a thousand who each wait for their line to be
+/// read gain a few per cent of the CPU time and a tenth of the p99; the more comes meanwhile, the
+/// more is gained.
 const FAN_OUT_POLLS: u32 = 4;
 
 /// And for at most this long, if callbacks are slow.
@@ -186,7 +188,7 @@ impl Reactor {
         let mut touched = self.agenda.take(std::mem::take(&mut self.spare));
         if touched.len() > FAN_OUT {
             // In the order of their slots, as near to each other in memory as they can be: in a
-            // room of a thousand that is a tenth of the cost.
+            // room of a thousand that is some eight per cent of the cost.
             touched.sort_unstable();
         }
         for id in touched.drain(..) {
