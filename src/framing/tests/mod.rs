@@ -1,3 +1,4 @@
 mod cost;
+mod pausing;
 mod receiving;
 mod vectors;

@@ -119,21 +119,9 @@ impl Stage {
     }
 
     #[track_caller]
-    fn expect(&self, lines: &[&str]) {
+    pub(super) fn expect(&self, lines: &[&str]) {
         assert_eq!(self.receiver.borrow().text, lines);
     }
-}
-
-#[test]
-fn lines_that_were_held_back_come_when_reading_is_resumed_through_the_handle() {
-    let mut stage = Stage::new(|_, cx| cx.pause_reading(), |lines| lines);
-    stage.feed([&b"one\r\ntwo\r\nthr"[..]]);
-    stage.expect(&["one"]);
-    stage.resume();
-    stage.expect(&["one", "two"]);
-    stage.resume();
-    stage.feed([&b"ee\r\n"[..]]);
-    stage.expect(&["one", "two", "three"]);
 }
 
 #[test]
@@ -174,64 +162,6 @@ fn a_delimiter_that_changes_from_outside_is_looked_for_in_what_waits() {
     stage.expect(&[]);
     stage.feed([&b";"[..]]);
     stage.expect(&["one", "two"]);
-}
-
-/// Pauses at every line, and does not mind that its peer has said all.
-struct Patient(Rc<RefCell<Vec<String>>>);
-
-impl<F> LineReceiver<F> for Patient {
-    fn line_received(&mut self, cx: &mut LineContext<'_, F>, line: &[u8]) {
-        self.0.borrow_mut().push(String::from_utf8_lossy(line).into_owned());
-        cx.pause_reading();
-    }
-
-    fn reading_resumed(&mut self, _: &mut LineContext<'_, F>) {
-        self.0.borrow_mut().push("(resumed)".to_owned());
-    }
-
-    fn read_connection_lost(&mut self, _: &mut LineContext<'_, F>) {}
-}
-
-#[test]
-fn what_was_held_back_comes_after_the_news_that_reading_is_resumed() {
-    let text = Rc::new(RefCell::new(Vec::new()));
-    let script = Script::new();
-    let mut reactor = Reactor::in_world(script.world(), Settings::default());
-    let receiver = Rc::clone(&text);
-    let factory = move || Lines::new(Patient(Rc::clone(&receiver)));
-    let port = reactor.listen_tcp(8007, factory).unwrap();
-    script.connect().send("one\r\ntwo\r\n");
-    let turn = |reactor: &mut Reactor| {
-        assert!(reactor.turn(Some(Duration::ZERO)).unwrap().is_continue());
-    };
-    turn(&mut reactor);
-    turn(&mut reactor);
-    let id = ConnectionId(crate::arena::Id::FIRST);
-    reactor.with_protocol(port, id, |lines, cx| lines.call(cx, |_, cx| cx.resume_reading()));
-    assert_eq!(*text.borrow(), ["one"]);
-    turn(&mut reactor);
-    assert_eq!(*text.borrow(), ["one", "(resumed)", "two"]);
-}
-
-#[test]
-fn what_was_held_back_comes_also_when_there_is_no_reading_to_resume() {
-    let text = Rc::new(RefCell::new(Vec::new()));
-    let script = Script::new();
-    let mut reactor = Reactor::in_world(script.world(), Settings::default());
-    let receiver = Rc::clone(&text);
-    let factory = move || Lines::new(Patient(Rc::clone(&receiver)));
-    let port = reactor.listen_tcp(8007, factory).unwrap();
-    script.connect().close();
-    for _ in 0..3 {
-        assert!(reactor.turn(Some(Duration::ZERO)).unwrap().is_continue());
-    }
-    let id = ConnectionId(crate::arena::Id::FIRST);
-    reactor.with_protocol(port, id, |lines, cx| {
-        lines.call(cx, |_, cx| cx.set_line_mode(b"one\r\ntwo\r\n"));
-    });
-    assert_eq!(*text.borrow(), ["one"]);
-    reactor.with_protocol(port, id, |lines, cx| lines.call(cx, |_, cx| cx.resume_reading()));
-    assert_eq!(*text.borrow(), ["one", "two"]);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod accepting;
 mod closing;
 mod failing;
+mod lingering;
 mod reading;
 mod turns;
 mod writing;
@@ -174,5 +175,12 @@ fn echo(event: Event<'_>, cx: &mut Context<'_, Probes>) {
         Event::Data(data) => cx.transport.write(data),
         Event::ReadLost => cx.transport.lose_connection(),
         _ => {}
+    }
+}
+
+/// Does as the test wishes when data comes.
+fn on_data(event: Event<'_>, wish: impl FnOnce()) {
+    if let Event::Data(_) = event {
+        wish();
     }
 }
