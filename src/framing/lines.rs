@@ -126,9 +126,11 @@ impl<R> Lines<R> {
     where
         R: LineReceiver<F>,
     {
+        // All three: a receiver that panics leaves them as they are here.
         let pending = std::mem::take(&mut self.pending);
         let start = std::mem::take(&mut self.start);
-        self.split(cx, Cow::Owned(pending), start, start + self.searched);
+        let searched = std::mem::take(&mut self.searched);
+        self.split(cx, Cow::Owned(pending), start, start + searched);
     }
 
     /// Delivers what there is to deliver from `at` on, and keeps the rest.

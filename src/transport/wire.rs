@@ -24,7 +24,8 @@ const DIRECT_WRITE_MIN: usize = 8 * 1024;
 /// well send all it has before it begins to read.
 const UNSENT_MAX: usize = 64 * 1024 * 1024;
 
-/// What the poller and the socket's calls have said. Independent facts, learned one by one.
+/// What the poller and the socket's calls have said, and on which of the loop's lists the transport
+/// is. Independent facts, learned one by one.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Readiness {
     /// There may be something to read.
@@ -167,7 +168,8 @@ impl Wire {
                 Ok(count) => {
                     sent += count;
                     // A short write means that the socket is full; its next edge is sure to come.
-                    self.readiness.writable = sent == data.len() || !SHORT_COUNT_IS_LAST;
+                    let more = !SHORT_COUNT_IS_LAST && count > 0;
+                    self.readiness.writable = sent == data.len() || more;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {

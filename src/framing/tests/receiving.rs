@@ -285,6 +285,28 @@ fn a_panicking_receiver_is_told_of_its_end() {
 }
 
 #[test]
+fn a_panic_that_goes_to_its_caller_leaves_the_splitting_whole() {
+    let mut stage = Stage::new(
+        |receiver, _| assert!(!receiver.text.iter().any(|line| line.ends_with("boom"))),
+        |lines| lines,
+    );
+    stage.feed([&b"a beginning"[..]]);
+    let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        stage.reactor.with_protocol(stage.port, stage.id, |lines: &mut Lines<Shared>, cx| {
+            lines.call(cx, |_, cx| cx.set_line_mode(b" boom\r\n"));
+        });
+    }));
+    assert!(panicked.is_err());
+    // The panic was the caller's, and the connection goes on.
+    stage.receiver.borrow_mut().text.clear();
+    stage.reactor.with_protocol(stage.port, stage.id, |lines: &mut Lines<Shared>, cx| {
+        lines.call(cx, |_, cx| cx.set_line_mode(b"x"));
+    });
+    stage.feed([&b"y\r\n"[..]]);
+    stage.expect(&["xy"]);
+}
+
+#[test]
 fn a_long_line_leaves_in_one_piece() {
     let mut stage = Stage::new(|_, cx| cx.send_line(vec![b'x'; 100_000]), |lines| lines);
     let before = stage.peer.calls().writes;
