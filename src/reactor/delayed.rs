@@ -78,6 +78,40 @@ impl Reactor {
         TimerId(self.set_job(delay, Job::Call(Box::new(call))))
     }
 
+    /// Calls `call` once, when the clock has reached `deadline`; otherwise as
+    /// [`call_later`](Self::call_later). A deadline in the past is due in the next turn.
+    ///
+    /// What is to happen at a steady rate is set by deadlines: delays would add up what each call
+    /// comes late.
+    ///
+    /// ```
+    /// use std::time::{Duration, Instant};
+    /// use twistor::Reactor;
+    ///
+    /// const FRAME: Duration = Duration::from_millis(1);
+    ///
+    /// fn tick(reactor: &mut Reactor, due: Instant, left: usize) {
+    ///     match left {
+    ///         0 => reactor.stop(),
+    ///         _ => drop(reactor.call_at(due, move |it| tick(it, due + FRAME, left - 1))),
+    ///     }
+    /// }
+    ///
+    /// let mut reactor = Reactor::new()?;
+    /// let first = reactor.now() + FRAME;
+    /// tick(&mut reactor, first, 5);
+    /// reactor.run()?;
+    /// assert!(reactor.now() >= first + 4 * FRAME);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn call_at(
+        &mut self,
+        deadline: Instant,
+        call: impl FnOnce(&mut Self) + 'static,
+    ) -> TimerId {
+        TimerId(self.timers.set(deadline, Job::Call(Box::new(call))))
+    }
+
     /// Takes a timer back, and frees what it holds. False if it has fired, is firing, or was
     /// cancelled. (`IDelayedCall.cancel`)
     pub fn cancel(&mut self, timer: TimerId) -> bool {
@@ -94,6 +128,12 @@ impl Reactor {
     pub fn reset(&mut self, timer: TimerId, delay: Duration) -> bool {
         let due = self.due_in(delay);
         self.timers.reset(timer.0, due)
+    }
+
+    /// Lets a timer fire at `deadline` instead; otherwise as [`reset`](Self::reset). Whoever pushes
+    /// many back at once reads the clock once.
+    pub fn reset_at(&mut self, timer: TimerId, deadline: Instant) -> bool {
+        self.timers.reset(timer.0, deadline)
     }
 
     /// How long until a timer fires: zero if it is due, `None` if it has fired, is firing, or was

@@ -142,6 +142,7 @@ impl Reactor {
     /// A reactor behind whose door is `world`.
     pub(crate) fn in_world(world: Box<dyn World>, settings: Settings) -> Self {
         let calls = Calls::new(world.waker());
+        let timers = Timers::new(world.now());
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         Self {
             number: NEXT.fetch_add(1, Ordering::Relaxed),
@@ -153,7 +154,7 @@ impl Reactor {
             hosts: Arena::new(),
             ports: Arena::new(),
             connections: Arena::new(),
-            timers: Timers::new(),
+            timers,
             triggers: Triggers::new(),
             calls,
             agenda: Rc::default(),

@@ -1,29 +1,57 @@
 //! Deadlines in order, ties by age. Pure: the time is an argument.
 //!
-//! A 4-ary heap of keys over an arena of entries. An entry knows where its key is, so cancelling
-//! takes the key out at once and frees the entry. Pushing a deadline back, as each byte of an idle
-//! connection does, only writes the entry: its key keeps the old time and is corrected when it
-//! comes up.
+//! A 4-ary heap of nodes over an arena of entries. A node knows its entry and no entry knows where
+//! its node is, so that sorting touches nothing but the heap. What became of a job meanwhile is seen
+//! when its node comes up: cancelling frees the job at once and leaves the node, pushing a deadline
+//! back, as each byte of an idle connection does, only writes the entry.
 
 use crate::arena::{Arena, Id};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Children of a node. Four to a node make the heap half as deep as two, and lie side by side.
 const ARITY: usize = 4;
 
+/// Nodes whose jobs are gone are swept out when they are so many times as many as the others: the
+/// rarer, the less a cancelled job costs; a node is 24 bytes.
+const STALE_RATIO_MAX: usize = 2;
+
+/// And not before they are so many.
+const STALE_MIN: usize = 64;
+
+/// If more than this part of the heap is due at once, all that is due is parted from the rest and
+/// sorted, which is cheaper than to take it from the heap one by one.
+const DUE_SHARE: usize = 16;
+
+/// A list of what is due together is freed after its use if it has more room than this.
+const DUE_KEPT: usize = 1024;
+
 /// When something is due: equal times are told apart by the order in which they were set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Key {
-    due: Instant,
+    /// Nanoseconds since the beginning of the list's time.
+    due: u64,
     sequence: u64,
+}
+
+impl Key {
+    /// To be compared without a branch, which in a heap could not be foretold.
+    fn rank(self) -> u128 {
+        u128::from(self.due) << 64 | u128::from(self.sequence)
+    }
+}
+
+impl Node {
+    fn is_before(&self, other: &Self) -> bool {
+        self.key.rank() < other.key.rank()
+    }
 }
 
 #[derive(Debug)]
 struct Entry<J> {
-    /// When the job is due in truth. Never before the key in the heap.
+    /// When the job is due in truth. Never before the key of its node.
     key: Key,
-    /// Where the entry's node is: `heap[position].id` is this entry.
-    position: usize,
+    /// The sequence of the node that stands for it.
+    queued: u64,
     job: J,
 }
 
@@ -36,30 +64,34 @@ struct Node {
 /// Jobs, each with a deadline.
 #[derive(Debug)]
 pub(crate) struct Timers<J> {
+    /// Deadlines are counted from here.
+    beginning: Instant,
     entries: Arena<Entry<J>>,
+    /// One node that stands for each entry, and stale ones.
     heap: Vec<Node>,
+    /// Nodes that were found due together, the next one last.
+    due: Vec<Node>,
     /// Of the next job to be set or reset.
     sequence: u64,
 }
 
 impl<J> Timers<J> {
-    pub(crate) fn new() -> Self {
-        Self { entries: Arena::new(), heap: Vec::new(), sequence: 0 }
+    /// What is due before `beginning` is due then.
+    pub(crate) fn new(beginning: Instant) -> Self {
+        Self { beginning, entries: Arena::new(), heap: Vec::new(), due: Vec::new(), sequence: 0 }
     }
 
     pub(crate) fn set(&mut self, due: Instant, job: J) -> Id {
         let key = self.next_key(due);
-        let position = self.heap.len();
-        let id = self.entries.insert_with(|_| Entry { key, position, job });
-        self.heap.push(Node { key, id });
-        self.sift_up(position);
+        let id = self.entries.insert_with(|_| Entry { key, queued: key.sequence, job });
+        self.push(Node { key, id });
         id
     }
 
     /// Takes a job out before it is due.
     pub(crate) fn cancel(&mut self, id: Id) -> Option<J> {
         let entry = self.entries.remove(id)?;
-        self.take_node(entry.position);
+        self.sweep();
         Some(entry.job)
     }
 
@@ -69,17 +101,18 @@ impl<J> Timers<J> {
         let Some(entry) = self.entries.get_mut(id) else {
             return false;
         };
+        let earlier = key.due < entry.key.due;
         entry.key = key;
-        let position = entry.position;
-        if key < self.heap[position].key {
-            self.heap[position].key = key;
-            self.sift_up(position);
+        if earlier {
+            entry.queued = key.sequence;
+            self.push(Node { key, id });
+            self.sweep();
         }
         true
     }
 
     pub(crate) fn due(&self, id: Id) -> Option<Instant> {
-        self.entries.get(id).map(|entry| entry.key.due)
+        self.entries.get(id).map(|entry| self.instant(entry.key))
     }
 
     pub(crate) fn contains(&self, id: Id) -> bool {
@@ -89,7 +122,8 @@ impl<J> Timers<J> {
     /// The next deadline of all.
     pub(crate) fn next(&mut self) -> Option<Instant> {
         self.correct_first();
-        self.heap.first().map(|node| node.key.due)
+        let next = self.due.last().or(self.heap.first());
+        next.map(|node| self.instant(node.key))
     }
 
     /// A mark in the order of setting: what is set from here on comes after it.
@@ -99,200 +133,187 @@ impl<J> Timers<J> {
 
     /// Takes out the next job that is due at `now` and was set before `mark`.
     pub(crate) fn pop(&mut self, now: Instant, mark: u64) -> Option<(Id, J)> {
-        self.correct_first();
-        let first = *self.heap.first()?;
-        if first.key.due > now || first.key.sequence >= mark {
-            return None;
+        if self.due.is_empty() {
+            self.gather(self.key_at(now, mark));
         }
-        let entry = self.entries.remove(first.id)?;
-        self.take_node(0);
-        Some((first.id, entry.job))
+        while let Some(Node { key, id }) = self.due.pop() {
+            match self.entries.get_mut(id) {
+                Some(entry) if entry.key == key => {
+                    return self.entries.remove(id).map(|entry| (id, entry.job));
+                }
+                // Pushed back by one that came before it.
+                Some(entry) if entry.queued == key.sequence => {
+                    let key = entry.key;
+                    entry.queued = key.sequence;
+                    self.push(Node { key, id });
+                }
+                _ => {}
+            }
+        }
+        if self.due.capacity() > DUE_KEPT {
+            self.due = Vec::new();
+        }
+        None
     }
 
     /// Takes out a job, due or not.
     pub(crate) fn pop_any(&mut self) -> Option<(Id, J)> {
-        let id = self.heap.last()?.id;
+        let (id, _) = self.entries.iter().next()?;
         self.cancel(id).map(|job| (id, job))
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.heap.len()
+        self.entries.len()
     }
 
     fn next_key(&mut self, due: Instant) -> Key {
         self.sequence += 1;
-        Key { due, sequence: self.sequence - 1 }
+        self.key_at(due, self.sequence - 1)
     }
 
-    /// Moves jobs that were pushed back since their key was written to where they belong, until
-    /// the first key tells the truth.
+    fn key_at(&self, due: Instant, sequence: u64) -> Key {
+        let due = due.saturating_duration_since(self.beginning).as_nanos();
+        // Six hundred years fit.
+        Key { due: u64::try_from(due).unwrap_or(u64::MAX), sequence }
+    }
+
+    fn instant(&self, key: Key) -> Instant {
+        self.beginning + Duration::from_nanos(key.due)
+    }
+
+    /// Takes the nodes out of the heap that are due at `now` and were there before it.
+    ///
+    /// Before anything is called: what callbacks set has a later sequence, and waits.
+    fn gather(&mut self, now: Key) {
+        let one_by_one = self.heap.len() / DUE_SHARE + DUE_SHARE;
+        while let Some(first) = self.first_due(now) {
+            if self.due.len() == one_by_one {
+                self.part(now);
+                break;
+            }
+            self.take_first();
+            self.due.push(first);
+        }
+        self.due.reverse();
+    }
+
+    fn first_due(&mut self, now: Key) -> Option<Node> {
+        self.correct_first();
+        let first = self.heap.first().filter(|first| first.key.due <= now.due)?;
+        (first.key.sequence < now.sequence).then_some(*first)
+    }
+
+    /// The same for all that is left in the heap: parts it, and sorts what is due.
+    fn part(&mut self, now: Key) {
+        let taken = self.due.len();
+        let Self { entries, heap, due, .. } = self;
+        heap.retain_mut(|node| {
+            let entry = entries.get_mut(node.id);
+            let Some(entry) = entry.filter(|entry| entry.queued == node.key.sequence) else {
+                return false;
+            };
+            node.key = entry.key;
+            entry.queued = entry.key.sequence;
+            let is_due = node.key.due <= now.due;
+            if is_due {
+                due.push(*node);
+            }
+            !is_due
+        });
+        due[taken..].sort_unstable_by_key(|node| node.key.rank());
+        self.heapify();
+    }
+
+    /// Makes the first node one that tells the truth: drops those that are stale, and moves jobs
+    /// that were pushed back to where they belong.
     fn correct_first(&mut self) {
         while let Some(first) = self.heap.first().copied() {
-            let Some(entry) = self.entries.get(first.id) else {
-                return;
-            };
-            if entry.key == first.key {
-                return;
+            match self.entries.get_mut(first.id) {
+                Some(entry) if entry.key == first.key => return,
+                Some(entry) if entry.queued == first.key.sequence => {
+                    entry.queued = entry.key.sequence;
+                    self.heap[0].key = entry.key;
+                    self.sift_down(0);
+                }
+                _ => self.take_first(),
             }
-            self.heap[0].key = entry.key;
+        }
+    }
+
+    /// Drops what is stale once it is more than its share: a constant number of steps for each.
+    fn sweep(&mut self) {
+        let live = self.entries.len();
+        if self.heap.len() <= (1 + STALE_RATIO_MAX) * live + STALE_MIN {
+            return;
+        }
+        let entries = &self.entries;
+        let stands = |node: &Node| {
+            entries.get(node.id).is_some_and(|entry| entry.queued == node.key.sequence)
+        };
+        self.heap.retain(stands);
+        self.heapify();
+    }
+
+    fn heapify(&mut self) {
+        // As the entries' arena does after a burst.
+        self.heap.shrink_to((1 + STALE_RATIO_MAX) * self.heap.len() + STALE_MIN);
+        for parent in (0..self.heap.len().div_ceil(ARITY)).rev() {
+            self.sift_down(parent);
+        }
+    }
+
+    fn push(&mut self, node: Node) {
+        self.heap.push(node);
+        self.sift_up(self.heap.len() - 1);
+    }
+
+    fn take_first(&mut self) {
+        let Some(last) = self.heap.pop() else { return };
+        if let Some(first) = self.heap.first_mut() {
+            *first = last;
             self.sift_down(0);
         }
     }
 
-    fn take_node(&mut self, position: usize) {
-        self.heap.swap_remove(position);
-        if position < self.heap.len() {
-            self.place(position);
-            self.sift_down(position);
-            self.sift_up(position);
-        }
-        if self.heap.is_empty() {
-            // As the entries' arena does after a burst.
-            self.heap.shrink_to(ARITY * ARITY * ARITY);
-        }
-    }
-
     fn sift_up(&mut self, mut position: usize) {
+        let node = self.heap[position];
         while position > 0 {
             let parent = (position - 1) / ARITY;
-            if self.heap[parent].key <= self.heap[position].key {
+            if !node.is_before(&self.heap[parent]) {
                 break;
             }
-            self.heap.swap(parent, position);
-            self.place(position);
+            self.heap[position] = self.heap[parent];
             position = parent;
         }
-        self.place(position);
+        self.heap[position] = node;
     }
 
     fn sift_down(&mut self, mut position: usize) {
+        let heap = &mut self.heap[..];
+        let node = heap[position];
         loop {
-            let children = position * ARITY + 1;
-            let end = (children + ARITY).min(self.heap.len());
-            let least = (children..end).min_by_key(|&child| self.heap[child].key);
-            let Some(child) = least.filter(|&it| self.heap[it].key < self.heap[position].key)
-            else {
-                break;
+            let first = position * ARITY + 1;
+            let child = match heap.get(first..).unwrap_or_default() {
+                [a, b, c, d, ..] => {
+                    let left = usize::from(b.is_before(a));
+                    let right = 2 + usize::from(d.is_before(c));
+                    let right_first = heap[first + right].is_before(&heap[first + left]);
+                    first + if right_first { right } else { left }
+                }
+                few => match (0..few.len()).min_by_key(|&child| few[child].key.rank()) {
+                    Some(least) => first + least,
+                    None => break,
+                },
             };
-            self.heap.swap(position, child);
-            self.place(position);
+            if !heap[child].is_before(&node) {
+                break;
+            }
+            heap[position] = heap[child];
             position = child;
         }
-        self.place(position);
-    }
-
-    /// Tells the entry of the node at `position` where its node now is.
-    fn place(&mut self, position: usize) {
-        if let Some(entry) = self.entries.get_mut(self.heap[position].id) {
-            entry.position = position;
-        }
+        heap[position] = node;
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::time::Duration;
-
-    /// Deterministic numbers for a random walk (xorshift64*).
-    struct Random(u64);
-
-    impl Random {
-        fn below(&mut self, bound: u64) -> u64 {
-            self.0 ^= self.0 >> 12;
-            self.0 ^= self.0 << 25;
-            self.0 ^= self.0 >> 27;
-            self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) % bound
-        }
-    }
-
-    fn drain(timers: &mut Timers<u64>, now: Instant) -> Vec<u64> {
-        let mark = timers.mark();
-        std::iter::from_fn(|| timers.pop(now, mark)).map(|(_, job)| job).collect()
-    }
-
-    #[test]
-    fn equal_deadlines_come_in_the_order_in_which_they_were_set() {
-        let start = Instant::now();
-        let mut timers = Timers::new();
-        for job in 0..100 {
-            timers.set(start, job);
-        }
-        assert_eq!(drain(&mut timers, start), (0..100).collect::<Vec<_>>());
-    }
-
-    #[test]
-    fn what_is_set_after_the_mark_waits() {
-        let start = Instant::now();
-        let mut timers = Timers::new();
-        timers.set(start, 1);
-        let mark = timers.mark();
-        timers.set(start, 2);
-        assert_eq!(timers.pop(start, mark).map(|(_, job)| job), Some(1));
-        assert_eq!(timers.pop(start, mark).map(|(_, job)| job), None);
-        assert_eq!(drain(&mut timers, start), [2]);
-    }
-
-    #[test]
-    fn a_reset_counts_as_being_set_anew() {
-        let start = Instant::now();
-        let later = start + Duration::from_secs(1);
-        let mut timers = Timers::new();
-        let first = timers.set(start, 1);
-        timers.set(later, 2);
-        assert!(timers.reset(first, later));
-        assert_eq!(timers.due(first), Some(later));
-        assert_eq!(timers.next(), Some(later));
-        assert_eq!(drain(&mut timers, later), [2, 1]);
-        assert!(!timers.reset(first, later));
-    }
-
-    #[test]
-    fn any_walk_of_set_cancel_and_reset_fires_like_a_sorted_list() {
-        let start = Instant::now();
-        let mut random = Random(7);
-        let mut timers = Timers::new();
-        let mut model: Vec<(Instant, u64, u64, Id)> = Vec::new();
-        let mut order = 0;
-        for job in 0..20_000 {
-            order += 1;
-            let due = start + Duration::from_millis(random.below(500));
-            match random.below(4) {
-                0 | 1 => model.push((due, order, job, timers.set(due, job))),
-                2 if !model.is_empty() => {
-                    let at = random.below(model.len() as u64) as usize;
-                    let (.., job, id) = model.swap_remove(at);
-                    assert_eq!(timers.cancel(id), Some(job));
-                    assert_eq!(timers.cancel(id), None);
-                }
-                _ if !model.is_empty() => {
-                    let at = random.below(model.len() as u64) as usize;
-                    (model[at].0, model[at].1) = (due, order);
-                    assert!(timers.reset(model[at].3, due));
-                }
-                _ => {}
-            }
-            if job % 100 == 0 {
-                let now = start + Duration::from_millis(random.below(200));
-                model.sort_by_key(|&(due, order, ..)| (due, order));
-                let split = model.partition_point(|&(due, ..)| due <= now);
-                let expected: Vec<u64> = model.drain(..split).map(|(_, _, job, _)| job).collect();
-                assert_eq!(drain(&mut timers, now), expected);
-                assert_eq!(timers.next(), model.first().map(|&(due, ..)| due));
-                assert_eq!(timers.len(), model.len());
-            }
-        }
-    }
-
-    #[test]
-    fn cancelled_jobs_leave_nothing_behind() {
-        let start = Instant::now();
-        let mut timers = Timers::new();
-        let ids: Vec<Id> = (0..10_000).map(|job| timers.set(start, job)).collect();
-        for id in ids {
-            timers.cancel(id);
-        }
-        assert_eq!((timers.len(), timers.entries.len()), (0, 0));
-        assert!(timers.heap.capacity() <= 64);
-    }
-}
+mod tests;
