@@ -1,7 +1,7 @@
 //! Where one end of a connection, or a port, is.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, SocketAddrV4};
 
 /// The address of a connection's end or of a listening port.
 ///
@@ -36,6 +36,31 @@ impl Address {
     }
 }
 
+/// An address in half the room, for one that is kept for each of many connections.
+#[derive(Clone, Debug)]
+pub(crate) enum PackedAddress {
+    TcpV4(SocketAddrV4),
+    Other(Box<Address>),
+}
+
+impl PackedAddress {
+    pub(crate) fn unpack(&self) -> Address {
+        match self {
+            Self::TcpV4(address) => Address::Tcp(SocketAddr::V4(*address)),
+            Self::Other(address) => **address,
+        }
+    }
+}
+
+impl From<Address> for PackedAddress {
+    fn from(address: Address) -> Self {
+        match address {
+            Address::Tcp(SocketAddr::V4(address)) => Self::TcpV4(address),
+            other => Self::Other(Box::new(other)),
+        }
+    }
+}
+
 impl From<SocketAddr> for Address {
     fn from(address: SocketAddr) -> Self {
         Self::Tcp(address)
@@ -47,5 +72,20 @@ impl fmt::Display for Address {
         match self {
             Self::Tcp(address) => address.fmt(f),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packing_keeps_every_address() {
+        for text in ["192.0.2.1:80", "[2001:db8::1]:8080"] {
+            let address = Address::Tcp(text.parse().unwrap());
+            assert_eq!(PackedAddress::from(address).unpack(), address);
+            assert_eq!(address.to_string(), text);
+        }
+        assert!(2 * size_of::<PackedAddress>() <= size_of::<Address>());
     }
 }

@@ -8,8 +8,8 @@ use super::panic::guard;
 use crate::address::Address;
 use crate::arena::Id;
 use crate::reason::Reason;
-use crate::socket::{Listener, Stream, is_exhausted};
-use crate::transport::{Next, Transport};
+use crate::socket::{Carrier, Listener, is_exhausted};
+use crate::transport::{Agenda, Next, Origin, Transport};
 use std::io;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -32,9 +32,8 @@ const WARNING_INTERVAL: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) struct OpenPort {
     listener: Box<dyn Listener>,
-    host: Id,
     /// Shared by its connections.
-    address: Rc<Address>,
+    origin: Rc<Origin>,
     accepting: Accepting,
     /// When it last said that it cannot accept.
     warned: Option<Instant>,
@@ -53,17 +52,17 @@ enum Accepting {
 }
 
 impl OpenPort {
-    pub(super) fn new(listener: Box<dyn Listener>, host: Id) -> Self {
-        let address = Rc::new(listener.address());
-        Self { listener, host, address, accepting: Accepting::Idle, warned: None, shed: 0 }
+    pub(super) fn new(listener: Box<dyn Listener>, host: Id, agenda: Rc<Agenda>) -> Self {
+        let origin = Rc::new(Origin { agenda, factory: host, address: listener.address() });
+        Self { listener, origin, accepting: Accepting::Idle, warned: None, shed: 0 }
     }
 
     pub(super) fn host(&self) -> Id {
-        self.host
+        self.origin.factory
     }
 
     pub(super) fn address(&self) -> Address {
-        *self.address
+        self.origin.address
     }
 }
 
@@ -98,12 +97,11 @@ impl Reactor {
             let Some(port) = self.ports.get_mut(id) else {
                 return;
             };
-            let host = port.host;
             match port.listener.accept() {
                 Ok((stream, peer)) => {
                     gone = 0;
-                    let address = Rc::clone(&port.address);
-                    self.welcome(host, stream, peer, address);
+                    let origin = Rc::clone(&port.origin);
+                    self.welcome(stream, peer, origin);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(error) if is_exhausted(&error) => {
@@ -138,7 +136,7 @@ impl Reactor {
         let Some(port) = self.ports.get_mut(id) else { return };
         port.accepting = Accepting::Resting;
         if port.warned.is_none_or(|at| now.duration_since(at) >= WARNING_INTERVAL) {
-            let (address, shed) = (&port.address, port.shed);
+            let (address, shed) = (port.address(), port.shed);
             log::warn!(
                 "cannot accept on {address}: {error}; {shed} waiting clients were turned away; \
                  trying again every {REST:?}"
@@ -149,11 +147,11 @@ impl Reactor {
     }
 
     /// A client has connected: builds its protocol and introduces them.
-    fn welcome(&mut self, host: Id, stream: Box<dyn Stream>, peer: Address, port: Rc<Address>) {
-        let agenda = Rc::clone(&self.agenda);
+    fn welcome(&mut self, stream: Carrier, peer: Address, origin: Rc<Origin>) {
+        let host = origin.factory;
         let id = self.connections.insert_with(|id| {
-            let transport = Transport::new(id, stream, peer, port, agenda);
-            Connection::Live(Live::new(host, transport))
+            let transport = Transport::new(id, stream, peer, origin);
+            Connection::Live(Live::new(transport))
         });
         let Some(mut party) = self.connections.party(id) else { return };
         let transport = party.transport.clone();

@@ -31,7 +31,6 @@ pub(super) struct Live {
 /// Whom a callback is for, and about what.
 #[derive(Clone, Debug)]
 pub(super) struct Party {
-    pub(super) host: Id,
     /// Where the protocol is in its host. Half a word, since there is one for each connection.
     seat: u32,
     pub(super) transport: Transport,
@@ -51,8 +50,8 @@ const WEED_MIN: usize = 8;
 
 impl Live {
     /// A connection whose protocol is yet to be built.
-    pub(super) fn new(host: Id, transport: Transport) -> Self {
-        let party = Party { host, seat: u32::MAX, transport };
+    pub(super) fn new(transport: Transport) -> Self {
+        let party = Party { seat: u32::MAX, transport };
         Self { party, deadlines: None }
     }
 
@@ -78,6 +77,11 @@ impl Live {
 impl Party {
     pub(super) fn id(&self) -> Id {
         self.transport.id().0
+    }
+
+    /// Where its factory and its protocol live.
+    pub(super) fn host(&self) -> Id {
+        self.transport.factory()
     }
 
     pub(super) fn seat(&self) -> usize {
@@ -191,7 +195,7 @@ impl Reactor {
         let Some(party) = self.connections.party(id) else {
             return;
         };
-        let Party { host, ref transport, .. } = party;
+        let (host, transport) = (party.host(), &party.transport);
         let in_order = self.life != Life::Stopping
             && matches!(reason, Reason::Done | Reason::Failed(_) | Reason::Panicked(_));
         let closed = transport.release().filter(|closed| closed.may_talk && in_order);

@@ -223,7 +223,7 @@ impl Reactor {
         call: impl FnOnce(&mut F::Protocol, &mut Context<'_, F>) -> R,
     ) -> Option<R> {
         let key = key.into();
-        let party = self.connections.party(connection.0).filter(|party| party.host == key.id)?;
+        let party = self.connections.party(connection.0).filter(|party| party.host() == key.id)?;
         self.with_hosted(key, |hosted: &mut Hosted<F>, reactor| {
             let protocol = hosted.protocols.get_mut(party.seat())?;
             Some(call(protocol, &mut Context::new(&party.transport, &mut hosted.factory, reactor)))
@@ -256,7 +256,7 @@ impl Reactor {
 
     /// Makes a callback.
     pub(super) fn deliver(&mut self, party: &Party, callback: Callback<'_>) {
-        let (host, transport) = (party.host, &party.transport);
+        let (host, transport) = (party.host(), &party.transport);
         let previous = self.agenda.enter(party.id());
         let result = self
             .on_host(host, |host, reactor| host.call(party.seat(), callback, transport, reactor));

@@ -4,7 +4,7 @@ use super::Reactor;
 use super::connections::Connection;
 use super::delayed::Job;
 use crate::arena::Id;
-use crate::socket::Stream;
+use crate::socket::{Carrier, Stream};
 use crate::transport::ClosedStream;
 use std::time::{Duration, Instant};
 
@@ -25,7 +25,7 @@ const DISCARDS_PER_TURN: usize = 32;
 /// A socket whose protocol is gone.
 #[derive(Debug)]
 pub(super) struct Lingering {
-    stream: Box<dyn Stream>,
+    stream: Carrier,
     /// The timer that ends it, which each byte pushes back, but not beyond `until`.
     end: Id,
     until: Instant,

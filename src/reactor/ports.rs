@@ -11,6 +11,7 @@ use crate::protocol::Factory;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::io;
+use std::rc::Rc;
 
 /// An open port, and the key of the factory behind it.
 ///
@@ -171,7 +172,8 @@ impl Reactor {
             return Err(ListenError::NoFactory { address });
         }
         let opened = self.ports.try_insert_with(|id| {
-            self.world.listen(endpoint, id).map(|listener| OpenPort::new(listener, host))
+            let agenda = Rc::clone(&self.agenda);
+            self.world.listen(endpoint, id).map(|it| OpenPort::new(it, host, agenda))
         });
         let id = opened.map_err(|source| ListenError::Bind { address, source })?;
         let address = self.ports.get(id).map_or(address, OpenPort::address);

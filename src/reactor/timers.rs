@@ -1,9 +1,9 @@
 //! Deadlines in order, ties by age. Pure: the time is an argument.
 //!
-//! A 4-ary heap of nodes over an arena of entries. A node knows its entry and no entry knows where
-//! its node is, so that sorting touches nothing but the heap. What became of a job meanwhile is seen
-//! when its node comes up: cancelling frees the job at once and leaves the node, pushing a deadline
-//! back, as each byte of an idle connection does, only writes the entry.
+//! A 4-ary heap of nodes over an arena of entries. A node knows its entry, and no entry knows where
+//! its node is: sorting touches nothing but the heap. What became of a job meanwhile is seen when
+//! its node comes up. So cancelling frees the job at once and leaves the node; and pushing a
+//! deadline back, as each byte of an idle connection does, only writes the entry.
 
 use crate::arena::{Arena, Id};
 use std::time::{Duration, Instant};

@@ -12,6 +12,7 @@
 //! - *Stale reports are harmless.* Ids are never used twice; the loop drops what it does not know.
 //! - *Time* only moves forward.
 
+mod carrier;
 #[cfg(test)]
 pub(crate) mod scripted;
 #[cfg(all(unix, feature = "signals"))]
@@ -19,6 +20,7 @@ mod signals;
 mod system;
 mod tcp;
 
+pub(crate) use carrier::Carrier;
 pub(crate) use system::System;
 
 use crate::address::Address;
@@ -107,7 +109,7 @@ pub(crate) trait Listener: Debug {
     /// Where it listens: the port that the system chose, if it was asked to.
     fn address(&self) -> Address;
 
-    fn accept(&mut self) -> io::Result<(Box<dyn Stream>, Address)>;
+    fn accept(&mut self) -> io::Result<(Carrier, Address)>;
 
     /// Out of descriptors: uses a reserved one to turn away up to `limit` waiting clients, so that
     /// they see a close and not a hang, and returns how many.

@@ -1,6 +1,6 @@
 //! TCP: ports and connections of the operating system.
 
-use super::{Listener, Stream};
+use super::{Carrier, Listener, Stream};
 use crate::address::Address;
 use crate::arena::Id;
 use crate::endpoint::TcpServerEndpoint;
@@ -82,10 +82,10 @@ impl Listener for TcpListener {
         self.address
     }
 
-    fn accept(&mut self) -> io::Result<(Box<dyn Stream>, Address)> {
+    fn accept(&mut self) -> io::Result<(Carrier, Address)> {
         let (socket, peer) = self.accept_socket()?;
         let stream = TcpStream { socket, registry: Rc::clone(&self.registry) };
-        Ok((Box::new(stream), peer.into()))
+        Ok((Carrier::Tcp(stream), peer.into()))
     }
 
     fn shed(&mut self, limit: usize) -> usize {
@@ -105,7 +105,7 @@ impl Listener for TcpListener {
 }
 
 #[derive(Debug)]
-struct TcpStream {
+pub(crate) struct TcpStream {
     socket: mio::net::TcpStream,
     registry: Rc<Registry>,
 }

@@ -1,5 +1,6 @@
 //! What callbacks leave for the loop to do, shared by a reactor and its transports.
 
+use super::outbox::Outbox;
 use crate::arena::Id;
 use std::cell::{Cell, RefCell};
 
@@ -18,7 +19,7 @@ pub(crate) struct Agenda {
 /// unsent most of the time, and need no buffer of their own; in a fan-out all of them fill at once.
 #[derive(Debug, Default)]
 struct Spares {
-    buffers: Vec<Vec<u8>>,
+    outboxes: Vec<Box<Outbox>>,
     /// Their capacity, summed up.
     bytes: usize,
 }
@@ -30,9 +31,6 @@ const SPARE_BYTES_MAX: usize = 1024 * 1024;
 /// A buffer with more room than this is freed: the next to take it might keep it for a few bytes
 /// that its peer does not read.
 const SPARE_LEN_MAX: usize = 16 * 1024;
-
-/// The capacity of a new buffer: that of a few lines, lest it grow with each.
-const BUFFER_LEN: usize = 512;
 
 impl Agenda {
     /// From here on `id` is the connection whose callback is running.
@@ -73,25 +71,21 @@ impl Agenda {
         self.touched.replace(emptied)
     }
 
-    /// An empty buffer with room for something.
-    pub(crate) fn spare_out(&self) -> Vec<u8> {
+    /// An empty outbox with room for something.
+    pub(crate) fn spare_out(&self) -> Box<Outbox> {
         let spares = &mut *self.spares.borrow_mut();
-        match spares.buffers.pop() {
-            Some(buffer) => {
-                spares.bytes -= buffer.capacity();
-                buffer
-            }
-            None => Vec::with_capacity(BUFFER_LEN),
-        }
+        let spare = spares.outboxes.pop();
+        spares.bytes -= spare.as_ref().map_or(0, |outbox| outbox.capacity());
+        spare.unwrap_or_default()
     }
 
-    /// Keeps an empty buffer for later, or frees it.
-    pub(crate) fn spare_in(&self, buffer: Vec<u8>) {
+    /// Keeps an empty outbox for later, or frees it.
+    pub(crate) fn spare_in(&self, outbox: Box<Outbox>) {
         let spares = &mut *self.spares.borrow_mut();
-        let small = buffer.capacity() <= SPARE_LEN_MAX;
-        if small && spares.bytes + buffer.capacity() <= SPARE_BYTES_MAX {
-            spares.bytes += buffer.capacity();
-            spares.buffers.push(buffer);
+        let small = outbox.capacity() <= SPARE_LEN_MAX;
+        if small && spares.bytes + outbox.capacity() <= SPARE_BYTES_MAX {
+            spares.bytes += outbox.capacity();
+            spares.outboxes.push(outbox);
         }
     }
 }

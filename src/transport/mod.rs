@@ -1,16 +1,18 @@
 //! A connection, as protocols see it.
 
 mod agenda;
+mod origin;
 mod outbox;
 mod service;
 mod state;
 mod wire;
 
 pub(crate) use agenda::Agenda;
+pub(crate) use origin::Origin;
 pub(crate) use state::Next;
 pub(crate) use wire::{ClosedStream, Received};
 
-use crate::address::Address;
+use crate::address::{Address, PackedAddress};
 use crate::arena::Id;
 use crate::reason::{Failure, Reason};
 use crate::socket::Stream;
@@ -74,8 +76,7 @@ pub struct Transport(Rc<Inner>);
 
 struct Inner {
     id: Id,
-    peer: Address,
-    agenda: Rc<Agenda>,
+    peer: PackedAddress,
     wire: RefCell<Wire>,
 }
 
@@ -89,7 +90,7 @@ impl Transport {
     pub fn write(&self, data: impl AsRef<[u8]>) {
         // The user's code, and so not to be called while the wire is held.
         let data = data.as_ref();
-        self.wish(|wire| wire.accept(data, &self.0.agenda));
+        self.wish(|wire| wire.accept(data));
     }
 
     /// Sends several pieces, one after the other.
@@ -160,7 +161,7 @@ impl Transport {
 
     /// The address of the other side.
     pub fn peer(&self) -> Address {
-        self.0.peer
+        self.0.peer.unpack()
     }
 
     /// The address of this side.
@@ -217,7 +218,7 @@ impl Transport {
     fn wish(&self, change: impl FnOnce(&mut Wire) -> bool) {
         let mut wire = self.0.wire.borrow_mut();
         if change(&mut wire) && !wire.readiness.touched {
-            wire.readiness.touched = self.0.agenda.touch(self.0.id);
+            wire.readiness.touched = wire.agenda().touch(self.0.id);
         }
     }
 }
@@ -268,7 +269,7 @@ impl fmt::Debug for Transport {
         let wire = self.0.wire.borrow();
         f.debug_struct("Transport")
             .field("id", &self.0.id)
-            .field("peer", &self.0.peer)
+            .field("peer", &self.peer())
             .field("state", &wire.state.name())
             .field("unsent", &wire.unsent())
             .finish_non_exhaustive()

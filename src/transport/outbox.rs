@@ -1,11 +1,20 @@
 //! Bytes accepted and not yet sent. Pure.
 
 /// What a transport has accepted and the socket has not: one run of bytes, taken off at the front.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Outbox {
     bytes: Vec<u8>,
     /// How many of `bytes` are sent. Less than their number, or both are zero.
     sent: usize,
+}
+
+/// The capacity of a new buffer: that of a few lines, lest it grow with each.
+const BUFFER_LEN: usize = 512;
+
+impl Default for Outbox {
+    fn default() -> Self {
+        Self { bytes: Vec::with_capacity(BUFFER_LEN), sent: 0 }
+    }
 }
 
 impl Outbox {
@@ -60,25 +69,6 @@ impl Outbox {
             self.sent = 0;
         }
     }
-
-    /// Forgets what is unsent, and frees the memory.
-    pub(crate) fn discard(&mut self) -> usize {
-        let unsent = self.len();
-        *self = Self::default();
-        unsent
-    }
-
-    /// Takes the empty buffer's memory out, to be used elsewhere or freed.
-    pub(crate) fn take_spare(&mut self) -> Vec<u8> {
-        debug_assert!(self.is_empty());
-        std::mem::take(&mut self.bytes)
-    }
-
-    /// Gives the outbox, which has no memory, that of another.
-    pub(crate) fn adopt(&mut self, spare: Vec<u8>) {
-        debug_assert!(self.capacity() == 0 && spare.is_empty());
-        self.bytes = spare;
-    }
 }
 
 #[cfg(test)]
@@ -119,12 +109,5 @@ mod tests {
         outbox.append(b"abc");
         outbox.consume(3);
         assert!(outbox.is_empty() && outbox.sent == 0);
-        let spare = outbox.take_spare();
-        assert_eq!(outbox.capacity(), 0);
-        outbox.adopt(spare);
-        assert!(outbox.capacity() >= 3);
-        outbox.append(b"de");
-        assert_eq!(outbox.discard(), 2);
-        assert_eq!(outbox.capacity(), 0);
     }
 }

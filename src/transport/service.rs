@@ -1,29 +1,28 @@
 //! What the loop and the framing ask of a transport.
 
 use super::wire::{ClosedStream, Received, Wire};
-use super::{Agenda, Inner, Next, Transport};
+use super::{Inner, Next, Origin, Transport};
 use crate::address::Address;
 use crate::arena::Id;
 use crate::reason::Reason;
-use crate::socket::Stream;
+use crate::socket::Carrier;
 use std::cell::RefCell;
 use std::rc::Rc;
 
 impl Transport {
-    pub(crate) fn new(
-        id: Id,
-        stream: Box<dyn Stream>,
-        peer: Address,
-        port: Rc<Address>,
-        agenda: Rc<Agenda>,
-    ) -> Self {
-        let wire = RefCell::new(Wire::new(stream, port));
-        Self(Rc::new(Inner { id, peer, agenda, wire }))
+    pub(crate) fn new(id: Id, stream: Carrier, peer: Address, origin: Rc<Origin>) -> Self {
+        let wire = RefCell::new(Wire::new(stream, origin));
+        Self(Rc::new(Inner { id, peer: peer.into(), wire }))
+    }
+
+    /// Names the factory of its protocol.
+    pub(crate) fn factory(&self) -> Id {
+        self.0.wire.borrow().factory()
     }
 
     /// Sends a line and its end.
     pub(crate) fn write_line(&self, line: &[u8], end: &[u8]) {
-        self.wish(|wire| wire.accept_line(line, end, &self.0.agenda));
+        self.wish(|wire| wire.accept_line(line, end));
     }
 
     /// False once the connection is to end: nothing is delivered any more.
@@ -36,10 +35,10 @@ impl Transport {
         let mut displaced = None;
         self.wish(|wire| {
             displaced = wire.state.end(reason);
+            // An end does not wait for others to be written to.
+            wire.agenda().hurry();
             true
         });
-        // An end does not wait for others to be written to.
-        self.0.agenda.hurry();
         // Only now: it may hold an error of the user's, whose drop is the user's code.
         drop(displaced);
     }
@@ -57,7 +56,7 @@ impl Transport {
     /// Offers what is unsent to the socket, and says what comes next. `sent` is set if it took
     /// anything.
     pub(crate) fn settle(&self, sent: &mut bool) -> Next {
-        self.0.wire.borrow_mut().settle(&self.0.agenda, sent)
+        self.0.wire.borrow_mut().settle(sent)
     }
 
     /// Lists the transport to be settled in a later phase, from within its own settling.

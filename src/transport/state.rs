@@ -26,7 +26,8 @@ pub(crate) enum State {
     /// Nothing is read and nothing more is accepted; what is buffered still goes out.
     Closing,
     /// Over, with this reason, as soon as the loop gets to it.
-    Ending(Reason),
+    /// (Boxed, for there are few, and it would be the greater part of an idle transport's state.)
+    Ending(Box<Reason>),
     /// The protocol has been told, or is being told.
     Lost,
 }
@@ -74,6 +75,18 @@ impl State {
 
     pub(crate) fn accepts_writes(&self) -> bool {
         matches!(self, Self::Open { output: Output::Open, .. })
+    }
+
+    /// What is unsent may leave: even what a callback wrote before it gave up, as far as the socket
+    /// takes it at once.
+    pub(crate) fn sends(&self) -> bool {
+        match self {
+            Self::Open { .. } | Self::Closing => true,
+            Self::Ending(reason) => {
+                matches!(**reason, Reason::Failed(_) | Reason::Panicked(_) | Reason::Stopped)
+            }
+            Self::Lost => false,
+        }
     }
 
     pub(crate) fn reads(&self) -> bool {
@@ -180,11 +193,11 @@ impl State {
     pub(crate) fn end(&mut self, reason: Reason) -> Option<Reason> {
         match self {
             Self::Open { .. } | Self::Closing => {
-                *self = Self::Ending(reason);
+                *self = Self::Ending(Box::new(reason));
                 None
             }
             Self::Ending(first) if matches!(reason, Reason::Panicked(_)) => {
-                Some(std::mem::replace(first, reason))
+                Some(std::mem::replace(&mut **first, reason))
             }
             Self::Ending(_) | Self::Lost => Some(reason),
         }
@@ -200,7 +213,7 @@ impl State {
             Self::Open { input: Input::Resuming, .. } => Next::Resume,
             Self::Closing if all_sent => Next::End(Reason::Done),
             Self::Closing => Next::Drain,
-            Self::Ending(reason) => Next::End(reason.clone()),
+            Self::Ending(reason) => Next::End((**reason).clone()),
             Self::Open { .. } | Self::Lost => Next::Stay,
         }
     }

@@ -5,12 +5,13 @@
 //! keeps its wire in is never borrowed twice.
 
 use super::agenda::Agenda;
+use super::origin::Origin;
 use super::outbox::Outbox;
 use super::state::{Next, State};
 use crate::address::Address;
 use crate::arena::Id;
 use crate::reason::Reason;
-use crate::socket::{SHORT_COUNT_IS_LAST, Stream};
+use crate::socket::{Carrier, SHORT_COUNT_IS_LAST, Stream};
 use std::io;
 use std::rc::Rc;
 
@@ -51,7 +52,7 @@ pub(crate) struct Readiness {
 /// What is left of a transport whose connection is over.
 #[derive(Debug)]
 pub(crate) struct ClosedStream {
-    pub(crate) stream: Box<dyn Stream>,
+    pub(crate) stream: Carrier,
     pub(crate) watched: bool,
     pub(crate) spoken: bool,
     /// The peer may have sent bytes that were not read, or may yet send some.
@@ -71,17 +72,17 @@ pub(crate) enum Received {
 pub(crate) struct Wire {
     pub(crate) state: State,
     pub(crate) readiness: Readiness,
-    outbox: Outbox,
+    /// Nothing is unsent if there is none.
+    outbox: Option<Box<Outbox>>,
     /// Gone once the connection is lost.
-    stream: Option<Box<dyn Stream>>,
-    /// The address of this side: that of the port, which all its connections share, or, once the
-    /// socket was asked, its own.
-    host: Rc<Address>,
+    stream: Option<Carrier>,
+    /// That of the port, which all its connections share, or, once the socket was asked for the
+    /// address of this side, its own.
+    origin: Rc<Origin>,
 }
 
 impl Wire {
-    /// `port` is the address on which the connection was accepted.
-    pub(crate) fn new(stream: Box<dyn Stream>, port: Rc<Address>) -> Self {
+    pub(crate) fn new(stream: Carrier, origin: Rc<Origin>) -> Self {
         Self {
             state: State::new(),
             readiness: Readiness {
@@ -95,9 +96,9 @@ impl Wire {
                 spoken: false,
                 ended: false,
             },
-            outbox: Outbox::default(),
+            outbox: None,
             stream: Some(stream),
-            host: port,
+            origin,
         }
     }
 
@@ -112,33 +113,38 @@ impl Wire {
 
     pub(crate) fn host(&mut self) -> Address {
         // Accepted on a port of all interfaces: the socket knows better, and costs a call to ask.
-        let everywhere = self.host.ip().is_some_and(|ip| ip.is_unspecified());
+        let everywhere = self.origin.address.ip().is_some_and(|ip| ip.is_unspecified());
         if let (true, Some(stream)) = (everywhere, &self.stream) {
-            if let Ok(host) = stream.host() {
-                self.host = Rc::new(host);
+            if let Ok(address) = stream.host() {
+                self.origin = Rc::new(Origin { address, ..Origin::clone(&self.origin) });
             }
         }
-        *self.host
+        self.origin.address
+    }
+
+    pub(super) fn factory(&self) -> Id {
+        self.origin.factory
+    }
+
+    pub(super) fn agenda(&self) -> &Agenda {
+        &self.origin.agenda
     }
 
     pub(crate) fn unsent(&self) -> usize {
-        self.outbox.len()
+        self.outbox.as_ref().map_or(0, |outbox| outbox.len())
     }
 
     /// Takes bytes for sending. True if the loop has to look at the transport afterwards.
-    pub(crate) fn accept(&mut self, data: &[u8], agenda: &Agenda) -> bool {
+    pub(crate) fn accept(&mut self, data: &[u8]) -> bool {
         if data.is_empty() || !self.state.accepts_writes() {
             return false;
         }
         let mut rest = data;
-        if data.len() >= DIRECT_WRITE_MIN && self.outbox.is_empty() {
+        if data.len() >= DIRECT_WRITE_MIN && self.outbox.is_none() {
             rest = &data[self.send(data)..];
         }
         if !rest.is_empty() && self.state.accepts_writes() {
-            if self.outbox.capacity() == 0 {
-                self.outbox.adopt(agenda.spare_out());
-            }
-            self.outbox.append(rest);
+            self.outbox_to_fill().append(rest);
         }
         // Even with nothing left to send: the write may have failed.
         true
@@ -146,15 +152,17 @@ impl Wire {
 
     /// Takes a line and its end, to leave in one piece: never straight out, however long the line.
     #[inline]
-    pub(crate) fn accept_line(&mut self, line: &[u8], end: &[u8], agenda: &Agenda) -> bool {
+    pub(crate) fn accept_line(&mut self, line: &[u8], end: &[u8]) -> bool {
         if !self.state.accepts_writes() {
             return false;
         }
-        if self.outbox.capacity() == 0 {
-            self.outbox.adopt(agenda.spare_out());
-        }
-        self.outbox.append_both(line, end);
+        self.outbox_to_fill().append_both(line, end);
         true
+    }
+
+    #[inline]
+    fn outbox_to_fill(&mut self) -> &mut Outbox {
+        self.outbox.get_or_insert_with(|| self.origin.agenda.spare_out())
     }
 
     /// Offers `data` to the socket and returns how much it took.
@@ -186,36 +194,26 @@ impl Wire {
 
     /// Offers what is unsent to the socket, and says what comes next. `sent` is set if it took
     /// anything.
-    pub(crate) fn settle(&mut self, agenda: &Agenda, sent: &mut bool) -> Next {
-        match &self.state {
-            // What a callback wrote before it gave up may still leave, as far as the socket goes.
-            State::Ending(Reason::Failed(_) | Reason::Panicked(_) | Reason::Stopped)
-            | State::Open { .. }
-            | State::Closing
-                if !self.outbox.is_empty() && self.readiness.writable =>
-            {
-                *sent |= self.flush();
+    pub(crate) fn settle(&mut self, sent: &mut bool) -> Next {
+        if self.readiness.writable && self.state.sends() {
+            // The outbox steps aside, for the socket's failure ends the state beside it.
+            if let Some(mut outbox) = self.outbox.take() {
+                let count = self.send(outbox.unsent());
+                outbox.consume(count);
+                *sent |= count > 0;
+                if outbox.is_empty() {
+                    self.origin.agenda.spare_in(outbox);
+                } else {
+                    self.outbox = Some(outbox);
+                }
             }
-            _ => {}
         }
-        if self.outbox.is_empty() && self.outbox.capacity() > 0 {
-            agenda.spare_in(self.outbox.take_spare());
-        }
-        self.state.next(self.outbox.is_empty())
-    }
-
-    fn flush(&mut self) -> bool {
-        // The outbox steps aside, for the socket's failure ends the state beside it.
-        let mut outbox = std::mem::take(&mut self.outbox);
-        let sent = self.send(outbox.unsent());
-        outbox.consume(sent);
-        self.outbox = outbox;
-        sent > 0
+        self.state.next(self.outbox.is_none())
     }
 
     /// True if there may be something to read and it is wanted.
     pub(crate) fn wants_reading(&self) -> bool {
-        self.readiness.readable && self.state.reads() && self.outbox.len() <= UNSENT_MAX
+        self.readiness.readable && self.state.reads() && self.unsent() <= UNSENT_MAX
     }
 
     /// Reads what has arrived, at most a buffer full.
@@ -301,7 +299,7 @@ impl Wire {
         let may_talk = !self.readiness.ended && (readable || spoken || !watched);
         // What it held of a reason, the loop holds as well: nothing of the user's is dropped here.
         self.state = State::Lost;
-        self.outbox.discard();
+        self.outbox = None;
         let stream = self.stream.take()?;
         Some(ClosedStream { stream, watched, spoken, may_talk })
     }
@@ -309,7 +307,7 @@ impl Wire {
     /// Closes the socket with a reset, at once; the protocol hears of it later.
     pub(crate) fn reset(&mut self) {
         self.host();
-        self.outbox.discard();
+        self.outbox = None;
         if let Some(mut stream) = self.stream.take() {
             stream.reset_on_close();
         }

@@ -4,7 +4,7 @@ mod peer;
 
 pub(crate) use peer::Peer;
 
-use super::{Listener, Ready, Stream, Wake, World};
+use super::{Carrier, Listener, Ready, Stream, Wake, World};
 use crate::address::Address;
 use crate::arena::Id;
 use crate::endpoint::TcpServerEndpoint;
@@ -230,11 +230,12 @@ impl Listener for ScriptedPort {
         self.address
     }
 
-    fn accept(&mut self) -> io::Result<(Box<dyn Stream>, Address)> {
+    fn accept(&mut self) -> io::Result<(Carrier, Address)> {
         let accepted = self.script.0.borrow_mut().accepts.pop_front();
         let end = accepted.unwrap_or_else(|| Err(io::ErrorKind::WouldBlock.into()))?;
         let peer = SocketAddr::from((Ipv4Addr::new(192, 0, 2, 1), end as u16));
-        Ok((Box::new(ScriptedStream { script: self.script.clone(), end }), peer.into()))
+        let stream = ScriptedStream { script: self.script.clone(), end };
+        Ok((Carrier::Other(Box::new(stream)), peer.into()))
     }
 
     fn shed(&mut self, _limit: usize) -> usize {
