@@ -46,6 +46,7 @@ use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 use timers::Timers;
 use triggers::Triggers;
 use turn::Held;
@@ -95,6 +96,8 @@ pub struct Reactor {
     agenda: Rc<Agenda>,
     /// A fan-out that waits for more.
     held: Option<Held>,
+    /// Until then, no wait sleeps; see [`Settings::busy_poll`].
+    awake_until: Option<Instant>,
     /// Connections to be served in the next turn.
     served: Vec<Id>,
     /// Ports on which somebody may wait.
@@ -159,6 +162,7 @@ impl Reactor {
             calls,
             agenda: Rc::default(),
             held: None,
+            awake_until: None,
             served: Vec::new(),
             acceptable: Vec::new(),
             aborted: Vec::new(),

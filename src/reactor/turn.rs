@@ -73,20 +73,38 @@ impl Reactor {
     }
 
     fn wait(&mut self, timeout: Option<Duration>) -> io::Result<()> {
-        let timeout = match self.next_deadline() {
-            Some(due) => {
-                let until = due.saturating_duration_since(self.now());
-                Some(timeout.map_or(until, |timeout| timeout.min(until)))
+        let timeout = if self.is_wide_awake() {
+            Some(Duration::ZERO)
+        } else {
+            match self.next_deadline() {
+                Some(due) => {
+                    let until = due.saturating_duration_since(self.now());
+                    Some(timeout.map_or(until, |timeout| timeout.min(until)))
+                }
+                None => timeout,
             }
-            None => timeout,
         };
         let mut ready = std::mem::take(&mut self.ready);
         let waited = self.world.wait(&mut ready, timeout);
+        if !ready.is_empty() && !self.settings.busy_poll.is_zero() {
+            self.awake_until = Some(self.due_in(self.settings.busy_poll));
+        }
         for event in ready.drain(..) {
             self.notice(event);
         }
         self.ready = ready;
         waited
+    }
+
+    /// True if something has come so lately that sleeping would cost more than to go on asking.
+    fn is_wide_awake(&mut self) -> bool {
+        let Some(until) = self.awake_until else {
+            return false;
+        };
+        if self.now() >= until {
+            self.awake_until = None;
+        }
+        self.awake_until.is_some()
     }
 
     /// When the next turn has something to do even if nothing arrives: now, if something is left

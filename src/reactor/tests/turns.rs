@@ -340,3 +340,24 @@ fn a_signal_stops_the_reactor_in_order() {
     assert!(stage.reactor.turn(None).unwrap().is_break());
     stage.log.expect(&["0 made", "0 data last words", "0 lost: reactor stopped", "stopped"]);
 }
+
+#[test]
+fn with_busy_polling_the_loop_stays_awake_for_a_while_after_each_event() {
+    let mut stage = Stage::new(echo);
+    stage.reactor.settings.busy_poll = Duration::from_micros(50);
+    let peer = stage.connect();
+    stage.script.advance(Duration::from_micros(49));
+    let mut waits = |advance: u64| {
+        stage.script.advance(Duration::from_micros(advance));
+        stage.script.take_waits();
+        assert!(stage.reactor.turn(Some(Duration::from_secs(1))).unwrap().is_continue());
+        stage.script.take_waits()
+    };
+    assert_eq!(waits(0), [Some(Duration::ZERO)]);
+    peer.send("x");
+    assert_eq!(waits(0), [Some(Duration::ZERO)]);
+    assert_eq!(peer.received(), b"x");
+    assert_eq!(waits(49), [Some(Duration::ZERO)], "counted from the last event");
+    assert_eq!(waits(1), [Some(Duration::from_secs(1))]);
+    assert_eq!(waits(0), [Some(Duration::from_secs(1))], "and not before the next one");
+}
