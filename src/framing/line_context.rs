@@ -18,12 +18,12 @@ pub struct LineContext<'a, F> {
     pub factory: &'a mut F,
     /// The reactor.
     pub reactor: &'a mut Reactor,
-    setup: &'a mut Setup,
-    effects: &'a mut Effects,
+    pub(super) setup: &'a mut Setup,
+    pub(super) effects: &'a mut Effects,
     /// The end of the input, if that is what this callback is about.
-    end: &'a [u8],
+    pub(super) end: &'a [u8],
     /// What has been received and not been looked at.
-    rest: &'a [u8],
+    pub(super) rest: &'a [u8],
 }
 
 impl<'a, F> LineContext<'a, F> {

@@ -1,9 +1,9 @@
 //! Splitting what is received into lines.
 
-use super::delimiter::{Delimiter, Found};
+use super::delimiter::Delimiter;
 use super::line_context::LineContext;
 use super::line_receiver::LineReceiver;
-use super::setup::{Effects, Mode, Setup};
+use super::setup::{Effects, Mode, Piece, Setup};
 use crate::protocol::{Context, Protocol};
 use crate::reactor::TimerId;
 use crate::reason::Reason;
@@ -44,13 +44,6 @@ pub struct Lines<R> {
 
 /// A beginning of a line no longer than this does not keep the memory of a burst behind it.
 const REST_SMALL: usize = 1024;
-
-/// What of the input is to be delivered next.
-enum Piece {
-    Line(Found),
-    Raw,
-    TooLong,
-}
 
 /// Where a pass over the input came to rest.
 enum Pass {
@@ -167,21 +160,24 @@ impl<R> Lines<R> {
     where
         R: LineReceiver<F>,
     {
-        let mut effects = Effects::default();
-        while at < input.len() && !self.setup.paused && cx.transport.is_open() {
-            let Some(piece) = self.next_piece(&input[at..], searched - at) else {
+        let Self { receiver, setup, pending, .. } = self;
+        let (transport, mut effects) = (cx.transport, Effects::default());
+        let mut cx = LineContext::new(cx, setup, &mut effects, &[], &[]);
+        while at < input.len() && !cx.setup.paused && transport.is_open() {
+            let left = &input[at..];
+            let Some(piece) = cx.setup.next_piece(left, searched - at) else {
                 return Pass::Wait { at, searched: input.len() };
             };
             let too_long = matches!(piece, Piece::TooLong);
-            at += self.deliver(cx, &input[at..], piece, &mut effects);
+            at += deliver(receiver, &mut cx, left, piece);
             searched = at;
-            if too_long || effects.any() {
-                let Effects { cleared, tail, extra, .. } = std::mem::take(&mut effects);
+            if too_long || cx.effects.any() {
+                let Effects { cleared, tail, extra, .. } = std::mem::take(cx.effects);
                 at = if cleared { input.len() } else { at } - tail;
                 searched = at;
                 if too_long {
                     // Begins anew with what is received next, and `extra` waits for it too.
-                    self.pending = extra;
+                    *pending = extra;
                     return Pass::Wait { at, searched };
                 }
                 if !extra.is_empty() {
@@ -190,49 +186,6 @@ impl<R> Lines<R> {
             }
         }
         Pass::Wait { at, searched }
-    }
-
-    /// What `input` begins with, if it can be told yet.
-    fn next_piece(&self, input: &[u8], searched: usize) -> Option<Piece> {
-        if self.setup.mode == Mode::Raw {
-            return Some(Piece::Raw);
-        }
-        let (delimiter, max_length) = (self.setup.delimiter(), self.setup.max_length());
-        match delimiter.find(input, searched) {
-            Some(found) if found.line > max_length => Some(Piece::TooLong),
-            Some(found) => Some(Piece::Line(found)),
-            // All but the last byte of a delimiter may have come behind a line of full length.
-            None if input.len() >= max_length.saturating_add(delimiter.len()) => {
-                Some(Piece::TooLong)
-            }
-            None => None,
-        }
-    }
-
-    /// Calls the receiver; returns how much of `input` that took.
-    fn deliver<F>(
-        &mut self,
-        cx: &mut Context<'_, F>,
-        input: &[u8],
-        piece: Piece,
-        effects: &mut Effects,
-    ) -> usize
-    where
-        R: LineReceiver<F>,
-    {
-        // A line's end is not the input's: it cannot be handed back in place.
-        let (given, end, taken) = match piece {
-            Piece::Line(found) => (&input[..found.line], &input[..0], found.next),
-            Piece::Raw | Piece::TooLong => (input, input, input.len()),
-        };
-        let rest = &input[taken..];
-        let mut line_cx = LineContext::new(cx, &mut self.setup, effects, end, rest);
-        match piece {
-            Piece::Line(_) => self.receiver.line_received(&mut line_cx, given),
-            Piece::Raw => self.receiver.raw_data_received(&mut line_cx, given),
-            Piece::TooLong => self.receiver.line_length_exceeded(&mut line_cx, given),
-        }
-        taken
     }
 
     /// Keeps what follows `at`, and the memory only if there is something to keep.
@@ -256,6 +209,27 @@ impl<R> Lines<R> {
         }
         self.pending.extend_from_slice(&waiting);
     }
+}
+
+/// Calls the receiver; returns how much of `input` that took.
+fn deliver<'a, F, R: LineReceiver<F>>(
+    receiver: &mut R,
+    cx: &mut LineContext<'a, F>,
+    input: &'a [u8],
+    piece: Piece,
+) -> usize {
+    // A line's end is not the input's: it cannot be handed back in place.
+    let (given, end, taken) = match piece {
+        Piece::Line(found) => (&input[..found.line], &input[..0], found.next),
+        Piece::Raw | Piece::TooLong => (input, input, input.len()),
+    };
+    (cx.end, cx.rest) = (end, &input[taken..]);
+    match piece {
+        Piece::Line(_) => receiver.line_received(cx, given),
+        Piece::Raw => receiver.raw_data_received(cx, given),
+        Piece::TooLong => receiver.line_length_exceeded(cx, given),
+    }
+    taken
 }
 
 impl<F, R: LineReceiver<F>> Protocol<F> for Lines<R> {

@@ -1,6 +1,6 @@
 //! How one connection is split, and what a callback does to that. Pure.
 
-use super::delimiter::Delimiter;
+use super::delimiter::{Delimiter, Found};
 
 /// How one connection is split.
 #[derive(Debug)]
@@ -17,6 +17,13 @@ pub(super) struct Setup {
 pub(super) enum Mode {
     Line,
     Raw,
+}
+
+/// What of the input is to be delivered next.
+pub(super) enum Piece {
+    Line(Found),
+    Raw,
+    TooLong,
 }
 
 /// What a callback did to the buffer that it was called from.
@@ -38,6 +45,7 @@ impl Effects {
     }
 
     /// True if the buffer is not as it was.
+    #[inline]
     pub(super) fn any(&self) -> bool {
         self.cleared || !self.is_empty()
     }
@@ -50,11 +58,32 @@ impl Effects {
 }
 
 impl Setup {
+    #[inline]
     pub(super) fn delimiter(&self) -> &Delimiter {
         self.delimiter.as_ref().unwrap_or(&Delimiter::CRLF)
     }
 
+    #[inline]
     pub(super) fn max_length(&self) -> usize {
         self.max_length.unwrap_or(usize::MAX)
+    }
+
+    /// What `input`, which is not empty, begins with, if it can be told yet. The first `searched`
+    /// bytes are known to end no line.
+    #[inline]
+    pub(super) fn next_piece(&self, input: &[u8], searched: usize) -> Option<Piece> {
+        if self.mode == Mode::Raw {
+            return Some(Piece::Raw);
+        }
+        let (delimiter, max_length) = (self.delimiter(), self.max_length());
+        match delimiter.find(input, searched) {
+            Some(found) if found.line > max_length => Some(Piece::TooLong),
+            Some(found) => Some(Piece::Line(found)),
+            // All but the last byte of a delimiter may have come behind a line of full length.
+            None if input.len() >= max_length.saturating_add(delimiter.len()) => {
+                Some(Piece::TooLong)
+            }
+            None => None,
+        }
     }
 }

@@ -51,7 +51,7 @@ impl Outbox {
             self.bytes.extend_from_slice(first);
             match *second {
                 // CR LF, as a rule: not worth a call into the C library for each line.
-                [one, two] => self.bytes.extend([one, two]),
+                [one, two] => self.bytes.extend_from_slice(&[one, two]),
                 _ => self.bytes.extend_from_slice(second),
             }
         } else {

@@ -139,15 +139,17 @@ impl Wire {
         if data.is_empty() || !self.state.accepts_writes() {
             return false;
         }
+        let first = self.outbox.is_none();
         let mut rest = data;
-        if data.len() >= DIRECT_WRITE_MIN && self.outbox.is_none() {
+        if data.len() >= DIRECT_WRITE_MIN && first {
             rest = &data[self.send(data)..];
         }
         if !rest.is_empty() && self.state.accepts_writes() {
             self.outbox_to_fill().append(rest);
         }
-        // Even with nothing left to send: the write may have failed.
-        true
+        // What was unsent before has the loop's attention already. But even with nothing left to
+        // send it has to look: the write may have failed.
+        first
     }
 
     /// Takes a line and its end, to leave in one piece: never straight out, however long the line.
@@ -156,8 +158,9 @@ impl Wire {
         if !self.state.accepts_writes() {
             return false;
         }
+        let first = self.outbox.is_none();
         self.outbox_to_fill().append_both(line, end);
-        true
+        first
     }
 
     #[inline]
