@@ -18,20 +18,23 @@ const READS_PER_TURN: usize = 4;
 /// the same: each member then gets the lines of several turns in one call.
 const FAN_OUT: usize = 16;
 
-/// A fan-out waits for at most this many more polls, none of which sleeps. With nothing to gather
-/// they cost a microsecond. Ten talkers in a room of a thousand who each wait for their line to be
-/// read gain a few per cent of the CPU time and a tenth of the p99; the more comes meanwhile, the
-/// more is gained.
+/// A fan-out waits until so many polls in a row, none of which sleeps, have brought nothing. With
+/// nothing to gather they cost a microsecond.
 const FAN_OUT_POLLS: u32 = 4;
 
-/// And for at most this long, if callbacks are slow.
-const FAN_OUT_WAIT: Duration = Duration::from_millis(1);
+/// And for at most this long for each of its transports, if something always comes: a quarter of
+/// what sending to it will take.
+const FAN_OUT_WAIT: Duration = Duration::from_micros(1);
+
+/// And for no longer than this, however many they are: nobody should notice.
+const FAN_OUT_WAIT_MAX: Duration = Duration::from_millis(1);
 
 /// A fan-out that waits.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Held {
     since: Instant,
-    polls: u32,
+    /// Polls in a row that brought nothing.
+    empty_polls: u32,
 }
 
 impl Reactor {
@@ -86,6 +89,9 @@ impl Reactor {
         };
         let mut ready = std::mem::take(&mut self.ready);
         let waited = self.world.wait(&mut ready, timeout);
+        if let Some(held) = &mut self.held {
+            held.empty_polls = if ready.is_empty() { held.empty_polls + 1 } else { 0 };
+        }
         if !ready.is_empty() && !self.settings.busy_poll.is_zero() {
             self.awake_until = Some(self.due_in(self.settings.busy_poll));
         }
@@ -226,13 +232,12 @@ impl Reactor {
             return false;
         }
         let now = self.now();
-        let mut held = self.held.take().unwrap_or(Held { since: now, polls: 0 });
-        if held.polls == FAN_OUT_POLLS || now.duration_since(held.since) >= FAN_OUT_WAIT {
-            return false;
-        }
-        held.polls += 1;
-        self.held = Some(held);
-        true
+        let held = self.held.take().unwrap_or(Held { since: now, empty_polls: 0 });
+        let wide = u32::try_from(self.agenda.len()).unwrap_or(u32::MAX);
+        let wait = FAN_OUT_WAIT.saturating_mul(wide).min(FAN_OUT_WAIT_MAX);
+        let holds = held.empty_polls < FAN_OUT_POLLS && now - held.since < wait;
+        self.held = holds.then_some(held);
+        holds
     }
 
     fn retire_factories(&mut self) {
