@@ -14,6 +14,7 @@ mod lingering;
 mod panic;
 mod ports;
 mod remote;
+mod resting;
 mod run;
 mod settings;
 mod timers;
@@ -41,6 +42,7 @@ use connections::Connection;
 use delayed::Job;
 use hosting::Shelf;
 use remote::Calls;
+use resting::Resting;
 use std::fmt;
 use std::io;
 use std::rc::Rc;
@@ -100,6 +102,8 @@ pub struct Reactor {
     awake_until: Option<Instant>,
     /// Connections to be served in the next turn.
     served: Vec<Id>,
+    /// Connections that are not read although they could be.
+    resting: Resting,
     /// Ports on which somebody may wait.
     acceptable: Vec<Id>,
     /// Connections that are reset, and whose protocols are to be told.
@@ -164,6 +168,7 @@ impl Reactor {
             held: None,
             awake_until: None,
             served: Vec::new(),
+            resting: Resting::default(),
             acceptable: Vec::new(),
             aborted: Vec::new(),
             retiring: Vec::new(),

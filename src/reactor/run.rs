@@ -2,6 +2,7 @@
 
 use super::errors::RunError;
 use super::panic::guard;
+use super::resting::Resting;
 use super::triggers::{Phase, SystemEvent, TriggerId};
 use super::{Life, Reactor};
 use crate::arena::Id;
@@ -182,6 +183,7 @@ impl Reactor {
         self.stop_requested = false;
         self.held = None;
         self.served.clear();
+        self.resting = Resting::default();
         self.acceptable.clear();
         self.retiring.clear();
         self.agenda.take(Vec::new());

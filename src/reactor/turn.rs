@@ -126,7 +126,11 @@ impl Reactor {
             || !self.calls.is_empty()
             || self.stop_is_requested()
             || self.is_to_start_up();
-        if left_over { Some(self.now()) } else { self.timers.next() }
+        if left_over {
+            return Some(self.now());
+        }
+        let deadlines = [self.timers.next(), self.resting.until()];
+        deadlines.into_iter().flatten().min()
     }
 
     /// Notes what the poller reports. Nothing is called before all is noted.
@@ -170,6 +174,7 @@ impl Reactor {
     }
 
     fn serve_ready(&mut self) {
+        self.end_rests();
         let mut served = std::mem::replace(&mut self.served, std::mem::take(&mut self.spare));
         for id in served.drain(..) {
             match self.connections.party(id) {
@@ -188,6 +193,10 @@ impl Reactor {
             match transport.receive(&mut buffer) {
                 Received::Data(count) => self.call(party, Callback::Data(&buffer[..count])),
                 Received::End => self.call(party, Callback::ReadLost),
+                Received::Congestion => {
+                    self.rest_from_reading(party.id());
+                    break;
+                }
                 Received::Nothing => break,
             }
         }

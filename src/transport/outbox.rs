@@ -6,14 +6,23 @@ pub(crate) struct Outbox {
     bytes: Vec<u8>,
     /// How many of `bytes` are sent. Less than their number, or both are zero.
     sent: usize,
+    /// With more than this unsent, and a peer that takes nothing, reading rests.
+    read_ahead: usize,
 }
+
+/// At first. The socket's buffer is full before the first byte stays here, so the peer has enough
+/// to take.
+const READ_AHEAD: usize = 64 * 1024;
+
+/// And so much more after each rest.
+const READ_AHEAD_STEP: usize = 256 * 1024;
 
 /// The capacity of a new buffer: that of a few lines, lest it grow with each.
 const BUFFER_LEN: usize = 512;
 
 impl Default for Outbox {
     fn default() -> Self {
-        Self { bytes: Vec::with_capacity(BUFFER_LEN), sent: 0 }
+        Self { bytes: Vec::with_capacity(BUFFER_LEN), sent: 0, read_ahead: READ_AHEAD }
     }
 }
 
@@ -32,6 +41,16 @@ impl Outbox {
 
     pub(crate) fn unsent(&self) -> &[u8] {
         &self.bytes[self.sent..]
+    }
+
+    /// True if so much is unsent that more should not be read for now.
+    pub(crate) fn is_congested(&self) -> bool {
+        self.len() > self.read_ahead
+    }
+
+    /// Reading goes on for a while nevertheless.
+    pub(crate) fn read_on(&mut self) {
+        self.read_ahead = self.len() + READ_AHEAD_STEP;
     }
 
     pub(crate) fn append(&mut self, data: &[u8]) {
@@ -66,7 +85,7 @@ impl Outbox {
         debug_assert!(self.sent <= self.bytes.len());
         if self.sent == self.bytes.len() {
             self.bytes.clear();
-            self.sent = 0;
+            (self.sent, self.read_ahead) = (0, READ_AHEAD);
         }
     }
 }

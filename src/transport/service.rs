@@ -87,6 +87,11 @@ impl Transport {
         std::mem::take(&mut self.0.wire.borrow_mut().readiness.due)
     }
 
+    /// Reading goes on after a rest.
+    pub(crate) fn end_rest(&self) {
+        self.0.wire.borrow_mut().end_rest();
+    }
+
     /// True if the connection is to be served in the next turn and is not yet listed for it.
     pub(crate) fn queue_if_readable(&self) -> bool {
         let mut wire = self.0.wire.borrow_mut();

@@ -43,6 +43,8 @@ pub(crate) struct Readiness {
     pub(crate) touched: bool,
     /// The poller watches the socket.
     pub(crate) watched: bool,
+    /// Not read for a while, since the peer takes nothing.
+    pub(crate) resting: bool,
     /// The peer has sent something.
     pub(crate) spoken: bool,
     /// The peer's FIN has been read.
@@ -65,6 +67,8 @@ pub(crate) enum Received {
     Data(usize),
     /// The peer's FIN.
     End,
+    /// The peer takes nothing of all that it is sent: reading is to rest.
+    Congestion,
     Nothing,
 }
 
@@ -93,6 +97,7 @@ impl Wire {
                 queued: false,
                 touched: false,
                 watched: false,
+                resting: false,
                 spoken: false,
                 ended: false,
             },
@@ -216,13 +221,32 @@ impl Wire {
 
     /// True if there may be something to read and it is wanted.
     pub(crate) fn wants_reading(&self) -> bool {
-        self.readiness.readable && self.state.reads() && self.unsent() <= UNSENT_MAX
+        let Readiness { readable, resting, .. } = self.readiness;
+        readable && !resting && self.state.reads() && self.unsent() <= UNSENT_MAX
+    }
+
+    fn is_congested(&self) -> bool {
+        let outbox = self.outbox.as_ref().filter(|_| !self.readiness.writable);
+        outbox.is_some_and(|outbox| outbox.is_congested())
+    }
+
+    /// Reading goes on after a rest.
+    pub(crate) fn end_rest(&mut self) {
+        if std::mem::take(&mut self.readiness.resting) {
+            if let Some(outbox) = &mut self.outbox {
+                outbox.read_on();
+            }
+        }
     }
 
     /// Reads what has arrived, at most a buffer full.
     pub(crate) fn receive(&mut self, buffer: &mut [u8]) -> Received {
         if !self.wants_reading() {
             return Received::Nothing;
+        }
+        if self.is_congested() {
+            self.readiness.resting = true;
+            return Received::Congestion;
         }
         let Some(stream) = &mut self.stream else {
             return Received::Nothing;
@@ -263,6 +287,7 @@ impl Wire {
         ready.readable |= readable;
         ready.read_closed |= read_closed;
         ready.writable |= writable;
+        ready.resting &= !writable;
     }
 
     /// The poller reports an error. If nothing is read that would meet it, it has to be asked for.

@@ -216,8 +216,9 @@ fn a_peer_that_never_reads_its_echo_is_not_read_without_end() {
     for _ in 0..80 {
         peer.send(&megabyte);
     }
-    for _ in 0..400 {
+    for _ in 0..600 {
         stage.turn();
+        stage.script.advance(Duration::from_millis(1));
     }
     let unsent = stage.transport(0).unsent();
     assert!((64..=66).contains(&(unsent >> 20)), "{unsent}");
@@ -226,6 +227,54 @@ fn a_peer_that_never_reads_its_echo_is_not_read_without_end() {
         stage.turn();
     }
     assert_eq!(peer.received().len(), 80 << 20);
+}
+
+#[test]
+fn a_peer_that_takes_nothing_is_read_again_after_a_rest() {
+    let mut stage = Stage::new(echo);
+    let (peer, other) = (stage.connect(), stage.connect());
+    peer.set_room(0);
+    for _ in 0..40 {
+        peer.send(vec![b'x'; 65_536]);
+    }
+    let unsent = |stage: &mut Stage| stage.transport(0).unsent() / 65_536;
+    stage.settle();
+    let ahead = unsent(&mut stage);
+    assert!((1..=4).contains(&ahead), "{ahead}");
+    let due = stage.reactor.next_deadline().unwrap();
+    assert_eq!(due - stage.reactor.now(), Duration::from_millis(1), "and the loop may sleep");
+    peer.send("more does not end the rest");
+    other.send("nor do others");
+    stage.settle();
+    assert_eq!((unsent(&mut stage), &*other.received()), (ahead, &b"nor do others"[..]));
+    stage.script.advance(Duration::from_millis(1));
+    stage.settle();
+    let further = unsent(&mut stage);
+    assert!((1..=8).contains(&(further - ahead)), "{further}");
+    // Room ends the rest.
+    peer.set_room(usize::MAX);
+    stage.settle();
+    assert_eq!(peer.received().len(), 40 * 65_536 + 26);
+    assert_eq!(unsent(&mut stage), 0);
+    stage.script.advance(Duration::from_millis(1));
+    stage.settle();
+    assert_eq!(stage.reactor.next_deadline(), None);
+}
+
+#[test]
+fn a_connection_may_end_while_it_rests() {
+    let mut stage = Stage::new(echo);
+    let peer = stage.connect();
+    peer.set_room(0);
+    for _ in 0..4 {
+        peer.send(vec![b'x'; 65_536]);
+    }
+    stage.settle();
+    stage.transport(0).abort_connection();
+    stage.settle();
+    stage.script.advance(Duration::from_millis(1));
+    stage.settle();
+    stage.expect_empty();
 }
 
 #[test]
