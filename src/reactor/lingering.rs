@@ -18,6 +18,9 @@ const LINGER_IDLE: Duration = Duration::from_secs(5);
 /// Bytes discarded in one call.
 const DISCARD_LEN: usize = 16 * 1024;
 
+/// And when a connection closes, only to see whether something has come: every close pays for it.
+const GLANCE_LEN: usize = 64;
+
 /// Calls that discard, of one connection in one turn: half a megabyte, so that a peer which never
 /// stops sending does not hold up the others.
 const DISCARDS_PER_TURN: usize = 32;
@@ -38,7 +41,7 @@ impl Reactor {
     /// closes too, or for [`LINGER_MAX`].
     pub(super) fn linger(&mut self, id: Id, mut closed: ClosedStream) -> Option<Connection> {
         let stream = &mut *closed.stream;
-        match discard(stream) {
+        match discard(stream, &mut [0; GLANCE_LEN]) {
             Discarded::End => return None,
             Discarded::Nothing if !closed.spoken => return None,
             Discarded::Nothing | Discarded::Some => stream.finish_output().ok()?,
@@ -73,9 +76,10 @@ impl Reactor {
             return;
         };
         let (end, due) = (lingering.end, idle.min(lingering.until));
+        let mut bytes = [0; DISCARD_LEN];
         let mut last = Discarded::Some;
         for discarded in 0..DISCARDS_PER_TURN {
-            last = discard(&mut *lingering.stream);
+            last = discard(&mut *lingering.stream, &mut bytes);
             match last {
                 Discarded::Some if discarded == 0 => drop(self.timers.reset(end, due)),
                 Discarded::Some => {}
@@ -107,9 +111,8 @@ enum Discarded {
     End,
 }
 
-fn discard(stream: &mut dyn Stream) -> Discarded {
-    let mut bytes = [0; DISCARD_LEN];
-    match stream.read(&mut bytes) {
+fn discard(stream: &mut dyn Stream, bytes: &mut [u8]) -> Discarded {
+    match stream.read(bytes) {
         Ok(0) => Discarded::End,
         Ok(_) => Discarded::Some,
         Err(error) => match error.kind() {
