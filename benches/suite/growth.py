@@ -1,0 +1,50 @@
+"""`benches/run growth`: what an operation costs as more of something is there."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Sequence
+
+import axes
+import report
+import results as files
+from axes import Axis
+from bench import entries, expected_seconds
+from comparing import judged, prepare_plots
+from errors import INTERRUPTED
+from progress import duration
+from servers import Server
+from session import note, prepared
+
+
+def run(arguments: argparse.Namespace, servers: Sequence[Server], chosen: Sequence[Axis],
+        words: Sequence[str]) -> int:
+    session = prepared(arguments, servers, words)
+    if arguments.plots:
+        prepare_plots(session)
+    workloads = session.possible(workload for axis in chosen for _, workload in axis.points)
+    rounds = {workload.name: arguments.rounds for workload in workloads}
+    results = session.results("growth", rounds, workloads)
+    orders = {one.name: entries(session.built, one, again=False) for one in workloads}
+    expected = sum(len(orders[one.name]) * arguments.rounds *
+                   expected_seconds(one, arguments.seconds) for one in workloads)
+    note(f"{len(workloads)} points on {len(chosen)} axes, about {duration(expected)}")
+    out, code = Path(arguments.out), 0
+    bench = session.bench(arguments.seconds, expected, results)
+    try:
+        for axis in chosen:
+            for _, workload in axis.points:
+                if workload.name in results.workloads:
+                    bench.rounds(workload, orders[workload.name], arguments.rounds)
+            bench.progress.done_with(f"\n{axis.title}\n{axes.section(results, axis)}")
+            files.write(results, out / files.GROWTH_FILE)
+        results.partial = False
+    except KeyboardInterrupt:
+        note("ended before its end; what was measured is kept and marked partial")
+        code = INTERRUPTED
+    files.write(results, out / files.GROWTH_FILE)
+    for trouble in report.make(out, results, session.builder if arguments.plots else None):
+        note(f"no plots: {trouble}")
+    note(f"report: {out / 'growth.md'}, figures: {out / files.GROWTH_FILE}")
+    return code or judged(results)

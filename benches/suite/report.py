@@ -1,0 +1,71 @@
+"""The report of one run: all of its figures in Markdown, and its plots."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Optional
+
+import page
+import places
+import tables
+from building import Builder, NotBuilt
+from results import Results
+
+HEADINGS = {
+    "conditions": "What was disturbed", "machine": "Machine", "servers": "Servers",
+    "workloads": "Workloads",
+    "cpu-rust": "CPU time per operation, Rust", "cpu-other": "CPU time per operation, others",
+    "cpu-plot": "CPU time per operation, drawn", "latency-rust": "Latency, Rust",
+    "latency-other": "Latency, others", "p99-plot": "Latency, drawn",
+    "busy": "Busy polling",
+    "syscalls": "System calls per operation", "memory": "Memory", "timers": "Timers",
+    "bulk": "Bulk, GB/s", "better": "Where others are better",
+}
+
+
+def markdown(run: Results, plots: set[str]) -> str:
+    parts = page.parts_of(run, None, plots, "")
+    said = [f"# Report of `{run.kind}`"]
+    said += [f"## {title}\n\n{parts[name]}" for name, title in HEADINGS.items()]
+    said += [f"## {name}\n\n{tables.details(run, name)}" for name in tables.rated(run)]
+    return "\n\n".join(said) + "\n"
+
+
+def growth_markdown(growth: Results, plots: set[str]) -> str:
+    part = page.parts_of(None, growth, plots, "")[page.GROWTH]
+    machine = page.PARTS["machine"](growth)
+    return f"# Report of `growth`\n\n{machine}\n\n{part}\n"
+
+
+def draw(folder: Path, builder: Builder, kind: str) -> Optional[str]:
+    """Draws what a directory has figures for; returns why not, where it could not."""
+    try:
+        python = builder.python()
+    except NotBuilt as error:
+        return str(error)
+    script = places.BENCHES / "suite" / "plots.py"
+    done = subprocess.run([python, str(script), str(folder), kind], stdout=subprocess.DEVNULL,
+                          stderr=subprocess.PIPE, text=True)
+    if done.returncode != 0:
+        lines = done.stderr.strip().splitlines()
+        return f"drawing failed: {lines[-1] if lines else done.returncode}"
+    return None
+
+
+def make(folder: Path, results: Results, builder: Optional[Builder]) -> list[str]:
+    """Writes plots and report of what is in `folder`; returns what went wrong with the plots."""
+    troubles = []
+    growing = results.kind == "growth"
+    for old in folder.glob("growth-*.svg" if growing else "*.svg"):
+        # Those of other figures would be taken for these. A growth's are another file's.
+        if growing or not old.name.startswith("growth-"):
+            old.unlink()
+    if builder is not None and results.samples:
+        trouble = draw(folder, builder, results.kind)
+        troubles += [trouble] if trouble else []
+    plots = {path.stem for path in folder.glob("*.svg")}
+    text = growth_markdown(results, plots) if growing else markdown(results, plots)
+    name = "growth.md" if growing else "report.md"
+    (folder / name).write_text(places.without_places(text))
+    return troubles
