@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Iterator
-
 import words
 from bends import FLAT, LINEAR, Bend, Point, bends
 from cells import MEASURED
@@ -105,12 +103,16 @@ def ratio_series(results: Results, axis: Axis) -> list[Series]:
     return found
 
 
-def missing(results: Results, axis: Axis) -> Iterator[str]:
+def missing(results: Results, axis: Axis) -> list[str]:
     """Why points are not there."""
-    for _, workload in axis.points:
-        for server, cell in results.cells().get(workload.name, {}).items():
+    all_cells = results.cells()
+    gone: dict[tuple[str, str], list[str]] = {}
+    for x, workload in axis.points:
+        for server, cell in all_cells.get(workload.name, {}).items():
             if cell.state != MEASURED:
-                yield f"{server} at {workload.name}: {cell.state}, {cell.reason}"
+                why = f"{cell.state}, {cell.reason}"
+                gone.setdefault((server, why), []).append(str(x))
+    return [f"- {server} at {', '.join(at)}: {why}" for (server, why), at in gone.items()]
 
 
 def section(results: Results, axis: Axis) -> str:
@@ -125,12 +127,12 @@ def section(results: Results, axis: Axis) -> str:
         show = words.ratio if one.server.endswith("/ raw") else words.number
         rows.append([one.label, *(show(values[x]) if x in values else words.NOTHING for x in at)])
     table = words.table([axis.cost, *map(str, at)], rows)
-    found = [f"- {one.label}: from {bend.start:g} to {bend.end:g}, slope {bend.slope:+.2f} beyond "
+    found = [f"- {one.label}: from {bend.start:.0f} to {bend.end:.0f}, slope {bend.slope:+.2f} beyond "
              f"{'a flat' if one.law == FLAT else 'a linear'} law"
              for one in known for bend in one.bends()]
     said = "Bends:\n\n" + "\n".join(found) if found else "No bends."
-    gone = "".join(f"\n- {reason}" for reason in missing(results, axis))
-    return f"{table}\n\n{said}" + (f"\n\nNo figure:\n{gone}" if gone else "")
+    gone = "\n".join(missing(results, axis))
+    return f"{table}\n\n{said}" + (f"\n\nNo figure:\n\n{gone}" if gone else "")
 
 
 def growth(results: Results) -> str:

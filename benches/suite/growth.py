@@ -37,7 +37,8 @@ def run(arguments: argparse.Namespace, servers: Sequence[Server], chosen: Sequen
             for _, workload in axis.points:
                 if workload.name in results.workloads:
                     bench.rounds(workload, orders[workload.name], arguments.rounds)
-            bench.progress.done_with(f"\n{axis.title}\n{axes.section(results, axis)}")
+            bench.progress.say(f"\n{axis.title}\n\n{axes.section(results, axis)}\n")
+            bench.progress.done_with(f"{axis.name} is done")
             files.write(results, out / files.GROWTH_FILE)
         results.partial = False
     except KeyboardInterrupt:

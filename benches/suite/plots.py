@@ -60,12 +60,16 @@ def bar(axis: Any, place: int, cell: Cell, figure: str, end: float) -> None:
               hatch="////" if ours else None, edgecolor="#333333", linewidth=0.4)
     text = words.ratio(known.median) if figure.endswith("ratio") else words.number(known.median)
     if known.median > end:
-        axis.text(end, place, f" \u2192 {text}", va="center")
+        beside(axis, end, place, f"\u2192 {text}")
         return
     edges = [known.low, min(known.high, end)]
     axis.plot(edges, [place, place], color="black", linewidth=1)
     axis.plot(edges, [place, place], "|", color="black", markersize=4)
-    axis.text(edges[1], place, f"  {text}", va="center")
+    beside(axis, max(length, edges[1]), place, text)
+
+
+def beside(axis: Any, x: float, place: int, text: str) -> None:
+    axis.annotate(text, (x, place), (5, 0), textcoords="offset points", va="center")
 
 
 def plain(value: float, _: int) -> str:

@@ -22,6 +22,9 @@ fn main() {
         Some("sink") => Work::Sink,
         Some("broadcast") => Work::Broadcast,
         Some("timers") => match arguments.next().and_then(|count| count.parse().ok()) {
+            Some(timers::TOO_MANY..) => {
+                refuse("calloop's cost for a timer grows with their number: so many take an hour")
+            }
             Some(count) => return println!("{}", timers::measure(count)),
             None => refuse("calloop timers COUNT"),
         },
