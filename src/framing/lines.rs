@@ -169,6 +169,8 @@ impl<R> Lines<R> {
                 return Pass::Wait { at, searched: input.len() };
             };
             let too_long = matches!(piece, Piece::TooLong);
+            // A public field: a callback may have put another one there.
+            cx.transport = transport;
             at += deliver(receiver, &mut cx, left, piece);
             searched = at;
             if too_long || cx.effects.any() {

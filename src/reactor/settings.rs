@@ -58,6 +58,10 @@ impl Settings {
     /// paid for, and the sleep as well. The price is a processor core, which is kept busy for this
     /// long after each event; with nothing else to run on it, a process that has events all the
     /// time uses all of it.
+    ///
+    /// While it is awake, [`turn`](crate::Reactor::turn) returns before its timeout is over.
+    /// [`next_deadline`](crate::Reactor::next_deadline) does not know of this: a loop that sleeps
+    /// by itself sleeps.
     #[must_use]
     pub fn busy_poll(self, busy_poll: Duration) -> Self {
         Self { busy_poll, ..self }

@@ -89,10 +89,12 @@ impl Reactor {
         };
         let mut ready = std::mem::take(&mut self.ready);
         let waited = self.world.wait(&mut ready, timeout);
+        // A call from another thread ends a wait as well, and is no event.
+        let quiet = ready.is_empty() && self.calls.is_empty();
         if let Some(held) = &mut self.held {
-            held.empty_polls = if ready.is_empty() { held.empty_polls + 1 } else { 0 };
+            held.empty_polls = if quiet { held.empty_polls + 1 } else { 0 };
         }
-        if !ready.is_empty() && !self.settings.busy_poll.is_zero() {
+        if !quiet && !self.settings.busy_poll.is_zero() {
             self.awake_until = Some(self.due_in(self.settings.busy_poll));
         }
         for event in ready.drain(..) {

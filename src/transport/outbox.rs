@@ -129,4 +129,17 @@ mod tests {
         outbox.consume(3);
         assert!(outbox.is_empty() && outbox.sent == 0);
     }
+
+    #[test]
+    fn an_outbox_that_ran_empty_is_congested_as_early_as_a_new_one() {
+        let mut outbox = Outbox::default();
+        outbox.append(&[0; 1 << 20]);
+        outbox.read_on();
+        assert!(!outbox.is_congested());
+        outbox.consume(1 << 20);
+        outbox.append(&[0; READ_AHEAD]);
+        assert!(!outbox.is_congested());
+        outbox.append(&[0]);
+        assert!(outbox.is_congested());
+    }
 }

@@ -136,4 +136,14 @@ impl Transport {
     pub(crate) fn reset(&self) {
         self.0.wire.borrow_mut().reset();
     }
+
+    /// What is unsent, or unread and wanted, and on none of the loop's lists.
+    #[cfg(test)]
+    pub(crate) fn forgotten(&self) -> Option<String> {
+        let wire = self.0.wire.borrow();
+        let ready = wire.readiness;
+        let unsent = wire.unsent() > 0 && wire.state.sends() && ready.writable && !ready.due;
+        let unread = wire.wants_reading() && !ready.queued;
+        (!ready.touched && (unsent || unread)).then(|| format!("{ready:?}"))
+    }
 }

@@ -45,6 +45,8 @@ pub(crate) struct Readiness {
     pub(crate) watched: bool,
     /// Not read for a while, since the peer takes nothing.
     pub(crate) resting: bool,
+    /// Has rested: is read once, however much was written to it meanwhile.
+    pub(crate) rested: bool,
     /// The peer has sent something.
     pub(crate) spoken: bool,
     /// The peer's FIN has been read.
@@ -98,6 +100,7 @@ impl Wire {
                 touched: false,
                 watched: false,
                 resting: false,
+                rested: false,
                 spoken: false,
                 ended: false,
             },
@@ -232,11 +235,7 @@ impl Wire {
 
     /// Reading goes on after a rest.
     pub(crate) fn end_rest(&mut self) {
-        if std::mem::take(&mut self.readiness.resting) {
-            if let Some(outbox) = &mut self.outbox {
-                outbox.read_on();
-            }
-        }
+        self.readiness.rested |= std::mem::take(&mut self.readiness.resting);
     }
 
     /// Reads what has arrived, at most a buffer full.
@@ -244,7 +243,11 @@ impl Wire {
         if !self.wants_reading() {
             return Received::Nothing;
         }
-        if self.is_congested() {
+        if std::mem::take(&mut self.readiness.rested) {
+            if let Some(outbox) = &mut self.outbox {
+                outbox.read_on();
+            }
+        } else if self.is_congested() {
             self.readiness.resting = true;
             return Received::Congestion;
         }

@@ -370,3 +370,18 @@ fn a_type_has_its_settings_and_an_instance_may_override_them() {
     assert_eq!(peer.received(), b"five5\r\nlf\r\n");
     assert_eq!(reactor.connection_count(), 0);
 }
+
+#[test]
+fn each_line_finds_the_connections_own_transport_in_its_context() {
+    // The field is public: what one callback puts there is gone in the next.
+    let mut stage = Stage::new(
+        |receiver, cx| {
+            receiver.too_long.push(std::ptr::from_ref(cx.transport).addr());
+            cx.transport = Box::leak(Box::new(cx.transport.clone()));
+        },
+        |lines| lines,
+    );
+    stage.feed([&b"one\r\ntwo\r\n"[..]]);
+    let seen = stage.receiver().borrow().too_long.clone();
+    assert_eq!(seen[0], seen[1]);
+}

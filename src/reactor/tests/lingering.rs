@@ -133,3 +133,14 @@ fn the_silent_are_closed_at_once_and_a_connection_closed_when_made_is_never_watc
     assert_eq!((peer.received(), peer.closed()), (b"quote".to_vec(), Closed::InOrder));
     stage.expect_empty();
 }
+
+#[test]
+fn what_stands_behind_the_first_glance_is_discarded_without_another_edge() {
+    let mut stage = Stage::new(|event, cx| on_data(event, || cx.transport.lose_connection()));
+    let peer = stage.connect();
+    peer.send(vec![b'x'; super::super::BUFFER_LEN + 100]);
+    peer.close();
+    stage.settle();
+    assert_eq!(peer.closed(), Closed::InOrder);
+    stage.expect_empty();
+}

@@ -6,6 +6,7 @@ mod failing;
 mod lingering;
 mod reading;
 mod turns;
+mod walks;
 mod writing;
 
 use crate::socket::scripted::{Peer, Script};

@@ -295,3 +295,56 @@ fn one_who_is_written_too_much_is_read_as_soon_as_that_has_left() {
     stage.turn();
     stage.log.expect(&["1 data hello"]);
 }
+
+#[test]
+fn one_who_takes_nothing_is_read_after_its_rest_whatever_others_write_to_it() {
+    let mut stage = Stage::new(|event, cx| {
+        if let (Event::Data(data), true) = (event, *cx.transport == cx.factory.all[0]) {
+            cx.factory.all[1].write(vec![b'x'; 512 * 1024]);
+            let _ = data;
+        }
+    });
+    let (talker, stalled) = (stage.connect(), stage.connect());
+    stalled.set_room(0);
+    talker.send("x");
+    stage.settle();
+    stage.log.0.borrow_mut().clear();
+    stalled.send("leave");
+    for _ in 0..50 {
+        talker.send("x");
+        stage.script.advance(Duration::from_millis(2));
+        stage.turn();
+    }
+    assert_eq!(stage.log.count("1 data leave"), 1);
+}
+
+#[test]
+fn a_rest_ends_with_the_run() {
+    let mut stage = Stage::new(echo);
+    let peer = stage.connect();
+    peer.set_room(0);
+    (0..4).for_each(|_| peer.send(vec![b'x'; 65_536]));
+    stage.settle();
+    assert!(stage.reactor.next_deadline().is_some());
+    stage.reactor.stop();
+    assert!(stage.reactor.turn(None).unwrap().is_break());
+    stage.expect_empty();
+}
+
+#[test]
+fn a_rest_is_not_drawn_out_by_others_that_begin_later() {
+    let mut stage = Stage::new(echo);
+    let peers: Vec<Peer> = (0..20).map(|_| stage.connect()).collect();
+    let mut before = 0;
+    for (round, peer) in peers.iter().enumerate() {
+        peer.set_room(0);
+        (0..8).for_each(|_| peer.send(vec![b'x'; 65_536]));
+        (0..4).for_each(|_| stage.turn());
+        if round == 0 {
+            before = stage.transport(0).unsent();
+        }
+        stage.script.advance(Duration::from_micros(100));
+    }
+    stage.turn();
+    assert!(before > 0 && stage.transport(0).unsent() > before);
+}

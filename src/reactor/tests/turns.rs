@@ -361,3 +361,22 @@ fn with_busy_polling_the_loop_stays_awake_for_a_while_after_each_event() {
     assert_eq!(waits(1), [Some(Duration::from_secs(1))]);
     assert_eq!(waits(0), [Some(Duration::from_secs(1))], "and not before the next one");
 }
+
+#[test]
+fn deadlines_are_kept_to_the_nanosecond() {
+    let mut stage = Stage::new(quiet);
+    let deadline = stage.reactor.now() + Duration::from_nanos(1_500_000_001);
+    let log = stage.log.clone();
+    let timer = stage.reactor.call_at(deadline, move |_| log.push("called"));
+    assert_eq!(stage.reactor.next_deadline(), Some(deadline));
+    let later = deadline + Duration::from_nanos(1);
+    assert!(stage.reactor.reset_at(timer, later));
+    assert_eq!(stage.reactor.next_deadline(), Some(later));
+    stage.script.advance(later - stage.reactor.now() - Duration::from_nanos(1));
+    stage.turn();
+    stage.log.expect(&[]);
+    stage.script.advance(Duration::from_nanos(1));
+    stage.turn();
+    stage.log.expect(&["called"]);
+    assert!(!stage.reactor.reset_at(timer, later));
+}

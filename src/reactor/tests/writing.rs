@@ -221,3 +221,99 @@ fn spare_buffers_are_shared_and_bounded() {
     .sum();
     assert!((100_000..=1 << 20).contains(&kept), "{kept}");
 }
+
+#[test]
+fn a_call_from_another_thread_is_something_that_a_fan_out_waits_for() {
+    let mut stage = Stage::new(quiet);
+    let peers: Vec<Peer> = (0..40).map(|_| stage.connect()).collect();
+    stage.settle();
+    let all: Vec<Transport> = (0..40).map(|number| stage.transport(number)).collect();
+    for transport in &all {
+        transport.write("line\n");
+    }
+    stage.turn();
+    let remote = stage.reactor.remote();
+    for _ in 0..6 {
+        // Arrives while the loop looks for events.
+        let inner = remote.clone();
+        remote.call_from_thread(move |_| inner.call_from_thread(|_| ()).unwrap()).unwrap();
+        stage.turn();
+        assert_eq!(peers[39].received(), b"", "held back");
+    }
+    stage.settle();
+    assert_eq!(peers[39].received(), b"line\n");
+}
+
+#[test]
+fn a_large_write_that_fails_is_looked_at_and_keeps_nothing() {
+    let mut stage = Stage::new(quiet);
+    let peer = stage.connect();
+    let transport = stage.transport(0);
+    peer.reset();
+    transport.write(vec![0; 100_000]);
+    assert_eq!(transport.unsent(), 0);
+    assert!(stage.reactor.next_deadline().is_some(), "before the poller says anything");
+    stage.turn();
+    assert!(!transport.is_connected());
+}
+
+/// A room of so many, with a line to each of them waiting.
+fn held(count: usize) -> (Stage, Vec<Peer>) {
+    let mut stage = Stage::new(chat);
+    let peers: Vec<Peer> = (0..count).map(|_| stage.script.connect()).collect();
+    stage.settle();
+    peers[0].send("line\n");
+    stage.turn();
+    assert_eq!(peers[1].received(), b"", "held back");
+    (stage, peers)
+}
+
+#[test]
+fn a_fan_out_counts_empty_polls_in_a_row() {
+    let (mut stage, peers) = held(40);
+    for _ in 0..3 {
+        (0..3).for_each(|_| stage.turn());
+        assert_eq!(peers[1].received(), b"", "held back");
+        peers[0].send("more\n");
+        stage.turn();
+        assert_eq!(peers[1].received(), b"", "held back");
+    }
+}
+
+#[test]
+fn a_fan_out_waits_for_so_long_as_it_is_wide_and_no_longer_than_a_millisecond() {
+    for (count, micros) in [(41, 40), (1500, 1000)] {
+        let (mut stage, peers) = held(count);
+        for _ in 0..2 {
+            assert_eq!(peers[1].received(), b"", "held back");
+            stage.script.advance(Duration::from_micros(micros) / 2);
+            peers[0].send("more\n");
+            stage.turn();
+        }
+        assert_eq!(peers[1].received(), b"line\nmore\nmore\n");
+    }
+}
+
+#[test]
+fn a_fan_out_that_was_hurried_does_not_count_for_the_next() {
+    let (mut stage, peers) = held(40);
+    stage.transport(2).abort_connection();
+    stage.turn();
+    assert_eq!(peers[1].received(), b"line\n");
+    stage.script.advance(Duration::from_secs(1));
+    peers[0].send("next\n");
+    stage.turn();
+    assert_eq!(peers[1].received(), b"", "held back");
+}
+
+#[test]
+fn seventeen_transports_are_a_fan_out_and_sixteen_are_not() {
+    for others in [16, 17] {
+        let mut stage = Stage::new(chat);
+        let peers: Vec<Peer> = (0..=others).map(|_| stage.connect()).collect();
+        stage.settle();
+        peers[0].send("line\n");
+        stage.turn();
+        assert_eq!(peers[1].received().is_empty(), others == 17);
+    }
+}

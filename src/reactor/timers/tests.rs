@@ -166,3 +166,38 @@ fn cancelled_jobs_leave_nothing_behind() {
     assert_eq!((timers.len(), timers.entries.len()), (0, 0));
     assert!(timers.heap.capacity() <= 8 * STALE_MIN);
 }
+
+#[test]
+fn a_burst_that_fires_one_by_one_leaves_no_memory_behind() {
+    let start = Instant::now();
+    let mut timers = Timers::new(start);
+    for job in 0..10_000 {
+        timers.set(start + Duration::from_millis(job), job);
+    }
+    for job in 0..10_000 {
+        assert_eq!(drain(&mut timers, start + Duration::from_millis(job)), [job]);
+    }
+    assert!(timers.heap.capacity() <= 8 * STALE_MIN, "{}", timers.heap.capacity());
+}
+
+#[test]
+fn a_list_of_many_that_are_due_together_is_freed() {
+    let start = Instant::now();
+    let mut timers = Timers::new(start);
+    for job in 0..5000 {
+        timers.set(start, job);
+    }
+    assert_eq!(drain(&mut timers, start).len(), 5000);
+    assert_eq!(timers.due.capacity(), 0);
+}
+
+#[test]
+fn pushing_a_deadline_back_adds_no_node() {
+    let start = Instant::now();
+    let mut timers = Timers::new(start);
+    let id = timers.set(start, 1);
+    for seconds in 0..10 {
+        assert!(timers.reset(id, start + Duration::from_secs(seconds)));
+    }
+    assert_eq!(timers.heap.len(), 1);
+}

@@ -80,4 +80,9 @@ impl Peer {
     pub(crate) fn calls(&self) -> Calls {
         self.end(|end| end.calls)
     }
+
+    /// How many chunks that were sent have not been read in full.
+    pub(crate) fn unread(&self) -> usize {
+        self.end(|end| end.input.iter().take_while(|it| matches!(it, Input::Data(_))).count())
+    }
 }

@@ -18,6 +18,9 @@ const STALE_RATIO_MAX: usize = 2;
 /// And not before they are so many.
 const STALE_MIN: usize = 64;
 
+/// With no job left, a heap with more room than this is freed, as the entries' arena is.
+const HEAP_KEPT: usize = 4 * STALE_MIN;
+
 /// If more than this part of the heap is due at once, all that is due is parted from the rest and
 /// sorted, which is cheaper than to take it from the heap one by one.
 const DUE_SHARE: usize = 16;
@@ -153,6 +156,7 @@ impl<J> Timers<J> {
         if self.due.capacity() > DUE_KEPT {
             self.due = Vec::new();
         }
+        self.sweep();
         None
     }
 
@@ -243,6 +247,9 @@ impl<J> Timers<J> {
     /// Drops what is stale once it is more than its share: a constant number of steps for each.
     fn sweep(&mut self) {
         let live = self.entries.len();
+        if live == 0 && self.heap.capacity() > HEAP_KEPT {
+            self.heap = Vec::new();
+        }
         if self.heap.len() <= (1 + STALE_RATIO_MAX) * live + STALE_MIN {
             return;
         }

@@ -1,0 +1,161 @@
+//! Random walks through everything that may happen to connections, and what must hold after each
+//! turn.
+
+use super::*;
+use crate::socket::scripted::Closed;
+
+/// Deterministic numbers for a random walk (xorshift64*).
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) as usize % bound
+    }
+}
+
+thread_local! {
+    static RANDOM: RefCell<Random> = const { RefCell::new(Random(1)) };
+    static QUIET: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+    static GENTLE: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
+fn below(bound: usize) -> usize {
+    RANDOM.with_borrow_mut(|random| random.below(bound))
+}
+
+fn scribble(transport: &Transport) {
+    let length = match below(6) {
+        0 => 0,
+        1 => 8 * 1024 + below(100_000),
+        2 => 300_000,
+        _ => 1 + below(2000),
+    };
+    if below(2) == 0 {
+        transport.write(vec![b'x'; length]);
+    } else {
+        transport.write_line(&vec![b'x'; length], b"\r\n");
+    }
+}
+
+fn wish(all: &[Transport], from: &str) {
+    if QUIET.get() {
+        return;
+    }
+    let number = below(all.len());
+    let transport = &all[number];
+    match below(if GENTLE.get() { 12 } else { 40 }) {
+        0..=5 => scribble(transport),
+        6 => all.iter().for_each(|it| it.write("a line to each")),
+        7 | 8 => transport.pause_reading(),
+        9..=11 => transport.resume_reading(),
+        12 => transport.lose_connection(),
+        13 => transport.lose_write_connection(),
+        14 => transport.abort_connection(),
+        15 => transport.fail("no more"),
+        16 if from == "callback" => panic!("on purpose"),
+        _ => {}
+    }
+}
+
+fn act(event: Event<'_>, cx: &mut Context<'_, Probes>) {
+    if QUIET.get() {
+        return;
+    }
+    let all = cx.factory.all.clone();
+    if let (Event::Data(data), 0) = (event, below(2)) {
+        cx.transport.write(data);
+    }
+    for _ in 0..below(3) {
+        match below(8) {
+            0 => drop(cx.set_timer(Duration::from_micros(below(3000) as u64))),
+            1 => {
+                let all = all.clone();
+                cx.reactor.call_later(Duration::from_micros(below(2000) as u64), move |_| {
+                    wish(&all, "timer");
+                });
+            }
+            2 => scribble(cx.transport),
+            3 => {
+                cx.transport.pause_reading();
+                cx.transport.resume_reading();
+            }
+            _ => wish(&all, "callback"),
+        }
+    }
+}
+
+#[track_caller]
+fn check(stage: &Stage, seed: u64) {
+    for (id, _) in stage.reactor.connections.iter() {
+        if let Some(party) = stage.reactor.connections.party(id) {
+            let forgotten = party.transport.forgotten();
+            assert_eq!(forgotten, None, "seed {seed}: {:?}", party.transport);
+        }
+    }
+}
+
+/// Something happens outside.
+fn stir(stage: &mut Stage, peers: &[Peer]) {
+    for _ in 0..below(4) {
+        let peer = &peers[below(peers.len())];
+        match below(if GENTLE.get() { 16 } else { 22 }) {
+            0..=4 => peer.send(vec![b'y'; 1 + below(3000)]),
+            5..=8 => peer.send(vec![b'y'; 65_536 * (1 + below(6))]),
+            9..=11 => peer.set_room(0),
+            12 | 13 => peer.set_room(below(200_000)),
+            14 | 15 => peer.set_room(usize::MAX / 2),
+            16 => peer.close(),
+            17 if below(3) == 0 => peer.reset(),
+            18 if below(3) == 0 => peer.reset_in_line(),
+            _ => {}
+        }
+    }
+    let all = stage.reactor.with_factory(stage.port, |it, _| it.all.clone()).unwrap();
+    if below(3) == 0 && !all.is_empty() {
+        wish(&all, "main");
+    }
+    if below(4) == 0 {
+        stage.script.advance(Duration::from_micros(below(1500) as u64));
+    }
+}
+
+/// From here on everyone takes everything, and nobody asks for more.
+fn calm(stage: &mut Stage, peers: &[Peer], seed: u64) {
+    QUIET.set(true);
+    let all = stage.reactor.with_factory(stage.port, |it, _| it.all.clone()).unwrap();
+    peers.iter().for_each(|peer| peer.set_room(usize::MAX / 2));
+    all.iter().for_each(Transport::resume_reading);
+    for _ in 0..100 {
+        stage.script.advance(Duration::from_millis(1));
+        stage.turn();
+        check(stage, seed);
+    }
+    for (peer, transport) in peers.iter().zip(&all) {
+        assert_eq!(transport.unsent(), 0, "seed {seed}: {transport:?}");
+        let over = peer.closed() != Closed::No || peer.output_finished();
+        assert!(over || peer.unread() == 0, "seed {seed}: {transport:?}");
+    }
+    assert_eq!(stage.reactor.next_deadline(), stage.reactor.timers.next(), "seed {seed}");
+}
+
+#[test]
+fn whatever_happens_nothing_unsent_and_nothing_unread_is_forgotten() {
+    for seed in 1..=60_u64 {
+        RANDOM.set(Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15)));
+        QUIET.set(false);
+        GENTLE.set(seed % 2 == 0);
+        let (mut stage, mut peers) = (Stage::new(act), Vec::new());
+        for _ in 0..150 {
+            if peers.len() < 3 + (seed as usize % 3) * 12 {
+                peers.push(stage.script.connect());
+            }
+            stir(&mut stage, &peers);
+            stage.turn();
+            check(&stage, seed);
+        }
+        calm(&mut stage, &peers, seed);
+    }
+}
