@@ -57,6 +57,9 @@ mod reason;
 mod arena;
 mod socket;
 
+#[cfg(test)]
+mod counts;
+
 pub use address::Address;
 pub use endpoint::{DEFAULT_BACKLOG, ParseEndpointError, ServerEndpoint, TcpServerEndpoint};
 pub use framing::{Delimiter, LineContext, LineReceiver, Lines};

@@ -23,6 +23,8 @@ mod turn;
 mod type_name;
 
 #[cfg(test)]
+mod counts;
+#[cfg(test)]
 mod tests;
 
 pub use delayed::TimerId;

@@ -7,6 +7,9 @@ mod service;
 mod state;
 mod wire;
 
+#[cfg(test)]
+mod counts;
+
 pub(crate) use agenda::Agenda;
 pub(crate) use origin::Origin;
 pub(crate) use state::Next;

@@ -1,0 +1,213 @@
+//! What timers cost; see `src/counts/`.
+//!
+//! Whatever one operation leaves for later is to be met in some entry: what [`set`] leaves in
+//! [`cancel`] and [`fire`], what [`push_back`] leaves in [`idle_timeouts`].
+
+use super::delayed::Job;
+use super::timers::Timers;
+use crate::arena::Id;
+use crate::counts::{beginning, rounds};
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+/// All timers are set to be due within this time.
+const SPAN: Duration = Duration::from_secs(60);
+
+/// A round does an operation with one in so many of the timers. In all rounds each timer's turn
+/// comes some times, so that what is swept up now and then is swept.
+const PART: u32 = 25;
+
+/// Timers that are due at random.
+struct Stage {
+    timers: Timers<Job>,
+    /// All that are live, and some that are not any more.
+    ids: Vec<Id>,
+    live: usize,
+    now: Instant,
+    random: u64,
+}
+
+impl Stage {
+    fn new(live: usize) -> Self {
+        let (timers, now) = (Timers::new(beginning()), beginning());
+        let mut stage = Self { timers, ids: Vec::new(), live, now, random: 1 };
+        stage.fill();
+        stage
+    }
+
+    fn batch(&self) -> usize {
+        self.live / PART as usize
+    }
+
+    /// The same in every run (xorshift64*).
+    fn below(&mut self, bound: u64) -> u64 {
+        self.random ^= self.random >> 12;
+        self.random ^= self.random << 25;
+        self.random ^= self.random >> 27;
+        self.random.wrapping_mul(0x2545_F491_4F6C_DD1D) % bound
+    }
+
+    /// After `from`, before `span` is over.
+    fn after(&mut self, from: Instant, span: Duration) -> Instant {
+        let nanos = self.below(span.as_nanos() as u64 + 1);
+        from + Duration::from_nanos(nanos)
+    }
+
+    fn fill(&mut self) {
+        while self.timers.len() < self.live {
+            let due = self.after(self.now, SPAN);
+            self.ids.push(self.timers.set(due, job()));
+        }
+    }
+
+    /// Some timers, at random, and when they are due.
+    fn draw(&mut self) -> Vec<(Id, Instant)> {
+        let mut drawn = Vec::new();
+        while drawn.len() < self.batch() {
+            let at = self.below(self.ids.len() as u64);
+            let id = self.ids.swap_remove(at as usize);
+            drawn.extend(self.timers.due(id).map(|due| (id, due)));
+        }
+        drawn
+    }
+
+    fn put_back(&mut self, drawn: Vec<(Id, Instant)>) {
+        self.ids.extend(drawn.into_iter().map(|(id, _)| id));
+    }
+}
+
+fn job() -> Job {
+    Job::Fire(Id::FIRST)
+}
+
+fn set(live: usize) {
+    let mut stage = Stage::new(live);
+    rounds(|counter| {
+        for (id, _) in stage.draw() {
+            stage.timers.cancel(id);
+        }
+        let dues: Vec<_> = (0..stage.batch()).map(|_| stage.after(stage.now, SPAN)).collect();
+        stage.ids.reserve(dues.len());
+        counter.count(|| {
+            for due in dues {
+                stage.ids.push(stage.timers.set(due, job()));
+            }
+        });
+        assert_eq!(stage.timers.len(), live);
+        stage.batch()
+    });
+}
+
+fn cancel(live: usize) {
+    let mut stage = Stage::new(live);
+    rounds(|counter| {
+        let drawn = stage.draw();
+        counter.count(|| {
+            for (id, _) in drawn {
+                black_box(stage.timers.cancel(id));
+            }
+            stage.timers.next()
+        });
+        assert_eq!(stage.timers.len(), live - stage.batch());
+        stage.fill();
+        stage.batch()
+    });
+}
+
+/// Earlier and back again.
+fn reset_earlier(live: usize) {
+    let mut stage = Stage::new(live);
+    rounds(|counter| {
+        let drawn = stage.draw();
+        let earlier = |&(_, due): &(Id, Instant)| stage.after(stage.now, due - stage.now);
+        let earlier: Vec<_> = drawn.iter().map(earlier).collect();
+        counter.count(|| {
+            for (&(id, due), earlier) in drawn.iter().zip(earlier) {
+                stage.timers.reset(id, earlier);
+                stage.timers.reset(id, due);
+            }
+            stage.timers.next()
+        });
+        assert!(drawn.iter().all(|&(id, due)| stage.timers.due(id) == Some(due)));
+        stage.put_back(drawn);
+        stage.batch()
+    });
+}
+
+fn push_back(live: usize) {
+    let mut stage = Stage::new(live);
+    rounds(|counter| {
+        let mut drawn = stage.draw();
+        drawn.iter_mut().for_each(|(_, due)| *due = stage.after(*due, SPAN));
+        counter.count(|| {
+            for &(id, due) in &drawn {
+                stage.timers.reset(id, due);
+            }
+        });
+        assert!(drawn.iter().all(|&(id, due)| stage.timers.due(id) == Some(due)));
+        stage.put_back(drawn);
+        stage.batch()
+    });
+}
+
+/// The timer that is next is pushed back behind all others, as happens to the idle timeouts of
+/// connections one after the other.
+fn idle_timeouts(live: usize) {
+    let mut stage = Stage::new(live);
+    let Stage { timers, ids, .. } = &mut stage;
+    ids.sort_by_cached_key(|&id| timers.due(id));
+    rounds(|counter| {
+        let Stage { timers, ids, .. } = &mut stage;
+        let batch = live / PART as usize;
+        let due = |&id: &Id| (id, timers.due(id).unwrap() + 2 * SPAN);
+        let next: Vec<_> = ids[..batch].iter().map(due).collect();
+        counter.count(|| {
+            for (id, due) in next {
+                timers.reset(id, due);
+                timers.next();
+            }
+        });
+        ids.rotate_left(batch);
+        assert_eq!(timers.next(), timers.due(ids[0]));
+        batch
+    });
+}
+
+/// All that have become due since the last turn.
+fn fire(live: usize) {
+    let mut stage = Stage::new(live);
+    rounds(|counter| {
+        stage.now += SPAN / PART;
+        let (now, mark) = (stage.now, stage.timers.mark());
+        counter.count(|| while black_box(stage.timers.pop(now, mark)).is_some() {});
+        assert!(stage.timers.next().is_none_or(|next| next > now));
+        let fired = live - stage.timers.len();
+        stage.fill();
+        fired
+    });
+}
+
+macro_rules! entries {
+    ($($name:ident: $of:ident($live:literal);)*) => { $(
+        #[test]
+        #[ignore = "counted by benches/counts/check"]
+        fn $name() {
+            $of($live);
+        }
+    )* };
+}
+
+entries! {
+    set_timer_1_000: set(1_000);
+    set_timer_100_000: set(100_000);
+    cancel_timer_1_000: cancel(1_000);
+    cancel_timer_100_000: cancel(100_000);
+    reset_timer_earlier_1_000: reset_earlier(1_000);
+    reset_timer_earlier_100_000: reset_earlier(100_000);
+    push_timer_back_1_000: push_back(1_000);
+    push_timer_back_100_000: push_back(100_000);
+    idle_timeouts_1_000: idle_timeouts(1_000);
+    idle_timeouts_100_000: idle_timeouts(100_000);
+    fire_timers_1_000: fire(1_000);
+    fire_timers_100_000: fire(100_000);
+}
