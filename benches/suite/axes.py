@@ -127,9 +127,8 @@ def section(results: Results, axis: Axis) -> str:
         show = words.ratio if one.server.endswith("/ raw") else words.number
         rows.append([one.label, *(show(values[x]) if x in values else words.NOTHING for x in at)])
     table = words.table([axis.cost, *map(str, at)], rows)
-    found = [f"- {one.label}: from {bend.start:.0f} to {bend.end:.0f}, slope {bend.slope:+.2f} beyond "
-             f"{'a flat' if one.law == FLAT else 'a linear'} law"
-             for one in known for bend in one.bends()]
+    found = [f"- {one.label}: from {bend.start:.0f} to {bend.end:.0f}, slope {bend.slope:+.2f} "
+             f"beyond a {one.law} law" for one in known for bend in one.bends()]
     said = "Bends:\n\n" + "\n".join(found) if found else "No bends."
     gone = "\n".join(missing(results, axis))
     return f"{table}\n\n{said}" + (f"\n\nNo figure:\n\n{gone}" if gone else "")

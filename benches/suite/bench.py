@@ -11,7 +11,7 @@ import census
 import processes
 from building import Built
 from cores import TICK_NS, Places, Stopwatch, soft_interrupt_threads
-from disturbance import PAUSES_S, Interval, disturbance
+from disturbance import PAUSES_S, REPEATS, Interval, disturbance
 from preflight import Cores
 from processes import Cannot, Failed, TooSlow
 from progress import Progress
@@ -70,6 +70,8 @@ class Bench:
         self.places = Places(
             chosen.server, chosen.load, chosen.runner,
             soft_interrupt_threads({chosen.server, chosen.load}), apart, census.is_complete())
+        # Seconds that are left for taking samples again.
+        self.spare = progress.expected * REPEATS
         # The server's core is its own; and the time of the runner must be known to a core.
         os.sched_setaffinity(0, {chosen.runner})
 
@@ -99,13 +101,17 @@ class Bench:
 
     def tries(self, entry: Entry, workload: Workload, number: int) -> Iterator[Sample]:
         """Samples until one is not disturbed, or until it has been tried often enough."""
-        for attempt in range(len(PAUSES_S) + 1):
-            sample = self.sample(entry, workload, number, attempt)
-            yield sample
-            if sample.outcome != SPOILT or attempt == len(PAUSES_S):
+        sample = self.sample(entry, workload, number, 0)
+        yield sample
+        for attempt, pause in enumerate(PAUSES_S, 1):
+            if sample.outcome != SPOILT or self.spare <= 0:
                 return
             self.progress.show(f"{workload.name}, {entry.name}: {sample.reason}; again")
-            time.sleep(PAUSES_S[attempt])
+            begun = time.monotonic()
+            time.sleep(pause)
+            sample = self.sample(entry, workload, number, attempt)
+            self.spare -= time.monotonic() - begun
+            yield sample
 
     def sample(self, entry: Entry, workload: Workload, number: int, attempt: int) -> Sample:
         def made(outcome: str, reason: str = "", result: Optional[dict[str, object]] = None,

@@ -17,6 +17,9 @@ ROUNDS_LEFT = 2 / 3
 # How often a disturbed sample is taken again, and how long is waited before each: most of what
 # disturbs is over within seconds.
 PAUSES_S = (0.5, 1.0, 2.0)
+# All that is taken again may take as long as the run was to take, and then nothing is: on a
+# machine that is never quiet the rest would be disturbed as well.
+REPEATS = 1.0
 
 
 @dataclass(frozen=True)

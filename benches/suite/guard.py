@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Iterator, Optional, Sequence
 
@@ -112,16 +112,23 @@ def run(arguments: argparse.Namespace, chosen: Sequence[Workload], words: Sequen
     return code
 
 
+@dataclass
+class Findings:
+    """By name, or as it is said to the user."""
+    regressions: list[str] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+
+
 def watch(guard: Guard, chosen: Sequence[Workload], known: Bounds, accept: bool) -> int:
     found: list[Watched] = []
-    regressions: list[str] = []
-    lost: list[str] = []
-    failed: list[str] = []
+    findings = Findings()
     for workload in chosen:
         cell, _ = guard.measured(workload, 1, 0)
         if cell.state != MEASURED:
             guard.bench.progress.say(f"{workload.name:18} {cell.state}: {cell.reason}")
-            (failed if cell.state == FAILED else lost).append(workload.name)
+            no_figure = findings.failed if cell.state == FAILED else findings.lost
+            no_figure.append(workload.name)
             continue
         ones = list(watched(cell, workload.kind))
         found += ones
@@ -129,15 +136,15 @@ def watch(guard: Guard, chosen: Sequence[Workload], known: Bounds, accept: bool)
             for one in ones:
                 guard.bench.progress.done_with(line(one, None, ""))
             continue
-        regressions += compared(guard, workload, ones, known)
+        compare(guard, workload, ones, known, findings)
     if accept:
-        return accepted(guard, found, known, lost + failed)
-    return concluded(regressions, lost, failed)
+        return accepted(guard, found, known, findings.lost + findings.failed)
+    return concluded(findings)
 
 
-def compared(guard: Guard, workload: Workload, ones: Sequence[Watched], known: Bounds,
-             ) -> list[str]:
-    """The figures of one workload that have regressed, each as it is named to the user."""
+def compare(guard: Guard, workload: Workload, ones: Sequence[Watched], known: Bounds,
+            findings: Findings) -> None:
+    """The figures of one workload with their bounds; those above are measured again."""
     bounds = {one.name: usable(guard, one, known) for one in ones}
     above = []
     for one in ones:
@@ -147,14 +154,14 @@ def compared(guard: Guard, workload: Workload, ones: Sequence[Watched], known: B
         if verdict not in ("", KEPT):
             above.append(one.name)
     if not above:
-        return []
+        return
     pairs = PAIRS.get(workload.kind, guard.pairs)
     guard.bench.progress.say(f"{workload.name:18} above its bound; again, with {AGAIN * pairs}")
     cell, _ = guard.measured(workload, AGAIN, pairs)
     if cell.state != MEASURED:
-        # Not to be told from a regression; and not to be called anything better.
-        return [f"{name}: above its bound, and then {cell.state}" for name in above]
-    regressed = []
+        # Not to be called a regression; and nothing better either.
+        findings.lost += [f"{name} (above its bound before)" for name in above]
+        return
     for one in watched(cell, workload.kind):
         bound = bounds.get(one.name)
         if one.name not in above or bound is None:
@@ -163,8 +170,7 @@ def compared(guard: Guard, workload: Workload, ones: Sequence[Watched], known: B
         text = line(one, bound, verdict)
         guard.bench.progress.say(text)
         if verdict == judgement.REGRESSED:
-            regressed.append(" ".join(text.split()))
-    return regressed
+            findings.regressions.append(" ".join(text.split()))
 
 
 def usable(guard: Guard, one: Watched, known: Bounds) -> Optional[Bound]:
@@ -201,16 +207,16 @@ def accepted(guard: Guard, found: Sequence[Watched], known: Bounds, lost: Sequen
     return 0
 
 
-def concluded(regressions: Sequence[str], lost: Sequence[str], failed: Sequence[str]) -> int:
-    for name in failed:
+def concluded(findings: Findings) -> int:
+    for name in findings.failed:
         note(f"failed: {name}")
-    for text in regressions:
+    for text in findings.regressions:
         note(f"regression: {text}")
-    if lost:
-        note(f"not judged, because disturbed: {', '.join(lost)}")
-    if regressions or failed:
+    if findings.lost:
+        note(f"not judged, because disturbed: {', '.join(findings.lost)}")
+    if findings.regressions or findings.failed:
         return REGRESSED
-    if lost:
+    if findings.lost:
         return DISTURBED
     note("no regression")
     return 0

@@ -64,6 +64,8 @@ TABLE: tuple[Server, ...] = (
            Cargo(("mill-net", "mill_net", "peer-mill-net"), "mill-net"),
            packages=("mill-net", "mill-io")),
     Server("c-epoll", "C on bare epoll", OTHER, Make("epoll", "cc")),
+    Server("c-epoll-hold", "the same, whose fan-outs wait for four empty polls", OTHER,
+           Make("epoll", "cc"), ("--hold",), only=("chat-100", "chat-1000", "chat-lone")),
     Server("libuv", "C on libuv", OTHER, Make("libuv", "cc"), packages=("libuv",)),
     Server("libevent", "C on libevent", OTHER, Make("libevent", "cc"), packages=("libevent",)),
     Server("go", "Go, goroutines on one core", OTHER, Make("go", "go")),
