@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -43,7 +44,8 @@ def called(command: Sequence[str]) -> str:
 def reason_in(output: str) -> str:
     """The line of a build's output that says why it failed: the first error, or the last line."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
-    errors = [line for line in lines if "error" in line.lower() or "not found" in line]
+    # A whole word: the option -Werror is none.
+    errors = [line for line in lines if re.search(r"(?i)\berror\b|not found", line)]
     chosen = errors[0] if errors else (lines[-1] if lines else "")
     return places.without_places(chosen)[:200]
 
@@ -74,7 +76,7 @@ class Builder:
         self.tell, self.build = tell, build
         self.venv_state: Optional[str] = None
         self.binaries: Optional[set[str]] = None
-        # What is built already: raw is needed, and asked for; twistor serves under two names.
+        # What is built already: raw is needed, and asked for; some serve under two names.
         self.made: dict[str, str] = {}
 
     def needed(self, binary: str) -> str:
@@ -127,13 +129,15 @@ class Builder:
         for tool in ("make", build.tool):
             if shutil.which(tool) is None:
                 raise NotBuilt(f"{tool} is not installed")
+        if build.target in self.made:
+            return self.made[build.target]
         folder = places.BENCHES / "peers"
         if not (folder / "Makefile").exists():
             raise NotBuilt("benches/peers/Makefile is missing")
         self.tell(f"building {build.target}")
         places.PEERS.mkdir(parents=True, exist_ok=True)
         called(["make", "-C", str(folder), f"OUT={places.PEERS}", str(path)])
-        return str(path)
+        return self.made.setdefault(build.target, str(path))
 
     def script(self, build: Script) -> list[str]:
         path = places.BENCHES / "peers" / build.file

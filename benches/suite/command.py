@@ -18,7 +18,7 @@ import places
 import servers
 import workloads
 from axes import Axis
-from errors import INTERRUPTED, USAGE, Refused
+from errors import INTERRUPTED, USAGE, Refused, ended_by
 from servers import Server
 from workloads import Workload
 
@@ -186,6 +186,6 @@ def main(words: Sequence[str]) -> int:
         # Whoever read has read enough. What Python itself has yet to write goes nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return INTERRUPTED
-    except KeyboardInterrupt:
-        print("\nbenches: ended before anything was measured", file=sys.stderr)
+    except KeyboardInterrupt as error:
+        print(f"\nbenches: {ended_by(error)}, before anything was measured", file=sys.stderr)
         return INTERRUPTED

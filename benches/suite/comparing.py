@@ -14,7 +14,7 @@ import syscalls
 from bench import Bench, Entry, entries, expected_seconds
 from building import NotBuilt
 from cells import MEASURED
-from errors import DISTURBED, INTERRUPTED, REGRESSED
+from errors import DISTURBED, INTERRUPTED, REGRESSED, ended_by
 from progress import Progress, duration
 from results import Results
 from samples import AGAIN, FAILED, SPOILT
@@ -47,8 +47,8 @@ def run(arguments: argparse.Namespace, servers: Sequence[Server], workloads: Seq
         measure(bench, results, orders, arguments.rounds, out)
         trace(session, bench.progress, results, counted)
         results.partial = False
-    except KeyboardInterrupt:
-        note("ended before its end; what was measured is kept and marked partial")
+    except KeyboardInterrupt as error:
+        note(f"{ended_by(error)}; what was measured is kept and marked partial")
         code = INTERRUPTED
     files.write(results, out / files.FILE)
     for trouble in report.make(out, results, session.builder if arguments.plots else None):

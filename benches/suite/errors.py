@@ -24,4 +24,8 @@ class Refused(Exception):
 
 
 class Interrupted(KeyboardInterrupt):
-    """SIGTERM, treated as Ctrl-C is."""
+    """Ended by a signal, treated as Ctrl-C is."""
+
+
+def ended_by(error: KeyboardInterrupt) -> str:
+    return f"ended by {error}" if isinstance(error, Interrupted) else "ended by Ctrl-C"

@@ -12,7 +12,7 @@ import results as files
 from axes import Axis
 from bench import entries, expected_seconds
 from comparing import judged, prepare_plots
-from errors import INTERRUPTED
+from errors import INTERRUPTED, ended_by
 from progress import duration
 from servers import Server
 from session import note, prepared
@@ -41,8 +41,8 @@ def run(arguments: argparse.Namespace, servers: Sequence[Server], chosen: Sequen
             bench.progress.done_with(f"{axis.name} is done")
             files.write(results, out / files.GROWTH_FILE)
         results.partial = False
-    except KeyboardInterrupt:
-        note("ended before its end; what was measured is kept and marked partial")
+    except KeyboardInterrupt as error:
+        note(f"{ended_by(error)}; what was measured is kept and marked partial")
         code = INTERRUPTED
     files.write(results, out / files.GROWTH_FILE)
     for trouble in report.make(out, results, session.builder if arguments.plots else None):

@@ -13,7 +13,7 @@ import results as files
 import servers
 from bench import Bench, Entry, entries, expected_seconds
 from cells import MEASURED, Cell, cell_of
-from errors import DISTURBED, INTERRUPTED, REGRESSED, Refused
+from errors import DISTURBED, INTERRUPTED, REGRESSED, Refused, ended_by
 from judgement import KEPT, NS, RATIO, Bound, Bounds
 from progress import duration
 from results import Results
@@ -105,8 +105,8 @@ def run(arguments: argparse.Namespace, chosen: Sequence[Workload], words: Sequen
     try:
         code = watch(guard, kept, known, arguments.accept)
         results.partial = False
-    except KeyboardInterrupt:
-        note("ended before its end; no bound was changed")
+    except KeyboardInterrupt as error:
+        note(f"{ended_by(error)}; no bound was changed")
         code = INTERRUPTED
     files.write(results, Path(arguments.out) / FILE)
     return code

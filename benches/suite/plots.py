@@ -23,7 +23,7 @@ matplotlib.rcParams.update({
 })
 
 import matplotlib.pyplot as plt  # noqa: E402
-from matplotlib.ticker import FuncFormatter  # noqa: E402
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator  # noqa: E402
 
 import axes as growth_axes  # noqa: E402
 import results as files  # noqa: E402
@@ -73,7 +73,7 @@ def beside(axis: Any, x: float, place: int, text: str) -> None:
 
 
 def plain(value: float, _: int) -> str:
-    return f"{value:g}"
+    return f"{value:.6g}" if value < 1e6 else f"{value:.0f}"
 
 
 def bars(results: Results, figure: str, title: str, path: Path) -> None:
@@ -103,7 +103,7 @@ def panel(axis: Any, cells: dict[str, Cell], labels: list[str], figure: str, nam
     shown = [label for label in labels if label in cells]
     medians = {label: cells[label].figures[figure].median for label in shown
                if cells[label].state == MEASURED and figure in cells[label].figures}
-    most = max(medians.values(), default=1)
+    most = max((cells[label].figures[figure].high for label in medians), default=1)
     # A bar is read by its length and so begins at 0; the few that are many times longer than all
     # others would leave those nothing to be told apart by.
     end = min(most, CUT * medians.get("raw", most))
@@ -135,11 +135,14 @@ def lines(results: Results, along: growth_axes.Axis, path: Path) -> None:
     # A flat curve is to look flat: never less than a factor of ten from bottom to top.
     middle = math.sqrt(min(every) * max(every))
     axis.set_ylim(min(min(every) / 1.3, middle / 3.2), max(max(every) * 1.3, middle * 3.2))
+    axis.xaxis.set_major_locator(FixedLocator(sorted({x for x, _ in along.points})))
+    axis.yaxis.set_major_locator(LogLocator(base=10, subs=(1.0, 2.0, 5.0)))
     for scale in (axis.xaxis, axis.yaxis):
         scale.set_major_formatter(FuncFormatter(plain))
+        scale.set_minor_locator(NullLocator())
     axis.set_xlabel(along.title)
     axis.set_ylabel(along.cost)
-    axis.legend(frameon=False)
+    figure.legend(frameon=False, loc="outside right upper")
     save(figure, path)
 
 

@@ -65,7 +65,7 @@ class Session:
 
 
 def end_by_signal(number: int, frame: Optional[FrameType]) -> None:
-    raise Interrupted()
+    raise Interrupted(signal.Signals(number).name)
 
 
 def prepared(arguments: argparse.Namespace, servers: Sequence[Server],

@@ -9,6 +9,8 @@ from typing import Optional, Sequence
 # Two runs of one program differ by as much from where its memory came to lie. Nothing that is
 # smaller is called a difference, however quiet a few rounds happened to be.
 NOISE_FLOOR = 0.01
+# Quartiles of fewer samples say nothing; all that they span does.
+QUARTILES_FROM = 5
 
 
 @dataclass(frozen=True)
@@ -47,4 +49,7 @@ def noise_of(again: Optional[Spread]) -> Optional[float]:
     round, whichever is more."""
     if again is None:
         return None
-    return max(NOISE_FLOOR, abs(again.median - 1), again.half_box)
+    box = again.half_box
+    if again.count < QUARTILES_FROM:
+        box = (again.high - again.low) / 2 / again.median
+    return max(NOISE_FLOOR, abs(again.median - 1), box)

@@ -37,8 +37,11 @@ def small(main: str, below: str) -> str:
 
 
 def of_family(results: Results, family: str) -> list[str]:
+    """Those of a family that were run at any workload that is for all."""
+    all_cells = results.cells()
+    run = {server for workload in rated(results) for server in all_cells.get(workload, {})}
     return [name for name in ready(results)
-            if name in NAMES and NAMES[name].family == family and not NAMES[name].only]
+            if name in run and name in NAMES and NAMES[name].family == family]
 
 
 def rated(results: Results) -> list[str]:
@@ -184,12 +187,14 @@ def better(results: Results) -> str:
         return "Nothing that was measured is lower by more than the noise." if (
             "twistor" in ready(results) and results.samples) else NOT_MEASURED
     rows = []
-    for (workload, figure), found in groups.items():
+    # One kind of figure after the other; within, as the workloads are ordered.
+    kinds = list(FIGURES)
+    for (workload, figure), found in sorted(groups.items(), key=lambda one: kinds.index(one[0][1])):
         lower = [f"{one.server} {figure_text(figure, one.theirs)} (-{words.percent(one.less)})"
                  for one in sorted(found, key=lambda one: one.theirs)]
-        rows.append([workload, FIGURES[figure], figure_text(figure, found[0].ours),
+        rows.append([FIGURES[figure], workload, figure_text(figure, found[0].ours),
                      words.percent(found[0].noise), ", ".join(lower)])
-    return words.table(["workload", "figure", "twistor's", "noise", "lower"], rows)
+    return words.table(["figure", "workload", "twistor's", "noise", "lower"], rows)
 
 
 def ratio_spread(found: Optional[Spread]) -> str:

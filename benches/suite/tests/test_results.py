@@ -147,3 +147,5 @@ class Showing(unittest.TestCase):
         said = "   Compiling x\nerror: no such feature\nmake: *** [x] Error 1\n"
         self.assertEqual(reason_in(said), "error: no such feature")
         self.assertEqual(reason_in("a\nb\n"), "b")
+        said = "cc -Werror -o x x.c\nx.c:1:10: fatal error: uv.h: No such file or directory\n"
+        self.assertIn("uv.h", reason_in(said))

@@ -35,6 +35,9 @@ class Spreads(unittest.TestCase):
         self.assertAlmostEqual(noise_of(spread([0.9, 0.95, 1, 1.05, 1.1])) or 0, 0.05)
         self.assertEqual(noise_of(spread([1.0] * 5)), NOISE_FLOOR)
 
+    def test_of_few_rounds_the_noise_is_all_that_they_span(self) -> None:
+        self.assertAlmostEqual(noise_of(spread([0.9, 1.0, 1.1])) or 0, 0.1)
+
 
 if __name__ == "__main__":
     unittest.main()
