@@ -7,7 +7,6 @@ use super::delayed::Job;
 use super::timers::Timers;
 use crate::arena::Id;
 use crate::counts::{beginning, rounds};
-use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 /// All timers are set to be due within this time.
@@ -104,7 +103,7 @@ fn cancel(live: usize) {
         let drawn = stage.draw();
         counter.count(|| {
             for (id, _) in drawn {
-                black_box(stage.timers.cancel(id));
+                stage.timers.cancel(id);
             }
             stage.timers.next()
         });
@@ -173,13 +172,22 @@ fn idle_timeouts(live: usize) {
     });
 }
 
-/// All that have become due since the last turn.
+/// All that have become due since the last turn, a fiftieth of what is live.
 fn fire(live: usize) {
+    fire_each(SPAN / 100, live);
+}
+
+/// A fifth of what is live is due at once, as after a callback that took long.
+fn fire_many(live: usize) {
+    fire_each(SPAN / 10, live);
+}
+
+fn fire_each(step: Duration, live: usize) {
     let mut stage = Stage::new(live);
     rounds(|counter| {
-        stage.now += SPAN / PART;
+        stage.now += step;
         let (now, mark) = (stage.now, stage.timers.mark());
-        counter.count(|| while black_box(stage.timers.pop(now, mark)).is_some() {});
+        counter.count(|| while stage.timers.pop(now, mark).is_some() {});
         assert!(stage.timers.next().is_none_or(|next| next > now));
         let fired = live - stage.timers.len();
         stage.fill();
@@ -210,4 +218,6 @@ entries! {
     idle_timeouts_100_000: idle_timeouts(100_000);
     fire_timers_1_000: fire(1_000);
     fire_timers_100_000: fire(100_000);
+    fire_many_timers_1_000: fire_many(1_000);
+    fire_many_timers_100_000: fire_many(100_000);
 }
