@@ -40,7 +40,8 @@
 //!
 //! # Features
 //!
-//! `signals`, on by default: SIGINT and SIGTERM end [`Reactor::run`] in order. Only on Unix.
+//! - `signals`, on by default: SIGINT and SIGTERM end [`Reactor::run`] in order. Only on Unix.
+//! - `testing`: the module `testing`, for tests in memory and on a simulated network.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
@@ -56,6 +57,9 @@ mod reason;
 
 mod arena;
 mod socket;
+
+#[cfg(feature = "testing")]
+pub mod testing;
 
 #[cfg(test)]
 mod counts;

@@ -175,6 +175,8 @@ impl Reactor {
         if let Some(shelf) = self.hosts.get_mut(host) {
             shelf.connections += 1;
         }
+        #[cfg(feature = "testing")]
+        self.tell_watcher(transport.id(), super::Happening::Built(&transport));
         log::debug!("{} of {peer}: connected", self.protocol_name(host));
         self.call(&party, Callback::Made);
         // Only now: a connection that is closed in its first callback is never watched.

@@ -208,6 +208,8 @@ impl Reactor {
         if let Err(panic) = logged {
             log::error!("displaying an error of {} panicked: {}", transport.peer(), panic.0);
         }
+        #[cfg(feature = "testing")]
+        self.tell_watcher(transport.id(), super::Happening::Lost(&reason));
         let told =
             self.on_host(host, |host, reactor| host.end(party.seat(), &reason, transport, reactor));
         if let Some(Err(panic)) = told {

@@ -257,6 +257,8 @@ impl Reactor {
     /// Makes a callback.
     pub(super) fn deliver(&mut self, party: &Party, callback: Callback<'_>) {
         let (host, transport) = (party.host(), &party.transport);
+        #[cfg(feature = "testing")]
+        self.tell_watcher(transport.id(), callback.happening());
         let previous = self.agenda.enter(party.id());
         let result = self
             .on_host(host, |host, reactor| host.call(party.seat(), callback, transport, reactor));

@@ -21,6 +21,8 @@ mod timers;
 mod triggers;
 mod turn;
 mod type_name;
+#[cfg(feature = "testing")]
+mod watching;
 
 #[cfg(test)]
 mod counts;
@@ -34,6 +36,10 @@ pub use ports::{Port, PortId};
 pub use remote::Remote;
 pub use settings::Settings;
 pub use triggers::{Phase, SystemEvent, TriggerId};
+#[cfg(feature = "testing")]
+pub use watching::Holdings;
+#[cfg(feature = "testing")]
+pub(crate) use watching::{Happening, Watch};
 
 use crate::arena::{Arena, Id};
 use crate::reason::Reason;
@@ -117,6 +123,9 @@ pub struct Reactor {
     /// Memory of lists, kept between turns.
     ready: Vec<Ready>,
     spare: Vec<Id>,
+    /// Learns of every callback, in tests.
+    #[cfg(feature = "testing")]
+    watcher: Option<Rc<dyn Watch>>,
 }
 
 /// Where a reactor is between start-up and shutdown.
@@ -177,6 +186,8 @@ impl Reactor {
             buffer: vec![0; BUFFER_LEN].into_boxed_slice(),
             ready: Vec::new(),
             spare: Vec::new(),
+            #[cfg(feature = "testing")]
+            watcher: None,
         }
     }
 

@@ -82,7 +82,7 @@ pub(crate) enum Ready {
 /// Whether the poller reports true edges, so that a short count from a socket is its last word and
 /// the next edge is sure to come. Where `mio` makes edges up, it does so when a call would block,
 /// and each socket has to be read and written until then.
-pub(crate) const SHORT_COUNT_IS_LAST: bool = cfg!(any(
+const EDGES_ARE_TRUE: bool = cfg!(any(
     target_os = "linux",
     target_os = "android",
     target_vendor = "apple",

@@ -11,7 +11,7 @@ use super::state::{Next, State};
 use crate::address::Address;
 use crate::arena::Id;
 use crate::reason::Reason;
-use crate::socket::{Carrier, SHORT_COUNT_IS_LAST, Stream};
+use crate::socket::{Carrier, Stream};
 use std::io;
 use std::rc::Rc;
 
@@ -187,7 +187,7 @@ impl Wire {
                 Ok(count) => {
                     sent += count;
                     // A short write means that the socket is full; its next edge is sure to come.
-                    let more = !SHORT_COUNT_IS_LAST && count > 0;
+                    let more = !stream.short_count_is_last() && count > 0;
                     self.readiness.writable = sent == data.len() || more;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -264,7 +264,7 @@ impl Wire {
                 }
                 Ok(count) => {
                     self.readiness.spoken = true;
-                    let last = SHORT_COUNT_IS_LAST && !self.readiness.read_closed;
+                    let last = stream.short_count_is_last() && !self.readiness.read_closed;
                     if last && count < buffer.len() {
                         self.readiness.readable = false;
                     }

@@ -1,0 +1,76 @@
+//! Being watched: whoever tests a program learns of every callback, without a change to it. Only
+//! with the feature `testing`.
+
+use super::Reactor;
+use super::hosting::Callback;
+use crate::reason::Reason;
+use crate::transport::{ConnectionId, Transport};
+use std::fmt::Debug;
+use std::rc::Rc;
+
+/// Something happened to a protocol.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Happening<'a> {
+    /// It was built.
+    Built(&'a Transport),
+    Made,
+    Data,
+    Timer,
+    Resumed,
+    ReadLost,
+    WriteLost,
+    Lost(&'a Reason),
+}
+
+/// Who watches a reactor.
+pub(crate) trait Watch: Debug {
+    fn happens(&self, connection: ConnectionId, happening: Happening<'_>);
+}
+
+/// What a reactor holds at a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Holdings {
+    /// Open ports.
+    pub ports: usize,
+    /// Factories that are in use.
+    pub factories: usize,
+    /// Connections, with those whose protocols are gone and which linger.
+    pub connections: usize,
+    /// Timers that are set.
+    pub timers: usize,
+}
+
+impl Callback<'_> {
+    pub(super) fn happening(&self) -> Happening<'static> {
+        match self {
+            Self::Made => Happening::Made,
+            Self::Data(_) => Happening::Data,
+            Self::Timer(_) => Happening::Timer,
+            Self::Resumed => Happening::Resumed,
+            Self::ReadLost => Happening::ReadLost,
+            Self::WriteLost => Happening::WriteLost,
+        }
+    }
+}
+
+impl Reactor {
+    /// From here on `watcher` learns of every callback, before it is made.
+    pub(crate) fn watch(&mut self, watcher: Rc<dyn Watch>) {
+        self.watcher = Some(watcher);
+    }
+
+    pub(super) fn tell_watcher(&self, connection: ConnectionId, happening: Happening<'_>) {
+        if let Some(watcher) = &self.watcher {
+            watcher.happens(connection, happening);
+        }
+    }
+
+    pub(crate) fn holdings(&self) -> Holdings {
+        Holdings {
+            ports: self.ports.len(),
+            factories: self.hosts.len(),
+            connections: self.connections.len(),
+            timers: self.timers.len(),
+        }
+    }
+}

@@ -1,0 +1,321 @@
+//! What goes wrong on a network, and when: as data.
+
+use super::random::Random;
+use std::error::Error;
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// Something that goes wrong, or is mended. Hosts are named; `*` stands for all of them.
+///
+/// A fault is written as a line of text, and read from one:
+///
+/// | fault | text |
+/// |---|---|
+/// | [`Partition`](Self::Partition) | `partition ann server` |
+/// | [`Heal`](Self::Heal) | `heal ann server` |
+/// | [`Reset`](Self::Reset) | `reset ann server` |
+/// | [`Silence`](Self::Silence) | `silence ann server` |
+/// | [`Crash`](Self::Crash) | `crash server` |
+/// | [`Restart`](Self::Restart) | `restart server` |
+/// | [`Exhaust`](Self::Exhaust) | `exhaust server 500ms` |
+/// | [`FailAccept`](Self::FailAccept) | `fail-accept server` |
+/// | [`Stall`](Self::Stall) | `stall server 2s` |
+/// | [`Jump`](Self::Jump) | `jump server 3600s` |
+///
+/// ```
+/// use twistor::testing::Fault;
+///
+/// let fault: Fault = "partition ann *".parse().unwrap();
+/// assert_eq!(fault, Fault::Partition { a: "ann".into(), b: "*".into() });
+/// assert_eq!(fault.to_string(), "partition ann *");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Fault {
+    /// Nothing passes between two hosts. What is sent is sent again until it passes, or is given up
+    /// after a quarter of an hour.
+    Partition {
+        /// One host.
+        a: String,
+        /// The other.
+        b: String,
+    },
+    /// The end of a partition.
+    Heal {
+        /// One host.
+        a: String,
+        /// The other.
+        b: String,
+    },
+    /// All connections between two hosts are reset, by something between them.
+    Reset {
+        /// One host.
+        a: String,
+        /// The other.
+        b: String,
+    },
+    /// All connections between two hosts are dead, and neither is told: half-open connections.
+    /// New ones work.
+    Silence {
+        /// One host.
+        a: String,
+        /// The other.
+        b: String,
+    },
+    /// A host loses its power. Its peers hear nothing; its reactor is dropped, with nobody to hear
+    /// what it says.
+    Crash {
+        /// The host.
+        host: String,
+    },
+    /// A host that crashed is set up anew. It resets the connections of which its peers still
+    /// believe that they exist, when they send something.
+    Restart {
+        /// The host.
+        host: String,
+    },
+    /// A host has no descriptors left: accepting fails with EMFILE.
+    Exhaust {
+        /// The host.
+        host: String,
+        /// For how long.
+        lasting: Duration,
+    },
+    /// The next client is gone when it is accepted: ECONNABORTED.
+    FailAccept {
+        /// The host.
+        host: String,
+    },
+    /// A host takes no turn: it is busy, or was suspended.
+    Stall {
+        /// The host.
+        host: String,
+        /// For how long.
+        lasting: Duration,
+    },
+    /// A host's clock jumps forward.
+    Jump {
+        /// The host.
+        host: String,
+        /// How far.
+        by: Duration,
+    },
+}
+
+impl Fault {
+    /// The names in it.
+    pub(super) fn names(&self) -> Vec<&str> {
+        match self {
+            Self::Partition { a, b }
+            | Self::Heal { a, b }
+            | Self::Reset { a, b }
+            | Self::Silence { a, b } => vec![a, b],
+            Self::Crash { host }
+            | Self::Restart { host }
+            | Self::Exhaust { host, .. }
+            | Self::FailAccept { host }
+            | Self::Stall { host, .. }
+            | Self::Jump { host, .. } => vec![host],
+        }
+    }
+}
+
+/// A time as its shortest exact text: `1500ms`, `2s`, `17ns`.
+fn text(time: Duration) -> String {
+    match time.as_nanos() {
+        nanos if nanos % 1_000_000_000 == 0 => format!("{}s", nanos / 1_000_000_000),
+        nanos if nanos % 1_000_000 == 0 => format!("{}ms", nanos / 1_000_000),
+        nanos if nanos % 1000 == 0 => format!("{}us", nanos / 1000),
+        nanos => format!("{nanos}ns"),
+    }
+}
+
+/// A time from its text.
+fn time(text: &str) -> Option<Duration> {
+    let digits = text.find(|c: char| !c.is_ascii_digit())?;
+    let number: u64 = text[..digits].parse().ok()?;
+    match &text[digits..] {
+        "s" => Some(Duration::from_secs(number)),
+        "ms" => Some(Duration::from_millis(number)),
+        "us" => Some(Duration::from_micros(number)),
+        "ns" => Some(Duration::from_nanos(number)),
+        _ => None,
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Partition { a, b } => write!(f, "partition {a} {b}"),
+            Self::Heal { a, b } => write!(f, "heal {a} {b}"),
+            Self::Reset { a, b } => write!(f, "reset {a} {b}"),
+            Self::Silence { a, b } => write!(f, "silence {a} {b}"),
+            Self::Crash { host } => write!(f, "crash {host}"),
+            Self::Restart { host } => write!(f, "restart {host}"),
+            Self::Exhaust { host, lasting } => write!(f, "exhaust {host} {}", text(*lasting)),
+            Self::FailAccept { host } => write!(f, "fail-accept {host}"),
+            Self::Stall { host, lasting } => write!(f, "stall {host} {}", text(*lasting)),
+            Self::Jump { host, by } => write!(f, "jump {host} {}", text(*by)),
+        }
+    }
+}
+
+/// A text that is no fault, or no plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParseFaultError(String);
+
+impl fmt::Display for ParseFaultError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Error for ParseFaultError {}
+
+impl FromStr for Fault {
+    type Err = ParseFaultError;
+
+    fn from_str(line: &str) -> Result<Self, ParseFaultError> {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let wrong = |what: &str| ParseFaultError(format!("{line:?} is no fault: {what}"));
+        let lasting = |text: &str| {
+            time(text).ok_or_else(|| wrong("a time is a number and s, ms, us or ns, as in 500ms"))
+        };
+        let own = |name: &&str| String::from(*name);
+        Ok(match words.as_slice() {
+            ["partition", a, b] => Self::Partition { a: own(a), b: own(b) },
+            ["heal", a, b] => Self::Heal { a: own(a), b: own(b) },
+            ["reset", a, b] => Self::Reset { a: own(a), b: own(b) },
+            ["silence", a, b] => Self::Silence { a: own(a), b: own(b) },
+            ["crash", host] => Self::Crash { host: own(host) },
+            ["restart", host] => Self::Restart { host: own(host) },
+            ["exhaust", host, time] => Self::Exhaust { host: own(host), lasting: lasting(time)? },
+            ["fail-accept", host] => Self::FailAccept { host: own(host) },
+            ["stall", host, time] => Self::Stall { host: own(host), lasting: lasting(time)? },
+            ["jump", host, time] => Self::Jump { host: own(host), by: lasting(time)? },
+            _ => {
+                return Err(wrong(
+                    "expected one of: partition A B, heal A B, reset A B, silence A B, crash H, \
+                     restart H, exhaust H TIME, fail-accept H, stall H TIME, jump H TIME",
+                ));
+            }
+        })
+    }
+}
+
+/// Faults and their times: a line for each, as in `1500ms: crash server`.
+///
+/// What a failing run prints can be read back, and so kept as a test:
+///
+/// ```
+/// use twistor::testing::Plan;
+///
+/// let plan: Plan = "
+///     1500ms: crash server
+///     4s: restart server
+/// ".parse().unwrap();
+/// assert_eq!(plan.to_string(), "1500ms: crash server\n4s: restart server\n");
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    pub(super) faults: Vec<(Duration, Fault)>,
+}
+
+impl Plan {
+    /// One in which nothing goes wrong.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// And, after this time, this.
+    #[must_use]
+    pub fn at(mut self, after: Duration, fault: Fault) -> Self {
+        self.faults.push((after, fault));
+        self
+    }
+
+    /// The faults and their times.
+    pub fn faults(&self) -> &[(Duration, Fault)] {
+        &self.faults
+    }
+
+    /// `count` faults of all kinds among these hosts, within a time. What can be mended is mended
+    /// by its end.
+    pub fn random(random: &mut Random, hosts: &[&str], within: Duration, count: usize) -> Self {
+        let mut plan = Self::new();
+        for _ in 0..count {
+            let begins = random.up_to(within);
+            let ends = begins + random.up_to(within - begins);
+            let lasting = random.up_to(within / 10);
+            let host = (*random.pick(hosts)).to_owned();
+            let a = host.clone();
+            let b = (*random.pick(hosts)).to_owned();
+            plan = match random.below(8) {
+                0 => plan
+                    .at(begins, Fault::Partition { a: a.clone(), b: b.clone() })
+                    .at(ends, Fault::Heal { a, b }),
+                1 => plan.at(begins, Fault::Reset { a, b }),
+                2 => plan.at(begins, Fault::Silence { a, b }),
+                3 => plan
+                    .at(begins, Fault::Crash { host: host.clone() })
+                    .at(ends, Fault::Restart { host }),
+                4 => plan.at(begins, Fault::Exhaust { host, lasting }),
+                5 => plan.at(begins, Fault::FailAccept { host }),
+                6 => plan.at(begins, Fault::Stall { host, lasting }),
+                _ => plan.at(begins, Fault::Jump { host, by: lasting }),
+            };
+        }
+        plan.faults.sort_by_key(|(at, _)| *at);
+        plan
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.faults.iter().try_for_each(|(at, fault)| writeln!(f, "{}: {fault}", text(*at)))
+    }
+}
+
+impl FromStr for Plan {
+    type Err = ParseFaultError;
+
+    fn from_str(plan: &str) -> Result<Self, ParseFaultError> {
+        let mut faults = Vec::new();
+        for line in plan.lines().map(str::trim).filter(|line| !line.is_empty()) {
+            let timed = line.split_once(':').and_then(|(at, fault)| Some((time(at)?, fault)));
+            let (at, fault) = timed.ok_or_else(|| {
+                ParseFaultError(format!("{line:?} does not begin with a time, as in 500ms:"))
+            })?;
+            faults.push((at, fault.trim().parse()?));
+        }
+        Ok(Self { faults })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_plan_can_be_written_down_and_read_back() {
+        let mut random = Random::new(3);
+        for _ in 0..50 {
+            let plan = Plan::random(&mut random, &["ann", "*"], Duration::from_secs(100), 20);
+            assert_eq!(plan.to_string().parse(), Ok(plan.clone()));
+            let down = |it: &str| plan.faults.iter().filter(|(_, f)| f.to_string() == it).count();
+            assert_eq!(down("crash ann"), down("restart ann"));
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        let error = |text: &str| text.parse::<Plan>().unwrap_err().to_string();
+        assert!(error("crash server").contains("does not begin with a time"));
+        assert!(error("1h: crash server").contains("does not begin with a time"));
+        assert!(
+            error("1s: crush server").contains("\"crush server\" is no fault: expected one of")
+        );
+        assert!(error("1s: stall server 5").contains("a time is a number and s, ms, us or ns"));
+    }
+}

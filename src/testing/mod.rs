@@ -1,0 +1,42 @@
+//! Tests of servers and clients, in memory, under virtual time.
+//!
+//! The protocols, factories and reactor are those that run in production; only the machine behind
+//! the reactor is another: a simulated network, whose time moves when it is told to.
+//!
+//! From the simple to the large:
+//!
+//! - [`connect`] gives the other end of one connection, as a [`Peer`]; [`Server`] gives several of
+//!   them, and the factory.
+//! - [`check`] plays a [`Transcript`]: a session as text.
+//! - [`assert_split_invariant`] feeds bytes cut in every way, and demands the same of each.
+//! - [`Simulation`] has several hosts with reactors, a network with [`Conditions`], and [`Fault`]s;
+//!   [`explore`] runs a scenario with many seeds.
+//!
+//! This module needs the feature `testing`. A program has it in its tests with
+//!
+//! ```toml
+//! [dev-dependencies]
+//! twistor = { version = "0.1", features = ["testing"] }
+//! ```
+
+mod conditions;
+mod fault;
+mod network;
+mod observer;
+mod peer;
+mod random;
+mod server;
+mod simulation;
+mod world;
+
+#[cfg(test)]
+mod tests;
+
+pub use crate::reactor::Holdings;
+pub use conditions::Conditions;
+pub use fault::{Fault, ParseFaultError, Plan};
+pub use observer::Calls;
+pub use peer::{End, Peer};
+pub use random::Random;
+pub use server::{Server, connect};
+pub use simulation::{Attempt, Host, Report, Simulation, explore};

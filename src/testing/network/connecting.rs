@@ -1,0 +1,234 @@
+//! How connections begin.
+
+use super::link::{Bare, Edges, End, EndId, Life, Link};
+use super::node::PortState;
+use super::{Answer, Event, Network, nanos};
+use crate::arena::Id;
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// A client that is not answered knocks again after a second, then after two, and so on.
+const KNOCK_AGAIN: Duration = Duration::from_secs(1);
+
+/// How often it knocks before it gives up: after some two minutes, as on Linux.
+const KNOCKS_MAX: u32 = 7;
+
+/// `EMFILE`.
+const TOO_MANY_FILES: i32 = 24;
+
+/// A connection that was accepted, and the client's address.
+pub(in crate::testing) type Accepted = (EndId, SocketAddr);
+
+impl Network {
+    /// Opens a port. Every interface that is asked for will do: a host has but one.
+    pub(in crate::testing) fn listen(
+        &mut self,
+        node: usize,
+        at: SocketAddr,
+        backlog_max: usize,
+        id: Id,
+    ) -> io::Result<SocketAddr> {
+        let state = &mut self.nodes[node];
+        let number = if at.port() == 0 { state.ephemeral() } else { at.port() };
+        if state.ports.contains_key(&number) {
+            return Err(ErrorKind::AddrInUse.into());
+        }
+        let port = PortState { id, backlog: VecDeque::new(), backlog_max, knocked: false };
+        state.ports.insert(number, port);
+        self.trace.note(self.now, "host listens", node as u64, u64::from(number));
+        Ok((self.nodes[node].ip(at.ip()), number).into())
+    }
+
+    pub(in crate::testing) fn stop_listening(&mut self, node: usize, number: u16) {
+        if let Some(port) = self.nodes[node].ports.remove(&number) {
+            for end in port.backlog {
+                self.reset(end);
+            }
+        }
+    }
+
+    /// A client sets out to connect. It holds the end that is returned.
+    pub(in crate::testing) fn connect(&mut self, from: usize, to: SocketAddr, bare: bool) -> EndId {
+        let far = self.node_at(to.ip()).unwrap_or_else(|| panic!("no host has the address {to}"));
+        let number = self.nodes[from].ephemeral();
+        let address = (self.nodes[from].ip(to.ip()), number).into();
+        let mut randoms = [self.random.split(), self.random.split()].into_iter();
+        let mut end = |node, address| End::new(node, address, randoms.next().expect("two ends"));
+        let mut ends = [end(from, address), end(far, to)];
+        ends[0].bare = bare.then(Bare::default);
+        // Held by nobody before the client's knock has been heard.
+        ends[1].life = Life::Gone;
+        let number = self.opened;
+        self.opened += 1;
+        let link = self.links.insert_with(|_| Link {
+            number,
+            ends,
+            established: false,
+            connector: None,
+            failure: None,
+            silent: false,
+        });
+        let id = EndId { link, side: 0 };
+        self.note(id, "connects", usize::from(to.port()));
+        self.schedule_travel(id, Event::Syn(id, 0));
+        id
+    }
+
+    /// Something that is no data travels from this end to the other.
+    fn schedule_travel(&mut self, id: EndId, event: Event) {
+        let Some((own, far)) = self.nodes_of(id) else { return };
+        let conditions = self.conditions_of(own, far);
+        let (latency, jitter, now) = (conditions.latency, conditions.jitter, self.now);
+        let Some(end) = self.end(id) else { return };
+        let at = now + nanos(latency + end.random.up_to(jitter));
+        // What follows does not overtake it.
+        end.pipe.last_arrival = end.pipe.last_arrival.max(at);
+        self.schedule(at, event);
+    }
+
+    /// A client's knock arrives.
+    pub(super) fn knock(&mut self, id: EndId, attempt: u32) {
+        let Some((own, far)) = self.nodes_of(id) else { return };
+        if self.end(id).is_none_or(|end| end.life != Life::Held) {
+            // Closed before anybody answered.
+            if let Some(end) = self.end(id) {
+                end.forget();
+            }
+            return self.remove_if_over(id);
+        }
+        let unheard = self.is_cut(own, far) || !self.nodes[far].up;
+        let number = self.end(id.other()).map_or(0, |end| end.address.port());
+        let port = self.nodes[far].ports.get_mut(&number);
+        let full = port.as_ref().is_some_and(|port| port.backlog.len() >= port.backlog_max);
+        if unheard || full {
+            if attempt + 1 == KNOCKS_MAX {
+                return self.fail(id, ErrorKind::TimedOut);
+            }
+            let after = KNOCK_AGAIN * (1 << attempt);
+            return self.schedule_in(after, Event::Syn(id, attempt + 1));
+        }
+        let Some(port) = port else {
+            return self.schedule_travel(id.other(), Event::Answer(id, Answer::Refused));
+        };
+        port.backlog.push_back(id.other());
+        if !std::mem::replace(&mut port.knocked, true) {
+            self.nodes[far].knocked.push(number);
+        }
+        if let Some(end) = self.end(id.other()) {
+            end.life = Life::Held;
+        }
+        self.note(id.other(), "waits to be accepted", usize::from(number));
+        self.wake(far);
+        self.schedule_travel(id.other(), Event::Answer(id, Answer::Welcome));
+    }
+
+    /// The client learns what became of its knock.
+    pub(super) fn answer(&mut self, id: EndId, answer: Answer) {
+        let Some((own, far)) = self.nodes_of(id) else { return };
+        if self.is_cut(own, far) || !self.nodes[own].up {
+            // Asked again, as a client that has heard nothing would.
+            return self.schedule_in(KNOCK_AGAIN, Event::Answer(id, answer));
+        }
+        let Some(link) = self.links.get_mut(id.link) else { return };
+        match answer {
+            Answer::Refused => self.fail(id, ErrorKind::ConnectionRefused),
+            Answer::Welcome if link.ends[0].life == Life::Gone => {}
+            Answer::Welcome => {
+                link.established = true;
+                let connector = link.connector;
+                self.note(id, "is connected", 0);
+                if connector.is_some() {
+                    self.nodes[own].welcomed.extend(connector);
+                    self.wake(own);
+                }
+                self.edge(id, Edges::WRITABLE);
+                self.pump(id);
+            }
+        }
+    }
+
+    fn fail(&mut self, id: EndId, error: ErrorKind) {
+        if let Some(link) = self.links.get_mut(id.link) {
+            link.failure = Some(error);
+        }
+        self.break_end(id, error);
+        self.remove_if_over(id);
+    }
+
+    /// A reactor's port with this id stands for a client.
+    pub(in crate::testing) fn connect_behind(&mut self, id: EndId, port: Id) {
+        if let Some(link) = self.links.get_mut(id.link) {
+            link.connector = Some(port.to_bits());
+        }
+    }
+
+    /// True if a client's end is held by nobody any more.
+    pub(in crate::testing) fn is_released(&self, id: EndId) -> bool {
+        self.links.get(id.link).is_none_or(|link| link.ends[id.side].life != Life::Held)
+    }
+
+    /// What became of a client's wish to connect: nothing yet, a connection, or an error.
+    pub(in crate::testing) fn outcome(&self, id: EndId) -> Option<Result<(), ErrorKind>> {
+        let link = self.links.get(id.link)?;
+        match (link.failure, link.established) {
+            (Some(error), _) => Some(Err(error)),
+            (None, true) => Some(Ok(())),
+            (None, false) => link.ends[0].error.map(Err),
+        }
+    }
+
+    /// As `accept(2)`.
+    pub(in crate::testing) fn accept(&mut self, node: usize, number: u16) -> io::Result<Accepted> {
+        let now = self.now;
+        let state = &mut self.nodes[node];
+        let Some(port) = state.ports.get_mut(&number) else {
+            return Err(ErrorKind::InvalidInput.into());
+        };
+        if port.backlog.is_empty() {
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        if state.exhausted_until > now {
+            self.trace.note(now, "host is out of descriptors", node as u64, 0);
+            return Err(io::Error::from_raw_os_error(TOO_MANY_FILES));
+        }
+        let end = port.backlog.pop_front().ok_or(ErrorKind::WouldBlock)?;
+        if state.failing_accepts > 0 {
+            state.failing_accepts -= 1;
+            self.reset(end);
+            return Err(ErrorKind::ConnectionAborted.into());
+        }
+        self.note(end, "is accepted", 0);
+        let peer = self.end(end.other()).map(|peer| peer.address);
+        peer.map(|peer| (end, peer)).ok_or(ErrorKind::ConnectionAborted.into())
+    }
+
+    /// Turns away up to `limit` of those who wait.
+    pub(in crate::testing) fn shed(&mut self, node: usize, number: u16, limit: usize) -> usize {
+        let Some(port) = self.nodes[node].ports.get_mut(&number) else { return 0 };
+        let count = port.backlog.len().min(limit);
+        let ends: Vec<EndId> = port.backlog.drain(..count).collect();
+        ends.iter().for_each(|&end| self.close(end));
+        count
+    }
+
+    /// The poller begins to watch an end.
+    pub(in crate::testing) fn watch(&mut self, id: EndId, token: usize) {
+        let Some(end) = self.end(id) else { return };
+        end.watched = Some(token);
+        let error = end.error.is_some();
+        let read_closed = end.ended || error;
+        let readable = !end.inbox.is_empty() || read_closed;
+        end.edges = Edges { readable, writable: false, read_closed, error };
+        self.list(id);
+    }
+
+    pub(in crate::testing) fn error_of(&mut self, id: EndId) -> Option<ErrorKind> {
+        self.end(id).and_then(|end| end.error)
+    }
+
+    pub(in crate::testing) fn address_of(&mut self, id: EndId) -> Option<SocketAddr> {
+        self.end(id).map(|end| end.address)
+    }
+}

@@ -1,0 +1,152 @@
+//! What goes wrong.
+
+use super::link::{EndId, Life};
+use super::{Event, Network, nanos, pair};
+use crate::testing::fault::Fault;
+use std::io::ErrorKind;
+use std::time::Duration;
+
+/// What a fault asks of whoever holds the reactors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::testing) enum Deed {
+    /// The host with this number has lost its power.
+    Crash(usize),
+    /// And has it again.
+    Restart(usize),
+}
+
+impl Network {
+    pub(super) fn is_cut(&self, a: usize, b: usize) -> bool {
+        a != b && self.cuts.contains(&pair(a, b))
+    }
+
+    /// A fault, after a time.
+    pub(in crate::testing) fn plan(&mut self, after: Duration, fault: Fault) {
+        self.check(&fault);
+        self.schedule_in(after, Event::Fault(fault));
+    }
+
+    /// A name that no host has is a mistake of the test, and no fault.
+    fn check(&self, fault: &Fault) {
+        for name in fault.names() {
+            let known = name == "*" || self.find_node(name).is_some();
+            assert!(known, "no host has the name {name:?}, which the fault {:?} has", {
+                fault.to_string()
+            });
+        }
+    }
+
+    /// The hosts that a name means: `*` is everybody.
+    fn named(&self, name: &str) -> Vec<usize> {
+        match name {
+            "*" => (0..self.nodes.len()).collect(),
+            name => self.find_node(name).into_iter().collect(),
+        }
+    }
+
+    fn pairs(&self, a: &str, b: &str) -> Vec<(usize, usize)> {
+        let (some, others) = (self.named(a), self.named(b));
+        let pairs = some.iter().flat_map(|&a| others.iter().map(move |&b| pair(a, b)));
+        let mut pairs: Vec<_> = pairs.filter(|(a, b)| a != b).collect();
+        pairs.sort_unstable();
+        pairs.dedup();
+        pairs
+    }
+
+    /// Client's ends of the connections between hosts.
+    fn links_between(&self, pairs: &[(usize, usize)]) -> Vec<EndId> {
+        let ours = self
+            .links
+            .iter()
+            .filter(|(_, link)| pairs.contains(&pair(link.ends[0].node, link.ends[1].node)));
+        let mut ends: Vec<(u64, EndId)> =
+            ours.map(|(id, link)| (link.number, EndId { link: id, side: 0 })).collect();
+        ends.sort_unstable_by_key(|(number, _)| *number);
+        ends.into_iter().map(|(_, end)| end).collect()
+    }
+
+    pub(super) fn strike(&mut self, fault: &Fault) {
+        self.trace.note(self.now, "fault", 0, 0);
+        self.trace.note_bytes(fault.to_string().as_bytes());
+        match fault {
+            Fault::Partition { a, b } => self.cuts.extend(self.pairs(a, b)),
+            Fault::Heal { a, b } => {
+                let pairs = self.pairs(a, b);
+                self.cuts.retain(|cut| !pairs.contains(cut));
+                self.unstick_all(&pairs);
+            }
+            Fault::Reset { a, b } => {
+                for end in self.links_between(&self.pairs(a, b)) {
+                    self.break_end(end, ErrorKind::ConnectionReset);
+                    self.break_end(end.other(), ErrorKind::ConnectionReset);
+                    self.remove_if_over(end);
+                }
+            }
+            Fault::Silence { a, b } => {
+                for end in self.links_between(&self.pairs(a, b)) {
+                    if let Some(link) = self.links.get_mut(end.link) {
+                        link.silent = true;
+                    }
+                }
+            }
+            Fault::Crash { host } => self.named(host).into_iter().for_each(|it| self.crash(it)),
+            Fault::Restart { host } => {
+                let down = |node: &usize| !self.nodes[*node].up;
+                for node in self.named(host).into_iter().filter(down).collect::<Vec<_>>() {
+                    self.nodes[node].up = true;
+                    self.deeds.push(Deed::Restart(node));
+                    let all: Vec<_> = (0..self.nodes.len()).map(|it| pair(node, it)).collect();
+                    self.unstick_all(&all);
+                }
+            }
+            Fault::Exhaust { host, lasting } => {
+                let until = self.now + nanos(*lasting);
+                self.named(host).into_iter().for_each(|it| self.nodes[it].exhausted_until = until);
+            }
+            Fault::FailAccept { host } => {
+                self.named(host).into_iter().for_each(|it| self.nodes[it].failing_accepts += 1);
+            }
+            Fault::Stall { host, lasting } => {
+                let until = self.now + nanos(*lasting);
+                self.named(host).into_iter().for_each(|it| self.nodes[it].stalled_until = until);
+                self.schedule(until, Event::Wake);
+            }
+            Fault::Jump { host, by } => {
+                self.named(host).into_iter().for_each(|it| self.nodes[it].ahead += nanos(*by));
+            }
+        }
+    }
+
+    fn unstick_all(&mut self, pairs: &[(usize, usize)]) {
+        for end in self.links_between(pairs) {
+            self.unstick(end);
+            self.unstick(end.other());
+        }
+    }
+
+    /// The power fails: the host forgets everything, and nobody is told.
+    fn crash(&mut self, node: usize) {
+        if !std::mem::replace(&mut self.nodes[node].up, false) {
+            return;
+        }
+        let state = &mut self.nodes[node];
+        state.ports.clear();
+        state.ready.clear();
+        state.knocked.clear();
+        state.welcomed.clear();
+        (state.signal, state.wakes_at) = (None, None);
+        (state.exhausted_until, state.failing_accepts, state.stalled_until) = (0, 0, 0);
+        for id in
+            self.links_between(&(0..self.nodes.len()).map(|it| pair(node, it)).collect::<Vec<_>>())
+        {
+            for id in [id, id.other()] {
+                let Some(end) = self.end(id).filter(|end| end.node == node) else { continue };
+                if end.life != Life::Gone {
+                    end.forget();
+                }
+            }
+            self.remove_if_over(id);
+        }
+        self.deeds.push(Deed::Crash(node));
+    }
+}

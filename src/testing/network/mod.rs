@@ -1,0 +1,334 @@
+//! The model of a network: hosts, connections between them, and what is on its way.
+//!
+//! It is a model of what programs see of TCP, not of its packets: bytes arrive in order and once,
+//! or the connection breaks. What a network may do within these bounds is decided by a seed.
+
+mod bare;
+mod chunks;
+mod connecting;
+mod faults;
+mod link;
+mod node;
+mod trace;
+mod traffic;
+
+pub(super) use faults::Deed;
+pub(super) use link::EndId;
+
+use super::conditions::Conditions;
+use super::fault::Fault;
+use super::random::Random;
+use crate::arena::Arena;
+use crate::socket::Ready;
+use link::{Edges, End, Link};
+use node::Node;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+use trace::Trace;
+
+/// One network.
+#[derive(Debug)]
+pub(super) struct Network {
+    /// What the clocks of its hosts showed at the beginning.
+    pub(super) beginning: Instant,
+    /// Nanoseconds since then.
+    pub(super) now: u64,
+    queue: BinaryHeap<Reverse<Due>>,
+    /// Ties are served in the order in which they were scheduled.
+    scheduled: u64,
+    random: Random,
+    pub(super) nodes: Vec<Node>,
+    links: Arena<Link>,
+    opened: u64,
+    /// Pairs of hosts between which nothing passes.
+    cuts: BTreeSet<(usize, usize)>,
+    conditions: Conditions,
+    between: BTreeMap<(usize, usize), Conditions>,
+    /// Until when the line from one host to another is in use.
+    busy: BTreeMap<(usize, usize), u64>,
+    /// What faults ask of those who hold the reactors.
+    deeds: Vec<Deed>,
+    pub(super) trace: Trace,
+}
+
+#[derive(Debug)]
+struct Due {
+    at: u64,
+    number: u64,
+    event: Event,
+}
+
+#[derive(Debug)]
+enum Event {
+    /// The first segment of the pipe to this end arrives.
+    Arrive(EndId),
+    /// This end learns that so many of its bytes have arrived.
+    Confirm(EndId, usize),
+    /// This end learns that there may be room at the other.
+    Pump(EndId),
+    /// This end has waited for long enough for its segments to get through.
+    GiveUp(EndId),
+    Edge(EndId, Edges),
+    /// A slow reader goes on.
+    Sip(EndId),
+    /// A client knocks, for the n-th time.
+    Syn(EndId, u32),
+    /// A client learns what became of that.
+    Answer(EndId, Answer),
+    Fault(Fault),
+    /// Only that this moment is not passed over.
+    Wake,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Answer {
+    Welcome,
+    Refused,
+}
+
+impl PartialEq for Due {
+    fn eq(&self, other: &Self) -> bool {
+        (self.at, self.number) == (other.at, other.number)
+    }
+}
+
+impl Eq for Due {}
+
+impl PartialOrd for Due {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Due {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.at, self.number).cmp(&(other.at, other.number))
+    }
+}
+
+pub(super) fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+fn pair(a: usize, b: usize) -> (usize, usize) {
+    (a.min(b), a.max(b))
+}
+
+impl Network {
+    pub(super) fn new(seed: u64, beginning: Instant) -> Self {
+        Self {
+            beginning,
+            now: 0,
+            queue: BinaryHeap::new(),
+            scheduled: 0,
+            random: Random::new(seed),
+            nodes: Vec::new(),
+            links: Arena::new(),
+            opened: 0,
+            cuts: BTreeSet::new(),
+            conditions: Conditions::ideal(),
+            between: BTreeMap::new(),
+            busy: BTreeMap::new(),
+            deeds: Vec::new(),
+            trace: Trace::default(),
+        }
+    }
+
+    /// A new host.
+    pub(super) fn add_node(&mut self, name: &str) -> usize {
+        let number = u8::try_from(self.nodes.len() + 1).expect("a network has at most 255 hosts");
+        assert!(self.find_node(name).is_none(), "there is a host {name:?} already");
+        self.nodes.push(Node::new(name, number));
+        self.nodes.len() - 1
+    }
+
+    pub(super) fn find_node(&self, name: &str) -> Option<usize> {
+        self.nodes.iter().position(|node| node.name == name)
+    }
+
+    pub(super) fn node_at(&self, ip: IpAddr) -> Option<usize> {
+        self.nodes.iter().position(|node| node.ip(ip) == ip)
+    }
+
+    pub(super) fn address(&self, node: usize, port: u16) -> SocketAddr {
+        (self.nodes[node].ip(std::net::Ipv4Addr::UNSPECIFIED.into()), port).into()
+    }
+
+    pub(super) fn link_count(&self) -> usize {
+        self.links.len()
+    }
+
+    pub(super) fn set_conditions(&mut self, conditions: Conditions) {
+        self.conditions = conditions;
+    }
+
+    pub(super) fn set_conditions_between(&mut self, a: usize, b: usize, conditions: Conditions) {
+        self.between.insert(pair(a, b), conditions);
+    }
+
+    fn conditions_of(&self, a: usize, b: usize) -> &Conditions {
+        self.between.get(&pair(a, b)).unwrap_or(&self.conditions)
+    }
+
+    /// The clock of a host.
+    pub(super) fn clock(&self, node: usize) -> Instant {
+        self.beginning + Duration::from_nanos(self.now + self.nodes[node].ahead)
+    }
+
+    /// When, by the network's time, the clock of a host shows this.
+    pub(super) fn when(&self, node: usize, instant: Instant) -> u64 {
+        let shown = nanos(instant.saturating_duration_since(self.beginning));
+        shown.saturating_sub(self.nodes[node].ahead)
+    }
+
+    fn schedule(&mut self, at: u64, event: Event) {
+        self.scheduled += 1;
+        self.queue.push(Reverse(Due { at: at.max(self.now), number: self.scheduled, event }));
+    }
+
+    fn schedule_in(&mut self, after: Duration, event: Event) {
+        self.schedule(self.now.saturating_add(nanos(after)), event);
+    }
+
+    /// When something happens next.
+    pub(super) fn next(&self) -> Option<u64> {
+        self.queue.peek().map(|Reverse(due)| due.at)
+    }
+
+    /// Lets everything happen that is due. True if there was anything.
+    pub(super) fn happen(&mut self) -> bool {
+        let mut any = false;
+        while let Some(Reverse(due)) = self
+            .queue
+            .peek()
+            .filter(|it| it.0.at <= self.now)
+            .is_some()
+            .then(|| self.queue.pop())
+            .flatten()
+        {
+            any = true;
+            match due.event {
+                Event::Arrive(end) => self.arrive(end),
+                Event::Confirm(end, count) => self.confirm(end, count),
+                Event::Pump(end) => self.pump(end),
+                Event::GiveUp(end) => self.give_up(end),
+                Event::Edge(end, edges) => self.edge(end, edges),
+                Event::Sip(end) => self.sip(end),
+                Event::Syn(end, attempt) => self.knock(end, attempt),
+                Event::Answer(end, answer) => self.answer(end, answer),
+                Event::Fault(fault) => self.strike(&fault),
+                Event::Wake => {}
+            }
+        }
+        any
+    }
+
+    pub(super) fn take_deeds(&mut self) -> Vec<Deed> {
+        std::mem::take(&mut self.deeds)
+    }
+
+    fn end(&mut self, id: EndId) -> Option<&mut End> {
+        self.links.get_mut(id.link).map(|link| &mut link.ends[id.side])
+    }
+
+    fn number(&self, id: EndId) -> u64 {
+        self.links.get(id.link).map_or(u64::MAX, |link| link.number * 2 + id.side as u64)
+    }
+
+    fn note(&mut self, id: EndId, what: &'static str, amount: usize) {
+        let number = self.number(id);
+        self.trace.note(self.now, what, number, amount as u64);
+    }
+
+    /// The poller has something to say about an end.
+    fn edge(&mut self, id: EndId, edges: Edges) {
+        let Some(end) = self.end(id) else { return };
+        if end.bare.is_some() {
+            return self.serve_bare(id);
+        }
+        if end.life != link::Life::Held {
+            return;
+        }
+        end.edges.add(edges);
+        self.list(id);
+    }
+
+    fn list(&mut self, id: EndId) {
+        let Some(end) = self.end(id) else { return };
+        if end.watched.is_none() || end.listed || !end.edges.any() {
+            return;
+        }
+        end.listed = true;
+        let node = end.node;
+        self.nodes[node].ready.push(id);
+        self.wake(node);
+    }
+
+    /// The reactor of a host gets to what is ready, soon.
+    fn wake(&mut self, node: usize) {
+        if self.nodes[node].wakes_at.is_none() {
+            let lag = self.conditions.lag;
+            let at = self.now + nanos(self.random.up_to(lag));
+            self.nodes[node].wakes_at = Some(at);
+            if at > self.now {
+                self.schedule(at, Event::Wake);
+            }
+        }
+    }
+
+    /// True if the reactor of a host has something to hear now.
+    pub(super) fn is_ready(&self, node: usize) -> bool {
+        let state = &self.nodes[node];
+        state.has_news() && state.wakes_at.is_none_or(|at| at <= self.now)
+    }
+
+    /// When a host can take a turn that is due at a time.
+    pub(super) fn after_stall(&self, node: usize, at: u64) -> u64 {
+        at.max(self.nodes[node].stalled_until)
+    }
+
+    /// True if a host takes no turn at the moment.
+    pub(super) fn is_stalled(&self, node: usize) -> bool {
+        self.nodes[node].stalled_until > self.now
+    }
+
+    /// What the poller of a host has to say.
+    pub(super) fn report(&mut self, node: usize, ready: &mut Vec<Ready>) {
+        let before = ready.len();
+        let state = &mut self.nodes[node];
+        state.wakes_at = None;
+        ready.extend(state.signal.take().map(Ready::Signal));
+        ready.extend(state.welcomed.drain(..).map(Ready::Port));
+        for number in std::mem::take(&mut state.knocked) {
+            if let Some(port) = state.ports.get_mut(&number) {
+                port.knocked = false;
+                ready.push(Ready::Port(port.id.to_bits()));
+            }
+        }
+        for id in std::mem::take(&mut state.ready) {
+            let spurious = self.conditions.spurious;
+            let Some(end) = self.end(id) else { continue };
+            end.listed = false;
+            let mut edges = std::mem::take(&mut end.edges);
+            if end.random.happens(spurious) {
+                edges.add(Edges { readable: true, ..Edges::WRITABLE });
+            }
+            let Edges { readable, writable, read_closed, error } = edges;
+            if let Some(token) = end.watched {
+                ready.push(Ready::Stream { token, readable, writable, read_closed, error });
+            }
+        }
+        if self.conditions.reorder {
+            self.random.shuffle(&mut ready[before..]);
+        }
+        let count = ready.len() - before;
+        self.trace.note(self.now, "turn of host", node as u64, count as u64);
+    }
+
+    pub(super) fn signal(&mut self, node: usize, name: &'static str) {
+        self.nodes[node].signal = Some(name);
+        self.wake(node);
+    }
+}

@@ -1,0 +1,87 @@
+//! A host as the network sees it.
+
+use super::link::EndId;
+use crate::arena::Id;
+use std::collections::{BTreeMap, VecDeque};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// The first of the port numbers that a host gives to those who do not ask for one.
+const FIRST_EPHEMERAL: u16 = 49_152;
+
+#[derive(Debug)]
+pub(in crate::testing) struct Node {
+    pub(super) name: String,
+    pub(super) number: u8,
+    pub(super) up: bool,
+    pub(super) ports: BTreeMap<u16, PortState>,
+    next_ephemeral: u16,
+    /// Ends of which the poller has something to say.
+    pub(super) ready: Vec<EndId>,
+    /// Ports at which somebody knocked.
+    pub(super) knocked: Vec<u16>,
+    /// Clients of its own that are connected.
+    pub(super) welcomed: Vec<usize>,
+    pub(super) signal: Option<&'static str>,
+    /// When its reactor gets to what is ready.
+    pub(super) wakes_at: Option<u64>,
+    /// No turn before.
+    pub(super) stalled_until: u64,
+    /// Out of descriptors until then.
+    pub(super) exhausted_until: u64,
+    /// How many clients are gone before they are accepted.
+    pub(super) failing_accepts: usize,
+    /// How far its clock is ahead.
+    pub(super) ahead: u64,
+}
+
+#[derive(Debug)]
+pub(in crate::testing) struct PortState {
+    pub(super) id: Id,
+    pub(super) backlog: VecDeque<EndId>,
+    pub(super) backlog_max: usize,
+    pub(super) knocked: bool,
+}
+
+impl Node {
+    pub(super) fn new(name: &str, number: u8) -> Self {
+        Self {
+            name: name.to_owned(),
+            number,
+            up: true,
+            ports: BTreeMap::new(),
+            next_ephemeral: FIRST_EPHEMERAL,
+            ready: Vec::new(),
+            knocked: Vec::new(),
+            welcomed: Vec::new(),
+            signal: None,
+            wakes_at: None,
+            stalled_until: 0,
+            exhausted_until: 0,
+            failing_accepts: 0,
+            ahead: 0,
+        }
+    }
+
+    pub(super) fn ip(&self, like: IpAddr) -> IpAddr {
+        match like {
+            IpAddr::V4(_) => Ipv4Addr::new(10, 0, 0, self.number).into(),
+            IpAddr::V6(_) => Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, self.number.into()).into(),
+        }
+    }
+
+    /// A number that no port of this host has.
+    pub(super) fn ephemeral(&mut self) -> u16 {
+        loop {
+            let port = self.next_ephemeral;
+            self.next_ephemeral = port.checked_add(1).unwrap_or(FIRST_EPHEMERAL);
+            if !self.ports.contains_key(&port) {
+                return port;
+            }
+        }
+    }
+
+    pub(super) fn has_news(&self) -> bool {
+        let quiet = self.ready.is_empty() && self.knocked.is_empty() && self.welcomed.is_empty();
+        !quiet || self.signal.is_some()
+    }
+}

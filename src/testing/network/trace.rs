@@ -1,0 +1,68 @@
+//! What happened on the network, as one number, and its end as text.
+
+use crate::testing::random::mix;
+use std::collections::VecDeque;
+use std::fmt;
+use std::time::Duration;
+
+/// Events that are kept to be shown when a run fails.
+const KEPT: usize = 40;
+
+/// Everything that happened, folded into a hash, and the last of it.
+#[derive(Debug, Default)]
+pub(in crate::testing) struct Trace {
+    pub(in crate::testing) hash: u64,
+    pub(in crate::testing) events: u64,
+    last: VecDeque<Entry>,
+}
+
+#[derive(Clone, Debug)]
+struct Entry {
+    at: u64,
+    what: &'static str,
+    who: u64,
+    amount: u64,
+}
+
+impl Trace {
+    /// Something happened to the connection, or the host, with this number.
+    pub(super) fn note(&mut self, at: u64, what: &'static str, who: u64, amount: u64) {
+        self.events += 1;
+        let mut hash = self.hash ^ at;
+        for word in [who, amount] {
+            hash = mix(hash.wrapping_add(0x9E37_79B9_7F4A_7C15) ^ word);
+        }
+        self.hash = mix(hash ^ digest(what.as_bytes()));
+        if self.last.len() == KEPT {
+            self.last.pop_front();
+        }
+        self.last.push_back(Entry { at, what, who, amount });
+    }
+
+    /// The bytes of an event.
+    pub(super) fn note_bytes(&mut self, bytes: &[u8]) {
+        self.hash = mix(self.hash ^ digest(bytes));
+    }
+}
+
+fn digest(bytes: &[u8]) -> u64 {
+    let mut hash = bytes.len() as u64;
+    for word in bytes.chunks(8) {
+        let mut padded = [0; 8];
+        padded[..word.len()].copy_from_slice(word);
+        hash = (hash ^ u64::from_le_bytes(padded)).wrapping_mul(0x0000_0100_0000_01B3);
+        hash ^= hash >> 29;
+    }
+    hash
+}
+
+/// The last events, a line each.
+impl fmt::Display for Trace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for Entry { at, what, who, amount } in &self.last {
+            let at = Duration::from_nanos(*at).as_secs_f64();
+            writeln!(f, "  {at:>12.6}s  {what} #{who} {amount}")?;
+        }
+        Ok(())
+    }
+}

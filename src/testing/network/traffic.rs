@@ -1,0 +1,333 @@
+//! Bytes and what ends them, from one end of a connection to the other.
+
+use super::link::{Edges, EndId, Finish, Life, Segment};
+use super::{Event, Network, nanos};
+use std::io;
+use std::io::ErrorKind;
+use std::time::Duration;
+
+/// The most that one packet carries. (Networks cut finer; what a program sees is the same.)
+const SEGMENT_MAX: usize = 64 * 1024;
+
+/// When a lost packet is sent again; the least that Linux waits.
+const RETRANSMISSION: Duration = Duration::from_millis(200);
+
+/// How long packets are sent again before the connection is given up: about what Linux takes for
+/// its fifteen attempts.
+const PATIENCE: Duration = Duration::from_secs(15 * 60);
+
+/// How long a socket that took less than it could goes on being full.
+const HICCUP: Duration = Duration::from_millis(1);
+
+impl Network {
+    /// As `send(2)`.
+    pub(in crate::testing) fn write(&mut self, id: EndId, data: &[u8]) -> io::Result<usize> {
+        let Some((own, far)) = self.nodes_of(id) else {
+            return Err(ErrorKind::NotConnected.into());
+        };
+        let conditions = self.conditions_of(own, far);
+        let (size, short) = (conditions.send_buffer, conditions.short_writes);
+        let Some(end) = self.end(id) else { return Err(ErrorKind::NotConnected.into()) };
+        if let Some(error) = end.error {
+            return Err(error.into());
+        }
+        if end.pipe.finish != Finish::No || end.life != Life::Held {
+            return Err(ErrorKind::BrokenPipe.into());
+        }
+        let room = size.saturating_sub(end.pipe.unsent.len() + end.pipe.unconfirmed);
+        let mut count = room.min(data.len());
+        let cut = count > 0 && end.random.happens(short);
+        if cut {
+            count = end.random.below(count);
+        }
+        end.pipe.blocked |= count < data.len() && !cut;
+        if cut {
+            // It is as if it had been full for a moment.
+            let after = end.random.up_to(HICCUP);
+            self.schedule_in(after, Event::Edge(id, Edges::WRITABLE));
+        }
+        if count == 0 {
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        if let Some(end) = self.end(id) {
+            end.pipe.unsent.push(data[..count].to_vec());
+        }
+        self.note(id, "writes", count);
+        self.trace.note_bytes(&data[..count]);
+        self.pump(id);
+        Ok(count)
+    }
+
+    /// As `shutdown(2)` of the sending half.
+    pub(in crate::testing) fn finish(&mut self, id: EndId) {
+        let Some(end) = self.end(id) else { return };
+        if end.pipe.finish == Finish::No {
+            end.pipe.finish = Finish::Queued;
+            self.note(id, "finishes", 0);
+            self.pump(id);
+        }
+    }
+
+    /// Puts on its way what the other end has room for.
+    pub(super) fn pump(&mut self, id: EndId) {
+        let Some((own, far)) = self.nodes_of(id) else { return };
+        let conditions = self.conditions_of(own, far).clone();
+        loop {
+            let Some(link) = self.links.get_mut(id.link) else { return };
+            if !link.established && id.side == 0 {
+                return;
+            }
+            let unread = link.ends[1 - id.side].inbox.len();
+            let end = &mut link.ends[id.side];
+            end.pipe.pump_scheduled = false;
+            let window = conditions.receive_buffer.saturating_sub(unread + end.pipe.flying);
+            let mut count = end.pipe.unsent.len().min(window).min(SEGMENT_MAX);
+            if count > 0 {
+                if end.random.happens(conditions.short_reads) {
+                    count = 1 + end.random.below(count);
+                }
+                let bytes = end.pipe.unsent.take(count);
+                end.pipe.flying += count;
+                end.pipe.unconfirmed += count;
+                self.send(id, Segment::Data(bytes));
+                continue;
+            }
+            if end.pipe.unsent.is_empty() && end.pipe.finish == Finish::Queued {
+                end.pipe.finish = Finish::Sent;
+                self.send(id, Segment::Fin);
+            }
+            return;
+        }
+    }
+
+    fn send(&mut self, id: EndId, segment: Segment) {
+        let Some((own, far)) = self.nodes_of(id) else { return };
+        let conditions = self.conditions_of(own, far).clone();
+        let length = if let Segment::Data(bytes) = &segment { bytes.len() } else { 0 };
+        let mut at = self.now;
+        if let Some(bandwidth) = conditions.bandwidth {
+            let free = self.busy.entry((own, far)).or_default();
+            *free = (*free).max(at) + length as u64 * 1_000_000_000 / bandwidth;
+            at = *free;
+        }
+        let Some(end) = self.end(id) else { return };
+        at += nanos(conditions.latency + end.random.up_to(conditions.jitter));
+        if end.random.happens(conditions.loss) {
+            at += nanos(RETRANSMISSION);
+        }
+        // Packets may overtake each other; what a program reads is in order.
+        at = at.max(end.pipe.last_arrival);
+        end.pipe.last_arrival = at;
+        end.pipe.segments.push_back(segment);
+        self.schedule(at, Event::Arrive(id.other()));
+    }
+
+    /// True if nothing gets from this end to the other.
+    fn is_cut_off(&self, id: EndId) -> bool {
+        let Some(link) = self.links.get(id.link) else { return true };
+        let (own, far) = (link.ends[id.side].node, link.ends[1 - id.side].node);
+        link.silent || self.is_cut(own, far) || !self.nodes[far].up
+    }
+
+    /// The first segment of the pipe to `id` arrives.
+    pub(super) fn arrive(&mut self, id: EndId) {
+        let from = id.other();
+        let cut_off = self.is_cut_off(from);
+        let now = self.now;
+        let Some(sender) = self.end(from) else { return };
+        if cut_off {
+            if let Some(Segment::Reset) = sender.pipe.segments.front() {
+                // Nobody sends a reset again.
+                sender.pipe.segments.pop_front();
+            } else if sender.pipe.stuck.is_none() && !sender.pipe.segments.is_empty() {
+                sender.pipe.stuck = Some(now);
+                self.schedule_in(PATIENCE, Event::GiveUp(from));
+            }
+            return self.remove_if_over(id);
+        }
+        sender.pipe.stuck = None;
+        match sender.pipe.segments.pop_front() {
+            Some(Segment::Data(bytes)) => self.deliver(id, bytes),
+            Some(Segment::Fin) => {
+                self.note(id, "hears the end", 0);
+                if let Some(end) = self.end(id) {
+                    end.ended = true;
+                }
+                self.edge(id, Edges::END);
+            }
+            Some(Segment::Reset) => self.break_end(id, ErrorKind::ConnectionReset),
+            None => {}
+        }
+        self.remove_if_over(id);
+    }
+
+    fn deliver(&mut self, id: EndId, bytes: Vec<u8>) {
+        let count = bytes.len();
+        let from = id.other();
+        if let Some(sender) = self.end(from) {
+            sender.pipe.flying -= count;
+        }
+        let Some(end) = self.end(id) else { return };
+        if end.life != Life::Held || end.error.is_some() {
+            // Nobody is there to read it.
+            self.note(id, "answers with a reset", count);
+            if let Some(end) = self.end(id) {
+                end.forget();
+            }
+            return self.send(id, Segment::Reset);
+        }
+        end.inbox.push(bytes);
+        self.note(id, "hears bytes", count);
+        self.edge(id, Edges::READABLE);
+        let (own, far) = self.nodes_of(id).unwrap_or_default();
+        let latency = self.conditions_of(own, far).latency;
+        self.schedule_in(latency, Event::Confirm(from, count));
+    }
+
+    pub(super) fn confirm(&mut self, id: EndId, count: usize) {
+        let Some((own, far)) = self.nodes_of(id) else { return };
+        let size = self.conditions_of(own, far).send_buffer;
+        let Some(end) = self.end(id) else { return };
+        end.pipe.unconfirmed = end.pipe.unconfirmed.saturating_sub(count);
+        // As Linux does: not before a third of the buffer is free.
+        let used = end.pipe.unsent.len() + end.pipe.unconfirmed;
+        if end.pipe.blocked && used * 3 <= size * 2 {
+            end.pipe.blocked = false;
+            self.edge(id, Edges::WRITABLE);
+        }
+        self.pump(id);
+        self.remove_if_over(id);
+    }
+
+    /// A break: both directions are over at this end, and it hears why.
+    pub(super) fn break_end(&mut self, id: EndId, error: ErrorKind) {
+        self.note(id, "breaks", error as usize);
+        let Some(end) = self.end(id) else { return };
+        end.error.get_or_insert(error);
+        end.pipe.discard();
+        // Some systems let a program read what arrived before the reset, others do not.
+        if end.random.happens(500) {
+            end.inbox.clear();
+        }
+        if end.life == Life::Orphaned {
+            end.life = Life::Gone;
+        }
+        self.edge(id, Edges::ALL);
+    }
+
+    /// An end that has sent for long enough without an answer.
+    pub(super) fn give_up(&mut self, id: EndId) {
+        let now = self.now;
+        let Some(end) = self.end(id) else { return };
+        if end.pipe.stuck.is_some_and(|since| now >= since + nanos(PATIENCE)) {
+            end.pipe.segments.clear();
+            (end.pipe.flying, end.pipe.stuck) = (0, None);
+            self.break_end(id, ErrorKind::TimedOut);
+            self.remove_if_over(id);
+        }
+    }
+
+    /// What is stuck is sent again, now that it gets through.
+    pub(super) fn unstick(&mut self, id: EndId) {
+        let now = self.now;
+        let Some(end) = self.end(id) else { return };
+        if end.pipe.stuck.take().is_none() {
+            return;
+        }
+        let mut at = now;
+        for _ in 0..end.pipe.segments.len() {
+            let Some(end) = self.end(id) else { return };
+            at = at.max(now + nanos(end.random.up_to(RETRANSMISSION * 2)));
+            end.pipe.last_arrival = end.pipe.last_arrival.max(at);
+            self.schedule(at, Event::Arrive(id.other()));
+        }
+    }
+
+    /// As `recv(2)`.
+    pub(in crate::testing) fn read(&mut self, id: EndId, buffer: &mut [u8]) -> io::Result<usize> {
+        let Some((own, far)) = self.nodes_of(id) else {
+            return Err(ErrorKind::NotConnected.into());
+        };
+        let short = self.conditions_of(own, far).short_reads;
+        let Some(end) = self.end(id) else { return Err(ErrorKind::NotConnected.into()) };
+        if end.inbox.is_empty() {
+            return match end.error {
+                Some(error) => Err(error.into()),
+                None if end.ended => Ok(0),
+                None => Err(ErrorKind::WouldBlock.into()),
+            };
+        }
+        let mut count = buffer.len().min(end.inbox.len());
+        if end.random.happens(short) {
+            // As if the rest arrived a moment later: so it is announced anew.
+            count = 1 + end.random.below(count);
+        }
+        let count = end.inbox.read(&mut buffer[..count]);
+        if !end.inbox.is_empty() && count < buffer.len() {
+            end.edges.add(Edges::READABLE);
+            self.list(id);
+        }
+        self.note(id, "reads", count);
+        self.tell_of_room(id);
+        Ok(count)
+    }
+
+    /// The other end learns that something was read, if it waits for that.
+    pub(super) fn tell_of_room(&mut self, id: EndId) {
+        let (own, far) = self.nodes_of(id).unwrap_or_default();
+        let latency = self.conditions_of(own, far).latency;
+        let Some(sender) = self.end(id.other()) else { return };
+        if !sender.pipe.unsent.is_empty() && !sender.pipe.pump_scheduled {
+            sender.pipe.pump_scheduled = true;
+            self.schedule_in(latency, Event::Pump(id.other()));
+        }
+    }
+
+    /// As `close(2)`: in order, unless something is unread.
+    pub(in crate::testing) fn close(&mut self, id: EndId) {
+        let Some(end) = self.end(id) else { return };
+        if end.life != Life::Held {
+            return;
+        }
+        if !end.inbox.is_empty() {
+            return self.reset(id);
+        }
+        end.life = if end.error.is_some() { Life::Gone } else { Life::Orphaned };
+        self.note(id, "closes", 0);
+        self.finish(id);
+        self.remove_if_over(id);
+    }
+
+    /// Closes with a reset.
+    pub(in crate::testing) fn reset(&mut self, id: EndId) {
+        let Some(end) = self.end(id) else { return };
+        if end.life != Life::Held {
+            return;
+        }
+        let broken = end.error.is_some();
+        end.forget();
+        self.note(id, "resets", 0);
+        if !broken {
+            self.send(id, Segment::Reset);
+        }
+        self.remove_if_over(id);
+    }
+
+    pub(super) fn nodes_of(&self, id: EndId) -> Option<(usize, usize)> {
+        let link = self.links.get(id.link)?;
+        Some((link.ends[id.side].node, link.ends[1 - id.side].node))
+    }
+
+    /// A link that nobody holds and on which nothing is on its way is forgotten.
+    pub(super) fn remove_if_over(&mut self, id: EndId) {
+        let Some(link) = self.links.get(id.link) else { return };
+        let over = |side: usize| match link.ends[side].life {
+            Life::Held => false,
+            Life::Orphaned => link.ends[side].pipe.is_empty(),
+            Life::Gone => link.ends[side].pipe.segments.is_empty(),
+        };
+        if over(0) && over(1) {
+            self.links.remove(id.link);
+        }
+    }
+}

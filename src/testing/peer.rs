@@ -1,0 +1,170 @@
+//! The other end of a connection, in a test's hands.
+
+use super::network::EndId;
+use super::observer::Calls;
+use super::simulation::Simulation;
+use crate::reason::Reason;
+use crate::transport::Transport;
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// A client's end of a connection to a protocol: to send, to see what came back, to end it in every
+/// way, and to ask what the protocol was told.
+///
+/// Each request is carried out, with everything that follows from it at the same moment, before it
+/// returns; only time does not move. Dropping a peer closes its socket, as the end of a process
+/// does.
+///
+/// ```
+/// use twistor::testing::{self, End};
+/// use twistor::{Context, Protocol};
+///
+/// struct Quote;
+///
+/// impl<F> Protocol<F> for Quote {
+///     fn connection_made(&mut self, cx: &mut Context<'_, F>) {
+///         cx.transport.write("Less is more\r\n");
+///         cx.transport.lose_connection();
+///     }
+/// }
+///
+/// let peer = testing::connect(|| Quote);
+/// assert_eq!(peer.take(), b"Less is more\r\n");
+/// assert_eq!(peer.end(), Some(End::Closed));
+/// assert!(peer.lost().unwrap().is_done());
+/// assert_eq!(peer.calls().connection_lost, 1);
+/// ```
+pub struct Peer {
+    simulation: Simulation,
+    end: EndId,
+    server: SocketAddr,
+    address: SocketAddr,
+}
+
+/// How a connection ended, as the peer saw it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum End {
+    /// The server closed its half in order (FIN), and this side has read everything before that.
+    Closed,
+    /// It was reset (RST).
+    Reset,
+    /// What was sent got no answer, for a quarter of an hour; or the server could not be reached.
+    TimedOut,
+    /// Nobody listens there.
+    Refused,
+}
+
+impl Peer {
+    pub(super) fn new(simulation: Simulation, end: EndId, server: SocketAddr) -> Self {
+        let address = simulation.network(|it| it.address_of(end)).unwrap_or(server);
+        Self { simulation, end, server, address }
+    }
+
+    /// Sends bytes. What the network does not take waits here, however much it is.
+    pub fn send(&self, data: impl AsRef<[u8]>) {
+        self.simulation.network(|it| it.bare_send(self.end, data.as_ref()));
+        self.simulation.settle();
+    }
+
+    /// How many bytes wait for the network to take them.
+    pub fn unsent(&self) -> usize {
+        self.simulation.network(|it| it.bare_pending(self.end))
+    }
+
+    /// What came and was not taken.
+    pub fn received(&self) -> Vec<u8> {
+        self.simulation.network(|it| it.bare_received(self.end))
+    }
+
+    /// The same, and takes it.
+    pub fn take(&self) -> Vec<u8> {
+        self.simulation.network(|it| it.bare_take(self.end))
+    }
+
+    /// Sends a FIN behind all that was sent. What comes is still received.
+    pub fn finish(&self) {
+        self.simulation.network(|it| it.bare_finish(self.end));
+        self.simulation.settle();
+    }
+
+    /// Resets the connection.
+    pub fn reset(&self) {
+        self.simulation.network(|it| it.reset(self.end));
+        self.simulation.settle();
+    }
+
+    /// Reads nothing from here on: what comes waits in this side's buffer, then in the server's,
+    /// and in the end at the protocol.
+    pub fn stop_reading(&self) {
+        self.simulation.network(|it| it.bare_stop_reading(self.end));
+    }
+
+    /// Reads again.
+    pub fn read_on(&self) {
+        self.simulation.network(|it| it.bare_read_on(self.end));
+        self.simulation.settle();
+    }
+
+    /// Reads at most so many bytes at a time, and then waits.
+    pub fn read_slowly(&self, bytes: usize, every: Duration) {
+        self.simulation.network(|it| it.bare_read_slowly(self.end, bytes, every));
+        self.simulation.settle();
+    }
+
+    /// How the connection ended, if it has, and if everything that came before was read.
+    pub fn end(&self) -> Option<End> {
+        self.simulation.network(|it| it.bare_end(self.end))
+    }
+
+    /// The protocol's transport, which tells what the protocol asked for: `is_paused`, `unsent`,
+    /// `is_disconnecting`. `None` until the server has accepted.
+    pub fn transport(&self) -> Option<Transport> {
+        self.simulation.seen(self.server, self.address).map(|seen| seen.transport)
+    }
+
+    /// What `connection_lost` was told. `None` before that.
+    pub fn lost(&self) -> Option<Reason> {
+        self.simulation.seen(self.server, self.address)?.lost
+    }
+
+    /// How often each callback of the protocol has run.
+    pub fn calls(&self) -> Calls {
+        let seen = self.simulation.seen(self.server, self.address);
+        seen.map_or(Calls::default(), |seen| seen.calls)
+    }
+
+    /// Lets time pass.
+    pub fn advance(&self, by: Duration) {
+        self.simulation.run_for(by);
+    }
+
+    /// The address of this side.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The simulation that it lives in.
+    pub fn simulation(&self) -> &Simulation {
+        &self.simulation
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        self.simulation.network(|it| it.close_bare(self.end));
+        if !std::thread::panicking() && !self.simulation.is_running() {
+            self.simulation.settle();
+        }
+    }
+}
+
+impl fmt::Debug for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Peer")
+            .field("address", &self.address)
+            .field("end", &self.end())
+            .finish_non_exhaustive()
+    }
+}

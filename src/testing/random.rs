@@ -1,0 +1,108 @@
+//! Numbers that look random, the same for ever from the same seed.
+
+use std::time::Duration;
+
+/// A stream of numbers from a seed, the same on every machine and in every version: a seed that is
+/// written into a test must not mean something else after an update.
+///
+/// (SplitMix64, by Guy Steele, Doug Lea and Christine Flood.)
+///
+/// ```
+/// use twistor::testing::Random;
+///
+/// let mut random = Random::new(7);
+/// assert_eq!(random.next(), Random::new(7).next());
+/// assert!(random.below(6) < 6);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Random(u64);
+
+impl Random {
+    /// The stream of this seed.
+    pub fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// The next number, of all 64 bits.
+    #[expect(clippy::should_implement_trait, reason = "it never ends, so it is no iterator")]
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        mix(self.0)
+    }
+
+    /// A number below `bound`, or zero if that is zero.
+    pub fn below(&mut self, bound: usize) -> usize {
+        self.below_u64(bound as u64) as usize
+    }
+
+    pub(super) fn below_u64(&mut self, bound: u64) -> u64 {
+        ((u128::from(self.next()) * u128::from(bound)) >> 64) as u64
+    }
+
+    /// True in `per_mille` of a thousand cases.
+    pub fn happens(&mut self, per_mille: u16) -> bool {
+        per_mille > 0 && self.below_u64(1000) < u64::from(per_mille)
+    }
+
+    /// A time up to `most`.
+    pub fn up_to(&mut self, most: Duration) -> Duration {
+        let nanos = u64::try_from(most.as_nanos()).unwrap_or(u64::MAX);
+        Duration::from_nanos(self.below_u64(nanos.saturating_add(1)))
+    }
+
+    /// One of `all`.
+    ///
+    /// # Panics
+    ///
+    /// If there are none.
+    pub fn pick<'a, T>(&mut self, all: &'a [T]) -> &'a T {
+        &all[self.below(all.len())]
+    }
+
+    /// Puts `all` into another order.
+    pub fn shuffle<T>(&mut self, all: &mut [T]) {
+        for last in (1..all.len()).rev() {
+            all.swap(last, self.below(last + 1));
+        }
+    }
+
+    /// A stream of its own, which does not change when this one is asked more or less often later.
+    pub fn split(&mut self) -> Self {
+        Self(self.next())
+    }
+}
+
+/// Spreads the bits of a number over all of it.
+pub(super) fn mix(number: u64) -> u64 {
+    let number = (number ^ (number >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let number = (number ^ (number >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    number ^ (number >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_stream_is_that_of_the_paper() {
+        // The first numbers of the reference implementation, for the seed 1234567.
+        let mut random = Random::new(1_234_567);
+        assert_eq!(random.next(), 6_457_827_717_110_365_317);
+        assert_eq!(random.next(), 3_203_168_211_198_807_973);
+    }
+
+    #[test]
+    fn bounds_are_kept_and_reached() {
+        let mut random = Random::new(1);
+        let mut seen = [0; 3];
+        (0..300).for_each(|_| seen[random.below(3)] += 1);
+        assert!(seen.iter().all(|&count| count > 60), "{seen:?}");
+        assert_eq!(random.below(0), 0);
+        assert!((0..1000).all(|_| !random.happens(0) && random.happens(1000)));
+        let mut all = [1, 2, 3, 4, 5];
+        random.shuffle(&mut all);
+        all.sort_unstable();
+        assert_eq!(all, [1, 2, 3, 4, 5]);
+        assert!(random.up_to(Duration::MAX) > Duration::ZERO);
+    }
+}

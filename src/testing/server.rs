@@ -1,0 +1,129 @@
+//! A server in memory.
+
+use super::peer::Peer;
+use super::simulation::{Host, Simulation};
+use crate::protocol::Factory;
+use crate::reactor::{Port, Reactor, Settings};
+use crate::testing::observer::Calls;
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// The port that it listens on.
+const PORT: u16 = 8000;
+
+/// Connects to a protocol of `factory`, in memory: the shortest way to a test.
+///
+/// ```
+/// use twistor::{Context, Protocol};
+///
+/// struct Echo;
+///
+/// impl<F> Protocol<F> for Echo {
+///     fn data_received(&mut self, cx: &mut Context<'_, F>, data: &[u8]) {
+///         cx.transport.write(data);
+///     }
+/// }
+///
+/// let peer = twistor::testing::connect(|| Echo);
+/// peer.send("hello");
+/// assert_eq!(peer.take(), b"hello");
+/// ```
+///
+/// # Panics
+///
+/// If the factory does not start.
+pub fn connect<F: Factory>(factory: F) -> Peer {
+    Server::new(factory).connect()
+}
+
+/// A real reactor with a real port of one factory, on a network without any delay: for tests with
+/// several clients, or of what is in the factory.
+///
+/// A simulation of one host, [`Simulation`] with its `Host` in short.
+pub struct Server<F: Factory> {
+    simulation: Simulation,
+    host: Host,
+    port: Port<F>,
+}
+
+impl<F: Factory> Server<F> {
+    /// A server of this factory.
+    ///
+    /// # Panics
+    ///
+    /// If the factory does not start.
+    pub fn new(factory: F) -> Self {
+        Self::with_settings(Settings::default(), factory)
+    }
+
+    /// The same, with settings of the reactor.
+    ///
+    /// # Panics
+    ///
+    /// If the factory does not start.
+    pub fn with_settings(settings: Settings, factory: F) -> Self {
+        let simulation = Simulation::new(0);
+        let (opened, factory) = (Rc::new(Cell::new(None)), RefCell::new(Some(factory)));
+        let port = Rc::clone(&opened);
+        let host = simulation.host_with("server", settings, move |reactor| {
+            let factory = factory.take().ok_or("a server in memory cannot be restarted")?;
+            port.set(Some(reactor.listen_tcp(PORT, factory)?));
+            Ok(())
+        });
+        let port = opened.take().expect("the port is open");
+        Self { simulation, host, port }
+    }
+
+    /// A client connects.
+    pub fn connect(&self) -> Peer {
+        self.simulation.peer("client", self.host.address(PORT))
+    }
+
+    /// Calls `call` with the factory.
+    ///
+    /// # Panics
+    ///
+    /// If the factory is gone: after [`stop`](Self::stop).
+    pub fn factory<R>(&self, call: impl FnOnce(&mut F, &mut Reactor) -> R) -> R {
+        let result = self.host.reactor(|reactor| reactor.with_factory(self.port, call));
+        result.expect("the factory is there until the server stops")
+    }
+
+    /// Calls `call` with the reactor.
+    pub fn reactor<R>(&self, call: impl FnOnce(&mut Reactor) -> R) -> R {
+        self.host.reactor(call)
+    }
+
+    /// Its port.
+    pub fn port(&self) -> Port<F> {
+        self.port
+    }
+
+    /// Lets time pass.
+    pub fn advance(&self, by: Duration) {
+        self.simulation.run_for(by);
+    }
+
+    /// How often each callback has run, of all protocols together.
+    pub fn calls(&self) -> Calls {
+        self.host.calls()
+    }
+
+    /// Stops the reactor, as [`Reactor::stop`] does.
+    pub fn stop(&self) {
+        self.host.reactor(Reactor::stop);
+    }
+
+    /// The host that it lives on.
+    pub fn host(&self) -> &Host {
+        &self.host
+    }
+}
+
+impl<F: Factory> fmt::Debug for Server<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("host", &self.host).finish_non_exhaustive()
+    }
+}

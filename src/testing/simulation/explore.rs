@@ -1,0 +1,80 @@
+//! Many runs of one scenario, each from another seed.
+
+use super::Simulation;
+use std::env;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+/// Runs that seed alone.
+const SEED: &str = "TWISTOR_SEED";
+
+/// Runs so many seeds.
+const RUNS: &str = "TWISTOR_RUNS";
+
+/// What [`explore`] has run.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct Report {
+    /// How many runs.
+    pub runs: u64,
+    /// How much virtual time they took together.
+    pub simulated: Duration,
+    /// How many events there were in all.
+    pub events: u64,
+    /// The traces of all runs, as one number.
+    pub hash: u64,
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { runs, simulated, events, hash } = self;
+        let hours = simulated.as_secs_f64() / 3600.0;
+        write!(f, "{runs} runs, {hours:.1} simulated hours, {events} events, trace {hash:016x}")
+    }
+}
+
+/// Runs a scenario with the seeds from 1 to `runs`, each in a simulation of its own.
+///
+/// The environment may say otherwise: `TWISTOR_RUNS=100000` runs so many, `TWISTOR_SEED=17` that
+/// one alone.
+///
+/// # Panics
+///
+/// If a run does: with its message, the seed, the faults that were planned, and the last events of
+/// the network.
+pub fn explore(runs: u64, scenario: impl Fn(&Simulation)) -> Report {
+    let seeds = match (number(SEED), number(RUNS)) {
+        (Some(seed), _) => seed..=seed,
+        (None, runs_wished) => 1..=runs_wished.unwrap_or(runs),
+    };
+    let mut report = Report::default();
+    for seed in seeds {
+        let simulation = Simulation::new(seed);
+        let result = catch_unwind(AssertUnwindSafe(|| scenario(&simulation)));
+        if let Err(payload) = result {
+            let message = (payload.downcast_ref::<String>().map(String::as_str))
+                .or(payload.downcast_ref::<&str>().copied())
+                .unwrap_or("a panic without a text");
+            let (account, now) = (simulation.account(), simulation.now().as_secs_f64());
+            panic!(
+                "{message}\n\nwith the seed {seed}, after {now} simulated seconds; \
+                 {SEED}={seed} runs it again\n{account}"
+            );
+        }
+        report.runs += 1;
+        report.simulated += simulation.now();
+        report.events += simulation.events();
+        report.hash = report.hash.rotate_left(1) ^ simulation.trace_hash();
+    }
+    report
+}
+
+fn number(variable: &str) -> Option<u64> {
+    let text = env::var(variable).ok()?;
+    let number = match text.strip_prefix("0x") {
+        Some(digits) => u64::from_str_radix(digits, 16).ok(),
+        None => text.parse().ok(),
+    };
+    Some(number.unwrap_or_else(|| panic!("{variable}={text:?} is not a number")))
+}

@@ -1,0 +1,315 @@
+//! A host: a reactor on the network, which may crash and be set up again.
+
+use super::Simulation;
+use crate::protocol::Factory;
+use crate::reactor::{Holdings, PortId, Reactor, Settings};
+use crate::testing::network::{EndId, Network};
+use crate::testing::observer::{Calls, Observer, Seen};
+use crate::testing::world::{Gate, HostWorld};
+use std::cell::Cell;
+use std::error::Error;
+use std::fmt;
+use std::io::ErrorKind;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::rc::Rc;
+use std::time::Duration;
+
+type Boot = Box<dyn FnMut(&mut Reactor) -> Result<(), Box<dyn Error>>>;
+
+pub(super) struct HostState {
+    node: usize,
+    settings: Settings,
+    /// Away while it is running.
+    boot: Option<Boot>,
+    machine: Machine,
+    observer: Rc<Observer>,
+    gate: Rc<Gate>,
+    trials: Vec<Trial>,
+}
+
+enum Machine {
+    Up(Reactor),
+    /// Its reactor is lent to whoever runs it at the moment.
+    Lent,
+    /// The reactor has stopped, and stays as it is.
+    Stopped(Reactor),
+    /// Without power.
+    Down,
+}
+
+/// A client of a host's reactor that is not over.
+struct Trial {
+    end: EndId,
+    port: PortId,
+    progress: Rc<Cell<Progress>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    Waiting,
+    Connected,
+    Failed(ErrorKind),
+    Over,
+}
+
+impl HostState {
+    pub(super) fn new(node: usize, settings: Settings, boot: Boot) -> Self {
+        Self {
+            node,
+            settings,
+            boot: Some(boot),
+            machine: Machine::Down,
+            observer: Rc::default(),
+            gate: Rc::default(),
+            trials: Vec::new(),
+        }
+    }
+
+    pub(super) fn node(&self) -> usize {
+        self.node
+    }
+
+    /// When its reactor has something to do, by the network's time.
+    pub(super) fn next(&mut self, network: &Network) -> Option<u64> {
+        let Machine::Up(reactor) = &mut self.machine else { return None };
+        let at = network.when(self.node, reactor.next_deadline()?);
+        Some(network.after_stall(self.node, at))
+    }
+}
+
+impl Simulation {
+    /// Sets a host up.
+    pub(super) fn boot(&self, number: usize) {
+        let (mut boot, mut reactor) = {
+            let host = &mut self.0.hosts.borrow_mut()[number];
+            let Some(boot) = host.boot.take() else { return };
+            let (network, gate) = (Rc::clone(&self.0.network), Rc::clone(&host.gate));
+            let world = HostWorld { network, node: host.node, gate };
+            let mut reactor = Reactor::in_world(Box::new(world), host.settings.clone());
+            reactor.watch(Rc::clone(&host.observer) as Rc<_>);
+            (boot, reactor)
+        };
+        let booted = boot(&mut reactor);
+        // So that the triggers of start-up are called even if nothing else happens.
+        reactor.call_later(Duration::ZERO, |_| {});
+        let host = &mut self.0.hosts.borrow_mut()[number];
+        host.boot = Some(boot);
+        host.machine = Machine::Up(reactor);
+        if let Err(error) = booted {
+            panic!("a host could not be set up: {error}");
+        }
+    }
+
+    /// Nobody hears what its protocols do at the end: the network knows the host no more.
+    pub(super) fn crash(&self, number: usize) {
+        let crashed = {
+            let host = &mut self.0.hosts.borrow_mut()[number];
+            host.trials.drain(..).for_each(|trial| trial.progress.set(Progress::Over));
+            std::mem::replace(&mut host.machine, Machine::Down)
+        };
+        drop(crashed);
+    }
+
+    /// One turn of a host's reactor, if there is something for it to do.
+    pub(super) fn turn(&self, number: usize) -> bool {
+        self.mind_trials(number);
+        let (mut reactor, gate, observer) = {
+            let host = &mut self.0.hosts.borrow_mut()[number];
+            let network = self.0.network.borrow();
+            let node = host.node;
+            let Machine::Up(reactor) = &mut host.machine else { return false };
+            let clock = network.clock(node);
+            let mut due = || reactor.next_deadline().is_some_and(|due| due <= clock);
+            if network.is_stalled(node) || !(network.is_ready(node) || due()) {
+                return false;
+            }
+            let Machine::Up(reactor) = std::mem::replace(&mut host.machine, Machine::Lent) else {
+                return false;
+            };
+            (reactor, Rc::clone(&host.gate), Rc::clone(&host.observer))
+        };
+        gate.open.set(true);
+        let turned = reactor.turn(Some(Duration::ZERO));
+        gate.open.set(false);
+        let over = turned.expect("a simulated poller does not fail").is_break();
+        self.0.hosts.borrow_mut()[number].machine =
+            if over { Machine::Stopped(reactor) } else { Machine::Up(reactor) };
+        let faults = observer.take_faults();
+        assert!(faults.is_empty(), "callbacks out of order: {}", faults.join("; "));
+        true
+    }
+
+    /// The ports that stand for clients are closed when their connections are over.
+    fn mind_trials(&self, number: usize) {
+        let host = &mut self.0.hosts.borrow_mut()[number];
+        let Machine::Up(reactor) = &mut host.machine else { return };
+        let network = self.0.network.borrow();
+        let mut over = Vec::new();
+        host.trials.retain(|trial| {
+            let progress = match (network.outcome(trial.end), trial.progress.get()) {
+                (Some(Err(error)), Progress::Waiting) => Progress::Failed(error),
+                (_, Progress::Connected) | (None, _) if network.is_released(trial.end) => {
+                    Progress::Over
+                }
+                (Some(Ok(())), _) => Progress::Connected,
+                (_, progress) => progress,
+            };
+            trial.progress.set(progress);
+            let stays = matches!(progress, Progress::Waiting | Progress::Connected);
+            over.extend((!stays).then_some(trial.port));
+            stays
+        });
+        drop(network);
+        for port in over {
+            reactor.stop_listening(port);
+        }
+    }
+}
+
+/// A host of a [`Simulation`]. A handle: its clones are the same host.
+#[derive(Clone)]
+pub struct Host {
+    simulation: Simulation,
+    number: usize,
+    node: usize,
+}
+
+impl Host {
+    pub(super) fn new(simulation: Simulation, number: usize, node: usize) -> Self {
+        Self { simulation, number, node }
+    }
+
+    fn state<R>(&self, look: impl FnOnce(&mut HostState) -> R) -> R {
+        look(&mut self.simulation.0.hosts.borrow_mut()[self.number])
+    }
+
+    /// The address of one of its ports.
+    pub fn address(&self, port: u16) -> SocketAddr {
+        self.simulation.0.network.borrow().address(self.node, port)
+    }
+
+    /// Calls `call` with its reactor, and then lets everything happen that is due.
+    ///
+    /// # Panics
+    ///
+    /// While the host has crashed, and from within one of its callbacks.
+    pub fn reactor<R>(&self, call: impl FnOnce(&mut Reactor) -> R) -> R {
+        let result = self.lend(call);
+        self.simulation.settle();
+        result
+    }
+
+    fn lend<R>(&self, call: impl FnOnce(&mut Reactor) -> R) -> R {
+        let mut machine = self.state(|host| std::mem::replace(&mut host.machine, Machine::Lent));
+        let result = match &mut machine {
+            Machine::Up(reactor) | Machine::Stopped(reactor) => call(reactor),
+            Machine::Lent => panic!("a reactor was asked for by a callback that it runs"),
+            Machine::Down => {
+                self.state(|host| host.machine = Machine::Down);
+                panic!("a reactor was asked for whose host has crashed")
+            }
+        };
+        self.state(|host| host.machine = machine);
+        result
+    }
+
+    /// A client on this host's reactor: connects to a server and, when that has accepted, builds a
+    /// protocol. The factory is started now, and stopped when the connection is over.
+    ///
+    /// # Panics
+    ///
+    /// As [`reactor`](Self::reactor), and if the factory does not start.
+    pub fn connect<F: Factory>(&self, to: SocketAddr, factory: F) -> Attempt {
+        let end = self.simulation.0.network.borrow_mut().connect(self.node, to, false);
+        let gate = self.state(|host| Rc::clone(&host.gate));
+        let port = self.lend(|reactor| {
+            gate.connecting.set(Some(end));
+            let port = reactor.listen_tcp((Ipv4Addr::UNSPECIFIED, 0), factory);
+            port.expect("the client's factory starts").id()
+        });
+        let progress = Rc::new(Cell::new(Progress::Waiting));
+        let trial = Trial { end, port, progress: Rc::clone(&progress) };
+        self.state(|host| host.trials.push(trial));
+        self.simulation.settle();
+        Attempt { progress }
+    }
+
+    /// How often each callback has run, of all protocols that it ever had.
+    pub fn calls(&self) -> Calls {
+        self.state(|host| host.observer.total())
+    }
+
+    /// Connections whose protocols were told `connection_made` and not yet `connection_lost`.
+    pub fn open(&self) -> usize {
+        self.state(|host| host.observer.open())
+    }
+
+    /// What its reactor holds; nothing while it has crashed.
+    pub fn holdings(&self) -> Holdings {
+        self.state(|host| match &host.machine {
+            Machine::Up(reactor) | Machine::Stopped(reactor) => reactor.holdings(),
+            _ => Holdings { ports: 0, factories: 0, connections: 0, timers: 0 },
+        })
+    }
+
+    /// False while it has crashed.
+    pub fn is_up(&self) -> bool {
+        self.state(|host| !matches!(host.machine, Machine::Down))
+    }
+
+    /// True when its reactor has carried out a stop.
+    pub fn has_stopped(&self) -> bool {
+        self.state(|host| matches!(host.machine, Machine::Stopped(_)))
+    }
+
+    /// A signal such as `SIGTERM` arrives at its reactor.
+    pub fn signal(&self, name: &'static str) {
+        self.simulation.0.network.borrow_mut().signal(self.node, name);
+        self.simulation.settle();
+    }
+}
+
+impl Simulation {
+    /// What the host at `server` knows of the connection of `client`.
+    pub(in crate::testing) fn seen(&self, server: SocketAddr, client: SocketAddr) -> Option<Seen> {
+        let node = self.0.network.borrow().node_at(server.ip())?;
+        let hosts = self.0.hosts.borrow();
+        hosts.iter().find(|host| host.node == node)?.observer.seen(client)
+    }
+
+    pub(in crate::testing) fn network<R>(&self, call: impl FnOnce(&mut Network) -> R) -> R {
+        call(&mut self.0.network.borrow_mut())
+    }
+}
+
+impl fmt::Debug for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Host").field("address", &self.address(0).ip()).finish_non_exhaustive()
+    }
+}
+
+/// A client that a host's reactor connects, or has connected; see [`Host::connect`].
+#[derive(Debug)]
+pub struct Attempt {
+    progress: Rc<Cell<Progress>>,
+}
+
+impl Attempt {
+    /// True from the moment in which it is connected until its connection is over.
+    pub fn is_connected(&self) -> bool {
+        self.progress.get() == Progress::Connected
+    }
+
+    /// Why it could not connect.
+    pub fn error(&self) -> Option<ErrorKind> {
+        match self.progress.get() {
+            Progress::Failed(error) => Some(error),
+            _ => None,
+        }
+    }
+
+    /// True when it could not connect, and when its connection is over.
+    pub fn is_over(&self) -> bool {
+        matches!(self.progress.get(), Progress::Failed(_) | Progress::Over)
+    }
+}

@@ -1,0 +1,325 @@
+//! Several reactors on one network, in virtual time.
+
+mod explore;
+mod host;
+
+pub use explore::{Report, explore};
+pub use host::{Attempt, Host};
+
+use super::conditions::Conditions;
+use super::fault::{Fault, Plan};
+use super::network::{Deed, Network, nanos};
+use super::peer::Peer;
+use super::random::Random;
+use super::world::Shared;
+use crate::reactor::{Reactor, Settings};
+use host::HostState;
+use std::cell::{Cell, RefCell};
+use std::error::Error;
+use std::fmt;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+/// So many turns without time moving are a program that never waits.
+const TURNS_MAX: usize = 1_000_000;
+
+/// Hosts with reactors, clients, a network between them, one clock, and one seed from which
+/// everything that is left to chance follows.
+///
+/// The reactors, transports, protocols and factories are those that run in production; only what
+/// stands behind the door to the machine is another. A handle: its clones are the same simulation.
+///
+/// ```
+/// use std::time::Duration;
+/// use twistor::testing::{Conditions, Simulation};
+/// use twistor::{Context, Protocol};
+///
+/// struct Echo;
+///
+/// impl<F> Protocol<F> for Echo {
+///     fn data_received(&mut self, cx: &mut Context<'_, F>, data: &[u8]) {
+///         cx.transport.write(data);
+///     }
+/// }
+///
+/// let simulation = Simulation::new(7);
+/// simulation.set_conditions(Conditions::rough());
+/// let server = simulation.host("server", |reactor| {
+///     reactor.listen_tcp(8007, || Echo)?;
+///     Ok(())
+/// });
+/// let ann = simulation.peer("ann", server.address(8007));
+/// ann.send("hello");
+/// assert!(simulation.run_until(Duration::from_secs(10), || ann.received() == b"hello"));
+/// ```
+///
+/// # What is virtual
+///
+/// Time moves only from one event to the next, and a turn takes none of it. So a program that asks
+/// the reactor for the time ([`Reactor::now`]) and waits by timers runs as fast as the machine can.
+/// What a program learns from elsewhere, such as `SystemTime`, the order of a `HashMap` or another
+/// thread, is not virtual, and makes one run differ from the next.
+#[derive(Clone)]
+pub struct Simulation(Rc<Core>);
+
+pub(super) struct Core {
+    seed: u64,
+    pub(super) network: Shared,
+    hosts: RefCell<Vec<HostState>>,
+    random: RefCell<Random>,
+    /// What went wrong by plan, for the report.
+    plans: RefCell<Vec<(Duration, Plan)>>,
+    running: Cell<bool>,
+}
+
+impl Simulation {
+    /// An empty network.
+    pub fn new(seed: u64) -> Self {
+        let mut random = Random::new(seed);
+        // Differences between readings are all that anybody sees of it.
+        let beginning = Instant::now();
+        let network = Rc::new(RefCell::new(Network::new(random.next(), beginning)));
+        Self(Rc::new(Core {
+            seed,
+            network,
+            hosts: RefCell::default(),
+            random: RefCell::new(random),
+            plans: RefCell::default(),
+            running: Cell::new(false),
+        }))
+    }
+
+    /// The seed.
+    pub fn seed(&self) -> u64 {
+        self.0.seed
+    }
+
+    /// Numbers for the decisions of a scenario, which follow from the seed as well. Each call gives
+    /// another stream.
+    pub fn random(&self) -> Random {
+        self.0.random.borrow_mut().split()
+    }
+
+    /// What all paths are like that nothing else was said of. [`Conditions::ideal`] from the start.
+    pub fn set_conditions(&self, conditions: Conditions) {
+        self.0.network.borrow_mut().set_conditions(conditions);
+    }
+
+    /// What the path between two hosts is like.
+    ///
+    /// # Panics
+    ///
+    /// If no host has the name.
+    pub fn set_conditions_between(&self, a: &str, b: &str, conditions: Conditions) {
+        let (a, b) = (self.node(a), self.node(b));
+        self.0.network.borrow_mut().set_conditions_between(a, b, conditions);
+    }
+
+    fn node(&self, name: &str) -> usize {
+        let node = self.0.network.borrow().find_node(name);
+        node.unwrap_or_else(|| panic!("no host has the name {name:?}"))
+    }
+
+    /// A host with a reactor. `boot` sets the reactor up: at once, and again after each restart.
+    ///
+    /// # Panics
+    ///
+    /// If `boot` fails, or if there is a host of that name.
+    pub fn host(
+        &self,
+        name: &str,
+        boot: impl FnMut(&mut Reactor) -> Result<(), Box<dyn Error>> + 'static,
+    ) -> Host {
+        self.host_with(name, Settings::default(), boot)
+    }
+
+    /// The same, with settings of one's own.
+    ///
+    /// # Panics
+    ///
+    /// As [`host`](Self::host).
+    pub fn host_with(
+        &self,
+        name: &str,
+        settings: Settings,
+        boot: impl FnMut(&mut Reactor) -> Result<(), Box<dyn Error>> + 'static,
+    ) -> Host {
+        let node = self.0.network.borrow_mut().add_node(name);
+        let state = HostState::new(node, settings, Box::new(boot));
+        let number = self.0.hosts.borrow().len();
+        self.0.hosts.borrow_mut().push(state);
+        self.boot(number);
+        let host = Host::new(self.clone(), number, node);
+        self.settle();
+        host
+    }
+
+    /// A client that connects to a server and does what the test says. It is a host of its own, if
+    /// there is none of that name.
+    pub fn peer(&self, name: &str, to: SocketAddr) -> Peer {
+        let end = {
+            let mut network = self.0.network.borrow_mut();
+            let node = network.find_node(name).unwrap_or_else(|| network.add_node(name));
+            network.connect(node, to, true)
+        };
+        self.settle();
+        Peer::new(self.clone(), end, to)
+    }
+
+    /// Something goes wrong, now.
+    ///
+    /// # Panics
+    ///
+    /// If it names a host that does not exist.
+    pub fn inject(&self, fault: Fault) {
+        self.follow(&Plan::new().at(Duration::ZERO, fault));
+        self.settle();
+    }
+
+    /// What a plan says goes wrong, at its times counted from now.
+    ///
+    /// # Panics
+    ///
+    /// If it names a host that does not exist.
+    pub fn follow(&self, plan: &Plan) {
+        for (after, fault) in plan.faults() {
+            self.0.network.borrow_mut().plan(*after, fault.clone());
+        }
+        self.0.plans.borrow_mut().push((self.now(), plan.clone()));
+    }
+
+    /// The virtual time since the beginning.
+    pub fn now(&self) -> Duration {
+        Duration::from_nanos(self.0.network.borrow().now)
+    }
+
+    /// How many events there were: packets, calls of sockets, turns, faults.
+    pub fn events(&self) -> u64 {
+        self.0.network.borrow().trace.events
+    }
+
+    /// Everything that happened, as a number: the same after the same run, on every machine.
+    pub fn trace_hash(&self) -> u64 {
+        self.0.network.borrow().trace.hash
+    }
+
+    /// How many connections the network knows, those included that only one side believes in.
+    pub fn connections(&self) -> usize {
+        self.0.network.borrow().link_count()
+    }
+
+    /// Lets everything happen that is due now. Time does not move.
+    ///
+    /// # Panics
+    ///
+    /// If a reactor breaks the order of callbacks, if it is called from within one, or if a program
+    /// never waits.
+    pub fn settle(&self) {
+        assert!(
+            !self.0.running.replace(true),
+            "a simulation was asked to run by a callback that it runs"
+        );
+        let _running = Running(&self.0.running);
+        for _ in 0..TURNS_MAX {
+            let mut any = self.0.network.borrow_mut().happen();
+            any |= self.do_deeds();
+            let hosts = self.0.hosts.borrow().len();
+            for number in 0..hosts {
+                any |= self.turn(number);
+            }
+            if !any {
+                return;
+            }
+        }
+        panic!("after {TURNS_MAX} turns there is still something to do at the same moment");
+    }
+
+    fn do_deeds(&self) -> bool {
+        let deeds = self.0.network.borrow_mut().take_deeds();
+        for &deed in &deeds {
+            let (Deed::Crash(node) | Deed::Restart(node)) = deed;
+            let number = self.0.hosts.borrow().iter().position(|host| host.node() == node);
+            match (number, deed) {
+                (Some(number), Deed::Crash(_)) => self.crash(number),
+                (Some(number), Deed::Restart(_)) => self.boot(number),
+                (None, _) => {}
+            }
+        }
+        !deeds.is_empty()
+    }
+
+    /// Lets time pass, and everything happen that happens meanwhile.
+    ///
+    /// # Panics
+    ///
+    /// As [`settle`](Self::settle).
+    pub fn run_for(&self, by: Duration) {
+        self.run_until(by, || false);
+    }
+
+    /// Lets time pass until the answer is true, for `limit` at most; returns the last answer. It is
+    /// asked whenever something has happened.
+    ///
+    /// # Panics
+    ///
+    /// As [`settle`](Self::settle).
+    pub fn run_until(&self, limit: Duration, mut question: impl FnMut() -> bool) -> bool {
+        let until = self.0.network.borrow().now.saturating_add(nanos(limit));
+        loop {
+            self.settle();
+            if question() {
+                return true;
+            }
+            let next = self.next().filter(|at| *at <= until);
+            self.0.network.borrow_mut().now = next.unwrap_or(until);
+            if next.is_none() {
+                self.settle();
+                return question();
+            }
+        }
+    }
+
+    /// When something happens next: on the network, or in a reactor.
+    fn next(&self) -> Option<u64> {
+        let mut hosts = self.0.hosts.borrow_mut();
+        let network = self.0.network.borrow();
+        let deadlines = hosts.iter_mut().filter_map(|host| host.next(&network));
+        let next = network.next().into_iter().chain(deadlines).min();
+        next.map(|at| at.max(network.now))
+    }
+
+    pub(super) fn is_running(&self) -> bool {
+        self.0.running.get()
+    }
+
+    /// What a failing run has to say of itself.
+    fn account(&self) -> String {
+        let mut account = String::new();
+        for (from, plan) in &*self.0.plans.borrow() {
+            let from = from.as_secs_f64();
+            account += &format!("faults by plan, from {from} s on:\n{plan}");
+        }
+        let network = self.0.network.borrow();
+        account + &format!("the last events:\n{}", network.trace)
+    }
+}
+
+/// Tells the simulation that nothing runs any more, even after a panic.
+struct Running<'a>(&'a Cell<bool>);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.set(false);
+    }
+}
+
+impl fmt::Debug for Simulation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Simulation")
+            .field("seed", &self.0.seed)
+            .field("now", &self.now())
+            .field("connections", &self.connections())
+            .finish_non_exhaustive()
+    }
+}

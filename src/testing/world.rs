@@ -1,0 +1,214 @@
+//! The door of a reactor that lives on a simulated network.
+
+use super::network::{EndId, Network};
+use crate::address::Address;
+use crate::arena::Id;
+use crate::endpoint::TcpServerEndpoint;
+use crate::socket::{Carrier, Listener, Ready, Stream, Wake, World};
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// The network, as all who live on it share it.
+pub(super) type Shared = Rc<RefCell<Network>>;
+
+/// A host's view of the network.
+#[derive(Debug)]
+pub(super) struct HostWorld {
+    pub(super) network: Shared,
+    pub(super) node: usize,
+    pub(super) gate: Rc<Gate>,
+}
+
+/// What a simulation and the world of one of its hosts tell each other.
+#[derive(Debug, Default)]
+pub(super) struct Gate {
+    /// The simulation takes a turn: others may not.
+    pub(super) open: Cell<bool>,
+    /// The port that is opened next is none: it stands for a client that connects.
+    pub(super) connecting: Cell<Option<EndId>>,
+}
+
+#[derive(Debug)]
+struct NoWake;
+
+impl Wake for NoWake {
+    fn wake(&self) {}
+}
+
+impl World for HostWorld {
+    fn now(&self) -> Instant {
+        self.network.borrow().clock(self.node)
+    }
+
+    fn wait(&mut self, ready: &mut Vec<Ready>, _: Option<Duration>) -> io::Result<()> {
+        if !self.gate.open.get() {
+            return Err(io::Error::other(
+                "a simulated reactor takes its turns when its simulation says so: \
+                 call run_for, run_until or settle of that",
+            ));
+        }
+        self.network.borrow_mut().report(self.node, ready);
+        Ok(())
+    }
+
+    fn listen(&mut self, at: &TcpServerEndpoint, id: Id) -> io::Result<Box<dyn Listener>> {
+        let network = Rc::clone(&self.network);
+        if let Some(end) = self.gate.connecting.take() {
+            let address = network.borrow_mut().address_of(end).ok_or(io::ErrorKind::NotFound)?;
+            network.borrow_mut().connect_behind(end, id);
+            return Ok(Box::new(Connector { network, end: Some(end), address }));
+        }
+        let backlog = at.backlog_max() as usize;
+        let address = network.borrow_mut().listen(self.node, at.address(), backlog, id)?;
+        Ok(Box::new(SimulatedPort { network, node: self.node, address }))
+    }
+
+    fn waker(&self) -> Arc<dyn Wake> {
+        Arc::new(NoWake)
+    }
+
+    fn take_signals(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn give_signals_back(&mut self) {}
+
+    #[cfg(unix)]
+    fn descriptor(&self) -> std::os::fd::BorrowedFd<'_> {
+        panic!("a simulated reactor has no descriptor: no other loop can wait for it")
+    }
+}
+
+#[derive(Debug)]
+struct SimulatedPort {
+    network: Shared,
+    node: usize,
+    address: SocketAddr,
+}
+
+impl Drop for SimulatedPort {
+    fn drop(&mut self) {
+        self.network.borrow_mut().stop_listening(self.node, self.address.port());
+    }
+}
+
+impl Listener for SimulatedPort {
+    fn address(&self) -> Address {
+        self.address.into()
+    }
+
+    fn accept(&mut self) -> io::Result<(Carrier, Address)> {
+        let (end, peer) = self.network.borrow_mut().accept(self.node, self.address.port())?;
+        let stream = SimulatedStream { network: Rc::clone(&self.network), end, resets: false };
+        Ok((Carrier::Other(Box::new(stream)), peer.into()))
+    }
+
+    fn shed(&mut self, limit: usize) -> usize {
+        self.network.borrow_mut().shed(self.node, self.address.port(), limit)
+    }
+}
+
+/// A client that connects, as the port at which nobody but its own connection arrives.
+#[derive(Debug)]
+struct Connector {
+    network: Shared,
+    /// Until it is connected.
+    end: Option<EndId>,
+    address: SocketAddr,
+}
+
+impl Drop for Connector {
+    fn drop(&mut self) {
+        if let Some(end) = self.end {
+            self.network.borrow_mut().reset(end);
+        }
+    }
+}
+
+impl Listener for Connector {
+    fn address(&self) -> Address {
+        self.address.into()
+    }
+
+    fn accept(&mut self) -> io::Result<(Carrier, Address)> {
+        let Some(end) = self.end else { return Err(io::ErrorKind::WouldBlock.into()) };
+        let peer = {
+            let mut network = self.network.borrow_mut();
+            match network.outcome(end) {
+                Some(Ok(())) => network.address_of(end.other()).ok_or(io::ErrorKind::NotFound)?,
+                _ => return Err(io::ErrorKind::WouldBlock.into()),
+            }
+        };
+        self.end = None;
+        let stream = SimulatedStream { network: Rc::clone(&self.network), end, resets: false };
+        Ok((Carrier::Other(Box::new(stream)), peer.into()))
+    }
+
+    fn shed(&mut self, _: usize) -> usize {
+        0
+    }
+}
+
+#[derive(Debug)]
+struct SimulatedStream {
+    network: Shared,
+    end: EndId,
+    /// When it is dropped.
+    resets: bool,
+}
+
+impl Drop for SimulatedStream {
+    fn drop(&mut self) {
+        let mut network = self.network.borrow_mut();
+        if self.resets {
+            network.reset(self.end);
+        } else {
+            network.close(self.end);
+        }
+    }
+}
+
+impl Stream for SimulatedStream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.network.borrow_mut().read(self.end, buffer)
+    }
+
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        self.network.borrow_mut().write(self.end, data)
+    }
+
+    fn finish_output(&mut self) -> io::Result<()> {
+        self.network.borrow_mut().finish(self.end);
+        Ok(())
+    }
+
+    fn reset_on_close(&mut self) {
+        self.resets = true;
+    }
+
+    fn take_error(&mut self) -> io::Result<Option<io::Error>> {
+        Ok(self.network.borrow_mut().error_of(self.end).map(io::Error::from))
+    }
+
+    fn watch(&mut self, id: Id) -> io::Result<()> {
+        self.network.borrow_mut().watch(self.end, id.to_bits());
+        Ok(())
+    }
+
+    fn host(&self) -> io::Result<Address> {
+        let address = self.network.borrow_mut().address_of(self.end);
+        address.map(Address::from).ok_or(io::ErrorKind::NotConnected.into())
+    }
+
+    fn set_no_delay(&self, _on: bool) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn set_keep_alive(&self, _on: bool) -> io::Result<()> {
+        Ok(())
+    }
+}
