@@ -12,6 +12,7 @@ mod endpoints;
 mod examples;
 mod factories;
 mod panics;
+mod properties;
 mod rings;
 mod running;
 mod shutdown;

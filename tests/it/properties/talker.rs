@@ -1,0 +1,201 @@
+//! A protocol that does, at random, everything that a protocol can do.
+
+use super::ledger::{Ledger, Who};
+use std::cell::Cell;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+use twistor::testing::Random;
+use twistor::{Context, Factory, Protocol, Reactor, Reason, TimerId, Transport};
+
+/// How often factories were started and stopped, and how many of their protocols are open.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Counters {
+    pub(super) started: Rc<Cell<usize>>,
+    pub(super) stopped: Rc<Cell<usize>>,
+    pub(super) open: Rc<Cell<usize>>,
+}
+
+fn add(counter: &Cell<usize>) {
+    counter.set(counter.get() + 1);
+}
+
+pub(super) struct Talkers {
+    pub(super) who: Who,
+    pub(super) ledger: Ledger,
+    pub(super) random: Random,
+    pub(super) counters: Counters,
+    /// Other connections, which callbacks act on as well.
+    pub(super) others: Vec<(SocketAddr, Transport)>,
+}
+
+pub(super) struct Talker {
+    client: SocketAddr,
+    random: Random,
+    /// What it will still do of its own accord.
+    deeds: usize,
+}
+
+impl Factory for Talkers {
+    type Protocol = Talker;
+
+    fn build_protocol(&mut self, transport: &Transport, _: &mut Reactor) -> Option<Talker> {
+        let mut random = self.random.split();
+        if self.who == Who::Server && random.happens(20) {
+            return None;
+        }
+        let address = match self.who {
+            Who::Server => transport.peer(),
+            Who::Client => transport.host(),
+        };
+        let client = address.socket_addr().unwrap();
+        self.others.retain(|(_, other)| other.is_connected());
+        self.others.push((client, transport.clone()));
+        let deeds = random.below(12);
+        Some(Talker { client, random, deeds })
+    }
+
+    fn start_factory(&mut self, _: &mut Reactor) -> io::Result<()> {
+        add(&self.counters.started);
+        Ok(())
+    }
+
+    fn stop_factory(&mut self, _: &mut Reactor) {
+        add(&self.counters.stopped);
+    }
+}
+
+impl Talker {
+    fn say(&mut self, cx: &mut Context<'_, Talkers>) {
+        let length = match self.random.below(8) {
+            0 => self.random.below(60_000),
+            1 => 0,
+            _ => self.random.below(2000),
+        };
+        write(cx.factory, self.client, cx.transport, length);
+    }
+
+    fn finish(&mut self, cx: &mut Context<'_, Talkers>) {
+        cx.transport.lose_write_connection();
+        cx.factory.ledger.side(self.client, cx.factory.who, |side| side.finished = true);
+    }
+
+    fn act(&mut self, cx: &mut Context<'_, Talkers>) {
+        let (ledger, who, client) = (cx.factory.ledger.clone(), cx.factory.who, self.client);
+        let rude = || ledger.side(client, who, |side| side.rude = true);
+        match self.random.below(40) {
+            0..=15 => self.say(cx),
+            16..=19 => {
+                for _ in 0..self.random.below(5) {
+                    self.say(cx);
+                }
+            }
+            20..=23 => {
+                cx.transport.pause_reading();
+                let after = self.random.up_to(Duration::from_millis(500));
+                let transport = cx.transport.clone();
+                cx.reactor.call_later(after, move |_| transport.resume_reading());
+            }
+            24 => {
+                cx.transport.pause_reading();
+                cx.transport.resume_reading();
+            }
+            25..=28 => {
+                let (client, other) = self.random.pick(&cx.factory.others).clone();
+                write(cx.factory, client, &other, self.random.below(500));
+            }
+            29 => {
+                for (client, other) in cx.factory.others.clone() {
+                    write(cx.factory, client, &other, 20);
+                }
+            }
+            30..=32 => {
+                self.say(cx);
+                cx.transport.lose_connection();
+                // Dropped, and so no part of the account.
+                cx.transport.write("too late");
+            }
+            33 => self.finish(cx),
+            34 => {
+                rude();
+                cx.transport.abort_connection();
+            }
+            35 => {
+                rude();
+                cx.transport.fail("no more");
+            }
+            _ => drop(cx.set_timer(self.random.up_to(Duration::from_secs(1)))),
+        }
+    }
+}
+
+/// Writes to any connection, and enters into its account what is accepted.
+fn write(factory: &Talkers, client: SocketAddr, transport: &Transport, length: usize) {
+    let accounts = factory.ledger.side(client, factory.who, |side| side.sent);
+    let data = factory.ledger.say(client, factory.who, length);
+    let finished = factory.ledger.side(client, factory.who, |side| side.finished);
+    if finished || !transport.is_connected() || transport.is_disconnecting() {
+        factory.ledger.side(client, factory.who, |side| side.sent = accounts);
+    }
+    transport.write(data);
+}
+
+impl Protocol<Talkers> for Talker {
+    fn connection_made(&mut self, cx: &mut Context<'_, Talkers>) {
+        add(&cx.factory.counters.open);
+        cx.factory.ledger.side(self.client, cx.factory.who, |side| side.made += 1);
+        cx.set_timer(self.random.up_to(Duration::from_secs(1)));
+        if self.random.below(3) == 0 {
+            self.act(cx);
+        }
+    }
+
+    fn data_received(&mut self, cx: &mut Context<'_, Talkers>, data: &[u8]) {
+        assert!(!cx.transport.is_paused(), "data while reading is paused");
+        cx.factory.ledger.hear(self.client, cx.factory.who, data);
+        if self.deeds > 0 && self.random.below(2) == 0 {
+            self.deeds -= 1;
+            self.act(cx);
+        }
+    }
+
+    fn timer_fired(&mut self, cx: &mut Context<'_, Talkers>, _: TimerId) {
+        if self.deeds > 0 {
+            self.deeds -= 1;
+            self.act(cx);
+            cx.set_timer(self.random.up_to(Duration::from_secs(2)));
+        } else if cx.factory.who == Who::Client || self.random.below(4) == 0 {
+            // Two talkers with nothing left to do would wait for each other.
+            cx.transport.lose_connection();
+        }
+    }
+
+    fn read_connection_lost(&mut self, cx: &mut Context<'_, Talkers>) {
+        cx.factory.ledger.side(self.client, cx.factory.who, |side| side.heard_end = true);
+        match self.random.below(4) {
+            0 => {
+                self.say(cx);
+                self.finish(cx);
+            }
+            1 => self.say(cx),
+            _ => {}
+        }
+        if self.random.below(4) > 0 {
+            cx.transport.lose_connection();
+        } else {
+            // So that it comes to an end in any case.
+            let transport = cx.transport.clone();
+            let after = self.random.up_to(Duration::from_secs(5));
+            cx.reactor.call_later(after, move |_| transport.lose_connection());
+        }
+    }
+
+    fn connection_lost(&mut self, cx: &mut Context<'_, Talkers>, reason: &Reason) {
+        let open = &cx.factory.counters.open;
+        open.set(open.get() - 1);
+        cx.factory.ledger.side(self.client, cx.factory.who, |side| side.lost.push(reason.clone()));
+        cx.transport.write("into the void");
+        cx.set_timer(Duration::ZERO);
+    }
+}
