@@ -144,6 +144,8 @@ impl Network {
                 if end.life != Life::Gone {
                     end.forget();
                 }
+                // A peer that waits for room asks now and then whether there is any.
+                self.schedule(self.now, Event::Pump(id.other()));
             }
             self.remove_if_over(id);
         }

@@ -4,6 +4,7 @@ use super::chunks::Chunks;
 use crate::arena::Id;
 use crate::testing::random::Random;
 use std::collections::VecDeque;
+use std::fmt;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -158,6 +159,20 @@ pub(super) enum Reading {
         every: Duration,
         resting: bool,
     },
+}
+
+impl fmt::Display for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let established = if self.established { "" } else { ", not connected" };
+        let silent = if self.silent { ", silent" } else { "" };
+        write!(f, "#{}{established}{silent}", self.number * 2)?;
+        self.ends.iter().try_for_each(|End { address, life, inbox, error, pipe, .. }| {
+            let (unread, unsent, way) = (inbox.len(), pipe.unsent.len(), pipe.segments.len());
+            let finish = pipe.finish;
+            write!(f, "; {address} {life:?}: {unread} unread, {unsent} unsent, {way} on the way")?;
+            write!(f, ", FIN {finish:?}, {error:?}")
+        })
+    }
 }
 
 impl End {

@@ -160,6 +160,11 @@ impl Network {
         self.links.len()
     }
 
+    /// The connections that there are, a line each.
+    pub(super) fn describe_links(&self) -> String {
+        self.links.iter().map(|(_, link)| format!("  {link}\n")).collect()
+    }
+
     pub(super) fn set_conditions(&mut self, conditions: Conditions) {
         self.conditions = conditions;
     }

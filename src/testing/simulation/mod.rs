@@ -301,7 +301,8 @@ impl Simulation {
             account += &format!("faults by plan, from {from} s on:\n{plan}");
         }
         let network = self.0.network.borrow();
-        account + &format!("the last events:\n{}", network.trace)
+        account += &format!("the last events:\n{}", network.trace);
+        account + &format!("connections at the end:\n{}", network.describe_links())
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! `cargo run --example chat [PORT or ENDPOINT]`, then `nc 127.0.0.1 8123` or `telnet`, twice.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::env;
 use std::error::Error;
 use twistor::{Delimiter, Factory, LineContext, LineReceiver, Lines, Reactor, Reason, Transport};
@@ -84,7 +84,7 @@ fn is_name(name: &str) -> bool {
 
 #[derive(Default)]
 struct Chat {
-    members: HashMap<String, Transport>,
+    members: BTreeMap<String, Transport>,
 }
 
 impl Chat {
@@ -117,3 +117,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     reactor.run()?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;
