@@ -51,8 +51,8 @@ fn conditions(random: &mut Random) -> Conditions {
             .short_reads(random.below(900) as u16)
             .short_writes(random.below(900) as u16)
             .spurious(random.below(300) as u16)
-            .send_buffer(1 + random.below(40_000))
-            .receive_buffer(1 + random.below(40_000)),
+            .send_buffer(400 + random.below(40_000))
+            .receive_buffer(400 + random.below(40_000)),
     }
 }
 
