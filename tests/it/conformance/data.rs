@@ -1,8 +1,9 @@
-//! Bytes on their way, and what holds them up.
+//! Bytes on their way.
 
 use super::{Carrier, pattern};
-use crate::support::{Client, Event, echo};
+use crate::support::{Event, echo};
 use std::time::Duration;
+use twistor::{Reactor, Settings};
 
 pub(super) fn an_echo_of_any_size_comes_back_whole(carrier: Carrier) {
     let server = carrier.serve(echo);
@@ -14,12 +15,10 @@ pub(super) fn an_echo_of_any_size_comes_back_whole(carrier: Carrier) {
     }
     // And while nothing is read for a long time: more than all the buffers of the system.
     let data = pattern(16 << 20);
-    let mut writer = client.socket.try_clone().unwrap();
-    let sent = data.clone();
-    let sending = std::thread::spawn(move || std::io::Write::write_all(&mut writer, &sent));
+    let sending = client.send_meanwhile(data.clone());
     server.wait_until("the server is full", |reactor| reactor.connection_count() == 1);
     client.expect(&data);
-    sending.join().unwrap().unwrap();
+    assert!(sending.ended());
     client.finish();
     client.expect_close();
     server.expect(&["0 made", "0 read lost", "0 lost: done"]);
@@ -39,54 +38,139 @@ pub(super) fn what_a_client_sends_before_it_closes_is_answered(carrier: Carrier)
     }
 }
 
-pub(super) fn a_paused_connection_reads_nothing_but_notices_a_reset(carrier: Carrier) {
-    let server = carrier.serve(|event, cx| match event {
-        Event::Data(b"pause") => {
-            cx.transport.pause_reading();
-            cx.transport.write("paused");
-        }
-        Event::Data(data) => cx.factory.note(String::from_utf8_lossy(data)),
-        Event::Made => cx.transport.write("welcome"),
-        _ => {}
-    });
+pub(super) fn a_client_that_sends_all_before_it_reads_is_answered(carrier: Carrier) {
+    let server = carrier.serve(echo);
     let mut client = server.connect();
-    client.expect("welcome");
-    client.send("pause");
-    client.expect("paused");
-    client.send("held back");
-    let port = server.port;
-    server.call(move |reactor| {
-        reactor.with_factory(port, |probes, _| {
-            assert!(probes.all[0].is_paused());
-            probes.all[0].write("resuming");
-            probes.all[0].resume_reading();
-        })
-    });
-    client.expect("resuming");
-    server.expect(&["0 made", "0 resumed", "held back"]);
-    client.send("pause");
-    client.expect("paused");
-    client.reset();
-    server.expect(&["0 lost: ConnectionReset"]);
+    // The server rests from reading it again and again, but not for ever.
+    let data = pattern(16 << 20);
+    client.send(&data);
+    client.finish();
+    assert!(client.rest() == data);
+    server.expect(&["0 made", "0 read lost", "0 lost: done"]);
 }
 
-pub(super) fn pausing_when_made_sticks(carrier: Carrier) {
-    let server = carrier.serve(|event, cx| match event {
-        Event::Made => {
-            cx.transport.pause_reading();
-            cx.set_timer(Duration::from_millis(20));
+pub(super) fn writes_of_all_sizes_keep_their_order(carrier: Carrier) {
+    // Some go straight out, some are kept, and some wait behind others.
+    const SIZES: [usize; 9] = [20_000, 1, 8192, 0, 65_536, 8191, 100, 300_000, 3];
+    let server = carrier.serve(|event, cx| {
+        if event == Event::Made {
+            let mut sizes = SIZES;
+            if cx.factory.all.len() == 2 {
+                sizes.reverse();
+            }
+            let data = pattern(SIZES.iter().sum());
+            let mut rest = &data[..];
+            for size in sizes {
+                let (piece, more) = rest.split_at(size);
+                cx.transport.write(piece);
+                rest = more;
+            }
+            cx.transport.lose_connection();
         }
-        Event::Timer => {
-            assert_eq!(cx.factory.received, 0);
-            cx.transport.resume_reading();
+    });
+    for _ in 0..2 {
+        assert!(server.connect().rest() == pattern(SIZES.iter().sum()));
+    }
+    server.expect(&["0 made", "0 lost: done", "1 made", "1 lost: done"]);
+}
+
+pub(super) fn what_is_written_from_elsewhere_arrives_in_order(carrier: Carrier) {
+    // Each says what it hears to the first.
+    let server = carrier.serve(|event, cx| {
+        if let Event::Data(data) = event {
+            cx.factory.all[0].write(data);
         }
-        Event::Data(data) => cx.transport.write(data),
-        _ => {}
+    });
+    let mut first = server.connect();
+    server.expect(&["0 made"]);
+    let mut second = server.connect();
+    server.expect(&["1 made"]);
+    second.send("from the second");
+    first.expect("from the second");
+    let port = server.port;
+    server.call(move |reactor| {
+        let first = reactor.with_factory(port, |probes, _| probes.all[0].clone()).unwrap();
+        first.write("from a call, ");
+        first.write(pattern(100_000));
+        reactor.call_later(Duration::ZERO, move |_| {
+            first.write(", and from a timer");
+            first.lose_connection();
+        });
+    });
+    first.expect("from a call, ");
+    first.expect(pattern(100_000));
+    assert_eq!(first.rest(), b", and from a timer");
+    server.expect(&["0 lost: done"]);
+}
+
+pub(super) fn a_broadcast_to_many_arrives_whole_at_each(carrier: Carrier) {
+    const MEMBERS: usize = 100;
+    let server = carrier.serve(|event, cx| {
+        if let Event::Data(data) = event {
+            cx.factory.all.iter().for_each(|member| member.write(data));
+        }
+    });
+    let mut members: Vec<_> = (0..MEMBERS).map(|_| server.connect()).collect();
+    for number in 0..MEMBERS {
+        server.expect(&[&format!("{number} made")]);
+    }
+    // More members than are flushed at once, and more lines before the first has arrived.
+    let line = pattern(1000);
+    for _ in 0..20 {
+        members[0].send(&line);
+    }
+    for member in &mut members {
+        member.expect(line.repeat(20));
+    }
+    // One leaves in the midst of it, and the others do not mind.
+    members.remove(7).reset();
+    members[0].send(&line);
+    for member in &mut members {
+        member.expect(&line);
+    }
+}
+
+pub(super) fn a_loop_that_polls_busily_serves_all_the_same(carrier: Carrier) {
+    let settings = Settings::default().busy_poll(Duration::from_micros(50));
+    let server = carrier.serve_with(settings, |event, cx| match event {
+        Event::Made => drop(cx.set_timer(Duration::from_millis(1))),
+        // As it also sleeps.
+        Event::Timer => cx.transport.write("timer"),
+        event => echo(event, cx),
     });
     let mut client = server.connect();
-    client.send("at once");
-    client.expect("at once");
-    server.expect(&["0 made", "0 timer", "0 resumed"]);
+    client.expect("timer");
+    for number in 0..100 {
+        client.send(format!("ping {number}"));
+        client.expect(format!("ping {number}"));
+    }
+    client.finish();
+    client.expect_close();
+    server.expect(&["0 made", "0 timer", "0 read lost", "0 lost: done"]);
+}
+
+pub(super) fn timers_end_with_their_connection(carrier: Carrier) {
+    let server = carrier.serve(|event, cx| {
+        if event == Event::Made {
+            for hours in 10..13 {
+                cx.set_timer(Duration::from_secs(3600 * hours));
+            }
+            match cx.factory.all.len() {
+                1 => cx.transport.lose_connection(),
+                2 => cx.transport.abort_connection(),
+                _ => {}
+            }
+        }
+    });
+    server.connect().expect_close();
+    server.expect(&["0 made", "0 lost: done"]);
+    server.connect().expect_reset();
+    server.expect(&["1 made", "1 lost: aborted"]);
+    server.connect().reset();
+    server.expect(&["2 made", "2 lost: ConnectionReset"]);
+    // Nothing is left to wait for.
+    server
+        .wait_until("no timer is left", |reactor: &mut Reactor| reactor.next_deadline().is_none());
 }
 
 pub(super) fn a_timer_comes_back_to_its_protocol(carrier: Carrier) {
@@ -112,7 +196,7 @@ pub(super) fn addresses_are_those_of_the_sockets(carrier: Carrier) {
         }
     });
     let mut client = server.connect();
-    let (host, peer) = (client.socket.peer_addr().unwrap(), client.socket.local_addr().unwrap());
+    let (host, peer) = (server.address, client.address());
     client.expect(format!("{host} {peer}\n"));
 }
 
@@ -125,7 +209,7 @@ pub(super) fn socket_options_can_be_set(carrier: Carrier) {
             cx.transport.write("set");
         }
     });
-    Client::connect(server.address).expect("set");
+    server.connect().expect("set");
 }
 
 pub(super) fn formatted_writes_arrive(carrier: Carrier) {

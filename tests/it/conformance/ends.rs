@@ -1,4 +1,4 @@
-//! The ways in which a connection ends, whole or by halves.
+//! The ways in which a connection ends.
 
 use super::{Carrier, pattern};
 use crate::support::Event;
@@ -33,19 +33,10 @@ pub(super) fn losing_the_connection_delivers_everything_to_one_who_goes_on_talki
         }
     });
     let client = server.connect();
-    let mut writer = client.socket.try_clone().unwrap();
-    let talking = std::thread::spawn(move || {
-        // As much as it can, until the server no longer listens.
-        let chunk = [0; 64 * 1024];
-        for _ in 0..500 {
-            if std::io::Write::write_all(&mut writer, &chunk).is_err() {
-                return;
-            }
-        }
-        let _ = writer.shutdown(std::net::Shutdown::Write);
-    });
+    // As much as it can, until the server no longer listens.
+    let talking = client.send_meanwhile(vec![0; 32 << 20]);
     assert!(client.rest() == pattern(4 << 20));
-    talking.join().unwrap();
+    talking.ended();
     server.expect(&["0 made", "0 lost: done"]);
 }
 
@@ -125,55 +116,17 @@ pub(super) fn a_reset_by_the_peer_is_told_with_its_error(carrier: Carrier) {
     server.expect(&["0 made", "0 lost: ConnectionReset"]);
 }
 
-pub(super) fn a_close_by_the_peer_flushes_first(carrier: Carrier) {
-    let server = carrier.serve(|event, cx| match event {
-        Event::Data(_) => cx.transport.write(pattern(16 << 20)),
-        Event::ReadLost => cx.transport.lose_connection(),
-        _ => {}
-    });
-    let mut client = server.connect();
-    client.send("x");
-    client.finish();
-    server.expect(&["0 made", "0 read lost"]);
-    assert!(client.rest() == pattern(16 << 20));
-    server.expect(&["0 lost: done"]);
-}
-
-pub(super) fn a_half_closed_connection_can_be_written_to(carrier: Carrier) {
-    let server = carrier.serve(|event, cx| match event {
-        Event::ReadLost => drop(cx.set_timer(Duration::from_millis(1))),
-        Event::Timer => {
-            cx.transport.write("still here");
-            cx.transport.lose_write_connection();
+pub(super) fn a_reset_is_noticed_while_closing(carrier: Carrier) {
+    let server = carrier.serve(|event, cx| {
+        if event == Event::Made {
+            cx.transport.write(pattern(MUCH));
+            cx.transport.lose_connection();
         }
-        _ => {}
     });
     let client = server.connect();
-    client.finish();
-    assert_eq!(client.rest(), b"still here");
-    // Both halves are done, and nobody has to say so.
-    let end = ["0 made", "0 read lost", "0 timer", "0 write lost", "0 lost: done"];
-    server.expect(&end);
-}
-
-pub(super) fn closing_the_writing_half_goes_on_reading(carrier: Carrier) {
-    let server = carrier.serve(|event, cx| match event {
-        Event::Made => {
-            cx.transport.write("that is all");
-            cx.transport.lose_write_connection();
-            cx.transport.lose_write_connection();
-            cx.transport.write("too late");
-        }
-        Event::Data(data) => cx.factory.note(String::from_utf8_lossy(data)),
-        _ => {}
-    });
-    let mut client = server.connect();
-    client.expect("that is all");
-    server.expect(&["0 made", "0 write lost"]);
-    client.send("heard");
-    server.expect(&["heard"]);
-    client.expect_close();
-    server.expect(&["0 read lost", "0 lost: done"]);
+    server.expect(&["0 made"]);
+    client.reset();
+    server.expect(&["0 lost: ConnectionReset"]);
 }
 
 pub(super) fn failing_tells_the_reason_and_closes_in_order(carrier: Carrier) {
@@ -190,6 +143,78 @@ pub(super) fn failing_tells_the_reason_and_closes_in_order(carrier: Carrier) {
     server.expect(&["0 made", "0 lost: failed: no such room"]);
 }
 
+pub(super) fn the_first_reason_stays(carrier: Carrier) {
+    let server = carrier.serve(|event, cx| {
+        if event == Event::Made {
+            if cx.factory.all.len() == 1 {
+                cx.transport.fail("first");
+            }
+            cx.transport.abort_connection();
+            cx.transport.fail("second");
+            cx.transport.lose_connection();
+        }
+    });
+    server.connect().expect_close();
+    server.connect().expect_reset();
+    server.expect(&["0 made", "0 lost: failed: first", "1 made", "1 lost: aborted"]);
+}
+
+pub(super) fn a_transport_says_where_it_is_in_its_life(carrier: Carrier) {
+    let server = carrier.serve(|event, cx| {
+        let says = || {
+            let transport = cx.transport;
+            (transport.is_connected(), transport.is_disconnecting(), transport.unsent())
+        };
+        match event {
+            Event::Made => {
+                assert_eq!(says(), (true, false, 0));
+                cx.transport.write("four");
+                assert_eq!(says(), (true, false, 4));
+                cx.transport.lose_connection();
+                assert_eq!(says(), (true, true, 4));
+            }
+            Event::Lost => cx.factory.note(format!("{:?}", says())),
+            _ => unreachable!(),
+        }
+    });
+    assert_eq!(server.connect().rest(), b"four");
+    server.expect(&["0 made", "0 lost: done", "(false, false, 0)"]);
+}
+
+pub(super) fn many_ends_at_once_are_told_once_each(carrier: Carrier) {
+    let server = carrier.serve(crate::support::echo);
+    let mut clients: Vec<_> = (0..60).map(|_| server.connect()).collect();
+    let port = server.port;
+    server.wait_until("all are there", move |reactor| {
+        reactor.with_factory(port, |probes, _| probes.open) == Some(60)
+    });
+    for client in &mut clients {
+        client.send("hello");
+    }
+    for (number, mut client) in clients.into_iter().enumerate() {
+        match number % 4 {
+            0 => client.reset(),
+            1 => drop(client),
+            2 => client.finish(),
+            _ => {
+                client.expect("hello");
+                client.finish();
+                client.expect_close();
+            }
+        }
+    }
+    server.wait_until("all are gone", |reactor| reactor.connection_count() == 0);
+    let mut log = server.stop();
+    assert_eq!(log.pop().as_deref(), Some("stopped"));
+    for number in 0..60 {
+        let of_one = |entry: &&String| entry.starts_with(&format!("{number} "));
+        let told: Vec<&String> = log.iter().filter(of_one).collect();
+        let losses = told.iter().filter(|entry| entry.contains("lost: ")).count();
+        assert!(told.last().is_some_and(|last| last.contains("lost: ")), "{told:?}");
+        assert_eq!(losses, 1, "{told:?}");
+    }
+}
+
 pub(super) fn kept_handles_are_harmless(carrier: Carrier) {
     let server = carrier.serve(|event, cx| match event {
         Event::Made => cx.transport.lose_connection(),
@@ -200,7 +225,9 @@ pub(super) fn kept_handles_are_harmless(carrier: Carrier) {
         }
         _ => {}
     });
-    server.connect().expect_close();
+    let first = server.connect();
+    let address = first.address();
+    first.expect_close();
     let mut second = server.connect();
     server.expect(&["0 made", "0 lost: done", "1 made", "1 lost: done"]);
     let port = server.port;
@@ -216,7 +243,7 @@ pub(super) fn kept_handles_are_harmless(carrier: Carrier) {
             old.fail("nothing");
             old.set_tcp_keep_alive(true).unwrap();
             assert!(!old.is_connected() && old.unsent() == 0);
-            assert!(old.peer().ip().unwrap().is_loopback());
+            assert_eq!(old.peer().socket_addr(), Some(address));
             assert_eq!(old.host().port(), probes.all[1].host().port());
             assert_ne!(old.id(), probes.all[1].id());
         })

@@ -2,12 +2,14 @@
 
 mod data;
 mod ends;
+mod halves;
+mod pausing;
 
 use crate::support::{Cx, Event, Server};
 use twistor::Settings;
 
 /// What carries the bytes.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 enum Carrier {
     Tcp4,
     Tcp6,
@@ -19,6 +21,8 @@ impl Carrier {
     }
 
     fn serve_with(self, settings: Settings, act: fn(Event<'_>, &mut Cx<'_>)) -> Server {
+        // Read by whoever looks for the cause of a failure, and by nobody else.
+        println!("over {self:?}");
         let at = match self {
             Self::Tcp4 => "127.0.0.1:0",
             Self::Tcp6 => "[::1]:0",
@@ -44,12 +48,23 @@ battery! {
     data:
         an_echo_of_any_size_comes_back_whole,
         what_a_client_sends_before_it_closes_is_answered,
-        a_paused_connection_reads_nothing_but_notices_a_reset,
-        pausing_when_made_sticks,
+        a_client_that_sends_all_before_it_reads_is_answered,
+        writes_of_all_sizes_keep_their_order,
+        what_is_written_from_elsewhere_arrives_in_order,
+        a_broadcast_to_many_arrives_whole_at_each,
+        a_loop_that_polls_busily_serves_all_the_same,
         a_timer_comes_back_to_its_protocol,
+        timers_end_with_their_connection,
         addresses_are_those_of_the_sockets,
         socket_options_can_be_set,
         formatted_writes_arrive;
+    pausing:
+        a_paused_connection_reads_nothing_but_notices_a_reset,
+        pausing_when_made_sticks,
+        resuming_is_heard_once_and_before_what_was_held_back,
+        a_reader_that_stops_and_goes_loses_nothing,
+        a_close_is_noticed_behind_what_was_held_back,
+        losing_a_paused_connection_keeps_the_goodbye;
     ends:
         losing_the_connection_delivers_everything_to_one_who_reads_late,
         losing_the_connection_delivers_everything_to_one_who_goes_on_talking,
@@ -59,14 +74,27 @@ battery! {
         aborting_a_full_connection_is_not_held_up,
         a_peer_that_takes_nothing_is_given_up,
         a_reset_by_the_peer_is_told_with_its_error,
+        a_reset_is_noticed_while_closing,
+        failing_tells_the_reason_and_closes_in_order,
+        the_first_reason_stays,
+        a_transport_says_where_it_is_in_its_life,
+        many_ends_at_once_are_told_once_each,
+        kept_handles_are_harmless;
+    halves:
         a_close_by_the_peer_flushes_first,
         a_half_closed_connection_can_be_written_to,
         closing_the_writing_half_goes_on_reading,
-        failing_tells_the_reason_and_closes_in_order,
-        kept_handles_are_harmless;
+        closing_the_writing_half_sends_what_was_written_first,
+        both_sides_may_close_at_the_same_time,
+        a_reset_after_a_half_close_is_noticed;
 }
 
 /// Bytes in which a missing piece shows.
 fn pattern(length: usize) -> Vec<u8> {
-    (0..length).map(|at| (at * 7 + at / 256 * 13) as u8).collect()
+    // They repeat after so many.
+    const PERIOD: usize = 64 * 1024;
+    let period: Vec<u8> = (0..PERIOD).map(|at| (at * 7 + at / 256 * 13) as u8).collect();
+    let mut bytes = period.repeat(length.div_ceil(PERIOD));
+    bytes.truncate(length);
+    bytes
 }
