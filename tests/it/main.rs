@@ -15,7 +15,6 @@ mod panics;
 mod properties;
 mod rings;
 mod running;
-mod shutdown;
 #[cfg(feature = "signals")]
 mod signals;
 mod threads;

@@ -4,6 +4,7 @@ mod data;
 mod ends;
 mod halves;
 mod pausing;
+mod stopping;
 
 use crate::support::{Cx, Event, Server};
 use twistor::Settings;
@@ -87,6 +88,9 @@ battery! {
         closing_the_writing_half_sends_what_was_written_first,
         both_sides_may_close_at_the_same_time,
         a_reset_after_a_half_close_is_noticed;
+    stopping:
+        idle_paused_half_closed_and_flushing_connections_all_hear_of_it_once,
+        aborted_in_the_last_turn_and_during_shutdown;
 }
 
 /// Bytes in which a missing piece shows.
