@@ -45,7 +45,7 @@ impl Factory for Probes {
 
     fn build_protocol(&mut self, transport: &Transport, _: &mut Reactor) -> Option<Probe> {
         self.all.push(transport.clone());
-        Some(Probe { number: self.all.len() - 1 })
+        Some(Probe { number: self.all.len() - 1, told: Told::default() })
     }
 
     fn start_factory(&mut self, _: &mut Reactor) -> io::Result<()> {
@@ -60,9 +60,26 @@ impl Factory for Probes {
 
 pub(crate) struct Probe {
     number: usize,
+    told: Told,
+}
+
+/// What it was told already. Whatever a test is about, callbacks come in the promised order.
+#[derive(Default)]
+struct Told {
+    made: bool,
+    read_lost: bool,
+    write_lost: bool,
+    lost: bool,
 }
 
 impl Probe {
+    /// A breach of the order, which no test expects in its log.
+    fn promise(&self, cx: &Cx<'_>, promise: &str, kept: bool) {
+        if !kept || !self.told.made || self.told.lost {
+            cx.factory.note(format!("{} was promised that {promise}", self.number));
+        }
+    }
+
     fn happened(&self, cx: &mut Cx<'_>, what: &str, event: Event<'_>) {
         cx.factory.note(format!("{} {what}", self.number));
         (cx.factory.act)(event, cx);
@@ -71,11 +88,16 @@ impl Probe {
 
 impl Protocol<Probes> for Probe {
     fn connection_made(&mut self, cx: &mut Cx<'_>) {
+        self.told.made = !std::mem::replace(&mut self.told.made, true);
+        self.promise(cx, "it is made once", cx.transport.is_connected());
         cx.factory.open += 1;
         self.happened(cx, "made", Event::Made);
     }
 
     fn data_received(&mut self, cx: &mut Cx<'_>, data: &[u8]) {
+        let flows = !cx.transport.is_paused() && !cx.transport.is_disconnecting();
+        self.promise(cx, "nothing comes when it paused or lost", flows && !data.is_empty());
+        self.promise(cx, "nothing comes after the peer's FIN", !self.told.read_lost);
         cx.factory.received += data.len();
         // How bytes are cut is the network's business, and not logged; a test that wants to see
         // them looks at the event.
@@ -83,22 +105,30 @@ impl Protocol<Probes> for Probe {
     }
 
     fn timer_fired(&mut self, cx: &mut Cx<'_>, _timer: TimerId) {
+        self.promise(cx, "its timers end with it", cx.transport.is_connected());
         self.happened(cx, "timer", Event::Timer);
     }
 
     fn reading_resumed(&mut self, cx: &mut Cx<'_>) {
+        self.promise(cx, "it resumes before the peer's FIN", !self.told.read_lost);
         self.happened(cx, "resumed", Event::Resumed);
     }
 
     fn read_connection_lost(&mut self, cx: &mut Cx<'_>) {
+        let again = std::mem::replace(&mut self.told.read_lost, true);
+        self.promise(cx, "the reading half is lost once", !again);
         self.happened(cx, "read lost", Event::ReadLost);
     }
 
     fn write_connection_lost(&mut self, cx: &mut Cx<'_>) {
+        let again = std::mem::replace(&mut self.told.write_lost, true);
+        self.promise(cx, "the writing half is lost once", !again);
         self.happened(cx, "write lost", Event::WriteLost);
     }
 
     fn connection_lost(&mut self, cx: &mut Cx<'_>, reason: &Reason) {
+        self.promise(cx, "it is lost once and then", !cx.transport.is_connected());
+        self.told.lost = true;
         cx.factory.open -= 1;
         let reason = match reason {
             Reason::Done => "done".to_owned(),
