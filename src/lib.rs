@@ -76,7 +76,7 @@ pub use reason::{Failure, Reason};
 pub use transport::{ConnectionId, Transport};
 
 /// The listings of the documentation, as tests.
-#[cfg(all(doctest, unix))]
+#[cfg(all(doctest, unix, feature = "testing"))]
 mod listings {
     #[doc = include_str!("../README.md")]
     struct Readme;
