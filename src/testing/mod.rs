@@ -27,6 +27,7 @@ mod peer;
 mod random;
 mod server;
 mod simulation;
+mod transcript;
 mod world;
 
 #[cfg(test)]
@@ -40,3 +41,4 @@ pub use peer::{End, Peer};
 pub use random::Random;
 pub use server::{Server, connect};
 pub use simulation::{Attempt, Host, Report, Simulation, explore};
+pub use transcript::{Clients, Difference, Heard, ParseTranscriptError, Stage, Transcript, check};

@@ -1,0 +1,224 @@
+//! A transcript on a stage: what happens, beside what it says.
+
+use super::difference::Difference;
+use super::stage::{Heard, Stage};
+use super::step::{Act, Step, of};
+use crate::testing::End;
+use std::io;
+
+/// Plays on after a difference, for what comes later may explain it.
+pub(super) fn play(
+    steps: &[Step],
+    line_end: &[u8],
+    stage: &mut impl Stage,
+) -> Result<(), Difference> {
+    let mut play = Play { stage, line_end, clients: Vec::new(), happened: Vec::new() };
+    let unnamed = steps.iter().find(|it| it.client.is_empty() && !matches!(it.act, Act::Pass(_)));
+    if unnamed.is_some_and(|it| it.act != Act::Connect) {
+        play.connect("");
+    }
+    steps.iter().for_each(|step| play.step(step));
+    for index in 0..play.clients.len() {
+        play.note_unmentioned(index);
+    }
+    let remarks = || play.clients.iter().filter_map(|client| play.remark(client)).collect();
+    Difference::between(steps, &play.happened, remarks)
+}
+
+struct Play<'a, S> {
+    stage: &'a mut S,
+    line_end: &'a [u8],
+    /// In the order in which they connected.
+    clients: Vec<Client>,
+    /// The transcript as it was.
+    happened: Vec<String>,
+}
+
+struct Client {
+    name: String,
+    /// It is not connected, or was reset by itself: nothing comes any more.
+    over: bool,
+    /// What came and was not looked at.
+    came: Vec<u8>,
+    end: Option<End>,
+    /// The end is mentioned or noted.
+    told: bool,
+    /// It has finished or reset itself.
+    left: bool,
+}
+
+impl<S: Stage> Play<'_, S> {
+    fn step(&mut self, step: &Step) {
+        let Step { client: name, act, .. } = step;
+        if let Act::Pass(time) = act {
+            self.stage.pass(*time);
+            return self.happened.push(step.to_string());
+        }
+        let index = self.clients.iter().position(|client| client.name == *name);
+        if *act == Act::Connect {
+            if let Some(index) = index {
+                self.note_unmentioned(index);
+                self.clients.remove(index);
+            }
+            return if self.connect(name) {
+                self.happened.push(step.to_string())
+            };
+        }
+        let Some(index) = index.filter(|index| !self.clients[*index].over) else { return };
+        let happens = match act {
+            Act::Hear(bytes) => self.hears(index, bytes),
+            Act::HearNothing => self.hears_nothing(index),
+            Act::BeClosed => self.ends(index, End::Closed),
+            Act::BeReset => self.ends(index, End::Reset),
+            act => self.does(index, act),
+        };
+        if happens {
+            self.happened.push(step.to_string());
+        }
+    }
+
+    fn connect(&mut self, name: &str) -> bool {
+        let result = self.stage.connect(name);
+        let over = !self.note_error(name, "connect", result);
+        let (name, came) = (name.to_owned(), Vec::new());
+        self.clients.push(Client { name, over, came, end: None, told: false, left: false });
+        !over
+    }
+
+    fn note_error(&mut self, name: &str, act: &str, result: io::Result<()>) -> bool {
+        if let Err(error) = &result {
+            self.happened.push(of(name, &format!("cannot {act}: {error}")));
+        }
+        result.is_ok()
+    }
+
+    fn remark(&self, client: &Client) -> Option<String> {
+        let name = Some(&client.name).filter(|_| !client.over)?;
+        let remark = self.stage.remark(name)?;
+        Some(if name.is_empty() { remark } else { format!("{name}: {remark}") })
+    }
+
+    /// What a client does by itself.
+    fn does(&mut self, index: usize, act: &Act) -> bool {
+        if *act == Act::Reset {
+            // Nothing can be heard afterwards.
+            self.note_unmentioned(index);
+        }
+        let client = &mut self.clients[index];
+        let name = client.name.clone();
+        client.left |= matches!(act, Act::Finish | Act::Reset);
+        match act {
+            Act::Finish => self.stage.finish(&name),
+            Act::Reset => {
+                client.over = true;
+                self.stage.reset(&name);
+            }
+            Act::StopReading => self.stage.stop_reading(&name),
+            Act::ReadOn => self.stage.read_on(&name),
+            Act::Send(data) => {
+                let result = self.stage.send(&name, data);
+                return self.note_error(&name, "send", result);
+            }
+            Act::Say(line) => {
+                let result = self.stage.send(&name, &[line, self.line_end].concat());
+                return self.note_error(&name, "send", result);
+            }
+            _ => {}
+        }
+        true
+    }
+
+    /// Takes in what comes next, if something does.
+    fn pull(&mut self, index: usize, awaited: bool) -> bool {
+        let client = &mut self.clients[index];
+        if client.over || client.end.is_some() {
+            return false;
+        }
+        match self.stage.next(&client.name, awaited) {
+            Heard::Data(data) if !data.is_empty() => {
+                client.came.extend_from_slice(&data);
+                return true;
+            }
+            Heard::End(end) => client.end = Some(end),
+            _ => {}
+        }
+        false
+    }
+
+    fn hears(&mut self, index: usize, bytes: &[u8]) -> bool {
+        loop {
+            let came = &mut self.clients[index].came;
+            let both = came.len().min(bytes.len());
+            if came[..both] == bytes[..both] && both == bytes.len() {
+                came.drain(..both);
+                return true;
+            }
+            if came[..both] != bytes[..both] || !self.pull(index, true) {
+                self.note_what_came(index);
+                return false;
+            }
+        }
+    }
+
+    fn hears_nothing(&mut self, index: usize) -> bool {
+        let before = self.happened.len();
+        self.note_unmentioned(index);
+        self.happened.len() == before
+    }
+
+    fn ends(&mut self, index: usize, end: End) -> bool {
+        while self.pull(index, true) {}
+        let client = &mut self.clients[index];
+        let as_said = client.end == Some(end) && !client.told;
+        client.told |= as_said;
+        if as_said && end == End::Reset {
+            client.came.clear();
+        }
+        self.note_data(index);
+        self.note_end(index);
+        as_said
+    }
+
+    /// Something else came than was expected next. What of it are whole lines is noted; the rest
+    /// may be what is expected after that.
+    fn note_what_came(&mut self, index: usize) {
+        while self.pull(index, false) {}
+        let came = &mut self.clients[index].came;
+        let lines = came.iter().rposition(|&byte| byte == b'\n');
+        let rest = lines.map_or(Vec::new(), |end| came.split_off(end + 1));
+        self.note_data(index);
+        if rest.is_empty() {
+            self.note_end(index);
+        }
+        self.clients[index].came = rest;
+    }
+
+    /// Notes all that came, and an end that is not this client's own doing.
+    fn note_unmentioned(&mut self, index: usize) {
+        while self.pull(index, false) {}
+        self.note_data(index);
+        if !self.clients[index].left {
+            self.note_end(index);
+        }
+    }
+
+    fn note_data(&mut self, index: usize) {
+        let client = &mut self.clients[index];
+        let came = std::mem::take(&mut client.came);
+        for piece in came.split_inclusive(|&byte| byte == b'\n') {
+            self.happened.push(of(&client.name, &Act::Hear(piece.to_vec())));
+        }
+    }
+
+    fn note_end(&mut self, index: usize) {
+        let client = &mut self.clients[index];
+        let Some(end) = client.end.filter(|_| !client.told) else { return };
+        client.told = true;
+        self.happened.push(match end {
+            End::Closed => of(&client.name, &Act::BeClosed),
+            End::Reset => of(&client.name, &Act::BeReset),
+            End::TimedOut => of(&client.name, &"times out"),
+            End::Refused => of(&client.name, &"is refused"),
+        });
+    }
+}

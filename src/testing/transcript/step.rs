@@ -1,0 +1,94 @@
+//! One step of a session, and how it is written.
+
+use super::escape::{escaped, is_readable};
+use std::fmt;
+use std::time::Duration;
+
+/// A step of a transcript.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Step {
+    pub(super) line: usize,
+    pub(super) client: String,
+    pub(super) act: Act,
+}
+
+/// What a client does or what happens to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Act {
+    Connect,
+    /// Sends this and a line end.
+    Say(Vec<u8>),
+    Send(Vec<u8>),
+    /// Receives exactly this next, with its line end.
+    Hear(Vec<u8>),
+    HearNothing,
+    Finish,
+    Reset,
+    StopReading,
+    ReadOn,
+    BeClosed,
+    BeReset,
+    /// The one act that is nobody's.
+    Pass(Duration),
+}
+
+/// The acts that are written in words.
+pub(super) const WORDS: [(&str, Act); 8] = [
+    ("connects", Act::Connect),
+    ("hears nothing", Act::HearNothing),
+    ("finishes", Act::Finish),
+    ("resets", Act::Reset),
+    ("stops reading", Act::StopReading),
+    ("reads on", Act::ReadOn),
+    ("is closed", Act::BeClosed),
+    ("is reset", Act::BeReset),
+];
+
+/// What a server ends its lines with.
+pub(super) const LINE_END: &[u8] = b"\r\n";
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&of(&self.client, &self.act))
+    }
+}
+
+/// The line for what a client does.
+pub(super) fn of(client: &str, act: &impl fmt::Display) -> String {
+    let space = if client.is_empty() { "" } else { " " };
+    format!("{client}{space}{act}")
+}
+
+impl fmt::Display for Act {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Say(line) => match readable(line) {
+                Some(line) => write_line(f, 'C', line),
+                None => write!(f, "C raw: {}, and a line end", escaped(line)),
+            },
+            Self::Send(bytes) => write!(f, "C raw: {}", escaped(bytes)),
+            Self::Hear(bytes) => match bytes.strip_suffix(LINE_END).and_then(readable) {
+                Some(line) => write_line(f, 'S', line),
+                None => write!(f, "S raw: {}", escaped(bytes)),
+            },
+            Self::Pass(time) if time.subsec_millis() > 0 => {
+                write!(f, "{} ms pass", time.as_millis())
+            }
+            Self::Pass(time) => write!(f, "{} s pass", time.as_secs()),
+            worded => {
+                let words = WORDS.iter().find(|(_, act)| act == worded).map(|(words, _)| *words);
+                f.write_str(words.unwrap_or_default())
+            }
+        }
+    }
+}
+
+fn write_line(f: &mut fmt::Formatter<'_>, who: char, line: &str) -> fmt::Result {
+    let space = if line.is_empty() { "" } else { " " };
+    write!(f, "{who}:{space}{line}")
+}
+
+/// The line as text, if everything that stands in it is seen when it is printed.
+fn readable(line: &[u8]) -> Option<&str> {
+    std::str::from_utf8(line).ok().filter(|line| !line.ends_with([' ', '\t']) && is_readable(line))
+}
