@@ -20,6 +20,7 @@
 //! ```
 
 mod conditions;
+mod diff;
 mod fault;
 mod network;
 mod observer;
@@ -27,6 +28,7 @@ mod peer;
 mod random;
 mod server;
 mod simulation;
+mod split;
 mod transcript;
 mod world;
 
@@ -41,4 +43,5 @@ pub use peer::{End, Peer};
 pub use random::Random;
 pub use server::{Server, connect};
 pub use simulation::{Attempt, Host, Report, Simulation, explore};
+pub use split::assert_split_invariant;
 pub use transcript::{Clients, Difference, Heard, ParseTranscriptError, Stage, Transcript, check};

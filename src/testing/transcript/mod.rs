@@ -14,6 +14,8 @@ pub use difference::Difference;
 pub use parse::ParseTranscriptError;
 pub use stage::{Clients, Heard, Stage};
 
+pub(super) use escape::escaped;
+
 use super::Server;
 use crate::Factory;
 use std::str::FromStr;

@@ -1,0 +1,349 @@
+//! The same bytes in other pieces.
+
+use super::diff::diff;
+use super::transcript::escaped;
+use super::{Calls, End, Peer, Random, connect};
+use crate::Factory;
+use std::time::Duration;
+
+/// Up to so many bytes, every cut in two is tried; of longer ones, as many at random.
+const CUTS_MAX: usize = 4096;
+
+/// How many random ways of cutting are tried, and into how many pieces at most.
+const RANDOM_WAYS: usize = 256;
+const RANDOM_PIECES: usize = 32;
+
+/// The same in every run.
+const SEED: u64 = 0x5eed;
+
+/// How long reading may be paused.
+const PAUSE_MAX: Duration = Duration::from_secs(3600);
+
+/// How much of a piece is shown on either side, and how many pieces.
+const SHOWN_CHARS: usize = 24;
+const SHOWN_PIECES: usize = 12;
+
+/// Feeds the bytes to a protocol whole, in every split in two, byte by byte, and in random splits,
+/// each time to a new one; what it does must be the same. Then the client finishes.
+///
+/// A peer's bytes come in whatever pieces the network makes of them, and a protocol that takes a
+/// piece for a message works until the day it is deployed. Compared are the bytes that came back,
+/// how the connection ended for the client, what `connection_lost` was told, whether reading was
+/// paused before the client finished, and how often
+/// [`read_connection_lost`](crate::Protocol::read_connection_lost) and
+/// [`connection_lost`](crate::Protocol::connection_lost) ran. If the connection was reset, how much
+/// came back before that is a matter of timing, and is not compared.
+///
+/// Time passes only while reading is paused, for an hour at most. Each protocol is built by a clone
+/// of the factory: state that clones share is no longer the same from one to the next.
+///
+/// ```
+/// use twistor::{LineContext, LineReceiver, Lines, testing};
+///
+/// struct Upper;
+///
+/// impl<F> LineReceiver<F> for Upper {
+///     fn line_received(&mut self, cx: &mut LineContext<'_, F>, line: &[u8]) {
+///         cx.send_line(line.to_ascii_uppercase());
+///     }
+/// }
+///
+/// testing::assert_split_invariant(|| Lines::new(Upper), "one\r\ntwo\r\n\r\nno end");
+/// ```
+///
+/// This one answers each piece, and is caught:
+///
+/// ```should_panic
+/// use twistor::{Context, Protocol, testing};
+///
+/// struct Ok;
+///
+/// impl<F> Protocol<F> for Ok {
+///     fn data_received(&mut self, cx: &mut Context<'_, F>, _data: &[u8]) {
+///         cx.transport.write("OK\r\n");
+///     }
+/// }
+///
+/// testing::assert_split_invariant(|| Ok, "one\r\n");
+/// ```
+///
+/// # Panics
+///
+/// If something is not the same; shows the pieces, and what differs.
+#[track_caller]
+pub fn assert_split_invariant<F: Factory + Clone>(factory: F, bytes: impl AsRef<[u8]>) {
+    let bytes = bytes.as_ref();
+    let mut whole = outcome(factory.clone(), &[bytes]);
+    for cuts in ways(bytes.len()) {
+        let pieces = pieces(bytes, &cuts);
+        let mut other = outcome(factory.clone(), &pieces);
+        if whole.end == Some(End::Reset) && other.end == whole.end {
+            // One began as the other did. The longer is kept: it says most about all others.
+            let both = whole.output.len().min(other.output.len());
+            if other.output[..both] == whole.output[..both] {
+                if other.output.len() > both {
+                    whole.output.clone_from(&other.output);
+                }
+                other.output.clone_from(&whole.output);
+            }
+        }
+        if let Some((_, list)) = diff(&whole.entries(), &other.entries(), |_| "") {
+            panic!(
+                "what the protocol does depends on how its bytes arrive \
+                 (- whole, + in {} pieces)\n\n{}\n{list}",
+                pieces.len(),
+                shown(&pieces)
+            );
+        }
+    }
+}
+
+/// What a protocol did.
+#[derive(Debug)]
+struct Outcome {
+    output: Vec<u8>,
+    end: Option<End>,
+    reason: Option<String>,
+    paused: bool,
+    calls: Calls,
+}
+
+fn outcome<F: Factory>(factory: F, pieces: &[&[u8]]) -> Outcome {
+    let peer = connect(factory);
+    pieces.iter().for_each(|piece| peer.send(piece));
+    sit_out(&peer);
+    let paused = is_paused(&peer);
+    peer.finish();
+    sit_out(&peer);
+    let reason = peer.lost().map(|reason| reason.to_string());
+    Outcome { output: peer.take(), end: peer.end(), reason, paused, calls: peer.calls() }
+}
+
+/// Waits until nothing holds the bytes back any more.
+fn sit_out(peer: &Peer) {
+    let mut step = Duration::from_millis(1);
+    let mut waited = Duration::ZERO;
+    while is_paused(peer) && waited < PAUSE_MAX {
+        peer.advance(step);
+        waited += step;
+        // Most pauses are short, and some have no end.
+        step *= 2;
+    }
+}
+
+fn is_paused(peer: &Peer) -> bool {
+    peer.lost().is_none() && peer.transport().is_some_and(|transport| transport.is_paused())
+}
+
+impl Outcome {
+    fn entries(&self) -> Vec<String> {
+        let lines = self.output.split_inclusive(|&byte| byte == b'\n');
+        let mut entries: Vec<String> =
+            lines.map(|line| format!("sent back: {}", escaped(line))).collect();
+        let Self { end, reason, paused, calls, .. } = self;
+        entries.push(format!(
+            "reading {} before the client finished",
+            match paused {
+                true => "was paused",
+                false => "was not paused",
+            }
+        ));
+        entries.push(format!("read_connection_lost: {}", calls.read_connection_lost));
+        entries.push(match reason {
+            Some(reason) => format!("connection_lost: {}, {reason}", calls.connection_lost),
+            None => format!("connection_lost: {}", calls.connection_lost),
+        });
+        entries.push(match end {
+            Some(end) => format!("the client saw: {end:?}"),
+            None => "the client saw no end".to_owned(),
+        });
+        entries
+    }
+}
+
+/// Where to cut: for each way the places, in order.
+fn ways(length: usize) -> impl Iterator<Item = Vec<usize>> {
+    let mut random = Random::new(SEED);
+    let last = length.saturating_sub(1);
+    let bytewise = std::iter::once((1..length).collect());
+    let twos = (0..last.min(CUTS_MAX)).map({
+        let mut random = random.split();
+        move |index| vec![1 + if last <= CUTS_MAX { index } else { random.below(last) }]
+    });
+    let others = (0..RANDOM_WAYS).map(move |_| {
+        let count = 2 + random.below(RANDOM_PIECES - 2);
+        let mut cuts: Vec<usize> = (0..count).map(|_| 1 + random.below(last)).collect();
+        cuts.sort_unstable();
+        cuts.dedup();
+        cuts
+    });
+    // A difference is easiest to understand from two pieces.
+    twos.chain(bytewise).chain(others).filter(move |_| last > 0)
+}
+
+fn pieces<'a>(bytes: &'a [u8], cuts: &[usize]) -> Vec<&'a [u8]> {
+    let starts = std::iter::once(0).chain(cuts.iter().copied());
+    let ends = cuts.iter().copied().chain([bytes.len()]);
+    starts.zip(ends).map(|(start, end)| &bytes[start..end]).collect()
+}
+
+/// The pieces, one a line, as far as they help: both sides of each cut.
+fn shown(pieces: &[&[u8]]) -> String {
+    let mut lines: Vec<String> = pieces
+        .iter()
+        .take(SHOWN_PIECES)
+        .map(|piece| format!("piece: {}", abbreviated(piece)))
+        .collect();
+    if pieces.len() > SHOWN_PIECES {
+        lines.push(format!("and {} more pieces", pieces.len() - SHOWN_PIECES));
+    }
+    lines.join("\n")
+}
+
+fn abbreviated(piece: &[u8]) -> String {
+    let text = escaped(piece);
+    let length = text.chars().count();
+    if length <= 3 * SHOWN_CHARS {
+        return text;
+    }
+    let start: String = text.chars().take(SHOWN_CHARS).collect();
+    let end: String = text.chars().skip(length - SHOWN_CHARS).collect();
+    format!("{start} ... {end} ({} bytes)", piece.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Context, LineContext, LineReceiver, Lines, Protocol};
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    /// Answers every piece.
+    struct Piecewise;
+
+    impl<F> Protocol<F> for Piecewise {
+        fn data_received(&mut self, cx: &mut Context<'_, F>, data: &[u8]) {
+            match data {
+                b"pause" => cx.transport.pause_reading(),
+                b"abort" => cx.transport.abort_connection(),
+                b"close" => cx.transport.lose_connection(),
+                _ => cx.transport.write("OK\n"),
+            }
+        }
+    }
+
+    #[track_caller]
+    fn differs<F: Factory + Clone>(factory: F, bytes: impl AsRef<[u8]>, shown: &str) {
+        let check = AssertUnwindSafe(|| assert_split_invariant(factory, bytes));
+        let text = *catch_unwind(check).unwrap_err().downcast::<String>().unwrap();
+        let title = "what the protocol does depends on how its bytes arrive (- whole, + in ";
+        let shown_now = text.strip_prefix(title).unwrap();
+        assert!(shown_now == shown, "{text}");
+    }
+
+    #[test]
+    fn a_piece_is_no_message() {
+        differs(
+            || Piecewise,
+            "one\n",
+            "2 pieces)
+
+piece: o
+piece: ne\\n
+
+       sent back: OK\\n
+     + sent back: OK\\n
+       reading was not paused before the client finished
+       read_connection_lost: 1
+       connection_lost: 1, connection closed in order
+       the client saw: Closed",
+        );
+    }
+
+    #[test]
+    fn pauses_and_ends_are_compared() {
+        differs(
+            || Piecewise,
+            "pause",
+            "2 pieces)
+
+piece: p
+piece: ause
+
+     - reading was paused before the client finished
+     - read_connection_lost: 0
+     - connection_lost: 0
+     - the client saw no end
+     + sent back: OK\\n
+     + sent back: OK\\n
+     + reading was not paused before the client finished
+     + read_connection_lost: 1
+     + connection_lost: 1, connection closed in order
+     + the client saw: Closed",
+        );
+        differs(
+            || Piecewise,
+            "abort",
+            "2 pieces)
+
+piece: a
+piece: bort
+
+     + sent back: OK\\n
+     + sent back: OK\\n
+       reading was not paused before the client finished
+     - read_connection_lost: 0
+     - connection_lost: 1, connection aborted by this side
+     - the client saw: Reset
+     + read_connection_lost: 1
+     + connection_lost: 1, connection closed in order
+     + the client saw: Closed",
+        );
+    }
+
+    #[test]
+    fn long_pieces_are_shown_where_they_were_cut() {
+        let pieces: Vec<&[u8]> = vec![&[b'a'; 72], &[b'b'; 73], b"\xff"];
+        let (start, end) = ("b".repeat(24), "b".repeat(24));
+        assert_eq!(
+            shown(&pieces),
+            format!("piece: {}\npiece: {start} ... {end} (73 bytes)\npiece: \\xff", "a".repeat(72))
+        );
+        assert!(shown(&[b"a".as_slice(); 20]).ends_with("\npiece: a\nand 8 more pieces"));
+    }
+
+    /// Sends a line for each that it receives, and aborts at the third, with what is unsent.
+    struct Impatient(usize);
+
+    impl<F> LineReceiver<F> for Impatient {
+        fn line_received(&mut self, cx: &mut LineContext<'_, F>, line: &[u8]) {
+            self.0 += 1;
+            cx.send_line(line);
+            if self.0 == 3 {
+                cx.transport.abort_connection();
+            }
+        }
+    }
+
+    #[test]
+    fn what_comes_back_before_a_reset_is_a_matter_of_timing() {
+        assert_split_invariant(|| Lines::new(Impatient(0)), "one\r\ntwo\r\nthree\r\nfour\r\n");
+    }
+
+    #[test]
+    fn every_cut_is_tried_and_of_long_inputs_many() {
+        for length in 0..2 {
+            assert_eq!(ways(length).count(), 0);
+        }
+        for length in [2, 3, 100, CUTS_MAX + 2] {
+            let ways: Vec<_> = ways(length).collect();
+            assert_eq!(ways.len(), (length - 1).min(CUTS_MAX) + 1 + RANDOM_WAYS);
+            assert!(length > CUTS_MAX || (1..length).all(|cut| ways.contains(&vec![cut])));
+            let bytes = vec![0; length];
+            for way in ways {
+                let pieces = pieces(&bytes, &way);
+                assert!(pieces.len() > 1 && pieces.iter().all(|piece| !piece.is_empty()));
+                assert_eq!(pieces.concat(), bytes);
+            }
+        }
+    }
+}
