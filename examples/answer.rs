@@ -29,3 +29,27 @@ fn main() -> Result<(), Box<dyn Error>> {
     reactor.run()?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use twistor::testing;
+
+    #[test]
+    fn one_question_has_an_answer() {
+        testing::check(
+            || Lines::new(Answer),
+            "C: How are you?
+             S: Fine
+             C raw: How are you?\\nAnd you?\\n
+             S: Fine
+             S: I don't know what you mean
+             finishes",
+        );
+    }
+
+    #[test]
+    fn it_does_not_matter_how_the_bytes_arrive() {
+        testing::assert_split_invariant(|| Lines::new(Answer), "How are you?\nHow?\r\n\nHow");
+    }
+}

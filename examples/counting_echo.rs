@@ -46,3 +46,19 @@ fn main() -> Result<(), Box<dyn Error>> {
     reactor.run()?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use twistor::testing::Server;
+
+    #[test]
+    fn those_who_left_are_not_counted() {
+        let server = Server::new(EchoFactory::default());
+        let (ann, bob) = (server.connect(), server.connect());
+        assert_eq!(bob.take(), b"Welcome! There are currently 2 open connections.\n");
+        ann.reset();
+        drop(bob);
+        assert_eq!(server.factory(|factory, _| factory.open), 0);
+    }
+}

@@ -23,3 +23,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     reactor.run()?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use twistor::testing;
+
+    #[test]
+    fn what_comes_in_goes_out() {
+        testing::check(|| Echo, "C: hello\n S: hello\n C raw: \\x00\\xff\n S raw: \\x00\\xff");
+    }
+}

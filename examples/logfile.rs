@@ -66,3 +66,26 @@ fn main() -> Result<(), Box<dyn Error>> {
     reactor.run()?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use twistor::testing::Server;
+
+    #[test]
+    fn lines_are_in_the_file_and_the_file_is_closed_in_the_end() {
+        let path = env::temp_dir().join(format!("twistor-lines-{}", std::process::id()));
+        let server = Server::new(LogfileFactory { path: path.clone(), file: None });
+        let peer = server.connect();
+        peer.send("first\r\nsec");
+        assert_eq!(fs::read(&path).unwrap(), b"first\n");
+        peer.send("ond\n");
+        assert_eq!(fs::read(&path).unwrap(), b"first\nsecond\n");
+        let port = server.port();
+        server.reactor(|reactor| reactor.stop_listening(port.id()));
+        peer.send("third\n");
+        assert_eq!(peer.lost().unwrap().to_string(), "given up: not connected");
+        fs::remove_file(&path).unwrap();
+    }
+}

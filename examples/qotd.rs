@@ -38,3 +38,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     reactor.run()?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use twistor::testing;
+
+    #[test]
+    fn a_client_gets_the_quote_and_a_close() {
+        let quote = "Less is more".to_owned();
+        testing::check(QotdFactory { quote }, "S: Less is more\n is closed");
+    }
+}

@@ -2,6 +2,11 @@
 //!
 //! `cargo run --example chat [PORT or ENDPOINT]`, then `nc 127.0.0.1 8123` or `telnet`, twice.
 
+#[cfg(test)]
+mod claims;
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::env;
 use std::error::Error;
@@ -84,6 +89,7 @@ fn is_name(name: &str) -> bool {
 
 #[derive(Default)]
 struct Chat {
+    /// In order, so that the same session is the same in every run.
     members: BTreeMap<String, Transport>,
 }
 
@@ -117,6 +123,3 @@ fn main() -> Result<(), Box<dyn Error>> {
     reactor.run()?;
     Ok(())
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,251 +1,69 @@
-//! The claims of a chat, on networks that are anything but calm.
+//! The chat in memory.
 
 use super::Chat;
-use std::collections::BTreeMap;
-use std::time::Duration;
-use twistor::testing::{Conditions, End, Fault, Host, Peer, Plan, Random, Simulation, explore};
+use twistor::testing::{Server, check};
 
-const NAMES: [&str; 4] = ["Ann", "Bob", "Cat", "Dan"];
-
-/// Somebody at a terminal, who holds the chat to its claims.
-struct Person {
-    peer: Peer,
-    name: &'static str,
-    /// What came and is no whole line yet.
-    rest: Vec<u8>,
-    stage: Stage,
-    /// Has sent a line that is too long.
-    noisy: bool,
-    /// Lines said under this name in this connection.
-    said: usize,
-    /// The last that was heard, by whoever says it.
-    heard: BTreeMap<String, usize>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
-    /// Has heard nothing.
-    New,
-    /// Has been asked, and has answered.
-    Answered,
-    Member,
-}
-
-impl Person {
-    fn new(peer: Peer, name: &'static str) -> Self {
-        let heard = BTreeMap::new();
-        Self { peer, name, rest: Vec::new(), stage: Stage::New, noisy: false, said: 0, heard }
-    }
-
-    /// Reads what has come, and answers.
-    fn read(&mut self) {
-        self.rest.extend(self.peer.take());
-        while let Some(at) = self.rest.windows(2).position(|end| end == b"\r\n") {
-            let line: Vec<u8> = self.rest.drain(..at + 2).collect();
-            self.hear(std::str::from_utf8(&line[..at]).unwrap());
-        }
-    }
-
-    fn hear(&mut self, line: &str) {
-        match (self.stage, line) {
-            (Stage::New, "What's your name?") => {
-                self.stage = Stage::Answered;
-                self.peer.send(format!("{}\n", self.name));
-            }
-            (Stage::Answered, "Name taken, please choose another.") => {
-                self.peer.send(format!("{}\n", self.name));
-            }
-            (Stage::Answered, line) if line == format!("Welcome, {}!", self.name) => {
-                self.stage = Stage::Member;
-            }
-            (_, "That line is too long. Goodbye.") if self.noisy => {}
-            (Stage::Member, line) => self.hear_said(line),
-            (stage, line) => panic!("{} hears {line:?} when {stage:?}", self.name),
-        }
-    }
-
-    /// Lines are `<Ann> 49152 7`: who says it, in which connection, and how many that makes.
-    fn hear_said(&mut self, line: &str) {
-        let (name, text) = line.strip_prefix('<').and_then(|it| it.split_once("> ")).unwrap();
-        let (connection, number) = text.split_once(' ').unwrap();
-        let number: usize = number.parse().unwrap();
-        assert_ne!(name, self.name, "nobody hears himself, and nobody else has the name");
-        let last = self.heard.insert(format!("{name} {connection}"), number);
-        assert!(
-            last.is_none_or(|last| number == last + 1),
-            "{} misses what {name} says, or hears it twice: {number} after {last:?}",
-            self.name
-        );
-    }
-
-    fn talk(&mut self) {
-        if self.stage == Stage::Member {
-            self.said += 1;
-            self.peer.send(format!("{} {}\n", self.peer.address().port(), self.said));
-        }
-    }
-}
-
-struct Room {
-    simulation: Simulation,
-    random: Random,
-    server: Host,
-    people: Vec<Person>,
-}
-
-impl Room {
-    fn new(simulation: &Simulation) -> Self {
-        let mut random = simulation.random();
-        if random.below(4) > 0 {
-            simulation.set_conditions(Conditions::rough());
-        }
-        let server = simulation.host("server", |reactor| {
-            reactor.listen_tcp(8123, Chat::default())?;
-            Ok(())
-        });
-        let (simulation, people) = (simulation.clone(), Vec::new());
-        let mut room = Self { simulation, random, server, people };
-        for name in NAMES {
-            room.enter(name, name);
-        }
-        room
-    }
-
-    fn enter(&mut self, host: &str, name: &'static str) {
-        let peer = self.simulation.peer(host, self.server.address(8123));
-        self.people.push(Person::new(peer, name));
-    }
-
-    fn pass(&mut self, time: Duration) {
-        let until = self.simulation.now() + time;
-        while self.simulation.now() < until {
-            let step = self.random.up_to(Duration::from_millis(50));
-            self.simulation.run_for(step + Duration::from_millis(1));
-            self.people.iter_mut().for_each(Person::read);
-        }
-    }
-
-    fn step(&mut self) {
-        let time = self.random.up_to(Duration::from_millis(300));
-        self.pass(time);
-        self.people.retain(|person| person.peer.end().is_none());
-        let name = *self.random.pick(&NAMES);
-        let choice = self.random.below(20);
-        if choice < 3 && self.people.len() < 8 {
-            // Perhaps under a name that somebody has: who then waits for it.
-            return self.enter(name, name);
-        }
-        if self.people.is_empty() {
-            return;
-        }
-        let number = self.random.below(self.people.len());
-        match choice {
-            3 => drop(self.people.remove(number)),
-            4 => {
-                let person = self.people.remove(number);
-                person.peer.reset();
-            }
-            5 => {
-                self.people[number].noisy = true;
-                self.people[number].peer.send([b'x'; 5000]);
-            }
-            6 => self.people[number].peer.stop_reading(),
-            7..=9 => self.people[number].peer.read_on(),
-            _ => self.people[number].talk(),
-        }
-    }
-
-    /// Where nothing goes wrong, everybody has heard everything in the end. (A connection that is
-    /// silently dead has not, and nobody can tell.)
-    fn check_hearing(&mut self, faulty: bool) {
-        self.people.iter().for_each(|person| person.peer.read_on());
-        self.pass(Duration::from_secs(120));
-        self.people.retain(|person| person.peer.end().is_none());
-        let members = || self.people.iter().filter(|person| person.stage == Stage::Member);
-        for listener in members() {
-            for speaker in members().filter(|it| it.name != listener.name && it.said > 0) {
-                let key = format!("{} {}", speaker.name, speaker.peer.address().port());
-                let heard = listener.heard.get(&key);
-                if let (Some(&heard), false) = (heard, faulty) {
-                    assert_eq!(heard, speaker.said, "{} of {key}", listener.name);
-                }
-            }
-        }
-        for name in NAMES {
-            let count = members().filter(|it| it.name == name).count();
-            assert!(count <= 1 || faulty, "{count} are {name}");
-        }
-    }
-
-    /// Becomes a member, now that nothing is in the way.
-    fn join(&mut self, name: &'static str) {
-        self.enter("witness", name);
-        self.pass(Duration::from_secs(20));
-        if self.people.last().is_some_and(|person| person.peer.end() == Some(End::Reset)) {
-            // A fault that was left over.
-            self.people.pop();
-            return self.join(name);
-        }
-        let stage = self.people.last().map(|person| person.stage);
-        assert_eq!(stage, Some(Stage::Member), "{name} is still taken");
-    }
-
-    /// Whoever has gone has left nothing behind, not even a name.
-    fn check_names(&mut self, faulty: bool) {
-        self.people.clear();
-        // What is said reaches those who only seem to be there, and that ends them.
-        self.join("Eve");
-        for _ in 0..20 {
-            self.pass(Duration::from_secs(1));
-            self.people.iter_mut().for_each(Person::talk);
-            self.simulation.run_for(Duration::from_secs(120));
-        }
-        NAMES.iter().for_each(|name| self.join(name));
-        self.people.clear();
-        self.simulation.run_for(Duration::from_secs(60));
-        let left = self.server.holdings();
-        // One that is silently dead, and has no name to be told anything, is never found out.
-        assert!(left.connections == 0 || faulty, "{left:?}");
-        assert_eq!(left.timers, 0, "{left:?}");
-    }
-}
-
-fn chat(simulation: &Simulation) {
-    let mut room = Room::new(simulation);
-    let faulty = simulation.seed() % 2 == 0;
-    if faulty {
-        let hosts = ["server", "Ann", "Bob", "Cat", "Dan"];
-        let within = Duration::from_secs(15);
-        let count = 1 + room.random.below(6);
-        simulation.follow(&Plan::random(&mut room.random, &hosts, within, count));
-    }
-    for _ in 0..60 {
-        room.step();
-    }
-    simulation.run_for(Duration::from_secs(15));
-    room.check_hearing(faulty);
-    room.check_names(faulty);
+#[test]
+fn what_is_said_is_heard_by_the_others() {
+    check(
+        Chat::default(),
+        "ann connects
+         ann S: What's your name?
+         ann C: Ann
+         ann S: Welcome, Ann!
+         bob connects
+         bob S: What's your name?
+         ann C: nobody who has no name hears this
+         bob hears nothing
+         bob C: Bob
+         bob S: Welcome, Bob!
+         ann C: Hi, Bob
+         bob S: <Ann> Hi, Bob
+         ann hears nothing",
+    );
 }
 
 #[test]
-fn what_a_chat_claims_holds_whatever_the_network_does() {
-    println!("{}", explore(60, chat));
+fn a_name_is_taken_until_its_member_leaves() {
+    check(
+        Chat::default(),
+        "ann connects
+         ann S: What's your name?
+         ann C: Ann
+         ann S: Welcome, Ann!
+         bob connects
+         bob S: What's your name?
+         bob C: ann
+         bob S: Name taken, please choose another.
+         ann resets
+         bob C: ann
+         bob S: Welcome, ann!",
+    );
 }
 
 #[test]
-fn a_member_who_is_cut_off_hears_it_all_when_he_is_back() {
-    let simulation = Simulation::new(1);
-    let mut room = Room::new(&simulation);
-    room.pass(Duration::from_secs(1));
-    let plan: Plan = "0s: partition Ann server\n20s: heal Ann server".parse().unwrap();
-    simulation.follow(&plan);
-    for _ in 0..10 {
-        room.people[1].talk();
-        room.pass(Duration::from_secs(1));
+fn what_would_confuse_the_others_is_refused() {
+    check(
+        Chat::default(),
+        "S: What's your name?
+         C: <Bob>
+         S: That is not a name, please choose another.
+         C raw: \\xff\\n
+         S: Only text, please: UTF-8, without control characters.",
+    );
+}
+
+#[test]
+fn a_member_who_does_not_listen_is_let_go() {
+    let server = Server::new(Chat::default());
+    let (ann, bob) = (server.connect(), server.connect());
+    ann.send("Ann\n");
+    bob.send("Bob\n");
+    bob.stop_reading();
+    let line = [[b'x'; 4095].as_slice(), b"\n"].concat();
+    for _ in 0..1024 {
+        ann.send(&line);
     }
-    assert!(room.people[0].heard.is_empty());
-    room.pass(Duration::from_secs(20));
-    assert_eq!(room.people[0].heard.values().max(), Some(&10));
-    simulation.inject(Fault::Reset { a: "Ann".into(), b: "server".into() });
-    assert_eq!(room.people[0].peer.end(), Some(End::Reset));
+    assert_eq!(bob.lost().unwrap().to_string(), "connection aborted by this side");
+    assert!(server.factory(|chat, _| chat.members.keys().eq(["Ann"])));
 }

@@ -18,3 +18,17 @@ mod running;
 #[cfg(feature = "signals")]
 mod signals;
 mod threads;
+
+/// The examples' own tests: `cargo test` builds an example that is itself a test as nothing but a
+/// test, and `examples` needs the programs. (`cargo test --example chat` runs the chat's alone.)
+#[expect(dead_code, reason = "nobody calls `main`")]
+#[path = "../../examples"]
+mod own {
+    mod answer;
+    #[path = "chat/main.rs"]
+    mod chat;
+    mod counting_echo;
+    mod echo;
+    mod logfile;
+    mod qotd;
+}
