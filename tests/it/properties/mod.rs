@@ -159,7 +159,7 @@ impl Session {
     }
 
     /// From here on nobody holds anything up.
-    fn calm_down(&mut self) {
+    fn calm_down(&self) {
         for client in &self.clients {
             client.peer.read_on();
             self.ledger.side(client.peer.address(), Who::Client, |side| side.finished = true);

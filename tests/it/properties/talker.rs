@@ -67,7 +67,7 @@ impl Factory for Talkers {
 }
 
 impl Talker {
-    fn say(&mut self, cx: &mut Context<'_, Talkers>) {
+    fn say(&mut self, cx: &Context<'_, Talkers>) {
         let length = match self.random.below(8) {
             0 => self.random.below(60_000),
             1 => 0,
@@ -76,7 +76,7 @@ impl Talker {
         write(cx.factory, self.client, cx.transport, length);
     }
 
-    fn finish(&mut self, cx: &mut Context<'_, Talkers>) {
+    fn finish(&self, cx: &Context<'_, Talkers>) {
         cx.transport.lose_write_connection();
         cx.factory.ledger.side(self.client, cx.factory.who, |side| side.finished = true);
     }
