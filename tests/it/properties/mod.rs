@@ -197,6 +197,9 @@ impl Session {
             let [client, server] = &sides;
             for (side, other) in [(client, server), (server, client)] {
                 assert!(side.lost.len() <= 1 && side.made <= 1, "{address}: {side:?}");
+                // What a protocol finds wrong ends it with a panic.
+                let panicked = matches!(side.lost.first(), Some(Reason::Panicked(_)));
+                assert!(!panicked, "{address}: {:?}", side.lost);
                 // A FIN is behind everything that was accepted.
                 let all = !side.heard_end || other.rude || side.received == other.sent;
                 assert!(all, "{address} misses bytes: {sides:?}");
@@ -225,7 +228,8 @@ impl Session {
         }
         self.simulation.run_for(Duration::from_secs(3600));
         assert_eq!(self.simulation.connections(), 0, "the network is empty");
-        let Counters { started, stopped, open } = &self.counters;
+        let Counters { started, stopped, open, overtaken } = &self.counters;
+        assert_eq!(overtaken.get(), 0, "what is due at the same moment comes in order");
         assert_eq!(open.get(), 0, "factories counted their open connections");
         assert_eq!(started.get(), stopped.get(), "each factory that started was stopped");
         for (address, sides) in self.ledger.all() {

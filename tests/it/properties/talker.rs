@@ -15,6 +15,8 @@ pub(super) struct Counters {
     pub(super) started: Rc<Cell<usize>>,
     pub(super) stopped: Rc<Cell<usize>>,
     pub(super) open: Rc<Cell<usize>>,
+    /// Calls that were set for the same moment and came in another order.
+    pub(super) overtaken: Rc<Cell<usize>>,
 }
 
 fn add(counter: &Cell<usize>) {
@@ -96,6 +98,19 @@ impl Talker {
                 let after = self.random.up_to(Duration::from_millis(500));
                 let transport = cx.transport.clone();
                 cx.reactor.call_later(after, move |_| transport.resume_reading());
+            }
+            36 => {
+                let after = self.random.up_to(Duration::from_millis(500));
+                let (first, overtaken) =
+                    (Rc::new(Cell::new(false)), &cx.factory.counters.overtaken);
+                let (came, overtaken) = (Rc::clone(&first), Rc::clone(overtaken));
+                let due = cx.reactor.now() + after;
+                cx.reactor.call_at(due, move |_| first.set(true));
+                cx.reactor.call_at(due, move |_| {
+                    if !came.get() {
+                        add(&overtaken);
+                    }
+                });
             }
             24 => {
                 cx.transport.pause_reading();
