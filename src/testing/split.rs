@@ -10,7 +10,7 @@ use std::time::Duration;
 const CUTS_MAX: usize = 4096;
 
 /// How many random ways of cutting are tried, and into how many pieces at most.
-const RANDOM_WAYS: usize = 256;
+const RANDOM_WAYS: usize = 64;
 const RANDOM_PIECES: usize = 32;
 
 /// The same in every run.

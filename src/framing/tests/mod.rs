@@ -1,4 +1,6 @@
 mod cost;
 mod pausing;
 mod receiving;
+#[cfg(feature = "testing")]
+mod splitting;
 mod vectors;
