@@ -1,19 +1,8 @@
 //! Every example as a program, driven as its users would, by transcripts.
-//!
-//! A transcript is a line for each thing that happens, in this order:
-//!
-//! ```text
-//! ann connects
-//! ann> a line that ann sends
-//! ann< a line that ann receives next
-//! ann finishes          sends a FIN
-//! ann is closed         the server closes in order, and sends nothing before
-//! ann is gone           resets the connection
-//! ```
 
-use crate::support::{Child, Client};
-use std::collections::HashMap;
+use crate::support::{Callers, Child};
 use std::net::SocketAddr;
+use twistor::testing::Transcript;
 
 /// Starts an example, checks transcripts against it, and ends it with a signal.
 struct Example {
@@ -30,37 +19,20 @@ impl Example {
         Self { server, address }
     }
 
+    /// Returns the clients, so that their connections may stay.
     #[track_caller]
-    fn check(&self, transcript: &str) {
-        self.check_with("\r\n", transcript);
+    fn check(&self, transcript: &str) -> Callers {
+        self.check_with("\r\n", transcript)
     }
 
     /// With the clients ending their lines in this way.
     #[track_caller]
-    fn check_with(&self, end: &str, transcript: &str) {
-        let mut clients: HashMap<&str, Client> = HashMap::new();
-        for step in transcript.lines().map(str::trim).filter(|step| !step.is_empty()) {
-            let name = &step[..step.find([' ', '>', '<']).unwrap()];
-            let rest = &step[name.len()..];
-            if rest == " connects" {
-                clients.insert(name, self.server.connect(self.address));
-                continue;
-            }
-            if rest == " is closed" {
-                clients.remove(name).unwrap().expect_close();
-                continue;
-            }
-            if rest == " is gone" {
-                clients.remove(name).unwrap().reset();
-                continue;
-            }
-            let client = clients.get_mut(name).unwrap_or_else(|| panic!("{step}"));
-            match (rest, &rest[..1]) {
-                (" finishes", _) => client.finish(),
-                (_, ">") => client.send(format!("{}{end}", text(rest))),
-                (_, "<") => client.expect(format!("{}\r\n", text(rest))),
-                _ => panic!("{step}"),
-            }
+    fn check_with(&self, end: &str, transcript: &str) -> Callers {
+        let mut callers = Callers::of(self.address);
+        let transcript = Transcript::parse(transcript).unwrap().line_end(end);
+        match transcript.play(&mut callers) {
+            Ok(()) => callers,
+            Err(difference) => panic!("{difference}"),
         }
     }
 
@@ -74,26 +46,21 @@ impl Example {
     }
 }
 
-/// What stands behind the mark.
-fn text(marked: &str) -> &str {
-    marked[1..].strip_prefix(' ').unwrap_or(&marked[1..])
-}
-
 #[test]
 fn echo() {
     let example = Example::start("echo", &[]);
     example.check(
         "ann connects
          bob connects
-         ann> hello
-         bob> \u{fffd} anything at all
-         bob< \u{fffd} anything at all
-         ann< hello
-         ann> again
+         ann C: hello
+         bob C: \u{fffd} anything at all
+         bob S: \u{fffd} anything at all
+         ann S: hello
+         ann C: again
          ann finishes
-         ann< again
+         ann S: again
          ann is closed
-         bob is gone",
+         bob resets",
     );
     example.stop();
 }
@@ -103,7 +70,7 @@ fn qotd() {
     let example = Example::start("qotd", &[]);
     example.check(
         "ann connects
-         ann< An apple a day keeps the doctor away
+         ann S: An apple a day keeps the doctor away
          ann is closed",
     );
     example.stop();
@@ -111,10 +78,10 @@ fn qotd() {
     example.check(
         "ann connects
          bob connects
-         bob> a client that talks gets its quote as well
-         ann< Less is more
+         bob C: a client that talks gets its quote as well
+         ann S: Less is more
          ann is closed
-         bob< Less is more
+         bob S: Less is more
          bob is closed",
     );
     example.stop();
@@ -123,19 +90,24 @@ fn qotd() {
 #[test]
 fn counting_echo() {
     let example = Example::start("counting_echo", &[]);
-    let mut clients = Vec::new();
-    for open in 1..=3 {
-        let mut client = example.server.connect(example.address);
-        let welcome = format!("Welcome! There are currently {open} open connections.\n");
-        client.expect(welcome);
-        client.send("hello");
-        client.expect("hello");
-        clients.push(client);
-    }
     // Ways to leave; each is counted.
-    clients.remove(0).reset();
-    clients[0].finish();
-    clients.remove(0).expect_close();
+    let _open = example.check(
+        "ann connects
+         ann S raw: Welcome! There are currently 1 open connections.\\n
+         ann C raw: hello
+         ann S raw: hello
+         bob connects
+         bob S raw: Welcome! There are currently 2 open connections.\\n
+         bob C raw: hello
+         bob S raw: hello
+         cat connects
+         cat S raw: Welcome! There are currently 3 open connections.\\n
+         cat C raw: hello
+         cat S raw: hello
+         ann resets
+         bob finishes
+         bob is closed",
+    );
     loop {
         let mut client = example.server.connect(example.address);
         let mut line = vec![0; "Welcome! There are currently N open connections.\n".len()];
@@ -155,29 +127,32 @@ fn answer() {
         example.check_with(
             end,
             "ann connects
-             ann> How are you?
-             ann< Fine
-             ann> how are you?
-             ann< I don't know what you mean
-             ann>
-             ann< I don't know what you mean
+             ann C: How are you?
+             ann S: Fine
+             ann C: how are you?
+             ann S: I don't know what you mean
+             ann C:
+             ann S: I don't know what you mean
              ann finishes
              ann is closed",
         );
     }
-    let mut client = example.server.connect(example.address);
-    client.send("How are ");
-    client.send("you?\r\nHow are you?\r");
-    client.expect("Fine\r\n");
-    client.send("\n");
-    client.expect("Fine\r\n");
     // A line without end is refused, and the others are still answered.
-    client.send(vec![b'x'; 20_000]);
-    client.expect_close();
+    example.check(&format!(
+        "ann connects
+         ann C raw: How are\\x20
+         ann C raw: you?\\r\\nHow are you?\\r
+         ann S: Fine
+         ann C raw: \\n
+         ann S: Fine
+         ann C raw: {}
+         ann is closed",
+        "x".repeat(20_000)
+    ));
     example.check(
         "bob connects
-         bob> How are you?
-         bob< Fine",
+         bob C: How are you?
+         bob S: Fine",
     );
     example.stop();
 }
@@ -189,22 +164,24 @@ fn logfile() {
     let path = folder.join("lines.txt");
     std::fs::write(&path, "what was there\n").unwrap();
     let example = Example::start("logfile", &[path.to_str().unwrap()]);
-    let mut ann = example.server.connect(example.address);
-    let mut bob = example.server.connect(example.address);
-    ann.send("first\r\nsecond\nthi");
-    ann.send("rd\n");
-    ann.finish();
-    ann.expect_close();
-    bob.send(b"bytes \xff\xfe\nwithout an end");
-    bob.finish();
-    bob.expect_close();
-    let mut late = example.server.connect(example.address);
-    late.send("last\n");
-    late.finish();
-    late.expect_close();
-    // One whose connection is open when Ctrl-C comes.
-    let mut open = example.server.connect(example.address);
-    open.send("open\n");
+    // The last one's connection is open when Ctrl-C comes.
+    let _open = example.check(
+        "ann connects
+         bob connects
+         ann C raw: first\\r\\nsecond\\nthi
+         ann C raw: rd\\n
+         ann finishes
+         ann is closed
+         bob C raw: bytes \\xff\\xfe\\nwithout an end
+         bob finishes
+         bob is closed
+         late connects
+         late C raw: last\\n
+         late finishes
+         late is closed
+         open connects
+         open C raw: open\\n",
+    );
     let start = std::time::Instant::now();
     while !std::fs::read(&path).unwrap().ends_with(b"open\n") {
         assert!(start.elapsed() < crate::support::PATIENCE, "the line is not written");
@@ -256,28 +233,28 @@ fn chat() {
     let example = Example::start("chat", &[]);
     example.check(
         "ann connects
-         ann< What's your name?
-         ann> Ann
-         ann< Welcome, Ann!
+         ann S: What's your name?
+         ann C: Ann
+         ann S: Welcome, Ann!
          bob connects
-         bob< What's your name?
-         bob> Ann
-         bob< Name taken, please choose another.
-         bob> Bob
-         bob< Welcome, Bob!
-         ann> Hi, Bob
-         bob< <Ann> Hi, Bob
-         bob> Hi!
-         ann< <Bob> Hi!
+         bob S: What's your name?
+         bob C: Ann
+         bob S: Name taken, please choose another.
+         bob C: Bob
+         bob S: Welcome, Bob!
+         ann C: Hi, Bob
+         bob S: <Ann> Hi, Bob
+         bob C: Hi!
+         ann S: <Bob> Hi!
          cat connects
-         cat< What's your name?
-         bob> nobody who has no name hears this
-         ann< <Bob> nobody who has no name hears this
-         cat> Cat
-         cat< Welcome, Cat!
-         cat> hello, all
-         ann< <Cat> hello, all
-         bob< <Cat> hello, all",
+         cat S: What's your name?
+         bob C: nobody who has no name hears this
+         ann S: <Bob> nobody who has no name hears this
+         cat C: Cat
+         cat S: Welcome, Cat!
+         cat C: hello, all
+         ann S: <Cat> hello, all
+         bob S: <Cat> hello, all",
     );
     example.stop();
 }
@@ -288,44 +265,48 @@ fn chat_refuses_what_would_confuse_the_others() {
     example.check_with(
         "\n",
         "ann connects
-         ann< What's your name?
-         ann>
-         ann< That is not a name, please choose another.
-         ann> <Bob>
-         ann< That is not a name, please choose another.
-         ann> An\u{a0}n
-         ann< That is not a name, please choose another.
-         ann> \u{3164}
-         ann< That is not a name, please choose another.
-         ann> Jos\u{e9}
-         ann< That is not a name, please choose another.
-         ann> A  nn
-         ann< That is not a name, please choose another.
-         ann> a name that is longer than names are
-         ann< That is not a name, please choose another.
-         ann> \u{1b}[2JAnn
-         ann< Only text, please: UTF-8, without control characters.
-         ann> A\u{202e}nn
-         ann< Only text, please: UTF-8, without control characters.
-         ann>   Ann\t
-         ann< Welcome, Ann!
+         ann S: What's your name?
+         ann C:
+         ann S: That is not a name, please choose another.
+         ann C: <Bob>
+         ann S: That is not a name, please choose another.
+         ann C: An\u{a0}n
+         ann S: That is not a name, please choose another.
+         ann C: \u{3164}
+         ann S: That is not a name, please choose another.
+         ann C: Jos\u{e9}
+         ann S: That is not a name, please choose another.
+         ann C: A  nn
+         ann S: That is not a name, please choose another.
+         ann C: a name that is longer than names are
+         ann S: That is not a name, please choose another.
+         ann C: \u{1b}[2JAnn
+         ann S: Only text, please: UTF-8, without control characters.
+         ann C: A\u{202e}nn
+         ann S: Only text, please: UTF-8, without control characters.
+         ann C:   Ann\t
+         ann S: Welcome, Ann!
          bob connects
-         bob< What's your name?
-         bob> ANN
-         bob< Name taken, please choose another.
-         bob> Bob
-         bob< Welcome, Bob!
-         bob> \u{1b}]0;owned\u{7}
-         bob< Only text, please: UTF-8, without control characters.
-         bob> tabs\tand \u{e4}\u{f6}\u{fc} are text
-         ann< <Bob> tabs\tand \u{e4}\u{f6}\u{fc} are text",
+         bob S: What's your name?
+         bob C: ANN
+         bob S: Name taken, please choose another.
+         bob C: Bob
+         bob S: Welcome, Bob!
+         bob C: \u{1b}]0;owned\u{7}
+         bob S: Only text, please: UTF-8, without control characters.
+         bob C: tabs\tand \u{e4}\u{f6}\u{fc} are text
+         ann S: <Bob> tabs\tand \u{e4}\u{f6}\u{fc} are text",
     );
-    let mut client = example.server.connect(example.address);
-    client.expect("What's your name?\r\n");
-    client.send(b"\xff\xfe\r\n");
-    client.expect("Only text, please: UTF-8, without control characters.\r\n");
-    client.send(vec![b'x'; 10_000]);
-    assert_eq!(client.rest(), b"That line is too long. Goodbye.\r\n");
+    example.check(&format!(
+        "cat connects
+         cat S: What's your name?
+         cat C raw: \\xff\\xfe\\r\\n
+         cat S: Only text, please: UTF-8, without control characters.
+         cat C raw: {}
+         cat S: That line is too long. Goodbye.
+         cat is closed",
+        "x".repeat(10_000)
+    ));
     example.stop();
 }
 

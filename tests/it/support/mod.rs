@@ -2,11 +2,15 @@
 //! guessed time: a test waits for what it wants to see, and fails if that does not come.
 
 #[cfg(feature = "signals")]
+mod callers;
+#[cfg(feature = "signals")]
 mod child;
 mod client;
 mod probe;
 mod server;
 
+#[cfg(feature = "signals")]
+pub(crate) use callers::Callers;
 #[cfg(feature = "signals")]
 pub(crate) use child::Child;
 pub(crate) use client::Client;

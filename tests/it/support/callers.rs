@@ -1,0 +1,90 @@
+//! Clients on sockets, as a stage for transcripts.
+
+use super::{Client, PATIENCE};
+use std::collections::HashMap;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::SocketAddr;
+use std::time::Duration;
+use twistor::testing::{End, Heard, Stage};
+
+/// The clients of a server somewhere.
+pub(crate) struct Callers {
+    address: SocketAddr,
+    callers: HashMap<String, Caller>,
+    /// Once something has not come that was waited for, the test fails, and need not take long.
+    patience: Duration,
+}
+
+struct Caller {
+    client: Client,
+    reads: bool,
+}
+
+impl Callers {
+    pub(crate) fn of(address: SocketAddr) -> Self {
+        Self { address, callers: HashMap::new(), patience: PATIENCE }
+    }
+
+    fn caller(&mut self, name: &str) -> &mut Caller {
+        self.callers.get_mut(name).unwrap()
+    }
+}
+
+impl Stage for Callers {
+    fn connect(&mut self, name: &str) -> io::Result<()> {
+        let caller = Caller { client: Client::connect(self.address), reads: true };
+        self.callers.insert(name.to_owned(), caller);
+        Ok(())
+    }
+
+    fn send(&mut self, name: &str, data: &[u8]) -> io::Result<()> {
+        self.caller(name).client.socket.write_all(data)
+    }
+
+    fn finish(&mut self, name: &str) {
+        self.caller(name).client.finish();
+    }
+
+    fn reset(&mut self, name: &str) {
+        self.callers.remove(name).unwrap().client.reset();
+    }
+
+    fn stop_reading(&mut self, name: &str) {
+        self.caller(name).reads = false;
+    }
+
+    fn read_on(&mut self, name: &str) {
+        self.caller(name).reads = true;
+    }
+
+    /// The transcript says how long, and nothing makes it shorter.
+    fn pass(&mut self, time: Duration) {
+        std::thread::sleep(time);
+    }
+
+    fn next(&mut self, name: &str, awaited: bool) -> Heard {
+        let patience = self.patience;
+        let caller = self.caller(name);
+        if !caller.reads {
+            return Heard::Nothing;
+        }
+        let socket = &mut caller.client.socket;
+        socket.set_nonblocking(!awaited).unwrap();
+        socket.set_read_timeout(Some(patience)).unwrap();
+        let mut buffer = [0; 64 * 1024];
+        let result = socket.read(&mut buffer);
+        socket.set_nonblocking(false).unwrap();
+        match result {
+            Ok(0) => Heard::End(End::Closed),
+            Ok(count) => Heard::Data(buffer[..count].to_vec()),
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => Heard::End(End::Reset),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                if awaited {
+                    self.patience = patience.min(Duration::from_secs(1));
+                }
+                Heard::Nothing
+            }
+            Err(error) => panic!("{name} cannot read: {error}"),
+        }
+    }
+}
