@@ -62,6 +62,11 @@ impl Peer {
         Self { simulation, end, server, address }
     }
 
+    /// True once the server's machine has answered, whether or not its reactor has accepted yet.
+    pub fn is_connected(&self) -> bool {
+        self.simulation.network(|it| it.outcome(self.end)) == Some(Ok(()))
+    }
+
     /// Sends bytes. What the network does not take waits here, however much it is.
     pub fn send(&self, data: impl AsRef<[u8]>) {
         self.simulation.network(|it| it.bare_send(self.end, data.as_ref()));

@@ -12,8 +12,8 @@ const DESCRIPTORS: usize = 20;
 /// Sends something, and tells whether it came back; false if the server closes instead.
 fn comes_back(client: &mut Client, data: &str) -> bool {
     let mut got = vec![0; data.len()];
-    client.socket.write_all(data.as_bytes()).is_ok()
-        && client.socket.read_exact(&mut got).is_ok()
+    client.socket().write_all(data.as_bytes()).is_ok()
+        && client.socket().read_exact(&mut got).is_ok()
         && got == data.as_bytes()
 }
 

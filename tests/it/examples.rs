@@ -111,7 +111,7 @@ fn counting_echo() {
     loop {
         let mut client = example.server.connect(example.address);
         let mut line = vec![0; "Welcome! There are currently N open connections.\n".len()];
-        std::io::Read::read_exact(&mut client.socket, &mut line).unwrap();
+        std::io::Read::read_exact(client.socket(), &mut line).unwrap();
         // The reset and this connection race; in the end the count is right.
         if line == b"Welcome! There are currently 2 open connections.\n" {
             break;
@@ -320,7 +320,7 @@ fn chat_frees_a_name_after_any_kind_of_loss() {
         loop {
             client.send(format!("{name}\r\n"));
             let mut first = [0];
-            std::io::Read::read_exact(&mut client.socket, &mut first).unwrap();
+            std::io::Read::read_exact(client.socket(), &mut first).unwrap();
             match &first {
                 b"N" => client.expect("ame taken, please choose another.\r\n"),
                 _ => {

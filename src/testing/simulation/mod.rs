@@ -158,13 +158,22 @@ impl Simulation {
     /// A client that connects to a server and does what the test says. It is a host of its own, if
     /// there is none of that name.
     pub fn peer(&self, name: &str, to: SocketAddr) -> Peer {
+        let peer = self.late_reader(name, to);
+        peer.read_on();
+        peer
+    }
+
+    /// The same, but it reads nothing before it is told to [`read_on`](Peer::read_on).
+    pub fn late_reader(&self, name: &str, to: SocketAddr) -> Peer {
         let end = {
             let mut network = self.0.network.borrow_mut();
             let node = network.find_node(name).unwrap_or_else(|| network.add_node(name));
             network.connect(node, to, true)
         };
+        let peer = Peer::new(self.clone(), end, to);
+        peer.stop_reading();
         self.settle();
-        Peer::new(self.clone(), end, to)
+        peer
     }
 
     /// Something goes wrong, now.

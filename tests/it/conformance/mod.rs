@@ -8,12 +8,20 @@ mod stopping;
 
 use crate::support::{Cx, Event, Server};
 use twistor::Settings;
+use twistor::testing::{Conditions, Simulation};
+
+/// Each test of the battery runs on so many rough networks.
+const SEEDS: u64 = 2;
 
 /// What carries the bytes.
 #[derive(Clone, Copy, Debug)]
 enum Carrier {
     Tcp4,
     Tcp6,
+    /// A simulated network without any delay.
+    Ideal,
+    /// One that delays, cuts and reorders, as this seed says.
+    Rough(u64),
 }
 
 impl Carrier {
@@ -24,14 +32,26 @@ impl Carrier {
     fn serve_with(self, settings: Settings, act: fn(Event<'_>, &mut Cx<'_>)) -> Server {
         // Read by whoever looks for the cause of a failure, and by nobody else.
         println!("over {self:?}");
-        let at = match self {
-            Self::Tcp4 => "127.0.0.1:0",
-            Self::Tcp6 => "[::1]:0",
+        let simulated = |seed, conditions, settings| {
+            let simulation = Simulation::new(seed);
+            simulation.set_conditions(conditions);
+            Server::simulated(simulation, settings, act)
         };
-        let server = Server::with(at.parse().unwrap(), settings, act);
+        let server = match self {
+            Self::Tcp4 => Server::with("127.0.0.1:0".parse().unwrap(), settings, act),
+            Self::Tcp6 => Server::with("[::1]:0".parse().unwrap(), settings, act),
+            Self::Ideal => simulated(0, Conditions::ideal(), settings),
+            Self::Rough(seed) => simulated(seed, rough(), settings),
+        };
         server.expect(&["started"]);
         server
     }
+}
+
+/// Buffers through which the megabytes of some tests get in few steps.
+fn rough() -> Conditions {
+    const BUFFER: usize = 200_000;
+    Conditions::rough().send_buffer(BUFFER).receive_buffer(BUFFER).bandwidth(50_000_000)
 }
 
 macro_rules! battery {
@@ -40,6 +60,12 @@ macro_rules! battery {
         mod tcp6 { $($(#[test] fn $name() {
             if crate::support::has_ipv6() {
                 super::$subject::$name(super::Carrier::Tcp6);
+            }
+        })*)* }
+        mod ideal { $($(#[test] fn $name() { super::$subject::$name(super::Carrier::Ideal); })*)* }
+        mod rough { $($(#[test] fn $name() {
+            for seed in 1..=super::SEEDS {
+                super::$subject::$name(super::Carrier::Rough(seed));
             }
         })*)* }
     };

@@ -38,7 +38,7 @@ impl Stage for Callers {
     }
 
     fn send(&mut self, name: &str, data: &[u8]) -> io::Result<()> {
-        self.caller(name).client.socket.write_all(data)
+        self.caller(name).client.socket().write_all(data)
     }
 
     fn finish(&mut self, name: &str) {
@@ -68,7 +68,7 @@ impl Stage for Callers {
         if !caller.reads {
             return Heard::Nothing;
         }
-        let socket = &mut caller.client.socket;
+        let socket = caller.client.socket();
         socket.set_nonblocking(!awaited).unwrap();
         socket.set_read_timeout(Some(patience)).unwrap();
         let mut buffer = [0; 64 * 1024];

@@ -1,10 +1,12 @@
 //! A client whose every wait ends.
 
-use super::PATIENCE;
+use super::{PATIENCE, SIMULATED_PATIENCE};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::rc::Rc;
 use std::thread::JoinHandle;
 use std::time::Duration;
+use twistor::testing::{End, Peer};
 
 /// What a client finds when it reads.
 enum Received {
@@ -15,10 +17,16 @@ enum Received {
     Reset,
 }
 
-/// A client on a blocking socket.
+/// A client that reads when it is told to, and then waits.
 pub(crate) struct Client {
-    pub(crate) socket: TcpStream,
+    line: Line,
     received: Vec<u8>,
+}
+
+enum Line {
+    Socket(TcpStream),
+    /// Shared with what is being sent meanwhile.
+    Simulated(Rc<Peer>),
 }
 
 impl Client {
@@ -27,41 +35,82 @@ impl Client {
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         socket.set_write_timeout(Some(PATIENCE)).unwrap();
         socket.set_nodelay(true).unwrap();
-        Self { socket, received: Vec::new() }
+        Self { line: Line::Socket(socket), received: Vec::new() }
+    }
+
+    /// A client on a simulated network, which reads when it is told to.
+    pub(crate) fn simulated(peer: Peer) -> Self {
+        let connected = peer.simulation().run_until(SIMULATED_PATIENCE, || peer.is_connected());
+        assert!(connected, "{:?}", peer.end());
+        Self { line: Line::Simulated(Rc::new(peer)), received: Vec::new() }
+    }
+
+    /// The socket itself.
+    pub(crate) fn socket(&mut self) -> &mut TcpStream {
+        match &mut self.line {
+            Line::Socket(socket) => socket,
+            Line::Simulated(_) => panic!("a simulated client has no socket"),
+        }
     }
 
     /// This side's address.
     pub(crate) fn address(&self) -> SocketAddr {
-        self.socket.local_addr().unwrap()
+        match &self.line {
+            Line::Socket(socket) => socket.local_addr().unwrap(),
+            Line::Simulated(peer) => peer.address(),
+        }
     }
 
     #[track_caller]
     pub(crate) fn send(&mut self, data: impl AsRef<[u8]>) {
-        self.socket.write_all(data.as_ref()).unwrap();
+        match &mut self.line {
+            Line::Socket(socket) => socket.write_all(data.as_ref()).unwrap(),
+            Line::Simulated(peer) => peer.send(data),
+        }
     }
 
     /// Sends while the test goes on, be it for more than the network holds.
     pub(crate) fn send_meanwhile(&self, data: Vec<u8>) -> Sending {
-        let mut socket = self.socket.try_clone().unwrap();
-        Sending(std::thread::spawn(move || socket.write_all(&data).is_ok()))
+        match &self.line {
+            Line::Socket(socket) => {
+                let mut socket = socket.try_clone().unwrap();
+                Sending::Thread(std::thread::spawn(move || socket.write_all(&data).is_ok()))
+            }
+            Line::Simulated(peer) => {
+                peer.send(data);
+                Sending::Simulated(Rc::clone(peer))
+            }
+        }
     }
 
     /// No more from this side.
     pub(crate) fn finish(&self) {
-        self.socket.shutdown(Shutdown::Write).unwrap();
+        match &self.line {
+            Line::Socket(socket) => socket.shutdown(Shutdown::Write).unwrap(),
+            Line::Simulated(peer) => peer.finish(),
+        }
     }
 
     /// Ends the connection with a reset.
     pub(crate) fn reset(self) {
-        let linger = Some(Duration::ZERO);
-        socket2::SockRef::from(&self.socket).set_linger(linger).unwrap();
+        match &self.line {
+            Line::Socket(socket) => {
+                let linger = Some(Duration::ZERO);
+                socket2::SockRef::from(socket).set_linger(linger).unwrap();
+            }
+            Line::Simulated(peer) => peer.reset(),
+        }
     }
 
     /// Waits for what comes next.
     #[track_caller]
     fn receive(&mut self) -> Received {
         let mut buffer = [0; 64 * 1024];
-        match self.socket.read(&mut buffer) {
+        let socket = match &mut self.line {
+            Line::Socket(socket) => socket,
+            Line::Simulated(peer) => return receive(peer),
+        };
+        match socket.read(&mut buffer) {
             Ok(0) => Received::Closed,
             Ok(count) => Received::Data(buffer[..count].to_vec()),
             Err(error) if error.kind() == ErrorKind::ConnectionReset => Received::Reset,
@@ -117,6 +166,24 @@ impl Client {
     }
 }
 
+#[track_caller]
+fn receive(peer: &Peer) -> Received {
+    // As much as one call reads from a socket, and no more before it is asked for.
+    peer.read_slowly(64 * 1024, Duration::from_millis(1));
+    let mut data = Vec::new();
+    peer.simulation().run_until(SIMULATED_PATIENCE, || {
+        data = peer.take();
+        !data.is_empty() || peer.end().is_some()
+    });
+    peer.stop_reading();
+    match peer.end() {
+        _ if !data.is_empty() => Received::Data(data),
+        Some(End::Closed) => Received::Closed,
+        Some(End::Reset) => Received::Reset,
+        other => panic!("nothing comes: {other:?}"),
+    }
+}
+
 /// Enough of it for a message.
 fn beginning(data: &[u8]) -> String {
     let shown = String::from_utf8_lossy(&data[..data.len().min(200)]);
@@ -124,11 +191,21 @@ fn beginning(data: &[u8]) -> String {
 }
 
 /// What is being sent meanwhile.
-pub(crate) struct Sending(JoinHandle<bool>);
+pub(crate) enum Sending {
+    Thread(JoinHandle<bool>),
+    Simulated(Rc<Peer>),
+}
 
 impl Sending {
     /// Waits for its end; true if all could be sent.
     pub(crate) fn ended(self) -> bool {
-        self.0.join().unwrap()
+        match self {
+            Self::Thread(thread) => thread.join().unwrap(),
+            Self::Simulated(peer) => {
+                let sent = || peer.unsent() == 0 || peer.end() == Some(End::Reset);
+                assert!(peer.simulation().run_until(SIMULATED_PATIENCE, sent));
+                peer.end() != Some(End::Reset)
+            }
+        }
     }
 }

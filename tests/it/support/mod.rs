@@ -23,6 +23,9 @@ use std::time::Duration;
 /// busy machine fails no test.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
+/// The same on a simulated network, where it costs nothing.
+pub(crate) const SIMULATED_PATIENCE: Duration = Duration::from_secs(3600);
+
 /// Without it, what needs it is not tested, and says so.
 pub(crate) fn has_ipv6() -> bool {
     let has = std::net::TcpListener::bind("[::1]:0").is_ok();

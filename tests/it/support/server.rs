@@ -1,19 +1,33 @@
 //! A reactor with one port of probes, and the log of their callbacks.
 
-use super::{Client, Cx, Event, PATIENCE, Probes};
+use super::{Client, Cx, Event, PATIENCE, Probes, SIMULATED_PATIENCE};
+use std::cell::Cell;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
 use std::time::Instant;
+use twistor::testing::{Host, Simulation};
 use twistor::{Port, Reactor, Remote, Settings};
 
-/// A reactor in a thread of its own, with one port of probes.
+/// Its port on a simulated network.
+const PORT: u16 = 8000;
+
+/// A reactor with one port of probes, in a thread or on a simulated network.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     pub(crate) port: Port<Probes>,
     pub(crate) remote: Remote,
     log: Receiver<String>,
-    thread: Option<JoinHandle<()>>,
+    place: Place,
+}
+
+/// Where a reactor lives.
+enum Place {
+    /// In a thread of its own; until that has ended.
+    Thread(Option<JoinHandle<()>>),
+    /// On a simulated network.
+    Simulated(Simulation, Host),
 }
 
 impl Server {
@@ -39,17 +53,53 @@ impl Server {
         });
         let (port, remote) = ready.recv_timeout(PATIENCE).unwrap();
         let address = port.local_address().socket_addr().unwrap();
-        Self { address, port, remote, log, thread: Some(thread) }
+        Self { address, port, remote, log, place: Place::Thread(Some(thread)) }
+    }
+
+    /// The same on a simulated network.
+    pub(crate) fn simulated(
+        simulation: Simulation,
+        settings: Settings,
+        act: fn(Event<'_>, &mut Cx<'_>),
+    ) -> Self {
+        let (log_in, log) = channel();
+        let opened = Rc::new(Cell::new(None));
+        let open = Rc::clone(&opened);
+        let host = simulation.host_with("server", settings, move |reactor| {
+            open.set(Some(reactor.listen_tcp(PORT, Probes::new(act, log_in.clone()))?));
+            Ok(())
+        });
+        let port = opened.take().unwrap();
+        let (address, remote) = (host.address(PORT), host.reactor(|reactor| reactor.remote()));
+        Self { address, port, remote, log, place: Place::Simulated(simulation, host) }
     }
 
     pub(crate) fn connect(&self) -> Client {
-        Client::connect(self.address)
+        match &self.place {
+            Place::Thread(_) => Client::connect(self.address),
+            Place::Simulated(simulation, _) => {
+                Client::simulated(simulation.late_reader("client", self.address))
+            }
+        }
+    }
+
+    /// Waits for what comes through a channel.
+    fn receive<T>(&self, channel: &Receiver<T>) -> Option<T> {
+        let Place::Simulated(simulation, _) = &self.place else {
+            return channel.recv_timeout(PATIENCE).ok();
+        };
+        let mut received = None;
+        simulation.run_until(SIMULATED_PATIENCE, || {
+            received = channel.try_recv().ok();
+            received.is_some()
+        });
+        received
     }
 
     /// The next callback.
     #[track_caller]
     pub(crate) fn next(&self) -> String {
-        self.log.recv_timeout(PATIENCE).expect("a callback that does not come")
+        self.receive(&self.log).expect("a callback that does not come")
     }
 
     /// The next callbacks are these.
@@ -70,7 +120,7 @@ impl Server {
             let _ = result_in.send(call(reactor));
         };
         self.remote.call_from_thread(send).unwrap();
-        result.recv_timeout(PATIENCE).unwrap()
+        self.receive(&result).expect("a call that does not come")
     }
 
     /// Waits until a question to the reactor is answered with yes.
@@ -80,6 +130,10 @@ impl Server {
         what: &str,
         question: impl Fn(&mut Reactor) -> bool + Copy + Send + 'static,
     ) {
+        if let Place::Simulated(simulation, _) = &self.place {
+            let came = simulation.run_until(SIMULATED_PATIENCE, || self.call(question));
+            return assert!(came, "{what}, but it does not come");
+        }
         let start = Instant::now();
         while !self.call(question) {
             assert!(start.elapsed() < PATIENCE, "{what}, but it does not come");
@@ -91,13 +145,29 @@ impl Server {
     #[track_caller]
     pub(crate) fn stop(mut self) -> Vec<String> {
         self.end();
-        self.log.iter().collect()
+        self.log.try_iter().collect()
     }
 
     fn end(&mut self) {
         let _ = self.remote.call_from_thread(Reactor::stop);
-        let ended = self.thread.take().map(JoinHandle::join);
-        assert!(std::thread::panicking() || !matches!(ended, Some(Err(_))), "the server panicked");
+        if std::thread::panicking() {
+            return;
+        }
+        match &mut self.place {
+            Place::Thread(thread) => {
+                let ended = thread.take().map(JoinHandle::join);
+                assert!(!matches!(ended, Some(Err(_))), "the server panicked");
+            }
+            Place::Simulated(simulation, host) => {
+                assert!(simulation.run_until(SIMULATED_PATIENCE, || host.has_stopped()));
+                // Nobody is left, whatever the test did.
+                let left = host.holdings();
+                assert_eq!(
+                    (left.connections, left.timers, left.ports, left.factories),
+                    (0, 0, 0, 0)
+                );
+            }
+        }
     }
 }
 
