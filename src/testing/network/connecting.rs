@@ -12,7 +12,7 @@ use std::time::Duration;
 /// A client that is not answered knocks again after a second, then after two, and so on.
 const KNOCK_AGAIN: Duration = Duration::from_secs(1);
 
-/// How often it knocks before it gives up: after some two minutes, as on Linux.
+/// How often it knocks before it gives up: 127 seconds after the first time, as on Linux.
 const KNOCKS_MAX: u32 = 7;
 
 /// `EMFILE`.
@@ -98,14 +98,14 @@ impl Network {
             }
             return self.remove_if_over(id);
         }
+        if attempt == KNOCKS_MAX {
+            return self.fail(id, ErrorKind::TimedOut);
+        }
         let unheard = self.is_cut(own, far) || !self.nodes[far].up;
         let number = self.end(id.other()).map_or(0, |end| end.address.port());
         let port = self.nodes[far].ports.get_mut(&number);
         let full = port.as_ref().is_some_and(|port| port.backlog.len() >= port.backlog_max);
         if unheard || full {
-            if attempt + 1 == KNOCKS_MAX {
-                return self.fail(id, ErrorKind::TimedOut);
-            }
             let after = KNOCK_AGAIN * (1 << attempt);
             return self.schedule_in(after, Event::Syn(id, attempt + 1));
         }

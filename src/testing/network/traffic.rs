@@ -201,7 +201,13 @@ impl Network {
 
     /// A break: both directions are over at this end, and it hears why.
     pub(super) fn break_end(&mut self, id: EndId, error: ErrorKind) {
-        self.note(id, "breaks", error as usize);
+        // Under names of its own: the numbers of `ErrorKind` are those of a compiler's version.
+        let what = match error {
+            ErrorKind::ConnectionRefused => "is refused",
+            ErrorKind::TimedOut => "times out",
+            _ => "is reset",
+        };
+        self.note(id, what, 0);
         let Some(end) = self.end(id) else { return };
         end.error.get_or_insert(error);
         end.pipe.discard();

@@ -41,7 +41,8 @@ struct Session {
 fn conditions(random: &mut Random) -> Conditions {
     let ms = |random: &mut Random, most| random.up_to(Duration::from_millis(most));
     match random.below(4) {
-        0 => Conditions::ideal(),
+        // More than a reactor reads of one connection in one turn.
+        0 => Conditions::ideal().send_buffer(1 << 20).receive_buffer(1 << 20),
         1 => Conditions::rough(),
         _ => Conditions::rough()
             .latency(ms(random, 100))
@@ -125,7 +126,7 @@ impl Session {
         let (peer, ledger) = (&client.peer, &self.ledger);
         match choice {
             7..=17 => {
-                let length = random.below(if choice == 7 { 200_000 } else { 2000 });
+                let length = random.below(if choice == 7 { 500_000 } else { 2000 });
                 let finished = ledger.side(peer.address(), Who::Client, |side| side.finished);
                 if !finished && !client.rude {
                     peer.send(ledger.say(peer.address(), Who::Client, length));
@@ -160,14 +161,38 @@ impl Session {
 
     /// From here on nobody holds anything up.
     fn calm_down(&self) {
+        self.clients.iter().for_each(|client| client.peer.read_on());
+        for _ in 0..20 {
+            self.simulation.run_for(Duration::from_secs(30));
+            self.hear();
+        }
+        self.check_quiet();
         for client in &self.clients {
-            client.peer.read_on();
             self.ledger.side(client.peer.address(), Who::Client, |side| side.finished = true);
             client.peer.finish();
         }
         for _ in 0..40 {
             self.simulation.run_for(Duration::from_secs(30));
             self.hear();
+        }
+    }
+
+    /// Nobody says anything any more, and nothing is left to be done.
+    fn check_quiet(&self) {
+        if self.faulty {
+            return;
+        }
+        let left = self.server.holdings();
+        assert_eq!(left.connections, self.server.open(), "sockets linger for a while only");
+        for client in &self.clients {
+            let address = client.peer.address();
+            let Some(transport) = client.peer.transport() else { continue };
+            if transport.is_connected() && !transport.is_paused() && client.peer.end().is_none() {
+                let heard = self.ledger.side(address, Who::Server, |side| side.received);
+                let sent = self.ledger.side(address, Who::Client, |side| side.sent);
+                assert_eq!(heard, sent, "{address}: the server does not read what is there");
+                assert_eq!(transport.unsent(), 0, "{address}: the server does not send");
+            }
         }
     }
 

@@ -161,6 +161,8 @@ impl Protocol<Talkers> for Talker {
         add(&cx.factory.counters.open);
         cx.factory.ledger.side(self.client, cx.factory.who, |side| side.made += 1);
         cx.set_timer(self.random.up_to(Duration::from_secs(1)));
+        // Never fires: it goes with the connection.
+        cx.set_timer(Duration::from_secs(24 * 3600));
         if self.random.below(3) == 0 {
             self.act(cx);
         }

@@ -45,7 +45,8 @@ impl Client {
         Self { line: Line::Simulated(Rc::new(peer)), received: Vec::new() }
     }
 
-    /// The socket itself.
+    /// The socket itself, for the tests of programs.
+    #[cfg(feature = "signals")]
     pub(crate) fn socket(&mut self) -> &mut TcpStream {
         match &mut self.line {
             Line::Socket(socket) => socket,
