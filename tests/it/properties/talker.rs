@@ -24,12 +24,12 @@ fn add(counter: &Cell<usize>) {
 }
 
 pub(super) struct Talkers {
-    pub(super) who: Who,
-    pub(super) ledger: Ledger,
-    pub(super) random: Random,
-    pub(super) counters: Counters,
+    who: Who,
+    ledger: Ledger,
+    random: Random,
+    counters: Counters,
     /// Other connections, which callbacks act on as well.
-    pub(super) others: Vec<(SocketAddr, Transport)>,
+    others: Vec<(SocketAddr, Transport)>,
 }
 
 pub(super) struct Talker {
@@ -37,6 +37,13 @@ pub(super) struct Talker {
     random: Random,
     /// What it will still do of its own accord.
     deeds: usize,
+}
+
+impl Talkers {
+    pub(super) fn new(who: Who, ledger: &Ledger, counters: &Counters, random: Random) -> Self {
+        let (ledger, counters) = (ledger.clone(), counters.clone());
+        Self { who, ledger, random, counters, others: Vec::new() }
+    }
 }
 
 impl Factory for Talkers {
