@@ -100,7 +100,8 @@ impl Conditions {
         Self { short_reads: per_mille, ..self }
     }
 
-    /// How many in a thousand of the calls that write are taken only in part, or not at all.
+    /// How many in a thousand of the calls that write are taken only in part, or not at all. Below
+    /// a thousand, or nothing would ever be sent whole.
     #[must_use]
     pub fn short_writes(self, per_mille: u16) -> Self {
         Self { short_writes: per_mille, ..self }

@@ -48,6 +48,14 @@ pub fn explore(runs: u64, scenario: impl Fn(&Simulation)) -> Report {
         (Some(seed), _) => seed..=seed,
         (None, runs_wished) => 1..=runs_wished.unwrap_or(runs),
     };
+    explore_seeds(seeds, scenario)
+}
+
+/// The same with these seeds, whatever the environment says.
+pub(in crate::testing) fn explore_seeds(
+    seeds: impl Iterator<Item = u64>,
+    scenario: impl Fn(&Simulation),
+) -> Report {
     let mut report = Report::default();
     for seed in seeds {
         let simulation = Simulation::new(seed);

@@ -6,6 +6,9 @@ mod host;
 pub use explore::{Report, explore};
 pub use host::{Attempt, Host};
 
+#[cfg(test)]
+pub(super) use explore::explore_seeds;
+
 use super::conditions::Conditions;
 use super::fault::{Fault, Plan};
 use super::network::{Deed, Network, nanos};

@@ -1,0 +1,135 @@
+//! How connections end, and what goes wrong on the way between hosts.
+
+use super::*;
+
+fn inject(simulation: &Simulation, fault: &str) {
+    simulation.inject(fault.parse().unwrap());
+}
+
+#[test]
+fn a_close_with_unread_bytes_resets() {
+    for (reads, reason) in [(true, "Done"), (false, "ConnectionReset")] {
+        let log = Log::default();
+        let echo = Echo { greeting: 10, log: log.clone() };
+        let (simulation, _, address) = serve(Conditions::ideal(), echo);
+        let peer = simulation.late_reader("ann", address);
+        if reads {
+            peer.read_on();
+        }
+        drop(peer);
+        assert_eq!(log.reason(), reason);
+        simulation.run_for(s(60));
+        assert_eq!(simulation.connections(), 0);
+    }
+}
+
+#[test]
+fn what_a_client_sent_before_it_closed_arrives() {
+    let log = Log::default();
+    let small = Conditions::ideal().latency(ms(10)).send_buffer(500).receive_buffer(500);
+    let (simulation, _, address) = serve(small, Echo { log: log.clone(), ..Echo::default() });
+    let peer = simulation.late_reader("ann", address);
+    peer.send([1; 400]);
+    drop(peer);
+    simulation.run_for(s(60));
+    assert_eq!(log.received.get(), 0, "nobody was connected yet");
+    assert_eq!(simulation.connections(), 0);
+
+    let peer = simulation.late_reader("ann", address);
+    simulation.run_for(ms(20));
+    peer.send([1; 400]);
+    drop(peer);
+    simulation.run_for(s(60));
+    assert_eq!(log.received.get(), 400);
+}
+
+#[test]
+fn bytes_for_one_who_is_gone_are_answered_with_a_reset() {
+    let log = Log::default();
+    let echo = Echo { log: log.clone(), ..Echo::default() };
+    let (simulation, _, address) = serve(Conditions::ideal().latency(ms(10)), echo);
+    let peer = simulation.peer("ann", address);
+    simulation.run_for(ms(20));
+    let transport = peer.transport().unwrap();
+    // So that it does not hear the goodbye.
+    transport.pause_reading();
+    drop(peer);
+    simulation.run_for(s(1));
+    transport.write("hello");
+    simulation.run_for(ms(19));
+    assert!(transport.is_connected());
+    simulation.run_for(ms(1));
+    assert_eq!(log.reason(), "ConnectionReset");
+}
+
+#[test]
+fn what_lies_between_may_reset_both_sides() {
+    let log = Log::default();
+    let echo = Echo { log: log.clone(), ..Echo::default() };
+    let (simulation, _, address) = serve(Conditions::ideal(), echo);
+    let (ann, bob) = (simulation.peer("ann", address), simulation.peer("bob", address));
+    inject(&simulation, "reset ann *");
+    assert_eq!((ann.end(), bob.end()), (Some(End::Reset), None));
+    assert_eq!(log.reason(), "ConnectionReset");
+    bob.send("still here");
+    assert_eq!(bob.take(), b"still here");
+}
+
+#[test]
+fn a_partition_holds_everything_up_until_it_heals() {
+    let (simulation, host, address) = serve(Conditions::ideal(), Echo::default());
+    let (ann, bob) = (simulation.peer("ann", address), simulation.peer("bob", address));
+    inject(&simulation, "partition ann server");
+    ann.send("hello");
+    bob.send("hello");
+    simulation.run_for(s(600));
+    assert_eq!((ann.take().as_slice(), bob.take().as_slice()), (&b""[..], &b"hello"[..]));
+    inject(&simulation, "heal ann server");
+    simulation.run_for(s(1));
+    assert_eq!(ann.take(), b"hello");
+
+    inject(&simulation, "partition * server");
+    ann.send("hello");
+    let lasting = s(15 * 60);
+    assert!(!simulation.run_until(lasting - ms(1), || ann.end().is_some()));
+    assert!(simulation.run_until(s(1), || ann.end() == Some(End::TimedOut)));
+    assert_eq!(bob.end(), None, "who sends nothing learns nothing");
+    assert_eq!(host.open(), 2, "and nor does the server");
+}
+
+#[test]
+fn a_server_that_sends_into_a_partition_is_told_in_the_end() {
+    let log = Log::default();
+    let echo = Echo { log: log.clone(), ..Echo::default() };
+    let (simulation, _, address) = serve(Conditions::ideal(), echo);
+    let ann = simulation.peer("ann", address);
+    inject(&simulation, "partition ann server");
+    ann.transport().unwrap().write("anybody there?");
+    simulation.settle();
+    simulation.run_for(s(15 * 60) - ms(1));
+    assert!(log.lost.borrow().is_empty());
+    simulation.run_for(ms(1));
+    assert_eq!(log.reason(), "TimedOut");
+}
+
+#[test]
+fn a_dead_connection_is_closed_for_lack_of_progress() {
+    let log = Log::default();
+    let settings = Settings::default().close_timeout(s(30));
+    let small = Conditions::ideal().send_buffer(100).receive_buffer(100);
+    let echo = Echo { greeting: 1000, log: log.clone() };
+    let (simulation, host, address) = serve_with(settings, small, echo);
+    let (ann, bob) = (simulation.late_reader("ann", address), simulation.peer("bob", address));
+    inject(&simulation, "silence ann server");
+    ann.read_on();
+    ann.transport().unwrap().lose_connection();
+    host.reactor(|_| {});
+    simulation.run_for(s(29));
+    assert_eq!(host.open(), 2);
+    simulation.run_for(s(1));
+    assert_eq!(log.reason(), "TimedOut");
+    assert_eq!(bob.take().len(), 1000);
+    assert_eq!(ann.received().len(), 100, "what had come");
+    let third = simulation.peer("ann", address);
+    assert_eq!(third.take().len(), 1000, "new connections work");
+}

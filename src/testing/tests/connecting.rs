@@ -1,0 +1,125 @@
+//! How connections begin, or do not.
+
+use super::*;
+use crate::TcpServerEndpoint;
+
+fn inject(simulation: &Simulation, fault: &str) {
+    simulation.inject(fault.parse().unwrap());
+}
+
+#[test]
+fn where_nobody_listens_a_client_is_refused() {
+    let (simulation, host, address) = serve(Conditions::ideal().latency(ms(10)), Echo::default());
+    let peer = simulation.peer("ann", host.address(PORT + 1));
+    simulation.run_for(ms(19));
+    assert_eq!(peer.end(), None);
+    simulation.run_for(ms(1));
+    assert_eq!(peer.end(), Some(End::Refused));
+    drop(peer);
+    assert_eq!(simulation.connections(), 0);
+
+    let peer = simulation.peer("ann", address);
+    host.reactor(crate::Reactor::stop);
+    simulation.run_for(s(1));
+    assert_eq!(peer.end(), Some(End::Refused), "a port that was closed while it knocked");
+}
+
+#[test]
+fn a_host_that_does_not_answer_is_asked_for_two_minutes() {
+    let (simulation, host, address) = serve(Conditions::ideal(), Echo::default());
+    inject(&simulation, "crash server");
+    assert!(!host.is_up());
+    let peer = simulation.peer("ann", address);
+    simulation.run_for(s(126));
+    assert_eq!(peer.end(), None);
+    simulation.run_for(s(1));
+    assert_eq!(peer.end(), Some(End::TimedOut));
+
+    let peer = simulation.peer("ann", address);
+    simulation.run_for(s(10));
+    inject(&simulation, "restart server");
+    assert!(!peer.is_connected(), "it knocks after 1, 3, 7, 15 seconds");
+    simulation.run_for(s(5));
+    assert!(peer.is_connected());
+    peer.send("hello");
+    assert_eq!(peer.take(), b"hello");
+}
+
+#[test]
+fn a_full_backlog_makes_clients_wait() {
+    let simulation = Simulation::new(1);
+    let host = simulation.host("server", |reactor| {
+        reactor.listen_tcp(TcpServerEndpoint::new(PORT).backlog(2), Echo::default)?;
+        Ok(())
+    });
+    inject(&simulation, "stall server 2s");
+    let peers: Vec<_> = (0..5).map(|_| simulation.peer("ann", host.address(PORT))).collect();
+    let connected = || peers.iter().filter(|peer| peer.is_connected()).count();
+    assert_eq!((connected(), host.open()), (2, 0));
+    simulation.run_for(ms(2500));
+    assert_eq!((connected(), host.open()), (2, 2));
+    simulation.run_for(ms(500));
+    assert_eq!((connected(), host.open()), (4, 4), "all three knock again at the same moment");
+    simulation.run_for(s(4));
+    assert_eq!((connected(), host.open()), (5, 5));
+}
+
+#[test]
+fn out_of_descriptors_a_server_turns_away_and_recovers() {
+    let (simulation, host, address) = serve(Conditions::ideal(), Echo::default());
+    inject(&simulation, "exhaust server 10s");
+    let peer = simulation.peer("ann", address);
+    simulation.run_for(s(1));
+    assert_eq!((peer.end(), host.open()), (Some(End::Closed), 0));
+    simulation.run_for(s(9));
+    let peer = simulation.peer("ann", address);
+    simulation.run_for(s(1));
+    assert_eq!((peer.end(), host.open()), (None, 1));
+}
+
+#[test]
+fn a_client_may_be_gone_when_it_is_accepted() {
+    let (simulation, host, address) = serve(Conditions::ideal(), Echo::default());
+    inject(&simulation, "fail-accept server");
+    let (first, second) = (simulation.peer("ann", address), simulation.peer("ann", address));
+    assert_eq!((first.end(), second.end(), host.open()), (Some(End::Reset), None, 1));
+    assert_eq!(host.calls().connection_made, 1);
+}
+
+#[test]
+fn a_host_with_a_reactor_connects_to_another() {
+    let (simulation, server, address) =
+        serve(Conditions::ideal().latency(ms(10)), Echo { greeting: 3, ..Echo::default() });
+    let client = simulation.host("client", |_| Ok(()));
+    let log = Log::default();
+    let echo = Echo { log: log.clone(), ..Echo::default() };
+    let attempt = client.connect(address, move || echo.clone());
+    assert_eq!((attempt.is_connected(), attempt.is_over(), client.open()), (false, false, 0));
+    assert_eq!(client.holdings().factories, 1);
+    simulation.run_for(ms(20));
+    assert_eq!((attempt.is_connected(), client.open(), server.open()), (true, 1, 1));
+    simulation.run_for(s(1));
+    assert!(log.pieces.get() > 10, "the two echo each other's bytes for ever");
+    server.signal("SIGTERM");
+    simulation.run_for(s(60));
+    assert_eq!((attempt.is_connected(), attempt.is_over(), attempt.error()), (false, true, None));
+    assert_eq!(client.calls().connection_lost, 1);
+    let left = client.holdings();
+    assert_eq!((left.ports, left.factories, left.connections), (0, 0, 0), "{left:?}");
+}
+
+#[test]
+fn a_host_hears_why_it_could_not_connect() {
+    let (simulation, server, _) = serve(Conditions::ideal(), Echo::default());
+    let client = simulation.host("client", |_| Ok(()));
+    let attempt = client.connect(server.address(PORT + 1), Echo::default);
+    assert_eq!(attempt.error(), Some(std::io::ErrorKind::ConnectionRefused));
+    assert!(attempt.is_over());
+    inject(&simulation, "partition client server");
+    let attempt = client.connect(server.address(PORT), Echo::default);
+    simulation.run_for(s(120));
+    assert_eq!((attempt.error(), client.holdings().factories), (None, 1));
+    simulation.run_for(s(10));
+    assert_eq!(attempt.error(), Some(std::io::ErrorKind::TimedOut));
+    assert_eq!((client.calls().connection_made, client.holdings().factories), (0, 0));
+}

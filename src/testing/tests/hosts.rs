@@ -1,0 +1,123 @@
+//! What happens to a host: crashes, stalls, clocks, signals.
+
+use super::*;
+
+fn inject(simulation: &Simulation, fault: &str) {
+    simulation.inject(fault.parse().unwrap());
+}
+
+#[test]
+fn a_host_that_was_restarted_knows_its_connections_no_more() {
+    let (simulation, host, address) = serve(Conditions::ideal(), Echo::default());
+    let (ann, bob) = (simulation.peer("ann", address), simulation.peer("bob", address));
+    inject(&simulation, "crash server");
+    assert_eq!((ann.end(), host.holdings().connections), (None, 0), "nobody is told");
+    inject(&simulation, "restart server");
+    assert!(host.is_up());
+    ann.send("are you there?");
+    assert_eq!(ann.end(), Some(End::Reset));
+    assert_eq!(bob.end(), None, "who sends nothing learns nothing");
+    let again = simulation.peer("ann", address);
+    again.send("hello");
+    assert_eq!(again.take(), b"hello", "it was set up as it was the first time");
+}
+
+#[test]
+fn what_is_sent_to_a_host_without_power_waits_until_it_is_back_and_knows_nobody() {
+    let log = Log::default();
+    let echo = Echo { log: log.clone(), ..Echo::default() };
+    let (simulation, _, address) = serve(Conditions::ideal(), echo);
+    let ann = simulation.peer("ann", address);
+    inject(&simulation, "crash ann");
+    ann.send("nobody sends this");
+    ann.transport().unwrap().write("anybody there?");
+    simulation.run_for(s(60));
+    assert_eq!(log.received.get(), 0);
+    assert!(log.lost.borrow().is_empty(), "the server has no reason to think so");
+    inject(&simulation, "restart ann");
+    simulation.run_for(s(1));
+    assert_eq!(log.reason(), "ConnectionReset");
+}
+
+#[test]
+fn a_host_that_stalls_takes_no_turn() {
+    let (simulation, host, address) = serve(Conditions::ideal(), Echo::default());
+    let fired = Rc::new(Cell::new(None));
+    let (at, clock) = (Rc::clone(&fired), simulation.clone());
+    host.reactor(|reactor| reactor.call_later(s(1), move |_| at.set(Some(clock.now()))));
+    let peer = simulation.peer("ann", address);
+    inject(&simulation, "stall server 5s");
+    peer.send("hello");
+    simulation.run_for(ms(4999));
+    assert_eq!((peer.received().len(), fired.get()), (0, None));
+    simulation.run_for(ms(1));
+    assert_eq!((peer.take().as_slice(), fired.get()), (&b"hello"[..], Some(s(5))));
+}
+
+#[test]
+fn a_clock_that_jumps_makes_timers_due() {
+    let (simulation, host, _) = serve(Conditions::ideal(), Echo::default());
+    let fired = Rc::new(Cell::new(0));
+    for hours in [1, 3] {
+        let count = Rc::clone(&fired);
+        host.reactor(|it| it.call_later(s(hours * 3600), move |_| count.set(count.get() + 1)));
+    }
+    inject(&simulation, "jump server 7200s");
+    assert_eq!((fired.get(), simulation.now()), (1, Duration::ZERO), "only its clock jumps");
+    simulation.run_for(s(3600) - ms(1));
+    assert_eq!(fired.get(), 1);
+    simulation.run_for(ms(1));
+    assert_eq!(fired.get(), 2);
+}
+
+#[test]
+fn a_signal_ends_a_server_in_order() {
+    let log = Log::default();
+    let echo = Echo { greeting: 3, log: log.clone() };
+    let (simulation, host, address) = serve(Conditions::ideal(), echo);
+    let peer = simulation.peer("ann", address);
+    host.signal("SIGTERM");
+    assert!(host.has_stopped());
+    assert_eq!((peer.take().as_slice(), peer.end()), (&b"..."[..], Some(End::Closed)));
+    assert_eq!(log.reason(), "Stopped");
+}
+
+#[test]
+fn a_program_that_never_waits_is_found_out() {
+    fn again(reactor: &mut crate::Reactor) {
+        reactor.call_later(Duration::ZERO, again);
+    }
+    let panicked = std::panic::catch_unwind(|| {
+        Simulation::new(1).host("busy", |reactor| {
+            again(reactor);
+            Ok(())
+        })
+    });
+    let message = *panicked.unwrap_err().downcast::<String>().unwrap();
+    assert!(message.contains("still something to do at the same moment"), "{message}");
+}
+
+#[test]
+fn a_callback_cannot_let_time_pass() {
+    struct Impatient(Simulation);
+
+    impl<F> Protocol<F> for Impatient {
+        fn data_received(&mut self, _: &mut Context<'_, F>, _: &[u8]) {
+            self.0.run_for(s(1));
+        }
+    }
+
+    let simulation = Simulation::new(1);
+    let own = simulation.clone();
+    let host = simulation.host("server", move |reactor| {
+        let own = own.clone();
+        reactor.listen_tcp(PORT, move || Impatient(own.clone()))?;
+        Ok(())
+    });
+    let peer = simulation.peer("ann", host.address(PORT));
+    peer.send("go");
+    let Some(Reason::Panicked(message)) = peer.lost() else { panic!("{:?}", peer.lost()) };
+    assert!(message.contains("asked to run by a callback"), "{message}");
+    simulation.run_for(s(1));
+    assert_eq!(host.open(), 0, "and the simulation goes on");
+}

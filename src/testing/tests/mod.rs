@@ -1,0 +1,102 @@
+//! What the simulated network is like, one property of it at a time.
+
+mod breaking;
+mod connecting;
+mod hosts;
+mod paths;
+mod replaying;
+
+use super::*;
+use crate::{Context, Protocol, Reason, Settings};
+use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+const PORT: u16 = 8007;
+
+fn ms(number: u64) -> Duration {
+    Duration::from_millis(number)
+}
+
+fn s(number: u64) -> Duration {
+    Duration::from_secs(number)
+}
+
+/// What the protocols of a test have seen.
+#[derive(Clone, Default)]
+struct Log {
+    /// Bytes, of all together.
+    received: Rc<Cell<usize>>,
+    /// Pieces in which they came.
+    pieces: Rc<Cell<usize>>,
+    /// The last byte of each piece.
+    order: Rc<RefCell<Vec<u8>>>,
+    lost: Rc<RefCell<Vec<Reason>>>,
+}
+
+/// Greets everybody with so many bytes, and then echoes.
+#[derive(Clone, Default)]
+struct Echo {
+    greeting: usize,
+    log: Log,
+}
+
+impl<F> Protocol<F> for Echo {
+    fn connection_made(&mut self, cx: &mut Context<'_, F>) {
+        cx.transport.write(vec![b'.'; self.greeting]);
+    }
+
+    fn data_received(&mut self, cx: &mut Context<'_, F>, data: &[u8]) {
+        self.log.received.set(self.log.received.get() + data.len());
+        self.log.pieces.set(self.log.pieces.get() + 1);
+        self.log.order.borrow_mut().extend(data.last());
+        cx.transport.write(data);
+    }
+
+    fn connection_lost(&mut self, _: &mut Context<'_, F>, reason: &Reason) {
+        self.log.lost.borrow_mut().push(reason.clone());
+    }
+}
+
+impl Log {
+    /// Why the one connection that there was ended, in a word.
+    #[track_caller]
+    fn reason(&self) -> String {
+        let [reason] = &self.lost.borrow()[..] else { panic!("{:?}", self.lost) };
+        match reason {
+            Reason::Lost(error) => format!("{:?}", error.kind()),
+            reason => format!("{reason:?}"),
+        }
+    }
+}
+
+/// A server of that protocol on a network of these conditions.
+fn serve(conditions: Conditions, echo: Echo) -> (Simulation, Host, SocketAddr) {
+    serve_with(Settings::default(), conditions, echo)
+}
+
+fn serve_with(
+    settings: Settings,
+    conditions: Conditions,
+    echo: Echo,
+) -> (Simulation, Host, SocketAddr) {
+    let simulation = Simulation::new(1);
+    simulation.set_conditions(conditions);
+    let host = simulation.host_with("server", settings, move |reactor| {
+        let echo = echo.clone();
+        reactor.listen_tcp(PORT, move || echo.clone())?;
+        Ok(())
+    });
+    let address = host.address(PORT);
+    (simulation, host, address)
+}
+
+#[test]
+fn five_lines() {
+    let peer = connect(Echo::default);
+    peer.send("hello");
+    assert_eq!(peer.take(), b"hello");
+    peer.finish();
+    assert_eq!(peer.end(), Some(End::Closed));
+}

@@ -1,0 +1,104 @@
+//! The same seed, the same run.
+
+use super::*;
+use std::panic::catch_unwind;
+
+/// Three clients of an echo, whose server crashes and comes back.
+fn eventful(simulation: &Simulation) {
+    simulation.set_conditions(Conditions::rough());
+    let host = simulation.host("server", |reactor| {
+        reactor.listen_tcp(PORT, Echo::default)?;
+        Ok(())
+    });
+    let plan = "20ms: stall server 30ms\n300ms: crash server\n400ms: restart server\n";
+    simulation.follow(&plan.parse().unwrap());
+    let mut random = simulation.random();
+    for _ in 0..3 {
+        let peer = simulation.peer("crowd", host.address(PORT));
+        peer.send(vec![7; random.below(100_000)]);
+        simulation.run_for(random.up_to(ms(200)));
+        peer.finish();
+    }
+    simulation.run_for(s(60));
+}
+
+#[test]
+fn a_seed_replays_and_another_is_another_run() {
+    let run = |seed| {
+        let simulation = Simulation::new(seed);
+        eventful(&simulation);
+        (simulation.trace_hash(), simulation.events(), simulation.now())
+    };
+    let runs: Vec<_> = (1..20).map(run).collect();
+    assert_eq!((1..20).map(run).collect::<Vec<_>>(), runs);
+    let different: std::collections::BTreeSet<u64> = runs.iter().map(|run| run.0).collect();
+    assert_eq!(different.len(), runs.len());
+}
+
+/// The number is the same on every machine. A change of the model, of the turn or of what they ask
+/// of each other changes it; then it is to be entered anew.
+#[test]
+fn a_run_is_the_same_everywhere() {
+    let simulation = Simulation::new(4242);
+    eventful(&simulation);
+    assert_eq!(format!("{:016x}", simulation.trace_hash()), "a1afeac5aa4072e1");
+}
+
+#[test]
+fn one_byte_makes_another_run() {
+    let run = |byte: u8| {
+        let simulation = Simulation::new(1);
+        let host = simulation.host("server", |reactor| {
+            reactor.listen_tcp(PORT, Echo::default)?;
+            Ok(())
+        });
+        simulation.peer("ann", host.address(PORT)).send([byte]);
+        (simulation.events(), simulation.trace_hash())
+    };
+    assert_eq!(run(b'a'), run(b'a'));
+    assert_eq!(run(b'a').0, run(b'b').0);
+    assert_ne!(run(b'a').1, run(b'b').1);
+}
+
+#[test]
+fn a_failing_run_says_how_to_run_it_again() {
+    let failed = catch_unwind(|| {
+        simulation::explore_seeds(1..=10, |simulation| {
+            eventful(simulation);
+            assert_ne!(simulation.seed(), 3, "no luck");
+        })
+    });
+    let message = *failed.unwrap_err().downcast::<String>().unwrap();
+    for part in [
+        "no luck",
+        "with the seed 3, after 60.",
+        "TWISTOR_SEED=3 runs it again",
+        "300ms: crash server\n400ms: restart server\n",
+        "the last events:\n",
+    ] {
+        assert!(message.contains(part), "{part:?} is missing in {message}");
+    }
+}
+
+#[test]
+fn a_rough_network_brings_everything() {
+    let report = simulation::explore_seeds(1..=20, |simulation| {
+        simulation.set_conditions(Conditions::rough());
+        let host = simulation.host("server", |reactor| {
+            reactor.listen_tcp(PORT, Echo::default)?;
+            Ok(())
+        });
+        let ann = simulation.peer("ann", host.address(PORT));
+        let data: Vec<u8> = (0..100_000_u32).map(|at| (at * 7 + at / 256) as u8).collect();
+        ann.send(&data);
+        let all = || ann.received().len() == data.len();
+        assert!(simulation.run_until(s(600), all));
+        assert!(ann.take() == data);
+        ann.finish();
+        assert!(simulation.run_until(s(10), || ann.end() == Some(End::Closed)));
+        drop(ann);
+        simulation.run_for(s(60));
+        assert_eq!(simulation.connections(), 0);
+    });
+    assert_eq!(report.runs, 20);
+}
