@@ -215,6 +215,7 @@ impl Session {
             self.hear();
         }
         self.check_quiet();
+        self.check_service();
         for client in &self.clients {
             self.ledger.side(client.peer.address(), Who::Client, |side| side.finished = true);
             client.peer.finish();
@@ -242,6 +243,15 @@ impl Session {
                 assert_eq!(transport.unsent(), 0, "{address}: the server does not send");
             }
         }
+    }
+
+    /// Whatever has happened, whoever comes now is served, or refused.
+    fn check_service(&mut self) {
+        let newcomer = self.simulation.peer("crowd", self.server.address(PORT));
+        self.simulation.run_for(Duration::from_secs(60));
+        let heard = newcomer.transport().is_some() || newcomer.end().is_some();
+        assert!(heard || !self.server.is_up(), "a client waits for ever to be accepted");
+        self.clients.push(Client::new(newcomer));
     }
 
     /// Nothing that was promised is missing.

@@ -37,6 +37,8 @@ pub(super) struct Talker {
     random: Random,
     /// What it will still do of its own accord.
     deeds: usize,
+    /// Ends a pause.
+    resumption: Option<TimerId>,
 }
 
 impl Talkers {
@@ -62,7 +64,7 @@ impl Factory for Talkers {
         self.others.retain(|(_, other)| other.is_connected());
         self.others.push((client, transport.clone()));
         let deeds = random.below(12);
-        Some(Talker { client, random, deeds })
+        Some(Talker { client, random, deeds, resumption: None })
     }
 
     fn start_factory(&mut self, _: &mut Reactor) -> io::Result<()> {
@@ -103,8 +105,12 @@ impl Talker {
             20..=23 => {
                 cx.transport.pause_reading();
                 let after = self.random.up_to(Duration::from_millis(500));
-                let transport = cx.transport.clone();
-                cx.reactor.call_later(after, move |_| transport.resume_reading());
+                if self.resumption.is_none() && self.random.below(2) == 0 {
+                    self.resumption = Some(cx.set_timer(after));
+                } else {
+                    let transport = cx.transport.clone();
+                    cx.reactor.call_later(after, move |_| transport.resume_reading());
+                }
             }
             36 => {
                 let after = self.random.up_to(Duration::from_millis(500));
@@ -184,8 +190,11 @@ impl Protocol<Talkers> for Talker {
         }
     }
 
-    fn timer_fired(&mut self, cx: &mut Context<'_, Talkers>, _: TimerId) {
-        if self.deeds > 0 {
+    fn timer_fired(&mut self, cx: &mut Context<'_, Talkers>, timer: TimerId) {
+        if self.resumption == Some(timer) {
+            self.resumption = None;
+            cx.transport.resume_reading();
+        } else if self.deeds > 0 {
             self.deeds -= 1;
             self.act(cx);
             cx.set_timer(self.random.up_to(Duration::from_secs(2)));
