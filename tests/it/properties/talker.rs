@@ -92,6 +92,18 @@ impl Talker {
         cx.factory.ledger.side(self.client, cx.factory.who, |side| side.finished = true);
     }
 
+    /// Ends by a timer of its own, or by one of the reactor's.
+    fn pause(&mut self, cx: &mut Context<'_, Talkers>) {
+        cx.transport.pause_reading();
+        let after = self.random.up_to(Duration::from_millis(500));
+        if self.resumption.is_none() && self.random.below(2) == 0 {
+            self.resumption = Some(cx.set_timer(after));
+        } else {
+            let transport = cx.transport.clone();
+            cx.reactor.call_later(after, move |_| transport.resume_reading());
+        }
+    }
+
     fn act(&mut self, cx: &mut Context<'_, Talkers>) {
         let (ledger, who, client) = (cx.factory.ledger.clone(), cx.factory.who, self.client);
         let rude = || ledger.side(client, who, |side| side.rude = true);
@@ -102,16 +114,7 @@ impl Talker {
                     self.say(cx);
                 }
             }
-            20..=23 => {
-                cx.transport.pause_reading();
-                let after = self.random.up_to(Duration::from_millis(500));
-                if self.resumption.is_none() && self.random.below(2) == 0 {
-                    self.resumption = Some(cx.set_timer(after));
-                } else {
-                    let transport = cx.transport.clone();
-                    cx.reactor.call_later(after, move |_| transport.resume_reading());
-                }
-            }
+            20..=23 => self.pause(cx),
             36 => {
                 let after = self.random.up_to(Duration::from_millis(500));
                 let (first, overtaken) =
