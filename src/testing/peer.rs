@@ -118,7 +118,8 @@ impl Peer {
         self.simulation.settle();
     }
 
-    /// How the connection ended, if it has, and if everything that came before was read.
+    /// How the connection ended, if it has, and if everything that came before was read. A host
+    /// that has crashed learns of no end.
     pub fn end(&self) -> Option<End> {
         self.simulation.network(|it| it.bare_end(self.end))
     }

@@ -93,9 +93,7 @@ impl Network {
         let Some((own, far)) = self.nodes_of(id) else { return };
         if self.end(id).is_none_or(|end| end.life != Life::Held) {
             // Closed before anybody answered.
-            if let Some(end) = self.end(id) {
-                end.forget();
-            }
+            self.forget(id);
             return self.remove_if_over(id);
         }
         if attempt == KNOCKS_MAX {

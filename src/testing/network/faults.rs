@@ -69,7 +69,11 @@ impl Network {
         self.trace.note(self.now, "fault", 0, 0);
         self.trace.note_bytes(fault.to_string().as_bytes());
         match fault {
-            Fault::Partition { a, b } => self.cuts.extend(self.pairs(a, b)),
+            Fault::Partition { a, b } => {
+                let pairs = self.pairs(a, b);
+                self.cuts.extend(&pairs);
+                self.pump_all(&pairs);
+            }
             Fault::Heal { a, b } => {
                 let pairs = self.pairs(a, b);
                 self.cuts.retain(|cut| !pairs.contains(cut));
@@ -83,11 +87,13 @@ impl Network {
                 }
             }
             Fault::Silence { a, b } => {
-                for end in self.links_between(&self.pairs(a, b)) {
+                let pairs = self.pairs(a, b);
+                for end in self.links_between(&pairs) {
                     if let Some(link) = self.links.get_mut(end.link) {
                         link.silent = true;
                     }
                 }
+                self.pump_all(&pairs);
             }
             Fault::Crash { host } => self.named(host).into_iter().for_each(|it| self.crash(it)),
             Fault::Restart { host } => {
@@ -117,6 +123,14 @@ impl Network {
         }
     }
 
+    /// Those who wait for room find out that nothing gets through.
+    fn pump_all(&mut self, pairs: &[(usize, usize)]) {
+        for end in self.links_between(pairs) {
+            self.pump(end);
+            self.pump(end.other());
+        }
+    }
+
     fn unstick_all(&mut self, pairs: &[(usize, usize)]) {
         for end in self.links_between(pairs) {
             self.unstick(end);
@@ -142,10 +156,8 @@ impl Network {
             for id in [id, id.other()] {
                 let Some(end) = self.end(id).filter(|end| end.node == node) else { continue };
                 if end.life != Life::Gone {
-                    end.forget();
+                    self.forget(id);
                 }
-                // A peer that waits for room asks now and then whether there is any.
-                self.schedule(self.now, Event::Pump(id.other()));
             }
             self.remove_if_over(id);
         }

@@ -196,6 +196,8 @@ impl End {
     /// Nothing is left of it: what it held is discarded.
     pub(super) fn forget(&mut self) {
         self.life = Life::Gone;
+        // Nobody has read an end that came behind bytes which nobody has read.
+        self.ended &= self.inbox.is_empty();
         self.inbox.clear();
         self.pipe.discard();
     }

@@ -96,7 +96,21 @@ impl Network {
                 end.pipe.finish = Finish::Sent;
                 self.send(id, Segment::Fin);
             }
+            break;
+        }
+        self.probe(id);
+    }
+
+    /// An end that waits for room asks now and then, and learns so that nothing gets through.
+    fn probe(&mut self, id: EndId) {
+        let cut_off = self.is_cut_off(id);
+        let now = self.now;
+        let Some(end) = self.end(id).filter(|end| cut_off && !end.pipe.unsent.is_empty()) else {
             return;
+        };
+        if end.pipe.segments.is_empty() && end.pipe.stuck.is_none() {
+            end.pipe.stuck = Some(now);
+            self.schedule_in(PATIENCE, Event::GiveUp(id));
         }
     }
 
@@ -148,17 +162,36 @@ impl Network {
         sender.pipe.stuck = None;
         match sender.pipe.segments.pop_front() {
             Some(Segment::Data(bytes)) => self.deliver(id, bytes),
-            Some(Segment::Fin) => {
-                self.note(id, "hears the end", 0);
-                if let Some(end) = self.end(id) {
-                    end.ended = true;
-                }
-                self.edge(id, Edges::END);
-            }
+            Some(Segment::Fin) => self.hear_end(id),
             Some(Segment::Reset) => self.break_end(id, ErrorKind::ConnectionReset),
             None => {}
         }
         self.remove_if_over(id);
+    }
+
+    fn hear_end(&mut self, id: EndId) {
+        let Some(end) = self.end(id) else { return };
+        if end.life == Life::Gone {
+            return self.refuse(id, 0);
+        }
+        end.ended = true;
+        self.note(id, "hears the end", 0);
+        self.edge(id, Edges::END);
+    }
+
+    /// Nobody remembers this end. Whoever waits for room here finds that out by sending.
+    pub(super) fn forget(&mut self, id: EndId) {
+        if let Some(end) = self.end(id) {
+            end.forget();
+        }
+        self.tell_of_room(id);
+    }
+
+    /// Something came for an end that nobody knows any more.
+    fn refuse(&mut self, id: EndId, count: usize) {
+        self.note(id, "answers with a reset", count);
+        self.forget(id);
+        self.send(id, Segment::Reset);
     }
 
     fn deliver(&mut self, id: EndId, bytes: Vec<u8>) {
@@ -170,11 +203,7 @@ impl Network {
         let Some(end) = self.end(id) else { return };
         if end.life != Life::Held || end.error.is_some() {
             // Nobody is there to read it.
-            self.note(id, "answers with a reset", count);
-            if let Some(end) = self.end(id) {
-                end.forget();
-            }
-            return self.send(id, Segment::Reset);
+            return self.refuse(id, count);
         }
         end.inbox.push(bytes);
         self.note(id, "hears bytes", count);
@@ -219,6 +248,7 @@ impl Network {
             end.life = Life::Gone;
         }
         self.edge(id, Edges::ALL);
+        self.tell_of_room(id);
     }
 
     /// An end that has sent for long enough without an answer.
@@ -311,7 +341,7 @@ impl Network {
             return;
         }
         let broken = end.error.is_some();
-        end.forget();
+        self.forget(id);
         self.note(id, "resets", 0);
         if !broken {
             self.send(id, Segment::Reset);
