@@ -282,9 +282,9 @@ impl Session {
             let lost = server.lost.first();
             assert!(lost.is_some(), "seed {seed}: {address} is still open, {server:?}");
             // A client that goes on talking to one who has closed is reset in the end, but not
-            // before it has heard the goodbye.
+            // before it has heard the goodbye; unless it only then begins to talk.
             if let Some(Reason::Done) = lost {
-                let all = ours.received == server.sent;
+                let all = ours.received == server.sent || server.received == 0;
                 assert!(all || !self.fast, "seed {seed}: {address} misses bytes, {server:?}");
                 let closed = client.peer.end() == Some(End::Closed);
                 assert!(closed || server.received < ours.sent, "seed {seed}: {address}");
