@@ -29,7 +29,8 @@ impl Network {
     /// Closes, and throws away what came and was not asked for.
     pub(in crate::testing) fn close_bare(&mut self, id: EndId) {
         if let Some(end) = self.end(id) {
-            if let Some(bare) = end.bare.take() {
+            let works = end.life == Life::Held && end.error.is_none();
+            if let Some(bare) = end.bare.take().filter(|_| works) {
                 // What the test has sent is with the system, which sends it still.
                 let mut pending = bare.pending;
                 while !pending.is_empty() {

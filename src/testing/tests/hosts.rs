@@ -40,6 +40,37 @@ fn what_is_sent_to_a_host_without_power_waits_until_it_is_back_and_knows_nobody(
 }
 
 #[test]
+fn what_a_client_has_not_sent_when_its_power_fails_is_never_sent() {
+    /// Counts, and says nothing, so that nobody is told that the client is gone.
+    struct Sink(Rc<Cell<usize>>);
+
+    impl<F> Protocol<F> for Sink {
+        fn data_received(&mut self, _: &mut Context<'_, F>, data: &[u8]) {
+            self.0.set(self.0.get() + data.len());
+        }
+    }
+
+    let simulation = Simulation::new(1);
+    simulation.set_conditions(Conditions::ideal().send_buffer(1000).receive_buffer(2000));
+    let received = Rc::new(Cell::new(0));
+    let count = Rc::clone(&received);
+    let host = simulation.host("server", move |reactor| {
+        let count = Rc::clone(&count);
+        reactor.listen_tcp(PORT, move || Sink(Rc::clone(&count)))?;
+        Ok(())
+    });
+    let ann = simulation.peer("ann", host.address(PORT));
+    let transport = ann.transport().unwrap();
+    transport.pause_reading();
+    ann.send([7; 50_000]);
+    inject(&simulation, "crash ann");
+    drop(ann);
+    transport.resume_reading();
+    simulation.run_for(s(60));
+    assert_eq!(received.get(), 2000, "what had come");
+}
+
+#[test]
 fn a_host_that_stalls_takes_no_turn() {
     let (simulation, host, address) = serve(Conditions::ideal(), Echo::default());
     let fired = Rc::new(Cell::new(None));
