@@ -82,7 +82,7 @@ impl Network {
         let conditions = self.conditions_of(own, far);
         let (latency, jitter, now) = (conditions.latency, conditions.jitter, self.now);
         let Some(end) = self.end(id) else { return };
-        let at = now + nanos(latency + end.random.up_to(jitter));
+        let at = now.saturating_add(nanos(latency.saturating_add(end.random.up_to(jitter))));
         // What follows does not overtake it.
         end.pipe.last_arrival = end.pipe.last_arrival.max(at);
         self.schedule(at, event);

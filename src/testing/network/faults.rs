@@ -106,19 +106,22 @@ impl Network {
                 }
             }
             Fault::Exhaust { host, lasting } => {
-                let until = self.now + nanos(*lasting);
+                let until = self.time_after(*lasting);
                 self.named(host).into_iter().for_each(|it| self.nodes[it].exhausted_until = until);
             }
             Fault::FailAccept { host } => {
                 self.named(host).into_iter().for_each(|it| self.nodes[it].failing_accepts += 1);
             }
             Fault::Stall { host, lasting } => {
-                let until = self.now + nanos(*lasting);
+                let until = self.time_after(*lasting);
                 self.named(host).into_iter().for_each(|it| self.nodes[it].stalled_until = until);
                 self.schedule(until, Event::Wake);
             }
             Fault::Jump { host, by } => {
-                self.named(host).into_iter().for_each(|it| self.nodes[it].ahead += nanos(*by));
+                for node in self.named(host) {
+                    let ahead = &mut self.nodes[node].ahead;
+                    *ahead = ahead.saturating_add(nanos(*by));
+                }
             }
         }
     }

@@ -179,7 +179,7 @@ impl Network {
 
     /// The clock of a host.
     pub(super) fn clock(&self, node: usize) -> Instant {
-        self.beginning + Duration::from_nanos(self.now + self.nodes[node].ahead)
+        self.beginning + Duration::from_nanos(self.now.saturating_add(self.nodes[node].ahead))
     }
 
     /// When, by the network's time, the clock of a host shows this.
@@ -194,7 +194,12 @@ impl Network {
     }
 
     fn schedule_in(&mut self, after: Duration, event: Event) {
-        self.schedule(self.now.saturating_add(nanos(after)), event);
+        self.schedule(self.time_after(after), event);
+    }
+
+    /// The time when so much more has passed; the end of time if that is sooner.
+    fn time_after(&self, time: Duration) -> u64 {
+        self.now.saturating_add(nanos(time))
     }
 
     /// When something happens next.
@@ -274,8 +279,8 @@ impl Network {
     /// The reactor of a host gets to what is ready, soon.
     fn wake(&mut self, node: usize) {
         if self.nodes[node].wakes_at.is_none() {
-            let lag = self.conditions.lag;
-            let at = self.now + nanos(self.random.up_to(lag));
+            let lag = self.random.up_to(self.conditions.lag);
+            let at = self.time_after(lag);
             self.nodes[node].wakes_at = Some(at);
             if at > self.now {
                 self.schedule(at, Event::Wake);

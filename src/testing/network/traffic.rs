@@ -125,10 +125,11 @@ impl Network {
             at = *free;
         }
         let Some(end) = self.end(id) else { return };
-        at += nanos(conditions.latency + end.random.up_to(conditions.jitter));
+        let mut travels = conditions.latency.saturating_add(end.random.up_to(conditions.jitter));
         if end.random.happens(conditions.loss) {
-            at += nanos(RETRANSMISSION);
+            travels = travels.saturating_add(RETRANSMISSION);
         }
+        at = at.saturating_add(nanos(travels));
         // Packets may overtake each other; what a program reads is in order.
         at = at.max(end.pipe.last_arrival);
         end.pipe.last_arrival = at;

@@ -128,7 +128,7 @@ impl Simulation {
     ///
     /// # Panics
     ///
-    /// If `boot` fails, or if there is a host of that name.
+    /// If `boot` fails, if there is a host of that name, or if there are 255 hosts.
     pub fn host(
         &self,
         name: &str,
@@ -160,6 +160,10 @@ impl Simulation {
 
     /// A client that connects to a server and does what the test says. It is a host of its own, if
     /// there is none of that name.
+    ///
+    /// # Panics
+    ///
+    /// If no host has the address, or if it would be the 256th host.
     pub fn peer(&self, name: &str, to: SocketAddr) -> Peer {
         let peer = self.late_reader(name, to);
         peer.read_on();

@@ -102,6 +102,25 @@ fn a_clock_that_jumps_makes_timers_due() {
 }
 
 #[test]
+fn time_that_never_ends_is_no_trouble() {
+    let endless = Conditions::ideal().latency(Duration::MAX).jitter(Duration::MAX).loss(1000);
+    let (simulation, host, address) = serve(endless, Echo::default());
+    let peer = simulation.peer("ann", address);
+    simulation.set_conditions(Conditions::ideal().bandwidth(0).send_buffer(0).receive_buffer(0));
+    for fault in [
+        Fault::Stall { host: "server".into(), lasting: Duration::MAX },
+        Fault::Jump { host: "server".into(), by: Duration::MAX },
+    ] {
+        simulation.inject(fault);
+    }
+    simulation.inject(Fault::Exhaust { host: "*".into(), lasting: Duration::MAX });
+    let other = simulation.peer("ann", address);
+    other.send("hello");
+    simulation.run_for(s(1000));
+    assert_eq!((host.open(), peer.end(), other.is_connected()), (0, None, true));
+}
+
+#[test]
 fn a_signal_ends_a_server_in_order() {
     let log = Log::default();
     let echo = Echo { greeting: 3, log: log.clone() };
