@@ -110,10 +110,10 @@ fn time_that_never_ends_is_no_trouble() {
     for fault in [
         Fault::Stall { host: "server".into(), lasting: Duration::MAX },
         Fault::Jump { host: "server".into(), by: Duration::MAX },
+        Fault::Exhaust { host: "*".into(), lasting: Duration::MAX },
     ] {
         simulation.inject(fault);
     }
-    simulation.inject(Fault::Exhaust { host: "*".into(), lasting: Duration::MAX });
     let other = simulation.peer("ann", address);
     other.send("hello");
     simulation.run_for(s(1000));
