@@ -1,8 +1,10 @@
 //! Being watched: whoever tests a program learns of every callback, without a change to it. Only
 //! with the feature `testing`.
 
-use super::Reactor;
 use super::hosting::Callback;
+use super::panic::guard;
+use super::{Life, Reactor};
+use crate::arena::Arena;
 use crate::reason::Reason;
 use crate::transport::{ConnectionId, Transport};
 use std::fmt::Debug;
@@ -62,6 +64,15 @@ impl Reactor {
     pub(super) fn tell_watcher(&self, connection: ConnectionId, happening: Happening<'_>) {
         if let Some(watcher) = &self.watcher {
             watcher.happens(connection, happening);
+        }
+    }
+
+    /// The machine loses its power: everything is gone, and nobody is told.
+    pub(crate) fn lose_power(mut self) {
+        self.life = Life::Idle;
+        let hosts = std::mem::replace(&mut self.hosts, Arena::new());
+        if guard(|| drop(hosts)).is_err() {
+            log::error!("dropping a factory panicked");
         }
     }
 

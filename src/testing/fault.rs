@@ -63,8 +63,8 @@ pub enum Fault {
         /// The other.
         b: String,
     },
-    /// A host loses its power. Its peers hear nothing; its reactor is dropped, with nobody to hear
-    /// what it says.
+    /// A host loses its power. Its peers hear nothing, and nor do its own protocols and factories:
+    /// they are dropped, without a callback.
     Crash {
         /// The host.
         host: String,
@@ -75,7 +75,8 @@ pub enum Fault {
         /// The host.
         host: String,
     },
-    /// A host has no descriptors left: accepting fails with EMFILE.
+    /// A host has no descriptors left: accepting fails with EMFILE. As with all that can befall a
+    /// running host, a host without power does not notice.
     Exhaust {
         /// The host.
         host: String,
@@ -134,14 +135,16 @@ fn text(time: Duration) -> String {
 /// A time from its text.
 fn time(text: &str) -> Option<Duration> {
     let digits = text.find(|c: char| !c.is_ascii_digit())?;
-    let number: u64 = text[..digits].parse().ok()?;
-    match &text[digits..] {
-        "s" => Some(Duration::from_secs(number)),
-        "ms" => Some(Duration::from_millis(number)),
-        "us" => Some(Duration::from_micros(number)),
-        "ns" => Some(Duration::from_nanos(number)),
-        _ => None,
-    }
+    let nanos = match &text[digits..] {
+        "s" => 1_000_000_000,
+        "ms" => 1_000_000,
+        "us" => 1000,
+        "ns" => 1,
+        _ => return None,
+    };
+    let nanos = text[..digits].parse::<u128>().ok()?.checked_mul(nanos)?;
+    let rest = (nanos % 1_000_000_000) as u32;
+    Some(Duration::new(u64::try_from(nanos / 1_000_000_000).ok()?, rest))
 }
 
 impl fmt::Display for Fault {
@@ -240,17 +243,22 @@ impl Plan {
         &self.faults
     }
 
-    /// `count` faults of all kinds among these hosts, within a time. What can be mended is mended
-    /// by its end.
+    /// `count` faults of all kinds among these hosts, within a time: by its end everything is
+    /// mended, except what jumped, was reset or was silenced.
+    ///
+    /// # Panics
+    ///
+    /// If there are no hosts.
     pub fn random(random: &mut Random, hosts: &[&str], within: Duration, count: usize) -> Self {
         let mut plan = Self::new();
         for _ in 0..count {
             let begins = random.up_to(within);
             let ends = begins + random.up_to(within - begins);
-            let lasting = random.up_to(within / 10);
+            let lasting = random.up_to(within / 10).min(within - begins);
             let host = (*random.pick(hosts)).to_owned();
             let a = host.clone();
-            let b = (*random.pick(hosts)).to_owned();
+            let others: Vec<&str> = hosts.iter().copied().filter(|&it| it != a).collect();
+            let b = (*random.pick(if others.is_empty() { hosts } else { &others })).to_owned();
             plan = match random.below(8) {
                 0 => plan
                     .at(begins, Fault::Partition { a: a.clone(), b: b.clone() })
@@ -303,6 +311,8 @@ mod tests {
         for _ in 0..50 {
             let plan = Plan::random(&mut random, &["ann", "*"], Duration::from_secs(100), 20);
             assert_eq!(plan.to_string().parse(), Ok(plan.clone()));
+            let longest = Plan::new().at(Duration::MAX, Fault::Crash { host: "ann".into() });
+            assert_eq!(longest.to_string().parse(), Ok(longest));
             let down = |it: &str| plan.faults.iter().filter(|(_, f)| f.to_string() == it).count();
             assert_eq!(down("crash ann"), down("restart ann"));
         }

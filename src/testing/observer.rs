@@ -85,7 +85,10 @@ pub(super) struct Seen {
     pub(super) lost: Option<Reason>,
 }
 
-/// Watches the reactor of one host.
+/// A connection, in which of the host's lives: each reactor begins to count anew.
+type Key = (usize, ConnectionId);
+
+/// Watches the reactor of one host, and those that it has after crashes.
 #[derive(Debug, Default)]
 pub(super) struct Observer(RefCell<Inner>);
 
@@ -93,8 +96,10 @@ pub(super) struct Observer(RefCell<Inner>);
 struct Inner {
     total: Calls,
     /// Those that a test may still ask for: the last of each client's address.
-    seen: BTreeMap<ConnectionId, Seen>,
-    latest: BTreeMap<SocketAddr, ConnectionId>,
+    seen: BTreeMap<Key, Seen>,
+    latest: BTreeMap<SocketAddr, Key>,
+    /// How often the host has crashed.
+    crashes: usize,
     faults: Vec<String>,
 }
 
@@ -112,7 +117,13 @@ impl Observer {
     /// Connections that were made and not lost.
     pub(super) fn open(&self) -> usize {
         let inner = self.0.borrow();
-        inner.seen.values().filter(|seen| seen.lost.is_none()).count()
+        let of_now = inner.seen.iter().filter(|((life, _), _)| *life == inner.crashes);
+        of_now.filter(|(_, seen)| seen.lost.is_none()).count()
+    }
+
+    /// The host crashes: nobody is told anything any more.
+    pub(super) fn crash(&self) {
+        self.0.borrow_mut().crashes += 1;
     }
 
     /// What was out of order.
@@ -125,6 +136,7 @@ impl Watch for Observer {
     fn happens(&self, connection: ConnectionId, happening: Happening<'_>) {
         let inner = &mut *self.0.borrow_mut();
         inner.total.count(happening);
+        let connection = (inner.crashes, connection);
         if let Happening::Built(transport) = happening {
             let (transport, calls) = (transport.clone(), Calls::default());
             if let Some(client) = transport.peer().socket_addr() {

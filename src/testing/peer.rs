@@ -16,6 +16,9 @@ use std::time::Duration;
 /// returns; only time does not move. Dropping a peer closes its socket, as the end of a process
 /// does.
 ///
+/// It is for the test, and not for callbacks: most methods panic in one that the simulation runs,
+/// which ends that connection with [`Reason::Panicked`].
+///
 /// ```
 /// use twistor::testing::{self, End};
 /// use twistor::{Context, Protocol};

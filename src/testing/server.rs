@@ -41,7 +41,8 @@ pub fn connect<F: Factory>(factory: F) -> Peer {
 /// A real reactor with a real port of one factory, on a network without any delay: for tests with
 /// several clients, or of what is in the factory.
 ///
-/// A simulation of one host, [`Simulation`] with its `Host` in short.
+/// A simulation of one host, [`Simulation`] with its `Host` in short. Its factory cannot be built
+/// anew, so a fault that restarts it panics.
 pub struct Server<F: Factory> {
     simulation: Simulation,
     host: Host,

@@ -41,6 +41,7 @@ impl Network {
             }
         }
         self.close(id);
+        self.remove_if_over(id);
     }
 
     pub(in crate::testing) fn bare_stop_reading(&mut self, id: EndId) {

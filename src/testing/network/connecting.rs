@@ -1,7 +1,7 @@
 //! How connections begin.
 
 use super::link::{Bare, Edges, End, EndId, Life, Link};
-use super::node::PortState;
+use super::node::{EPHEMERAL_PORTS, PortState};
 use super::{Answer, Event, Network, nanos};
 use crate::arena::Id;
 use std::collections::VecDeque;
@@ -14,6 +14,7 @@ const KNOCK_AGAIN: Duration = Duration::from_secs(1);
 
 /// How often it knocks before it gives up: 127 seconds after the first time, as on Linux.
 const KNOCKS_MAX: u32 = 7;
+const KNOCKING: Duration = Duration::from_secs((1 << KNOCKS_MAX) - 1);
 
 /// `EMFILE`.
 const TOO_MANY_FILES: i32 = 24;
@@ -52,8 +53,8 @@ impl Network {
     /// A client sets out to connect. It holds the end that is returned.
     pub(in crate::testing) fn connect(&mut self, from: usize, to: SocketAddr, bare: bool) -> EndId {
         let far = self.node_at(to.ip()).unwrap_or_else(|| panic!("no host has the address {to}"));
-        let number = self.nodes[from].ephemeral();
-        let address = (self.nodes[from].ip(to.ip()), number).into();
+        let address = self.ephemeral(from, to);
+        let began = self.now;
         let mut randoms = [self.random.split(), self.random.split()].into_iter();
         let mut end = |node, address| End::new(node, address, randoms.next().expect("two ends"));
         let mut ends = [end(from, address), end(far, to)];
@@ -65,6 +66,7 @@ impl Network {
         let link = self.links.insert_with(|_| Link {
             number,
             ends,
+            began,
             established: false,
             connector: None,
             failure: None,
@@ -74,6 +76,20 @@ impl Network {
         self.note(id, "connects", usize::from(to.port()));
         self.schedule_travel(id, Event::Syn(id, 0));
         id
+    }
+
+    /// An address of a host that none of its connections has.
+    fn ephemeral(&mut self, from: usize, to: SocketAddr) -> SocketAddr {
+        let ip = self.nodes[from].ip(to.ip());
+        for _ in 0..EPHEMERAL_PORTS {
+            let address = (ip, self.nodes[from].ephemeral()).into();
+            // Before the numbers have been used up once, none is taken.
+            let old = self.opened >= EPHEMERAL_PORTS as u64;
+            if !old || !self.links.iter().any(|(_, link)| link.ends[0].address == address) {
+                return address;
+            }
+        }
+        panic!("a host has no port number left: it has {EPHEMERAL_PORTS} connections");
     }
 
     /// Something that is no data travels from this end to the other.
@@ -96,13 +112,17 @@ impl Network {
             self.forget(id);
             return self.remove_if_over(id);
         }
+        if self.end(id).is_some_and(|end| end.error.is_some()) {
+            return;
+        }
         if attempt == KNOCKS_MAX {
             return self.fail(id, ErrorKind::TimedOut);
         }
-        let unheard = self.is_cut(own, far) || !self.nodes[far].up;
+        let silent = self.links.get(id.link).is_some_and(|link| link.silent);
+        let unheard = silent || self.is_cut(own, far) || !self.nodes[far].up;
         let number = self.end(id.other()).map_or(0, |end| end.address.port());
         let port = self.nodes[far].ports.get_mut(&number);
-        let full = port.as_ref().is_some_and(|port| port.backlog.len() >= port.backlog_max);
+        let full = port.as_ref().is_some_and(|port| port.backlog.len() > port.backlog_max);
         if unheard || full {
             let after = KNOCK_AGAIN * (1 << attempt);
             return self.schedule_in(after, Event::Syn(id, attempt + 1));
@@ -125,9 +145,16 @@ impl Network {
     /// The client learns what became of its knock.
     pub(super) fn answer(&mut self, id: EndId, answer: Answer) {
         let Some((own, far)) = self.nodes_of(id) else { return };
-        if self.is_cut(own, far) || !self.nodes[own].up {
+        let (silent, began) = match self.links.get(id.link) {
+            Some(link) if link.ends[0].error.is_none() => (link.silent, link.began),
+            _ => return,
+        };
+        if silent || self.is_cut(own, far) || !self.nodes[own].up {
             // Asked again, as a client that has heard nothing would.
-            return self.schedule_in(KNOCK_AGAIN, Event::Answer(id, answer));
+            return match self.now >= began.saturating_add(nanos(KNOCKING)) {
+                true => self.fail(id, ErrorKind::TimedOut),
+                false => self.schedule_in(KNOCK_AGAIN, Event::Answer(id, answer)),
+            };
         }
         let Some(link) = self.links.get_mut(id.link) else { return };
         match answer {

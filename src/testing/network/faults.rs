@@ -44,6 +44,13 @@ impl Network {
         }
     }
 
+    /// Those of them that have power.
+    fn running(&self, name: &str) -> Vec<usize> {
+        let mut nodes = self.named(name);
+        nodes.retain(|&node| self.nodes[node].up);
+        nodes
+    }
+
     fn pairs(&self, a: &str, b: &str) -> Vec<(usize, usize)> {
         let (some, others) = (self.named(a), self.named(b));
         let pairs = some.iter().flat_map(|&a| others.iter().map(move |&b| pair(a, b)));
@@ -81,8 +88,10 @@ impl Network {
             }
             Fault::Reset { a, b } => {
                 for end in self.links_between(&self.pairs(a, b)) {
-                    self.break_end(end, ErrorKind::ConnectionReset);
-                    self.break_end(end.other(), ErrorKind::ConnectionReset);
+                    for end in [end, end.other()] {
+                        self.break_end(end, ErrorKind::ConnectionReset);
+                        self.end(end).into_iter().for_each(|end| end.pipe.lose());
+                    }
                     self.remove_if_over(end);
                 }
             }
@@ -107,14 +116,20 @@ impl Network {
             }
             Fault::Exhaust { host, lasting } => {
                 let until = self.time_after(*lasting);
-                self.named(host).into_iter().for_each(|it| self.nodes[it].exhausted_until = until);
+                for node in self.running(host) {
+                    let last = &mut self.nodes[node].exhausted_until;
+                    *last = until.max(*last);
+                }
             }
             Fault::FailAccept { host } => {
-                self.named(host).into_iter().for_each(|it| self.nodes[it].failing_accepts += 1);
+                self.running(host).into_iter().for_each(|it| self.nodes[it].failing_accepts += 1);
             }
             Fault::Stall { host, lasting } => {
                 let until = self.time_after(*lasting);
-                self.named(host).into_iter().for_each(|it| self.nodes[it].stalled_until = until);
+                for node in self.running(host) {
+                    let last = &mut self.nodes[node].stalled_until;
+                    *last = until.max(*last);
+                }
                 self.schedule(until, Event::Wake);
             }
             Fault::Jump { host, by } => {

@@ -28,6 +28,8 @@ pub(in crate::testing) struct Link {
     pub(super) number: u64,
     /// The client's end, and the server's.
     pub(super) ends: [End; 2],
+    /// When the client set out to connect.
+    pub(super) began: u64,
     /// The client has heard that it is connected.
     pub(super) established: bool,
     /// The packed id of the port that stands for the client in its reactor.
@@ -87,6 +89,8 @@ pub(super) struct Pipe {
     pub(super) last_arrival: u64,
     /// Since when the first segment cannot get through.
     pub(super) stuck: Option<u64>,
+    /// How many segments are to be sent again when it can.
+    pub(super) held_up: usize,
     /// The writer was told to wait, and is to hear when there is room.
     pub(super) blocked: bool,
     pub(super) pump_scheduled: bool,
@@ -204,11 +208,21 @@ impl End {
 }
 
 impl Pipe {
-    /// What has not left is discarded; what is on its way arrives.
+    /// What has not left is discarded; what is on its way arrives, unless it would have to be sent
+    /// again.
     pub(super) fn discard(&mut self) {
         self.unsent.clear();
         self.finish = Finish::Sent;
         self.unconfirmed = 0;
+        if self.stuck.is_some() {
+            self.lose();
+        }
+    }
+
+    /// What is on its way does not arrive.
+    pub(super) fn lose(&mut self) {
+        self.segments.clear();
+        (self.flying, self.stuck, self.held_up) = (0, None, 0);
     }
 
     pub(super) fn is_empty(&self) -> bool {

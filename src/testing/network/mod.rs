@@ -140,6 +140,8 @@ impl Network {
     pub(super) fn add_node(&mut self, name: &str) -> usize {
         let number = u8::try_from(self.nodes.len() + 1).expect("a network has at most 255 hosts");
         assert!(self.find_node(name).is_none(), "there is a host {name:?} already");
+        let word = !name.is_empty() && name != "*" && !name.contains(char::is_whitespace);
+        assert!(word, "{name:?} is no name of a host: faults could not be written with it");
         self.nodes.push(Node::new(name, number));
         self.nodes.len() - 1
     }
@@ -338,7 +340,9 @@ impl Network {
     }
 
     pub(super) fn signal(&mut self, node: usize, name: &'static str) {
-        self.nodes[node].signal = Some(name);
-        self.wake(node);
+        if self.nodes[node].up {
+            self.nodes[node].signal = Some(name);
+            self.wake(node);
+        }
     }
 }

@@ -8,6 +8,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// The first of the port numbers that a host gives to those who do not ask for one.
 const FIRST_EPHEMERAL: u16 = 49_152;
 
+/// How many there are.
+pub(super) const EPHEMERAL_PORTS: u16 = u16::MAX - FIRST_EPHEMERAL + 1;
+
 #[derive(Debug)]
 pub(in crate::testing) struct Node {
     pub(super) name: String,

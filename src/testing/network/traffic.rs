@@ -151,12 +151,15 @@ impl Network {
         let now = self.now;
         let Some(sender) = self.end(from) else { return };
         if cut_off {
-            if let Some(Segment::Reset) = sender.pipe.segments.front() {
-                // Nobody sends a reset again.
-                sender.pipe.segments.pop_front();
-            } else if sender.pipe.stuck.is_none() && !sender.pipe.segments.is_empty() {
-                sender.pipe.stuck = Some(now);
-                self.schedule_in(PATIENCE, Event::GiveUp(from));
+            if sender.life == Life::Gone || sender.error.is_some() {
+                // Nobody is left to send it again.
+                sender.pipe.lose();
+            } else if !sender.pipe.segments.is_empty() {
+                sender.pipe.held_up += 1;
+                if sender.pipe.stuck.is_none() {
+                    sender.pipe.stuck = Some(now);
+                    self.schedule_in(PATIENCE, Event::GiveUp(from));
+                }
             }
             return self.remove_if_over(id);
         }
@@ -172,7 +175,7 @@ impl Network {
 
     fn hear_end(&mut self, id: EndId) {
         let Some(end) = self.end(id) else { return };
-        if end.life == Life::Gone {
+        if end.life == Life::Gone || end.error.is_some() {
             return self.refuse(id, 0);
         }
         end.ended = true;
@@ -188,10 +191,13 @@ impl Network {
         self.tell_of_room(id);
     }
 
-    /// Something came for an end that nobody knows any more.
+    /// Something came for a connection that the system knows no more, though its program may yet
+    /// have to hear that.
     fn refuse(&mut self, id: EndId, count: usize) {
         self.note(id, "answers with a reset", count);
-        self.forget(id);
+        if self.end(id).is_some_and(|end| end.life != Life::Held) {
+            self.forget(id);
+        }
         self.send(id, Segment::Reset);
     }
 
@@ -238,11 +244,11 @@ impl Network {
             _ => "is reset",
         };
         self.note(id, what, 0);
-        let Some(end) = self.end(id) else { return };
-        end.error.get_or_insert(error);
+        let Some(end) = self.end(id).filter(|end| end.error.is_none()) else { return };
+        end.error = Some(error);
         end.pipe.discard();
         // Some systems let a program read what arrived before the reset, others do not.
-        if end.random.happens(500) {
+        if error == ErrorKind::ConnectionReset && end.random.happens(500) {
             end.inbox.clear();
         }
         if end.life == Life::Orphaned {
@@ -257,8 +263,7 @@ impl Network {
         let now = self.now;
         let Some(end) = self.end(id) else { return };
         if end.pipe.stuck.is_some_and(|since| now >= since + nanos(PATIENCE)) {
-            end.pipe.segments.clear();
-            (end.pipe.flying, end.pipe.stuck) = (0, None);
+            end.pipe.lose();
             self.break_end(id, ErrorKind::TimedOut);
             self.remove_if_over(id);
         }
@@ -266,15 +271,16 @@ impl Network {
 
     /// What is stuck is sent again, now that it gets through.
     pub(super) fn unstick(&mut self, id: EndId) {
-        let now = self.now;
+        let Some((own, far)) = self.nodes_of(id) else { return };
+        let latency = self.conditions_of(own, far).latency;
+        let mut at = self.now;
         let Some(end) = self.end(id) else { return };
-        if end.pipe.stuck.take().is_none() {
-            return;
-        }
-        let mut at = now;
-        for _ in 0..end.pipe.segments.len() {
+        end.pipe.stuck = None;
+        for _ in 0..std::mem::take(&mut end.pipe.held_up) {
             let Some(end) = self.end(id) else { return };
-            at = at.max(now + nanos(end.random.up_to(RETRANSMISSION * 2)));
+            let again = end.random.up_to(RETRANSMISSION * 2).saturating_add(latency);
+            at = at.max(self.time_after(again));
+            let Some(end) = self.end(id) else { return };
             end.pipe.last_arrival = end.pipe.last_arrival.max(at);
             self.schedule(at, Event::Arrive(id.other()));
         }
@@ -363,7 +369,9 @@ impl Network {
             Life::Orphaned => link.ends[side].pipe.is_empty(),
             Life::Gone => link.ends[side].pipe.segments.is_empty(),
         };
-        if over(0) && over(1) {
+        // What a test's client has received can be asked for as long as that is there.
+        let asked = link.ends.iter().any(|end| end.bare.is_some());
+        if over(0) && over(1) && !asked {
             self.links.remove(id.link);
         }
     }

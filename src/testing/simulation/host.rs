@@ -11,6 +11,7 @@ use std::error::Error;
 use std::fmt;
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -100,14 +101,17 @@ impl Simulation {
         }
     }
 
-    /// Nobody hears what its protocols do at the end: the network knows the host no more.
+    /// The power fails.
     pub(super) fn crash(&self, number: usize) {
         let crashed = {
             let host = &mut self.0.hosts.borrow_mut()[number];
             host.trials.drain(..).for_each(|trial| trial.progress.set(Progress::Over));
+            host.observer.crash();
             std::mem::replace(&mut host.machine, Machine::Down)
         };
-        drop(crashed);
+        if let Machine::Up(reactor) | Machine::Stopped(reactor) = crashed {
+            reactor.lose_power();
+        }
     }
 
     /// One turn of a host's reactor, if there is something for it to do.
@@ -142,7 +146,6 @@ impl Simulation {
     /// The ports that stand for clients are closed when their connections are over.
     fn mind_trials(&self, number: usize) {
         let host = &mut self.0.hosts.borrow_mut()[number];
-        let Machine::Up(reactor) = &mut host.machine else { return };
         let network = self.0.network.borrow();
         let mut over = Vec::new();
         host.trials.retain(|trial| {
@@ -160,8 +163,11 @@ impl Simulation {
             stays
         });
         drop(network);
-        for port in over {
-            reactor.stop_listening(port);
+        // One that has stopped has closed its ports itself.
+        if let Machine::Up(reactor) = &mut host.machine {
+            for port in over {
+                reactor.stop_listening(port);
+            }
         }
     }
 }
@@ -201,16 +207,14 @@ impl Host {
 
     fn lend<R>(&self, call: impl FnOnce(&mut Reactor) -> R) -> R {
         let mut machine = self.state(|host| std::mem::replace(&mut host.machine, Machine::Lent));
-        let result = match &mut machine {
+        // Given back even after a panic, which is the test's own affair.
+        let result = catch_unwind(AssertUnwindSafe(|| match &mut machine {
             Machine::Up(reactor) | Machine::Stopped(reactor) => call(reactor),
             Machine::Lent => panic!("a reactor was asked for by a callback that it runs"),
-            Machine::Down => {
-                self.state(|host| host.machine = Machine::Down);
-                panic!("a reactor was asked for whose host has crashed")
-            }
-        };
+            Machine::Down => panic!("a reactor was asked for whose host has crashed"),
+        }));
         self.state(|host| host.machine = machine);
-        result
+        result.unwrap_or_else(|panic| resume_unwind(panic))
     }
 
     /// A client on this host's reactor: connects to a server and, when that has accepted, builds a
@@ -218,7 +222,7 @@ impl Host {
     ///
     /// # Panics
     ///
-    /// As [`reactor`](Self::reactor), and if the factory does not start.
+    /// As [`reactor`](Self::reactor), if the factory does not start, or if no host has the address.
     pub fn connect<F: Factory>(&self, to: SocketAddr, factory: F) -> Attempt {
         let end = self.simulation.0.network.borrow_mut().connect(self.node, to, false);
         let gate = self.state(|host| Rc::clone(&host.gate));
@@ -244,7 +248,8 @@ impl Host {
         self.state(|host| host.observer.open())
     }
 
-    /// What its reactor holds; nothing while it has crashed.
+    /// What its reactor holds; nothing while it has crashed. Each client of
+    /// [`connect`](Self::connect) counts as a port.
     pub fn holdings(&self) -> Holdings {
         self.state(|host| match &host.machine {
             Machine::Up(reactor) | Machine::Stopped(reactor) => reactor.holdings(),

@@ -109,7 +109,8 @@ impl Simulation {
         self.0.network.borrow_mut().set_conditions(conditions);
     }
 
-    /// What the path between two hosts is like.
+    /// What the path between two hosts is like. What concerns a host and no path (`lag`,
+    /// `spurious`, `reorder`) is taken from [`set_conditions`](Self::set_conditions) only.
     ///
     /// # Panics
     ///
@@ -128,7 +129,8 @@ impl Simulation {
     ///
     /// # Panics
     ///
-    /// If `boot` fails, if there is a host of that name, or if there are 255 hosts.
+    /// If `boot` fails, if there is a host of that name, if the name is not a word, or if there are
+    /// 255 hosts.
     pub fn host(
         &self,
         name: &str,
@@ -163,7 +165,8 @@ impl Simulation {
     ///
     /// # Panics
     ///
-    /// If no host has the address, or if it would be the 256th host.
+    /// If no host has the address, if it would be the 256th host, or if the host has used up its
+    /// 16 384 port numbers.
     pub fn peer(&self, name: &str, to: SocketAddr) -> Peer {
         let peer = self.late_reader(name, to);
         peer.read_on();
@@ -215,7 +218,8 @@ impl Simulation {
         self.0.network.borrow().trace.events
     }
 
-    /// Everything that happened, as a number: the same after the same run, on every machine.
+    /// Everything that happened, as a number: the same after the same run, on every machine. Of
+    /// what was written it knows the lengths, and the first and the last 64 bytes of each piece.
     pub fn trace_hash(&self) -> u64 {
         self.0.network.borrow().trace.hash
     }

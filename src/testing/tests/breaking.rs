@@ -133,3 +133,69 @@ fn a_dead_connection_is_closed_for_lack_of_progress() {
     let third = simulation.peer("ann", address);
     assert_eq!(third.take().len(), 1000, "new connections work");
 }
+
+#[test]
+fn a_reset_is_heard_by_a_host_that_is_busy_when_it_comes() {
+    let log = Log::default();
+    let echo = Echo { log: log.clone(), ..Echo::default() };
+    let (simulation, host, address) = serve(Conditions::ideal().latency(ms(10)), echo);
+    let client = simulation.host("client", |_| Ok(()));
+    let attempt = client.connect(address, || Echo { greeting: 3, ..Echo::default() });
+    simulation.run_for(ms(500));
+    inject(&simulation, "stall server 5s");
+    inject(&simulation, "reset client server");
+    simulation.run_for(s(60));
+    assert_eq!((log.reason().as_str(), host.open()), ("ConnectionReset", 0));
+    assert!(attempt.is_over());
+    assert_eq!(simulation.connections(), 0);
+}
+
+#[test]
+fn a_sender_without_room_notices_a_partition_too() {
+    let log = Log::default();
+    let echo = Echo { greeting: 2_000_000, log: log.clone() };
+    let (simulation, _, address) = serve(Conditions::ideal(), echo);
+    let ann = simulation.late_reader("ann", address);
+    assert!(ann.transport().unwrap().unsent() > 0);
+    inject(&simulation, "partition ann server");
+    simulation.run_for(s(15 * 60) - ms(1));
+    assert!(log.lost.borrow().is_empty());
+    simulation.run_for(ms(1));
+    assert_eq!(log.reason(), "TimedOut");
+}
+
+#[test]
+fn nobody_sends_again_what_was_lost_with_an_abort_or_a_crash() {
+    for ending in ["abort", "crash"] {
+        let (simulation, host, address) = serve(Conditions::ideal(), Echo::default());
+        let ann = simulation.peer("ann", address);
+        inject(&simulation, "partition ann server");
+        let transport = ann.transport().unwrap();
+        transport.write("late");
+        simulation.settle();
+        match ending {
+            "abort" => host.reactor(|_| transport.abort_connection()),
+            _ => inject(&simulation, "crash server"),
+        }
+        inject(&simulation, "heal ann server");
+        simulation.run_for(s(3600));
+        assert_eq!((ann.received().len(), ann.end()), (0, None), "{ending}");
+        if ending == "crash" {
+            inject(&simulation, "restart server");
+        }
+        ann.finish();
+        simulation.run_for(s(1));
+        assert_eq!(ann.end(), Some(End::Reset), "a goodbye to nobody is answered: {ending}");
+    }
+}
+
+#[test]
+fn what_a_client_received_outlives_its_connection() {
+    let peer = connect(Echo::default);
+    peer.send("hello");
+    peer.reset();
+    assert_eq!(peer.take(), b"hello");
+    let simulation = peer.simulation().clone();
+    drop(peer);
+    assert_eq!(simulation.connections(), 0);
+}

@@ -121,6 +121,68 @@ fn time_that_never_ends_is_no_trouble() {
 }
 
 #[test]
+fn nothing_happens_to_a_host_without_power() {
+    let (simulation, host, address) = serve(Conditions::ideal(), Echo::default());
+    inject(&simulation, "crash server");
+    host.signal("SIGTERM");
+    for fault in ["exhaust server 1000s", "fail-accept server", "stall server 1000s"] {
+        inject(&simulation, fault);
+    }
+    inject(&simulation, "restart server");
+    let peer = simulation.peer("ann", address);
+    peer.send("hello");
+    assert_eq!((peer.take().as_slice(), host.has_stopped()), (&b"hello"[..], false));
+}
+
+#[test]
+fn a_short_stall_does_not_end_a_long_one() {
+    let (simulation, host, address) = serve(Conditions::ideal(), Echo::default());
+    inject(&simulation, "stall server 10s");
+    inject(&simulation, "stall server 1s");
+    let _peer = simulation.peer("ann", address);
+    simulation.run_for(s(9));
+    assert_eq!(host.open(), 0);
+    simulation.run_for(s(1));
+    assert_eq!(host.open(), 1);
+}
+
+#[test]
+fn a_power_failure_tells_nobody_anything() {
+    let log = Log::default();
+    let echo = Echo { log: log.clone(), ..Echo::default() };
+    let (simulation, host, address) = serve(Conditions::ideal(), echo);
+    let shut_down = Rc::new(Cell::new(false));
+    let heard = Rc::clone(&shut_down);
+    host.reactor(|reactor| {
+        let (phase, event) = (crate::Phase::During, crate::SystemEvent::Shutdown);
+        reactor.add_system_event_trigger(phase, event, move |_| heard.set(true))
+    });
+    let old = simulation.peer("ann", address);
+    old.send("hello");
+    inject(&simulation, "crash server");
+    assert!(log.lost.borrow().is_empty() && !shut_down.get());
+    assert_eq!((old.lost().is_none(), host.open()), (true, 0));
+
+    inject(&simulation, "restart server");
+    let new = simulation.peer("bob", address);
+    new.send("one");
+    new.send("two");
+    assert_eq!((old.calls().data_received, new.calls().data_received), (1, 2));
+    assert_eq!(old.transport().unwrap().peer(), old.address().into());
+    assert_eq!(host.open(), 1);
+}
+
+#[test]
+fn a_test_that_panics_in_a_reactor_gives_it_back() {
+    let (_, host, _) = serve(Conditions::ideal(), Echo::default());
+    let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        host.reactor(|_| panic!("by the test"));
+    }));
+    assert!(panicked.is_err());
+    assert_eq!(host.reactor(|reactor| reactor.connection_count()), 0);
+}
+
+#[test]
 fn a_signal_ends_a_server_in_order() {
     let log = Log::default();
     let echo = Echo { greeting: 3, log: log.clone() };

@@ -2,7 +2,7 @@
 
 use crate::Factory;
 use crate::testing::{End, Peer, Server};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::time::Duration;
@@ -77,13 +77,13 @@ pub enum Heard {
 /// ```
 pub struct Clients<'a, F: Factory> {
     server: &'a Server<F>,
-    peers: HashMap<String, Peer>,
+    peers: BTreeMap<String, Peer>,
 }
 
 impl<'a, F: Factory> Clients<'a, F> {
     /// No clients yet, of this server.
     pub fn of(server: &'a Server<F>) -> Self {
-        Self { server, peers: HashMap::new() }
+        Self { server, peers: BTreeMap::new() }
     }
 
     /// The client with this name, if it has connected.

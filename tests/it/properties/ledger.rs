@@ -22,6 +22,8 @@ pub(super) struct Side {
     pub(super) received: usize,
     pub(super) made: usize,
     pub(super) lost: Vec<Reason>,
+    /// Its host lost its power before it was told of an end.
+    pub(super) crashed: bool,
     /// It asked for an end that discards what is unsent.
     pub(super) rude: bool,
     /// It has closed its sending half.
@@ -42,6 +44,14 @@ impl Ledger {
         call: impl FnOnce(&mut Side) -> R,
     ) -> R {
         call(&mut self.0.borrow_mut().entry(client).or_default()[who as usize])
+    }
+
+    /// The host of all open connections of one side loses its power.
+    pub(super) fn crash(&self, who: Who) {
+        for sides in self.0.borrow_mut().values_mut() {
+            let side = &mut sides[who as usize];
+            side.crashed |= side.made > side.lost.len();
+        }
     }
 
     pub(super) fn all(&self) -> Vec<(SocketAddr, [Side; 2])> {

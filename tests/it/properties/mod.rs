@@ -40,7 +40,8 @@ struct Session {
     simulation: Simulation,
     random: Random,
     ledger: Ledger,
-    counters: Counters,
+    /// The callers', and the server's.
+    counters: [Counters; 2],
     server: Host,
     /// A second port of it, while it is open.
     second: Option<PortId>,
@@ -83,19 +84,32 @@ impl Session {
         let kind = random.below(4);
         let fast = kind < 2;
         simulation.set_conditions(conditions(kind, &mut random));
-        let (ledger, counters) = (Ledger::default(), Counters::default());
+        let (ledger, counters) = (Ledger::default(), [Counters::default(), Counters::default()]);
+        let boots = |who: Who| {
+            let (ledger, counters) = (ledger.clone(), counters[who as usize].clone());
+            move || {
+                ledger.crash(who);
+                counters.crash();
+            }
+        };
+        let (restart, recall) = (boots(Who::Server), boots(Who::Client));
         let mut talkers = {
-            let (ledger, counters, mut random) = (ledger.clone(), counters.clone(), random.split());
+            let (ledger, counters) = (ledger.clone(), counters[Who::Server as usize].clone());
+            let mut random = random.split();
             move || Talkers::new(Who::Server, &ledger, &counters, random.split())
         };
         // So short that a slow reader takes longer, and so long that the line is not to blame.
         let close_timeout = Duration::from_secs(if fast { 3 } else { 120 });
         let settings = Settings::default().close_timeout(close_timeout);
         let server = simulation.host_with("server", settings.clone(), move |reactor| {
+            restart();
             reactor.listen_tcp(PORT, talkers())?;
             Ok(())
         });
-        let caller = simulation.host_with("caller", settings, |_| Ok(()));
+        let caller = simulation.host_with("caller", settings, move |_| {
+            recall();
+            Ok(())
+        });
         // So that faults can name it from the start.
         let first = simulation.peer("crowd", server.address(PORT));
         Self {
@@ -124,7 +138,7 @@ impl Session {
         if !self.server.is_up() {
             return;
         }
-        let (ledger, counters) = (&self.ledger, &self.counters);
+        let (ledger, counters) = (&self.ledger, &self.counters[Who::Server as usize]);
         self.second = match self.second.take() {
             None => {
                 let talkers = Talkers::new(Who::Server, ledger, counters, self.random.split());
@@ -161,7 +175,8 @@ impl Session {
         }
         if choice < 7 && self.attempts.len() < 12 && self.caller.is_up() {
             let random = self.random.split();
-            let talkers = Talkers::new(Who::Client, &self.ledger, &self.counters, random);
+            let counters = &self.counters[Who::Client as usize];
+            let talkers = Talkers::new(Who::Client, &self.ledger, counters, random);
             return self.attempts.push(self.caller.connect(address, talkers));
         }
         if choice == 28 {
@@ -326,13 +341,15 @@ impl Session {
         }
         self.simulation.run_for(Duration::from_secs(3600));
         assert_eq!(self.simulation.connections(), 0, "the network is empty");
-        let Counters { started, stopped, open, overtaken } = &self.counters;
-        assert_eq!(overtaken.get(), 0, "what is due at the same moment comes in order");
-        assert_eq!(open.get(), 0, "factories counted their open connections");
-        assert_eq!(started.get(), stopped.get(), "each factory that started was stopped");
+        for Counters { started, stopped, open, overtaken } in &self.counters {
+            assert_eq!(overtaken.get(), 0, "what is due at the same moment comes in order");
+            assert_eq!(open.get(), 0, "factories counted their open connections");
+            assert_eq!(started.get(), stopped.get(), "each factory that started was stopped");
+        }
         for (address, sides) in self.ledger.all() {
             for side in sides {
-                assert_eq!(side.made, side.lost.len(), "{address}: {side:?}");
+                let told = side.lost.len() + usize::from(side.crashed);
+                assert_eq!(side.made, told, "{address}: {side:?}");
             }
         }
     }

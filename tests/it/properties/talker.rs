@@ -19,6 +19,14 @@ pub(super) struct Counters {
     pub(super) overtaken: Rc<Cell<usize>>,
 }
 
+impl Counters {
+    /// Who counted is gone, and the counts begin anew.
+    pub(super) fn crash(&self) {
+        self.open.set(0);
+        self.stopped.set(self.started.get());
+    }
+}
+
 fn add(counter: &Cell<usize>) {
     counter.set(counter.get() + 1);
 }
