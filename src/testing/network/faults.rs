@@ -30,9 +30,11 @@ impl Network {
     fn check(&self, fault: &Fault) {
         for name in fault.names() {
             let known = name == "*" || self.find_node(name).is_some();
-            assert!(known, "no host has the name {name:?}, which the fault {:?} has", {
-                fault.to_string()
-            });
+            assert!(
+                known,
+                "no host has the name {name:?}, which the fault \"{fault}\" has: \
+                 hosts and peers come first, and then their faults"
+            );
         }
     }
 

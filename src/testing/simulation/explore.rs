@@ -43,6 +43,7 @@ impl fmt::Display for Report {
 ///
 /// If a run does: with its message, the seed, the faults that were planned, and the last events of
 /// the network.
+#[track_caller]
 pub fn explore(runs: u64, scenario: impl Fn(&Simulation)) -> Report {
     let seeds = match (number(SEED), number(RUNS)) {
         (Some(seed), _) => seed..=seed,
@@ -52,6 +53,7 @@ pub fn explore(runs: u64, scenario: impl Fn(&Simulation)) -> Report {
 }
 
 /// The same with these seeds, whatever the environment says.
+#[track_caller]
 pub(in crate::testing) fn explore_seeds(
     seeds: impl Iterator<Item = u64>,
     scenario: impl Fn(&Simulation),
