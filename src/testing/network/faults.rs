@@ -88,34 +88,10 @@ impl Network {
                 self.cuts.retain(|cut| !pairs.contains(cut));
                 self.unstick_all(&pairs);
             }
-            Fault::Reset { a, b } => {
-                for end in self.links_between(&self.pairs(a, b)) {
-                    for end in [end, end.other()] {
-                        self.break_end(end, ErrorKind::ConnectionReset);
-                        self.end(end).into_iter().for_each(|end| end.pipe.lose());
-                    }
-                    self.remove_if_over(end);
-                }
-            }
-            Fault::Silence { a, b } => {
-                let pairs = self.pairs(a, b);
-                for end in self.links_between(&pairs) {
-                    if let Some(link) = self.links.get_mut(end.link) {
-                        link.silent = true;
-                    }
-                }
-                self.pump_all(&pairs);
-            }
+            Fault::Reset { a, b } => self.reset_all(&self.pairs(a, b)),
+            Fault::Silence { a, b } => self.silence(&self.pairs(a, b)),
             Fault::Crash { host } => self.named(host).into_iter().for_each(|it| self.crash(it)),
-            Fault::Restart { host } => {
-                let down = |node: &usize| !self.nodes[*node].up;
-                for node in self.named(host).into_iter().filter(down).collect::<Vec<_>>() {
-                    self.nodes[node].up = true;
-                    self.deeds.push(Deed::Restart(node));
-                    let all: Vec<_> = (0..self.nodes.len()).map(|it| pair(node, it)).collect();
-                    self.unstick_all(&all);
-                }
-            }
+            Fault::Restart { host } => self.named(host).into_iter().for_each(|it| self.restart(it)),
             Fault::Exhaust { host, lasting } => {
                 let until = self.time_after(*lasting);
                 for node in self.running(host) {
@@ -141,6 +117,25 @@ impl Network {
                 }
             }
         }
+    }
+
+    fn reset_all(&mut self, pairs: &[(usize, usize)]) {
+        for end in self.links_between(pairs) {
+            for end in [end, end.other()] {
+                self.break_end(end, ErrorKind::ConnectionReset);
+                self.end(end).into_iter().for_each(|end| end.pipe.lose());
+            }
+            self.remove_if_over(end);
+        }
+    }
+
+    fn silence(&mut self, pairs: &[(usize, usize)]) {
+        for end in self.links_between(pairs) {
+            if let Some(link) = self.links.get_mut(end.link) {
+                link.silent = true;
+            }
+        }
+        self.pump_all(pairs);
     }
 
     /// Those who wait for room find out that nothing gets through.
@@ -182,5 +177,13 @@ impl Network {
             self.remove_if_over(id);
         }
         self.deeds.push(Deed::Crash(node));
+    }
+
+    fn restart(&mut self, node: usize) {
+        if !std::mem::replace(&mut self.nodes[node].up, true) {
+            self.deeds.push(Deed::Restart(node));
+            let all: Vec<_> = (0..self.nodes.len()).map(|it| pair(node, it)).collect();
+            self.unstick_all(&all);
+        }
     }
 }
