@@ -70,7 +70,7 @@ pub use framing::{Delimiter, LineContext, LineReceiver, Lines};
 pub use protocol::{Context, Factory, Protocol};
 pub use reactor::{
     IntoKey, Key, ListenError, Phase, Port, PortId, Reactor, ReactorGone, Remote, RunError,
-    Settings, SystemEvent, TimerId, TriggerId,
+    Settings, SystemEvent, TimerId, TriggerId, WorkError,
 };
 pub use reason::{Failure, Reason};
 pub use transport::{ConnectionId, Transport};

@@ -6,6 +6,7 @@
 
 mod accepting;
 mod connections;
+mod deferring;
 mod delayed;
 mod errors;
 mod hosting;
@@ -29,6 +30,7 @@ mod counts;
 #[cfg(test)]
 mod tests;
 
+pub use deferring::WorkError;
 pub use delayed::TimerId;
 pub use errors::{ListenError, ReactorGone, RunError};
 pub use key::{IntoKey, Key};
@@ -47,6 +49,7 @@ use crate::socket::{Ready, System, World};
 use crate::transport::Agenda;
 use accepting::OpenPort;
 use connections::Connection;
+use deferring::Continuation;
 use delayed::Job;
 use hosting::Shelf;
 use remote::Calls;
@@ -102,6 +105,8 @@ pub struct Reactor {
     timers: Timers<Job>,
     triggers: Triggers,
     calls: Arc<Calls>,
+    /// What waits for work on other threads.
+    deferred: Arena<Continuation>,
     /// Transports that callbacks have touched.
     agenda: Rc<Agenda>,
     /// A fan-out that waits for more.
@@ -175,6 +180,7 @@ impl Reactor {
             timers,
             triggers: Triggers::new(),
             calls,
+            deferred: Arena::new(),
             agenda: Rc::default(),
             held: None,
             awake_until: None,

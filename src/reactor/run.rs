@@ -192,6 +192,7 @@ impl Reactor {
                 log::error!("dropping a delayed call panicked: {}", panic.0);
             }
         }
+        self.forget_work();
         for call in self.calls.take() {
             if let Err(panic) = guard(|| drop(call)) {
                 log::error!("dropping a call from another thread panicked: {}", panic.0);

@@ -6,6 +6,10 @@ use std::time::Duration;
 /// short enough not to collect those that never come back.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// See [`Settings::threads_max`]. What Twisted has: work that blocks mostly waits, for a disk or
+/// for a resolver, and ten that wait cost next to nothing.
+const THREADS_MAX: usize = 10;
+
 /// What can be set for a whole reactor; see [`Reactor::with_settings`](crate::Reactor).
 ///
 /// ```
@@ -21,11 +25,17 @@ pub struct Settings {
     pub(super) close_timeout: Duration,
     pub(super) handle_signals: bool,
     pub(super) busy_poll: Duration,
+    pub(super) threads_max: usize,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { close_timeout: CLOSE_TIMEOUT, handle_signals: true, busy_poll: Duration::ZERO }
+        Self {
+            close_timeout: CLOSE_TIMEOUT,
+            handle_signals: true,
+            busy_poll: Duration::ZERO,
+            threads_max: THREADS_MAX,
+        }
     }
 }
 
@@ -65,5 +75,13 @@ impl Settings {
     #[must_use]
     pub fn busy_poll(self, busy_poll: Duration) -> Self {
         Self { busy_poll, ..self }
+    }
+
+    /// On how many threads at most [`defer_to_thread`](crate::Reactor::defer_to_thread) does its
+    /// work; what exceeds them waits. At least one. Default: 10, as in Twisted.
+    /// (`suggestThreadPoolSize`)
+    #[must_use]
+    pub fn threads_max(self, threads_max: usize) -> Self {
+        Self { threads_max, ..self }
     }
 }

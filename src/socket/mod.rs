@@ -19,9 +19,11 @@ pub(crate) mod scripted;
 mod signals;
 mod system;
 mod tcp;
+mod threads;
 
 pub(crate) use carrier::Carrier;
 pub(crate) use system::System;
+pub(crate) use threads::Work;
 
 use crate::address::Address;
 use crate::arena::Id;
@@ -41,6 +43,10 @@ pub(crate) trait World: Debug {
 
     /// Opens a port; its events carry `id`.
     fn listen(&mut self, at: &TcpServerEndpoint, id: Id) -> io::Result<Box<dyn Listener>>;
+
+    /// Does work that may block, on one of at most so many threads. An error is for want of a
+    /// thread; the work is dropped.
+    fn run_aside(&mut self, work: Work, threads_max: usize) -> io::Result<()>;
 
     /// Ends a wait from another thread.
     fn waker(&self) -> Arc<dyn Wake>;

@@ -3,7 +3,8 @@
 #[cfg(all(unix, feature = "signals"))]
 use super::signals::Signals;
 use super::tcp::{Reserve, TcpListener};
-use super::{Listener, Ready, Wake, World};
+use super::threads::Threads;
+use super::{Listener, Ready, Wake, Work, World};
 use crate::arena::Id;
 use crate::endpoint::TcpServerEndpoint;
 use mio::{Events, Poll, Registry, Token};
@@ -30,6 +31,7 @@ pub(crate) struct System {
     registry: Rc<Registry>,
     waker: Arc<dyn Wake>,
     reserve: Rc<Reserve>,
+    threads: Threads,
     #[cfg(all(unix, feature = "signals"))]
     signals: Option<Signals>,
 }
@@ -45,6 +47,7 @@ impl System {
             registry: Rc::new(registry),
             waker: Arc::new(waker),
             reserve: Rc::default(),
+            threads: Threads::default(),
             #[cfg(all(unix, feature = "signals"))]
             signals: None,
         })
@@ -94,6 +97,10 @@ impl World for System {
         let token = Token(id.to_bits() | PORT);
         let (registry, reserve) = (Rc::clone(&self.registry), Rc::clone(&self.reserve));
         Ok(Box::new(TcpListener::bind(at, token, registry, reserve)?))
+    }
+
+    fn run_aside(&mut self, work: Work, threads_max: usize) -> io::Result<()> {
+        self.threads.run(work, threads_max)
     }
 
     fn waker(&self) -> Arc<dyn Wake> {

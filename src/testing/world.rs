@@ -4,7 +4,7 @@ use super::network::{EndId, Network};
 use crate::address::Address;
 use crate::arena::Id;
 use crate::endpoint::TcpServerEndpoint;
-use crate::socket::{Carrier, Listener, Ready, Stream, Wake, World};
+use crate::socket::{Carrier, Listener, Ready, Stream, Wake, Work, World};
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::SocketAddr;
@@ -65,6 +65,12 @@ impl World for HostWorld {
         let backlog = at.backlog_max() as usize;
         let address = network.borrow_mut().listen(self.node, at.address(), backlog, id)?;
         Ok(Box::new(SimulatedPort { network, node: self.node, address }))
+    }
+
+    /// At once, and so in the same order in every run.
+    fn run_aside(&mut self, work: Work, _: usize) -> io::Result<()> {
+        work();
+        Ok(())
     }
 
     fn waker(&self) -> Arc<dyn Wake> {

@@ -1,6 +1,6 @@
 //! Calls from other threads.
 
-use crate::support::Server;
+use crate::support::{PATIENCE, Server};
 use std::sync::mpsc::channel;
 use std::thread;
 use twistor::{Reactor, ReactorGone};
@@ -70,4 +70,71 @@ fn calls_before_the_run_wait_and_calls_after_the_end_are_refused() {
     assert!(called.try_recv().is_ok());
     drop(reactor);
     assert_eq!(remote.call_from_thread(|_| unreachable!()), Err(ReactorGone));
+}
+
+#[test]
+fn the_loop_goes_on_while_a_thread_works() {
+    let server = Server::new(|event, cx| {
+        if let crate::support::Event::Data(data) = event {
+            cx.transport.write(data);
+        }
+    });
+    let (go, gate) = channel::<u32>();
+    let (result_in, result) = channel();
+    server.call(move |reactor| {
+        reactor.defer_to_thread(
+            move || gate.recv().unwrap() + 1,
+            move |reactor, outcome| {
+                result_in.send((outcome.unwrap(), reactor.is_running())).unwrap();
+            },
+        );
+    });
+    let mut client = server.connect();
+    client.send("meanwhile");
+    client.expect("meanwhile");
+    assert!(result.try_recv().is_err());
+    go.send(6).unwrap();
+    assert_eq!(result.recv_timeout(PATIENCE), Ok((7, true)), "and it wakes the reactor");
+}
+
+#[test]
+fn work_may_outlive_its_reactor() {
+    let mut reactor = Reactor::new().unwrap();
+    let (go, gate) = channel::<()>();
+    let (begun_in, begun) = channel();
+    let (ended_in, ended) = channel();
+    let work = move || {
+        begun_in.send(()).unwrap();
+        gate.recv().unwrap();
+        ended_in.send(()).unwrap();
+    };
+    reactor.defer_to_thread(work, |_, _| unreachable!("nobody is there to hear it"));
+    begun.recv_timeout(PATIENCE).unwrap();
+    reactor.stop();
+    reactor.run().unwrap();
+    drop(reactor);
+    go.send(()).unwrap();
+    ended.recv_timeout(PATIENCE).unwrap();
+}
+
+#[test]
+fn more_work_than_threads_is_all_done() {
+    let settings = twistor::Settings::default().threads_max(2);
+    let mut reactor = Reactor::with_settings(settings).unwrap();
+    let left = std::rc::Rc::new(std::cell::Cell::new(100));
+    for number in 0..100 {
+        let left = std::rc::Rc::clone(&left);
+        reactor.defer_to_thread(
+            move || assert!(number % 10 != 3, "number {number}"),
+            move |reactor, outcome| {
+                assert_eq!(outcome.is_err(), number % 10 == 3);
+                left.set(left.get() - 1);
+                if left.get() == 0 {
+                    reactor.stop();
+                }
+            },
+        );
+    }
+    reactor.run().unwrap();
+    assert_eq!(left.get(), 0);
 }

@@ -2,6 +2,7 @@
 
 mod accepting;
 mod closing;
+mod deferring;
 mod failing;
 mod lingering;
 mod reading;

@@ -4,12 +4,13 @@ mod peer;
 
 pub(crate) use peer::Peer;
 
-use super::{Carrier, Listener, Ready, Stream, Wake, World};
+use super::{Carrier, Listener, Ready, Stream, Wake, Work, World};
 use crate::address::Address;
 use crate::arena::Id;
 use crate::endpoint::TcpServerEndpoint;
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
@@ -33,6 +34,21 @@ struct Inner {
     ends: Vec<End>,
     shed: usize,
     signal: Option<&'static str>,
+    aside: Aside,
+}
+
+/// Work for other threads, which is done when the test says so.
+#[derive(Default)]
+struct Aside {
+    waiting: VecDeque<Work>,
+    /// There are no threads.
+    refuses: bool,
+}
+
+impl fmt::Debug for Aside {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Aside").field("waiting", &self.waiting.len()).finish_non_exhaustive()
+    }
 }
 
 /// This side's end of a connection, as the operating system would keep it.
@@ -94,6 +110,7 @@ impl Script {
             ends: Vec::new(),
             shed: 0,
             signal: None,
+            aside: Aside::default(),
         })))
     }
 
@@ -138,6 +155,19 @@ impl Script {
 
     pub(crate) fn take_waits(&self) -> Vec<Option<Duration>> {
         std::mem::take(&mut self.0.borrow_mut().waits)
+    }
+
+    /// Other threads do their work now, and return how much there was.
+    pub(crate) fn work_aside(&self) -> usize {
+        let work = std::mem::take(&mut self.0.borrow_mut().aside.waiting);
+        let count = work.len();
+        work.into_iter().for_each(|work| work());
+        count
+    }
+
+    /// From here on there are no threads.
+    pub(crate) fn refuse_threads(&self) {
+        self.0.borrow_mut().aside.refuses = true;
     }
 
     pub(crate) fn shed(&self) -> usize {
@@ -194,6 +224,16 @@ impl World for Script {
         }
         self.0.borrow_mut().ports.push(id);
         Ok(Box::new(ScriptedPort { script: self.clone(), id, address: at.address().into() }))
+    }
+
+    /// Kept until the test does it.
+    fn run_aside(&mut self, work: Work, _: usize) -> io::Result<()> {
+        let inner = &mut *self.0.borrow_mut();
+        if inner.aside.refuses {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        inner.aside.waiting.push_back(work);
+        Ok(())
     }
 
     fn waker(&self) -> Arc<dyn Wake> {

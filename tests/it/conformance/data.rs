@@ -226,3 +226,24 @@ pub(super) fn formatted_writes_arrive(carrier: Carrier) {
     });
     assert_eq!(server.connect().rest(), b"1 and 2 and 3");
 }
+
+pub(super) fn what_a_thread_has_computed_is_answered(carrier: Carrier) {
+    let server = carrier.serve(|event, cx| {
+        if let Event::Data(data) = event {
+            let (data, transport) = (data.to_vec(), cx.transport.clone());
+            let asked = std::thread::current().id();
+            cx.reactor.defer_to_thread(
+                move || data.to_ascii_uppercase(),
+                move |_, answer| {
+                    assert_eq!(std::thread::current().id(), asked);
+                    transport.write(answer.unwrap());
+                },
+            );
+        }
+    });
+    let mut clients = [server.connect(), server.connect()];
+    for (client, question) in clients.iter_mut().zip(["one", "two"]) {
+        client.send(question);
+        client.expect(question.to_uppercase());
+    }
+}

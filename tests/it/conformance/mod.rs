@@ -84,7 +84,8 @@ battery! {
         timers_end_with_their_connection,
         addresses_are_those_of_the_sockets,
         socket_options_can_be_set,
-        formatted_writes_arrive;
+        formatted_writes_arrive,
+        what_a_thread_has_computed_is_answered;
     pausing:
         a_paused_connection_reads_nothing_but_notices_a_reset,
         pausing_when_made_sticks,

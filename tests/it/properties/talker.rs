@@ -100,12 +100,15 @@ impl Talker {
         cx.factory.ledger.side(self.client, cx.factory.who, |side| side.finished = true);
     }
 
-    /// Ends by a timer of its own, or by one of the reactor's.
+    /// Ends by a timer of its own, by one of the reactor's, or when some work is done.
     fn pause(&mut self, cx: &mut Context<'_, Talkers>) {
         cx.transport.pause_reading();
         let after = self.random.up_to(Duration::from_millis(500));
         if self.resumption.is_none() && self.random.below(2) == 0 {
             self.resumption = Some(cx.set_timer(after));
+        } else if self.random.below(2) == 0 {
+            let transport = cx.transport.clone();
+            cx.reactor.defer_to_thread(|| (), move |_, _| transport.resume_reading());
         } else {
             let transport = cx.transport.clone();
             cx.reactor.call_later(after, move |_| transport.resume_reading());

@@ -1,0 +1,136 @@
+//! Work on other threads, and what becomes of its results.
+
+use super::*;
+use crate::WorkError;
+use std::cell::Cell;
+
+/// Notes when it is dropped.
+struct Held(Rc<Cell<bool>>);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.set(true);
+    }
+}
+
+fn entry(outcome: Result<i32, WorkError>) -> String {
+    match outcome {
+        Ok(number) => format!("result {number}"),
+        Err(error) => error.to_string(),
+    }
+}
+
+impl Stage {
+    fn defer(&mut self, work: fn() -> i32) {
+        let log = self.log.clone();
+        self.reactor.defer_to_thread(work, move |_, outcome| log.push(entry(outcome)));
+    }
+}
+
+#[test]
+fn a_result_comes_with_the_calls_of_the_turn_after_the_work() {
+    let mut stage = Stage::new(quiet);
+    stage.defer(|| 6 * 7);
+    stage.defer(|| 43);
+    stage.settle();
+    stage.log.expect(&[]);
+    assert_eq!(stage.reactor.next_deadline(), None, "the loop may sleep meanwhile");
+    assert_eq!(stage.script.work_aside(), 2);
+    stage.log.expect(&[]);
+    let log = stage.log.clone();
+    stage.reactor.call_later(Duration::ZERO, move |_| log.push("timer"));
+    stage.turn();
+    stage.log.expect(&["result 42", "result 43", "timer"]);
+    stage.expect_empty();
+    assert_eq!(stage.reactor.deferred.len(), 0);
+}
+
+#[test]
+fn work_is_asked_for_and_answered_within_callbacks() {
+    let mut stage = Stage::new(|event, cx| {
+        if let Event::Data(data) = event {
+            let (data, transport) = (data.to_vec(), cx.transport.clone());
+            let work = move || data.to_ascii_uppercase();
+            cx.reactor.defer_to_thread(work, move |_, answer| transport.write(answer.unwrap()));
+        }
+    });
+    let (first, second) = (stage.connect(), stage.connect());
+    first.send("one");
+    second.send("two");
+    stage.turn();
+    // Whose connection is gone is answered in vain.
+    stage.transport(0).abort_connection();
+    stage.script.work_aside();
+    stage.settle();
+    assert_eq!(
+        (first.received().as_slice(), second.received().as_slice()),
+        (&b""[..], &b"TWO"[..])
+    );
+}
+
+#[test]
+fn a_panic_of_the_work_is_its_outcome_and_one_of_the_answer_ends_nothing() {
+    let mut stage = Stage::new(echo);
+    let peer = stage.connect();
+    stage.log.expect(&["0 made"]);
+    stage.defer(|| panic!("no {}", "luck"));
+    stage.reactor.defer_to_thread(|| (), |_, _| panic!("by the answer"));
+    stage.defer(|| 3);
+    stage.script.work_aside();
+    stage.turn();
+    stage.log.expect(&["work on a thread panicked: no luck", "result 3"]);
+    peer.send("x");
+    stage.turn();
+    assert_eq!(peer.received(), b"x");
+}
+
+#[test]
+fn without_a_thread_the_answer_says_so_later() {
+    let mut stage = Stage::new(quiet);
+    stage.script.refuse_threads();
+    stage.defer(|| unreachable!());
+    stage.log.expect(&[]);
+    stage.turn();
+    let kind = std::io::Error::from(std::io::ErrorKind::WouldBlock);
+    stage.log.expect(&[&format!("there is no thread for the work: {kind}")]);
+    assert_eq!(stage.reactor.deferred.len(), 0);
+}
+
+#[test]
+fn a_reactor_that_stops_waits_for_no_work() {
+    let mut stage = Stage::new(quiet);
+    let dropped = Rc::new(Cell::new(false));
+    let held = Held(Rc::clone(&dropped));
+    stage.reactor.defer_to_thread(|| 1, move |_, _| drop(held));
+    stage.reactor.stop();
+    assert!(stage.reactor.turn(Some(Duration::ZERO)).unwrap().is_break());
+    assert!(dropped.get());
+    stage.log.expect(&["stopped"]);
+    // The work of the first run ends in the second, whose own work it must not be taken for.
+    let log = stage.log.clone();
+    stage.reactor.defer_to_thread(|| 2, move |_, outcome| log.push(entry(outcome)));
+    assert_eq!(stage.script.work_aside(), 2);
+    stage.turn();
+    stage.log.expect(&["result 2"]);
+}
+
+#[test]
+fn an_answer_that_panics_when_it_is_dropped_is_contained() {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("by a drop");
+        }
+    }
+    let mut stage = Stage::new(quiet);
+    let bomb = Bomb;
+    stage.reactor.defer_to_thread(
+        || (),
+        move |_, _| {
+            let _bomb = &bomb;
+        },
+    );
+    stage.reactor.stop();
+    assert!(stage.reactor.turn(Some(Duration::ZERO)).unwrap().is_break());
+    stage.log.expect(&["stopped"]);
+}

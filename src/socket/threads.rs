@@ -1,0 +1,238 @@
+//! Threads for work that blocks.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+/// What a thread is to do. Its panic is its owner's affair, and ends nothing here.
+pub(crate) type Work = Box<dyn FnOnce() + Send>;
+
+/// How long a thread stays that has nothing to do: long enough for the next of a series, short
+/// enough that a program which needed threads once does not keep them.
+const IDLE: Duration = Duration::from_secs(10);
+
+/// Threads that are started when there is work for them, and end when there is none.
+pub(super) struct Threads {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    idle: Duration,
+    queue: Mutex<Queue>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Queue {
+    waiting: VecDeque<Work>,
+    /// How many threads there are, and how many of them wait for work.
+    threads: usize,
+    idle: usize,
+    /// Nobody will bring more.
+    closed: bool,
+}
+
+impl Default for Threads {
+    fn default() -> Self {
+        Self::with_idle(IDLE)
+    }
+}
+
+impl Threads {
+    fn with_idle(idle: Duration) -> Self {
+        let (queue, changed) = (Mutex::default(), Condvar::new());
+        Self { shared: Arc::new(Shared { idle, queue, changed }) }
+    }
+
+    /// Does the work on a thread, in the order of asking, on at most `max` threads at once.
+    ///
+    /// # Errors
+    ///
+    /// There is no thread, and none can be started; the work is dropped.
+    pub(super) fn run(&self, work: Work, max: usize) -> io::Result<()> {
+        let mut queue = self.shared.lock();
+        queue.waiting.push_back(work);
+        let short = queue.waiting.len() > queue.idle && queue.threads < max.max(1);
+        if short {
+            let shared = Arc::clone(&self.shared);
+            let named = thread::Builder::new().name("twistor worker".to_owned());
+            match named.spawn(move || shared.serve()) {
+                Ok(_) => queue.threads += 1,
+                // Those that there are get to it.
+                Err(_) if queue.threads > 0 => {}
+                Err(error) => {
+                    let dropped = queue.waiting.pop_back();
+                    drop(queue);
+                    // Only now: its drop is the user's code.
+                    drop(dropped);
+                    return Err(error);
+                }
+            }
+        }
+        drop(queue);
+        self.shared.changed.notify_one();
+        Ok(())
+    }
+}
+
+impl Drop for Threads {
+    /// What has not begun is dropped; what has goes on to its end, and nobody waits for it.
+    fn drop(&mut self) {
+        let mut queue = self.shared.lock();
+        queue.closed = true;
+        let dropped = std::mem::take(&mut queue.waiting);
+        drop(queue);
+        self.shared.changed.notify_all();
+        for work in dropped {
+            let _ = catch_unwind(AssertUnwindSafe(|| drop(work)));
+        }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        // Nothing panics while the lock is held, so what it guards is whole.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The life of a thread.
+    fn serve(&self) {
+        while let Some(work) = self.next() {
+            let _ = catch_unwind(AssertUnwindSafe(work));
+        }
+    }
+
+    /// What to do next; `None` if the thread is to end, and it is then counted no more.
+    fn next(&self) -> Option<Work> {
+        let mut queue = self.lock();
+        loop {
+            if let Some(work) = queue.waiting.pop_front() {
+                return Some(work);
+            }
+            if queue.closed {
+                queue.threads -= 1;
+                return None;
+            }
+            queue.idle += 1;
+            let waited = self.changed.wait_timeout(queue, self.idle);
+            let (back, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+            queue = back;
+            queue.idle -= 1;
+            if waited.timed_out() && queue.waiting.is_empty() {
+                queue.threads -= 1;
+                return None;
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Threads {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Queue { waiting, threads, idle, .. } = &*self.shared.lock();
+        f.debug_struct("Threads")
+            .field("waiting", &waiting.len())
+            .field("threads", threads)
+            .field("idle", idle)
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::mpsc::channel;
+
+    fn threads(pool: &Threads) -> usize {
+        pool.shared.lock().threads
+    }
+
+    /// Waits on the condition; a test that waits for ever has failed.
+    fn until(mut condition: impl FnMut() -> bool) {
+        while !condition() {
+            thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn no_more_threads_than_asked_for_and_no_more_than_needed() {
+        let pool = Threads::default();
+        let (go, gate) = channel::<()>();
+        let gate = Arc::new(Mutex::new(gate));
+        let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let (done_in, done) = channel();
+        for number in 0..6 {
+            let (gate, now, most) = (Arc::clone(&gate), Arc::clone(&now), Arc::clone(&most));
+            let done_in = done_in.clone();
+            let work = move || {
+                most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                gate.lock().unwrap().recv().unwrap();
+                now.fetch_sub(1, Ordering::SeqCst);
+                done_in.send(number).unwrap();
+            };
+            pool.run(Box::new(work), 3).unwrap();
+        }
+        until(|| most.load(Ordering::SeqCst) == 3);
+        assert_eq!(threads(&pool), 3);
+        (0..6).for_each(|_| go.send(()).unwrap());
+        let mut all: Vec<i32> = done.iter().take(6).collect();
+        all.sort_unstable();
+        assert_eq!((all, most.load(Ordering::SeqCst)), ((0..6).collect(), 3));
+
+        // One that waits is taken before another is started.
+        until(|| pool.shared.lock().idle == 3);
+        let (done_in, done) = channel();
+        pool.run(Box::new(move || done_in.send(()).unwrap()), 10).unwrap();
+        done.recv().unwrap();
+        assert_eq!(threads(&pool), 3);
+    }
+
+    #[test]
+    fn a_panic_ends_no_thread_and_no_queue() {
+        let pool = Threads::default();
+        let (done_in, done) = channel();
+        pool.run(Box::new(|| panic!("by the work")), 1).unwrap();
+        pool.run(Box::new(move || done_in.send(()).unwrap()), 1).unwrap();
+        done.recv().unwrap();
+        assert_eq!(threads(&pool), 1);
+    }
+
+    #[test]
+    fn threads_end_when_there_is_nothing_to_do() {
+        let pool = Threads::with_idle(Duration::from_millis(1));
+        let (done_in, done) = channel();
+        for _ in 0..2 {
+            let done_in = done_in.clone();
+            pool.run(Box::new(move || done_in.send(()).unwrap()), 4).unwrap();
+            done.recv().unwrap();
+            until(|| threads(&pool) == 0);
+        }
+    }
+
+    #[test]
+    fn what_has_not_begun_is_dropped_with_the_pool_and_what_has_goes_on() {
+        let pool = Threads::default();
+        let (go, gate) = channel();
+        let (begun_in, begun) = channel();
+        let (ended_in, ended) = channel();
+        let work = move || {
+            begun_in.send(()).unwrap();
+            gate.recv().unwrap();
+            ended_in.send(()).unwrap();
+        };
+        pool.run(Box::new(work), 1).unwrap();
+        begun.recv().unwrap();
+        let (never_in, never) = channel::<()>();
+        pool.run(Box::new(move || never_in.send(()).unwrap()), 1).unwrap();
+        let shared = Arc::clone(&pool.shared);
+        drop(pool);
+        assert!(never.recv().is_err(), "it was dropped");
+        go.send(()).unwrap();
+        ended.recv().unwrap();
+        until(|| shared.lock().threads == 0);
+    }
+}
