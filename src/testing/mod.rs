@@ -42,6 +42,6 @@ pub use observer::Calls;
 pub use peer::{End, Peer};
 pub use random::Random;
 pub use server::{Server, connect};
-pub use simulation::{Attempt, Host, Report, Simulation, explore};
+pub use simulation::{Attempt, Host, Report, Simulation, explore, replay};
 pub use split::assert_split_invariant;
 pub use transcript::{Clients, Difference, Heard, ParseTranscriptError, Stage, Transcript, check};

@@ -22,12 +22,11 @@ impl Network {
 
     /// A fault, after a time.
     pub(in crate::testing) fn plan(&mut self, after: Duration, fault: Fault) {
-        self.check(&fault);
         self.schedule_in(after, Event::Fault(fault));
     }
 
     /// A name that no host has is a mistake of the test, and no fault.
-    fn check(&self, fault: &Fault) {
+    pub(in crate::testing) fn check(&self, fault: &Fault) {
         for name in fault.names() {
             let known = name == "*" || self.find_node(name).is_some();
             assert!(
@@ -75,6 +74,7 @@ impl Network {
     }
 
     pub(super) fn strike(&mut self, fault: &Fault) {
+        self.check(fault);
         self.trace.note(self.now, "fault", 0, 0);
         self.trace.note_bytes(fault.to_string().as_bytes());
         match fault {

@@ -1,6 +1,9 @@
 //! Many runs of one scenario, each from another seed.
 
 use super::Simulation;
+use super::replaying::least;
+use crate::testing::fault::Plan;
+use std::any::Any;
 use std::env;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -41,8 +44,9 @@ impl fmt::Display for Report {
 ///
 /// # Panics
 ///
-/// If a run does: with its message, the seed, the faults that were planned, and the last events of
-/// the network.
+/// If a run does: with its message, the seed, the faults that were planned, those of them that are
+/// enough to make it fail (in the form of a [`replay`](super::replay)), and the last events of the
+/// network.
 #[track_caller]
 pub fn explore(runs: u64, scenario: impl Fn(&Simulation)) -> Report {
     let seeds = match (number(SEED), number(RUNS)) {
@@ -63,13 +67,12 @@ pub(in crate::testing) fn explore_seeds(
         let simulation = Simulation::new(seed);
         let result = catch_unwind(AssertUnwindSafe(|| scenario(&simulation)));
         if let Err(payload) = result {
-            let message = (payload.downcast_ref::<String>().map(String::as_str))
-                .or(payload.downcast_ref::<&str>().copied())
-                .unwrap_or("a panic without a text");
+            let message = message_of(&*payload);
             let (account, now) = (simulation.account(), simulation.now().as_secs_f64());
+            let fewest = fewest(seed, &scenario, simulation.faults());
             panic!(
                 "{message}\n\nwith the seed {seed}, after {now} simulated seconds; \
-                 {SEED}={seed} runs it again\n{account}"
+                 {SEED}={seed} runs it again\n{fewest}{account}"
             );
         }
         report.runs += 1;
@@ -78,6 +81,23 @@ pub(in crate::testing) fn explore_seeds(
         report.hash = report.hash.rotate_left(1) ^ simulation.trace_hash();
     }
     report
+}
+
+/// Says with which faults alone the run fails as well.
+fn fewest(seed: u64, scenario: &impl Fn(&Simulation), plan: Plan) -> String {
+    let Some((least, message)) = least(seed, scenario, plan) else { return String::new() };
+    let first = message.lines().next().unwrap_or_default();
+    format!(
+        "these faults are enough to make it fail ({first}):\n\n\
+         replay({seed}, \"\n{least}\", scenario);\n\n"
+    )
+}
+
+/// What a panic said.
+pub(super) fn message_of(payload: &(dyn Any + Send)) -> String {
+    let text = payload.downcast_ref::<String>().map(String::as_str);
+    let text = text.or(payload.downcast_ref::<&str>().copied());
+    text.unwrap_or("a panic without a text").to_owned()
 }
 
 fn number(variable: &str) -> Option<u64> {

@@ -2,9 +2,11 @@
 
 mod explore;
 mod host;
+mod replaying;
 
 pub use explore::{Report, explore};
 pub use host::{Attempt, Host};
+pub use replaying::replay;
 
 #[cfg(test)]
 pub(super) use explore::explore_seeds;
@@ -73,22 +75,38 @@ pub(super) struct Core {
     random: RefCell<Random>,
     /// What went wrong by plan, for the report.
     plans: RefCell<Vec<(Duration, Plan)>>,
+    /// The faults were given with the seed, and what is planned later does not happen.
+    given: bool,
     running: Cell<bool>,
 }
 
 impl Simulation {
     /// An empty network.
     pub fn new(seed: u64) -> Self {
+        Self::begin(seed, None)
+    }
+
+    /// The same, on which these faults and no others happen.
+    fn with_faults(seed: u64, plan: &Plan) -> Self {
+        Self::begin(seed, Some(plan))
+    }
+
+    fn begin(seed: u64, plan: Option<&Plan>) -> Self {
         let mut random = Random::new(seed);
         // Differences between readings are all that anybody sees of it.
         let beginning = Instant::now();
-        let network = Rc::new(RefCell::new(Network::new(random.next(), beginning)));
+        let mut network = Network::new(random.next(), beginning);
+        for (after, fault) in plan.map_or(&[][..], Plan::faults) {
+            network.plan(*after, fault.clone());
+        }
+        let network = Rc::new(RefCell::new(network));
         Self(Rc::new(Core {
             seed,
             network,
             hosts: RefCell::default(),
             random: RefCell::new(random),
             plans: RefCell::default(),
+            given: plan.is_some(),
             running: Cell::new(false),
         }))
     }
@@ -202,9 +220,14 @@ impl Simulation {
     ///
     /// If it names a host that does not exist.
     pub fn follow(&self, plan: &Plan) {
+        let mut network = self.0.network.borrow_mut();
         for (after, fault) in plan.faults() {
-            self.0.network.borrow_mut().plan(*after, fault.clone());
+            network.check(fault);
+            if !self.0.given {
+                network.plan(*after, fault.clone());
+            }
         }
+        drop(network);
         self.0.plans.borrow_mut().push((self.now(), plan.clone()));
     }
 
@@ -311,6 +334,18 @@ impl Simulation {
 
     pub(super) fn is_running(&self) -> bool {
         self.0.running.get()
+    }
+
+    /// All faults that were planned, at their times from the beginning.
+    fn faults(&self) -> Plan {
+        let mut all = Plan::new();
+        for (from, plan) in &*self.0.plans.borrow() {
+            for (after, fault) in plan.faults() {
+                all = all.at(from.saturating_add(*after), fault.clone());
+            }
+        }
+        all.faults.sort_by_key(|(at, _)| *at);
+        all
     }
 
     /// What a failing run has to say of itself.

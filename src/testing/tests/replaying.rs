@@ -102,3 +102,74 @@ fn a_rough_network_brings_everything() {
     });
     assert_eq!(report.runs, 20);
 }
+
+/// Fails if the server was down at any time; says which faults there were.
+fn always_up(simulation: &Simulation) {
+    let host = simulation.host("server", |reactor| {
+        reactor.listen_tcp(PORT, Echo::default)?;
+        Ok(())
+    });
+    let mut random = simulation.random();
+    let _ann = simulation.peer("ann", host.address(PORT));
+    simulation.follow(&Plan::random(&mut random, &["ann", "server"], s(5), 10));
+    let crash = "100ms: stall server 1ms\n200ms: crash server\n300ms: restart server\n";
+    simulation.follow(&crash.parse().unwrap());
+    for _ in 0..100 {
+        simulation.run_for(ms(random.below(100) as u64));
+        assert!(host.is_up(), "down after {:?}", simulation.now());
+    }
+}
+
+#[test]
+fn a_failing_run_says_which_faults_are_enough() {
+    let failed = catch_unwind(|| simulation::explore_seeds(7..=7, always_up));
+    let message = *failed.unwrap_err().downcast::<String>().unwrap();
+    let (_, enough) = message.split_once("these faults are enough to make it fail (down").unwrap();
+    let (_, enough) = enough.split_once("replay(7, \"\n").unwrap();
+    let (enough, _) = enough.split_once("\", scenario);").unwrap();
+    // The order of trying keeps the first crash, and takes everything else out.
+    assert_eq!(enough.lines().count(), 1, "{enough}");
+    assert!(enough.contains(": crash server"), "{enough}");
+    assert!(message.contains("stall server 1ms"), "all are still shown: {message}");
+
+    let replayed = catch_unwind(|| replay(7, enough, always_up));
+    let message = *replayed.unwrap_err().downcast::<String>().unwrap();
+    assert!(message.starts_with("down after"), "{message}");
+    replay(7, "", always_up);
+}
+
+#[test]
+fn a_run_that_fails_without_faults_blames_none() {
+    let failed = catch_unwind(|| {
+        simulation::explore_seeds(1..=1, |simulation| {
+            eventful(simulation);
+            panic!("in any case");
+        })
+    });
+    let message = *failed.unwrap_err().downcast::<String>().unwrap();
+    assert!(!message.contains("are enough"), "{message}");
+}
+
+#[test]
+fn the_same_faults_replay_the_same_run() {
+    let simulation = Simulation::new(5);
+    eventful(&simulation);
+    let plan = "20ms: stall server 30ms\n300ms: crash server\n400ms: restart server\n";
+    replay(5, plan, |replayed| {
+        eventful(replayed);
+        assert_eq!(replayed.trace_hash(), simulation.trace_hash());
+    });
+    replay(5, "", |replayed| {
+        eventful(replayed);
+        assert_ne!(replayed.trace_hash(), simulation.trace_hash());
+    });
+}
+
+#[test]
+fn a_plan_that_is_none_is_refused() {
+    for (plan, part) in [("1s crash", "does not begin with a time"), ("0s: crash bob", "no host")] {
+        let refused = catch_unwind(|| replay(1, plan, eventful));
+        let message = *refused.unwrap_err().downcast::<String>().unwrap();
+        assert!(message.contains(part), "{message}");
+    }
+}

@@ -1,0 +1,89 @@
+//! The same run with other faults, and the fewest with which it still fails.
+
+use super::Simulation;
+use super::explore::message_of;
+use crate::testing::fault::Plan;
+use std::cell::Cell;
+use std::panic::{self, AssertUnwindSafe, catch_unwind};
+use std::sync::Once;
+
+/// So many runs are made at most to find out which faults matter.
+const ATTEMPTS_MAX: usize = 100;
+
+/// Runs a scenario with a seed, as [`explore`](super::explore) does, but with the faults of `plan`
+/// instead of all that it plans or injects itself: for keeping a failure that was found as a test.
+///
+/// The times are counted from the beginning of the run, as a failing run prints them. All else that
+/// is left to chance is as it was, for the scenario still asks for its own faults, and gets others.
+///
+/// ```
+/// use std::time::Duration;
+/// use twistor::testing::{Fault, Simulation, replay};
+///
+/// fn scenario(simulation: &Simulation) {
+///     let server = simulation.host("server", |_reactor| Ok(()));
+///     simulation.inject(Fault::Crash { host: "server".into() });
+///     simulation.run_for(Duration::from_secs(2));
+///     assert!(server.is_up());
+/// }
+///
+/// let plan = "
+///     500ms: crash server
+///     1s: restart server
+/// ";
+/// replay(17, plan, scenario);
+/// ```
+///
+/// # Panics
+///
+/// If the scenario does, or if the plan is none.
+#[track_caller]
+pub fn replay(seed: u64, plan: &str, scenario: impl FnOnce(&Simulation)) {
+    let plan: Plan = plan.parse().unwrap_or_else(|error| panic!("{error}"));
+    scenario(&Simulation::with_faults(seed, &plan));
+}
+
+/// Of the faults of a run that failed, those without which it does not; and how it then fails.
+/// `None` if it fails without any, or if faults are not why.
+pub(super) fn least(
+    seed: u64,
+    scenario: &impl Fn(&Simulation),
+    mut plan: Plan,
+) -> Option<(Plan, String)> {
+    let fails = |plan: &Plan| {
+        let simulation = Simulation::with_faults(seed, plan);
+        let result = quietly(|| catch_unwind(AssertUnwindSafe(|| scenario(&simulation))));
+        result.err().map(|payload| message_of(&*payload))
+    };
+    let mut message = fails(&plan)?;
+    // The last first: what went wrong late is the least likely to matter.
+    for index in (0..plan.faults().len()).rev().take(ATTEMPTS_MAX) {
+        let mut fewer = plan.clone();
+        fewer.faults.remove(index);
+        if let Some(other) = fails(&fewer) {
+            (plan, message) = (fewer, other);
+        }
+    }
+    (!plan.faults().is_empty()).then_some((plan, message))
+}
+
+thread_local! {
+    static QUIET: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Calls `call`, and lets no panic of this thread be printed meanwhile. Those of other threads are.
+fn quietly<R>(call: impl FnOnce() -> R) -> R {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let print = panic::take_hook();
+        panic::set_hook(Box::new(move |panic| {
+            if !QUIET.get() {
+                print(panic);
+            }
+        }));
+    });
+    QUIET.set(true);
+    let result = call();
+    QUIET.set(false);
+    result
+}
