@@ -105,6 +105,22 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// What it is called among the events of a run.
+    pub(super) fn title(&self) -> &'static str {
+        match self {
+            Self::Partition { .. } => "fault: partition",
+            Self::Heal { .. } => "fault: heal",
+            Self::Reset { .. } => "fault: reset",
+            Self::Silence { .. } => "fault: silence",
+            Self::Crash { .. } => "fault: crash",
+            Self::Restart { .. } => "fault: restart",
+            Self::Exhaust { .. } => "fault: exhaust",
+            Self::FailAccept { .. } => "fault: fail-accept",
+            Self::Stall { .. } => "fault: stall",
+            Self::Jump { .. } => "fault: jump",
+        }
+    }
+
     /// The names in it.
     pub(super) fn names(&self) -> Vec<&str> {
         match self {

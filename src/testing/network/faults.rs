@@ -75,7 +75,7 @@ impl Network {
 
     pub(super) fn strike(&mut self, fault: &Fault) {
         self.check(fault);
-        self.trace.note(self.now, "fault", 0, 0);
+        self.trace.note(self.now, fault.title(), 0, 0);
         self.trace.note_bytes(fault.to_string().as_bytes());
         match fault {
             Fault::Partition { a, b } => {
