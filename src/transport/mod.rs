@@ -3,6 +3,9 @@
 mod agenda;
 mod origin;
 mod outbox;
+mod readiness;
+mod receiving;
+mod sending;
 mod service;
 mod state;
 mod wire;
@@ -12,8 +15,9 @@ mod counts;
 
 pub(crate) use agenda::Agenda;
 pub(crate) use origin::Origin;
+pub(crate) use receiving::Received;
 pub(crate) use state::Next;
-pub(crate) use wire::{ClosedStream, Received};
+pub(crate) use wire::ClosedStream;
 
 use crate::address::{Address, PackedAddress};
 use crate::arena::Id;

@@ -1,6 +1,7 @@
 //! What the loop and the framing ask of a transport.
 
-use super::wire::{ClosedStream, Received, Wire};
+use super::receiving::Received;
+use super::wire::{ClosedStream, Wire};
 use super::{Inner, Next, Origin, Transport};
 use crate::address::Address;
 use crate::arena::Id;

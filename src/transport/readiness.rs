@@ -1,0 +1,47 @@
+//! What the poller and the socket's calls have said, and on which of the loop's lists a transport is.
+
+/// Independent facts, learned one by one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Readiness {
+    /// There may be something to read.
+    pub(crate) readable: bool,
+    /// The peer's FIN has arrived: a short read is not the last, since data and FIN share an edge.
+    pub(crate) read_closed: bool,
+    /// The socket took all that it was last offered.
+    pub(crate) writable: bool,
+    /// To be settled after reading: it can be written to again, or an error came up.
+    pub(crate) due: bool,
+    /// Listed among the connections that are to be served in the next turn.
+    pub(crate) queued: bool,
+    /// On the agenda.
+    pub(crate) touched: bool,
+    /// The poller watches the socket.
+    pub(crate) watched: bool,
+    /// Not read for a while, since the peer takes nothing.
+    pub(crate) resting: bool,
+    /// Has rested: is read once, however much was written to it meanwhile.
+    pub(crate) rested: bool,
+    /// The peer has sent something.
+    pub(crate) spoken: bool,
+    /// The peer's FIN has been read.
+    pub(crate) ended: bool,
+}
+
+impl Readiness {
+    /// Of a socket of which nothing has been heard: what is written to it may well go.
+    pub(super) fn new() -> Self {
+        Self {
+            readable: false,
+            read_closed: false,
+            writable: true,
+            due: false,
+            queued: false,
+            touched: false,
+            watched: false,
+            resting: false,
+            rested: false,
+            spoken: false,
+            ended: false,
+        }
+    }
+}

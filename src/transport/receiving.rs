@@ -1,0 +1,85 @@
+//! How bytes come in, and when none are wanted.
+
+use super::readiness::Readiness;
+use super::wire::Wire;
+use crate::reason::Reason;
+use std::io;
+
+/// A connection with more than this unsent is not read until the peer has taken some of it: a peer
+/// that sends and never reads must not fill this side's memory. Generous, because a client may
+/// well send all it has before it begins to read.
+const UNSENT_MAX: usize = 64 * 1024 * 1024;
+
+/// What came in.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Received {
+    Data(usize),
+    /// The peer's FIN.
+    End,
+    /// The peer takes nothing of all that it is sent: reading is to rest.
+    Congestion,
+    Nothing,
+}
+
+impl Wire {
+    /// True if there may be something to read and it is wanted.
+    pub(crate) fn wants_reading(&self) -> bool {
+        let Readiness { readable, resting, .. } = self.readiness;
+        readable && !resting && self.state.reads() && self.unsent() <= UNSENT_MAX
+    }
+
+    fn is_congested(&self) -> bool {
+        let outbox = self.outbox.as_ref().filter(|_| !self.readiness.writable);
+        outbox.is_some_and(|outbox| outbox.is_congested())
+    }
+
+    /// Reading goes on after a rest.
+    pub(crate) fn end_rest(&mut self) {
+        self.readiness.rested |= std::mem::take(&mut self.readiness.resting);
+    }
+
+    /// Reads what has arrived, at most a buffer full.
+    pub(crate) fn receive(&mut self, buffer: &mut [u8]) -> Received {
+        if !self.wants_reading() {
+            return Received::Nothing;
+        }
+        if std::mem::take(&mut self.readiness.rested) {
+            if let Some(outbox) = &mut self.outbox {
+                outbox.read_on();
+            }
+        } else if self.is_congested() {
+            self.readiness.resting = true;
+            return Received::Congestion;
+        }
+        let Some(stream) = &mut self.stream else {
+            return Received::Nothing;
+        };
+        loop {
+            match stream.read(buffer) {
+                Ok(0) => {
+                    self.readiness.readable = false;
+                    self.readiness.ended = true;
+                    self.state.end_input();
+                    return Received::End;
+                }
+                Ok(count) => {
+                    self.readiness.spoken = true;
+                    let last = stream.short_count_is_last() && !self.readiness.read_closed;
+                    if last && count < buffer.len() {
+                        self.readiness.readable = false;
+                    }
+                    return Received::Data(count);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    self.readiness.readable = false;
+                    if error.kind() != io::ErrorKind::WouldBlock {
+                        drop(self.state.end(Reason::lost(error)));
+                        self.readiness.due = true;
+                    }
+                    return Received::Nothing;
+                }
+            }
+        }
+    }
+}
