@@ -73,7 +73,7 @@ pub use reactor::{
     Settings, SystemEvent, TimerId, TriggerId, WorkError,
 };
 pub use reason::{Failure, Reason};
-pub use transport::{ConnectionId, Transport};
+pub use transport::{ConnectionId, Overflow, Producer, Segment, Transport, broadcast};
 
 /// The listings of the documentation, as tests.
 #[cfg(all(doctest, unix, feature = "testing"))]

@@ -103,7 +103,8 @@ impl<F: fmt::Debug> fmt::Debug for Context<'_, F> {
 ///
 /// ```text
 /// connection_made
-///   ( data_received | timer_fired | reading_resumed )*
+///   ( data_received | timer_fired | reading_resumed
+///     | producing_paused | producing_resumed | production_ended | write_refused )*
 ///   [ read_connection_lost ]  [ write_connection_lost ]    in either order, the above between
 /// connection_lost                                          exactly once, and last
 /// ```
@@ -113,7 +114,8 @@ impl<F: fmt::Debug> fmt::Debug for Context<'_, F> {
 /// is still delivered. (Where panics abort the process, they do.)
 ///
 /// All callbacks do nothing by default, but for
-/// [`read_connection_lost`](Self::read_connection_lost).
+/// [`read_connection_lost`](Self::read_connection_lost) and
+/// [`production_ended`](Self::production_ended).
 ///
 /// ```
 /// use twistor::{Context, Protocol};
@@ -148,6 +150,36 @@ pub trait Protocol<F> {
     /// [`Lines`](crate::Lines) does; `data_received` follows if more has arrived.
     fn reading_resumed(&mut self, cx: &mut Context<'_, F>) {
         let _ = cx;
+    }
+
+    /// So much is unsent that this protocol, registered with
+    /// [`Producer::push`](crate::Producer::push), should write no more for now.
+    /// (`pauseProducing`)
+    fn producing_paused(&mut self, cx: &mut Context<'_, F>) {
+        let _ = cx;
+    }
+
+    /// This protocol, registered as a producer, may write again; one registered with
+    /// [`Producer::pull`](crate::Producer::pull) is asked to. (`resumeProducing`)
+    fn producing_resumed(&mut self, cx: &mut Context<'_, F>) {
+        let _ = cx;
+    }
+
+    /// What was registered with [`Producer::reader`](crate::Producer::reader) has come to its end,
+    /// after so many bytes, or to an error, and is unregistered. What was read has been written,
+    /// and perhaps not yet sent. Not called if the connection is lost before.
+    ///
+    /// By default an error fails the connection.
+    fn production_ended(&mut self, cx: &mut Context<'_, F>, result: io::Result<u64>) {
+        if let Err(error) = result {
+            cx.transport.fail(error);
+        }
+    }
+
+    /// So many writes were refused since this was last called, because too much is unsent; see
+    /// [`Overflow::Refuse`](crate::Overflow::Refuse).
+    fn write_refused(&mut self, cx: &mut Context<'_, F>, count: usize) {
+        let _ = (cx, count);
     }
 
     /// The peer has closed its sending half (FIN): no more data will come.
@@ -187,6 +219,22 @@ impl<F, P: Protocol<F> + ?Sized> Protocol<F> for Box<P> {
 
     fn reading_resumed(&mut self, cx: &mut Context<'_, F>) {
         (**self).reading_resumed(cx);
+    }
+
+    fn producing_paused(&mut self, cx: &mut Context<'_, F>) {
+        (**self).producing_paused(cx);
+    }
+
+    fn producing_resumed(&mut self, cx: &mut Context<'_, F>) {
+        (**self).producing_resumed(cx);
+    }
+
+    fn production_ended(&mut self, cx: &mut Context<'_, F>, result: io::Result<u64>) {
+        (**self).production_ended(cx, result);
+    }
+
+    fn write_refused(&mut self, cx: &mut Context<'_, F>, count: usize) {
+        (**self).write_refused(cx, count);
     }
 
     fn read_connection_lost(&mut self, cx: &mut Context<'_, F>) {

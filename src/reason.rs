@@ -28,6 +28,11 @@ pub enum Reason {
     /// The connection was being closed in order and the peer accepted no byte for the
     /// [`close_timeout`](crate::Settings::close_timeout); the rest is discarded.
     TimedOut,
+    /// The peer did not keep up: more would have been unsent than is allowed, on this connection
+    /// ([`Settings::unsent_max`](crate::Settings::unsent_max)) or on all of them together
+    /// ([`Settings::unsent_total_max`](crate::Settings::unsent_total_max)); what is unsent is
+    /// discarded.
+    Overflow,
     /// A callback gave the connection up with [`Transport::fail`](crate::Transport::fail).
     Failed(Arc<Failure>),
     /// A callback of this connection's protocol panicked with this message.
@@ -69,6 +74,7 @@ impl fmt::Display for Reason {
             Self::Aborted => f.write_str("connection aborted by this side"),
             Self::Lost(error) => write!(f, "connection lost: {error}"),
             Self::TimedOut => f.write_str("peer accepted no data while the connection was closing"),
+            Self::Overflow => f.write_str("peer did not keep up: too much was unsent"),
             Self::Failed(failure) => write!(f, "given up: {}", failure.0),
             Self::Panicked(message) => write!(f, "a callback panicked: {message}"),
             Self::Stopped => f.write_str("reactor stopped"),
@@ -83,7 +89,9 @@ impl From<&Reason> for io::Error {
     fn from(reason: &Reason) -> Self {
         let kind = match reason {
             Reason::Done => io::ErrorKind::UnexpectedEof,
-            Reason::Aborted | Reason::Stopped => io::ErrorKind::ConnectionAborted,
+            Reason::Aborted | Reason::Overflow | Reason::Stopped => {
+                io::ErrorKind::ConnectionAborted
+            }
             Reason::Lost(error) => error.kind(),
             Reason::TimedOut => io::ErrorKind::TimedOut,
             Reason::Failed(_) | Reason::Panicked(_) => io::ErrorKind::Other,

@@ -4,6 +4,7 @@ use super::delimiter::Delimiter;
 use super::line_context::LineContext;
 use crate::reactor::TimerId;
 use crate::reason::Reason;
+use std::io;
 
 /// Receives lines, and raw data in between; [`Lines`](super::Lines) makes a
 /// [`Protocol`](crate::Protocol) of it. (`LineReceiver`; where Twisted has `LineOnlyReceiver` for
@@ -75,6 +76,29 @@ pub trait LineReceiver<F> {
     /// Reading goes on after a pause; what was held back follows.
     fn reading_resumed(&mut self, cx: &mut LineContext<'_, F>) {
         let _ = cx;
+    }
+
+    /// So much is unsent that this receiver, registered as a push producer, should write no more.
+    fn producing_paused(&mut self, cx: &mut LineContext<'_, F>) {
+        let _ = cx;
+    }
+
+    /// This receiver, registered as a producer, may write, or is asked to.
+    fn producing_resumed(&mut self, cx: &mut LineContext<'_, F>) {
+        let _ = cx;
+    }
+
+    /// What was read for this connection has come to its end, or to an error. By default an error
+    /// fails the connection.
+    fn production_ended(&mut self, cx: &mut LineContext<'_, F>, result: io::Result<u64>) {
+        if let Err(error) = result {
+            cx.transport.fail(error);
+        }
+    }
+
+    /// So many writes were refused, because too much is unsent.
+    fn write_refused(&mut self, cx: &mut LineContext<'_, F>, count: usize) {
+        let _ = (cx, count);
     }
 
     /// The peer has closed its sending half; a line without an end may be left in the buffer. By

@@ -8,6 +8,7 @@ use crate::protocol::{Context, Protocol};
 use crate::reactor::TimerId;
 use crate::reason::Reason;
 use std::borrow::Cow;
+use std::io;
 
 /// Makes a [`Protocol`] of a [`LineReceiver`].
 ///
@@ -258,6 +259,22 @@ impl<F, R: LineReceiver<F>> Protocol<F> for Lines<R> {
         self.setup.paused = false;
         self.call(cx, |receiver, cx| receiver.reading_resumed(cx));
         self.split_pending(cx);
+    }
+
+    fn producing_paused(&mut self, cx: &mut Context<'_, F>) {
+        self.call(cx, |receiver, cx| receiver.producing_paused(cx));
+    }
+
+    fn producing_resumed(&mut self, cx: &mut Context<'_, F>) {
+        self.call(cx, |receiver, cx| receiver.producing_resumed(cx));
+    }
+
+    fn production_ended(&mut self, cx: &mut Context<'_, F>, result: io::Result<u64>) {
+        self.call(cx, |receiver, cx| receiver.production_ended(cx, result));
+    }
+
+    fn write_refused(&mut self, cx: &mut Context<'_, F>, count: usize) {
+        self.call(cx, |receiver, cx| receiver.write_refused(cx, count));
     }
 
     fn read_connection_lost(&mut self, cx: &mut Context<'_, F>) {

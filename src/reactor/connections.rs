@@ -4,6 +4,7 @@ use super::delayed::Job;
 use super::hosting::Callback;
 use super::lingering::Lingering;
 use super::panic::guard;
+use super::producing::CHUNKS_PER_TURN;
 use super::{Life, Reactor};
 use crate::arena::{Arena, Id};
 use crate::reason::Reason;
@@ -120,17 +121,21 @@ impl Reactor {
         self.settle(party);
     }
 
-    /// Carries out what callbacks wished for a connection: sends, and ends what is to end.
-    pub(super) fn settle(&mut self, party: &Party) {
+    /// Carries out what callbacks wished for a connection: sends, and ends what is to end. True if
+    /// the socket took something.
+    pub(super) fn settle(&mut self, party: &Party) -> bool {
         let transport = &party.transport;
-        let mut resumed = false;
+        let (mut resumed, mut told, mut produced) = (false, false, 0);
+        let mut sent = false;
         loop {
-            let mut sent = false;
             match transport.settle(&mut sent) {
-                Next::Stay => return,
-                Next::Drain => return self.mind_close_timeout(party.id(), sent),
+                Next::Stay => break,
+                Next::Drain => {
+                    self.mind_close_timeout(party.id(), sent);
+                    break;
+                }
                 // A protocol that pauses whenever it is resumed must not keep the loop here.
-                Next::Resume if resumed => return transport.settle_later(),
+                Next::Resume if resumed => break transport.settle_later(),
                 Next::Resume => {
                     resumed = true;
                     transport.resumed();
@@ -143,13 +148,34 @@ impl Reactor {
                         self.deliver(party, Callback::WriteLost);
                     }
                 }
-                Next::End(reason @ (Reason::Aborted | Reason::TimedOut)) => {
-                    transport.reset();
-                    return self.aborted.push((party.id(), reason));
+                Next::PauseProducer => {
+                    transport.producer_paused();
+                    self.deliver(party, Callback::ProducingPaused);
                 }
-                Next::End(reason) => return self.lose(party.id(), reason),
+                // Nor must one that writes whenever it may, or reads as fast as it is sent.
+                Next::ResumeProducer | Next::Refuse if told => break transport.settle_later(),
+                Next::Produce if produced == CHUNKS_PER_TURN => break transport.settle_later(),
+                Next::ResumeProducer => {
+                    told = true;
+                    transport.producer_resumed();
+                    self.deliver(party, Callback::ProducingResumed);
+                }
+                Next::Refuse => {
+                    told = true;
+                    self.deliver(party, Callback::WriteRefused(transport.take_refused()));
+                }
+                Next::Produce => {
+                    produced += 1;
+                    self.produce(party);
+                }
+                Next::End(reason @ (Reason::Aborted | Reason::TimedOut | Reason::Overflow)) => {
+                    transport.reset();
+                    break self.aborted.push((party.id(), reason));
+                }
+                Next::End(reason) => break self.lose(party.id(), reason),
             }
         }
+        sent
     }
 
     /// The connection is closing and has bytes left: gives the peer time to take the next.
@@ -180,10 +206,9 @@ impl Reactor {
             if let Some(live) = self.connections.live_mut(id) {
                 live.deadlines.get_or_insert_default().close = None;
             }
-            let unsent = party.transport.unsent();
             party.transport.try_writing();
-            self.settle(&party);
-            if party.transport.unsent() == unsent {
+            // If nothing is unsent, it is its producer that the connection waits for.
+            if !self.settle(&party) && party.transport.unsent() > 0 {
                 party.transport.end(Reason::TimedOut);
                 self.settle(&party);
             }
@@ -198,6 +223,7 @@ impl Reactor {
         let (host, transport) = (party.host(), &party.transport);
         let in_order = self.life != Life::Stopping
             && matches!(reason, Reason::Done | Reason::Failed(_) | Reason::Panicked(_));
+        self.drop_reader(transport.end_flow());
         let closed = transport.release().filter(|closed| closed.may_talk && in_order);
         self.vacate(id, closed);
         // The reason may hold an error of the user's, and to display it is the user's code.

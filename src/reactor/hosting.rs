@@ -58,6 +58,10 @@ pub(super) enum Callback<'a> {
     Data(&'a [u8]),
     Timer(TimerId),
     Resumed,
+    ProducingPaused,
+    ProducingResumed,
+    ProductionEnded(io::Result<u64>),
+    WriteRefused(usize),
     ReadLost,
     WriteLost,
 }
@@ -128,6 +132,10 @@ impl<F: Factory> Host for Hosted<F> {
             Callback::Data(data) => protocol.data_received(&mut cx, data),
             Callback::Timer(timer) => protocol.timer_fired(&mut cx, timer),
             Callback::Resumed => protocol.reading_resumed(&mut cx),
+            Callback::ProducingPaused => protocol.producing_paused(&mut cx),
+            Callback::ProducingResumed => protocol.producing_resumed(&mut cx),
+            Callback::ProductionEnded(result) => protocol.production_ended(&mut cx, result),
+            Callback::WriteRefused(count) => protocol.write_refused(&mut cx, count),
             Callback::ReadLost => protocol.read_connection_lost(&mut cx),
             Callback::WriteLost => protocol.write_connection_lost(&mut cx),
         })

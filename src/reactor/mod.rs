@@ -12,8 +12,10 @@ mod errors;
 mod hosting;
 mod key;
 mod lingering;
+mod overflow;
 mod panic;
 mod ports;
+mod producing;
 mod remote;
 mod resting;
 mod run;
@@ -125,6 +127,8 @@ pub struct Reactor {
     retiring: Vec<Id>,
     /// What is read; away while a callback looks at it.
     buffer: Box<[u8]>,
+    /// What producers are read into; empty before there is one.
+    chunk: Vec<u8>,
     /// Memory of lists, kept between turns.
     ready: Vec<Ready>,
     spare: Vec<Id>,
@@ -166,6 +170,7 @@ impl Reactor {
     pub(crate) fn in_world(world: Box<dyn World>, settings: Settings) -> Self {
         let calls = Calls::new(world.waker());
         let timers = Timers::new(world.now());
+        let agenda = Rc::new(Agenda::new(settings.unsent_max));
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         Self {
             number: NEXT.fetch_add(1, Ordering::Relaxed),
@@ -181,7 +186,7 @@ impl Reactor {
             triggers: Triggers::new(),
             calls,
             deferred: Arena::new(),
-            agenda: Rc::default(),
+            agenda,
             held: None,
             awake_until: None,
             served: Vec::new(),
@@ -190,6 +195,7 @@ impl Reactor {
             aborted: Vec::new(),
             retiring: Vec::new(),
             buffer: vec![0; BUFFER_LEN].into_boxed_slice(),
+            chunk: Vec::new(),
             ready: Vec::new(),
             spare: Vec::new(),
             #[cfg(feature = "testing")]

@@ -10,6 +10,14 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(60);
 /// for a resolver, and ten that wait cost next to nothing.
 const THREADS_MAX: usize = 10;
 
+/// See [`Settings::unsent_max`]. A client may well send all it has before it begins to read, and has
+/// it sent back; more than this is no such client.
+const UNSENT_MAX: usize = 64 * 1024 * 1024;
+
+/// See [`Settings::unsent_total_max`]. What a machine of these days has to spare; a small one should
+/// be told less.
+const UNSENT_TOTAL_MAX: usize = 1024 * 1024 * 1024;
+
 /// What can be set for a whole reactor; see [`Reactor::with_settings`](crate::Reactor).
 ///
 /// ```
@@ -26,6 +34,8 @@ pub struct Settings {
     pub(super) handle_signals: bool,
     pub(super) busy_poll: Duration,
     pub(super) threads_max: usize,
+    pub(super) unsent_max: usize,
+    pub(super) unsent_total_max: usize,
 }
 
 impl Default for Settings {
@@ -35,6 +45,8 @@ impl Default for Settings {
             handle_signals: true,
             busy_poll: Duration::ZERO,
             threads_max: THREADS_MAX,
+            unsent_max: UNSENT_MAX,
+            unsent_total_max: UNSENT_TOTAL_MAX,
         }
     }
 }
@@ -83,5 +95,26 @@ impl Settings {
     #[must_use]
     pub fn threads_max(self, threads_max: usize) -> Self {
         Self { threads_max, ..self }
+    }
+
+    /// How many bytes a connection may have unsent before it is lost with
+    /// [`Reason::Overflow`](crate::Reason::Overflow); `None` is no limit. Default: 64 MiB. For one
+    /// connection [`Transport::set_unsent_max`](crate::Transport::set_unsent_max) says otherwise.
+    ///
+    /// What is written while nothing is unsent is taken however long it is. With three quarters of
+    /// the limit unsent, a connection is not read until its peer has taken something.
+    #[must_use]
+    pub fn unsent_max(self, unsent_max: impl Into<Option<usize>>) -> Self {
+        Self { unsent_max: unsent_max.into().unwrap_or(usize::MAX), ..self }
+    }
+
+    /// How many bytes all connections together may have unsent; `None` is no limit. Default: 1 GiB.
+    ///
+    /// When a turn ends with more, the connections that have the most unsent are lost, with
+    /// [`Reason::Overflow`](crate::Reason::Overflow), until three quarters of the limit are left.
+    /// So those who keep up never pay for those who do not.
+    #[must_use]
+    pub fn unsent_total_max(self, unsent_total_max: impl Into<Option<usize>>) -> Self {
+        Self { unsent_total_max: unsent_total_max.into().unwrap_or(usize::MAX), ..self }
     }
 }

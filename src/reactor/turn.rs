@@ -52,6 +52,7 @@ impl Reactor {
         self.accept_waiting(); //    6. new connections
         self.serve_ready(); //       7. each connection: reading, then writing
         self.flush(); //             8. what callbacks wrote to connections other than their own
+        self.shed_unsent(); //          and if too much is unsent, the worst are lost
         self.retire_factories(); //  9. those whose last port was closed
         Ok(ControlFlow::Continue(()))
     }

@@ -29,7 +29,7 @@ use crate::address::Address;
 use crate::arena::Id;
 use crate::endpoint::TcpServerEndpoint;
 use std::fmt::Debug;
-use std::io;
+use std::io::{self, IoSlice};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -129,6 +129,21 @@ pub(crate) trait Stream: Debug {
 
     /// As `send(2)`: a short count means that the socket is full.
     fn write(&mut self, data: &[u8]) -> io::Result<usize>;
+
+    /// As `writev(2)`. Those who have nothing better write the pieces one after the other.
+    fn write_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        let mut written = 0;
+        for piece in pieces {
+            match self.write(piece) {
+                Ok(count) if count == piece.len() => written += count,
+                Ok(count) => return Ok(written + count),
+                // The next call says so again.
+                Err(_) if written > 0 => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(written)
+    }
 
     /// Sends a FIN, and goes on reading.
     fn finish_output(&mut self) -> io::Result<()>;

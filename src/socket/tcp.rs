@@ -8,7 +8,7 @@ use mio::{Interest, Registry, Token};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::cell::RefCell;
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
@@ -117,6 +117,10 @@ impl Stream for TcpStream {
 
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
         self.socket.write(data)
+    }
+
+    fn write_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.socket.write_vectored(pieces)
     }
 
     fn finish_output(&mut self) -> io::Result<()> {

@@ -19,6 +19,14 @@ pub struct Calls {
     pub timer_fired: usize,
     /// `reading_resumed`.
     pub reading_resumed: usize,
+    /// `producing_paused`.
+    pub producing_paused: usize,
+    /// `producing_resumed`.
+    pub producing_resumed: usize,
+    /// `production_ended`.
+    pub production_ended: usize,
+    /// `write_refused`.
+    pub write_refused: usize,
     /// `read_connection_lost`.
     pub read_connection_lost: usize,
     /// `write_connection_lost`.
@@ -33,6 +41,10 @@ impl AddAssign for Calls {
         self.data_received += more.data_received;
         self.timer_fired += more.timer_fired;
         self.reading_resumed += more.reading_resumed;
+        self.producing_paused += more.producing_paused;
+        self.producing_resumed += more.producing_resumed;
+        self.production_ended += more.production_ended;
+        self.write_refused += more.write_refused;
         self.read_connection_lost += more.read_connection_lost;
         self.write_connection_lost += more.write_connection_lost;
         self.connection_lost += more.connection_lost;
@@ -47,6 +59,10 @@ impl Calls {
             Happening::Data => &mut self.data_received,
             Happening::Timer => &mut self.timer_fired,
             Happening::Resumed => &mut self.reading_resumed,
+            Happening::ProducingPaused => &mut self.producing_paused,
+            Happening::ProducingResumed => &mut self.producing_resumed,
+            Happening::ProductionEnded => &mut self.production_ended,
+            Happening::WriteRefused => &mut self.write_refused,
             Happening::ReadLost => &mut self.read_connection_lost,
             Happening::WriteLost => &mut self.write_connection_lost,
             Happening::Lost(_) => &mut self.connection_lost,

@@ -13,6 +13,10 @@ pub(crate) struct Agenda {
     /// One of the touched is to end.
     hurried: Cell<bool>,
     spares: RefCell<Spares>,
+    /// Bytes unsent, of all connections.
+    unsent: Cell<usize>,
+    /// The most that a connection may have unsent, unless it has a limit of its own.
+    unsent_max: Cell<usize>,
 }
 
 /// The memory of outboxes that ran empty, for those that fill next: most connections have nothing
@@ -34,6 +38,32 @@ const SPARE_BYTES_MAX: usize = 1024 * 1024;
 const SPARE_LEN_MAX: usize = 16 * 1024;
 
 impl Agenda {
+    /// For connections of which each may have so much unsent.
+    pub(crate) fn new(unsent_max: usize) -> Self {
+        Self { unsent_max: Cell::new(unsent_max), ..Self::default() }
+    }
+
+    pub(crate) fn unsent_max(&self) -> usize {
+        self.unsent_max.get()
+    }
+
+    /// Bytes unsent, of all connections.
+    pub(crate) fn unsent(&self) -> usize {
+        self.unsent.get()
+    }
+
+    /// So many bytes more wait to be sent.
+    #[inline]
+    pub(crate) fn count_unsent(&self, count: usize) {
+        self.unsent.set(self.unsent.get() + count);
+    }
+
+    /// So many bytes less do.
+    #[inline]
+    pub(crate) fn count_sent(&self, count: usize) {
+        self.unsent.set(self.unsent.get() - count);
+    }
+
     /// From here on `id` is the connection whose callback is running.
     pub(crate) fn enter(&self, id: Id) -> Option<Id> {
         self.current.replace(Some(id))
@@ -47,9 +77,14 @@ impl Agenda {
     pub(crate) fn touch(&self, id: Id) -> bool {
         let elsewhere = self.current.get() != Some(id);
         if elsewhere {
-            self.touched.borrow_mut().push(id);
+            self.list(id);
         }
         elsewhere
+    }
+
+    /// Lists a transport to be settled, and read from if it can be.
+    pub(crate) fn list(&self, id: Id) {
+        self.touched.borrow_mut().push(id);
     }
 
     /// What is touched now is not to wait.

@@ -1,10 +1,15 @@
 //! A connection, as protocols see it.
 
 mod agenda;
+mod flow;
 mod origin;
 mod outbox;
+mod overflow;
+mod producer;
+mod producing;
 mod readiness;
 mod receiving;
+mod segment;
 mod sending;
 mod service;
 mod state;
@@ -12,6 +17,10 @@ mod wire;
 
 #[cfg(test)]
 mod counts;
+
+pub use overflow::Overflow;
+pub use producer::Producer;
+pub use segment::{Segment, broadcast};
 
 pub(crate) use agenda::Agenda;
 pub(crate) use origin::Origin;
@@ -100,7 +109,13 @@ impl Transport {
         self.wish(|wire| wire.accept(data));
     }
 
-    /// Sends several pieces, one after the other.
+    /// Sends a segment, after all that was written before. A large one is not copied: what the
+    /// socket does not take at once is a reference to it. [`broadcast`] does this for many.
+    pub fn write_segment(&self, segment: &Segment) {
+        self.wish(|wire| wire.accept_segment(segment));
+    }
+
+    /// Sends several pieces, one after the other, each like a [`write`](Self::write) of its own.
     pub fn write_sequence<D: AsRef<[u8]>>(&self, pieces: impl IntoIterator<Item = D>) {
         for piece in pieces {
             self.write(piece);
@@ -191,6 +206,26 @@ impl Transport {
     /// Nothing is read any more, and nothing more is accepted for sending.
     pub fn is_disconnecting(&self) -> bool {
         self.0.wire.borrow().state.is_disconnecting()
+    }
+
+    /// Sets how many bytes may be unsent, and what becomes of a write that would bring them above
+    /// that: all of it, not only what is too much. What is written while nothing is unsent is taken
+    /// however long it is. Default: [`Settings::unsent_max`](crate::Settings::unsent_max), and the
+    /// connection is lost. `None` is no limit.
+    pub fn set_unsent_max(&self, unsent_max: impl Into<Option<usize>>, overflow: Overflow) {
+        let unsent_max = unsent_max.into().unwrap_or(usize::MAX);
+        self.wish(|wire| {
+            let flow = wire.flow_to_fill();
+            (flow.unsent_max, flow.overflow) = (Some(unsent_max), overflow);
+            // Reading may go on that stopped at the former limit.
+            true
+        });
+    }
+
+    /// How many writes were refused or dropped because too much was unsent; see
+    /// [`set_unsent_max`](Self::set_unsent_max). Zero once the connection is lost.
+    pub fn dropped_writes(&self) -> u64 {
+        self.0.wire.borrow().flow.as_ref().map_or(0, |flow| flow.dropped)
     }
 
     /// How many written bytes the operating system has not yet taken.

@@ -1,14 +1,37 @@
 //! Bytes accepted and not yet sent. Pure.
 
-/// What a transport has accepted and the socket has not: one run of bytes, taken off at the front.
+use super::segment::Segment;
+use std::collections::VecDeque;
+use std::io::IoSlice;
+
+/// What a transport has accepted and the socket has not: a run of bytes, taken off at the front, and
+/// what is behind it once a segment was queued that is not copied.
 #[derive(Debug)]
 pub(crate) struct Outbox {
     bytes: Vec<u8>,
     /// How many of `bytes` are sent. Less than their number, or both are zero.
     sent: usize,
+    behind: VecDeque<Piece>,
+    /// How many bytes that is.
+    behind_len: usize,
     /// With more than this unsent, and a peer that takes nothing, reading rests.
     read_ahead: usize,
 }
+
+#[derive(Debug)]
+enum Piece {
+    Copied(Vec<u8>),
+    /// From this position on.
+    Shared(Segment, usize),
+}
+
+/// Pieces that are offered to the socket in one call: the more, the fewer calls, and the more are
+/// prepared for nothing when it takes little. At the least they are a quarter of a megabyte.
+pub(super) const PIECES_MAX: usize = 64;
+
+/// A run whose memory is so large, and of which little is left, is moved to where it needs less: a
+/// burst must not cost its memory until the peer has read the last byte.
+const KEPT_LEN: usize = 64 * 1024;
 
 /// At first. The socket's buffer is full before the first byte stays here, so the peer has enough
 /// to take.
@@ -22,25 +45,47 @@ const BUFFER_LEN: usize = 512;
 
 impl Default for Outbox {
     fn default() -> Self {
-        Self { bytes: Vec::with_capacity(BUFFER_LEN), sent: 0, read_ahead: READ_AHEAD }
+        Self {
+            bytes: Vec::with_capacity(BUFFER_LEN),
+            sent: 0,
+            behind: VecDeque::new(),
+            behind_len: 0,
+            read_ahead: READ_AHEAD,
+        }
     }
 }
 
 impl Outbox {
     pub(crate) fn len(&self) -> usize {
-        self.bytes.len() - self.sent
+        self.bytes.len() - self.sent + self.behind_len
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
+        self.bytes.is_empty() && self.behind_len == 0
     }
 
     pub(crate) fn capacity(&self) -> usize {
         self.bytes.capacity()
     }
 
-    pub(crate) fn unsent(&self) -> &[u8] {
-        &self.bytes[self.sent..]
+    /// All that is unsent, if that is one run.
+    pub(crate) fn run(&self) -> Option<&[u8]> {
+        (self.behind_len == 0).then(|| &self.bytes[self.sent..])
+    }
+
+    /// What is unsent, from the front, as far as there are slices for it.
+    pub(super) fn pieces<'a, 'b>(
+        &'a self,
+        slices: &'b mut [IoSlice<'a>; PIECES_MAX],
+    ) -> &'b [IoSlice<'a>] {
+        let run = Some(&self.bytes[self.sent..]).filter(|run| !run.is_empty());
+        let pieces = run.into_iter().chain(self.behind.iter().map(Piece::unsent));
+        let mut count = 0;
+        for (slice, piece) in slices.iter_mut().zip(pieces) {
+            *slice = IoSlice::new(piece);
+            count += 1;
+        }
+        &slices[..count]
     }
 
     /// True if so much is unsent that more should not be read for now.
@@ -53,7 +98,16 @@ impl Outbox {
         self.read_ahead = self.len() + READ_AHEAD_STEP;
     }
 
+    /// Queues a segment from `start` on, without copying it.
+    pub(super) fn share(&mut self, segment: &Segment, start: usize) {
+        self.behind_len += segment.len() - start;
+        self.behind.push_back(Piece::Shared(segment.clone(), start));
+    }
+
     pub(crate) fn append(&mut self, data: &[u8]) {
+        if self.behind_len > 0 {
+            return self.append_behind(data);
+        }
         let full = self.bytes.capacity() - self.bytes.len() < data.len();
         // Moving the rest to the front costs as many bytes as were sent at most, so each byte is
         // moved once on average; growing instead would keep the sent ones for ever.
@@ -64,9 +118,19 @@ impl Outbox {
         self.bytes.extend_from_slice(data);
     }
 
+    #[cold]
+    fn append_behind(&mut self, data: &[u8]) {
+        self.behind_len += data.len();
+        match self.behind.back_mut() {
+            Some(Piece::Copied(bytes)) => bytes.extend_from_slice(data),
+            _ => self.behind.push_back(Piece::Copied(data.to_vec())),
+        }
+    }
+
     #[inline]
     pub(crate) fn append_both(&mut self, first: &[u8], second: &[u8]) {
-        if first.len() + second.len() <= self.bytes.capacity() - self.bytes.len() {
+        let room = self.bytes.capacity() - self.bytes.len();
+        if first.len() + second.len() <= room && self.behind_len == 0 {
             self.bytes.extend_from_slice(first);
             match *second {
                 // CR LF, as a rule: not worth a call into the C library for each line.
@@ -81,11 +145,68 @@ impl Outbox {
 
     /// The first `count` bytes are sent.
     pub(crate) fn consume(&mut self, count: usize) {
+        if self.behind_len > 0 {
+            return self.consume_pieces(count);
+        }
         self.sent += count;
         debug_assert!(self.sent <= self.bytes.len());
         if self.sent == self.bytes.len() {
             self.bytes.clear();
             (self.sent, self.read_ahead) = (0, READ_AHEAD);
+        } else if self.bytes.capacity() > KEPT_LEN {
+            self.give_memory_back();
+        }
+    }
+
+    /// Each time at most a third of what was sent since the last time is moved.
+    #[cold]
+    fn give_memory_back(&mut self) {
+        let left = self.bytes.len() - self.sent;
+        if left <= self.bytes.capacity() / 4 {
+            self.bytes = self.bytes[self.sent..].to_vec();
+            self.sent = 0;
+        }
+    }
+
+    #[cold]
+    fn consume_pieces(&mut self, count: usize) {
+        let run = self.bytes.len() - self.sent;
+        if count < run {
+            self.sent += count;
+            return;
+        }
+        let mut count = count - run;
+        self.bytes.clear();
+        self.sent = 0;
+        while let Some(piece) = self.behind.pop_front() {
+            let length = piece.unsent().len();
+            self.behind_len -= length;
+            if count >= length {
+                count -= length;
+                continue;
+            }
+            match piece {
+                // It is the run from here on.
+                Piece::Copied(bytes) => (self.bytes, self.sent) = (bytes, count),
+                Piece::Shared(segment, start) => self.unshift(segment, start + count),
+            }
+            return;
+        }
+        self.behind = VecDeque::new();
+        self.read_ahead = READ_AHEAD;
+    }
+
+    fn unshift(&mut self, segment: Segment, start: usize) {
+        self.behind_len += segment.len() - start;
+        self.behind.push_front(Piece::Shared(segment, start));
+    }
+}
+
+impl Piece {
+    fn unsent(&self) -> &[u8] {
+        match self {
+            Self::Copied(bytes) => bytes,
+            Self::Shared(segment, start) => &segment[*start..],
         }
     }
 }
@@ -103,11 +224,75 @@ mod tests {
             outbox.append(&piece);
             written.extend(piece);
             let count = outbox.len().min(round % 61);
-            sent.extend_from_slice(&outbox.unsent()[..count]);
+            sent.extend_from_slice(&outbox.run().unwrap()[..count]);
             outbox.consume(count);
         }
-        sent.extend_from_slice(outbox.unsent());
+        sent.extend_from_slice(outbox.run().unwrap());
         assert!(sent == written);
+    }
+
+    /// All that is unsent, in the order in which it would leave.
+    fn front(outbox: &Outbox, most: usize) -> Vec<u8> {
+        let mut slices = [IoSlice::new(&[]); PIECES_MAX];
+        let pieces = outbox.pieces(&mut slices);
+        let mut bytes: Vec<u8> = pieces.iter().flat_map(|piece| piece.to_vec()).collect();
+        bytes.truncate(most);
+        bytes
+    }
+
+    #[test]
+    fn segments_and_copies_leave_in_the_order_in_which_they_came() {
+        let segment = Segment::from((0..251).collect::<Vec<u8>>());
+        let mut outbox = Outbox::default();
+        let (mut written, mut sent) = (Vec::new(), Vec::new());
+        for round in 0..5000_usize {
+            if round % 7 < 2 {
+                let start = round % segment.len();
+                outbox.share(&segment, start);
+                written.extend_from_slice(&segment[start..]);
+            } else {
+                let piece = vec![round as u8; 1 + round % 97];
+                let (one, two) = piece.split_at(round % piece.len());
+                outbox.append_both(one, two);
+                written.extend(&piece);
+            }
+            let most = if round % 400 == 0 { usize::MAX } else { round % 83 };
+            let count = front(&outbox, most.min(outbox.len()));
+            outbox.consume(count.len());
+            sent.extend(count);
+            assert_eq!(sent.len() + outbox.len(), written.len());
+            assert_eq!(outbox.is_empty(), sent.len() == written.len());
+        }
+        while !outbox.is_empty() {
+            let rest = front(&outbox, usize::MAX);
+            outbox.consume(rest.len());
+            sent.extend(rest);
+        }
+        assert!(sent == written);
+        assert!(outbox.run().is_some_and(<[u8]>::is_empty), "as if it were new");
+    }
+
+    #[test]
+    fn small_pieces_between_segments_are_copied_together() {
+        let mut outbox = Outbox::default();
+        let segment = Segment::from(vec![0; 10_000]);
+        outbox.share(&segment, 0);
+        for _ in 0..100 {
+            outbox.append(b"line");
+        }
+        let mut slices = [IoSlice::new(&[]); PIECES_MAX];
+        assert_eq!(outbox.pieces(&mut slices).len(), 2);
+    }
+
+    #[test]
+    fn a_burst_gives_its_memory_back_before_the_last_byte_is_sent() {
+        let mut outbox = Outbox::default();
+        outbox.append(&vec![1; 10 << 20]);
+        while outbox.len() > 1000 {
+            outbox.consume(1000);
+        }
+        assert!(outbox.capacity() <= KEPT_LEN, "{}", outbox.capacity());
+        assert_eq!(outbox.run().unwrap(), vec![1; outbox.len()]);
     }
 
     #[test]

@@ -5,11 +5,6 @@ use super::wire::Wire;
 use crate::reason::Reason;
 use std::io;
 
-/// A connection with more than this unsent is not read until the peer has taken some of it: a peer
-/// that sends and never reads must not fill this side's memory. Generous, because a client may
-/// well send all it has before it begins to read.
-const UNSENT_MAX: usize = 64 * 1024 * 1024;
-
 /// What came in.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Received {
@@ -25,7 +20,17 @@ impl Wire {
     /// True if there may be something to read and it is wanted.
     pub(crate) fn wants_reading(&self) -> bool {
         let Readiness { readable, resting, .. } = self.readiness;
-        readable && !resting && self.state.reads() && self.unsent() <= UNSENT_MAX
+        readable && !resting && self.state.reads() && !self.is_full()
+    }
+
+    /// True if so much is unsent that the peer is not read until it has taken some of it: one that
+    /// sends and never reads must not fill this side's memory. A quarter of what may be unsent is
+    /// left to answer what has been read already. A client may well send all it has before it
+    /// begins to read, so it is not less.
+    fn is_full(&self) -> bool {
+        let Some(outbox) = &self.outbox else { return false };
+        let max = self.unsent_max();
+        outbox.len() > max - max / 4
     }
 
     fn is_congested(&self) -> bool {
@@ -40,7 +45,7 @@ impl Wire {
 
     /// Reads what has arrived, at most a buffer full.
     pub(crate) fn receive(&mut self, buffer: &mut [u8]) -> Received {
-        if !self.wants_reading() {
+        if buffer.is_empty() || !self.wants_reading() {
             return Received::Nothing;
         }
         if std::mem::take(&mut self.readiness.rested) {

@@ -1,10 +1,12 @@
 //! How bytes are accepted, and leave.
 
-use super::outbox::Outbox;
+use super::Overflow;
+use super::outbox::{Outbox, PIECES_MAX};
+use super::segment::Segment;
 use super::state::Next;
 use super::wire::Wire;
 use crate::reason::Reason;
-use std::io;
+use std::io::{self, IoSlice};
 
 /// A write of at least this many bytes, with nothing unsent before it, goes straight to the socket
 /// instead of being copied. At 64 bytes deferring costs nothing and joins small writes into one
@@ -16,33 +18,70 @@ impl Wire {
         self.outbox.as_ref().map_or(0, |outbox| outbox.len())
     }
 
+    /// True if bytes can be written: always, or, when the connection is being closed, by a producer
+    /// that this waits for.
+    #[inline]
+    fn takes_writes(&self) -> bool {
+        self.state.accepts_writes() || (self.has_producer() && self.state.waits_for_producer())
+    }
+
     /// Takes bytes for sending. True if the loop has to look at the transport afterwards.
     pub(crate) fn accept(&mut self, data: &[u8]) -> bool {
-        if data.is_empty() || !self.state.accepts_writes() {
+        if data.is_empty() || !self.takes_writes() {
             return false;
         }
         let first = self.outbox.is_none();
         let mut rest = data;
-        if data.len() >= DIRECT_WRITE_MIN && first {
-            rest = &data[self.send(data)..];
+        if first {
+            if data.len() >= DIRECT_WRITE_MIN {
+                rest = &data[self.send(data)..];
+            }
+        } else if !self.has_room_for(data.len()) {
+            return true;
         }
-        if !rest.is_empty() && self.state.accepts_writes() {
+        if !rest.is_empty() && self.takes_writes() {
             self.outbox_to_fill().append(rest);
+            self.origin.agenda.count_unsent(rest.len());
         }
         // What was unsent before has the loop's attention already. But even with nothing left to
         // send it has to look: the write may have failed.
-        first
+        self.tell_flow() || first
     }
 
     /// Takes a line and its end, to leave in one piece: never straight out, however long the line.
     #[inline]
     pub(crate) fn accept_line(&mut self, line: &[u8], end: &[u8]) -> bool {
-        if !self.state.accepts_writes() {
+        if !self.takes_writes() {
             return false;
         }
         let first = self.outbox.is_none();
+        let length = line.len() + end.len();
+        if !first && !self.has_room_for(length) {
+            return true;
+        }
         self.outbox_to_fill().append_both(line, end);
-        first
+        self.origin.agenda.count_unsent(length);
+        self.tell_flow() || first
+    }
+
+    /// Takes a segment, without copying it if it is large.
+    pub(crate) fn accept_segment(&mut self, segment: &Segment) -> bool {
+        if segment.is_small() {
+            return self.accept(segment);
+        }
+        if !self.takes_writes() {
+            return false;
+        }
+        let first = self.outbox.is_none();
+        let sent = if first { self.send(segment) } else { 0 };
+        if !first && !self.has_room_for(segment.len()) {
+            return true;
+        }
+        if sent < segment.len() && self.takes_writes() {
+            self.outbox_to_fill().share(segment, sent);
+            self.origin.agenda.count_unsent(segment.len() - sent);
+        }
+        self.tell_flow() || first
     }
 
     #[inline]
@@ -50,50 +89,145 @@ impl Wire {
         self.outbox.get_or_insert_with(|| self.origin.agenda.spare_out())
     }
 
-    /// Offers `data` to the socket and returns how much it took.
-    fn send(&mut self, data: &[u8]) -> usize {
-        let Some(stream) = &mut self.stream else {
-            return 0;
-        };
-        let mut sent = 0;
-        while self.readiness.writable && sent < data.len() {
-            match stream.write(&data[sent..]) {
-                Ok(count) => {
-                    sent += count;
-                    // A short write means that the socket is full; its next edge is sure to come.
-                    let more = !stream.short_count_is_last() && count > 0;
-                    self.readiness.writable = sent == data.len() || more;
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.readiness.writable = false;
-                }
-                Err(error) => {
-                    drop(self.state.end(Reason::lost(error)));
-                    break;
-                }
+    /// Something was accepted. True if the loop has to look at whoever produces.
+    #[inline]
+    fn tell_flow(&mut self) -> bool {
+        let unsent = self.unsent();
+        self.flow.as_mut().is_some_and(|flow| flow.accepted(unsent))
+    }
+
+    /// The most that may be unsent.
+    pub(super) fn unsent_max(&self) -> usize {
+        let own = self.flow.as_ref().and_then(|flow| flow.unsent_max);
+        own.unwrap_or_else(|| self.origin.agenda.unsent_max())
+    }
+
+    /// False if so many bytes more are too many: they are not to be taken, and it is seen to what
+    /// becomes of that.
+    #[inline]
+    fn has_room_for(&mut self, length: usize) -> bool {
+        self.unsent().saturating_add(length) <= self.unsent_max() || self.make_room_for(length)
+    }
+
+    /// What was written in this callback has not been offered to the socket yet, which may well
+    /// take it.
+    #[cold]
+    fn make_room_for(&mut self, length: usize) -> bool {
+        self.offer();
+        let unsent = self.unsent();
+        if unsent == 0 || unsent.saturating_add(length) <= self.unsent_max() {
+            return true;
+        }
+        match self.flow.as_ref().map_or(Overflow::Lose, |flow| flow.overflow) {
+            Overflow::Lose => {
+                drop(self.state.end(Reason::Overflow));
+                self.discard();
+                self.agenda().hurry();
+            }
+            policy @ (Overflow::Refuse | Overflow::Drop) => {
+                let flow = self.flow_to_fill();
+                flow.dropped += 1;
+                flow.refused += usize::from(policy == Overflow::Refuse);
             }
         }
+        false
+    }
+
+    /// Frees what is unsent.
+    pub(super) fn discard(&mut self) {
+        if let Some(outbox) = self.outbox.take() {
+            self.origin.agenda.count_sent(outbox.len());
+        }
+    }
+
+    /// Offers `data` to the socket and returns how much it took.
+    fn send(&mut self, data: &[u8]) -> usize {
+        let mut sent = 0;
+        while self.readiness.writable && sent < data.len() {
+            let Some(stream) = &mut self.stream else { break };
+            let taken = stream.write(&data[sent..]);
+            sent += self.regard(taken, data.len() - sent);
+        }
         sent
+    }
+
+    /// The same for what is in several pieces, which are consumed.
+    fn send_pieces(&mut self, outbox: &mut Outbox) -> usize {
+        let mut sent = 0;
+        while self.readiness.writable && !outbox.is_empty() {
+            let Some(stream) = &mut self.stream else { break };
+            let mut slices = [IoSlice::new(&[]); PIECES_MAX];
+            let slices = outbox.pieces(&mut slices);
+            let offered = slices.iter().map(|slice| slice.len()).sum();
+            let taken = stream.write_vectored(slices);
+            let count = self.regard(taken, offered);
+            outbox.consume(count);
+            sent += count;
+        }
+        sent
+    }
+
+    /// What the socket has said to being offered so many bytes; how many it took.
+    #[inline]
+    fn regard(&mut self, taken: io::Result<usize>, offered: usize) -> usize {
+        match taken {
+            Ok(count) => {
+                // A short write means that the socket is full; its next edge is sure to come.
+                let true_edges = self.stream.as_ref().is_some_and(|it| it.short_count_is_last());
+                self.readiness.writable = count == offered || (!true_edges && count > 0);
+                count
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.readiness.writable = false;
+                0
+            }
+            Err(error) => {
+                self.readiness.writable = false;
+                drop(self.state.end(Reason::lost(error)));
+                0
+            }
+        }
+    }
+
+    /// Offers what is unsent to the socket. True if it took anything.
+    fn offer(&mut self) -> bool {
+        if !self.readiness.writable || !self.state.sends() {
+            return false;
+        }
+        // The outbox steps aside, for the socket's failure ends the state beside it.
+        let Some(mut outbox) = self.outbox.take() else { return false };
+        let count = match outbox.run() {
+            Some(run) => {
+                let count = self.send(run);
+                outbox.consume(count);
+                count
+            }
+            None => self.send_pieces(&mut outbox),
+        };
+        let agenda = &self.origin.agenda;
+        agenda.count_sent(count);
+        if outbox.is_empty() {
+            agenda.spare_in(outbox);
+        } else {
+            self.outbox = Some(outbox);
+        }
+        count > 0
     }
 
     /// Offers what is unsent to the socket, and says what comes next. `sent` is set if it took
     /// anything.
     pub(crate) fn settle(&mut self, sent: &mut bool) -> Next {
-        if self.readiness.writable && self.state.sends() {
-            // The outbox steps aside, for the socket's failure ends the state beside it.
-            if let Some(mut outbox) = self.outbox.take() {
-                let count = self.send(outbox.unsent());
-                outbox.consume(count);
-                *sent |= count > 0;
-                if outbox.is_empty() {
-                    self.origin.agenda.spare_in(outbox);
-                } else {
-                    self.outbox = Some(outbox);
-                }
-            }
+        *sent |= self.offer();
+        let empty = self.outbox.is_none();
+        if self.flow.is_none() {
+            return self.state.next(empty);
         }
-        self.state.next(self.outbox.is_none())
+        match self.state.next(empty && !self.has_producer()) {
+            // It is the producer that is waited for, and not the peer.
+            Next::Drain if empty => Next::Stay,
+            next => next,
+        }
     }
 
     /// Sends our FIN. False if the connection turns out to be broken.

@@ -57,12 +57,25 @@ impl Transport {
     /// Offers what is unsent to the socket, and says what comes next. `sent` is set if it took
     /// anything.
     pub(crate) fn settle(&self, sent: &mut bool) -> Next {
-        self.0.wire.borrow_mut().settle(sent)
+        let mut wire = self.0.wire.borrow_mut();
+        if wire.flow.is_none() {
+            return wire.settle(sent);
+        }
+        drop(wire);
+        self.settle_flow(sent)
     }
 
     /// Lists the transport to be settled in a later phase, from within its own settling.
     pub(crate) fn settle_later(&self) {
         self.wish(|_| true);
+    }
+
+    /// Lists the transport to be settled and served, even if its callback is running.
+    pub(super) fn serve_later(&self) {
+        let mut wire = self.0.wire.borrow_mut();
+        if !std::mem::replace(&mut wire.readiness.touched, true) {
+            wire.agenda().list(self.0.id);
+        }
     }
 
     /// The agenda no longer lists it.
@@ -71,7 +84,8 @@ impl Transport {
     }
 
     pub(crate) fn receive(&self, buffer: &mut [u8]) -> Received {
-        self.0.wire.borrow_mut().receive(buffer)
+        let room = self.room().min(buffer.len());
+        self.0.wire.borrow_mut().receive(&mut buffer[..room])
     }
 
     /// Notes what the poller reports.
@@ -95,8 +109,9 @@ impl Transport {
 
     /// True if the connection is to be served in the next turn and is not yet listed for it.
     pub(crate) fn queue_if_readable(&self) -> bool {
+        let room = self.room();
         let mut wire = self.0.wire.borrow_mut();
-        let queue = wire.wants_reading() && !wire.readiness.queued;
+        let queue = room > 0 && wire.wants_reading() && !wire.readiness.queued;
         wire.readiness.queued |= queue;
         queue
     }
@@ -144,7 +159,7 @@ impl Transport {
         let wire = self.0.wire.borrow();
         let ready = wire.readiness;
         let unsent = wire.unsent() > 0 && wire.state.sends() && ready.writable && !ready.due;
-        let unread = wire.wants_reading() && !ready.queued;
+        let unread = wire.wants_reading() && !ready.queued && self.room() > 0;
         (!ready.touched && (unsent || unread)).then(|| format!("{ready:?}"))
     }
 }

@@ -60,6 +60,14 @@ pub(crate) enum Next {
     Stay,
     /// Wait for the peer to take what is unsent before the connection closes.
     Drain,
+    /// Tell the protocol to stop writing.
+    PauseProducer,
+    /// Tell the protocol that it may write.
+    ResumeProducer,
+    /// Read for the connection.
+    Produce,
+    /// Tell the protocol that writes were refused.
+    Refuse,
     /// Tell the protocol that reading goes on.
     Resume,
     /// Send our FIN.
@@ -89,6 +97,16 @@ impl State {
         }
     }
 
+    /// Nothing more is accepted but from a producer that is waited for.
+    pub(crate) fn waits_for_producer(&self) -> bool {
+        matches!(self, Self::Closing | Self::Open { output: Output::Finishing, .. })
+    }
+
+    /// Something may yet be read.
+    pub(crate) fn will_read(&self) -> bool {
+        matches!(self, Self::Open { input, .. } if *input != Input::Ended)
+    }
+
     pub(crate) fn reads(&self) -> bool {
         matches!(self, Self::Open { input: Input::Flowing, .. })
     }
@@ -96,7 +114,11 @@ impl State {
     /// Nothing that the socket could still tell is waited for by reading or writing, so an error
     /// has to be asked for.
     pub(crate) fn is_deaf(&self) -> bool {
-        matches!(self, Self::Open { input, .. } if *input != Input::Flowing)
+        match self {
+            Self::Open { input, .. } => *input != Input::Flowing,
+            Self::Closing => true,
+            Self::Ending(_) | Self::Lost => false,
+        }
     }
 
     pub(crate) fn is_disconnecting(&self) -> bool {

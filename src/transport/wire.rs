@@ -5,6 +5,7 @@
 //! cell that a [`Transport`](super::Transport) keeps its wire in is never borrowed twice.
 
 use super::agenda::Agenda;
+use super::flow::Flow;
 use super::origin::Origin;
 use super::outbox::Outbox;
 use super::readiness::Readiness;
@@ -32,6 +33,8 @@ pub(crate) struct Wire {
     pub(crate) readiness: Readiness,
     /// Nothing is unsent if there is none.
     pub(super) outbox: Option<Box<Outbox>>,
+    /// Most connections have none.
+    pub(super) flow: Option<Box<Flow>>,
     /// Gone once the connection is lost.
     pub(super) stream: Option<Carrier>,
     /// That of the port, which all its connections share, or, once the socket was asked for the
@@ -45,6 +48,7 @@ impl Wire {
             state: State::new(),
             readiness: Readiness::new(),
             outbox: None,
+            flow: None,
             stream: Some(stream),
             origin,
         }
@@ -78,6 +82,19 @@ impl Wire {
         &self.origin.agenda
     }
 
+    pub(super) fn flow_to_fill(&mut self) -> &mut Flow {
+        self.flow.get_or_insert_default()
+    }
+
+    /// How much a connection that feeds this one may read.
+    pub(super) fn room(&self) -> usize {
+        self.flow.as_ref().map_or(usize::MAX, |flow| flow.room(self.unsent()))
+    }
+
+    pub(super) fn has_producer(&self) -> bool {
+        self.flow.as_ref().is_some_and(|flow| flow.has_producer())
+    }
+
     /// Notes what the poller reports.
     pub(crate) fn notice(&mut self, readable: bool, writable: bool, read_closed: bool) {
         let ready = &mut self.readiness;
@@ -109,7 +126,7 @@ impl Wire {
         let may_talk = !self.readiness.ended && (readable || spoken || !watched);
         // What it held of a reason, the loop holds as well: nothing of the user's is dropped here.
         self.state = State::Lost;
-        self.outbox = None;
+        self.discard();
         let stream = self.stream.take()?;
         Some(ClosedStream { stream, watched, spoken, may_talk })
     }
@@ -117,7 +134,7 @@ impl Wire {
     /// Closes the socket with a reset, at once; the protocol hears of it later.
     pub(crate) fn reset(&mut self) {
         self.host();
-        self.outbox = None;
+        self.discard();
         if let Some(mut stream) = self.stream.take() {
             stream.reset_on_close();
         }

@@ -5,6 +5,8 @@ mod closing;
 mod deferring;
 mod failing;
 mod lingering;
+mod overflowing;
+mod producing;
 mod reading;
 mod turns;
 mod walks;
@@ -41,6 +43,10 @@ enum Event<'a> {
     Data(&'a [u8]),
     Timer,
     Resumed,
+    Paused,
+    MayWrite,
+    Produced,
+    Refused,
     ReadLost,
     WriteLost,
     Lost,
@@ -81,6 +87,23 @@ impl Protocol<Probes> for Probe {
 
     fn reading_resumed(&mut self, cx: &mut Context<'_, Probes>) {
         self.happened(cx, "resumed", Event::Resumed);
+    }
+
+    fn producing_paused(&mut self, cx: &mut Context<'_, Probes>) {
+        self.happened(cx, "is to stop writing", Event::Paused);
+    }
+
+    fn producing_resumed(&mut self, cx: &mut Context<'_, Probes>) {
+        self.happened(cx, "may write", Event::MayWrite);
+    }
+
+    fn production_ended(&mut self, cx: &mut Context<'_, Probes>, result: std::io::Result<u64>) {
+        let result = result.map_err(|error| error.kind());
+        self.happened(cx, &format!("produced {result:?}"), Event::Produced);
+    }
+
+    fn write_refused(&mut self, cx: &mut Context<'_, Probes>, count: usize) {
+        self.happened(cx, &format!("refused {count}"), Event::Refused);
     }
 
     fn read_connection_lost(&mut self, cx: &mut Context<'_, Probes>) {
@@ -127,8 +150,11 @@ struct Stage {
 
 impl Stage {
     fn new(act: fn(Event<'_>, &mut Context<'_, Probes>)) -> Self {
+        Self::with(Settings::default().close_timeout(Duration::from_secs(10)), act)
+    }
+
+    fn with(settings: Settings, act: fn(Event<'_>, &mut Context<'_, Probes>)) -> Self {
         let (script, log) = (Script::new(), Log::default());
-        let settings = Settings::default().close_timeout(Duration::from_secs(10));
         let mut reactor = Reactor::in_world(script.world(), settings);
         let probes = Probes { log: log.clone(), act, all: Vec::new() };
         let port = reactor.listen_tcp(8007, probes).unwrap();

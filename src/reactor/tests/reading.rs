@@ -221,7 +221,8 @@ fn a_peer_that_never_reads_its_echo_is_not_read_without_end() {
         stage.script.advance(Duration::from_millis(1));
     }
     let unsent = stage.transport(0).unsent();
-    assert!((64..=66).contains(&(unsent >> 20)), "{unsent}");
+    // Three quarters of what may be unsent.
+    assert!((48..=49).contains(&(unsent >> 20)), "{unsent}");
     peer.set_room(usize::MAX);
     for _ in 0..400 {
         stage.turn();

@@ -1,0 +1,35 @@
+//! Too much is unsent on all connections together.
+
+use super::Reactor;
+use super::connections::Connection;
+use crate::arena::Id;
+use crate::reason::Reason;
+
+impl Reactor {
+    /// Those who have the most unsent are lost until three quarters of the limit are left: so this
+    /// is done seldom, however many connections there are to look at.
+    pub(super) fn shed_unsent(&mut self) {
+        let max = self.settings.unsent_total_max;
+        if self.agenda.unsent() <= max {
+            return;
+        }
+        let unsent = |(id, slot): (Id, &Connection)| match slot {
+            Connection::Live(live) => Some((live.party.transport.unsent(), id)),
+            Connection::Lingering(_) => None,
+        };
+        let mut all: Vec<(usize, Id)> = self.connections.iter().filter_map(unsent).collect();
+        all.sort_unstable_by(|one, other| other.cmp(one));
+        let (total, mut left, mut lost) = (self.agenda.unsent(), self.agenda.unsent(), 0);
+        for (unsent, id) in all {
+            if left <= max - max / 4 {
+                break;
+            }
+            let Some(party) = self.connections.party(id) else { continue };
+            left -= unsent;
+            lost += 1;
+            party.transport.end(Reason::Overflow);
+            self.settle(&party);
+        }
+        log::warn!("{total} bytes are unsent, {max} may be: the {lost} slowest readers are lost");
+    }
+}

@@ -1,0 +1,62 @@
+//! Reading, for connections, what they are to send.
+
+use super::Reactor;
+use super::connections::Party;
+use super::hosting::Callback;
+use super::panic::guard;
+use crate::reason::Reason;
+use std::io::{self, Read};
+
+/// Read in one call: what the high-water mark is from the start.
+const CHUNK_LEN: usize = 64 * 1024;
+
+/// Chunks read for one connection in one turn, so that a peer that takes them as fast as they are
+/// read does not hold up the others.
+pub(super) const CHUNKS_PER_TURN: usize = 4;
+
+impl Reactor {
+    /// Reads one chunk from a connection's producer, and writes it.
+    pub(super) fn produce(&mut self, party: &Party) {
+        let transport = &party.transport;
+        let Some((mut reader, room)) = transport.take_reader() else { return };
+        let mut chunk = std::mem::take(&mut self.chunk);
+        chunk.resize(CHUNK_LEN, 0);
+        let room = room.min(CHUNK_LEN);
+        let read = guard(|| reader.read(&mut chunk[..room]));
+        let left = match read {
+            Ok(Ok(count)) if count > 0 => {
+                // It is settled by whoever asked for this.
+                let previous = self.agenda.enter(party.id());
+                let unwanted = transport.send_produced(reader, &chunk[..count.min(room)]);
+                self.agenda.leave(previous);
+                unwanted
+            }
+            Ok(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {
+                transport.send_produced(reader, &[])
+            }
+            Ok(ended) => {
+                let produced = transport.end_production();
+                if let Some(produced) = produced {
+                    let result = ended.map(|_| produced);
+                    self.deliver(party, Callback::ProductionEnded(result));
+                }
+                Some(reader)
+            }
+            Err(panic) => {
+                let (name, peer) = (self.protocol_name(party.host()), transport.peer());
+                log::error!("the producer of {name} of {peer} panicked: {}", panic.0);
+                drop(guard(|| transport.end(Reason::Panicked(panic.0))));
+                Some(reader)
+            }
+        };
+        self.chunk = chunk;
+        self.drop_reader(left);
+    }
+
+    /// It is the user's.
+    pub(super) fn drop_reader(&self, reader: Option<Box<dyn Read>>) {
+        if let Err(panic) = guard(|| drop(reader)) {
+            log::error!("dropping a producer panicked: {}", panic.0);
+        }
+    }
+}

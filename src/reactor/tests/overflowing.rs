@@ -1,0 +1,191 @@
+//! Peers that do not take what they are sent.
+
+use super::*;
+use crate::{Overflow, Segment, broadcast};
+
+const SLOW: &str = "lost: peer did not keep up: too much was unsent";
+
+fn with_limits(settings: Settings) -> Stage {
+    Stage::with(settings.close_timeout(Duration::from_secs(10)), quiet)
+}
+
+#[test]
+fn a_write_above_the_limit_loses_the_connection_and_frees_what_is_unsent() {
+    let mut stage = with_limits(Settings::default().unsent_max(1000));
+    let peer = stage.connect();
+    peer.set_room(0);
+    let transport = stage.transport(0);
+    transport.write([0; 600]);
+    transport.write([0; 400]);
+    stage.settle();
+    stage.log.expect(&["0 made"]);
+    transport.write([0; 1]);
+    assert_eq!((transport.unsent(), stage.reactor.agenda.unsent()), (0, 0));
+    transport.write([0; 1]);
+    stage.settle();
+    stage.log.expect(&[&format!("0 {SLOW}")]);
+    assert_eq!(peer.closed(), crate::socket::scripted::Closed::Reset);
+    stage.expect_empty();
+}
+
+#[test]
+fn what_the_socket_takes_is_not_counted() {
+    let mut stage = with_limits(Settings::default().unsent_max(1000));
+    let peer = stage.connect();
+    let transport = stage.transport(0);
+    for _ in 0..100 {
+        transport.write([0; 600]);
+    }
+    stage.settle();
+    assert_eq!(peer.received().len(), 60_000);
+}
+
+#[test]
+fn one_write_on_nothing_unsent_may_be_as_long_as_it_likes() {
+    let mut stage = with_limits(Settings::default().unsent_max(1000));
+    let peer = stage.connect();
+    peer.set_room(0);
+    let transport = stage.transport(0);
+    transport.write(vec![0; 100_000]);
+    stage.settle();
+    assert_eq!(transport.unsent(), 100_000);
+    peer.set_room(usize::MAX / 2);
+    stage.settle();
+    transport.write_segment(&Segment::from(vec![0; 100_000]));
+    stage.settle();
+    assert_eq!(peer.received().len(), 200_000);
+    stage.log.expect(&["0 made"]);
+}
+
+#[test]
+fn refused_writes_are_told_once_and_dropped_ones_only_counted() {
+    for (policy, told) in [(Overflow::Refuse, true), (Overflow::Drop, false)] {
+        let mut stage = Stage::new(quiet);
+        let peer = stage.connect();
+        peer.set_room(0);
+        let transport = stage.transport(0);
+        transport.set_unsent_max(10, policy);
+        transport.write("12345678");
+        for _ in 0..3 {
+            transport.write("abc");
+        }
+        transport.write("90");
+        transport.write_segment(&Segment::from(vec![0; 10_000]));
+        stage.settle();
+        let expected: &[&str] = if told { &["0 made", "0 refused 4"] } else { &["0 made"] };
+        stage.log.expect(expected);
+        assert_eq!(transport.dropped_writes(), 4);
+        peer.set_room(usize::MAX / 2);
+        stage.settle();
+        assert_eq!(peer.received(), b"1234567890", "whole messages, and none that is cut");
+        transport.write("abc");
+        stage.settle();
+        assert_eq!(peer.received(), b"abc");
+    }
+}
+
+#[test]
+fn a_protocol_that_writes_whenever_it_is_refused_does_not_keep_the_loop() {
+    let mut stage = Stage::new(|event, cx| match event {
+        Event::Made => cx.transport.set_unsent_max(10, Overflow::Refuse),
+        Event::Data(_) | Event::Refused => cx.transport.write("12345678"),
+        _ => {}
+    });
+    let peer = stage.connect();
+    peer.set_room(0);
+    peer.send("x");
+    stage.turn();
+    peer.send("x");
+    stage.turn();
+    assert!(stage.log.count("0 refused 1") <= 3);
+}
+
+#[test]
+fn there_may_be_no_limit() {
+    let settings = Settings::default().unsent_max(None).unsent_total_max(None);
+    let mut stage = with_limits(settings);
+    let peer = stage.connect();
+    peer.set_room(0);
+    let transport = stage.transport(0);
+    for _ in 0..70 {
+        transport.write(vec![0; 1 << 20]);
+    }
+    stage.settle();
+    assert_eq!(transport.unsent(), 70 << 20);
+    stage.log.expect(&["0 made"]);
+}
+
+#[test]
+fn above_the_limit_of_all_those_go_who_have_the_most_unsent() {
+    let mut stage = with_limits(Settings::default().unsent_total_max(100_000));
+    let peers: Vec<Peer> = (0..10).map(|_| stage.connect()).collect();
+    peers.iter().for_each(|peer| peer.set_room(0));
+    for number in 0..10 {
+        stage.transport(number).write(vec![0; 1000 * (number + 1)]);
+    }
+    stage.settle();
+    assert_eq!(stage.reactor.agenda.unsent(), 55_000);
+    stage.log.0.borrow_mut().clear();
+    stage.transport(4).write(vec![0; 45_001]);
+    stage.settle();
+    // Fifty thousand of one are enough.
+    stage.log.expect(&[&format!("4 {SLOW}")]);
+    stage.transport(0).write(vec![0; 50_000]);
+    stage.transport(1).write(vec![0; 1]);
+    stage.settle();
+    stage.log.expect(&[&format!("0 {SLOW}")]);
+    stage.settle();
+    assert_eq!(stage.reactor.agenda.unsent(), 49_001);
+}
+
+#[test]
+fn the_bytes_of_all_are_counted_whatever_becomes_of_them() {
+    let mut stage = Stage::new(echo);
+    let peers: Vec<Peer> = (0..6).map(|_| stage.connect()).collect();
+    peers.iter().for_each(|peer| peer.set_room(5000));
+    let all: Vec<Transport> = (0..6).map(|number| stage.transport(number)).collect();
+    broadcast(&all, vec![0; 20_000]);
+    broadcast(&all, "small");
+    stage.settle();
+    assert_eq!(stage.reactor.agenda.unsent(), 6 * 15_005);
+    all[0].abort_connection();
+    peers[1].reset();
+    all[2].lose_connection();
+    all[3].fail("enough");
+    stage.settle();
+    assert_eq!(stage.reactor.agenda.unsent(), 3 * 15_005);
+    peers.iter().for_each(|peer| peer.set_room(usize::MAX / 2));
+    stage.settle();
+    assert_eq!(stage.reactor.agenda.unsent(), 0);
+}
+
+#[test]
+fn a_large_broadcast_is_kept_once_and_arrives_in_order() {
+    let mut stage = Stage::new(quiet);
+    let peers: Vec<Peer> = (0..5).map(|_| stage.connect()).collect();
+    let all: Vec<Transport> = (0..5).map(|number| stage.transport(number)).collect();
+    for (number, peer) in peers.iter().enumerate() {
+        peer.set_room(number * 3000);
+    }
+    let picture: Vec<u8> = (0..20_000_u32).map(|at| (at % 251) as u8).collect();
+    let segment = Segment::from(&picture[..]);
+    for member in &all {
+        member.write("before ");
+        member.write_segment(&segment);
+        member.write(" between ");
+        member.write_segment(&segment);
+        member.write(" after");
+    }
+    stage.settle();
+    for peer in &peers {
+        peer.set_room(usize::MAX / 2);
+    }
+    let writes = peers[0].calls().writes;
+    stage.settle();
+    let parts: [&[u8]; 5] = [b"before ", &picture, b" between ", &picture, b" after"];
+    for peer in &peers {
+        assert!(peer.received() == parts.concat());
+    }
+    // The script writes piece by piece, and had them in one call.
+    assert_eq!(peers[0].calls().writes - writes, 5);
+}

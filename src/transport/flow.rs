@@ -1,0 +1,289 @@
+//! How much a connection may have unsent, who feeds it, and when that is held back. Pure.
+
+use super::Inner;
+use super::overflow::Overflow;
+use std::fmt;
+use std::io::Read;
+use std::rc::{Rc, Weak};
+
+/// With so much unsent a producer is paused: more than a peer takes in one go, so that sending does
+/// not wait for the producer. What Twisted has.
+pub(super) const HIGH_MARK: usize = 64 * 1024;
+
+/// And with no more than this it is resumed: a quarter, so that it is told seldom, and before
+/// everything is sent.
+pub(super) const LOW_MARK: usize = HIGH_MARK / 4;
+
+/// Of a connection that has a producer, is one, or has limits of its own; the others have none.
+#[derive(Debug)]
+pub(super) struct Flow {
+    pub(super) high: usize,
+    pub(super) low: usize,
+    producer: Option<Production>,
+    /// Connections that this one is the producer of.
+    pub(super) consumers: Vec<Weak<Inner>>,
+    /// Instead of the reactor's.
+    pub(super) unsent_max: Option<usize>,
+    pub(super) overflow: Overflow,
+    /// Writes that were refused since the protocol was last told.
+    pub(super) refused: usize,
+    /// Writes that were refused or dropped in all.
+    pub(super) dropped: u64,
+}
+
+#[derive(Debug)]
+struct Production {
+    source: Source,
+    phase: Phase,
+}
+
+/// Who produces.
+pub(super) enum Source {
+    /// The connection's own protocol.
+    Push,
+    /// The same, but it writes when it is asked to.
+    Pull,
+    Connection(Weak<Inner>),
+    Reader {
+        /// Away while the loop reads.
+        input: Option<Box<dyn Read>>,
+        /// Bytes read so far.
+        produced: u64,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// May write; a pull producer has been asked to.
+    Producing,
+    /// May not; a pull producer waits to be asked.
+    Paused,
+}
+
+/// What a producer is to hear or to do.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    Nothing,
+    /// The protocol is to stop writing.
+    Pause,
+    /// The protocol may write, or is asked to.
+    Resume,
+    /// The loop is to read.
+    Produce,
+}
+
+impl Default for Flow {
+    fn default() -> Self {
+        Self {
+            high: HIGH_MARK,
+            low: LOW_MARK,
+            producer: None,
+            consumers: Vec::new(),
+            unsent_max: None,
+            overflow: Overflow::Lose,
+            refused: 0,
+            dropped: 0,
+        }
+    }
+}
+
+impl Flow {
+    pub(super) fn has_producer(&self) -> bool {
+        self.producer.is_some()
+    }
+
+    /// From here on `source` produces; `unsent` bytes wait already.
+    pub(super) fn register(&mut self, source: Source, unsent: usize) {
+        // A pull producer and a reader begin when they are asked.
+        let phase = match source {
+            Source::Push | Source::Connection(_) => Phase::Producing,
+            Source::Pull | Source::Reader { .. } => Phase::Paused,
+        };
+        self.producer = Some(Production { source, phase });
+        self.accepted(unsent);
+    }
+
+    pub(super) fn unregister(&mut self) -> Option<Source> {
+        self.producer.take().map(|production| production.source)
+    }
+
+    /// True if the connection `other` is the producer.
+    pub(super) fn is_fed_by(&self, other: &Rc<Inner>) -> bool {
+        match &self.producer {
+            Some(Production { source: Source::Connection(producer), .. }) => {
+                producer.ptr_eq(&Rc::downgrade(other))
+            }
+            _ => false,
+        }
+    }
+
+    /// Bytes have been accepted. True if the loop has to look at the producer.
+    pub(super) fn accepted(&mut self, unsent: usize) -> bool {
+        match &mut self.producer {
+            Some(Production { source: Source::Pull, phase }) => {
+                *phase = Phase::Paused;
+                false
+            }
+            Some(Production { source: Source::Connection(_), phase }) if unsent >= self.high => {
+                *phase = Phase::Paused;
+                false
+            }
+            Some(Production { source: Source::Push, phase: Phase::Producing }) => {
+                unsent >= self.high
+            }
+            _ => false,
+        }
+    }
+
+    /// How much a connection that produces may read.
+    pub(super) fn room(&self, unsent: usize) -> usize {
+        match &self.producer {
+            Some(Production { source: Source::Connection(_), phase: Phase::Paused }) => 0,
+            Some(Production { source: Source::Connection(_), .. }) => {
+                self.high.saturating_sub(unsent)
+            }
+            _ => usize::MAX,
+        }
+    }
+
+    /// What was unsent has been offered to the socket: what the producer is to hear.
+    pub(super) fn step(&self, unsent: usize) -> Step {
+        let Some(Production { source, phase }) = &self.producer else { return Step::Nothing };
+        match (source, phase) {
+            (Source::Push, Phase::Producing) if unsent >= self.high => Step::Pause,
+            (Source::Reader { input: None, .. }, _) => Step::Nothing,
+            (Source::Reader { .. }, _) if unsent <= self.low => Step::Produce,
+            (Source::Push | Source::Pull, Phase::Paused) if unsent <= self.low => Step::Resume,
+            _ => Step::Nothing,
+        }
+    }
+
+    /// The protocol is being told to stop writing.
+    pub(super) fn pause(&mut self) {
+        self.set_phase(Phase::Paused);
+    }
+
+    /// The protocol is being told that it may write.
+    pub(super) fn resume(&mut self) {
+        self.set_phase(Phase::Producing);
+    }
+
+    fn set_phase(&mut self, to: Phase) {
+        if let Some(Production { phase, .. }) = &mut self.producer {
+            *phase = to;
+        }
+    }
+
+    /// The connection that may read again, now that no more than this is unsent.
+    pub(super) fn resume_connection(&mut self, unsent: usize) -> Option<Rc<Inner>> {
+        match &mut self.producer {
+            Some(Production { source: Source::Connection(producer), phase })
+                if *phase == Phase::Paused && unsent <= self.low =>
+            {
+                *phase = Phase::Producing;
+                producer.upgrade()
+            }
+            _ => None,
+        }
+    }
+
+    /// What the loop is to read from; it is put back by [`put_back`](Self::put_back).
+    pub(super) fn take_reader(&mut self) -> Option<Box<dyn Read>> {
+        match &mut self.producer {
+            Some(Production { source: Source::Reader { input, .. }, .. }) => input.take(),
+            _ => None,
+        }
+    }
+
+    /// So much more has been read. Hands the reader back if it was unregistered meanwhile.
+    pub(super) fn put_back(
+        &mut self,
+        reader: Box<dyn Read>,
+        count: usize,
+    ) -> Option<Box<dyn Read>> {
+        match &mut self.producer {
+            Some(Production {
+                source: Source::Reader { input: input @ None, produced }, ..
+            }) => {
+                *produced += count as u64;
+                *input = Some(reader);
+                None
+            }
+            _ => Some(reader),
+        }
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Push => "Push",
+            Self::Pull => "Pull",
+            Self::Connection(_) => "Connection",
+            Self::Reader { .. } => "Reader",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reader() -> Source {
+        Source::Reader { input: Some(Box::new(&b"abc"[..])), produced: 0 }
+    }
+
+    #[test]
+    fn a_push_producer_is_paused_at_the_high_mark_and_resumed_at_the_low_one_once_each() {
+        let mut flow = Flow::default();
+        flow.register(Source::Push, 0);
+        assert!(!flow.accepted(HIGH_MARK - 1));
+        assert_eq!(flow.step(HIGH_MARK - 1), Step::Nothing);
+        assert!(flow.accepted(HIGH_MARK), "the loop is to look");
+        assert_eq!(flow.step(HIGH_MARK), Step::Pause);
+        assert_eq!(flow.step(HIGH_MARK - 1), Step::Nothing, "the socket took enough before");
+        flow.pause();
+        assert!(!flow.accepted(HIGH_MARK * 2), "it knows");
+        assert_eq!(flow.step(HIGH_MARK * 2), Step::Nothing);
+        assert_eq!(flow.step(LOW_MARK + 1), Step::Nothing);
+        assert_eq!(flow.step(LOW_MARK), Step::Resume);
+        flow.resume();
+        assert_eq!(flow.step(0), Step::Nothing);
+    }
+
+    #[test]
+    fn a_pull_producer_is_asked_again_only_if_something_was_written() {
+        let mut flow = Flow::default();
+        flow.register(Source::Pull, 0);
+        assert_eq!(flow.step(0), Step::Resume);
+        flow.resume();
+        assert_eq!(flow.step(0), Step::Nothing, "it wrote nothing");
+        flow.accepted(LOW_MARK + 1);
+        assert_eq!(flow.step(LOW_MARK + 1), Step::Nothing);
+        assert_eq!(flow.step(LOW_MARK), Step::Resume);
+    }
+
+    #[test]
+    fn a_reader_is_read_up_to_the_low_mark_and_never_while_it_is_away() {
+        let mut flow = Flow::default();
+        flow.register(reader(), LOW_MARK + 1);
+        assert_eq!(flow.step(LOW_MARK + 1), Step::Nothing);
+        assert_eq!(flow.step(LOW_MARK), Step::Produce);
+        let away = flow.take_reader().unwrap();
+        assert_eq!(flow.step(0), Step::Nothing);
+        assert!(flow.take_reader().is_none());
+        assert!(flow.put_back(away, 3).is_none());
+        let Some(Source::Reader { produced: 3, .. }) = flow.unregister() else {
+            panic!("three bytes have been read")
+        };
+        assert!(flow.put_back(Box::new(&b""[..]), 1).is_some(), "it was unregistered");
+    }
+
+    #[test]
+    fn whoever_produces_nothing_for_it_may_read_what_he_likes() {
+        let mut flow = Flow::default();
+        assert_eq!(flow.room(usize::MAX), usize::MAX);
+        flow.register(Source::Push, 0);
+        assert_eq!(flow.room(HIGH_MARK), usize::MAX);
+    }
+}

@@ -1,0 +1,16 @@
+//! What happens when a peer does not take what it is sent.
+
+/// What becomes of a write that would bring what is unsent on a connection above its limit; see
+/// [`Transport::set_unsent_max`](crate::Transport::set_unsent_max).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Overflow {
+    /// The connection is lost with [`Reason::Overflow`](crate::Reason::Overflow), and what is
+    /// unsent is discarded. For streams, of which no byte may be missing.
+    #[default]
+    Lose,
+    /// The write is refused as a whole, and the protocol hears `write_refused`.
+    Refuse,
+    /// The write is dropped as a whole, and counted: for broadcasts, where the newest message
+    /// may be missed. See [`Transport::dropped_writes`](crate::Transport::dropped_writes).
+    Drop,
+}
