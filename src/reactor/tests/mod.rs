@@ -7,6 +7,7 @@ mod failing;
 mod lingering;
 mod overflowing;
 mod producing;
+mod proxying;
 mod reading;
 mod turns;
 mod walks;
@@ -43,7 +44,7 @@ enum Event<'a> {
     Data(&'a [u8]),
     Timer,
     Resumed,
-    Paused,
+    MustWait,
     MayWrite,
     Produced,
     Refused,
@@ -90,7 +91,7 @@ impl Protocol<Probes> for Probe {
     }
 
     fn producing_paused(&mut self, cx: &mut Context<'_, Probes>) {
-        self.happened(cx, "is to stop writing", Event::Paused);
+        self.happened(cx, "must wait", Event::MustWait);
     }
 
     fn producing_resumed(&mut self, cx: &mut Context<'_, Probes>) {

@@ -2,6 +2,7 @@
 
 mod data;
 mod ends;
+mod flow;
 mod halves;
 mod pausing;
 mod stopping;
@@ -108,6 +109,16 @@ battery! {
         a_transport_says_where_it_is_in_its_life,
         many_ends_at_once_are_told_once_each,
         kept_handles_are_harmless;
+    flow:
+        a_reader_is_sent_whole_to_one_who_reads_late,
+        a_reader_ends_with_its_connection,
+        a_proxy_holds_no_more_than_the_mark_and_passes_everything,
+        a_consumer_that_is_gone_ends_its_producer,
+        a_producer_is_paused_and_resumed_in_turn,
+        above_the_limit_a_slow_reader_is_lost,
+        with_too_much_unsent_in_all_the_slowest_is_lost,
+        a_slow_member_misses_whole_messages_and_the_others_none,
+        refused_writes_are_told;
     halves:
         a_close_by_the_peer_flushes_first,
         a_half_closed_connection_can_be_written_to,

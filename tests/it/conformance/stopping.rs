@@ -19,7 +19,7 @@ fn obey(event: Event<'_>, cx: &mut Cx<'_>) {
         }
         Event::Data(b"f") => {
             cx.transport.write("f");
-            cx.transport.write(vec![b'x'; 64 << 20]);
+            cx.transport.write(vec![b'x'; 48 << 20]);
             cx.transport.lose_connection();
         }
         // The peer's half is closed, and this side does not mind.

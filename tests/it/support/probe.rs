@@ -13,6 +13,10 @@ pub(crate) enum Event<'a> {
     Data(&'a [u8]),
     Timer,
     Resumed,
+    MustWait,
+    MayWrite,
+    Produced,
+    Refused,
     ReadLost,
     WriteLost,
     Lost,
@@ -27,11 +31,15 @@ pub(crate) struct Probes {
     pub(crate) open: usize,
     /// Bytes received by all.
     pub(crate) received: usize,
+    /// Whatever a test counts.
+    pub(crate) written: usize,
+    /// A producer was told to wait.
+    pub(crate) waits: bool,
 }
 
 impl Probes {
     pub(crate) fn new(act: fn(Event<'_>, &mut Cx<'_>), log: Sender<String>) -> Self {
-        Self { act, log, all: Vec::new(), open: 0, received: 0 }
+        Self { act, log, all: Vec::new(), open: 0, received: 0, written: 0, waits: false }
     }
 
     pub(crate) fn note(&self, entry: impl Into<String>) {
@@ -67,6 +75,8 @@ pub(crate) struct Probe {
 #[derive(Default)]
 struct Told {
     made: bool,
+    /// To write nothing more.
+    waits: bool,
     read_lost: bool,
     write_lost: bool,
     lost: bool,
@@ -112,6 +122,25 @@ impl Protocol<Probes> for Probe {
     fn reading_resumed(&mut self, cx: &mut Cx<'_>) {
         self.promise(cx, "it resumes before the peer's FIN", !self.told.read_lost);
         self.happened(cx, "resumed", Event::Resumed);
+    }
+
+    fn producing_paused(&mut self, cx: &mut Cx<'_>) {
+        let again = std::mem::replace(&mut self.told.waits, true);
+        self.promise(cx, "it is paused once", !again);
+        self.happened(cx, "must wait", Event::MustWait);
+    }
+
+    fn producing_resumed(&mut self, cx: &mut Cx<'_>) {
+        self.told.waits = false;
+        self.happened(cx, "may write", Event::MayWrite);
+    }
+
+    fn production_ended(&mut self, cx: &mut Cx<'_>, result: io::Result<u64>) {
+        self.happened(cx, &format!("produced {result:?}"), Event::Produced);
+    }
+
+    fn write_refused(&mut self, cx: &mut Cx<'_>, count: usize) {
+        self.happened(cx, &format!("refused {count}"), Event::Refused);
     }
 
     fn read_connection_lost(&mut self, cx: &mut Cx<'_>) {

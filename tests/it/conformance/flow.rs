@@ -1,0 +1,249 @@
+//! Peers that do not keep up, and what feeds them.
+
+use super::{Carrier, pattern};
+use crate::support::{Cx, Event};
+use std::io::Cursor;
+use std::time::Duration;
+use twistor::{Overflow, Producer, Settings, Transport, broadcast};
+
+/// Where a producer is paused from the start.
+const HIGH_MARK: usize = 64 * 1024;
+
+/// More than all the buffers of the system, and of a simulated network.
+const LARGE: usize = 24 << 20;
+
+pub(super) fn a_reader_is_sent_whole_to_one_who_reads_late(carrier: Carrier) {
+    let server = carrier.serve(|event, cx| match event {
+        Event::Made => {
+            let input = Cursor::new(pattern(LARGE));
+            cx.transport.register_producer(Producer::reader(input));
+            // Waits for it.
+            cx.transport.lose_connection();
+        }
+        Event::Produced => assert!(cx.transport.unsent() <= HIGH_MARK),
+        _ => {}
+    });
+    let client = server.connect();
+    assert!(client.rest() == pattern(LARGE));
+    server.expect(&["0 made", &format!("0 produced Ok({LARGE})"), "0 lost: done"]);
+}
+
+pub(super) fn a_reader_ends_with_its_connection(carrier: Carrier) {
+    let server = carrier.serve(|event, cx| {
+        if event == Event::Made {
+            cx.transport.register_producer(Producer::reader(std::io::repeat(b'x')));
+        }
+    });
+    let mut client = server.connect();
+    client.expect(&[b'x'; 100_000]);
+    client.reset();
+    server.expect(&["0 made"]);
+    let end = server.next();
+    assert!(["0 lost: ConnectionReset", "0 lost: BrokenPipe"].contains(&&*end), "{end}");
+}
+
+/// The first two connections feed each other.
+fn proxy(event: Event<'_>, cx: &mut Cx<'_>) {
+    let own = usize::from(cx.factory.all.get(1) == Some(cx.transport));
+    let Some(other) = cx.factory.all.get(1 - own).filter(|other| *other != cx.transport) else {
+        // Until the second is there, the first waits.
+        return cx.transport.pause_reading();
+    };
+    match event {
+        Event::Made => {
+            other.register_producer(cx.transport);
+            cx.transport.register_producer(other);
+            other.resume_reading();
+        }
+        Event::Data(data) => {
+            other.write(data);
+            assert!(other.unsent() <= HIGH_MARK, "{} bytes are held", other.unsent());
+        }
+        Event::ReadLost => other.lose_write_connection(),
+        _ => {}
+    }
+}
+
+pub(super) fn a_proxy_holds_no_more_than_the_mark_and_passes_everything(carrier: Carrier) {
+    let server = carrier.serve(proxy);
+    let (mut one, mut two) = (server.connect(), server.connect());
+    server.expect(&["0 made", "1 made", "0 resumed"]);
+    let (there, back) = (pattern(LARGE), pattern(LARGE / 2));
+    let sending = [one.send_meanwhile(there.clone()), two.send_meanwhile(back.clone())];
+    two.expect(&there);
+    one.expect(&back);
+    assert!(sending.into_iter().all(|it| it.ended()));
+    // Half-closes pass through it.
+    one.finish();
+    server.expect(&["0 read lost", "1 write lost"]);
+    two.send("late");
+    one.expect("late");
+    two.finish();
+    one.expect_close();
+    two.expect_close();
+    let mut ends: Vec<String> = (0..4).map(|_| server.next()).collect();
+    ends.sort();
+    assert_eq!(ends, ["0 lost: done", "0 write lost", "1 lost: done", "1 read lost"]);
+}
+
+pub(super) fn a_consumer_that_is_gone_ends_its_producer(carrier: Carrier) {
+    let server = carrier.serve(proxy);
+    let (one, two) = (server.connect(), server.connect());
+    server.expect(&["0 made", "1 made", "0 resumed"]);
+    two.reset();
+    one.expect_close();
+    let mut ends = [server.next(), server.next()];
+    ends.sort();
+    assert_eq!(ends, ["0 lost: done", "1 lost: ConnectionReset"]);
+}
+
+pub(super) fn a_producer_is_paused_and_resumed_in_turn(carrier: Carrier) {
+    // Does not divide the mark.
+    const PIECE: usize = 49_999;
+    let server = carrier.serve(|event, cx| {
+        match event {
+            Event::Made => cx.transport.register_producer(Producer::push()),
+            Event::MustWait => cx.factory.waits = true,
+            Event::MayWrite => cx.factory.waits = false,
+            _ => {}
+        }
+        let runs = matches!(event, Event::Made | Event::Timer | Event::MayWrite);
+        if !runs || cx.factory.waits || cx.factory.written == LARGE {
+            return;
+        }
+        let begin = cx.factory.written;
+        cx.factory.written = LARGE.min(begin + PIECE);
+        cx.transport.write(&pattern(LARGE)[begin..cx.factory.written]);
+        assert!(cx.transport.unsent() <= HIGH_MARK + PIECE);
+        if cx.factory.written == LARGE {
+            cx.transport.unregister_producer();
+            cx.transport.lose_connection();
+        } else {
+            cx.set_timer(Duration::ZERO);
+        }
+    });
+    let client = server.connect();
+    while server.next() != "0 must wait" {}
+    assert!(client.rest() == pattern(LARGE));
+    server.wait_until("it is gone", |reactor| reactor.connection_count() == 0);
+    let mut told = server.stop();
+    told.retain(|entry| entry == "0 must wait" || entry == "0 may write");
+    assert!(!told.is_empty());
+    for (number, entry) in told.iter().enumerate() {
+        assert_eq!(entry, ["0 may write", "0 must wait"][number % 2]);
+    }
+}
+
+pub(super) fn above_the_limit_a_slow_reader_is_lost(carrier: Carrier) {
+    let settings = Settings::default().unsent_max(1 << 20);
+    let server = carrier.serve_with(settings, |event, cx| {
+        if let Event::Data(_) = event {
+            for _ in 0..LARGE >> 16 {
+                cx.transport.write([0; 1 << 16]);
+            }
+        }
+    });
+    let (mut slow, mut quick) = (server.connect(), server.connect());
+    slow.send("x");
+    server.expect(&["0 made", "1 made", "0 lost: Overflow"]);
+    assert_eq!(server.call(|reactor| reactor.connection_count()), 1);
+    slow.expect_reset();
+    // What somebody takes is no matter of limits.
+    let settings_of_one = |transport: &Transport| transport.set_unsent_max(None, Overflow::Lose);
+    let port = server.port;
+    server.call(move |it| it.with_factory(port, |probes, _| settings_of_one(&probes.all[1])));
+    quick.send("x");
+    quick.expect(vec![0; LARGE]);
+}
+
+pub(super) fn with_too_much_unsent_in_all_the_slowest_is_lost(carrier: Carrier) {
+    let settings = Settings::default().unsent_total_max(16 << 20);
+    let server = carrier.serve_with(settings, |event, cx| {
+        if let Event::Data([count]) = event {
+            cx.transport.write(vec![0; usize::from(*count) << 20]);
+        }
+    });
+    let mut clients: Vec<_> = (0..3).map(|_| server.connect()).collect();
+    server.expect(&["0 made", "1 made", "2 made"]);
+    // A part of it the systems between them take.
+    clients[0].send([10]);
+    clients[1].send([40]);
+    server.expect(&["1 lost: Overflow"]);
+    clients[0].expect(vec![0; 10 << 20]);
+    clients[2].send([1]);
+    clients[2].expect(vec![0; 1 << 20]);
+}
+
+/// A message that says its number and its length: most are short, and some are not copied.
+fn message(number: usize) -> Vec<u8> {
+    let length = if number % 4 == 0 { 150_000 } else { number % 500 };
+    let mut message = format!("{number} {length} ").into_bytes();
+    message.resize(message.len() + length, b'x');
+    message
+}
+
+/// The numbers of the messages in what was received, of which none is cut.
+fn numbers(mut received: &[u8]) -> Vec<usize> {
+    let mut numbers = Vec::new();
+    while !received.is_empty() {
+        let mut words = received.splitn(3, |byte| *byte == b' ');
+        let word = words.next().unwrap();
+        let number = std::str::from_utf8(word).unwrap().parse().unwrap();
+        let expected = message(number);
+        assert!(received.starts_with(&expected), "{number} is not whole");
+        numbers.push(number);
+        received = &received[expected.len()..];
+    }
+    numbers
+}
+
+pub(super) fn a_slow_member_misses_whole_messages_and_the_others_none(carrier: Carrier) {
+    const COUNT: usize = 400;
+    let server = carrier.serve(|event, cx| match event {
+        Event::Made => cx.transport.set_unsent_max(200_000, Overflow::Drop),
+        Event::Data(b"n") => {
+            cx.factory.written += 1;
+            broadcast(&cx.factory.all, message(cx.factory.written));
+        }
+        Event::Data(_) => {
+            let dropped = cx.factory.all.iter().map(Transport::dropped_writes);
+            cx.factory.note(format!("{:?}", dropped.collect::<Vec<_>>()));
+            cx.factory.all.iter().for_each(Transport::lose_connection);
+        }
+        _ => {}
+    });
+    let (mut quick, slow) = (server.connect(), server.connect());
+    server.expect(&["0 made", "1 made"]);
+    for number in 1..=COUNT {
+        quick.send("n");
+        quick.expect(message(number));
+    }
+    quick.send("e");
+    let dropped = server.next();
+    let got = numbers(&slow.rest());
+    assert!(got.is_sorted() && got.len() < COUNT, "{} messages", got.len());
+    assert_eq!(dropped, format!("{:?}", [0, COUNT - got.len()]));
+    quick.expect_close();
+}
+
+pub(super) fn refused_writes_are_told(carrier: Carrier) {
+    let server = carrier.serve(|event, cx| match event {
+        Event::Data(_) => {
+            cx.transport.set_unsent_max(LARGE, Overflow::Refuse);
+            for number in 0..10 {
+                cx.transport.write(vec![number; LARGE / 2]);
+            }
+        }
+        Event::Refused => cx.transport.lose_connection(),
+        _ => {}
+    });
+    let mut client = server.connect();
+    client.send("x");
+    let received = client.rest();
+    // As many as the systems between them take, and two more.
+    let count = received.len() / (LARGE / 2);
+    assert!((2..10).contains(&count));
+    let whole = (0..count as u8).flat_map(|number| vec![number; LARGE / 2]);
+    assert!(received.into_iter().eq(whole));
+    server.expect(&["0 made", &format!("0 refused {}", 10 - count), "0 lost: done"]);
+}
