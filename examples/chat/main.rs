@@ -10,12 +10,15 @@ mod tests;
 use std::collections::BTreeMap;
 use std::env;
 use std::error::Error;
-use twistor::{Delimiter, Factory, LineContext, LineReceiver, Lines, Reactor, Reason, Transport};
+use twistor::{
+    Delimiter, Factory, LineContext, LineReceiver, Lines, Overflow, Reactor, Reason, Transport,
+    broadcast,
+};
 
 /// Longer names would fill the others' screens.
 const NAME_MAX: usize = 32;
 
-/// A member with more than this unsent does not read what is said, and is let go.
+/// A member who would have more than this unsent does not read what is said, and is let go.
 const UNSENT_MAX: usize = 1024 * 1024;
 
 enum Chatter {
@@ -29,6 +32,7 @@ impl LineReceiver<Chat> for Chatter {
     const MAX_LENGTH: usize = 4096;
 
     fn connection_made(&mut self, cx: &mut LineContext<'_, Chat>) {
+        cx.transport.set_unsent_max(UNSENT_MAX, Overflow::Lose);
         cx.send_line("What's your name?");
     }
 
@@ -95,14 +99,8 @@ struct Chat {
 
 impl Chat {
     fn tell_the_others(&self, name: &str, text: &str) {
-        let message = format!("<{name}> {text}\r\n");
-        for (other, transport) in &self.members {
-            if transport.unsent() > UNSENT_MAX {
-                transport.abort_connection();
-            } else if other != name {
-                transport.write(&message);
-            }
-        }
+        let others = self.members.iter().filter(|(other, _)| *other != name);
+        broadcast(others.map(|(_, member)| member), format!("<{name}> {text}\r\n"));
     }
 }
 

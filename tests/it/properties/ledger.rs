@@ -28,6 +28,8 @@ pub(super) struct Side {
     pub(super) rude: bool,
     /// It has closed its sending half.
     pub(super) finished: bool,
+    /// A producer is registered, and what is written is accepted until it has come to its end.
+    pub(super) producing: bool,
     /// It has heard that the other has.
     pub(super) heard_end: bool,
 }

@@ -100,7 +100,11 @@ impl Session {
         };
         // So short that a slow reader takes longer, and so long that the line is not to blame.
         let close_timeout = Duration::from_secs(if fast { 3 } else { 120 });
-        let settings = Settings::default().close_timeout(close_timeout);
+        let mut settings = Settings::default().close_timeout(close_timeout);
+        if random.below(3) == 0 {
+            let max = 1000 + random.below(200_000);
+            settings = settings.unsent_max(max).unsent_total_max(max + random.below(1_000_000));
+        }
         let server = simulation.host_with("server", settings.clone(), move |reactor| {
             restart();
             reactor.listen_tcp(PORT, talkers())?;

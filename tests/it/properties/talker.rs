@@ -2,12 +2,12 @@
 
 use super::ledger::{Ledger, Who};
 use std::cell::Cell;
-use std::io;
+use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 use twistor::testing::Random;
-use twistor::{Context, Factory, Protocol, Reactor, Reason, TimerId, Transport};
+use twistor::{Context, Factory, Producer, Protocol, Reactor, Reason, TimerId, Transport};
 
 /// How often factories were started and stopped, and how many of their protocols are open.
 #[derive(Clone, Debug, Default)]
@@ -95,6 +95,21 @@ impl Talker {
         write(cx.factory, self.client, cx.transport, length);
     }
 
+    /// Lets the loop read what is said, unless it does already.
+    fn produce(&mut self, cx: &Context<'_, Talkers>) {
+        let (who, ledger) = (cx.factory.who, cx.factory.ledger.clone());
+        let side = ledger.side(self.client, who, |side| side.clone());
+        if side.producing || side.finished || cx.transport.is_disconnecting() {
+            return;
+        }
+        ledger.side(self.client, who, |side| side.producing = true);
+        let most = if self.random.below(4) == 0 { 500_000 } else { 3000 };
+        let left = self.random.below(most);
+        let reading =
+            Reading { ledger, client: self.client, who, left, random: self.random.split() };
+        cx.transport.register_producer(Producer::reader(reading));
+    }
+
     fn finish(&self, cx: &Context<'_, Talkers>) {
         cx.transport.lose_write_connection();
         cx.factory.ledger.side(self.client, cx.factory.who, |side| side.finished = true);
@@ -126,6 +141,7 @@ impl Talker {
                 }
             }
             20..=23 => self.pause(cx),
+            37 | 38 => self.produce(cx),
             36 => {
                 let after = self.random.up_to(Duration::from_millis(500));
                 let (first, overtaken) =
@@ -156,7 +172,9 @@ impl Talker {
                 self.say(cx);
                 cx.transport.lose_connection();
                 // Dropped, and so no part of the account.
-                cx.transport.write("too late");
+                if !ledger.side(client, who, |side| side.producing) {
+                    cx.transport.write("too late");
+                }
             }
             33 => self.finish(cx),
             34 => {
@@ -172,12 +190,36 @@ impl Talker {
     }
 }
 
+/// What a talker says, when it is read.
+struct Reading {
+    ledger: Ledger,
+    client: SocketAddr,
+    who: Who,
+    left: usize,
+    random: Random,
+}
+
+impl Read for Reading {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = match self.random.below(4) {
+            0 if self.left > 0 => return Err(io::ErrorKind::Interrupted.into()),
+            1 if self.left > 0 => 1 + self.random.below(self.left.min(buffer.len())),
+            _ => self.left.min(buffer.len()),
+        };
+        let said = self.ledger.say(self.client, self.who, count);
+        buffer[..count].copy_from_slice(&said);
+        self.left -= count;
+        Ok(count)
+    }
+}
+
 /// Writes to any connection, and enters into its account what is accepted.
 fn write(factory: &Talkers, client: SocketAddr, transport: &Transport, length: usize) {
     let accounts = factory.ledger.side(client, factory.who, |side| side.sent);
     let data = factory.ledger.say(client, factory.who, length);
-    let finished = factory.ledger.side(client, factory.who, |side| side.finished);
-    if finished || !transport.is_connected() || transport.is_disconnecting() {
+    let side = factory.ledger.side(client, factory.who, |side| side.clone());
+    let closing = (side.finished || transport.is_disconnecting()) && !side.producing;
+    if closing || !transport.is_connected() {
         factory.ledger.side(client, factory.who, |side| side.sent = accounts);
     }
     transport.write(data);
@@ -218,6 +260,14 @@ impl Protocol<Talkers> for Talker {
         }
     }
 
+    fn production_ended(&mut self, cx: &mut Context<'_, Talkers>, result: io::Result<u64>) {
+        assert!(result.is_ok());
+        cx.factory.ledger.side(self.client, cx.factory.who, |side| side.producing = false);
+        if self.random.below(3) == 0 {
+            self.produce(cx);
+        }
+    }
+
     fn read_connection_lost(&mut self, cx: &mut Context<'_, Talkers>) {
         cx.factory.ledger.side(self.client, cx.factory.who, |side| side.heard_end = true);
         match self.random.below(4) {
@@ -241,7 +291,11 @@ impl Protocol<Talkers> for Talker {
     fn connection_lost(&mut self, cx: &mut Context<'_, Talkers>, reason: &Reason) {
         let open = &cx.factory.counters.open;
         open.set(open.get() - 1);
-        cx.factory.ledger.side(self.client, cx.factory.who, |side| side.lost.push(reason.clone()));
+        cx.factory.ledger.side(self.client, cx.factory.who, |side| {
+            side.lost.push(reason.clone());
+            side.rude |= matches!(reason, Reason::Overflow);
+            side.producing = false;
+        });
         cx.transport.write("into the void");
         cx.set_timer(Duration::ZERO);
     }

@@ -1,0 +1,80 @@
+//! Sends a file to everyone who connects, as fast as each of them takes it, and closes.
+//!
+//! `cargo run --example send_file [PORT or ENDPOINT [PATH]]`, then `nc 127.0.0.1 8007`.
+
+use std::env;
+use std::error::Error;
+use std::fs::File;
+use std::io;
+use std::path::PathBuf;
+use twistor::{Context, Factory, Producer, Protocol, Reactor, Transport};
+
+struct Sender;
+
+impl Protocol<Sending> for Sender {
+    fn connection_made(&mut self, cx: &mut Context<'_, Sending>) {
+        match File::open(&cx.factory.path) {
+            Ok(file) => cx.transport.register_producer(Producer::reader(file)),
+            Err(error) => return cx.transport.fail(error),
+        }
+        // Waits until the file has been sent.
+        cx.transport.lose_connection();
+    }
+
+    fn production_ended(&mut self, cx: &mut Context<'_, Sending>, result: io::Result<u64>) {
+        let peer = cx.transport.peer();
+        match result {
+            Ok(count) => println!("{peer}: {count} bytes"),
+            Err(error) => cx.transport.fail(error),
+        }
+    }
+}
+
+struct Sending {
+    path: PathBuf,
+}
+
+impl Factory for Sending {
+    type Protocol = Sender;
+
+    fn build_protocol(&mut self, _: &Transport, _: &mut Reactor) -> Option<Sender> {
+        Some(Sender)
+    }
+
+    /// So that a missing file is noticed at once.
+    fn start_factory(&mut self, _: &mut Reactor) -> io::Result<()> {
+        let named = |error: io::Error| {
+            io::Error::new(error.kind(), format!("{}: {error}", self.path.display()))
+        };
+        File::open(&self.path).map(drop).map_err(named)
+    }
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    env_logger::init();
+    let mut arguments = env::args_os().skip(1);
+    let endpoint = match arguments.next() {
+        Some(given) => given.into_string().map_err(|_| "an endpoint is text")?,
+        None => "tcp:8007:interface=127.0.0.1".to_owned(),
+    };
+    let path = arguments.next().map_or_else(|| PathBuf::from("README.md"), PathBuf::from);
+    let mut reactor = Reactor::new()?;
+    let port = reactor.listen(&endpoint, Sending { path })?;
+    println!("listening on {}", port.local_address());
+    reactor.run()?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use twistor::testing::{End, connect};
+
+    #[test]
+    fn a_client_gets_the_file_and_a_close() {
+        let path = PathBuf::from("README.md");
+        let client = connect(Sending { path });
+        assert_eq!(client.end(), Some(End::Closed));
+        assert!(client.take() == std::fs::read("README.md").unwrap());
+    }
+}
