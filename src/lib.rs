@@ -65,12 +65,15 @@ pub mod testing;
 mod counts;
 
 pub use address::Address;
-pub use endpoint::{DEFAULT_BACKLOG, ParseEndpointError, ServerEndpoint, TcpServerEndpoint};
+pub use endpoint::{
+    DEFAULT_BACKLOG, DEFAULT_CONNECT_TIMEOUT, ParseEndpointError, ServerEndpoint,
+    TcpClientEndpoint, TcpServerEndpoint,
+};
 pub use framing::{Delimiter, LineContext, LineReceiver, Lines};
 pub use protocol::{Context, Factory, Protocol};
 pub use reactor::{
-    IntoKey, Key, ListenError, Phase, Port, PortId, Reactor, ReactorGone, Remote, RunError,
-    Settings, SystemEvent, TimerId, TriggerId, WorkError,
+    ConnectError, Connector, IntoKey, Key, ListenError, Phase, Port, PortId, Reactor, ReactorGone,
+    Remote, RunError, Settings, SystemEvent, TimerId, TriggerId, WorkError,
 };
 pub use reason::{Failure, Reason};
 pub use transport::{ConnectionId, Overflow, Producer, Segment, Transport, broadcast};

@@ -296,17 +296,36 @@ pub trait Factory: Sized + 'static {
         reactor: &mut Reactor,
     ) -> Option<Self::Protocol>;
 
-    /// The factory begins to be used: its first port is bound. (`startFactory`)
+    /// A connection that [`connect_tcp`](Reactor::connect_tcp) was asked for could not be made: the
+    /// peer refused, did not answer in time ([`io::ErrorKind::TimedOut`]), or it was given up
+    /// ([`io::ErrorKind::ConnectionAborted`]). The transport is the one that was handed out, and is
+    /// as one that is lost. (`clientConnectionFailed`)
     ///
-    /// An error, or a panic, fails the `listen` that caused it, and the port is closed again.
+    /// Does nothing by default. To try again, connect again with
+    /// [`Connector::key`](crate::Connector::key).
+    fn connection_failed(
+        &mut self,
+        transport: &Transport,
+        error: &io::Error,
+        reactor: &mut Reactor,
+    ) {
+        let _ = (transport, error, reactor);
+    }
+
+    /// The factory begins to be used: its first port is bound, or its first connection begun.
+    /// (`startFactory`)
+    ///
+    /// An error, or a panic, fails the `listen` or `connect_tcp` that caused it; the port is closed
+    /// again.
     fn start_factory(&mut self, reactor: &mut Reactor) -> io::Result<()> {
         let _ = reactor;
         Ok(())
     }
 
-    /// The factory's last port is closed. (`stopFactory`)
+    /// The factory's last port is closed, and the last connection that it has begun is over.
+    /// (`stopFactory`)
     ///
-    /// Connections that are open then go on, except when the reactor stops: then they were lost
+    /// Connections that were accepted then go on, except when the reactor stops: then they were lost
     /// before. If the factory is listened with again, it is started again.
     fn stop_factory(&mut self, reactor: &mut Reactor) {
         let _ = reactor;

@@ -1,9 +1,12 @@
-//! Where a server listens, as a value or as a string.
+//! Where a server listens, as a value or as a string, and where a client connects to.
 //!
 //! Twisted's endpoints and `serverFromString`. An endpoint is a description and nothing more:
 //! nothing is bound before [`listen`](crate::Reactor::listen).
 
+mod client;
 mod description;
+
+pub use client::{DEFAULT_CONNECT_TIMEOUT, TcpClientEndpoint};
 
 use crate::address::Address;
 use std::fmt;

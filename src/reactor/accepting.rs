@@ -53,7 +53,8 @@ enum Accepting {
 
 impl OpenPort {
     pub(super) fn new(listener: Box<dyn Listener>, host: Id, agenda: Rc<Agenda>) -> Self {
-        let origin = Rc::new(Origin { agenda, factory: host, address: listener.address() });
+        let origin =
+            Rc::new(Origin { agenda, factory: host, dials: false, address: listener.address() });
         Self { listener, origin, accepting: Accepting::Idle, warned: None, shed: 0 }
     }
 
@@ -148,15 +149,21 @@ impl Reactor {
 
     /// A client has connected: builds its protocol and introduces them.
     fn welcome(&mut self, stream: Carrier, peer: Address, origin: Rc<Origin>) {
-        let host = origin.factory;
         let id = self.connections.insert_with(|id| {
             let transport = Transport::new(id, stream, peer, origin);
             Connection::Live(Live::new(transport))
         });
+        if let Some(party) = self.connections.party(id) {
+            self.introduce(id, &party.transport);
+        }
+    }
+
+    /// A connection stands: builds its protocol.
+    pub(super) fn introduce(&mut self, id: Id, transport: &Transport) {
+        let (host, peer) = (transport.factory(), transport.peer());
         let Some(mut party) = self.connections.party(id) else { return };
-        let transport = party.transport.clone();
         let previous = self.agenda.enter(id);
-        let built = self.on_host(host, |host, reactor| host.build(&transport, reactor));
+        let built = self.on_host(host, |host, reactor| host.build(transport, reactor));
         self.agenda.leave(previous);
         let seat = match built {
             Some(Ok(seat)) => seat,
@@ -168,7 +175,7 @@ impl Reactor {
             None => None,
         };
         let (Some(seat), Some(live)) = (seat, self.connections.live_mut(id)) else {
-            return self.refuse(id, &transport);
+            return self.refuse(id, transport);
         };
         live.party.take_seat(seat);
         party.take_seat(seat);
@@ -176,7 +183,7 @@ impl Reactor {
             shelf.connections += 1;
         }
         #[cfg(feature = "testing")]
-        self.tell_watcher(transport.id(), super::Happening::Built(&transport));
+        self.tell_watcher(transport.id(), super::Happening::Built(transport));
         log::debug!("{} of {peer}: connected", self.protocol_name(host));
         self.call(&party, Callback::Made);
         // Only now: a connection that is closed in its first callback is never watched.
@@ -190,6 +197,7 @@ impl Reactor {
     fn refuse(&mut self, id: Id, transport: &Transport) {
         log::debug!("{} is refused", transport.peer());
         let end = transport.settle(&mut false);
+        self.drop_reader(transport.end_flow());
         if let Next::End(Reason::Aborted) = end {
             transport.reset();
         }
@@ -198,5 +206,6 @@ impl Reactor {
         if guard(|| drop(end)).is_err() {
             log::error!("dropping an error of {} panicked", transport.peer());
         }
+        self.end_use(transport);
     }
 }

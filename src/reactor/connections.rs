@@ -1,5 +1,6 @@
 //! The connections of a reactor: whose they are, and how they end.
 
+use super::connecting::Connecting;
 use super::delayed::Job;
 use super::hosting::Callback;
 use super::lingering::Lingering;
@@ -15,6 +16,8 @@ use log::Level;
 #[derive(Debug)]
 pub(super) enum Connection {
     Live(Live),
+    /// Is yet to be. Boxed, for there are few of them.
+    Connecting(Box<Connecting>),
     /// The protocol has been told that the connection is over. This side has sent its FIN, and
     /// discards what the peer still sends.
     /// Boxed, for there are few of them.
@@ -248,10 +251,7 @@ impl Reactor {
         if guard(|| drop(reason)).is_err() {
             log::error!("dropping an error of {} panicked", self.protocol_name(host));
         }
-        // In shutdown, factories are stopped when all connections are lost.
-        if self.life != Life::Stopping {
-            self.retire(host);
-        }
+        self.end_use(transport);
     }
 
     /// Takes a live connection and its timers out of the table; its socket may stay a while.

@@ -30,6 +30,8 @@ pub(super) enum Job {
     Fire(Id),
     /// The peer of a closing connection took nothing for too long.
     GiveUp(Id),
+    /// A connection could not be made for too long.
+    GiveUpConnecting(Id),
     /// A closed connection has discarded for long enough.
     EndLingering(Id),
     /// A port that could accept nothing tries again.
@@ -42,6 +44,7 @@ impl fmt::Debug for Job {
             Self::Call(_) => f.write_str("Call"),
             Self::Fire(id) => write!(f, "Fire({id})"),
             Self::GiveUp(id) => write!(f, "GiveUp({id})"),
+            Self::GiveUpConnecting(id) => write!(f, "GiveUpConnecting({id})"),
             Self::EndLingering(id) => write!(f, "EndLingering({id})"),
             Self::Accept(id) => write!(f, "Accept({id})"),
         }
@@ -187,6 +190,7 @@ impl Reactor {
                 }
             }
             Job::GiveUp(connection) => self.give_up(connection),
+            Job::GiveUpConnecting(connection) => self.give_up_connecting(connection),
             Job::EndLingering(connection) => self.end_lingering(connection),
             Job::Accept(port) => self.accept_again(port),
         }

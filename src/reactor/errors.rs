@@ -82,6 +82,62 @@ impl From<ParseEndpointError> for ListenError {
     }
 }
 
+/// Why an attempt to connect was not begun. That it did not succeed is told to the factory instead:
+/// see [`connection_failed`](crate::Factory::connection_failed).
+///
+/// Displayed and debugged as the same sentence, so that a `main` which returns it says something
+/// readable.
+#[non_exhaustive]
+pub enum ConnectError {
+    /// The factory's `start_factory` failed, or panicked.
+    StartFactory {
+        /// Where it was to connect to.
+        address: Address,
+        /// What the factory said.
+        source: io::Error,
+    },
+    /// The key is of a factory that is gone, or that is not started and is at this moment running
+    /// a callback, so that it cannot be started.
+    NoFactory {
+        /// Where it was to connect to.
+        address: Address,
+    },
+    /// The reactor is shutting down.
+    Stopping {
+        /// Where it was to connect to.
+        address: Address,
+    },
+}
+
+impl fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Self::StartFactory { address, .. }
+        | Self::NoFactory { address }
+        | Self::Stopping { address }) = self;
+        write!(f, "cannot connect to {address}: ")?;
+        match self {
+            Self::StartFactory { source, .. } => write!(f, "the factory did not start: {source}"),
+            Self::NoFactory { .. } => f.write_str("there is no such factory, or it is busy"),
+            Self::Stopping { .. } => f.write_str("the reactor is stopping"),
+        }
+    }
+}
+
+impl fmt::Debug for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Error for ConnectError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::StartFactory { source, .. } => Some(source),
+            Self::NoFactory { .. } | Self::Stopping { .. } => None,
+        }
+    }
+}
+
 /// Why a reactor could not run.
 ///
 /// Displayed and debugged as the same sentence, so that a `main` which returns it says something

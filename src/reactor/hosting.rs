@@ -37,8 +37,8 @@ pub(super) struct Shelf {
     host: Option<Box<dyn Host>>,
     /// The protocols' type, for the log.
     pub(super) protocol: &'static str,
-    /// Open ports of the factory.
-    pub(super) ports: usize,
+    /// Open ports of the factory, and connections that it has begun and that are not over.
+    pub(super) uses: usize,
     pub(super) connections: usize,
     /// `start_factory` has run, and `stop_factory` has not.
     pub(super) started: bool,
@@ -47,7 +47,7 @@ pub(super) struct Shelf {
 impl Shelf {
     fn new(host: Box<dyn Host>) -> Self {
         let protocol = host.protocol();
-        Self { host: Some(host), protocol, ports: 0, connections: 0, started: false }
+        Self { host: Some(host), protocol, uses: 0, connections: 0, started: false }
     }
 }
 
@@ -95,6 +95,14 @@ pub(super) trait Host: fmt::Debug {
     fn start(&mut self, reactor: &mut Reactor) -> Result<io::Result<()>, Panic>;
 
     fn stop(&mut self, reactor: &mut Reactor) -> Result<(), Panic>;
+
+    /// A connection that the factory wanted could not be made.
+    fn fail(
+        &mut self,
+        transport: &Transport,
+        error: &io::Error,
+        reactor: &mut Reactor,
+    ) -> Result<(), Panic>;
 
     fn protocol(&self) -> &'static str;
 
@@ -166,6 +174,15 @@ impl<F: Factory> Host for Hosted<F> {
 
     fn stop(&mut self, reactor: &mut Reactor) -> Result<(), Panic> {
         guard(|| self.factory.stop_factory(reactor))
+    }
+
+    fn fail(
+        &mut self,
+        transport: &Transport,
+        error: &io::Error,
+        reactor: &mut Reactor,
+    ) -> Result<(), Panic> {
+        guard(|| self.factory.connection_failed(transport, error, reactor))
     }
 
     fn protocol(&self) -> &'static str {
@@ -303,11 +320,11 @@ impl Reactor {
         }
     }
 
-    /// Stops a factory that has no port left, and drops it when it has no connection left either.
+    /// Stops a factory that is not used any more, and drops it when it has no connection left either.
     /// One that is running a callback is asked again in the next turn.
     pub(super) fn retire(&mut self, id: Id) {
         let Some(shelf) = self.hosts.get_mut(id) else { return };
-        if shelf.ports > 0 {
+        if shelf.uses > 0 {
             return;
         }
         if shelf.host.is_none() {
@@ -322,10 +339,10 @@ impl Reactor {
         self.drop_if_unused(id);
     }
 
-    /// Drops a factory that has no port, no connection, and nothing to be stopped.
+    /// Drops a factory that has no use, no connection, and nothing to be stopped.
     pub(super) fn drop_if_unused(&mut self, id: Id) {
         let unused = |shelf: &Shelf| {
-            shelf.host.is_some() && shelf.ports == 0 && shelf.connections == 0 && !shelf.started
+            shelf.host.is_some() && shelf.uses == 0 && shelf.connections == 0 && !shelf.started
         };
         if self.hosts.get(id).is_some_and(unused) {
             let shelf = self.hosts.remove(id);

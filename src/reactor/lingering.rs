@@ -59,7 +59,7 @@ impl Reactor {
     pub(super) fn close_lingering(&mut self) -> bool {
         let lingering = |(id, slot): (Id, &Connection)| match slot {
             Connection::Lingering(lingering) => Some((id, lingering.end)),
-            Connection::Live(_) => None,
+            Connection::Live(_) | Connection::Connecting(_) => None,
         };
         let all: Vec<(Id, Id)> = self.connections.iter().filter_map(lingering).collect();
         for &(id, end) in &all {

@@ -5,6 +5,7 @@
 //! starts and stops.
 
 mod accepting;
+mod connecting;
 mod connections;
 mod deferring;
 mod delayed;
@@ -32,9 +33,10 @@ mod counts;
 #[cfg(test)]
 mod tests;
 
+pub use connecting::Connector;
 pub use deferring::WorkError;
 pub use delayed::TimerId;
-pub use errors::{ListenError, ReactorGone, RunError};
+pub use errors::{ConnectError, ListenError, ReactorGone, RunError};
 pub use key::{IntoKey, Key};
 pub use ports::{Port, PortId};
 pub use remote::Remote;

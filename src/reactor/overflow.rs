@@ -15,6 +15,7 @@ impl Reactor {
         }
         let unsent = |(id, slot): (Id, &Connection)| match slot {
             Connection::Live(live) => Some((live.party.transport.unsent(), id)),
+            Connection::Connecting(connecting) => Some((connecting.transport.unsent(), id)),
             Connection::Lingering(_) => None,
         };
         let mut all: Vec<(usize, Id)> = self.connections.iter().filter_map(unsent).collect();
@@ -24,11 +25,20 @@ impl Reactor {
             if left <= max - max / 4 {
                 break;
             }
-            let Some(party) = self.connections.party(id) else { continue };
             left -= unsent;
             lost += 1;
-            party.transport.end(Reason::Overflow);
-            self.settle(&party);
+            match self.connections.get(id) {
+                Some(Connection::Live(live)) => {
+                    let party = live.party.clone();
+                    party.transport.end(Reason::Overflow);
+                    self.settle(&party);
+                }
+                Some(Connection::Connecting(connecting)) => {
+                    connecting.transport.end(Reason::Overflow);
+                    self.mind_connecting(id);
+                }
+                _ => {}
+            }
         }
         log::warn!("{total} bytes are unsent, {max} may be: the {lost} slowest readers are lost");
     }

@@ -178,39 +178,40 @@ impl Reactor {
         let id = opened.map_err(|source| ListenError::Bind { address, source })?;
         let address = self.ports.get(id).map_or(address, OpenPort::address);
         // Counted first: while it starts, the factory may open and close ports of its own.
-        self.count_port(host, 1);
-        if let Err(error) = self.start_factory(host, address) {
+        self.count_use(host, 1);
+        let failed = match self.start_factory(host) {
+            Some(Ok(())) => None,
+            Some(Err(source)) => Some(ListenError::StartFactory { address, source }),
+            None => Some(ListenError::NoFactory { address }),
+        };
+        if let Some(error) = failed {
             self.ports.remove(id);
-            self.count_port(host, -1);
+            self.count_use(host, -1);
             return Err(error);
         }
         log::info!("{} starting on {address}", self.protocol_name(host));
         Ok((id, address))
     }
 
-    fn count_port(&mut self, host: Id, change: isize) {
+    pub(super) fn count_use(&mut self, host: Id, change: isize) {
         if let Some(shelf) = self.hosts.get_mut(host) {
-            shelf.ports = shelf.ports.saturating_add_signed(change);
+            shelf.uses = shelf.uses.saturating_add_signed(change);
         }
     }
 
-    /// Calls `start_factory`, if the factory is not started.
-    fn start_factory(&mut self, host: Id, address: Address) -> Result<(), ListenError> {
+    /// Calls `start_factory`, if the factory is not started. `None` if it cannot be called.
+    pub(super) fn start_factory(&mut self, host: Id) -> Option<io::Result<()>> {
         if self.hosts.get(host).is_some_and(|shelf| shelf.started) {
-            return Ok(());
+            return Some(Ok(()));
         }
-        let source = match self.on_host(host, |host, reactor| host.start(reactor)) {
-            None => return Err(ListenError::NoFactory { address }),
-            Some(Ok(Ok(()))) => {
-                if let Some(shelf) = self.hosts.get_mut(host) {
-                    shelf.started = true;
-                }
-                return Ok(());
-            }
-            Some(Ok(Err(error))) => error,
-            Some(Err(panic)) => io::Error::other(format!("start_factory panicked: {}", panic.0)),
+        let started = match self.on_host(host, |host, reactor| host.start(reactor))? {
+            Ok(started) => started,
+            Err(panic) => Err(io::Error::other(format!("start_factory panicked: {}", panic.0))),
         };
-        Err(ListenError::StartFactory { address, source })
+        if let (Ok(()), Some(shelf)) = (&started, self.hosts.get_mut(host)) {
+            shelf.started = true;
+        }
+        Some(started)
     }
 
     /// Closes a port, at once; its established connections go on. False if it is closed already.
@@ -229,7 +230,7 @@ impl Reactor {
         let (host, address) = (port.host(), port.address());
         drop(port);
         log::info!("{} stopped listening on {address}", self.protocol_name(host));
-        self.count_port(host, -1);
+        self.count_use(host, -1);
         self.retiring.push(host);
         true
     }

@@ -7,6 +7,7 @@ use super::triggers::{Phase, SystemEvent, TriggerId};
 use super::{Life, Reactor};
 use crate::arena::Id;
 use crate::reason::Reason;
+use std::io;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
@@ -171,7 +172,11 @@ impl Reactor {
                     party.transport.end(Reason::Stopped);
                     self.settle(&party);
                 }
-                None => drop(self.connections.remove(id)),
+                None => {
+                    let stopping = io::Error::new(io::ErrorKind::Interrupted, "reactor stopped");
+                    self.fail_to_connect(id, &stopping);
+                    self.connections.remove(id);
+                }
             }
         }
         // Those who were aborted, before or by one of these callbacks.

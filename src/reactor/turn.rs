@@ -1,9 +1,10 @@
 //! One turn of the loop. This file is its specification; `docs/REACTOR.md` numbers the same phases.
 
 use super::Reactor;
-use super::connections::Party;
+use super::connections::{Connection, Party};
 use super::hosting::Callback;
 use super::panic::guard;
+use crate::arena::Id;
 use crate::socket::Ready;
 use crate::transport::Received;
 use std::io;
@@ -158,10 +159,21 @@ impl Reactor {
                             self.served.push(id);
                         }
                     }
-                    None => self.served.push(id),
+                    None => self.notice_other(id, event),
                 }
             }
         }
+    }
+
+    /// The same of a connection that has no protocol, yet or any more.
+    fn notice_other(&mut self, id: Id, event: Ready) {
+        if let (Some(Connection::Connecting(connecting)), Ready::Stream { read_closed, .. }) =
+            (self.connections.get(id), event)
+        {
+            // Not reported again; whatever else it says is looked at when the connection stands.
+            connecting.transport.notice(false, false, read_closed, false);
+        }
+        self.served.push(id);
     }
 
     pub(super) fn report_aborted(&mut self) {
@@ -182,7 +194,10 @@ impl Reactor {
         for id in served.drain(..) {
             match self.connections.party(id) {
                 Some(party) => self.serve(&party),
-                None => self.serve_lingering(id),
+                None => {
+                    self.serve_lingering(id);
+                    self.mind_connecting(id);
+                }
             }
         }
         self.spare = served;
@@ -228,10 +243,13 @@ impl Reactor {
             touched.sort_unstable();
         }
         for id in touched.drain(..) {
-            if let Some(party) = self.connections.party(id) {
-                party.transport.untouch();
-                self.settle(&party);
-                self.serve_again(&party);
+            match self.connections.party(id) {
+                Some(party) => {
+                    party.transport.untouch();
+                    self.settle(&party);
+                    self.serve_again(&party);
+                }
+                None => self.mind_connecting(id),
             }
         }
         self.spare = touched;

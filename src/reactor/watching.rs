@@ -8,6 +8,7 @@ use crate::arena::Arena;
 use crate::reason::Reason;
 use crate::transport::{ConnectionId, Transport};
 use std::fmt::Debug;
+use std::io;
 use std::rc::Rc;
 
 /// Something happened to a protocol.
@@ -26,6 +27,8 @@ pub(crate) enum Happening<'a> {
     ReadLost,
     WriteLost,
     Lost(&'a Reason),
+    /// It will never be: the connection could not be made.
+    NotMade(io::ErrorKind),
 }
 
 /// Who watches a reactor.
@@ -40,7 +43,8 @@ pub struct Holdings {
     pub ports: usize,
     /// Factories that are in use.
     pub factories: usize,
-    /// Connections, with those whose protocols are gone and which linger.
+    /// Connections, with those that are yet to be made and those whose protocols are gone and which
+    /// linger.
     pub connections: usize,
     /// Timers that are set.
     pub timers: usize,

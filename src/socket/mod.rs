@@ -27,7 +27,7 @@ pub(crate) use threads::Work;
 
 use crate::address::Address;
 use crate::arena::Id;
-use crate::endpoint::TcpServerEndpoint;
+use crate::endpoint::{TcpClientEndpoint, TcpServerEndpoint};
 use std::fmt::Debug;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
@@ -43,6 +43,10 @@ pub(crate) trait World: Debug {
 
     /// Opens a port; its events carry `id`.
     fn listen(&mut self, at: &TcpServerEndpoint, id: Id) -> io::Result<Box<dyn Listener>>;
+
+    /// Begins to connect; the stream is watched under `id` from the start, and is reported when
+    /// something has come of it.
+    fn connect(&mut self, to: &TcpClientEndpoint, id: Id) -> io::Result<Carrier>;
 
     /// Does work that may block, on one of at most so many threads. An error is for want of a
     /// thread; the work is dropped.
@@ -153,6 +157,9 @@ pub(crate) trait Stream: Debug {
 
     /// The error that the poller hinted at, if there is one.
     fn take_error(&mut self) -> io::Result<Option<io::Error>>;
+
+    /// What has come of connecting: true if the connection stands, false if nothing yet.
+    fn is_established(&mut self) -> io::Result<bool>;
 
     /// Begins to report edges under `id`, for the rest of its life.
     fn watch(&mut self, id: Id) -> io::Result<()>;

@@ -2,11 +2,11 @@
 
 #[cfg(all(unix, feature = "signals"))]
 use super::signals::Signals;
-use super::tcp::{Reserve, TcpListener};
+use super::tcp::{Reserve, TcpListener, TcpStream};
 use super::threads::Threads;
-use super::{Listener, Ready, Wake, Work, World};
+use super::{Carrier, Listener, Ready, Wake, Work, World};
 use crate::arena::Id;
-use crate::endpoint::TcpServerEndpoint;
+use crate::endpoint::{TcpClientEndpoint, TcpServerEndpoint};
 use mio::{Events, Poll, Registry, Token};
 use std::io;
 use std::rc::Rc;
@@ -97,6 +97,10 @@ impl World for System {
         let token = Token(id.to_bits() | PORT);
         let (registry, reserve) = (Rc::clone(&self.registry), Rc::clone(&self.reserve));
         Ok(Box::new(TcpListener::bind(at, token, registry, reserve)?))
+    }
+
+    fn connect(&mut self, to: &TcpClientEndpoint, id: Id) -> io::Result<Carrier> {
+        TcpStream::connect(to, id, Rc::clone(&self.registry)).map(Carrier::Tcp)
     }
 
     fn run_aside(&mut self, work: Work, threads_max: usize) -> io::Result<()> {

@@ -3,7 +3,7 @@
 use super::{Carrier, Listener, Stream};
 use crate::address::Address;
 use crate::arena::Id;
-use crate::endpoint::TcpServerEndpoint;
+use crate::endpoint::{TcpClientEndpoint, TcpServerEndpoint};
 use mio::{Interest, Registry, Token};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::cell::RefCell;
@@ -110,6 +110,38 @@ pub(crate) struct TcpStream {
     registry: Rc<Registry>,
 }
 
+impl TcpStream {
+    pub(super) fn connect(
+        to: &TcpClientEndpoint,
+        id: Id,
+        registry: Rc<Registry>,
+    ) -> io::Result<Self> {
+        let address = to.address();
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        socket.set_tcp_nodelay(true)?;
+        socket.set_nonblocking(true)?;
+        if let Some(local) = to.local() {
+            socket.bind(&local.into())?;
+        }
+        match socket.connect(&address.into()) {
+            Err(error) if !is_under_way(&error) => return Err(error),
+            _ => {}
+        }
+        let socket = mio::net::TcpStream::from_std(socket.into());
+        let mut stream = Self { socket, registry };
+        stream.watch(id)?;
+        Ok(stream)
+    }
+}
+
+/// A socket that does not block says so of a connection that it has begun.
+fn is_under_way(error: &io::Error) -> bool {
+    // EINPROGRESS
+    let in_progress = if cfg!(any(target_os = "linux", target_os = "android")) { 115 } else { 36 };
+    error.kind() == io::ErrorKind::WouldBlock
+        || (cfg!(unix) && error.raw_os_error() == Some(in_progress))
+}
+
 impl Stream for TcpStream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.socket.read(buffer)
@@ -135,6 +167,22 @@ impl Stream for TcpStream {
 
     fn take_error(&mut self) -> io::Result<Option<io::Error>> {
         self.socket.take_error()
+    }
+
+    fn is_established(&mut self) -> io::Result<bool> {
+        if let Some(error) = self.socket.take_error()? {
+            return Err(error);
+        }
+        match self.socket.peer_addr() {
+            // A port of this machine on which nobody listens may be the one that the system chose
+            // for this side: TCP then connects the socket with itself.
+            Ok(peer) if self.socket.local_addr().is_ok_and(|local| local == peer) => {
+                Err(io::ErrorKind::ConnectionRefused.into())
+            }
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     fn watch(&mut self, id: Id) -> io::Result<()> {

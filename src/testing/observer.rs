@@ -5,6 +5,7 @@ use crate::reason::Reason;
 use crate::transport::{ConnectionId, Transport};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::ops::AddAssign;
 
@@ -54,7 +55,7 @@ impl AddAssign for Calls {
 impl Calls {
     fn count(&mut self, happening: Happening<'_>) {
         let count = match happening {
-            Happening::Built(_) => return,
+            Happening::Built(_) | Happening::NotMade(_) => return,
             Happening::Made => &mut self.connection_made,
             Happening::Data => &mut self.data_received,
             Happening::Timer => &mut self.timer_fired,
@@ -74,7 +75,7 @@ impl Calls {
     fn fault(&self, happening: Happening<'_>) -> Option<&'static str> {
         let early = self.connection_made == 0;
         Some(match happening {
-            Happening::Built(_) => return None,
+            Happening::Built(_) | Happening::NotMade(_) => return None,
             _ if self.connection_lost > 0 => "a callback after connection_lost",
             Happening::Made if !early => "connection_made a second time",
             Happening::Made | Happening::Lost(_) => return None,
@@ -114,6 +115,8 @@ struct Inner {
     /// Those that a test may still ask for: the last of each client's address.
     seen: BTreeMap<Key, Seen>,
     latest: BTreeMap<SocketAddr, Key>,
+    /// Why connections could not be made.
+    failures: BTreeMap<Key, ErrorKind>,
     /// How often the host has crashed.
     crashes: usize,
     faults: Vec<String>,
@@ -135,6 +138,12 @@ impl Observer {
         let inner = self.0.borrow();
         let of_now = inner.seen.iter().filter(|((life, _), _)| *life == inner.crashes);
         of_now.filter(|(_, seen)| seen.lost.is_none()).count()
+    }
+
+    /// Why a connection could not be made, if it could not.
+    pub(super) fn failure(&self, connection: ConnectionId) -> Option<ErrorKind> {
+        let inner = self.0.borrow();
+        inner.failures.get(&(inner.crashes, connection)).copied()
     }
 
     /// The host crashes: nobody is told anything any more.
@@ -165,6 +174,10 @@ impl Watch for Observer {
                 }
             }
             inner.seen.insert(connection, Seen { transport, calls, lost: None });
+            return;
+        }
+        if let Happening::NotMade(error) = happening {
+            inner.failures.insert(connection, error);
             return;
         }
         let Some(seen) = inner.seen.get_mut(&connection) else {

@@ -3,7 +3,7 @@
 use super::network::{EndId, Network};
 use crate::address::Address;
 use crate::arena::Id;
-use crate::endpoint::TcpServerEndpoint;
+use crate::endpoint::{TcpClientEndpoint, TcpServerEndpoint};
 use crate::socket::{Carrier, Listener, Ready, Stream, Wake, Work, World};
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -28,8 +28,8 @@ pub(super) struct HostWorld {
 pub(super) struct Gate {
     /// The simulation takes a turn: others may not.
     pub(super) open: Cell<bool>,
-    /// The port that is opened next is none: it stands for a client that connects.
-    pub(super) connecting: Cell<Option<EndId>>,
+    /// The end of the client that was connected last.
+    pub(super) connected: Cell<Option<EndId>>,
 }
 
 #[derive(Debug)]
@@ -57,14 +57,21 @@ impl World for HostWorld {
 
     fn listen(&mut self, at: &TcpServerEndpoint, id: Id) -> io::Result<Box<dyn Listener>> {
         let network = Rc::clone(&self.network);
-        if let Some(end) = self.gate.connecting.take() {
-            let address = network.borrow_mut().address_of(end).ok_or(io::ErrorKind::NotFound)?;
-            network.borrow_mut().connect_behind(end, id);
-            return Ok(Box::new(Connector { network, end: Some(end), address }));
-        }
         let backlog = at.backlog_max() as usize;
         let address = network.borrow_mut().listen(self.node, at.address(), backlog, id)?;
         Ok(Box::new(SimulatedPort { network, node: self.node, address }))
+    }
+
+    fn connect(&mut self, to: &TcpClientEndpoint, id: Id) -> io::Result<Carrier> {
+        let mut network = self.network.borrow_mut();
+        if network.node_at(to.address().ip()).is_none() {
+            return Err(io::ErrorKind::HostUnreachable.into());
+        }
+        let end = network.connect(self.node, to.address(), false);
+        network.watch(end, id.to_bits());
+        self.gate.connected.set(Some(end));
+        let network = Rc::clone(&self.network);
+        Ok(Carrier::Other(Box::new(SimulatedStream { network, end, resets: false })))
     }
 
     /// At once, and so in the same order in every run.
@@ -118,47 +125,6 @@ impl Listener for SimulatedPort {
     }
 }
 
-/// A client that connects, as the port at which nobody but its own connection arrives.
-#[derive(Debug)]
-struct Connector {
-    network: Shared,
-    /// Until it is connected.
-    end: Option<EndId>,
-    address: SocketAddr,
-}
-
-impl Drop for Connector {
-    fn drop(&mut self) {
-        if let Some(end) = self.end {
-            self.network.borrow_mut().reset(end);
-        }
-    }
-}
-
-impl Listener for Connector {
-    fn address(&self) -> Address {
-        self.address.into()
-    }
-
-    fn accept(&mut self) -> io::Result<(Carrier, Address)> {
-        let Some(end) = self.end else { return Err(io::ErrorKind::WouldBlock.into()) };
-        let peer = {
-            let mut network = self.network.borrow_mut();
-            match network.outcome(end) {
-                Some(Ok(())) => network.address_of(end.other()).ok_or(io::ErrorKind::NotFound)?,
-                _ => return Err(io::ErrorKind::WouldBlock.into()),
-            }
-        };
-        self.end = None;
-        let stream = SimulatedStream { network: Rc::clone(&self.network), end, resets: false };
-        Ok((Carrier::Other(Box::new(stream)), peer.into()))
-    }
-
-    fn shed(&mut self, _: usize) -> usize {
-        0
-    }
-}
-
 #[derive(Debug)]
 struct SimulatedStream {
     network: Shared,
@@ -198,6 +164,14 @@ impl Stream for SimulatedStream {
 
     fn take_error(&mut self) -> io::Result<Option<io::Error>> {
         Ok(self.network.borrow_mut().error_of(self.end).map(io::Error::from))
+    }
+
+    fn is_established(&mut self) -> io::Result<bool> {
+        match self.network.borrow().outcome(self.end) {
+            Some(Ok(())) => Ok(true),
+            Some(Err(error)) => Err(error.into()),
+            None => Ok(false),
+        }
     }
 
     fn watch(&mut self, id: Id) -> io::Result<()> {

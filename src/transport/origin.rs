@@ -1,4 +1,4 @@
-//! What a transport shares with all others of its port.
+//! What a transport shares with all others of its port, if it comes from one.
 
 use super::agenda::Agenda;
 use crate::address::Address;
@@ -12,6 +12,8 @@ pub(crate) struct Origin {
     pub(crate) agenda: Rc<Agenda>,
     /// Names, to the reactor, the factory that built their protocols.
     pub(crate) factory: Id,
+    /// This side began the connection, and no port did.
+    pub(crate) dials: bool,
     /// The address on which the port listens.
     pub(crate) address: Address,
 }

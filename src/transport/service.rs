@@ -8,12 +8,51 @@ use crate::arena::Id;
 use crate::reason::Reason;
 use crate::socket::Carrier;
 use std::cell::RefCell;
+use std::io;
 use std::rc::Rc;
 
 impl Transport {
     pub(crate) fn new(id: Id, stream: Carrier, peer: Address, origin: Rc<Origin>) -> Self {
         let wire = RefCell::new(Wire::new(stream, origin));
         Self(Rc::new(Inner { id, peer: peer.into(), wire }))
+    }
+
+    /// A connection that is yet to be.
+    pub(crate) fn connecting(
+        id: Id,
+        stream: Option<Carrier>,
+        peer: Address,
+        origin: Rc<Origin>,
+    ) -> Self {
+        let wire = RefCell::new(Wire::connecting(stream, origin));
+        Self(Rc::new(Inner { id, peer: peer.into(), wire }))
+    }
+
+    /// True if the connection stands, false if that is not known yet.
+    pub(crate) fn is_established(&self) -> io::Result<bool> {
+        self.0.wire.borrow_mut().is_established()
+    }
+
+    /// The connection stands.
+    pub(crate) fn established(&self) {
+        let readiness = &mut self.0.wire.borrow_mut().readiness;
+        // What the poller has said of it so far may have been about the attempt.
+        (readiness.writable, readiness.readable) = (true, true);
+    }
+
+    /// Why an attempt to connect is to be given up, if it is: nothing waits to be sent either.
+    pub(crate) fn given_up(&self) -> Option<Reason> {
+        let wire = self.0.wire.borrow();
+        match wire.state.next(wire.unsent() == 0 && !wire.has_producer()) {
+            Next::End(Reason::Done) => Some(Reason::Aborted),
+            Next::End(reason) => Some(reason),
+            _ => None,
+        }
+    }
+
+    /// True if this side began the connection.
+    pub(crate) fn dials(&self) -> bool {
+        self.0.wire.borrow().dials()
     }
 
     /// Names the factory of its protocol.

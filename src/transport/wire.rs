@@ -74,6 +74,21 @@ impl Wire {
         self.origin.address
     }
 
+    /// Of a connection that is not there yet. Without a stream it never will be.
+    pub(crate) fn connecting(stream: Option<Carrier>, origin: Rc<Origin>) -> Self {
+        let readiness = Readiness { writable: false, watched: true, ..Readiness::new() };
+        Self { state: State::new(), readiness, outbox: None, flow: None, stream, origin }
+    }
+
+    /// True if the connection stands, false if that is not known yet.
+    pub(super) fn is_established(&mut self) -> io::Result<bool> {
+        self.stream.as_mut().map_or(Ok(false), |stream| stream.is_established())
+    }
+
+    pub(super) fn dials(&self) -> bool {
+        self.origin.dials
+    }
+
     pub(super) fn factory(&self) -> Id {
         self.origin.factory
     }

@@ -2,6 +2,7 @@
 
 mod accepting;
 mod closing;
+mod connecting;
 mod deferring;
 mod failing;
 mod lingering;
@@ -16,6 +17,7 @@ mod writing;
 use crate::socket::scripted::{Peer, Script};
 use crate::{Context, Factory, Port, Protocol, Reactor, Reason, Settings, TimerId, Transport};
 use std::cell::RefCell;
+use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -98,7 +100,7 @@ impl Protocol<Probes> for Probe {
         self.happened(cx, "may write", Event::MayWrite);
     }
 
-    fn production_ended(&mut self, cx: &mut Context<'_, Probes>, result: std::io::Result<u64>) {
+    fn production_ended(&mut self, cx: &mut Context<'_, Probes>, result: io::Result<u64>) {
         let result = result.map_err(|error| error.kind());
         self.happened(cx, &format!("produced {result:?}"), Event::Produced);
     }
@@ -134,6 +136,11 @@ impl Factory for Probes {
         let number = self.all.len();
         self.all.push(transport.clone());
         Some(Probe { log: self.log.clone(), number, act: Box::new(self.act) })
+    }
+
+    fn connection_failed(&mut self, transport: &Transport, error: &io::Error, _: &mut Reactor) {
+        assert!(!transport.is_connected());
+        self.log.push(format!("failed: {}", error.kind()));
     }
 
     fn stop_factory(&mut self, _: &mut Reactor) {

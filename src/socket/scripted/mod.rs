@@ -7,7 +7,7 @@ pub(crate) use peer::Peer;
 use super::{Carrier, Listener, Ready, Stream, Wake, Work, World};
 use crate::address::Address;
 use crate::arena::Id;
-use crate::endpoint::TcpServerEndpoint;
+use crate::endpoint::{TcpClientEndpoint, TcpServerEndpoint};
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fmt;
@@ -64,6 +64,25 @@ struct End {
     closed: Closed,
     output_finished: bool,
     calls: Calls,
+    /// The connection stands.
+    established: bool,
+}
+
+impl End {
+    fn new(established: bool) -> Self {
+        Self {
+            id: None,
+            input: VecDeque::new(),
+            output: Vec::new(),
+            room: ANY_ROOM,
+            edges: Edges::default(),
+            error: None,
+            closed: Closed::No,
+            output_finished: false,
+            calls: Calls::default(),
+            established,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -122,19 +141,15 @@ impl Script {
     pub(crate) fn connect(&self) -> Peer {
         let mut inner = self.0.borrow_mut();
         let end = inner.ends.len();
-        inner.ends.push(End {
-            id: None,
-            input: VecDeque::new(),
-            output: Vec::new(),
-            room: ANY_ROOM,
-            edges: Edges::default(),
-            error: None,
-            closed: Closed::No,
-            output_finished: false,
-            calls: Calls::default(),
-        });
+        inner.ends.push(End::new(true));
         inner.accepts.push_back(Ok(end));
         inner.knocked = true;
+        Peer::new(self.clone(), end)
+    }
+
+    /// Whom the reactor has asked for a connection last.
+    pub(crate) fn dialled(&self) -> Peer {
+        let end = self.0.borrow().ends.len() - 1;
         Peer::new(self.clone(), end)
     }
 
@@ -224,6 +239,16 @@ impl World for Script {
         }
         self.0.borrow_mut().ports.push(id);
         Ok(Box::new(ScriptedPort { script: self.clone(), id, address: at.address().into() }))
+    }
+
+    fn connect(&mut self, to: &TcpClientEndpoint, id: Id) -> io::Result<Carrier> {
+        if to.address().port() == 1 {
+            return Err(io::ErrorKind::AddrNotAvailable.into());
+        }
+        let inner = &mut *self.0.borrow_mut();
+        inner.ends.push(End { id: Some(id), ..End::new(false) });
+        let stream = ScriptedStream { script: self.clone(), end: inner.ends.len() - 1 };
+        Ok(Carrier::Other(Box::new(stream)))
     }
 
     /// Kept until the test does it.
@@ -358,6 +383,13 @@ impl Stream for ScriptedStream {
 
     fn take_error(&mut self) -> io::Result<Option<io::Error>> {
         Ok(self.end(|end| end.error).map(io::Error::from))
+    }
+
+    fn is_established(&mut self) -> io::Result<bool> {
+        self.end(|end| match end.error {
+            Some(error) => Err(error.into()),
+            None => Ok(end.established),
+        })
     }
 
     fn watch(&mut self, id: Id) -> io::Result<()> {

@@ -19,6 +19,27 @@ impl Peer {
         change(&mut self.script.0.borrow_mut().ends[self.end])
     }
 
+    /// Answers whoever has asked for a connection.
+    pub(crate) fn answer(&self) {
+        self.end(|end| {
+            end.established = true;
+            end.edges.writable = true;
+        });
+    }
+
+    /// Refuses whoever has asked for a connection.
+    pub(crate) fn refuse(&self) {
+        self.end(|end| {
+            end.error = Some(io::ErrorKind::ConnectionRefused);
+            end.edges = Edges { readable: true, writable: true, read_closed: true, error: true };
+        });
+    }
+
+    /// The poller says something that means nothing.
+    pub(crate) fn nudge(&self) {
+        self.end(|end| end.edges.writable = true);
+    }
+
     /// Sends bytes that one read will return.
     pub(crate) fn send(&self, data: impl AsRef<[u8]>) {
         self.end(|end| {

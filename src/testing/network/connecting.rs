@@ -68,7 +68,6 @@ impl Network {
             ends,
             began,
             established: false,
-            connector: None,
             failure: None,
             silent: false,
         });
@@ -162,12 +161,7 @@ impl Network {
             Answer::Welcome if link.ends[0].life == Life::Gone => {}
             Answer::Welcome => {
                 link.established = true;
-                let connector = link.connector;
                 self.note(id, "is connected", 0);
-                if connector.is_some() {
-                    self.nodes[own].welcomed.extend(connector);
-                    self.wake(own);
-                }
                 self.edge(id, Edges::WRITABLE);
                 self.pump(id);
             }
@@ -180,13 +174,6 @@ impl Network {
         }
         self.break_end(id, error);
         self.remove_if_over(id);
-    }
-
-    /// A reactor's port with this id stands for a client.
-    pub(in crate::testing) fn connect_behind(&mut self, id: EndId, port: Id) {
-        if let Some(link) = self.links.get_mut(id.link) {
-            link.connector = Some(port.to_bits());
-        }
     }
 
     /// True if a client's end is held by nobody any more.

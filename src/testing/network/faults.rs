@@ -162,7 +162,6 @@ impl Network {
         state.ports.clear();
         state.ready.clear();
         state.knocked.clear();
-        state.welcomed.clear();
         (state.signal, state.wakes_at) = (None, None);
         (state.exhausted_until, state.failing_accepts, state.stalled_until) = (0, 0, 0);
         for id in

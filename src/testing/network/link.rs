@@ -32,8 +32,6 @@ pub(in crate::testing) struct Link {
     pub(super) began: u64,
     /// The client has heard that it is connected.
     pub(super) established: bool,
-    /// The packed id of the port that stands for the client in its reactor.
-    pub(super) connector: Option<usize>,
     /// Why it never will be.
     pub(super) failure: Option<ErrorKind>,
     /// Nothing passes any more, and nobody is told.

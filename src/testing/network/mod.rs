@@ -312,7 +312,6 @@ impl Network {
         let state = &mut self.nodes[node];
         state.wakes_at = None;
         ready.extend(state.signal.take().map(Ready::Signal));
-        ready.extend(state.welcomed.drain(..).map(Ready::Port));
         for number in std::mem::take(&mut state.knocked) {
             if let Some(port) = state.ports.get_mut(&number) {
                 port.knocked = false;

@@ -22,8 +22,6 @@ pub(in crate::testing) struct Node {
     pub(super) ready: Vec<EndId>,
     /// Ports at which somebody knocked.
     pub(super) knocked: Vec<u16>,
-    /// Clients of its own that are connected.
-    pub(super) welcomed: Vec<usize>,
     pub(super) signal: Option<&'static str>,
     /// When its reactor gets to what is ready.
     pub(super) wakes_at: Option<u64>,
@@ -55,7 +53,6 @@ impl Node {
             next_ephemeral: FIRST_EPHEMERAL,
             ready: Vec::new(),
             knocked: Vec::new(),
-            welcomed: Vec::new(),
             signal: None,
             wakes_at: None,
             stalled_until: 0,
@@ -84,7 +81,6 @@ impl Node {
     }
 
     pub(super) fn has_news(&self) -> bool {
-        let quiet = self.ready.is_empty() && self.knocked.is_empty() && self.welcomed.is_empty();
-        !quiet || self.signal.is_some()
+        !self.ready.is_empty() || !self.knocked.is_empty() || self.signal.is_some()
     }
 }

@@ -2,15 +2,16 @@
 
 use super::Simulation;
 use crate::protocol::Factory;
-use crate::reactor::{Holdings, PortId, Reactor, Settings};
+use crate::reactor::{Holdings, Reactor, Settings};
 use crate::testing::network::{EndId, Network};
 use crate::testing::observer::{Calls, Observer, Seen};
 use crate::testing::world::{Gate, HostWorld};
+use crate::transport::ConnectionId;
 use std::cell::Cell;
 use std::error::Error;
 use std::fmt;
 use std::io::ErrorKind;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 use std::time::Duration;
@@ -41,7 +42,7 @@ enum Machine {
 /// A client of a host's reactor that is not over.
 struct Trial {
     end: EndId,
-    port: PortId,
+    connection: ConnectionId,
     progress: Rc<Cell<Progress>>,
 }
 
@@ -143,32 +144,21 @@ impl Simulation {
         true
     }
 
-    /// The ports that stand for clients are closed when their connections are over.
+    /// What has become of its clients.
     fn mind_trials(&self, number: usize) {
         let host = &mut self.0.hosts.borrow_mut()[number];
         let network = self.0.network.borrow();
-        let mut over = Vec::new();
         host.trials.retain(|trial| {
-            let progress = match (network.outcome(trial.end), trial.progress.get()) {
-                (Some(Err(error)), Progress::Waiting) => Progress::Failed(error),
-                (_, Progress::Connected) | (None, _) if network.is_released(trial.end) => {
-                    Progress::Over
-                }
-                (Some(Ok(())), _) => Progress::Connected,
-                (_, progress) => progress,
+            let failure = host.observer.failure(trial.connection);
+            let progress = match (failure, network.outcome(trial.end)) {
+                (Some(error), _) => Progress::Failed(error),
+                _ if network.is_released(trial.end) => Progress::Over,
+                (None, Some(Ok(()))) => Progress::Connected,
+                _ => trial.progress.get(),
             };
             trial.progress.set(progress);
-            let stays = matches!(progress, Progress::Waiting | Progress::Connected);
-            over.extend((!stays).then_some(trial.port));
-            stays
+            matches!(progress, Progress::Waiting | Progress::Connected)
         });
-        drop(network);
-        // One that has stopped has closed its ports itself.
-        if let Machine::Up(reactor) = &mut host.machine {
-            for port in over {
-                reactor.stop_listening(port);
-            }
-        }
     }
 }
 
@@ -224,15 +214,12 @@ impl Host {
     ///
     /// As [`reactor`](Self::reactor), if the factory does not start, or if no host has the address.
     pub fn connect<F: Factory>(&self, to: SocketAddr, factory: F) -> Attempt {
-        let end = self.simulation.0.network.borrow_mut().connect(self.node, to, false);
         let gate = self.state(|host| Rc::clone(&host.gate));
-        let port = self.lend(|reactor| {
-            gate.connecting.set(Some(end));
-            let port = reactor.listen_tcp((Ipv4Addr::UNSPECIFIED, 0), factory);
-            port.expect("the client's factory starts").id()
-        });
+        let begun = self.lend(|reactor| reactor.connect_tcp(to, factory));
+        let connection = begun.expect("the client's factory starts").transport().id();
+        let end = gate.connected.take().expect("some host has the address");
         let progress = Rc::new(Cell::new(Progress::Waiting));
-        let trial = Trial { end, port, progress: Rc::clone(&progress) };
+        let trial = Trial { end, connection, progress: Rc::clone(&progress) };
         self.state(|host| host.trials.push(trial));
         self.simulation.settle();
         Attempt { progress }
@@ -248,8 +235,7 @@ impl Host {
         self.state(|host| host.observer.open())
     }
 
-    /// What its reactor holds; nothing while it has crashed. Each client of
-    /// [`connect`](Self::connect) counts as a port.
+    /// What its reactor holds; nothing while it has crashed.
     pub fn holdings(&self) -> Holdings {
         self.state(|host| match &host.machine {
             Machine::Up(reactor) | Machine::Stopped(reactor) => reactor.holdings(),

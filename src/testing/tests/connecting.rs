@@ -117,9 +117,9 @@ fn a_host_hears_why_it_could_not_connect() {
     assert!(attempt.is_over());
     inject(&simulation, "partition client server");
     let attempt = client.connect(server.address(PORT), Echo::default);
-    simulation.run_for(s(120));
+    simulation.run_for(s(29));
     assert_eq!((attempt.error(), client.holdings().factories), (None, 1));
-    simulation.run_for(s(10));
+    simulation.run_for(s(2));
     assert_eq!(attempt.error(), Some(std::io::ErrorKind::TimedOut));
     assert_eq!((client.calls().connection_made, client.holdings().factories), (0, 0));
 }

@@ -1,0 +1,83 @@
+//! Asks a server one line, prints what it answers, and ends.
+//!
+//! `cargo run --example ask ADDRESS:PORT QUESTION`, with `answer` or `echo` running.
+
+use std::cell::Cell;
+use std::env;
+use std::error::Error;
+use std::io;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::rc::Rc;
+use std::time::Duration;
+use twistor::{
+    Delimiter, Factory, LineContext, LineReceiver, Lines, Reactor, Reason, TcpClientEndpoint,
+    TimerId, Transport,
+};
+
+/// A person waits for it.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+struct Asking;
+
+impl LineReceiver<Asker> for Asking {
+    const DELIMITER: Delimiter = Delimiter::Newline;
+
+    fn connection_made(&mut self, cx: &mut LineContext<'_, Asker>) {
+        cx.transport.write_sequence([cx.factory.question.as_str(), "\r\n"]);
+        cx.set_timer(PATIENCE);
+    }
+
+    fn line_received(&mut self, cx: &mut LineContext<'_, Asker>, line: &[u8]) {
+        println!("{}", String::from_utf8_lossy(line));
+        cx.factory.answered.set(true);
+        cx.transport.lose_connection();
+    }
+
+    fn timer_fired(&mut self, cx: &mut LineContext<'_, Asker>, _timer: TimerId) {
+        cx.transport.fail("no answer came in time");
+    }
+
+    fn connection_lost(&mut self, cx: &mut LineContext<'_, Asker>, reason: &Reason) {
+        if !cx.factory.answered.get() {
+            eprintln!("{}: {reason}", cx.transport.peer());
+        }
+        cx.reactor.stop();
+    }
+}
+
+struct Asker {
+    question: String,
+    /// Read by `main` when the factory is gone.
+    answered: Rc<Cell<bool>>,
+}
+
+impl Factory for Asker {
+    type Protocol = Lines<Asking>;
+
+    fn build_protocol(&mut self, _: &Transport, _: &mut Reactor) -> Option<Lines<Asking>> {
+        Some(Lines::new(Asking))
+    }
+
+    fn connection_failed(&mut self, to: &Transport, error: &io::Error, reactor: &mut Reactor) {
+        eprintln!("cannot connect to {}: {error}", to.peer());
+        reactor.stop();
+    }
+}
+
+fn main() -> Result<ExitCode, Box<dyn Error>> {
+    env_logger::init();
+    let mut arguments = env::args().skip(1);
+    let (Some(address), Some(question)) = (arguments.next(), arguments.next()) else {
+        return Err("two arguments: the address and port of a server, and a question".into());
+    };
+    let address: SocketAddr = address
+        .parse()
+        .map_err(|_| format!("\"{address}\" is no address such as 127.0.0.1:8007"))?;
+    let mut reactor = Reactor::new()?;
+    let endpoint = TcpClientEndpoint::new(address).timeout(PATIENCE);
+    let answered = Rc::new(Cell::new(false));
+    reactor.connect_tcp(endpoint, Asker { question, answered: Rc::clone(&answered) })?;
+    reactor.run()?;
+    Ok(if answered.get() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

@@ -1,0 +1,93 @@
+//! Passes everything that comes to a port on to another address, and back: a port forwarder.
+//!
+//! `cargo run --example proxy LISTEN TARGET`, such as `tcp:8080:interface=127.0.0.1
+//! 127.0.0.1:8007`.
+
+use std::env;
+use std::error::Error;
+use std::io;
+use std::net::SocketAddr;
+use twistor::{Context, Factory, Protocol, Reactor, Reason, Transport};
+
+/// One side of a pair. What it receives it writes to the other, and is read no faster than that is
+/// sent.
+struct Side {
+    other: Transport,
+}
+
+impl<F> Protocol<F> for Side {
+    fn connection_made(&mut self, cx: &mut Context<'_, F>) {
+        self.other.register_producer(cx.transport);
+    }
+
+    fn data_received(&mut self, _cx: &mut Context<'_, F>, data: &[u8]) {
+        self.other.write(data);
+    }
+
+    /// A close of one half passes through; when both have, the connections end.
+    fn read_connection_lost(&mut self, _cx: &mut Context<'_, F>) {
+        self.other.lose_write_connection();
+    }
+
+    fn connection_lost(&mut self, _cx: &mut Context<'_, F>, reason: &Reason) {
+        if reason.is_done() {
+            self.other.lose_connection();
+        } else {
+            self.other.abort_connection();
+        }
+    }
+}
+
+/// Accepts clients, and connects each of them to the target.
+struct Proxy {
+    target: SocketAddr,
+}
+
+impl Factory for Proxy {
+    type Protocol = Side;
+
+    fn build_protocol(&mut self, client: &Transport, reactor: &mut Reactor) -> Option<Side> {
+        let dialling = Dialling { client: client.clone() };
+        match reactor.connect_tcp(self.target, dialling) {
+            // What the client sends meanwhile waits, up to the mark.
+            Ok(connector) => Some(Side { other: connector.transport().clone() }),
+            Err(error) => {
+                log::error!("{error}");
+                None
+            }
+        }
+    }
+}
+
+/// One connection to the target.
+struct Dialling {
+    client: Transport,
+}
+
+impl Factory for Dialling {
+    type Protocol = Side;
+
+    fn build_protocol(&mut self, _: &Transport, _: &mut Reactor) -> Option<Side> {
+        Some(Side { other: self.client.clone() })
+    }
+
+    fn connection_failed(&mut self, target: &Transport, error: &io::Error, _: &mut Reactor) {
+        log::warn!("{} for {}: {error}", target.peer(), self.client.peer());
+        self.client.lose_connection();
+    }
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    env_logger::init();
+    let mut arguments = env::args().skip(1);
+    let (Some(listen), Some(target)) = (arguments.next(), arguments.next()) else {
+        return Err("two arguments: a port or endpoint to listen on, and an address".into());
+    };
+    let target: SocketAddr =
+        target.parse().map_err(|_| format!("\"{target}\" is no address such as 127.0.0.1:8007"))?;
+    let mut reactor = Reactor::new()?;
+    let port = reactor.listen(&listen, Proxy { target })?;
+    println!("listening on {}", port.local_address());
+    reactor.run()?;
+    Ok(())
+}

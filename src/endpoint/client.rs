@@ -1,0 +1,83 @@
+//! Where a client connects to.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+/// How long an attempt to connect may take, by default. What Twisted has: longer than a lost packet
+/// or two, and less than the two minutes after which the system gives up.
+pub const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// An address to connect to over TCP.
+///
+/// ```
+/// use std::net::Ipv4Addr;
+/// use std::time::Duration;
+/// use twistor::{Protocol, Reactor, TcpClientEndpoint};
+///
+/// struct Quiet;
+///
+/// impl<F> Protocol<F> for Quiet {}
+///
+/// let mut reactor = Reactor::new()?;
+/// let endpoint = TcpClientEndpoint::new((Ipv4Addr::LOCALHOST, 8007));
+/// endpoint.timeout(Duration::from_secs(5)).connect(&mut reactor, || Quiet)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TcpClientEndpoint {
+    address: SocketAddr,
+    timeout: Duration,
+    local: Option<SocketAddr>,
+}
+
+impl TcpClientEndpoint {
+    /// An address, or a pair of an IP address and a port number.
+    pub fn new(address: impl Into<SocketAddr>) -> Self {
+        Self { address: address.into(), timeout: DEFAULT_CONNECT_TIMEOUT, local: None }
+    }
+
+    /// How long the attempt may take; [`DEFAULT_CONNECT_TIMEOUT`] if not said.
+    #[must_use]
+    pub fn timeout(self, timeout: Duration) -> Self {
+        Self { timeout, ..self }
+    }
+
+    /// The address of this side, which the system chooses otherwise; with port 0 it chooses the
+    /// port. (`bindAddress`)
+    #[must_use]
+    pub fn bind(self, local: impl Into<SocketAddr>) -> Self {
+        Self { local: Some(local.into()), ..self }
+    }
+
+    /// Where it connects to.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(crate) fn patience(&self) -> Duration {
+        self.timeout
+    }
+
+    pub(crate) fn local(&self) -> Option<SocketAddr> {
+        self.local
+    }
+}
+
+impl From<SocketAddr> for TcpClientEndpoint {
+    fn from(address: SocketAddr) -> Self {
+        Self::new(address)
+    }
+}
+
+impl<I: Into<IpAddr>> From<(I, u16)> for TcpClientEndpoint {
+    fn from((ip, port): (I, u16)) -> Self {
+        Self::new((ip.into(), port))
+    }
+}
+
+impl fmt::Display for TcpClientEndpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.address.fmt(f)
+    }
+}

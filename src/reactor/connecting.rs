@@ -1,0 +1,262 @@
+//! Connecting: connections that this side begins.
+
+use super::connections::{Connection, Live};
+use super::delayed::Job;
+use super::errors::ConnectError;
+use super::key::{IntoKey, Key};
+use super::panic::guard;
+use super::{Life, Reactor};
+use crate::arena::Id;
+use crate::endpoint::TcpClientEndpoint;
+use crate::transport::{Origin, Transport};
+use std::fmt;
+use std::io;
+use std::net::Ipv4Addr;
+use std::rc::Rc;
+
+/// A connection that is to be, and the key of the factory that will build its protocol.
+/// (`IConnector`)
+pub struct Connector<F> {
+    transport: Transport,
+    key: Key<F>,
+}
+
+impl<F> Connector<F> {
+    /// The connection: what is written to it waits until it stands. `abort_connection` gives the
+    /// attempt up. (`stopConnecting`)
+    pub fn transport(&self) -> &Transport {
+        &self.transport
+    }
+
+    /// The factory.
+    pub fn key(&self) -> Key<F> {
+        self.key
+    }
+}
+
+impl<F> Clone for Connector<F> {
+    fn clone(&self) -> Self {
+        Self { transport: self.transport.clone(), key: self.key }
+    }
+}
+
+impl<F> From<&Connector<F>> for Key<F> {
+    fn from(connector: &Connector<F>) -> Self {
+        connector.key
+    }
+}
+
+impl<F> fmt::Debug for Connector<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connector")
+            .field("transport", &self.transport)
+            .field("key", &self.key)
+            .finish()
+    }
+}
+
+/// An attempt.
+#[derive(Debug)]
+pub(super) struct Connecting {
+    pub(super) transport: Transport,
+    /// The timer that ends it.
+    timeout: Id,
+    /// It could not even begin; the factory is told in the next turn.
+    refused: Option<io::Error>,
+}
+
+impl Reactor {
+    /// Begins to connect over TCP, and has the factory build a protocol when the connection stands.
+    /// The factory may be a closure that returns a protocol, a [`Factory`](crate::Factory), or the [`Key`] or a
+    /// [`Port`](crate::Port) of one. (`connectTCP`)
+    ///
+    /// The endpoint is an address, a pair of IP address and port number, or a
+    /// [`TcpClientEndpoint`], which has a timeout. Nothing is called before this returns but
+    /// `start_factory`, if the factory is not in use. Then, later, either `build_protocol` and
+    /// `connection_made`, or [`connection_failed`](crate::Factory::connection_failed). The factory is in
+    /// use until the connection is lost or has failed; with its last use it is stopped.
+    ///
+    /// What is written to the transport before it is connected waits, and leaves then. The same
+    /// goes for [`lose_connection`](Transport::lose_connection) if something was written: the
+    /// connection is made, it is sent, and the connection closes. With nothing to send, and by
+    /// [`abort_connection`](Transport::abort_connection), the attempt is given up.
+    ///
+    /// ```no_run
+    /// use std::net::Ipv4Addr;
+    /// use twistor::{Context, Protocol, Reactor};
+    ///
+    /// struct Greeting;
+    ///
+    /// impl<F> Protocol<F> for Greeting {
+    ///     fn connection_made(&mut self, cx: &mut Context<'_, F>) {
+    ///         cx.transport.write("hello\r\n");
+    ///     }
+    /// }
+    ///
+    /// let mut reactor = Reactor::new()?;
+    /// reactor.connect_tcp((Ipv4Addr::LOCALHOST, 8007), || Greeting)?;
+    /// reactor.run()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError`]: nothing was begun, and a factory that was moved in is dropped. That nobody
+    /// answers is told to the factory.
+    pub fn connect_tcp<S: IntoKey>(
+        &mut self,
+        endpoint: impl Into<TcpClientEndpoint>,
+        factory: S,
+    ) -> Result<Connector<S::Factory>, ConnectError> {
+        let endpoint = endpoint.into();
+        let key = factory.into_key(self);
+        match self.begin_to_connect(&endpoint, key) {
+            Ok(transport) => Ok(Connector { transport, key }),
+            Err(error) => {
+                self.drop_if_unused(key.id);
+                Err(error)
+            }
+        }
+    }
+
+    fn begin_to_connect<F>(
+        &mut self,
+        endpoint: &TcpClientEndpoint,
+        key: Key<F>,
+    ) -> Result<Transport, ConnectError> {
+        let (host, address) = (key.id, endpoint.address().into());
+        if self.life == Life::Stopping {
+            return Err(ConnectError::Stopping { address });
+        }
+        if key.reactor != self.number || self.hosts.get(host).is_none() {
+            return Err(ConnectError::NoFactory { address });
+        }
+        self.count_use(host, 1);
+        match self.start_factory(host) {
+            Some(Ok(())) => {}
+            failed => {
+                self.count_use(host, -1);
+                return Err(match failed {
+                    Some(Err(source)) => ConnectError::StartFactory { address, source },
+                    _ => ConnectError::NoFactory { address },
+                });
+            }
+        }
+        // Which of its addresses this side has is not known before it is connected.
+        let local = endpoint.local().unwrap_or((Ipv4Addr::UNSPECIFIED, 0).into());
+        let agenda = Rc::clone(&self.agenda);
+        let origin = Rc::new(Origin { agenda, factory: host, address: local.into(), dials: true });
+        let due = self.due_in(endpoint.patience());
+        let id = self.connections.insert_with(|id| {
+            let (stream, refused) = match self.world.connect(endpoint, id) {
+                Ok(stream) => (Some(stream), None),
+                Err(error) => (None, Some(error)),
+            };
+            if refused.is_some() {
+                self.served.push(id);
+            }
+            let transport = Transport::connecting(id, stream, address, origin);
+            let timeout = self.timers.set(due, Job::GiveUpConnecting(id));
+            Connection::Connecting(Box::new(Connecting { transport, timeout, refused }))
+        });
+        log::debug!("{} connects to {address}", self.protocol_name(host));
+        match self.connections.get(id) {
+            Some(Connection::Connecting(connecting)) => Ok(connecting.transport.clone()),
+            _ => Err(ConnectError::NoFactory { address }),
+        }
+    }
+
+    /// Something has happened to an attempt: the poller reports it, or it is wished to end.
+    pub(super) fn mind_connecting(&mut self, id: Id) {
+        let Some(Connection::Connecting(connecting)) = self.connections.get_mut(id) else {
+            return;
+        };
+        let transport = connecting.transport.clone();
+        transport.untouch();
+        transport.unqueue();
+        if let Some(error) = connecting.refused.take() {
+            return self.fail_to_connect(id, &error);
+        }
+        if let Some(reason) = transport.given_up() {
+            self.fail_to_connect(id, &io::Error::from(&reason));
+            if guard(|| drop(reason)).is_err() {
+                log::error!("dropping an error of {} panicked", transport.peer());
+            }
+            return;
+        }
+        match transport.is_established() {
+            Ok(false) => {}
+            Ok(true) => {
+                self.timers.cancel(connecting.timeout);
+                if let Some(slot) = self.connections.get_mut(id) {
+                    *slot = Connection::Live(Live::new(transport.clone()));
+                }
+                transport.established();
+                self.introduce(id, &transport);
+                if let Some(party) = self.connections.party(id) {
+                    self.serve_again(&party);
+                }
+            }
+            Err(error) => self.fail_to_connect(id, &error),
+        }
+    }
+
+    /// The attempt has taken too long.
+    pub(super) fn give_up_connecting(&mut self, id: Id) {
+        self.fail_to_connect(id, &io::ErrorKind::TimedOut.into());
+    }
+
+    /// There is no connection, and the factory is told.
+    pub(super) fn fail_to_connect(&mut self, id: Id, error: &io::Error) {
+        let Some(Connection::Connecting(connecting)) = self.connections.get(id) else {
+            return;
+        };
+        self.timers.cancel(connecting.timeout);
+        let transport = connecting.transport.clone();
+        let host = transport.factory();
+        self.drop_reader(transport.end_flow());
+        // Nobody is told of a reset, since nobody was there.
+        drop(transport.release());
+        self.connections.remove(id);
+        log::debug!(
+            "{} could not connect to {}: {error}",
+            self.protocol_name(host),
+            transport.peer()
+        );
+        #[cfg(feature = "testing")]
+        self.tell_watcher(transport.id(), super::Happening::NotMade(error.kind()));
+        let told = self.on_host(host, |host, reactor| host.fail(&transport, error, reactor));
+        if let Some(Err(panic)) = told {
+            let name = self.protocol_name(host);
+            log::error!("connection_failed of the factory of {name} panicked: {}", panic.0);
+        }
+        self.end_use(&transport);
+    }
+
+    /// A connection is over, or will never be: if this side began it, its factory has one use less.
+    pub(super) fn end_use(&mut self, transport: &Transport) {
+        let host = transport.factory();
+        if transport.dials() {
+            self.count_use(host, -1);
+        }
+        // In shutdown, factories are stopped when all connections are lost.
+        if self.life != Life::Stopping {
+            self.retire(host);
+        }
+    }
+}
+
+impl TcpClientEndpoint {
+    /// Connects to it; the same as [`Reactor::connect_tcp`].
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError`]; nothing is left behind.
+    pub fn connect<S: IntoKey>(
+        self,
+        reactor: &mut Reactor,
+        factory: S,
+    ) -> Result<Connector<S::Factory>, ConnectError> {
+        reactor.connect_tcp(self, factory)
+    }
+}

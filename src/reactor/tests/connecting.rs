@@ -1,0 +1,302 @@
+//! Connections that this side begins.
+
+use super::*;
+use crate::socket::scripted::Closed;
+use crate::{ConnectError, Connector, Key, Producer, TcpClientEndpoint};
+use std::net::{Ipv4Addr, SocketAddr};
+
+fn target() -> TcpClientEndpoint {
+    let address = SocketAddr::from((Ipv4Addr::new(192, 0, 2, 7), 80));
+    TcpClientEndpoint::new(address).timeout(Duration::from_secs(5))
+}
+
+/// A stage without a port, and a factory to connect with.
+fn probes(act: fn(Event<'_>, &mut Context<'_, Probes>)) -> (Stage, Probes) {
+    let mut stage = Stage::new(act);
+    let port = stage.port;
+    stage.reactor.stop_listening(port);
+    stage.settle();
+    stage.log.expect(&["stopped"]);
+    let probes = Probes { log: stage.log.clone(), act, all: Vec::new() };
+    (stage, probes)
+}
+
+fn dial(stage: &mut Stage, probes: Probes) -> (Connector<Probes>, Peer) {
+    let connector = stage.reactor.connect_tcp(target(), probes).unwrap();
+    (connector, stage.script.dialled())
+}
+
+#[test]
+fn what_was_written_leaves_when_it_is_answered() {
+    let (mut stage, probes) = probes(echo);
+    let (connector, peer) = dial(&mut stage, probes);
+    let transport = connector.transport().clone();
+    transport.write("hello ");
+    transport.write(vec![b'x'; 20_000]);
+    stage.settle();
+    peer.nudge();
+    stage.settle();
+    stage.log.expect(&[]);
+    assert_eq!((peer.calls().writes, transport.unsent()), (0, 20_006));
+    assert_eq!(transport.peer().to_string(), "192.0.2.7:80");
+    peer.answer();
+    stage.settle();
+    stage.log.expect(&["0 made"]);
+    assert!(peer.received().starts_with(b"hello xxx"));
+    assert!(transport.host().port() == Some(8007), "asked of the socket");
+    // Edges are not lost, whenever they come.
+    peer.send("data");
+    peer.close();
+    stage.settle();
+    assert_eq!(peer.received(), b"data");
+    let done = "0 lost: connection closed in order";
+    stage.log.expect(&["0 data data", "0 read lost", done, "stopped"]);
+    stage.expect_empty();
+}
+
+#[test]
+fn data_and_a_close_together_with_the_answer_are_heard() {
+    let (mut stage, probes) = probes(echo);
+    let (_, peer) = dial(&mut stage, probes);
+    peer.answer();
+    peer.send("quote");
+    peer.close();
+    stage.settle();
+    let done = "0 lost: connection closed in order";
+    stage.log.expect(&["0 made", "0 data quote", "0 read lost", done, "stopped"]);
+    stage.expect_empty();
+}
+
+#[test]
+fn a_failure_is_told_once_and_the_factory_stopped() {
+    let (mut stage, probes) = probes(quiet);
+    let (connector, peer) = dial(&mut stage, probes);
+    peer.refuse();
+    stage.settle();
+    stage.log.expect(&["failed: connection refused", "stopped"]);
+    assert!(!connector.transport().is_connected());
+    connector.transport().write("into the void");
+    connector.transport().abort_connection();
+    stage.settle();
+    stage.log.expect(&[]);
+    stage.expect_empty();
+}
+
+#[test]
+fn who_does_not_answer_in_time_has_failed() {
+    let (mut stage, probes) = probes(quiet);
+    let (_, peer) = dial(&mut stage, probes);
+    stage.script.advance(Duration::from_millis(4999));
+    stage.settle();
+    stage.log.expect(&[]);
+    stage.script.advance(Duration::from_millis(1));
+    stage.settle();
+    stage.log.expect(&["failed: timed out", "stopped"]);
+    assert_eq!(peer.closed(), Closed::InOrder);
+    // And one who does is not given up later.
+    let (mut stage, probes) = self::probes(quiet);
+    let (_, peer) = dial(&mut stage, probes);
+    peer.answer();
+    stage.settle();
+    stage.script.advance(Duration::from_secs(3600));
+    stage.settle();
+    stage.log.expect(&["0 made"]);
+    assert_eq!(stage.reactor.timers.len(), 0);
+}
+
+#[test]
+fn what_cannot_even_begin_is_told_in_the_next_turn() {
+    let (mut stage, probes) = probes(quiet);
+    let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
+    let connector = stage.reactor.connect_tcp(nowhere, probes).unwrap();
+    stage.log.expect(&[]);
+    assert!(connector.transport().is_connected(), "as far as is known");
+    assert!(stage.reactor.next_deadline().is_some());
+    stage.turn();
+    stage.log.expect(&["failed: address not available", "stopped"]);
+    stage.settle();
+    stage.expect_empty();
+}
+
+#[test]
+fn an_attempt_is_given_up_by_whoever_asks() {
+    let ends: [fn(&Transport); 3] =
+        [Transport::abort_connection, Transport::lose_connection, |transport| {
+            transport.fail("enough")
+        }];
+    let told = ["connection aborted", "connection aborted", "other error"];
+    for (end, told) in ends.into_iter().zip(told) {
+        let (mut stage, probes) = probes(quiet);
+        let (connector, peer) = dial(&mut stage, probes);
+        stage.settle();
+        end(connector.transport());
+        stage.log.expect(&[]);
+        stage.settle();
+        stage.log.expect(&[&format!("failed: {told}"), "stopped"]);
+        assert_eq!(peer.closed(), Closed::InOrder);
+        stage.expect_empty();
+    }
+}
+
+#[test]
+fn what_was_written_before_a_loss_in_order_is_delivered() {
+    let (mut stage, probes) = probes(quiet);
+    let (connector, peer) = dial(&mut stage, probes);
+    connector.transport().write("last words");
+    connector.transport().lose_connection();
+    stage.settle();
+    stage.log.expect(&[]);
+    peer.answer();
+    stage.settle();
+    assert_eq!(peer.received(), b"last words");
+    stage.log.expect(&["0 made", "0 lost: connection closed in order", "stopped"]);
+    stage.expect_empty();
+}
+
+#[test]
+fn a_factory_is_in_use_as_long_as_one_of_its_connections_is() {
+    let (mut stage, probes) = probes(echo);
+    let (first, one) = dial(&mut stage, probes);
+    let (_, two) = {
+        let second = stage.reactor.connect_tcp(target(), first.key()).unwrap();
+        (second, stage.script.dialled())
+    };
+    one.answer();
+    two.refuse();
+    stage.settle();
+    stage.log.expect(&["0 made", "failed: connection refused"]);
+    one.close();
+    stage.settle();
+    stage.log.expect(&["0 read lost", "0 lost: connection closed in order", "stopped"]);
+    let gone = stage.reactor.connect_tcp(target(), first.key());
+    assert!(matches!(gone, Err(ConnectError::NoFactory { .. })), "{gone:?}");
+    stage.expect_empty();
+}
+
+#[test]
+fn a_factory_may_try_again_when_it_failed() {
+    struct Stubborn {
+        log: Log,
+        key: Option<Key<Self>>,
+    }
+    struct Nobody;
+    impl Protocol<Stubborn> for Nobody {}
+    impl Factory for Stubborn {
+        type Protocol = Nobody;
+
+        fn build_protocol(&mut self, _: &Transport, _: &mut Reactor) -> Option<Nobody> {
+            self.log.push("built");
+            Some(Nobody)
+        }
+
+        fn connection_failed(&mut self, _: &Transport, error: &io::Error, reactor: &mut Reactor) {
+            self.log.push(format!("failed: {}", error.kind()));
+            reactor.connect_tcp(target(), self.key.unwrap()).unwrap();
+        }
+
+        fn stop_factory(&mut self, _: &mut Reactor) {
+            self.log.push("stopped");
+        }
+    }
+    let (mut stage, _) = probes(quiet);
+    let factory = Stubborn { log: stage.log.clone(), key: None };
+    let connector = stage.reactor.connect_tcp(target(), factory).unwrap();
+    let key = connector.key();
+    stage.reactor.with_factory(key, |stubborn, _| stubborn.key = Some(key)).unwrap();
+    stage.script.dialled().refuse();
+    stage.settle();
+    stage.script.dialled().answer();
+    stage.settle();
+    stage.log.expect(&["failed: connection refused", "built"]);
+    stage.reactor.stop();
+    assert!(stage.reactor.turn(Some(Duration::ZERO)).unwrap().is_break());
+    stage.log.expect(&["stopped"]);
+}
+
+#[test]
+fn attempts_end_with_the_reactor() {
+    let (mut stage, probes) = probes(quiet);
+    let (connector, peer) = dial(&mut stage, probes);
+    stage.turn();
+    stage.reactor.stop();
+    assert!(stage.reactor.turn(Some(Duration::ZERO)).unwrap().is_break());
+    stage.log.expect(&["failed: operation interrupted", "stopped"]);
+    assert_eq!(peer.closed(), Closed::InOrder);
+    assert!(!connector.transport().is_connected());
+    stage.expect_empty();
+}
+
+#[test]
+fn what_panics_about_an_attempt_is_contained() {
+    struct Fragile;
+    struct Nobody;
+    impl Protocol<Fragile> for Nobody {}
+    impl Factory for Fragile {
+        type Protocol = Nobody;
+
+        fn build_protocol(&mut self, _: &Transport, _: &mut Reactor) -> Option<Nobody> {
+            panic!("build")
+        }
+
+        fn connection_failed(&mut self, _: &Transport, _: &io::Error, _: &mut Reactor) {
+            panic!("failed")
+        }
+    }
+    let (mut stage, _) = probes(quiet);
+    for answer in [Peer::answer, Peer::refuse] {
+        let connector = stage.reactor.connect_tcp(target(), Fragile).unwrap();
+        answer(&stage.script.dialled());
+        stage.settle();
+        assert!(!connector.transport().is_connected());
+        stage.expect_empty();
+    }
+}
+
+#[test]
+fn a_client_of_a_stopping_reactor_is_refused_and_its_factory_dropped() {
+    let (mut stage, _) = probes(quiet);
+    let log = stage.log.clone();
+    let trigger = move |reactor: &mut Reactor| {
+        let log = log.clone();
+        let probes = Probes { log: log.clone(), act: quiet, all: Vec::new() };
+        let refused = reactor.connect_tcp(target(), probes);
+        assert!(matches!(refused, Err(ConnectError::Stopping { .. })));
+        log.push("refused");
+    };
+    use crate::{Phase, SystemEvent};
+    stage.reactor.add_system_event_trigger(Phase::After, SystemEvent::Shutdown, trigger);
+    stage.reactor.stop();
+    assert!(stage.reactor.turn(Some(Duration::ZERO)).unwrap().is_break());
+    stage.log.expect(&["refused"]);
+    stage.expect_empty();
+}
+
+#[test]
+fn a_connection_that_is_yet_to_be_holds_its_producer_back() {
+    let (mut stage, probes) = probes(quiet);
+    let (connector, peer) = dial(&mut stage, probes);
+    let input = std::io::repeat(b'x');
+    connector.transport().register_producer(Producer::reader(input));
+    stage.settle();
+    assert_eq!(connector.transport().unsent(), 0);
+    peer.set_room(1000);
+    peer.answer();
+    stage.settle();
+    assert_eq!(peer.received().len(), 1000);
+    connector.transport().abort_connection();
+    stage.settle();
+    stage.log.expect(&["0 made", "0 lost: connection aborted by this side", "stopped"]);
+    stage.expect_empty();
+}
+
+#[test]
+fn too_much_that_waits_for_an_answer_ends_the_attempt() {
+    let (mut stage, probes) = probes(quiet);
+    let (connector, _) = dial(&mut stage, probes);
+    connector.transport().set_unsent_max(10, crate::Overflow::Lose);
+    connector.transport().write("12345678");
+    connector.transport().write("12345678");
+    stage.settle();
+    stage.log.expect(&["failed: connection aborted", "stopped"]);
+    stage.expect_empty();
+}
