@@ -325,8 +325,8 @@ pub trait Factory: Sized + 'static {
     /// The factory's last port is closed, and the last connection that it has begun is over.
     /// (`stopFactory`)
     ///
-    /// Connections that were accepted then go on, except when the reactor stops: then they were lost
-    /// before. If the factory is listened with again, it is started again.
+    /// Connections that were accepted then go on, except when the reactor stops: then they were
+    /// lost before. If the factory is listened with again, it is started again.
     fn stop_factory(&mut self, reactor: &mut Reactor) {
         let _ = reactor;
     }

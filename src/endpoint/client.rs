@@ -1,7 +1,8 @@
 //! Where a client connects to.
 
+use crate::address::Address;
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 /// How long an attempt to connect may take, by default. What Twisted has: longer than a lost packet
@@ -57,6 +58,11 @@ impl TcpClientEndpoint {
 
     pub(crate) fn patience(&self) -> Duration {
         self.timeout
+    }
+
+    /// The address of this side, as far as it is known before the connection stands.
+    pub(crate) fn host(&self) -> Address {
+        self.local.unwrap_or((Ipv4Addr::UNSPECIFIED, 0).into()).into()
     }
 
     pub(crate) fn local(&self) -> Option<SocketAddr> {

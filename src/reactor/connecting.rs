@@ -11,7 +11,6 @@ use crate::endpoint::TcpClientEndpoint;
 use crate::transport::{Origin, Transport};
 use std::fmt;
 use std::io;
-use std::net::Ipv4Addr;
 use std::rc::Rc;
 
 /// A connection that is to be, and the key of the factory that will build its protocol.
@@ -67,14 +66,14 @@ pub(super) struct Connecting {
 
 impl Reactor {
     /// Begins to connect over TCP, and has the factory build a protocol when the connection stands.
-    /// The factory may be a closure that returns a protocol, a [`Factory`](crate::Factory), or the [`Key`] or a
-    /// [`Port`](crate::Port) of one. (`connectTCP`)
+    /// The factory may be a closure that returns a protocol, a [`Factory`](crate::Factory), or the
+    /// [`Key`] or a [`Port`](crate::Port) of one. (`connectTCP`)
     ///
     /// The endpoint is an address, a pair of IP address and port number, or a
     /// [`TcpClientEndpoint`], which has a timeout. Nothing is called before this returns but
     /// `start_factory`, if the factory is not in use. Then, later, either `build_protocol` and
-    /// `connection_made`, or [`connection_failed`](crate::Factory::connection_failed). The factory is in
-    /// use until the connection is lost or has failed; with its last use it is stopped.
+    /// `connection_made`, or [`connection_failed`](crate::Factory::connection_failed). The factory
+    /// is in use until the connection is lost or has failed; with its last use it is stopped.
     ///
     /// What is written to the transport before it is connected waits, and leaves then. The same
     /// goes for [`lose_connection`](Transport::lose_connection) if something was written: the
@@ -142,10 +141,9 @@ impl Reactor {
                 });
             }
         }
-        // Which of its addresses this side has is not known before it is connected.
-        let local = endpoint.local().unwrap_or((Ipv4Addr::UNSPECIFIED, 0).into());
         let agenda = Rc::clone(&self.agenda);
-        let origin = Rc::new(Origin { agenda, factory: host, address: local.into(), dials: true });
+        let origin =
+            Rc::new(Origin { agenda, factory: host, address: endpoint.host(), dials: true });
         let due = self.due_in(endpoint.patience());
         let id = self.connections.insert_with(|id| {
             let (stream, refused) = match self.world.connect(endpoint, id) {

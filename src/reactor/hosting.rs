@@ -320,8 +320,8 @@ impl Reactor {
         }
     }
 
-    /// Stops a factory that is not used any more, and drops it when it has no connection left either.
-    /// One that is running a callback is asked again in the next turn.
+    /// Stops a factory that is not used any more, and drops it when it has no connection left
+    /// either. One that is running a callback is asked again in the next turn.
     pub(super) fn retire(&mut self, id: Id) {
         let Some(shelf) = self.hosts.get_mut(id) else { return };
         if shelf.uses > 0 {

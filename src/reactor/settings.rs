@@ -10,12 +10,12 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(60);
 /// for a resolver, and ten that wait cost next to nothing.
 const THREADS_MAX: usize = 10;
 
-/// See [`Settings::unsent_max`]. A client may well send all it has before it begins to read, and has
-/// it sent back; more than this is no such client.
+/// See [`Settings::unsent_max`]. A client may well send all it has before it begins to read, and
+/// has it sent back; more than this is no such client.
 const UNSENT_MAX: usize = 64 * 1024 * 1024;
 
-/// See [`Settings::unsent_total_max`]. What a machine of these days has to spare; a small one should
-/// be told less.
+/// See [`Settings::unsent_total_max`]. What a machine of these days has to spare; a small one
+/// should be told less.
 const UNSENT_TOTAL_MAX: usize = 1024 * 1024 * 1024;
 
 /// What can be set for a whole reactor; see [`Reactor::with_settings`](crate::Reactor).

@@ -4,8 +4,8 @@ use super::segment::Segment;
 use std::collections::VecDeque;
 use std::io::IoSlice;
 
-/// What a transport has accepted and the socket has not: a run of bytes, taken off at the front, and
-/// what is behind it once a segment was queued that is not copied.
+/// What a transport has accepted and the socket has not: a run of bytes, taken off at the front,
+/// and what is behind it once a segment was queued that is not copied.
 #[derive(Debug)]
 pub(crate) struct Outbox {
     bytes: Vec<u8>,

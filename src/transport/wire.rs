@@ -1,8 +1,8 @@
 //! A transport's hold on its socket: what is unsent, what the poller said, what comes next.
 //!
 //! Its methods are here, in `sending.rs` and in `receiving.rs`. All are called by the loop, but for
-//! [`accept`](Wire::accept) and the wishes, which callbacks call. Nothing in them calls back, so the
-//! cell that a [`Transport`](super::Transport) keeps its wire in is never borrowed twice.
+//! [`accept`](Wire::accept) and the wishes, which callbacks call. Nothing in them calls back, so
+//! the cell that a [`Transport`](super::Transport) keeps its wire in is never borrowed twice.
 
 use super::agenda::Agenda;
 use super::flow::Flow;

@@ -275,7 +275,7 @@ fn a_client_of_a_stopping_reactor_is_refused_and_its_factory_dropped() {
 fn a_connection_that_is_yet_to_be_holds_its_producer_back() {
     let (mut stage, probes) = probes(quiet);
     let (connector, peer) = dial(&mut stage, probes);
-    let input = std::io::repeat(b'x');
+    let input = io::repeat(b'x');
     connector.transport().register_producer(Producer::reader(input));
     stage.settle();
     assert_eq!(connector.transport().unsent(), 0);

@@ -91,7 +91,7 @@ fn without_a_thread_the_answer_says_so_later() {
     stage.defer(|| unreachable!());
     stage.log.expect(&[]);
     stage.turn();
-    let kind = std::io::Error::from(std::io::ErrorKind::WouldBlock);
+    let kind = io::Error::from(io::ErrorKind::WouldBlock);
     stage.log.expect(&[&format!("there is no thread for the work: {kind}")]);
     assert_eq!(stage.reactor.deferred.len(), 0);
 }

@@ -1,8 +1,12 @@
 //! A world in which nothing happens but what a test says: for tests of the loop itself.
 
+mod end;
 mod peer;
 
+pub(crate) use end::{Calls, Closed};
 pub(crate) use peer::Peer;
+
+use end::{Edges, End, Input};
 
 use super::{Carrier, Listener, Ready, Stream, Wake, Work, World};
 use crate::address::Address;
@@ -50,73 +54,6 @@ impl fmt::Debug for Aside {
         f.debug_struct("Aside").field("waiting", &self.waiting.len()).finish_non_exhaustive()
     }
 }
-
-/// This side's end of a connection, as the operating system would keep it.
-#[derive(Debug)]
-struct End {
-    id: Option<Id>,
-    input: VecDeque<Input>,
-    output: Vec<u8>,
-    /// How many bytes the socket still takes.
-    room: usize,
-    edges: Edges,
-    error: Option<io::ErrorKind>,
-    closed: Closed,
-    output_finished: bool,
-    calls: Calls,
-    /// The connection stands.
-    established: bool,
-}
-
-impl End {
-    fn new(established: bool) -> Self {
-        Self {
-            id: None,
-            input: VecDeque::new(),
-            output: Vec::new(),
-            room: ANY_ROOM,
-            edges: Edges::default(),
-            error: None,
-            closed: Closed::No,
-            output_finished: false,
-            calls: Calls::default(),
-            established,
-        }
-    }
-}
-
-#[derive(Debug)]
-enum Input {
-    Data(Vec<u8>),
-    End,
-    Reset,
-}
-
-#[derive(Debug, Default)]
-struct Edges {
-    readable: bool,
-    writable: bool,
-    read_closed: bool,
-    error: bool,
-}
-
-/// How this side's socket was closed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Closed {
-    No,
-    WillReset,
-    InOrder,
-    Reset,
-}
-
-/// System calls made on a stream.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Calls {
-    pub(crate) reads: usize,
-    pub(crate) writes: usize,
-}
-
-const ANY_ROOM: usize = usize::MAX / 2;
 
 impl Script {
     pub(crate) fn new() -> Self {

@@ -1,6 +1,7 @@
 //! The other end of a scripted connection.
 
-use super::{Calls, Closed, Edges, End, Input, Script};
+use super::Script;
+use super::end::{Calls, Closed, Edges, End, Input};
 use std::io;
 
 /// The other end of a connection.

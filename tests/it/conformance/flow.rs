@@ -35,7 +35,7 @@ pub(super) fn a_reader_ends_with_its_connection(carrier: Carrier) {
         }
     });
     let mut client = server.connect();
-    client.expect(&[b'x'; 100_000]);
+    client.expect([b'x'; 100_000]);
     client.reset();
     server.expect(&["0 made"]);
     let end = server.next();

@@ -1,0 +1,72 @@
+//! This side's end of a scripted connection.
+
+use crate::arena::Id;
+use std::collections::VecDeque;
+use std::io;
+
+const ANY_ROOM: usize = usize::MAX / 2;
+
+/// As the operating system would keep it.
+#[derive(Debug)]
+pub(super) struct End {
+    pub(super) id: Option<Id>,
+    pub(super) input: VecDeque<Input>,
+    pub(super) output: Vec<u8>,
+    /// How many bytes the socket still takes.
+    pub(super) room: usize,
+    pub(super) edges: Edges,
+    pub(super) error: Option<io::ErrorKind>,
+    pub(super) closed: Closed,
+    pub(super) output_finished: bool,
+    pub(super) calls: Calls,
+    /// The connection stands.
+    pub(super) established: bool,
+}
+
+impl End {
+    pub(super) fn new(established: bool) -> Self {
+        Self {
+            id: None,
+            input: VecDeque::new(),
+            output: Vec::new(),
+            room: ANY_ROOM,
+            edges: Edges::default(),
+            error: None,
+            closed: Closed::No,
+            output_finished: false,
+            calls: Calls::default(),
+            established,
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) enum Input {
+    Data(Vec<u8>),
+    End,
+    Reset,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Edges {
+    pub(super) readable: bool,
+    pub(super) writable: bool,
+    pub(super) read_closed: bool,
+    pub(super) error: bool,
+}
+
+/// How this side's socket was closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Closed {
+    No,
+    WillReset,
+    InOrder,
+    Reset,
+}
+
+/// System calls made on a stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Calls {
+    pub(crate) reads: usize,
+    pub(crate) writes: usize,
+}
