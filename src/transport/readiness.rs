@@ -1,4 +1,5 @@
-//! What the poller and the socket's calls have said, and on which of the loop's lists a transport is.
+//! What the poller and the socket's calls have said, and on which of the loop's lists a transport
+//! is.
 
 /// Independent facts, learned one by one.
 #[derive(Clone, Copy, Debug)]

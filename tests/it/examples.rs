@@ -5,15 +5,15 @@ use std::net::SocketAddr;
 use twistor::testing::Transcript;
 
 /// Starts an example, checks transcripts against it, and ends it with a signal.
-struct Example {
-    server: Child,
-    address: SocketAddr,
+pub(crate) struct Example {
+    pub(crate) server: Child,
+    pub(crate) address: SocketAddr,
 }
 
-const ANY: &str = "tcp:0:interface=127.0.0.1";
+pub(crate) const ANY: &str = "tcp:0:interface=127.0.0.1";
 
 impl Example {
-    fn start(name: &str, arguments: &[&str]) -> Self {
+    pub(crate) fn start(name: &str, arguments: &[&str]) -> Self {
         let server = Child::example(name, &[&[ANY], arguments].concat());
         let address = server.address();
         Self { server, address }
@@ -21,7 +21,7 @@ impl Example {
 
     /// Returns the clients, so that their connections may stay.
     #[track_caller]
-    fn check(&self, transcript: &str) -> Callers {
+    pub(crate) fn check(&self, transcript: &str) -> Callers {
         self.check_with("\r\n", transcript)
     }
 
@@ -38,7 +38,7 @@ impl Example {
 
     /// Ends it as Ctrl-C would.
     #[track_caller]
-    fn stop(self) -> String {
+    pub(crate) fn stop(self) -> String {
         self.server.signal("INT");
         let (status, said) = self.server.wait();
         assert!(status.success(), "{status}: {said}");
@@ -368,73 +368,4 @@ fn a_taken_port_and_a_wrong_description_are_explained() {
     assert!(!status.success());
     assert!(said.contains("port \"80x\" is not a number from 0 to 65535"), "{said}");
     example.stop();
-}
-
-#[test]
-fn send_file() {
-    let path = std::env::temp_dir().join(format!("twistor-send-{}", std::process::id()));
-    // More than all buffers between the two hold, in lines of its own kind.
-    let content: Vec<u8> = (0..5_000_000_u32).flat_map(|at| at.to_le_bytes()).collect();
-    std::fs::write(&path, &content).unwrap();
-    let example = Example::start("send_file", &[path.to_str().unwrap()]);
-    let clients: Vec<_> = (0..3).map(|_| example.server.connect(example.address)).collect();
-    for client in clients {
-        assert!(client.rest() == content);
-        let said = example.server.line();
-        assert!(said.ends_with(&format!(": {} bytes", content.len())), "{said}");
-    }
-    example.stop();
-    std::fs::remove_file(&path).unwrap();
-    // A file that is not there: a clear error, and no port.
-    let server = Child::example("send_file", &[ANY, "no/such/file"]);
-    let (status, said) = server.wait();
-    assert!(!status.success() && said.contains("no/such/file"), "{said}");
-}
-
-#[test]
-fn proxy() {
-    let target = Example::start("echo", &[]);
-    let example = Example::start("proxy", &[&target.address.to_string()]);
-    example.check(
-        "ann connects
-         bob connects
-         ann C: hello
-         bob C: \u{fffd} anything at all
-         bob S: \u{fffd} anything at all
-         ann S: hello
-         ann C: again
-         ann finishes
-         ann S: again
-         ann is closed
-         bob resets",
-    );
-    // All before it reads: much more than the proxy holds.
-    let content: Vec<u8> = (0..5_000_000_u32).flat_map(|at| at.to_le_bytes()).collect();
-    let mut client = example.server.connect(example.address);
-    let sending = client.send_meanwhile(content.clone());
-    client.expect(&content);
-    assert!(sending.ended());
-    target.stop();
-    // What the target's end means to the client: it has sent everything.
-    client.expect_close();
-    let client = example.server.connect(example.address);
-    client.expect_close();
-    example.stop();
-}
-
-#[test]
-fn ask() {
-    let server = Example::start("answer", &[]);
-    let address = server.address.to_string();
-    let child = Child::example("ask", &[&address, "How are you?"]);
-    assert_eq!(child.line(), "Fine");
-    let (status, said) = child.wait();
-    assert!(status.success() && said.is_empty(), "{said}");
-    server.stop();
-    let (status, said) = Child::example("ask", &[&address, "How are you?"]).wait();
-    assert!(!status.success() && said.contains("cannot connect to "), "{said}");
-    for arguments in [&["nonsense", "?"][..], &["127.0.0.1:80"]] {
-        let (status, said) = Child::example("ask", arguments).wait();
-        assert!(!status.success() && said.contains("address"), "{said}");
-    }
 }

@@ -11,6 +11,8 @@ mod endpoints;
 #[cfg(feature = "signals")]
 mod examples;
 mod factories;
+#[cfg(feature = "signals")]
+mod forwarding;
 mod panics;
 mod properties;
 mod rings;
@@ -31,4 +33,5 @@ mod own {
     mod echo;
     mod logfile;
     mod qotd;
+    mod send_file;
 }

@@ -3,7 +3,7 @@
 mod end;
 mod peer;
 
-pub(crate) use end::{Calls, Closed};
+pub(crate) use end::Closed;
 pub(crate) use peer::Peer;
 
 use end::{Edges, End, Input};
