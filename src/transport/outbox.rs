@@ -104,21 +104,30 @@ impl Outbox {
         self.behind.push_back(Piece::Shared(segment.clone(), start));
     }
 
+    #[inline]
     pub(crate) fn append(&mut self, data: &[u8]) {
+        let room = self.bytes.capacity() - self.bytes.len();
+        if data.len() <= room && self.behind_len == 0 {
+            self.bytes.extend_from_slice(data);
+        } else {
+            self.append_with_care(data);
+        }
+    }
+
+    #[inline(never)]
+    fn append_with_care(&mut self, data: &[u8]) {
         if self.behind_len > 0 {
             return self.append_behind(data);
         }
-        let full = self.bytes.capacity() - self.bytes.len() < data.len();
         // Moving the rest to the front costs as many bytes as were sent at most, so each byte is
         // moved once on average; growing instead would keep the sent ones for ever.
-        if full && self.sent >= self.bytes.len() - self.sent {
+        if self.sent >= self.bytes.len() - self.sent {
             self.bytes.drain(..self.sent);
             self.sent = 0;
         }
         self.bytes.extend_from_slice(data);
     }
 
-    #[cold]
     fn append_behind(&mut self, data: &[u8]) {
         self.behind_len += data.len();
         match self.behind.back_mut() {
@@ -144,6 +153,7 @@ impl Outbox {
     }
 
     /// The first `count` bytes are sent.
+    #[inline]
     pub(crate) fn consume(&mut self, count: usize) {
         if self.behind_len > 0 {
             return self.consume_pieces(count);

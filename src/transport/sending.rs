@@ -92,14 +92,16 @@ impl Wire {
     /// Something was accepted. True if the loop has to look at whoever produces.
     #[inline]
     fn tell_flow(&mut self) -> bool {
-        let unsent = self.unsent();
-        self.flow.as_mut().is_some_and(|flow| flow.accepted(unsent))
+        let Some(flow) = &mut self.flow else { return false };
+        flow.accepted(self.outbox.as_ref().map_or(0, |outbox| outbox.len()))
     }
 
     /// The most that may be unsent.
     pub(super) fn unsent_max(&self) -> usize {
-        let own = self.flow.as_ref().and_then(|flow| flow.unsent_max);
-        own.unwrap_or_else(|| self.origin.agenda.unsent_max())
+        match &self.flow {
+            None => self.origin.agenda.unsent_max(),
+            Some(flow) => flow.unsent_max.unwrap_or_else(|| self.origin.agenda.unsent_max()),
+        }
     }
 
     /// False if so many bytes more are too many: they are not to be taken, and it is seen to what
@@ -141,6 +143,7 @@ impl Wire {
     }
 
     /// Offers `data` to the socket and returns how much it took.
+    #[inline]
     fn send(&mut self, data: &[u8]) -> usize {
         let mut sent = 0;
         while self.readiness.writable && sent < data.len() {
@@ -171,10 +174,11 @@ impl Wire {
     #[inline]
     fn regard(&mut self, taken: io::Result<usize>, offered: usize) -> usize {
         match taken {
+            Ok(count) if count == offered => count,
             Ok(count) => {
                 // A short write means that the socket is full; its next edge is sure to come.
                 let true_edges = self.stream.as_ref().is_some_and(|it| it.short_count_is_last());
-                self.readiness.writable = count == offered || (!true_edges && count > 0);
+                self.readiness.writable = !true_edges && count > 0;
                 count
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,

@@ -123,6 +123,11 @@ impl Transport {
     }
 
     pub(crate) fn receive(&self, buffer: &mut [u8]) -> Received {
+        let mut wire = self.0.wire.borrow_mut();
+        if wire.flow.is_none() {
+            return wire.receive(buffer);
+        }
+        drop(wire);
         let room = self.room().min(buffer.len());
         self.0.wire.borrow_mut().receive(&mut buffer[..room])
     }
@@ -148,10 +153,17 @@ impl Transport {
 
     /// True if the connection is to be served in the next turn and is not yet listed for it.
     pub(crate) fn queue_if_readable(&self) -> bool {
-        let room = self.room();
         let mut wire = self.0.wire.borrow_mut();
-        let queue = room > 0 && wire.wants_reading() && !wire.readiness.queued;
-        wire.readiness.queued |= queue;
+        if !wire.wants_reading() || wire.readiness.queued {
+            return false;
+        }
+        let queue = wire.flow.is_none() || {
+            drop(wire);
+            let room = self.room();
+            wire = self.0.wire.borrow_mut();
+            room > 0
+        };
+        wire.readiness.queued = queue;
         queue
     }
 
