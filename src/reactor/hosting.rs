@@ -60,7 +60,8 @@ pub(super) enum Callback<'a> {
     Resumed,
     ProducingPaused,
     ProducingResumed,
-    ProductionEnded(io::Result<u64>),
+    /// (Taken out; a callback that owned it would have to be dropped, each time.)
+    ProductionEnded(&'a mut Option<io::Result<u64>>),
     WriteRefused(usize),
     ReadLost,
     WriteLost,
@@ -142,7 +143,11 @@ impl<F: Factory> Host for Hosted<F> {
             Callback::Resumed => protocol.reading_resumed(&mut cx),
             Callback::ProducingPaused => protocol.producing_paused(&mut cx),
             Callback::ProducingResumed => protocol.producing_resumed(&mut cx),
-            Callback::ProductionEnded(result) => protocol.production_ended(&mut cx, result),
+            Callback::ProductionEnded(result) => {
+                if let Some(result) = result.take() {
+                    protocol.production_ended(&mut cx, result);
+                }
+            }
             Callback::WriteRefused(count) => protocol.write_refused(&mut cx, count),
             Callback::ReadLost => protocol.read_connection_lost(&mut cx),
             Callback::WriteLost => protocol.write_connection_lost(&mut cx),

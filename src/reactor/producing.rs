@@ -37,8 +37,8 @@ impl Reactor {
             Ok(ended) => {
                 let produced = transport.end_production();
                 if let Some(produced) = produced {
-                    let result = ended.map(|_| produced);
-                    self.deliver(party, Callback::ProductionEnded(result));
+                    let mut result = Some(ended.map(|_| produced));
+                    self.deliver(party, Callback::ProductionEnded(&mut result));
                 }
                 Some(reader)
             }

@@ -47,21 +47,14 @@ impl Agenda {
         self.unsent_max.get()
     }
 
-    /// Bytes unsent, of all connections.
+    /// Bytes unsent, of all connections, each as it was when it was settled last.
     pub(crate) fn unsent(&self) -> usize {
         self.unsent.get()
     }
 
-    /// So many bytes more wait to be sent.
-    #[inline]
-    pub(crate) fn count_unsent(&self, count: usize) {
-        self.unsent.set(self.unsent.get() + count);
-    }
-
-    /// So many bytes less do.
-    #[inline]
-    pub(crate) fn count_sent(&self, count: usize) {
-        self.unsent.set(self.unsent.get() - count);
+    /// Of a connection so many bytes are unsent now, where so many were.
+    pub(crate) fn recount_unsent(&self, before: usize, now: usize) {
+        self.unsent.set(self.unsent.get() - before + now);
     }
 
     /// From here on `id` is the connection whose callback is running.

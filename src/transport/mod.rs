@@ -217,6 +217,7 @@ impl Transport {
         self.wish(|wire| {
             let flow = wire.flow_to_fill();
             (flow.unsent_max, flow.overflow) = (Some(unsent_max), overflow);
+            wire.limit_unsent(unsent_max);
             // Reading may go on that stopped at the former limit.
             true
         });

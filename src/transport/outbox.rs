@@ -1,5 +1,6 @@
 //! Bytes accepted and not yet sent. Pure.
 
+use super::agenda::Agenda;
 use super::segment::Segment;
 use std::collections::VecDeque;
 use std::io::IoSlice;
@@ -14,6 +15,10 @@ pub(crate) struct Outbox {
     behind: VecDeque<Piece>,
     /// How many bytes that is.
     behind_len: usize,
+    /// The most that may be unsent.
+    pub(super) max: usize,
+    /// What of it the reactor knows.
+    pub(super) counted: usize,
     /// With more than this unsent, and a peer that takes nothing, reading rests.
     read_ahead: usize,
 }
@@ -50,6 +55,8 @@ impl Default for Outbox {
             sent: 0,
             behind: VecDeque::new(),
             behind_len: 0,
+            max: usize::MAX,
+            counted: 0,
             read_ahead: READ_AHEAD,
         }
     }
@@ -86,6 +93,26 @@ impl Outbox {
             count += 1;
         }
         &slices[..count]
+    }
+
+    /// Tells the reactor how much is unsent now.
+    pub(super) fn recount(&mut self, agenda: &Agenda) {
+        let unsent = self.len();
+        agenda.recount_unsent(std::mem::replace(&mut self.counted, unsent), unsent);
+    }
+
+    /// True unless so many bytes more are too many. With nothing unsent they never are.
+    #[inline]
+    pub(super) fn has_room_for(&self, length: usize) -> bool {
+        self.len().saturating_add(length) <= self.max
+    }
+
+    /// True if so much is unsent that the peer is not read until it has taken some of it: one that
+    /// sends and never reads must not fill this side's memory. A quarter of what may be unsent is
+    /// left to answer what has been read already. A client may well send all it has before it
+    /// begins to read, so it is not less.
+    pub(super) fn is_full(&self) -> bool {
+        self.len() > self.max - self.max / 4
     }
 
     /// True if so much is unsent that more should not be read for now.
@@ -136,7 +163,7 @@ impl Outbox {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn append_both(&mut self, first: &[u8], second: &[u8]) {
         let room = self.bytes.capacity() - self.bytes.len();
         if first.len() + second.len() <= room && self.behind_len == 0 {

@@ -23,14 +23,8 @@ impl Wire {
         readable && !resting && self.state.reads() && !self.is_full()
     }
 
-    /// True if so much is unsent that the peer is not read until it has taken some of it: one that
-    /// sends and never reads must not fill this side's memory. A quarter of what may be unsent is
-    /// left to answer what has been read already. A client may well send all it has before it
-    /// begins to read, so it is not less.
     fn is_full(&self) -> bool {
-        let Some(outbox) = &self.outbox else { return false };
-        let max = self.unsent_max();
-        outbox.len() > max - max / 4
+        self.outbox.as_ref().is_some_and(|outbox| outbox.is_full())
     }
 
     fn is_congested(&self) -> bool {

@@ -31,21 +31,26 @@ impl Wire {
             return false;
         }
         let first = self.outbox.is_none();
-        let mut rest = data;
-        if first {
-            if data.len() >= DIRECT_WRITE_MIN {
-                rest = &data[self.send(data)..];
-            }
-        } else if !self.has_room_for(data.len()) {
+        if first && data.len() >= DIRECT_WRITE_MIN {
+            return self.accept_straight(data);
+        }
+        if !first && !self.has_room_for(data.len()) {
             return true;
         }
+        self.outbox_to_fill().append(data);
+        // What was unsent before has the loop's attention already.
+        self.tell_flow() || first
+    }
+
+    /// Takes a large write with nothing before it. The loop has to look even if nothing is left to
+    /// send: the write may have failed.
+    fn accept_straight(&mut self, data: &[u8]) -> bool {
+        let rest = &data[self.send(data)..];
         if !rest.is_empty() && self.takes_writes() {
             self.outbox_to_fill().append(rest);
-            self.origin.agenda.count_unsent(rest.len());
         }
-        // What was unsent before has the loop's attention already. But even with nothing left to
-        // send it has to look: the write may have failed.
-        self.tell_flow() || first
+        self.tell_flow();
+        true
     }
 
     /// Takes a line and its end, to leave in one piece: never straight out, however long the line.
@@ -60,7 +65,6 @@ impl Wire {
             return true;
         }
         self.outbox_to_fill().append_both(line, end);
-        self.origin.agenda.count_unsent(length);
         self.tell_flow() || first
     }
 
@@ -79,36 +83,38 @@ impl Wire {
         }
         if sent < segment.len() && self.takes_writes() {
             self.outbox_to_fill().share(segment, sent);
-            self.origin.agenda.count_unsent(segment.len() - sent);
         }
         self.tell_flow() || first
     }
 
     #[inline]
     fn outbox_to_fill(&mut self) -> &mut Outbox {
-        self.outbox.get_or_insert_with(|| self.origin.agenda.spare_out())
+        let Self { outbox, origin, flow, .. } = self;
+        outbox.get_or_insert_with(|| {
+            let mut outbox = origin.agenda.spare_out();
+            let own = flow.as_ref().and_then(|flow| flow.unsent_max);
+            outbox.max = own.unwrap_or(origin.agenda.unsent_max());
+            outbox
+        })
     }
 
     /// Something was accepted. True if the loop has to look at whoever produces.
     #[inline]
     fn tell_flow(&mut self) -> bool {
-        let Some(flow) = &mut self.flow else { return false };
-        flow.accepted(self.outbox.as_ref().map_or(0, |outbox| outbox.len()))
-    }
-
-    /// The most that may be unsent.
-    pub(super) fn unsent_max(&self) -> usize {
-        match &self.flow {
-            None => self.origin.agenda.unsent_max(),
-            Some(flow) => flow.unsent_max.unwrap_or_else(|| self.origin.agenda.unsent_max()),
+        let Some(outbox) = &mut self.outbox else { return self.flow.is_some() };
+        // One that waits for the socket is not settled before that has room.
+        if outbox.counted > 0 {
+            outbox.recount(&self.origin.agenda);
         }
+        self.flow.as_mut().is_some_and(|flow| flow.accepted(outbox.len()))
     }
 
     /// False if so many bytes more are too many: they are not to be taken, and it is seen to what
     /// becomes of that.
     #[inline]
     fn has_room_for(&mut self, length: usize) -> bool {
-        self.unsent().saturating_add(length) <= self.unsent_max() || self.make_room_for(length)
+        let room = self.outbox.as_ref().is_none_or(|outbox| outbox.has_room_for(length));
+        room || self.make_room_for(length)
     }
 
     /// What was written in this callback has not been offered to the socket yet, which may well
@@ -116,8 +122,7 @@ impl Wire {
     #[cold]
     fn make_room_for(&mut self, length: usize) -> bool {
         self.offer();
-        let unsent = self.unsent();
-        if unsent == 0 || unsent.saturating_add(length) <= self.unsent_max() {
+        if self.outbox.as_ref().is_none_or(|outbox| outbox.has_room_for(length)) {
             return true;
         }
         match self.flow.as_ref().map_or(Overflow::Lose, |flow| flow.overflow) {
@@ -138,7 +143,7 @@ impl Wire {
     /// Frees what is unsent.
     pub(super) fn discard(&mut self) {
         if let Some(outbox) = self.outbox.take() {
-            self.origin.agenda.count_sent(outbox.len());
+            self.origin.agenda.recount_unsent(outbox.counted, 0);
         }
     }
 
@@ -209,9 +214,9 @@ impl Wire {
             }
             None => self.send_pieces(&mut outbox),
         };
-        let agenda = &self.origin.agenda;
-        agenda.count_sent(count);
         if outbox.is_empty() {
+            let agenda = &self.origin.agenda;
+            agenda.recount_unsent(std::mem::take(&mut outbox.counted), 0);
             agenda.spare_in(outbox);
         } else {
             self.outbox = Some(outbox);
@@ -224,8 +229,8 @@ impl Wire {
     pub(crate) fn settle(&mut self, sent: &mut bool) -> Next {
         *sent |= self.offer();
         let empty = self.outbox.is_none();
-        if self.flow.is_none() {
-            return self.state.next(empty);
+        if let Some(outbox) = &mut self.outbox {
+            outbox.recount(&self.origin.agenda);
         }
         match self.state.next(empty && !self.has_producer()) {
             // It is the producer that is waited for, and not the peer.

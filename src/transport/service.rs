@@ -43,11 +43,7 @@ impl Transport {
     /// Why an attempt to connect is to be given up, if it is: nothing waits to be sent either.
     pub(crate) fn given_up(&self) -> Option<Reason> {
         let wire = self.0.wire.borrow();
-        match wire.state.next(wire.unsent() == 0 && !wire.has_producer()) {
-            Next::End(Reason::Done) => Some(Reason::Aborted),
-            Next::End(reason) => Some(reason),
-            _ => None,
-        }
+        wire.state.given_up(wire.unsent() == 0 && !wire.has_producer())
     }
 
     /// True if this side began the connection.
@@ -124,12 +120,13 @@ impl Transport {
 
     pub(crate) fn receive(&self, buffer: &mut [u8]) -> Received {
         let mut wire = self.0.wire.borrow_mut();
-        if wire.flow.is_none() {
-            return wire.receive(buffer);
+        let mut room = buffer.len();
+        if wire.flow.is_some() {
+            drop(wire);
+            room = room.min(self.room());
+            wire = self.0.wire.borrow_mut();
         }
-        drop(wire);
-        let room = self.room().min(buffer.len());
-        self.0.wire.borrow_mut().receive(&mut buffer[..room])
+        wire.receive(&mut buffer[..room])
     }
 
     /// Notes what the poller reports.

@@ -225,6 +225,15 @@ impl State {
         }
     }
 
+    /// Why a connection that is not there yet need not be made, given whether anything waits for it.
+    pub(crate) fn given_up(&self, nothing_waits: bool) -> Option<Reason> {
+        match self {
+            Self::Closing if nothing_waits => Some(Reason::Aborted),
+            Self::Ending(reason) => Some((**reason).clone()),
+            _ => None,
+        }
+    }
+
     /// What the loop does next, given whether everything accepted has been sent.
     pub(crate) fn next(&self, all_sent: bool) -> Next {
         match self {

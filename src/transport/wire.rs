@@ -106,6 +106,13 @@ impl Wire {
         self.flow.as_ref().map_or(usize::MAX, |flow| flow.room(self.unsent()))
     }
 
+    /// What is unsent already may be more.
+    pub(super) fn limit_unsent(&mut self, max: usize) {
+        if let Some(outbox) = &mut self.outbox {
+            outbox.max = max;
+        }
+    }
+
     pub(super) fn has_producer(&self) -> bool {
         self.flow.as_ref().is_some_and(|flow| flow.has_producer())
     }
