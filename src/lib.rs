@@ -73,7 +73,8 @@ pub use framing::{Delimiter, LineContext, LineReceiver, Lines};
 pub use protocol::{Context, Factory, Protocol};
 pub use reactor::{
     ConnectError, Connector, IntoKey, Key, ListenError, Phase, Port, PortId, Reactor, ReactorGone,
-    Remote, RunError, Settings, SystemEvent, TimerId, TriggerId, WorkError,
+    Remote, RunError, Settings, ShutdownHold, StopReport, SystemEvent, TimerId, TriggerId,
+    WorkError,
 };
 pub use reason::{Failure, Reason};
 pub use transport::{ConnectionId, Overflow, Producer, Segment, Transport, broadcast};

@@ -104,7 +104,8 @@ impl<F: fmt::Debug> fmt::Debug for Context<'_, F> {
 /// ```text
 /// connection_made
 ///   ( data_received | timer_fired | reading_resumed
-///     | producing_paused | producing_resumed | production_ended | write_refused )*
+///     | producing_paused | producing_resumed | production_ended | write_refused
+///     | drain_requested )*
 ///   [ read_connection_lost ]  [ write_connection_lost ]    in either order, the above between
 /// connection_lost                                          exactly once, and last
 /// ```
@@ -114,8 +115,8 @@ impl<F: fmt::Debug> fmt::Debug for Context<'_, F> {
 /// is still delivered. (Where panics abort the process, they do.)
 ///
 /// All callbacks do nothing by default, but for
-/// [`read_connection_lost`](Self::read_connection_lost) and
-/// [`production_ended`](Self::production_ended).
+/// [`read_connection_lost`](Self::read_connection_lost),
+/// [`drain_requested`](Self::drain_requested) and [`production_ended`](Self::production_ended).
 ///
 /// ```
 /// use twistor::{Context, Protocol};
@@ -150,6 +151,15 @@ pub trait Protocol<F> {
     /// [`Lines`](crate::Lines) does; `data_received` follows if more has arrived.
     fn reading_resumed(&mut self, cx: &mut Context<'_, F>) {
         let _ = cx;
+    }
+
+    /// The reactor drains: it stops, but lets connections end; see
+    /// [`Reactor::stop_gracefully`]. Called once, and not if the connection is ending already.
+    ///
+    /// By default this loses the connection, in order. A protocol with something to finish
+    /// overrides it, and closes when that is done; at the deadline the connection is cut off.
+    fn drain_requested(&mut self, cx: &mut Context<'_, F>) {
+        cx.transport.lose_connection();
     }
 
     /// So much is unsent that this protocol, registered with
@@ -219,6 +229,10 @@ impl<F, P: Protocol<F> + ?Sized> Protocol<F> for Box<P> {
 
     fn reading_resumed(&mut self, cx: &mut Context<'_, F>) {
         (**self).reading_resumed(cx);
+    }
+
+    fn drain_requested(&mut self, cx: &mut Context<'_, F>) {
+        (**self).drain_requested(cx);
     }
 
     fn producing_paused(&mut self, cx: &mut Context<'_, F>) {

@@ -51,6 +51,11 @@ impl LineReceiver<Chat> for Chatter {
         cx.transport.lose_connection();
     }
 
+    fn drain_requested(&mut self, cx: &mut LineContext<'_, Chat>) {
+        cx.send_line("The chat is closing. Goodbye.");
+        cx.transport.lose_connection();
+    }
+
     fn connection_lost(&mut self, cx: &mut LineContext<'_, Chat>, _reason: &Reason) {
         if let Self::Named(name) = self {
             cx.factory.members.remove(name);

@@ -67,3 +67,14 @@ fn a_member_who_does_not_listen_is_let_go() {
     assert_eq!(bob.lost().unwrap().to_string(), "peer did not keep up: too much was unsent");
     assert!(server.factory(|chat, _| chat.members.keys().eq(["Ann"])));
 }
+
+#[test]
+fn members_are_told_when_the_chat_closes() {
+    let server = Server::new(Chat::default());
+    let ann = server.connect();
+    server.factory(|_, reactor| reactor.stop_gracefully(std::time::Duration::from_secs(5)));
+    ann.advance(std::time::Duration::ZERO);
+    let said = String::from_utf8(ann.take()).unwrap();
+    assert!(said.ends_with("The chat is closing. Goodbye.\r\n"), "{said}");
+    assert!(ann.lost().unwrap().is_done());
+}

@@ -78,6 +78,11 @@ pub trait LineReceiver<F> {
         let _ = cx;
     }
 
+    /// The reactor drains before it stops. By default this loses the connection, in order.
+    fn drain_requested(&mut self, cx: &mut LineContext<'_, F>) {
+        cx.transport.lose_connection();
+    }
+
     /// So much is unsent that this receiver, registered as a push producer, should write no more.
     fn producing_paused(&mut self, cx: &mut LineContext<'_, F>) {
         let _ = cx;

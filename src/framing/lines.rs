@@ -261,6 +261,10 @@ impl<F, R: LineReceiver<F>> Protocol<F> for Lines<R> {
         self.split_pending(cx);
     }
 
+    fn drain_requested(&mut self, cx: &mut Context<'_, F>) {
+        self.call(cx, |receiver, cx| receiver.drain_requested(cx));
+    }
+
     fn producing_paused(&mut self, cx: &mut Context<'_, F>) {
         self.call(cx, |receiver, cx| receiver.producing_paused(cx));
     }

@@ -190,6 +190,9 @@ impl Reactor {
         if transport.is_connected() {
             transport.watch();
         }
+        if self.is_draining() {
+            self.ask_to_drain(id);
+        }
     }
 
     /// The factory does not want the client. What it wrote, such as the reason, is sent as far as

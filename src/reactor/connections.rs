@@ -227,6 +227,7 @@ impl Reactor {
         let in_order = self.life != Life::Stopping
             && matches!(reason, Reason::Done | Reason::Failed(_) | Reason::Panicked(_));
         self.drop_reader(transport.end_flow());
+        self.note_for_report(transport, &reason);
         let closed = transport.release().filter(|closed| closed.may_talk && in_order);
         self.vacate(id, closed);
         // The reason may hold an error of the user's, and to display it is the user's code.

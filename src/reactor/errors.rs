@@ -35,7 +35,7 @@ pub enum ListenError {
         /// Where it was to listen.
         address: Address,
     },
-    /// The reactor is shutting down.
+    /// The reactor is shutting down, or drains before that.
     Stopping {
         /// Where it was to listen.
         address: Address,

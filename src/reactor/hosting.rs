@@ -58,6 +58,7 @@ pub(super) enum Callback<'a> {
     Data(&'a [u8]),
     Timer(TimerId),
     Resumed,
+    Drain,
     ProducingPaused,
     ProducingResumed,
     /// (Taken out; a callback that owned it would have to be dropped, each time.)
@@ -141,6 +142,7 @@ impl<F: Factory> Host for Hosted<F> {
             Callback::Data(data) => protocol.data_received(&mut cx, data),
             Callback::Timer(timer) => protocol.timer_fired(&mut cx, timer),
             Callback::Resumed => protocol.reading_resumed(&mut cx),
+            Callback::Drain => protocol.drain_requested(&mut cx),
             Callback::ProducingPaused => protocol.producing_paused(&mut cx),
             Callback::ProducingResumed => protocol.producing_resumed(&mut cx),
             Callback::ProductionEnded(result) => {
@@ -328,8 +330,10 @@ impl Reactor {
     /// Stops a factory that is not used any more, and drops it when it has no connection left
     /// either. One that is running a callback is asked again in the next turn.
     pub(super) fn retire(&mut self, id: Id) {
+        let draining = self.is_draining();
         let Some(shelf) = self.hosts.get_mut(id) else { return };
-        if shelf.uses > 0 {
+        // A stop that drains, like one that does not, stops factories after their connections.
+        if shelf.uses > 0 || (draining && shelf.connections > 0) {
             return;
         }
         if shelf.host.is_none() {

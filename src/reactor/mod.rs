@@ -9,6 +9,7 @@ mod connecting;
 mod connections;
 mod deferring;
 mod delayed;
+mod draining;
 mod errors;
 mod hosting;
 mod key;
@@ -36,6 +37,7 @@ mod tests;
 pub use connecting::Connector;
 pub use deferring::WorkError;
 pub use delayed::TimerId;
+pub use draining::{ShutdownHold, StopReport};
 pub use errors::{ConnectError, ListenError, ReactorGone, RunError};
 pub use key::{IntoKey, Key};
 pub use ports::{Port, PortId};
@@ -55,6 +57,7 @@ use accepting::OpenPort;
 use connections::Connection;
 use deferring::Continuation;
 use delayed::Job;
+use draining::{Holds, Stop};
 use hosting::Shelf;
 use remote::Calls;
 use resting::Resting;
@@ -99,8 +102,10 @@ pub struct Reactor {
     world: Box<dyn World>,
     settings: Settings,
     life: Life,
-    /// A stop was asked for, and has not been carried out.
-    stop_requested: bool,
+    stop: Stop,
+    holds: Arc<Holds>,
+    /// Of the stop that is being carried out.
+    report: StopReport,
     /// A turn is running or a factory is lent to its owner: no other turn may begin.
     lent: bool,
     hosts: Arena<Shelf>,
@@ -171,6 +176,7 @@ impl Reactor {
     /// A reactor behind whose door is `world`.
     pub(crate) fn in_world(world: Box<dyn World>, settings: Settings) -> Self {
         let calls = Calls::new(world.waker());
+        let holds = Holds::new(world.waker());
         let timers = Timers::new(world.now());
         let agenda = Rc::new(Agenda::new(settings.unsent_max));
         static NEXT: AtomicUsize = AtomicUsize::new(0);
@@ -179,7 +185,9 @@ impl Reactor {
             world,
             settings,
             life: Life::Idle,
-            stop_requested: false,
+            stop: Stop::No,
+            holds,
+            report: StopReport::default(),
             lent: false,
             hosts: Arena::new(),
             ports: Arena::new(),

@@ -165,7 +165,7 @@ impl Reactor {
         key: Key<F>,
     ) -> Result<(Id, Address), ListenError> {
         let (host, address) = (key.id, endpoint.address().into());
-        if self.life == Life::Stopping {
+        if self.life == Life::Stopping || self.is_draining() {
             return Err(ListenError::Stopping { address });
         }
         if key.reactor != self.number || self.hosts.get(host).is_none() {

@@ -1,5 +1,6 @@
 //! Running: start-up, turns until a stop, shutdown.
 
+use super::draining::{Stop, StopReport};
 use super::errors::RunError;
 use super::panic::guard;
 use super::resting::Resting;
@@ -12,7 +13,8 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 impl Reactor {
-    /// Runs until [`stop`](Self::stop), SIGINT or SIGTERM, then shuts down and returns.
+    /// Runs until [`stop`](Self::stop), [`stop_gracefully`](Self::stop_gracefully), SIGINT or
+    /// SIGTERM, then shuts down and returns what became of the connections.
     ///
     /// When it has returned, all ports are closed, all connections lost (with [`Reason::Stopped`])
     /// and all factories stopped; the reactor can be used and run again.
@@ -20,7 +22,7 @@ impl Reactor {
     /// # Errors
     ///
     /// [`RunError`]: it was called from within a callback, or the system refused signals or events.
-    pub fn run(&mut self) -> Result<(), RunError> {
+    pub fn run(&mut self) -> Result<StopReport, RunError> {
         if self.lent {
             return Err(RunError::AlreadyRunning);
         }
@@ -30,7 +32,7 @@ impl Reactor {
         let ended = loop {
             match self.turn(None) {
                 Ok(ControlFlow::Continue(())) => {}
-                Ok(ControlFlow::Break(())) => break Ok(()),
+                Ok(ControlFlow::Break(report)) => break Ok(report),
                 Err(error) => break Err(error),
             }
         };
@@ -62,7 +64,7 @@ impl Reactor {
     /// # Errors
     ///
     /// [`RunError`]: it was called from within a callback, or the system refused events.
-    pub fn turn(&mut self, timeout: Option<Duration>) -> Result<ControlFlow<()>, RunError> {
+    pub fn turn(&mut self, timeout: Option<Duration>) -> Result<ControlFlow<StopReport>, RunError> {
         if self.lent {
             return Err(RunError::AlreadyRunning);
         }
@@ -75,17 +77,23 @@ impl Reactor {
     /// Asks the reactor to stop. Nothing happens within the call; the reactor shuts down when it
     /// comes to that phase of a turn, in the next one at the latest. Before a run, it makes the run
     /// end as soon as it has begun.
+    ///
+    /// Connections are cut off; [`stop_gracefully`](Self::stop_gracefully) lets them end.
     pub fn stop(&mut self) {
-        self.stop_requested = true;
+        self.stop_gracefully(Duration::ZERO);
+    }
+
+    /// Who ends a program by its terminal waits for it; whoever else sends a signal gives it time.
+    pub(super) fn stop_by_signal(&mut self, name: &str) {
+        match name {
+            "SIGTERM" => self.stop_gracefully(self.settings.drain_timeout),
+            _ => self.stop(),
+        }
     }
 
     /// True from the moment in which start-up begins until shutdown does.
     pub fn is_running(&self) -> bool {
         self.life == Life::Running
-    }
-
-    pub(super) fn stop_is_requested(&self) -> bool {
-        self.stop_requested
     }
 
     /// Calls `call` with the timers that are due next if the reactor runs, or else when it has
@@ -145,13 +153,10 @@ impl Reactor {
 
     /// Everything ends, in order: ports, then connections, then factories, then what was to be
     /// called later.
-    pub(super) fn shut_down(&mut self) {
-        self.fire(Phase::Before, SystemEvent::Shutdown);
+    pub(super) fn shut_down(&mut self) -> StopReport {
+        self.fire_before_shutdown();
         self.life = Life::Stopping;
-        let ports: Vec<Id> = self.ports.iter().map(|(id, _)| id).collect();
-        for port in ports {
-            self.close_port(port);
-        }
+        self.close_ports();
         self.lose_all();
         let hosts: Vec<Id> = self.hosts.iter().map(|(id, _)| id).collect();
         for host in hosts {
@@ -161,6 +166,21 @@ impl Reactor {
         self.fire(Phase::After, SystemEvent::Shutdown);
         self.forget();
         self.life = Life::Idle;
+        let report = std::mem::take(&mut self.report);
+        log::info!("stopped: {report}");
+        report
+    }
+
+    /// Those that have been called are not called again.
+    pub(super) fn fire_before_shutdown(&mut self) {
+        self.fire(Phase::Before, SystemEvent::Shutdown);
+    }
+
+    pub(super) fn close_ports(&mut self) {
+        let ports: Vec<Id> = self.ports.iter().map(|(id, _)| id).collect();
+        for port in ports {
+            self.close_port(port);
+        }
     }
 
     /// Each connection has a last chance to send what is unsent, without waiting.
@@ -185,7 +205,7 @@ impl Reactor {
 
     /// Drops what is left over for a next turn: there is nothing any more that it could concern.
     fn forget(&mut self) {
-        self.stop_requested = false;
+        self.stop = Stop::No;
         self.held = None;
         self.served.clear();
         self.resting = Resting::default();

@@ -18,6 +18,10 @@ const UNSENT_MAX: usize = 64 * 1024 * 1024;
 /// should be told less.
 const UNSENT_TOTAL_MAX: usize = 1024 * 1024 * 1024;
 
+/// See [`Settings::drain_timeout`]. Half of the ten seconds after which container runtimes kill
+/// what they have asked to end.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// What can be set for a whole reactor; see [`Reactor::with_settings`](crate::Reactor).
 ///
 /// ```
@@ -34,6 +38,7 @@ pub struct Settings {
     pub(super) handle_signals: bool,
     pub(super) busy_poll: Duration,
     pub(super) threads_max: usize,
+    pub(super) drain_timeout: Duration,
     pub(super) unsent_max: usize,
     pub(super) unsent_total_max: usize,
 }
@@ -45,6 +50,7 @@ impl Default for Settings {
             handle_signals: true,
             busy_poll: Duration::ZERO,
             threads_max: THREADS_MAX,
+            drain_timeout: DRAIN_TIMEOUT,
             unsent_max: UNSENT_MAX,
             unsent_total_max: UNSENT_TOTAL_MAX,
         }
@@ -58,6 +64,14 @@ impl Settings {
     #[must_use]
     pub fn close_timeout(self, close_timeout: Duration) -> Self {
         Self { close_timeout, ..self }
+    }
+
+    /// How long SIGTERM lets connections end before they are cut off: it does what
+    /// [`stop_gracefully`](crate::Reactor::stop_gracefully) does, with this deadline. Zero stops at
+    /// once, as SIGINT does, which is sent by somebody who waits. Default: 5 seconds.
+    #[must_use]
+    pub fn drain_timeout(self, drain_timeout: Duration) -> Self {
+        Self { drain_timeout, ..self }
     }
 
     /// Whether SIGINT and SIGTERM stop the reactor while it is in

@@ -2,6 +2,7 @@
 
 use super::Reactor;
 use super::connections::{Connection, Party};
+use super::draining::StopReport;
 use super::hosting::Callback;
 use super::panic::guard;
 use crate::arena::Id;
@@ -40,13 +41,15 @@ pub(super) struct Held {
 
 impl Reactor {
     /// What is added during a phase waits for the next turn.
-    pub(super) fn one_turn(&mut self, timeout: Option<Duration>) -> io::Result<ControlFlow<()>> {
+    pub(super) fn one_turn(
+        &mut self,
+        timeout: Option<Duration>,
+    ) -> io::Result<ControlFlow<StopReport>> {
         self.start_up(); //          only in the first turn of a run
         self.run_calls(); //         1. from other threads
         self.run_timers(); //        2. those that are due
-        if self.stop_is_requested() {
-            self.shut_down(); //     3. if it was asked for
-            return Ok(ControlFlow::Break(()));
+        if let Some(report) = self.stop_if_asked() {
+            return Ok(ControlFlow::Break(report)); // 3. it was asked for, and has been done
         }
         self.wait(timeout)?; //      4. until something is ready
         self.report_aborted(); //    5. whom callbacks of the last turn aborted
@@ -128,12 +131,11 @@ impl Reactor {
             || !self.retiring.is_empty()
             || self.agenda.len() > 0
             || !self.calls.is_empty()
-            || self.stop_is_requested()
             || self.is_to_start_up();
         if left_over {
             return Some(self.now());
         }
-        let deadlines = [self.timers.next(), self.resting.until()];
+        let deadlines = [self.timers.next(), self.resting.until(), self.stop_deadline()];
         deadlines.into_iter().flatten().min()
     }
 
@@ -147,7 +149,7 @@ impl Reactor {
             }
             Ready::Signal(name) => {
                 log::info!("received {name}, stopping");
-                self.stop();
+                self.stop_by_signal(name);
             }
             Ready::Stream { token, readable, writable, read_closed, error } => {
                 let Some(id) = self.connections.find(token) else { return };

@@ -20,6 +20,8 @@ pub struct Calls {
     pub timer_fired: usize,
     /// `reading_resumed`.
     pub reading_resumed: usize,
+    /// `drain_requested`.
+    pub drain_requested: usize,
     /// `producing_paused`.
     pub producing_paused: usize,
     /// `producing_resumed`.
@@ -42,6 +44,7 @@ impl AddAssign for Calls {
         self.data_received += more.data_received;
         self.timer_fired += more.timer_fired;
         self.reading_resumed += more.reading_resumed;
+        self.drain_requested += more.drain_requested;
         self.producing_paused += more.producing_paused;
         self.producing_resumed += more.producing_resumed;
         self.production_ended += more.production_ended;
@@ -60,6 +63,7 @@ impl Calls {
             Happening::Data => &mut self.data_received,
             Happening::Timer => &mut self.timer_fired,
             Happening::Resumed => &mut self.reading_resumed,
+            Happening::Drain => &mut self.drain_requested,
             Happening::ProducingPaused => &mut self.producing_paused,
             Happening::ProducingResumed => &mut self.producing_resumed,
             Happening::ProductionEnded => &mut self.production_ended,
@@ -83,6 +87,7 @@ impl Calls {
             Happening::Data if self.read_connection_lost > 0 => {
                 "data_received after read_connection_lost"
             }
+            Happening::Drain if self.drain_requested > 0 => "drain_requested a second time",
             Happening::ReadLost if self.read_connection_lost > 0 => {
                 "read_connection_lost a second time"
             }

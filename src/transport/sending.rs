@@ -101,12 +101,15 @@ impl Wire {
     /// Something was accepted. True if the loop has to look at whoever produces.
     #[inline]
     fn tell_flow(&mut self) -> bool {
-        let Some(outbox) = &mut self.outbox else { return self.flow.is_some() };
-        // One that waits for the socket is not settled before that has room.
-        if outbox.counted > 0 {
-            outbox.recount(&self.origin.agenda);
+        let mut unsent = 0;
+        if let Some(outbox) = &mut self.outbox {
+            unsent = outbox.len();
+            // One that waits for the socket is not settled before that has room.
+            if outbox.counted > 0 {
+                outbox.recount(&self.origin.agenda);
+            }
         }
-        self.flow.as_mut().is_some_and(|flow| flow.accepted(outbox.len()))
+        self.flow.as_mut().is_some_and(|flow| flow.accepted(unsent))
     }
 
     /// False if so many bytes more are too many: they are not to be taken, and it is seen to what

@@ -225,7 +225,8 @@ impl State {
         }
     }
 
-    /// Why a connection that is not there yet need not be made, given whether anything waits for it.
+    /// Why a connection that is not there yet need not be made, given whether anything waits for
+    /// it.
     pub(crate) fn given_up(&self, nothing_waits: bool) -> Option<Reason> {
         match self {
             Self::Closing if nothing_waits => Some(Reason::Aborted),

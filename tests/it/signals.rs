@@ -15,6 +15,7 @@ const ROLE: &str = "TWISTOR_TEST_ROLE";
 fn role() {
     let Ok(role) = std::env::var(ROLE) else { return };
     let settings = Settings::default().handle_signals(role != "deaf");
+    let settings = settings.drain_timeout(Duration::from_secs(600));
     let mut reactor = Reactor::with_settings(settings).unwrap();
     if role == "again" {
         let mut run = || {
@@ -40,6 +41,14 @@ fn role() {
     reactor.call_when_running(|_| println!("\nrunning"));
     let after = |_: &mut Reactor| println!("shut down");
     reactor.add_system_event_trigger(Phase::After, SystemEvent::Shutdown, after);
+    if role == "draining" {
+        let before = |reactor: &mut Reactor| {
+            println!("held");
+            // Until the deadline, which is not for a while.
+            std::mem::forget(reactor.hold_shutdown());
+        };
+        reactor.add_system_event_trigger(Phase::Before, SystemEvent::Shutdown, before);
+    }
     if role == "stuck" {
         reactor.call_when_running(|_| {
             println!("stuck");
@@ -132,6 +141,17 @@ fn a_reactor_that_returns_leaves_the_signals_to_the_others() {
 #[test]
 fn listening_again_and_again_leaves_nothing_open() {
     wait_for(&child("again"), "0 descriptors more");
+}
+
+#[test]
+fn a_second_signal_ends_a_process_that_drains() {
+    let child = child("draining");
+    wait_for(&child, "running");
+    child.signal("TERM");
+    wait_for(&child, "held");
+    child.signal("TERM");
+    let (status, _) = child.wait();
+    assert_eq!(status.signal(), Some(15), "{status}");
 }
 
 #[test]

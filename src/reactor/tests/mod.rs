@@ -4,6 +4,7 @@ mod accepting;
 mod closing;
 mod connecting;
 mod deferring;
+mod draining;
 mod failing;
 mod lingering;
 mod overflowing;
@@ -46,6 +47,7 @@ enum Event<'a> {
     Data(&'a [u8]),
     Timer,
     Resumed,
+    Drain,
     MustWait,
     MayWrite,
     Produced,
@@ -90,6 +92,10 @@ impl Protocol<Probes> for Probe {
 
     fn reading_resumed(&mut self, cx: &mut Context<'_, Probes>) {
         self.happened(cx, "resumed", Event::Resumed);
+    }
+
+    fn drain_requested(&mut self, cx: &mut Context<'_, Probes>) {
+        self.happened(cx, "is to drain", Event::Drain);
     }
 
     fn producing_paused(&mut self, cx: &mut Context<'_, Probes>) {

@@ -2,7 +2,7 @@
 
 use super::Simulation;
 use crate::protocol::Factory;
-use crate::reactor::{Holdings, Reactor, Settings};
+use crate::reactor::{Holdings, Reactor, Settings, StopReport};
 use crate::testing::network::{EndId, Network};
 use crate::testing::observer::{Calls, Observer, Seen};
 use crate::testing::world::{Gate, HostWorld};
@@ -12,6 +12,7 @@ use std::error::Error;
 use std::fmt;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
+use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 use std::time::Duration;
@@ -34,7 +35,7 @@ enum Machine {
     /// Its reactor is lent to whoever runs it at the moment.
     Lent,
     /// The reactor has stopped, and stays as it is.
-    Stopped(Reactor),
+    Stopped(Reactor, StopReport),
     /// Without power.
     Down,
 }
@@ -110,7 +111,7 @@ impl Simulation {
             host.observer.crash();
             std::mem::replace(&mut host.machine, Machine::Down)
         };
-        if let Machine::Up(reactor) | Machine::Stopped(reactor) = crashed {
+        if let Machine::Up(reactor) | Machine::Stopped(reactor, _) = crashed {
             reactor.lose_power();
         }
     }
@@ -136,9 +137,11 @@ impl Simulation {
         gate.open.set(true);
         let turned = reactor.turn(Some(Duration::ZERO));
         gate.open.set(false);
-        let over = turned.expect("a simulated poller does not fail").is_break();
-        self.0.hosts.borrow_mut()[number].machine =
-            if over { Machine::Stopped(reactor) } else { Machine::Up(reactor) };
+        let turned = turned.expect("a simulated poller does not fail");
+        self.0.hosts.borrow_mut()[number].machine = match turned {
+            ControlFlow::Break(report) => Machine::Stopped(reactor, report),
+            ControlFlow::Continue(()) => Machine::Up(reactor),
+        };
         let faults = observer.take_faults();
         assert!(faults.is_empty(), "callbacks out of order: {}", faults.join("; "));
         true
@@ -199,7 +202,7 @@ impl Host {
         let mut machine = self.state(|host| std::mem::replace(&mut host.machine, Machine::Lent));
         // Given back even after a panic, which is the test's own affair.
         let result = catch_unwind(AssertUnwindSafe(|| match &mut machine {
-            Machine::Up(reactor) | Machine::Stopped(reactor) => call(reactor),
+            Machine::Up(reactor) | Machine::Stopped(reactor, _) => call(reactor),
             Machine::Lent => panic!("a reactor was asked for by a callback that it runs"),
             Machine::Down => panic!("a reactor was asked for whose host has crashed"),
         }));
@@ -238,7 +241,7 @@ impl Host {
     /// What its reactor holds; nothing while it has crashed.
     pub fn holdings(&self) -> Holdings {
         self.state(|host| match &host.machine {
-            Machine::Up(reactor) | Machine::Stopped(reactor) => reactor.holdings(),
+            Machine::Up(reactor) | Machine::Stopped(reactor, _) => reactor.holdings(),
             _ => Holdings { ports: 0, factories: 0, connections: 0, timers: 0 },
         })
     }
@@ -250,7 +253,15 @@ impl Host {
 
     /// True when its reactor has carried out a stop.
     pub fn has_stopped(&self) -> bool {
-        self.state(|host| matches!(host.machine, Machine::Stopped(_)))
+        self.state(|host| matches!(host.machine, Machine::Stopped(..)))
+    }
+
+    /// What became of its connections, when its reactor has stopped.
+    pub fn report(&self) -> Option<StopReport> {
+        self.state(|host| match host.machine {
+            Machine::Stopped(_, report) => Some(report),
+            _ => None,
+        })
     }
 
     /// A signal such as `SIGTERM` arrives at its reactor.

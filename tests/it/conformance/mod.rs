@@ -128,7 +128,9 @@ battery! {
         a_reset_after_a_half_close_is_noticed;
     stopping:
         idle_paused_half_closed_and_flushing_connections_all_hear_of_it_once,
-        aborted_in_the_last_turn_and_during_shutdown;
+        aborted_in_the_last_turn_and_during_shutdown,
+        draining_delivers_everything_and_then_stops,
+        draining_ends_at_its_deadline;
 }
 
 /// Bytes in which a missing piece shows.

@@ -1,8 +1,9 @@
 //! The end of a run, in whatever state connections are.
 
-use super::Carrier;
+use super::{Carrier, pattern};
 use crate::support::{Cx, Event};
 use std::sync::mpsc::channel;
+use std::time::Duration;
 use twistor::{Phase, SystemEvent};
 
 /// Each client sends a letter that says how its connection is to be when the reactor stops.
@@ -93,4 +94,56 @@ pub(super) fn aborted_in_the_last_turn_and_during_shutdown(carrier: Carrier) {
     let names: Vec<&str> = end.iter().map(|entry| &entry[..7]).collect();
     assert_eq!(names, ["0 lost:", "1 lost:", "2 lost:", "3 lost:"]);
     assert_eq!(end[1], "1 lost: aborted");
+}
+
+/// The letter `l` is answered with more than the network holds, `s` by staying. Whoever is to drain
+/// leaves, but for those who stay.
+fn drain(event: Event<'_>, cx: &mut Cx<'_>) {
+    match event {
+        Event::Data(b"l") => cx.transport.write(pattern(LARGE)),
+        Event::Data(b"s") => cx.factory.waits = true,
+        Event::Drain if !cx.factory.waits => cx.transport.lose_connection(),
+        Event::ReadLost => cx.transport.lose_connection(),
+        _ => {}
+    }
+}
+
+const LARGE: usize = 24 << 20;
+
+pub(super) fn draining_delivers_everything_and_then_stops(carrier: Carrier) {
+    let server = carrier.serve(drain);
+    let (idle, mut large) = (server.connect(), server.connect());
+    server.expect(&["0 made", "1 made"]);
+    large.send("l");
+    large.expect(&pattern(LARGE)[..1]);
+    server.call(|reactor| reactor.stop_gracefully(Duration::from_secs(600)));
+    idle.expect_close();
+    assert!(large.rest() == pattern(LARGE)[1..]);
+    let mut told: Vec<String> = (0..5).map(|_| server.next()).collect();
+    told.sort();
+    let expected = ["0 is to drain", "0 lost: done", "1 is to drain", "1 lost: done", "stopped"];
+    assert_eq!(told, expected);
+    let report = server.report();
+    assert_eq!((report.drained, report.aborted, report.bytes_lost), (2, 0, 0));
+}
+
+pub(super) fn draining_ends_at_its_deadline(carrier: Carrier) {
+    let server = carrier.serve(drain);
+    let (mut stays, mut large) = (server.connect(), server.connect());
+    server.expect(&["0 made", "1 made"]);
+    stays.send("s");
+    server.wait_until("it will stay", |_| true);
+    large.send("l");
+    large.expect(&pattern(LARGE)[..1]);
+    server.call(|reactor| reactor.stop_gracefully(Duration::from_millis(20)));
+    let report = server.report();
+    assert_eq!((report.drained, report.aborted), (0, 2));
+    large.expect_reset();
+    stays.expect_close();
+    assert!((1..LARGE as u64).contains(&report.bytes_lost), "{report}");
+    let mut told = server.stop();
+    told.sort();
+    let [one, two] =
+        ["0", "1"].map(|it| [format!("{it} is to drain"), format!("{it} lost: stopped")]);
+    assert_eq!(told, [&one[0], &one[1], &two[0], &two[1], "stopped"]);
 }

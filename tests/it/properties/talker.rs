@@ -260,6 +260,18 @@ impl Protocol<Talkers> for Talker {
         }
     }
 
+    /// Some go when they are asked to, some when they have said something more, and some stay.
+    fn drain_requested(&mut self, cx: &mut Context<'_, Talkers>) {
+        match self.random.below(4) {
+            0 => {}
+            1 => {
+                self.say(cx);
+                cx.transport.lose_connection();
+            }
+            _ => cx.transport.lose_connection(),
+        }
+    }
+
     fn production_ended(&mut self, cx: &mut Context<'_, Talkers>, result: io::Result<u64>) {
         assert!(result.is_ok());
         cx.factory.ledger.side(self.client, cx.factory.who, |side| side.producing = false);

@@ -13,6 +13,7 @@ pub(crate) enum Event<'a> {
     Data(&'a [u8]),
     Timer,
     Resumed,
+    Drain,
     MustWait,
     MayWrite,
     Produced,
@@ -122,6 +123,10 @@ impl Protocol<Probes> for Probe {
     fn reading_resumed(&mut self, cx: &mut Cx<'_>) {
         self.promise(cx, "it resumes before the peer's FIN", !self.told.read_lost);
         self.happened(cx, "resumed", Event::Resumed);
+    }
+
+    fn drain_requested(&mut self, cx: &mut Cx<'_>) {
+        self.happened(cx, "is to drain", Event::Drain);
     }
 
     fn producing_paused(&mut self, cx: &mut Cx<'_>) {

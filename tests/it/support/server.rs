@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
 use std::time::Instant;
 use twistor::testing::{Host, Simulation};
-use twistor::{Port, Reactor, Remote, Settings};
+use twistor::{Port, Reactor, Remote, Settings, StopReport};
 
 /// Its port on a simulated network.
 const PORT: u16 = 8000;
@@ -19,6 +19,7 @@ pub(crate) struct Server {
     pub(crate) port: Port<Probes>,
     pub(crate) remote: Remote,
     log: Receiver<String>,
+    reports: Receiver<StopReport>,
     place: Place,
 }
 
@@ -43,17 +44,18 @@ impl Server {
     ) -> Self {
         let (log_in, log) = channel();
         let (ready_in, ready) = channel();
+        let (report_in, reports) = channel();
         let thread = std::thread::spawn(move || {
             let mut reactor = Reactor::with_settings(settings.handle_signals(false)).unwrap();
             let port = reactor.listen_tcp(at, Probes::new(act, log_in)).unwrap();
             ready_in.send((port, reactor.remote())).unwrap();
-            reactor.run().unwrap();
+            let _ = report_in.send(reactor.run().unwrap());
             // Nobody is left, whatever the test did.
             assert_eq!(reactor.connection_count(), 0);
         });
         let (port, remote) = ready.recv_timeout(PATIENCE).unwrap();
         let address = port.local_address().socket_addr().unwrap();
-        Self { address, port, remote, log, place: Place::Thread(Some(thread)) }
+        Self { address, port, remote, log, reports, place: Place::Thread(Some(thread)) }
     }
 
     /// The same on a simulated network.
@@ -64,6 +66,7 @@ impl Server {
     ) -> Self {
         let (log_in, log) = channel();
         let opened = Rc::new(Cell::new(None));
+        let (_, reports) = channel();
         let open = Rc::clone(&opened);
         let host = simulation.host_with("server", settings, move |reactor| {
             open.set(Some(reactor.listen_tcp(PORT, Probes::new(act, log_in.clone()))?));
@@ -71,7 +74,7 @@ impl Server {
         });
         let port = opened.take().unwrap();
         let (address, remote) = (host.address(PORT), host.reactor(|reactor| reactor.remote()));
-        Self { address, port, remote, log, place: Place::Simulated(simulation, host) }
+        Self { address, port, remote, log, reports, place: Place::Simulated(simulation, host) }
     }
 
     pub(crate) fn connect(&self) -> Client {
@@ -138,6 +141,18 @@ impl Server {
         while !self.call(question) {
             assert!(start.elapsed() < PATIENCE, "{what}, but it does not come");
             std::thread::yield_now();
+        }
+    }
+
+    /// Waits until the reactor has stopped by itself; what became of its connections.
+    #[track_caller]
+    pub(crate) fn report(&self) -> StopReport {
+        match &self.place {
+            Place::Thread(_) => self.reports.recv_timeout(PATIENCE).expect("it does not stop"),
+            Place::Simulated(simulation, host) => {
+                assert!(simulation.run_until(SIMULATED_PATIENCE, || host.has_stopped()));
+                host.report().expect("it has stopped")
+            }
         }
     }
 

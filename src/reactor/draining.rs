@@ -1,0 +1,211 @@
+//! Stopping without cutting anybody off: the reactor drains before it shuts down.
+
+use super::hosting::Callback;
+use super::{Life, Reactor};
+use crate::arena::Id;
+use crate::reason::Reason;
+use crate::socket::Wake;
+use crate::transport::Transport;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+/// How far a stop has come.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Stop {
+    /// Nobody has asked for one.
+    No,
+    /// Is to begin in phase 3 of the next turn, and may take so long.
+    Requested(Duration),
+    /// Everything stands and goes on, until nobody holds the shutdown any more.
+    Held { until: Instant },
+    /// Ports are closed, protocols have been told, and connections end.
+    Draining { until: Instant },
+}
+
+/// What became of the connections when a reactor stopped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StopReport {
+    /// Connections that ended by themselves while the reactor drained, with all that was written.
+    pub drained: usize,
+    /// Connections that the shutdown ended.
+    pub aborted: usize,
+    /// Bytes that were written to these and that the operating system has not taken.
+    pub bytes_lost: u64,
+}
+
+impl fmt::Display for StopReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { drained, aborted, bytes_lost } = self;
+        write!(f, "{drained} connections drained, {aborted} aborted, {bytes_lost} bytes lost")
+    }
+}
+
+/// Holds a graceful shutdown as long as it lives; see [`Reactor::hold_shutdown`].
+///
+/// It may be dropped on any thread.
+#[derive(Debug)]
+pub struct ShutdownHold(Arc<Holds>);
+
+/// Who holds the shutdown.
+#[derive(Debug)]
+pub(super) struct Holds {
+    count: AtomicUsize,
+    waker: Arc<dyn Wake>,
+}
+
+impl Holds {
+    pub(super) fn new(waker: Arc<dyn Wake>) -> Arc<Self> {
+        Arc::new(Self { count: AtomicUsize::new(0), waker })
+    }
+
+    fn any(&self) -> bool {
+        self.count.load(Ordering::SeqCst) > 0
+    }
+}
+
+impl Drop for ShutdownHold {
+    fn drop(&mut self) {
+        self.0.count.fetch_sub(1, Ordering::SeqCst);
+        self.0.waker.wake();
+    }
+}
+
+impl Reactor {
+    /// Asks the reactor to stop without cutting anybody off, within `deadline` at most.
+    ///
+    /// Nothing happens within the call. When the reactor comes to that phase of a turn, in the next
+    /// one at the latest:
+    ///
+    /// 1. The triggers *before* shutdown are called. As long as one of them, or somebody else,
+    ///    holds the shutdown ([`hold_shutdown`](Self::hold_shutdown)), everything goes on.
+    /// 2. Ports are closed, and each protocol hears
+    ///    [`drain_requested`](crate::Protocol::drain_requested), which by default loses its
+    ///    connection in order. Reading, writing, timers and calls go on.
+    /// 3. When no connection is left, or at the deadline, the reactor shuts down as after
+    ///    [`stop`](Self::stop); but whoever has something unsent then is reset.
+    ///
+    /// Asked again while it drains, a sooner deadline counts; `stop` ends it at once. What became
+    /// of the connections is in the [`StopReport`] that [`run`](Self::run) returns.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use twistor::Reactor;
+    ///
+    /// let mut reactor = Reactor::new()?;
+    /// reactor.stop_gracefully(Duration::from_secs(5));
+    /// let report = reactor.run()?;
+    /// assert_eq!(report.aborted, 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn stop_gracefully(&mut self, deadline: Duration) {
+        let until = self.due_in(deadline);
+        match &mut self.stop {
+            Stop::No => self.stop = Stop::Requested(deadline),
+            Stop::Requested(earlier) => *earlier = deadline.min(*earlier),
+            Stop::Held { until: earlier } | Stop::Draining { until: earlier } => {
+                *earlier = until.min(*earlier);
+            }
+        }
+    }
+
+    /// Holds a graceful shutdown, up to its deadline, until what is returned is dropped: for work
+    /// that is to be finished while all connections still stand. Taken by a trigger *before*
+    /// shutdown, or at any time before. A plain [`stop`](Self::stop) waits for nobody. (The
+    /// Deferred that a trigger returns.)
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use twistor::{Phase, Reactor, SystemEvent};
+    ///
+    /// let mut reactor = Reactor::new()?;
+    /// reactor.add_system_event_trigger(Phase::Before, SystemEvent::Shutdown, |reactor| {
+    ///     let hold = reactor.hold_shutdown();
+    ///     // Something that takes a while; the shutdown goes on when it is done.
+    ///     reactor.call_later(Duration::from_millis(1), move |_| drop(hold));
+    /// });
+    /// reactor.stop_gracefully(Duration::from_secs(5));
+    /// reactor.run()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn hold_shutdown(&self) -> ShutdownHold {
+        self.holds.count.fetch_add(1, Ordering::SeqCst);
+        ShutdownHold(Arc::clone(&self.holds))
+    }
+
+    /// True from the moment in which ports are closed for a graceful stop until it is done.
+    pub fn is_draining(&self) -> bool {
+        matches!(self.stop, Stop::Draining { .. })
+    }
+
+    /// Carries out a stop that was asked for, as far as it can be.
+    pub(super) fn stop_if_asked(&mut self) -> Option<StopReport> {
+        self.is_to_shut_down().then(|| self.shut_down())
+    }
+
+    fn is_to_shut_down(&mut self) -> bool {
+        if let Stop::Requested(deadline) = self.stop {
+            let until = self.due_in(deadline);
+            self.stop = Stop::Held { until };
+            if !deadline.is_zero() {
+                self.fire_before_shutdown();
+            }
+        }
+        if let Stop::Held { until } = self.stop {
+            if self.now() >= until {
+                return true;
+            }
+            if self.holds.any() {
+                return false;
+            }
+            self.stop = Stop::Draining { until };
+            self.begin_to_drain();
+        }
+        match self.stop {
+            Stop::Draining { until } => self.connections.len() == 0 || self.now() >= until,
+            _ => false,
+        }
+    }
+
+    fn begin_to_drain(&mut self) {
+        log::info!("draining {} connections", self.connection_count());
+        self.close_ports();
+        let connections: Vec<Id> = self.connections.iter().map(|(id, _)| id).collect();
+        for id in connections {
+            self.ask_to_drain(id);
+        }
+    }
+
+    /// Tells a protocol that the reactor drains, unless its connection ends already.
+    pub(super) fn ask_to_drain(&mut self, id: Id) {
+        if let Some(party) = self.connections.party(id).filter(|it| it.transport.is_open()) {
+            self.call(&party, Callback::Drain);
+        }
+    }
+
+    /// When the loop has to look at a stop again, if there is one.
+    pub(super) fn stop_deadline(&self) -> Option<Instant> {
+        match self.stop {
+            Stop::No => None,
+            Stop::Requested(_) => Some(self.now()),
+            Stop::Held { until } if self.holds.any() => Some(until),
+            Stop::Draining { until } if self.connections.len() > 0 => Some(until),
+            Stop::Held { .. } | Stop::Draining { .. } => Some(self.now()),
+        }
+    }
+
+    /// A connection ends, and its socket is still there.
+    pub(super) fn note_for_report(&mut self, transport: &Transport, reason: &Reason) {
+        if self.life == Life::Stopping {
+            self.report.aborted += 1;
+            self.report.bytes_lost += transport.unsent() as u64;
+            let cut_off = transport.unsent() > 0 && matches!(reason, Reason::Stopped);
+            if self.is_draining() && cut_off {
+                transport.reset();
+            }
+        } else if self.is_draining() {
+            self.report.drained += 1;
+        }
+    }
+}
