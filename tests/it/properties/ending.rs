@@ -1,0 +1,75 @@
+//! How sessions end, and what must be gone then.
+
+use super::talker::Counters;
+use super::{Client, PORT, Session, Who};
+use std::time::Duration;
+
+impl Session {
+    /// In the middle of a conversation the server is asked to end it.
+    fn drain(&mut self) {
+        if !self.server.is_up() || self.random.below(2) == 0 {
+            return;
+        }
+        let callers = 1 + self.random.below(6);
+        for _ in 0..callers {
+            let peer = self.simulation.peer("crowd", self.server.address(PORT));
+            self.ledger.say(peer.address(), Who::Client, 0);
+            peer.send(self.ledger.say(peer.address(), Who::Client, 30_000));
+            self.clients.push(Client::new(peer));
+        }
+        self.pass(Duration::from_secs(3));
+        let deadline = self.random.up_to(Duration::from_secs(20));
+        let told = self.server.calls().drain_requested;
+        let open = self.server.open();
+        self.server.reactor(|reactor| reactor.stop_gracefully(deadline));
+        self.simulation.run_for(deadline + Duration::from_secs(1));
+        self.hear();
+        if !self.faulty {
+            let report = self.server.report().expect("it stops at its deadline");
+            assert!(self.server.calls().drain_requested - told <= open);
+            assert!(report.drained + report.aborted >= open, "{report}, {open} were open");
+            assert!(report.bytes_lost == 0 || report.aborted > 0);
+            let left = self.server.holdings();
+            assert_eq!((left.connections, left.timers, left.ports), (0, 0, 0), "{left:?}");
+        }
+        self.clients.clear();
+    }
+
+    /// Everybody goes, and nothing stays.
+    pub(super) fn end(mut self) {
+        self.clients.clear();
+        self.simulation.run_for(Duration::from_secs(300));
+        if !self.faulty {
+            let left = self.server.holdings();
+            let held = (left.connections, left.timers, left.ports, left.factories);
+            assert_eq!(held, (0, 0, 1, 1), "{left:?}");
+            assert_eq!(self.simulation.connections(), 0);
+        }
+        self.drain();
+        for host in [&self.server, &self.caller] {
+            if host.is_up() && !host.has_stopped() {
+                // At once, or within the default deadline.
+                host.signal(if self.random.below(2) == 0 { "SIGTERM" } else { "SIGINT" });
+                self.simulation.run_for(Duration::from_secs(6));
+                assert!(host.has_stopped());
+                assert_eq!(host.open(), 0);
+                let left = host.holdings();
+                let held = (left.connections, left.timers, left.ports, left.factories);
+                assert_eq!(held, (0, 0, 0, 0), "{left:?}");
+            }
+        }
+        self.simulation.run_for(Duration::from_secs(3600));
+        assert_eq!(self.simulation.connections(), 0, "the network is empty");
+        for Counters { started, stopped, open, overtaken } in &self.counters {
+            assert_eq!(overtaken.get(), 0, "what is due at the same moment comes in order");
+            assert_eq!(open.get(), 0, "factories counted their open connections");
+            assert_eq!(started.get(), stopped.get(), "each factory that started was stopped");
+        }
+        for (address, sides) in self.ledger.all() {
+            for side in sides {
+                let told = side.lost.len() + usize::from(side.crashed);
+                assert_eq!(side.made, told, "{address}: {side:?}");
+            }
+        }
+    }
+}
