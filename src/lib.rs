@@ -76,8 +76,8 @@ pub use reactor::{
     Remote, RunError, Settings, ShutdownHold, StopReport, SystemEvent, TimerId, TriggerId,
     WorkError,
 };
-pub use reason::{Failure, Reason};
-pub use transport::{ConnectionId, Overflow, Producer, Segment, Transport, broadcast};
+pub use reason::{Deadline, Failure, Reason};
+pub use transport::{ConnectionId, Deadlines, Overflow, Producer, Segment, Transport, broadcast};
 
 /// The listings of the documentation, as tests.
 #[cfg(all(doctest, unix, feature = "testing"))]

@@ -1,7 +1,7 @@
 //! What users implement: protocols and factories.
 
 use crate::reactor::{Reactor, TimerId};
-use crate::reason::Reason;
+use crate::reason::{Deadline, Reason};
 use crate::transport::Transport;
 use std::fmt;
 use std::io;
@@ -105,7 +105,7 @@ impl<F: fmt::Debug> fmt::Debug for Context<'_, F> {
 /// connection_made
 ///   ( data_received | timer_fired | reading_resumed
 ///     | producing_paused | producing_resumed | production_ended | write_refused
-///     | drain_requested )*
+///     | drain_requested | timed_out )*
 ///   [ read_connection_lost ]  [ write_connection_lost ]    in either order, the above between
 /// connection_lost                                          exactly once, and last
 /// ```
@@ -116,7 +116,8 @@ impl<F: fmt::Debug> fmt::Debug for Context<'_, F> {
 ///
 /// All callbacks do nothing by default, but for
 /// [`read_connection_lost`](Self::read_connection_lost),
-/// [`drain_requested`](Self::drain_requested) and [`production_ended`](Self::production_ended).
+/// [`drain_requested`](Self::drain_requested), [`timed_out`](Self::timed_out) and
+/// [`production_ended`](Self::production_ended).
 ///
 /// ```
 /// use twistor::{Context, Protocol};
@@ -151,6 +152,17 @@ pub trait Protocol<F> {
     /// [`Lines`](crate::Lines) does; `data_received` follows if more has arrived.
     fn reading_resumed(&mut self, cx: &mut Context<'_, F>) {
         let _ = cx;
+    }
+
+    /// The peer was waited for in vain, as [`Deadlines`](crate::Deadlines) or
+    /// [`Transport::set_timeout`] say. (`timeoutConnection`)
+    ///
+    /// By default the connection ends with [`Reason::TimedOut`]: what was written is sent as far as
+    /// the socket takes it at once; for [`Deadline::Progress`] the peer is reset, since it takes
+    /// nothing. A protocol that overrides it may say goodbye and close, or let the connection live:
+    /// the deadline then counts anew.
+    fn timed_out(&mut self, cx: &mut Context<'_, F>, deadline: Deadline) {
+        cx.transport.time_out(deadline);
     }
 
     /// The reactor drains: it stops, but lets connections end; see
@@ -229,6 +241,10 @@ impl<F, P: Protocol<F> + ?Sized> Protocol<F> for Box<P> {
 
     fn reading_resumed(&mut self, cx: &mut Context<'_, F>) {
         (**self).reading_resumed(cx);
+    }
+
+    fn timed_out(&mut self, cx: &mut Context<'_, F>, deadline: Deadline) {
+        (**self).timed_out(cx, deadline);
     }
 
     fn drain_requested(&mut self, cx: &mut Context<'_, F>) {

@@ -25,9 +25,9 @@ pub enum Reason {
     /// The connection broke: reset by the peer, unreachable, or another error of the socket.
     /// (`ConnectionLost`)
     Lost(Arc<io::Error>),
-    /// The connection was being closed in order and the peer accepted no byte for the
-    /// [`close_timeout`](crate::Settings::close_timeout); the rest is discarded.
-    TimedOut,
+    /// Something was waited for in vain. For [`Deadline::Progress`] and [`Deadline::Close`], when
+    /// the peer would not hear a goodbye, what is unsent is discarded.
+    TimedOut(Deadline),
     /// The peer did not keep up: more would have been unsent than is allowed, on this connection
     /// ([`Settings::unsent_max`](crate::Settings::unsent_max)) or on all of them together
     /// ([`Settings::unsent_total_max`](crate::Settings::unsent_total_max)); what is unsent is
@@ -39,6 +39,28 @@ pub enum Reason {
     Panicked(Arc<str>),
     /// The reactor stopped, or was dropped.
     Stopped,
+}
+
+/// What a connection was waited for in vain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Deadline {
+    /// Anything; see [`Deadlines::idle`](crate::Deadlines::idle).
+    Idle,
+    /// The first byte; see [`Deadlines::first_byte`](crate::Deadlines::first_byte).
+    FirstByte,
+    /// The end of a handshake; see [`Deadlines::handshake`](crate::Deadlines::handshake).
+    Handshake,
+    /// Enough bytes; see [`Deadlines::progress`](crate::Deadlines::progress).
+    Progress,
+    /// Its end; see [`Deadlines::lifetime`](crate::Deadlines::lifetime).
+    Lifetime,
+    /// What the protocol waits for; see
+    /// [`Transport::set_timeout`](crate::Transport::set_timeout).
+    Timeout,
+    /// That the peer takes the next byte while the connection is closing; see
+    /// [`Settings::close_timeout`](crate::Settings::close_timeout). No callback tells of it.
+    Close,
 }
 
 /// The error that a callback handed to [`Transport::fail`](crate::Transport::fail).
@@ -62,6 +84,15 @@ impl Reason {
         matches!(self, Self::Done)
     }
 
+    /// True if the peer is reset, and what is unsent discarded.
+    pub(crate) fn cuts_off(&self) -> bool {
+        match self {
+            Self::Aborted | Self::Overflow => true,
+            Self::TimedOut(deadline) => matches!(deadline, Deadline::Progress | Deadline::Close),
+            _ => false,
+        }
+    }
+
     pub(crate) fn lost(error: io::Error) -> Self {
         Self::Lost(Arc::new(error))
     }
@@ -73,12 +104,26 @@ impl fmt::Display for Reason {
             Self::Done => f.write_str("connection closed in order"),
             Self::Aborted => f.write_str("connection aborted by this side"),
             Self::Lost(error) => write!(f, "connection lost: {error}"),
-            Self::TimedOut => f.write_str("peer accepted no data while the connection was closing"),
+            Self::TimedOut(deadline) => deadline.fmt(f),
             Self::Overflow => f.write_str("peer did not keep up: too much was unsent"),
             Self::Failed(failure) => write!(f, "given up: {}", failure.0),
             Self::Panicked(message) => write!(f, "a callback panicked: {message}"),
             Self::Stopped => f.write_str("reactor stopped"),
         }
+    }
+}
+
+impl fmt::Display for Deadline {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Idle => "nothing came for too long",
+            Self::FirstByte => "the first byte did not come in time",
+            Self::Handshake => "the handshake did not end in time",
+            Self::Progress => "too little was sent or taken",
+            Self::Lifetime => "the connection has lived for long enough",
+            Self::Timeout => "what the protocol waited for did not come in time",
+            Self::Close => "peer accepted no data while the connection was closing",
+        })
     }
 }
 
@@ -93,7 +138,7 @@ impl From<&Reason> for io::Error {
                 io::ErrorKind::ConnectionAborted
             }
             Reason::Lost(error) => error.kind(),
-            Reason::TimedOut => io::ErrorKind::TimedOut,
+            Reason::TimedOut(_) => io::ErrorKind::TimedOut,
             Reason::Failed(_) | Reason::Panicked(_) => io::ErrorKind::Other,
         };
         Self::new(kind, reason.to_string())
@@ -116,7 +161,10 @@ mod tests {
         let error = io::Error::from(reset.clone());
         assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
         assert!(error.to_string().starts_with("connection lost: "));
-        assert_eq!(io::Error::from(Reason::TimedOut).kind(), io::ErrorKind::TimedOut);
+        assert_eq!(
+            io::Error::from(Reason::TimedOut(Deadline::Close)).kind(),
+            io::ErrorKind::TimedOut
+        );
         assert_eq!(io::Error::from(Reason::Done).kind(), io::ErrorKind::UnexpectedEof);
         assert!(Reason::Done.is_done() && !reset.is_done());
     }

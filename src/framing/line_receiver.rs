@@ -3,7 +3,7 @@
 use super::delimiter::Delimiter;
 use super::line_context::LineContext;
 use crate::reactor::TimerId;
-use crate::reason::Reason;
+use crate::reason::{Deadline, Reason};
 use std::io;
 
 /// Receives lines, and raw data in between; [`Lines`](super::Lines) makes a
@@ -76,6 +76,11 @@ pub trait LineReceiver<F> {
     /// Reading goes on after a pause; what was held back follows.
     fn reading_resumed(&mut self, cx: &mut LineContext<'_, F>) {
         let _ = cx;
+    }
+
+    /// The peer was waited for in vain. By default the connection ends with `Reason::TimedOut`.
+    fn timed_out(&mut self, cx: &mut LineContext<'_, F>, deadline: Deadline) {
+        cx.transport.time_out(deadline);
     }
 
     /// The reactor drains before it stops. By default this loses the connection, in order.

@@ -6,7 +6,7 @@ use super::line_receiver::LineReceiver;
 use super::setup::{Effects, Mode, Piece, Setup};
 use crate::protocol::{Context, Protocol};
 use crate::reactor::TimerId;
-use crate::reason::Reason;
+use crate::reason::{Deadline, Reason};
 use std::borrow::Cow;
 use std::io;
 
@@ -259,6 +259,10 @@ impl<F, R: LineReceiver<F>> Protocol<F> for Lines<R> {
         self.setup.paused = false;
         self.call(cx, |receiver, cx| receiver.reading_resumed(cx));
         self.split_pending(cx);
+    }
+
+    fn timed_out(&mut self, cx: &mut Context<'_, F>, deadline: Deadline) {
+        self.call(cx, |receiver, cx| receiver.timed_out(cx, deadline));
     }
 
     fn drain_requested(&mut self, cx: &mut Context<'_, F>) {

@@ -181,6 +181,9 @@ impl Reactor {
         party.take_seat(seat);
         if let Some(shelf) = self.hosts.get_mut(host) {
             shelf.connections += 1;
+            if let Some(deadlines) = shelf.deadlines {
+                transport.set_deadlines(deadlines);
+            }
         }
         #[cfg(feature = "testing")]
         self.tell_watcher(transport.id(), super::Happening::Built(transport));

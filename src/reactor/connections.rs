@@ -8,9 +8,10 @@ use super::panic::guard;
 use super::producing::CHUNKS_PER_TURN;
 use super::{Life, Reactor};
 use crate::arena::{Arena, Id};
-use crate::reason::Reason;
+use crate::reason::{Deadline, Reason};
 use crate::transport::{ClosedStream, Next, Transport};
 use log::Level;
+use std::time::Instant;
 
 /// One slot of the table.
 #[derive(Debug)]
@@ -29,7 +30,7 @@ pub(super) enum Connection {
 pub(super) struct Live {
     pub(super) party: Party,
     /// Most connections have none.
-    deadlines: Option<Box<Deadlines>>,
+    alarms: Option<Box<Alarms>>,
 }
 
 /// Whom a callback is for, and about what.
@@ -42,11 +43,13 @@ pub(super) struct Party {
 
 /// The timers of one connection.
 #[derive(Debug, Default)]
-struct Deadlines {
+struct Alarms {
     /// Set by the protocol. Fired ones are weeded out as the list grows.
     set: Vec<Id>,
     /// Ends a connection that is closing and whose peer takes nothing.
     close: Option<Id>,
+    /// Looks at how long the peer has been waited for.
+    patience: Option<(Id, Instant)>,
 }
 
 /// A protocol's list of timers is not weeded before it is this long.
@@ -56,17 +59,22 @@ impl Live {
     /// A connection whose protocol is yet to be built.
     pub(super) fn new(transport: Transport) -> Self {
         let party = Party { seat: u32::MAX, transport };
-        Self { party, deadlines: None }
+        Self { party, alarms: None }
     }
 
     #[cfg(test)]
     pub(super) fn noted_timers(&self) -> usize {
-        self.deadlines.as_ref().map_or(0, |deadlines| deadlines.set.len())
+        self.alarms.as_ref().map_or(0, |alarms| alarms.set.len())
+    }
+
+    /// The timer that looks at how long the peer has been waited for, and when.
+    pub(super) fn patience(&mut self) -> &mut Option<(Id, Instant)> {
+        &mut self.alarms.get_or_insert_default().patience
     }
 
     /// Notes a timer of the protocol, to be cancelled with the connection.
     pub(super) fn note_timer(&mut self, timer: Id, is_set: impl Fn(Id) -> bool) {
-        let set = &mut self.deadlines.get_or_insert_default().set;
+        let set = &mut self.alarms.get_or_insert_default().set;
         if set.len() >= WEED_MIN && set.len() == set.capacity() {
             set.retain(|&timer| is_set(timer));
             if set.len() > set.capacity() / 2 {
@@ -171,7 +179,8 @@ impl Reactor {
                     produced += 1;
                     self.produce(party);
                 }
-                Next::End(reason @ (Reason::Aborted | Reason::TimedOut | Reason::Overflow)) => {
+                Next::MindDeadlines => self.mind_deadlines(party),
+                Next::End(reason) if reason.cuts_off() => {
                     transport.reset();
                     break self.aborted.push((party.id(), reason));
                 }
@@ -186,8 +195,8 @@ impl Reactor {
         let Some(live) = self.connections.live_mut(id) else {
             return;
         };
-        let deadlines = live.deadlines.get_or_insert_default();
-        match deadlines.close {
+        let alarms = live.alarms.get_or_insert_default();
+        match alarms.close {
             Some(_) if !sent => {}
             Some(timer) => {
                 let due = self.due_in(self.settings.close_timeout);
@@ -196,7 +205,7 @@ impl Reactor {
             None => {
                 let timer = self.set_job(self.settings.close_timeout, Job::GiveUp(id));
                 if let Some(live) = self.connections.live_mut(id) {
-                    live.deadlines.get_or_insert_default().close = Some(timer);
+                    live.alarms.get_or_insert_default().close = Some(timer);
                 }
             }
         }
@@ -207,12 +216,12 @@ impl Reactor {
     pub(super) fn give_up(&mut self, id: Id) {
         if let Some(party) = self.connections.party(id) {
             if let Some(live) = self.connections.live_mut(id) {
-                live.deadlines.get_or_insert_default().close = None;
+                live.alarms.get_or_insert_default().close = None;
             }
             party.transport.try_writing();
             // If nothing is unsent, it is its producer that the connection waits for.
             if !self.settle(&party) && party.transport.unsent() > 0 {
-                party.transport.end(Reason::TimedOut);
+                party.transport.time_out(Deadline::Close);
                 self.settle(&party);
             }
         }
@@ -225,9 +234,19 @@ impl Reactor {
         };
         let (host, transport) = (party.host(), &party.transport);
         let in_order = self.life != Life::Stopping
-            && matches!(reason, Reason::Done | Reason::Failed(_) | Reason::Panicked(_));
+            && !reason.cuts_off()
+            && !matches!(reason, Reason::Lost(_) | Reason::Stopped);
         self.drop_reader(transport.end_flow());
-        self.note_for_report(transport, &reason);
+        self.note_for_report(transport);
+        let in_time = match reason {
+            Reason::TimedOut(_) => false,
+            Reason::Stopped => !self.is_draining(),
+            _ => true,
+        };
+        // Its peer must not take what has come for all there was.
+        if !in_time && transport.unsent() > 0 {
+            transport.reset();
+        }
         let closed = transport.release().filter(|closed| closed.may_talk && in_order);
         self.vacate(id, closed);
         // The reason may hold an error of the user's, and to display it is the user's code.
@@ -264,8 +283,9 @@ impl Reactor {
             }
             None => self.connections.remove(id),
         };
-        if let Some(Connection::Live(Live { deadlines: Some(deadlines), .. })) = vacated {
-            for timer in deadlines.set.into_iter().chain(deadlines.close) {
+        if let Some(Connection::Live(Live { alarms: Some(alarms), .. })) = vacated {
+            let Alarms { set, close, patience } = *alarms;
+            for timer in set.into_iter().chain(close).chain(patience.map(|(id, _)| id)) {
                 self.timers.cancel(timer);
             }
         }

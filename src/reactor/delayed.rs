@@ -30,6 +30,8 @@ pub(super) enum Job {
     Fire(Id),
     /// The peer of a closing connection took nothing for too long.
     GiveUp(Id),
+    /// Somebody may have been waited for in vain.
+    LosePatience(Id),
     /// A connection could not be made for too long.
     GiveUpConnecting(Id),
     /// A closed connection has discarded for long enough.
@@ -44,6 +46,7 @@ impl fmt::Debug for Job {
             Self::Call(_) => f.write_str("Call"),
             Self::Fire(id) => write!(f, "Fire({id})"),
             Self::GiveUp(id) => write!(f, "GiveUp({id})"),
+            Self::LosePatience(id) => write!(f, "LosePatience({id})"),
             Self::GiveUpConnecting(id) => write!(f, "GiveUpConnecting({id})"),
             Self::EndLingering(id) => write!(f, "EndLingering({id})"),
             Self::Accept(id) => write!(f, "Accept({id})"),
@@ -190,6 +193,7 @@ impl Reactor {
                 }
             }
             Job::GiveUp(connection) => self.give_up(connection),
+            Job::LosePatience(connection) => self.lose_patience(connection),
             Job::GiveUpConnecting(connection) => self.give_up_connecting(connection),
             Job::EndLingering(connection) => self.end_lingering(connection),
             Job::Accept(port) => self.accept_again(port),

@@ -3,7 +3,6 @@
 use super::hosting::Callback;
 use super::{Life, Reactor};
 use crate::arena::Id;
-use crate::reason::Reason;
 use crate::socket::Wake;
 use crate::transport::Transport;
 use std::fmt;
@@ -196,14 +195,10 @@ impl Reactor {
     }
 
     /// A connection ends, and its socket is still there.
-    pub(super) fn note_for_report(&mut self, transport: &Transport, reason: &Reason) {
+    pub(super) fn note_for_report(&mut self, transport: &Transport) {
         if self.life == Life::Stopping {
             self.report.aborted += 1;
             self.report.bytes_lost += transport.unsent() as u64;
-            let cut_off = transport.unsent() > 0 && matches!(reason, Reason::Stopped);
-            if self.is_draining() && cut_off {
-                transport.reset();
-            }
         } else if self.is_draining() {
             self.report.drained += 1;
         }

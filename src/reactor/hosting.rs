@@ -13,8 +13,8 @@ use super::panic::{Panic, guard};
 use super::type_name::short_name;
 use crate::arena::Id;
 use crate::protocol::{Context, Factory, Protocol};
-use crate::reason::Reason;
-use crate::transport::{ConnectionId, Transport};
+use crate::reason::{Deadline, Reason};
+use crate::transport::{ConnectionId, Deadlines, Transport};
 use slab::Slab;
 use std::any::{Any, type_name};
 use std::fmt;
@@ -40,6 +40,8 @@ pub(super) struct Shelf {
     /// Open ports of the factory, and connections that it has begun and that are not over.
     pub(super) uses: usize,
     pub(super) connections: usize,
+    /// Of its connections that are yet to be made.
+    pub(super) deadlines: Option<Deadlines>,
     /// `start_factory` has run, and `stop_factory` has not.
     pub(super) started: bool,
 }
@@ -47,7 +49,14 @@ pub(super) struct Shelf {
 impl Shelf {
     fn new(host: Box<dyn Host>) -> Self {
         let protocol = host.protocol();
-        Self { host: Some(host), protocol, uses: 0, connections: 0, started: false }
+        Self {
+            host: Some(host),
+            protocol,
+            uses: 0,
+            connections: 0,
+            deadlines: None,
+            started: false,
+        }
     }
 }
 
@@ -58,6 +67,7 @@ pub(super) enum Callback<'a> {
     Data(&'a [u8]),
     Timer(TimerId),
     Resumed,
+    TimedOut(Deadline),
     Drain,
     ProducingPaused,
     ProducingResumed,
@@ -142,6 +152,7 @@ impl<F: Factory> Host for Hosted<F> {
             Callback::Data(data) => protocol.data_received(&mut cx, data),
             Callback::Timer(timer) => protocol.timer_fired(&mut cx, timer),
             Callback::Resumed => protocol.reading_resumed(&mut cx),
+            Callback::TimedOut(deadline) => protocol.timed_out(&mut cx, deadline),
             Callback::Drain => protocol.drain_requested(&mut cx),
             Callback::ProducingPaused => protocol.producing_paused(&mut cx),
             Callback::ProducingResumed => protocol.producing_resumed(&mut cx),

@@ -26,6 +26,7 @@ mod timers;
 mod triggers;
 mod turn;
 mod type_name;
+mod waiting;
 #[cfg(feature = "testing")]
 mod watching;
 

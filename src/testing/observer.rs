@@ -20,6 +20,8 @@ pub struct Calls {
     pub timer_fired: usize,
     /// `reading_resumed`.
     pub reading_resumed: usize,
+    /// `timed_out`.
+    pub timed_out: usize,
     /// `drain_requested`.
     pub drain_requested: usize,
     /// `producing_paused`.
@@ -44,6 +46,7 @@ impl AddAssign for Calls {
         self.data_received += more.data_received;
         self.timer_fired += more.timer_fired;
         self.reading_resumed += more.reading_resumed;
+        self.timed_out += more.timed_out;
         self.drain_requested += more.drain_requested;
         self.producing_paused += more.producing_paused;
         self.producing_resumed += more.producing_resumed;
@@ -63,6 +66,7 @@ impl Calls {
             Happening::Data => &mut self.data_received,
             Happening::Timer => &mut self.timer_fired,
             Happening::Resumed => &mut self.reading_resumed,
+            Happening::TimedOut => &mut self.timed_out,
             Happening::Drain => &mut self.drain_requested,
             Happening::ProducingPaused => &mut self.producing_paused,
             Happening::ProducingResumed => &mut self.producing_resumed,

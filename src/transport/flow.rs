@@ -1,7 +1,9 @@
-//! How much a connection may have unsent, who feeds it, and when that is held back. Pure.
+//! What only some connections have: who feeds them and when that is held back, limits, patience.
+//! Pure.
 
 use super::Inner;
 use super::overflow::Overflow;
+use super::patience::Patience;
 use std::fmt;
 use std::io::Read;
 use std::rc::{Rc, Weak};
@@ -14,7 +16,8 @@ pub(super) const HIGH_MARK: usize = 64 * 1024;
 /// everything is sent.
 pub(super) const LOW_MARK: usize = HIGH_MARK / 4;
 
-/// Of a connection that has a producer, is one, or has limits of its own; the others have none.
+/// Of a connection that has a producer, is one, or has limits or deadlines of its own; the others
+/// have none.
 #[derive(Debug)]
 pub(super) struct Flow {
     pub(super) high: usize,
@@ -22,6 +25,8 @@ pub(super) struct Flow {
     producer: Option<Production>,
     /// Connections that this one is the producer of.
     pub(super) consumers: Vec<Weak<Inner>>,
+    /// How long its peer is waited for.
+    pub(super) patience: Option<Box<Patience>>,
     /// Instead of the reactor's.
     pub(super) unsent_max: Option<usize>,
     pub(super) overflow: Overflow,
@@ -79,6 +84,7 @@ impl Default for Flow {
             low: LOW_MARK,
             producer: None,
             consumers: Vec::new(),
+            patience: None,
             unsent_max: None,
             overflow: Overflow::Lose,
             refused: 0,
@@ -88,6 +94,20 @@ impl Default for Flow {
 }
 
 impl Flow {
+    /// Bytes have come from the peer.
+    pub(super) fn received(&mut self, count: usize) {
+        if let Some(patience) = &mut self.patience {
+            patience.received(count);
+        }
+    }
+
+    /// The peer's system has taken bytes.
+    pub(super) fn sent(&mut self, count: usize) {
+        if let Some(patience) = &mut self.patience {
+            patience.sent(count);
+        }
+    }
+
     pub(super) fn has_producer(&self) -> bool {
         self.producer.is_some()
     }

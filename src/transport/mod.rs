@@ -1,10 +1,12 @@
 //! A connection, as protocols see it.
 
 mod agenda;
+mod deadlines;
 mod flow;
 mod origin;
 mod outbox;
 mod overflow;
+mod patience;
 mod producer;
 mod producing;
 mod readiness;
@@ -13,11 +15,13 @@ mod segment;
 mod sending;
 mod service;
 mod state;
+mod waiting;
 mod wire;
 
 #[cfg(test)]
 mod counts;
 
+pub use deadlines::Deadlines;
 pub use overflow::Overflow;
 pub use producer::Producer;
 pub use segment::{Segment, broadcast};
@@ -126,7 +130,8 @@ impl Transport {
     ///
     /// The protocol hears `connection_lost` with [`Reason::Done`] when the last byte was handed to
     /// the operating system. A peer that accepts no byte for the
-    /// [`close_timeout`](crate::Settings::close_timeout) is aborted, with [`Reason::TimedOut`].
+    /// [`close_timeout`](crate::Settings::close_timeout) is aborted, with [`Reason::TimedOut`] and
+    /// [`Deadline::Close`](crate::Deadline::Close).
     pub fn lose_connection(&self) {
         self.wish(|wire| wire.state.lose());
     }

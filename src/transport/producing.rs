@@ -191,8 +191,10 @@ impl Transport {
         if !matches!(next, Next::Stay | Next::Drain) {
             return next;
         }
-        match flow.step(unsent) {
-            Step::Nothing if flow.refused > 0 => Next::Refuse,
+        let (step, refused) = (flow.step(unsent), flow.refused);
+        match step {
+            _ if wire.is_to_be_minded() => Next::MindDeadlines,
+            Step::Nothing if refused > 0 => Next::Refuse,
             Step::Nothing => next,
             Step::Pause => Next::PauseProducer,
             Step::Resume => Next::ResumeProducer,

@@ -62,6 +62,9 @@ impl Wire {
                     return Received::End;
                 }
                 Ok(count) => {
+                    if let Some(flow) = &mut self.flow {
+                        flow.received(count);
+                    }
                     self.readiness.spoken = true;
                     let last = stream.short_count_is_last() && !self.readiness.read_closed;
                     if last && count < buffer.len() {

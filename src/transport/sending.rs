@@ -181,6 +181,9 @@ impl Wire {
     /// What the socket has said to being offered so many bytes; how many it took.
     #[inline]
     fn regard(&mut self, taken: io::Result<usize>, offered: usize) -> usize {
+        if let (Some(flow), Ok(count)) = (&mut self.flow, &taken) {
+            flow.sent(*count);
+        }
         match taken {
             Ok(count) if count == offered => count,
             Ok(count) => {

@@ -64,6 +64,8 @@ pub(crate) enum Next {
     PauseProducer,
     /// Tell the protocol that it may write.
     ResumeProducer,
+    /// Look at the time, and when to look again.
+    MindDeadlines,
     /// Read for the connection.
     Produce,
     /// Tell the protocol that writes were refused.
@@ -90,9 +92,7 @@ impl State {
     pub(crate) fn sends(&self) -> bool {
         match self {
             Self::Open { .. } | Self::Closing => true,
-            Self::Ending(reason) => {
-                matches!(**reason, Reason::Failed(_) | Reason::Panicked(_) | Reason::Stopped)
-            }
+            Self::Ending(reason) => !reason.cuts_off() && !matches!(**reason, Reason::Lost(_)),
             Self::Lost => false,
         }
     }
@@ -310,7 +310,7 @@ mod tests {
         let mut state = State::new();
         state.lose();
         state.end(Reason::Aborted);
-        state.end(Reason::TimedOut);
+        state.end(Reason::Overflow);
         assert!(matches!(state.next(false), Next::End(Reason::Aborted)));
         state.end(Reason::Panicked("boom".into()));
         assert!(matches!(state.next(false), Next::End(Reason::Panicked(_))));

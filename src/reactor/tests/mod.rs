@@ -12,11 +12,14 @@ mod producing;
 mod proxying;
 mod reading;
 mod turns;
+mod waiting;
 mod walks;
 mod writing;
 
 use crate::socket::scripted::{Peer, Script};
-use crate::{Context, Factory, Port, Protocol, Reactor, Reason, Settings, TimerId, Transport};
+use crate::{
+    Context, Deadline, Factory, Port, Protocol, Reactor, Reason, Settings, TimerId, Transport,
+};
 use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
@@ -47,6 +50,7 @@ enum Event<'a> {
     Data(&'a [u8]),
     Timer,
     Resumed,
+    TimedOut(Deadline),
     Drain,
     MustWait,
     MayWrite,
@@ -92,6 +96,10 @@ impl Protocol<Probes> for Probe {
 
     fn reading_resumed(&mut self, cx: &mut Context<'_, Probes>) {
         self.happened(cx, "resumed", Event::Resumed);
+    }
+
+    fn timed_out(&mut self, cx: &mut Context<'_, Probes>, deadline: Deadline) {
+        self.happened(cx, &format!("timed out: {deadline:?}"), Event::TimedOut(deadline));
     }
 
     fn drain_requested(&mut self, cx: &mut Context<'_, Probes>) {

@@ -127,7 +127,7 @@ fn a_dead_connection_is_closed_for_lack_of_progress() {
     simulation.run_for(s(29));
     assert_eq!(host.open(), 2);
     simulation.run_for(s(1));
-    assert_eq!(log.reason(), "TimedOut");
+    assert_eq!(log.reason(), "TimedOut(Close)");
     assert_eq!(bob.take().len(), 1000);
     assert_eq!(ann.received().len(), 100, "what had come");
     let third = simulation.peer("ann", address);

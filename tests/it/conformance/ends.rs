@@ -106,7 +106,7 @@ pub(super) fn a_peer_that_takes_nothing_is_given_up(carrier: Carrier) {
         }
     });
     let client = server.connect();
-    server.expect(&["0 made", "0 lost: timed out"]);
+    server.expect(&["0 made", "0 lost: timed out: Close"]);
     client.expect_reset();
 }
 

@@ -6,6 +6,7 @@ mod flow;
 mod halves;
 mod pausing;
 mod stopping;
+mod waiting;
 
 use crate::support::{Cx, Event, Server};
 use twistor::Settings;
@@ -119,6 +120,11 @@ battery! {
         with_too_much_unsent_in_all_the_slowest_is_lost,
         a_slow_member_misses_whole_messages_and_the_others_none,
         refused_writes_are_told;
+    waiting:
+        a_silent_client_is_closed_in_order,
+        a_client_that_never_reads_is_reset,
+        a_handshake_a_byte_at_a_time_comes_to_an_end,
+        a_protocol_says_goodbye_to_whom_it_has_waited_for;
     halves:
         a_close_by_the_peer_flushes_first,
         a_half_closed_connection_can_be_written_to,

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use talker::{Counters, Talkers};
 use twistor::testing::{Attempt, Conditions, End, Host, Peer, Plan, Random, Simulation, explore};
-use twistor::{PortId, Reason, Settings};
+use twistor::{Deadline, Deadlines, PortId, Reason, Settings};
 
 const PORT: u16 = 7000;
 
@@ -46,6 +46,8 @@ struct Session {
     server: Host,
     /// A second port of it, while it is open.
     second: Option<PortId>,
+    /// How long the server's first port waits for a peer.
+    idle: Option<Duration>,
     /// A host whose reactor has clients.
     caller: Host,
     clients: Vec<Client>,
@@ -94,10 +96,15 @@ impl Session {
             }
         };
         let (restart, recall) = (boots(Who::Server), boots(Who::Client));
+        // Some servers do not wait for ever.
+        let idle = (random.below(3) == 0).then(|| Duration::from_secs(5 + random.below(60) as u64));
         let mut talkers = {
             let (ledger, counters) = (ledger.clone(), counters[Who::Server as usize].clone());
             let mut random = random.split();
-            move || Talkers::new(Who::Server, &ledger, &counters, random.split())
+            move || {
+                let talkers = Talkers::new(Who::Server, &ledger, &counters, random.split());
+                talkers.patient_for(idle)
+            }
         };
         // So short that a slow reader takes longer, and so long that the line is not to blame.
         let close_timeout = Duration::from_secs(if fast { 3 } else { 120 });
@@ -108,7 +115,10 @@ impl Session {
         }
         let server = simulation.host_with("server", settings.clone(), move |reactor| {
             restart();
-            reactor.listen_tcp(PORT, talkers())?;
+            let port = reactor.listen_tcp(PORT, talkers())?;
+            if let Some(idle) = idle {
+                reactor.set_deadlines(port, Deadlines::new().idle(idle));
+            }
             Ok(())
         });
         let caller = simulation.host_with("caller", settings, move |_| {
@@ -124,6 +134,7 @@ impl Session {
             counters,
             server,
             second: None,
+            idle,
             caller,
             clients: vec![Client::new(first)],
             attempts: Vec::new(),
@@ -147,8 +158,13 @@ impl Session {
         self.second = match self.second.take() {
             None => {
                 let talkers = Talkers::new(Who::Server, ledger, counters, self.random.split());
-                let opened = self.server.reactor(|reactor| reactor.listen_tcp(SECOND, talkers));
-                Some(opened.unwrap().id())
+                let talkers = talkers.patient_for(self.idle);
+                let deadlines = self.idle.map(|idle| Deadlines::new().idle(idle));
+                self.server.reactor(|reactor| {
+                    let port = reactor.listen_tcp(SECOND, talkers).unwrap();
+                    reactor.set_deadlines(port, deadlines.unwrap_or_default());
+                    Some(port.id())
+                })
             }
             Some(port) => {
                 self.server.reactor(|reactor| reactor.stop_listening(port));
@@ -257,6 +273,13 @@ impl Session {
         }
         let left = self.server.holdings();
         assert_eq!(left.connections, self.server.open(), "sockets linger for a while only");
+        if self.idle.is_some() {
+            let paused = |client: &Client| client.peer.transport().is_some_and(|it| it.is_paused());
+            assert!(
+                left.connections == 0 || self.clients.iter().any(paused),
+                "nobody is waited for any more"
+            );
+        }
         for client in &self.clients {
             let address = client.peer.address();
             let Some(transport) = client.peer.transport() else { continue };
@@ -293,7 +316,7 @@ impl Session {
                 continue;
             }
             // Who takes something now and then is not given up.
-            let given_up = matches!(server.lost.first(), Some(Reason::TimedOut));
+            let given_up = matches!(server.lost.first(), Some(Reason::TimedOut(Deadline::Close)));
             assert!(client.stopped || !given_up, "seed {seed}: {address} {server:?}");
             if client.slow {
                 continue;

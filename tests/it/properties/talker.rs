@@ -5,9 +5,11 @@ use std::cell::Cell;
 use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use twistor::testing::Random;
-use twistor::{Context, Factory, Producer, Protocol, Reactor, Reason, TimerId, Transport};
+use twistor::{
+    Context, Deadline, Factory, Producer, Protocol, Reactor, Reason, TimerId, Transport,
+};
 
 /// How often factories were started and stopped, and how many of their protocols are open.
 #[derive(Clone, Debug, Default)]
@@ -36,6 +38,8 @@ pub(super) struct Talkers {
     ledger: Ledger,
     random: Random,
     counters: Counters,
+    /// How long a peer is waited for.
+    idle: Option<Duration>,
     /// Other connections, which callbacks act on as well.
     others: Vec<(SocketAddr, Transport)>,
 }
@@ -45,6 +49,8 @@ pub(super) struct Talker {
     random: Random,
     /// What it will still do of its own accord.
     deeds: usize,
+    /// When something came.
+    heard: Instant,
     /// Ends a pause.
     resumption: Option<TimerId>,
 }
@@ -52,14 +58,18 @@ pub(super) struct Talker {
 impl Talkers {
     pub(super) fn new(who: Who, ledger: &Ledger, counters: &Counters, random: Random) -> Self {
         let (ledger, counters) = (ledger.clone(), counters.clone());
-        Self { who, ledger, random, counters, others: Vec::new() }
+        Self { who, ledger, random, counters, idle: None, others: Vec::new() }
+    }
+
+    pub(super) fn patient_for(self, idle: Option<Duration>) -> Self {
+        Self { idle, ..self }
     }
 }
 
 impl Factory for Talkers {
     type Protocol = Talker;
 
-    fn build_protocol(&mut self, transport: &Transport, _: &mut Reactor) -> Option<Talker> {
+    fn build_protocol(&mut self, transport: &Transport, reactor: &mut Reactor) -> Option<Talker> {
         let mut random = self.random.split();
         if self.who == Who::Server && random.happens(20) {
             return None;
@@ -72,7 +82,7 @@ impl Factory for Talkers {
         self.others.retain(|(_, other)| other.is_connected());
         self.others.push((client, transport.clone()));
         let deeds = random.below(12);
-        Some(Talker { client, random, deeds, resumption: None })
+        Some(Talker { client, random, deeds, heard: reactor.now(), resumption: None })
     }
 
     fn start_factory(&mut self, _: &mut Reactor) -> io::Result<()> {
@@ -240,6 +250,7 @@ impl Protocol<Talkers> for Talker {
     fn data_received(&mut self, cx: &mut Context<'_, Talkers>, data: &[u8]) {
         assert!(!cx.transport.is_paused(), "data while reading is paused");
         cx.factory.ledger.hear(self.client, cx.factory.who, data);
+        self.heard = cx.reactor.now();
         if self.deeds > 0 && self.random.below(2) == 0 {
             self.deeds -= 1;
             self.act(cx);
@@ -257,6 +268,16 @@ impl Protocol<Talkers> for Talker {
         } else if cx.factory.who == Who::Client || self.random.below(4) == 0 {
             // Two talkers with nothing left to do would wait for each other.
             cx.transport.lose_connection();
+        }
+    }
+
+    fn timed_out(&mut self, cx: &mut Context<'_, Talkers>, deadline: Deadline) {
+        let waited = cx.reactor.now() - self.heard;
+        let enough = cx.factory.idle.is_some_and(|idle| waited >= idle);
+        assert!(enough && deadline == Deadline::Idle, "{deadline:?} after {waited:?}");
+        match self.random.below(3) {
+            0 => cx.transport.lose_connection(),
+            _ => cx.transport.fail("it has said nothing for too long"),
         }
     }
 

@@ -14,7 +14,7 @@ pub(crate) use callers::Callers;
 #[cfg(feature = "signals")]
 pub(crate) use child::Child;
 pub(crate) use client::Client;
-pub(crate) use probe::{Cx, Event, Probes};
+pub(crate) use probe::{Cx, Event, Probes, time_out};
 pub(crate) use server::Server;
 
 use std::time::Duration;

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::mpsc::Sender;
-use twistor::{Context, Factory, Protocol, Reactor, Reason, TimerId, Transport};
+use twistor::{Context, Deadline, Factory, Protocol, Reactor, Reason, TimerId, Transport};
 
 pub(crate) type Cx<'a> = Context<'a, Probes>;
 
@@ -13,6 +13,7 @@ pub(crate) enum Event<'a> {
     Data(&'a [u8]),
     Timer,
     Resumed,
+    TimedOut(Deadline),
     Drain,
     MustWait,
     MayWrite,
@@ -38,6 +39,11 @@ pub(crate) struct Probes {
     pub(crate) waits: bool,
 }
 
+/// What a protocol does by itself.
+pub(crate) fn time_out(cx: &mut Cx<'_>, deadline: Deadline) {
+    Protocol::<Probes>::timed_out(&mut Plain, cx, deadline);
+}
+
 impl Probes {
     pub(crate) fn new(act: fn(Event<'_>, &mut Cx<'_>), log: Sender<String>) -> Self {
         Self { act, log, all: Vec::new(), open: 0, received: 0, written: 0, waits: false }
@@ -48,6 +54,11 @@ impl Probes {
         let _ = self.log.send(entry.into());
     }
 }
+
+/// Does what a protocol does that says nothing else.
+struct Plain;
+
+impl Protocol<Probes> for Plain {}
 
 impl Factory for Probes {
     type Protocol = Probe;
@@ -125,6 +136,10 @@ impl Protocol<Probes> for Probe {
         self.happened(cx, "resumed", Event::Resumed);
     }
 
+    fn timed_out(&mut self, cx: &mut Cx<'_>, deadline: Deadline) {
+        self.happened(cx, &format!("timed out: {deadline:?}"), Event::TimedOut(deadline));
+    }
+
     fn drain_requested(&mut self, cx: &mut Cx<'_>) {
         self.happened(cx, "is to drain", Event::Drain);
     }
@@ -168,7 +183,7 @@ impl Protocol<Probes> for Probe {
             Reason::Done => "done".to_owned(),
             Reason::Aborted => "aborted".to_owned(),
             Reason::Lost(error) => format!("{:?}", error.kind()),
-            Reason::TimedOut => "timed out".to_owned(),
+            Reason::TimedOut(deadline) => format!("timed out: {deadline:?}"),
             Reason::Failed(failure) => format!("failed: {}", failure.error()),
             Reason::Panicked(message) => format!("panicked: {message}"),
             Reason::Stopped => "stopped".to_owned(),

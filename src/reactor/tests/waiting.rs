@@ -1,0 +1,261 @@
+//! Peers that are waited for, and no longer than was said.
+
+use super::*;
+use crate::socket::scripted::Closed;
+use crate::{Deadline, Deadlines};
+
+fn s(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// Does what the default does, after noting what was waited for.
+fn default(event: Event<'_>, cx: &mut Context<'_, Probes>) {
+    match event {
+        Event::TimedOut(deadline) => cx.transport.time_out(deadline),
+        _ => echo(event, cx),
+    }
+}
+
+fn stage(deadlines: Deadlines) -> Stage {
+    let mut stage = Stage::new(default);
+    assert!(stage.reactor.set_deadlines(stage.port, deadlines));
+    stage
+}
+
+impl Stage {
+    fn pass(&mut self, time: Duration) {
+        self.script.advance(time);
+        self.settle();
+    }
+}
+
+#[test]
+fn an_idle_connection_ends_in_order_with_its_reason() {
+    let mut stage = stage(Deadlines::new().idle(s(10)));
+    let peer = stage.connect();
+    stage.pass(s(9));
+    peer.send("hello");
+    stage.settle();
+    stage.pass(s(9));
+    stage.log.expect(&["0 made", "0 data hello"]);
+    stage.pass(s(1));
+    stage.log.expect(&["0 timed out: Idle", "0 lost: nothing came for too long"]);
+    // Its peer has spoken, and gets the goodbye in peace.
+    assert_eq!(peer.closed(), Closed::No);
+    assert!(peer.output_finished());
+    peer.close();
+    stage.settle();
+    stage.expect_empty();
+}
+
+#[test]
+fn a_packet_moves_no_timer() {
+    let mut stage = stage(Deadlines::new().idle(s(10)).lifetime(s(1000)));
+    let peer = stage.connect();
+    let timer = stage.reactor.next_deadline();
+    for _ in 0..100 {
+        stage.script.advance(Duration::from_millis(99));
+        peer.send("hello");
+        stage.turn();
+        assert_eq!(stage.reactor.next_deadline(), timer);
+        assert_eq!(stage.reactor.timers.len(), 1);
+    }
+    // It looks once, and is set for what is left.
+    stage.pass(Duration::from_millis(100));
+    assert_eq!(
+        stage.reactor.next_deadline(),
+        Some(stage.reactor.now() + s(10) - Duration::from_millis(100))
+    );
+}
+
+#[test]
+fn what_a_peer_takes_is_no_idleness() {
+    let mut stage = stage(Deadlines::new().idle(s(10)));
+    let peer = stage.connect();
+    peer.set_room(0);
+    stage.transport(0).write(vec![0; 1000]);
+    for _ in 0..5 {
+        stage.pass(s(9));
+        peer.set_room(1);
+        stage.settle();
+    }
+    assert_eq!(stage.reactor.connection_count(), 1);
+    stage.pass(s(10));
+    assert_eq!(stage.log.count("0 timed out: Idle"), 1);
+}
+
+#[test]
+fn a_peer_that_takes_too_little_is_reset() {
+    let mut stage = stage(Deadlines::new().idle(s(10)).progress(10, s(5)));
+    let peer = stage.connect();
+    stage.pass(s(8));
+    assert_eq!(stage.reactor.connection_count(), 1, "nothing is asked of it");
+    peer.set_room(0);
+    stage.transport(0).write(vec![0; 1000]);
+    stage.settle();
+    for _ in 0..4 {
+        stage.pass(s(1));
+        peer.set_room(2);
+        stage.settle();
+    }
+    stage.pass(s(1));
+    stage.log.expect(&["0 made", "0 timed out: Progress", "0 lost: too little was sent or taken"]);
+    assert_eq!(peer.closed(), Closed::Reset);
+    stage.expect_empty();
+}
+
+#[test]
+fn the_first_byte_is_waited_for_once() {
+    let mut stage = stage(Deadlines::new().first_byte(s(5)));
+    let (quick, _slow) = (stage.connect(), stage.connect());
+    stage.pass(s(4));
+    quick.send("x");
+    stage.settle();
+    stage.pass(s(1));
+    assert_eq!(stage.log.count("1 timed out: FirstByte"), 1);
+    stage.pass(s(1000));
+    assert_eq!(stage.log.count("0 timed out: FirstByte"), 0);
+    assert_eq!(stage.reactor.timers.len(), 0);
+}
+
+#[test]
+fn a_handshake_a_byte_at_a_time_ends_at_its_deadline() {
+    let mut stage = stage(Deadlines::new().handshake(s(10)).idle(s(5)));
+    let (slow, quick) = (stage.connect(), stage.connect());
+    stage.transport(1).handshake_done();
+    for _ in 0..10 {
+        slow.send("x");
+        quick.send("x");
+        stage.pass(s(1));
+    }
+    assert_eq!(stage.log.count("0 timed out: Handshake"), 1);
+    assert_eq!(stage.log.count("1 timed out: Handshake"), 0);
+}
+
+#[test]
+fn a_lifetime_ends_whatever_happens_even_while_it_closes() {
+    let mut stage = stage(Deadlines::new().lifetime(s(8)));
+    let (talks, closes) = (stage.connect(), stage.connect());
+    closes.set_room(0);
+    stage.transport(1).write("more");
+    stage.transport(1).lose_connection();
+    for _ in 0..8 {
+        talks.send("x");
+        stage.pass(s(1));
+    }
+    assert_eq!(stage.log.count("0 timed out: Lifetime"), 1);
+    assert_eq!(stage.log.count("1 timed out: Lifetime"), 1);
+    assert_eq!(stage.reactor.connection_count(), 0);
+}
+
+#[test]
+fn a_timeout_of_the_protocol_s_own() {
+    let mut stage = Stage::new(|event, cx| match event {
+        Event::Made => cx.transport.set_timeout(s(10)),
+        Event::Data(b"reset") => cx.transport.reset_timeout(),
+        Event::Data(b"never") => cx.transport.set_timeout(None),
+        Event::TimedOut(Deadline::Timeout) => {
+            cx.transport.write("goodbye");
+            cx.transport.lose_connection();
+        }
+        _ => {}
+    });
+    let (one, two) = (stage.connect(), stage.connect());
+    stage.pass(s(9));
+    one.send("reset");
+    two.send("never");
+    stage.settle();
+    stage.pass(s(9));
+    one.send("other");
+    stage.settle();
+    stage.pass(s(1));
+    assert_eq!(stage.log.count("0 timed out: Timeout"), 1);
+    assert_eq!(one.received(), b"goodbye");
+    assert_eq!(stage.log.count("0 lost: connection closed in order"), 1);
+    stage.pass(s(1000));
+    assert_eq!(stage.log.count("1 timed out: Timeout"), 0);
+}
+
+#[test]
+fn a_protocol_may_let_the_connection_live() {
+    let mut stage = Stage::new(|event, cx| {
+        if let Event::TimedOut(_) = event {
+            cx.transport.write("still there?");
+        }
+    });
+    stage.reactor.set_deadlines(stage.port, Deadlines::new().idle(s(10)).first_byte(s(3)));
+    let peer = stage.connect();
+    stage.pass(s(3));
+    stage.pass(s(3));
+    assert_eq!(stage.log.count("0 timed out: FirstByte"), 2);
+    peer.send("yes");
+    stage.settle();
+    stage.pass(s(10));
+    assert_eq!(stage.log.count("0 timed out: Idle"), 1);
+    stage.pass(s(10));
+    assert_eq!(stage.log.count("0 timed out: Idle"), 2);
+    assert_eq!(stage.reactor.connection_count(), 1);
+}
+
+#[test]
+fn deadlines_can_be_changed_and_taken_back_while_it_runs() {
+    let mut stage = stage(Deadlines::new().idle(s(10)));
+    stage.connect();
+    stage.pass(s(9));
+    stage.transport(0).set_deadlines(Deadlines::new().idle(s(2)));
+    stage.settle();
+    stage.pass(s(1));
+    stage.pass(s(1));
+    assert_eq!(stage.log.count("0 timed out: Idle"), 1);
+    stage.connect();
+    stage.transport(1).set_deadlines(Deadlines::new());
+    stage.pass(s(1000));
+    assert_eq!((stage.reactor.connection_count(), stage.reactor.timers.len()), (1, 0));
+    // A key that reaches nobody.
+    let port = stage.port;
+    let (mut other, log) = (Stage::new(quiet), stage.log.clone());
+    assert!(!other.reactor.set_deadlines(port, Deadlines::new()));
+    drop(log);
+}
+
+#[test]
+fn no_deadline_outlives_its_connection() {
+    let mut stage = stage(Deadlines::new().idle(s(10)).lifetime(s(20)));
+    let peer = stage.connect();
+    let transport = stage.transport(0);
+    peer.close();
+    stage.settle();
+    transport.set_deadlines(Deadlines::new().idle(s(1)));
+    transport.set_timeout(s(1));
+    transport.reset_timeout();
+    transport.handshake_done();
+    stage.settle();
+    stage.expect_empty();
+}
+
+#[test]
+fn a_paused_connection_is_not_idle() {
+    let mut stage = stage(Deadlines::new().idle(s(10)));
+    stage.connect();
+    stage.transport(0).pause_reading();
+    stage.pass(s(10));
+    stage.pass(s(10));
+    assert_eq!(stage.log.count("0 timed out: Idle"), 0);
+    stage.transport(0).resume_reading();
+    stage.pass(s(9));
+    assert_eq!(stage.log.count("0 timed out: Idle"), 0);
+    stage.pass(s(10));
+    assert_eq!(stage.log.count("0 timed out: Idle"), 1);
+}
+
+#[test]
+fn a_panic_in_it_ends_the_connection() {
+    let mut stage = Stage::new(|event, _| {
+        assert!(!matches!(event, Event::TimedOut(_)), "boom");
+    });
+    stage.reactor.set_deadlines(stage.port, Deadlines::new().lifetime(s(1)));
+    stage.connect();
+    stage.pass(s(1));
+    assert_eq!(stage.log.count("0 lost: a callback panicked: boom"), 1);
+    stage.expect_empty();
+}

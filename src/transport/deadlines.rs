@@ -1,0 +1,71 @@
+//! How long peers are waited for.
+
+use std::time::Duration;
+
+/// How long peers are waited for, and with what; none of it from the start. For all new connections
+/// of a factory by [`Reactor::set_deadlines`](crate::Reactor::set_deadlines), for one by
+/// [`Transport::set_deadlines`](crate::Transport::set_deadlines).
+///
+/// When one is over, the protocol hears [`timed_out`](crate::Protocol::timed_out), which by default
+/// ends the connection with [`Reason::TimedOut`](crate::Reason::TimedOut).
+///
+/// ```
+/// use std::time::Duration;
+/// use twistor::Deadlines;
+///
+/// let deadlines = Deadlines::new()
+///     .first_byte(Duration::from_secs(10))
+///     .idle(Duration::from_secs(60))
+///     .progress(1000, Duration::from_secs(10));
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Deadlines {
+    pub(super) idle: Option<Duration>,
+    pub(super) first_byte: Option<Duration>,
+    pub(super) handshake: Option<Duration>,
+    pub(super) lifetime: Option<Duration>,
+    pub(super) progress: Option<(usize, Duration)>,
+}
+
+impl Deadlines {
+    /// None.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// For how long nothing may come from the peer, and nothing of what is unsent be taken by it.
+    /// While reading is paused the peer cannot be blamed, and the time begins anew.
+    #[must_use]
+    pub fn idle(self, idle: Duration) -> Self {
+        Self { idle: Some(idle), ..self }
+    }
+
+    /// When the peer must have sent something, from the beginning of the connection on.
+    #[must_use]
+    pub fn first_byte(self, first_byte: Duration) -> Self {
+        Self { first_byte: Some(first_byte), ..self }
+    }
+
+    /// When the protocol must have called
+    /// [`handshake_done`](crate::Transport::handshake_done), from the beginning of the connection
+    /// on: what a handshake is, it decides. Against peers that send their first request a byte at a
+    /// time.
+    #[must_use]
+    pub fn handshake(self, handshake: Duration) -> Self {
+        Self { handshake: Some(handshake), ..self }
+    }
+
+    /// How long the connection may live, whatever it does.
+    #[must_use]
+    pub fn lifetime(self, lifetime: Duration) -> Self {
+        Self { lifetime: Some(lifetime), ..self }
+    }
+
+    /// How many bytes the peer must move at least in each such span of time, while something is
+    /// unsent or a handshake is awaited: take them, or send them. Against peers that read a byte a
+    /// second, which are never idle.
+    #[must_use]
+    pub fn progress(self, bytes: usize, within: Duration) -> Self {
+        Self { progress: Some((bytes, within)), ..self }
+    }
+}

@@ -1,0 +1,316 @@
+//! Waiting for a peer, and for how long. Pure: times in, verdicts out.
+//!
+//! A packet only says that something has moved. The clock is read when the connection is settled,
+//! and the one timer of a connection is not moved by that: when it is due, it looks, and is set for
+//! what is left.
+
+use super::deadlines::Deadlines;
+use crate::reason::Deadline;
+use std::time::{Duration, Instant};
+
+/// Of one connection.
+#[derive(Debug)]
+pub(super) struct Patience {
+    deadlines: Deadlines,
+    /// Set by the protocol.
+    timeout: Option<Duration>,
+    /// Since when each of them counts; nothing counts before the loop has begun to.
+    since: Option<Since>,
+    /// Bytes have moved since the clock was last read.
+    stirred: bool,
+    /// The protocol's timeout begins anew.
+    restarted: bool,
+    /// The peer has sent something.
+    heard: bool,
+    /// The handshake is done.
+    shaken: bool,
+    /// Bytes that were moved since the progress was last looked at.
+    moved: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Since {
+    first_byte: Instant,
+    handshake: Instant,
+    lifetime: Instant,
+    idle: Instant,
+    timeout: Instant,
+    /// Something is outstanding since then.
+    progress: Option<Instant>,
+}
+
+/// What a connection is about when its patience is looked at.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Outlook {
+    /// Something is unsent.
+    pub(super) unsent: bool,
+    /// Nothing is read, and the peer is not to blame for it.
+    pub(super) paused: bool,
+    /// It is being closed: that has a deadline of its own, and only its lifetime still counts.
+    pub(super) closing: bool,
+}
+
+/// Longer than any process runs.
+const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
+fn after(since: Instant, time: Duration) -> Option<Instant> {
+    since.checked_add(time.min(LONGEST))
+}
+
+impl Patience {
+    pub(super) fn new() -> Self {
+        Self {
+            deadlines: Deadlines::default(),
+            timeout: None,
+            since: None,
+            stirred: false,
+            restarted: false,
+            heard: false,
+            shaken: false,
+            moved: 0,
+        }
+    }
+
+    /// From here on these count, from now on; what has happened already has happened.
+    pub(super) fn set(&mut self, deadlines: Deadlines) {
+        self.deadlines = deadlines;
+        self.since = None;
+        self.moved = 0;
+    }
+
+    pub(super) fn set_timeout(&mut self, timeout: Option<Duration>) {
+        self.timeout = timeout;
+        self.restarted = true;
+    }
+
+    pub(super) fn restart_timeout(&mut self) {
+        self.restarted = true;
+    }
+
+    pub(super) fn received(&mut self, count: usize) {
+        self.heard = true;
+        self.sent(count);
+    }
+
+    pub(super) fn sent(&mut self, count: usize) {
+        self.stirred = true;
+        self.moved += count;
+    }
+
+    pub(super) fn handshake_done(&mut self) {
+        self.shaken = true;
+    }
+
+    fn is_outstanding(&self, outlook: Outlook) -> bool {
+        let awaited = self.deadlines.handshake.is_some() && !self.shaken && !outlook.paused;
+        outlook.unsent || awaited
+    }
+
+    /// True if the loop is to read the clock for it.
+    pub(super) fn is_to_be_minded(&self, outlook: Outlook) -> bool {
+        let begins = |since: Since| {
+            since.progress.is_none()
+                && self.deadlines.progress.is_some()
+                && self.is_outstanding(outlook)
+        };
+        self.stirred || self.restarted || self.since.is_none_or(begins)
+    }
+
+    /// Notes the time, and returns when it is to be looked at again at the latest.
+    pub(super) fn mind(&mut self, now: Instant, outlook: Outlook) -> Option<Instant> {
+        let outstanding = self.is_outstanding(outlook);
+        let since = self.since.get_or_insert(Since {
+            first_byte: now,
+            handshake: now,
+            lifetime: now,
+            idle: now,
+            timeout: now,
+            progress: None,
+        });
+        if std::mem::take(&mut self.stirred) || outlook.paused {
+            since.idle = now;
+        }
+        if std::mem::take(&mut self.restarted) {
+            since.timeout = now;
+        }
+        if since.progress.is_none() && outstanding {
+            since.progress = Some(now);
+            self.moved = 0;
+        }
+        self.all(outlook).into_iter().filter_map(|(due, _)| due).min()
+    }
+
+    /// What is over, if anything is; it then counts anew.
+    pub(super) fn verdict(&mut self, now: Instant, outlook: Outlook) -> Option<Deadline> {
+        self.mind(now, outlook);
+        let over = |(due, which): (Option<Instant>, Deadline)| (due? <= now).then_some(which);
+        let mut verdict = self.all(outlook).into_iter().find_map(over);
+        let outstanding = self.is_outstanding(outlook);
+        let since = self.since.as_mut()?;
+        if verdict == Some(Deadline::Progress) {
+            let enough = self.deadlines.progress.is_some_and(|(bytes, _)| self.moved >= bytes);
+            self.moved = 0;
+            since.progress = outstanding.then_some(now);
+            if enough {
+                verdict = None;
+            }
+        }
+        match verdict? {
+            Deadline::FirstByte => since.first_byte = now,
+            Deadline::Handshake => since.handshake = now,
+            Deadline::Lifetime => since.lifetime = now,
+            Deadline::Idle => since.idle = now,
+            Deadline::Timeout => since.timeout = now,
+            Deadline::Progress | Deadline::Close => {}
+        }
+        verdict
+    }
+
+    /// When each of them is over, those first that say the most.
+    fn all(&self, outlook: Outlook) -> [(Option<Instant>, Deadline); 6] {
+        let set = &self.deadlines;
+        let due = |which: Deadline| {
+            let since = self.since?;
+            match which {
+                Deadline::Lifetime => after(since.lifetime, set.lifetime?),
+                _ if outlook.closing => None,
+                Deadline::Handshake if self.shaken => None,
+                Deadline::Handshake => after(since.handshake, set.handshake?),
+                Deadline::FirstByte if self.heard => None,
+                Deadline::FirstByte => after(since.first_byte, set.first_byte?),
+                Deadline::Timeout => after(since.timeout, self.timeout?),
+                Deadline::Progress => after(since.progress?, set.progress?.1),
+                Deadline::Idle => after(since.idle, set.idle?),
+                Deadline::Close => None,
+            }
+        };
+        [
+            Deadline::Lifetime,
+            Deadline::FirstByte,
+            Deadline::Handshake,
+            Deadline::Timeout,
+            Deadline::Progress,
+            Deadline::Idle,
+        ]
+        .map(|which| (due(which), which))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const QUIET: Outlook = Outlook { unsent: false, paused: false, closing: false };
+    const UNSENT: Outlook = Outlook { unsent: true, ..QUIET };
+
+    fn s(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    fn begin(deadlines: Deadlines, outlook: Outlook) -> (Patience, Instant) {
+        let mut patience = Patience::new();
+        patience.set(deadlines);
+        let now = Instant::now();
+        assert!(patience.is_to_be_minded(outlook));
+        patience.mind(now, outlook);
+        assert!(!patience.is_to_be_minded(outlook));
+        (patience, now)
+    }
+
+    #[test]
+    fn packets_push_idleness_back_and_nothing_else() {
+        let (mut patience, t) = begin(Deadlines::new().idle(s(10)).lifetime(s(25)), QUIET);
+        for second in [9, 18] {
+            patience.received(1);
+            assert!(patience.is_to_be_minded(QUIET));
+            assert_eq!(patience.mind(t + s(second), QUIET), Some(t + s(second + 10).min(s(25))));
+            assert_eq!(patience.verdict(t + s(second), QUIET), None);
+        }
+        assert_eq!(patience.verdict(t + s(24), QUIET), None);
+        assert_eq!(patience.verdict(t + s(25), QUIET), Some(Deadline::Lifetime));
+        assert_eq!(patience.verdict(t + s(28), QUIET), Some(Deadline::Idle));
+        assert_eq!(patience.verdict(t + s(29), QUIET), None, "counts anew");
+        assert_eq!(patience.verdict(t + s(38), QUIET), Some(Deadline::Idle));
+    }
+
+    #[test]
+    fn a_pause_is_no_idleness() {
+        let (mut patience, t) = begin(Deadlines::new().idle(s(10)), QUIET);
+        let paused = Outlook { paused: true, ..QUIET };
+        assert_eq!(patience.verdict(t + s(10), paused), None);
+        assert_eq!(patience.verdict(t + s(19), QUIET), None);
+        assert_eq!(patience.verdict(t + s(20), QUIET), Some(Deadline::Idle));
+    }
+
+    #[test]
+    fn the_first_byte_and_the_handshake_are_waited_for_once() {
+        let deadlines = Deadlines::new().first_byte(s(5)).handshake(s(8));
+        let (mut patience, t) = begin(deadlines, QUIET);
+        assert_eq!(patience.verdict(t + s(5), QUIET), Some(Deadline::FirstByte));
+        patience.received(1);
+        assert_eq!(patience.verdict(t + s(8), QUIET), Some(Deadline::Handshake));
+        patience.handshake_done();
+        assert_eq!(patience.mind(t + s(9), QUIET), None);
+        assert_eq!(patience.verdict(t + s(1000), QUIET), None);
+    }
+
+    #[test]
+    fn progress_counts_while_something_is_unsent_and_in_each_span_anew() {
+        let (mut patience, t) = begin(Deadlines::new().progress(100, s(10)), QUIET);
+        assert_eq!(patience.mind(t, QUIET), None);
+        assert!(patience.is_to_be_minded(UNSENT));
+        assert_eq!(patience.mind(t + s(50), UNSENT), Some(t + s(60)));
+        patience.sent(99);
+        patience.received(1);
+        assert_eq!(patience.verdict(t + s(60), UNSENT), None, "enough");
+        patience.sent(99);
+        assert_eq!(patience.verdict(t + s(69), UNSENT), None, "not yet over");
+        assert_eq!(patience.verdict(t + s(70), UNSENT), Some(Deadline::Progress));
+        // What was slow and is sent is no matter any more.
+        patience.sent(1000);
+        assert_eq!(patience.verdict(t + s(80), QUIET), None);
+        assert_eq!(patience.mind(t + s(80), QUIET), None);
+    }
+
+    #[test]
+    fn a_handshake_in_small_pieces_is_no_progress() {
+        let deadlines = Deadlines::new().handshake(s(100)).progress(10, s(10));
+        let (mut patience, t) = begin(deadlines, QUIET);
+        for second in 1..10 {
+            patience.received(1);
+            assert_eq!(patience.verdict(t + s(second), QUIET), None);
+        }
+        assert_eq!(patience.verdict(t + s(10), QUIET), Some(Deadline::Progress));
+    }
+
+    #[test]
+    fn a_timeout_is_the_protocol_s_own_and_packets_do_not_move_it() {
+        let (mut patience, t) = begin(Deadlines::new(), QUIET);
+        patience.set_timeout(Some(s(10)));
+        assert_eq!(patience.mind(t + s(1), QUIET), Some(t + s(11)));
+        patience.received(1);
+        assert_eq!(patience.mind(t + s(9), QUIET), Some(t + s(11)));
+        patience.restart_timeout();
+        assert_eq!(patience.mind(t + s(9), QUIET), Some(t + s(19)));
+        assert_eq!(patience.verdict(t + s(19), QUIET), Some(Deadline::Timeout));
+        patience.set_timeout(None);
+        assert_eq!(patience.mind(t + s(20), QUIET), None);
+    }
+
+    #[test]
+    fn a_closing_connection_has_but_its_lifetime() {
+        let deadlines = Deadlines::new().idle(s(1)).first_byte(s(1)).lifetime(s(5));
+        let (mut patience, t) = begin(deadlines, QUIET);
+        let closing = Outlook { closing: true, ..QUIET };
+        assert_eq!(patience.verdict(t + s(4), closing), None);
+        assert_eq!(patience.verdict(t + s(5), closing), Some(Deadline::Lifetime));
+    }
+
+    #[test]
+    fn times_without_end_and_without_length() {
+        let (mut patience, t) = begin(Deadlines::new().idle(Duration::MAX), QUIET);
+        assert_eq!(patience.verdict(t + s(1_000_000), QUIET), None);
+        let (mut patience, t) = begin(Deadlines::new().idle(Duration::ZERO), QUIET);
+        assert_eq!(patience.verdict(t, QUIET), Some(Deadline::Idle));
+    }
+}

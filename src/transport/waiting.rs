@@ -1,0 +1,83 @@
+//! How long a connection waits for its peer.
+
+use super::Transport;
+use super::deadlines::Deadlines;
+use super::patience::{Outlook, Patience};
+use super::wire::Wire;
+use crate::reason::{Deadline, Reason};
+use std::time::{Duration, Instant};
+
+impl Transport {
+    /// Sets how long the peer is waited for; all of it counts from now on, and instead of what was
+    /// set before. The protocol hears [`timed_out`](crate::Protocol::timed_out).
+    ///
+    /// For all connections of a factory there is
+    /// [`Reactor::set_deadlines`](crate::Reactor::set_deadlines).
+    pub fn set_deadlines(&self, deadlines: Deadlines) {
+        self.on_patience(|patience| patience.set(deadlines));
+    }
+
+    /// From here on the protocol waits for something of its own, for so long: unless
+    /// [`reset_timeout`](Self::reset_timeout) is called before, it hears `timed_out` with
+    /// [`Deadline::Timeout`]. `None` waits for nothing any more. (`TimeoutMixin.setTimeout`)
+    pub fn set_timeout(&self, timeout: impl Into<Option<Duration>>) {
+        let timeout = timeout.into();
+        self.on_patience(|patience| patience.set_timeout(timeout));
+    }
+
+    /// What the protocol waits for has come; its time begins anew. Cheap enough to be called for
+    /// each message. (`TimeoutMixin.resetTimeout`)
+    pub fn reset_timeout(&self) {
+        self.on_patience(Patience::restart_timeout);
+    }
+
+    /// What [`Deadlines::handshake`] waits for is done.
+    pub fn handshake_done(&self) {
+        self.on_patience(Patience::handshake_done);
+    }
+
+    fn on_patience(&self, change: impl FnOnce(&mut Patience)) {
+        self.wish(|wire| {
+            if wire.state.is_lost() {
+                return false;
+            }
+            change(wire.flow_to_fill().patience.get_or_insert_with(|| Box::new(Patience::new())));
+            true
+        });
+    }
+
+    /// The connection is given up because something did not come in time.
+    pub(crate) fn time_out(&self, deadline: Deadline) {
+        self.end(Reason::TimedOut(deadline));
+    }
+
+    /// Notes the time, and says when to look again.
+    pub(crate) fn mind_patience(&self, now: Instant) -> Option<Instant> {
+        let mut wire = self.0.wire.borrow_mut();
+        let outlook = wire.outlook();
+        wire.flow.as_mut()?.patience.as_mut()?.mind(now, outlook)
+    }
+
+    /// What is over, if anything is.
+    pub(crate) fn lose_patience(&self, now: Instant) -> Option<Deadline> {
+        let mut wire = self.0.wire.borrow_mut();
+        let outlook = wire.outlook();
+        wire.flow.as_mut()?.patience.as_mut()?.verdict(now, outlook)
+    }
+}
+
+impl Wire {
+    fn outlook(&self) -> Outlook {
+        Outlook {
+            unsent: self.unsent() > 0,
+            paused: !self.state.reads() || self.readiness.resting,
+            closing: !self.state.is_open(),
+        }
+    }
+
+    /// True if the loop is to look at the time for it.
+    pub(super) fn is_to_be_minded(&self) -> bool {
+        let patience = self.flow.as_ref().and_then(|flow| flow.patience.as_ref());
+        patience.is_some_and(|patience| patience.is_to_be_minded(self.outlook()))
+    }
+}

@@ -1,0 +1,72 @@
+//! Peers that are waited for, and no longer than was said.
+
+use super::Carrier;
+use crate::support::{Cx, Event, Server, time_out};
+use std::time::Duration;
+use twistor::{Deadline, Deadlines};
+
+const SOON: Duration = Duration::from_millis(30);
+const NEVER: Duration = Duration::from_secs(100_000);
+
+/// What arrives is counted, and the default is done.
+fn wait(event: Event<'_>, cx: &mut Cx<'_>) {
+    match event {
+        Event::Data(b"l") => cx.transport.write(vec![0; 24 << 20]),
+        Event::TimedOut(deadline) => time_out(cx, deadline),
+        _ => {}
+    }
+}
+
+fn serve(carrier: Carrier, deadlines: Deadlines) -> Server {
+    let server = carrier.serve(wait);
+    let port = server.port;
+    assert!(server.call(move |reactor| reactor.set_deadlines(port, deadlines)));
+    server
+}
+
+pub(super) fn a_silent_client_is_closed_in_order(carrier: Carrier) {
+    for deadlines in [
+        Deadlines::new().idle(SOON),
+        Deadlines::new().first_byte(SOON).idle(NEVER),
+        Deadlines::new().lifetime(SOON).first_byte(NEVER),
+    ] {
+        let server = serve(carrier, deadlines);
+        server.connect().expect_close();
+        server.expect(&["0 made"]);
+        assert!(server.next().starts_with("0 timed out: "));
+        assert!(server.next().starts_with("0 lost: timed out: "));
+        assert_eq!(server.call(|reactor| reactor.connection_count()), 0);
+    }
+}
+
+pub(super) fn a_client_that_never_reads_is_reset(carrier: Carrier) {
+    let server = serve(carrier, Deadlines::new().progress(1, SOON));
+    let mut client = server.connect();
+    client.send("l");
+    server.expect(&["0 made", "0 timed out: Progress", "0 lost: timed out: Progress"]);
+    client.expect_reset();
+}
+
+pub(super) fn a_handshake_a_byte_at_a_time_comes_to_an_end(carrier: Carrier) {
+    let server = serve(carrier, Deadlines::new().handshake(SOON).idle(NEVER));
+    let mut client = server.connect();
+    client.send("a");
+    server.wait_until("it is heard", |reactor| reactor.connection_count() < 2);
+    client.send("b");
+    server.expect(&["0 made", "0 timed out: Handshake", "0 lost: timed out: Handshake"]);
+    client.expect_close();
+}
+
+pub(super) fn a_protocol_says_goodbye_to_whom_it_has_waited_for(carrier: Carrier) {
+    let server = carrier.serve(|event, cx| match event {
+        Event::Made => cx.transport.set_timeout(SOON),
+        Event::TimedOut(deadline) => {
+            assert_eq!(deadline, Deadline::Timeout);
+            cx.transport.write("goodbye");
+            cx.transport.lose_connection();
+        }
+        _ => {}
+    });
+    assert_eq!(server.connect().rest(), b"goodbye");
+    server.expect(&["0 made", "0 timed out: Timeout", "0 lost: done"]);
+}
