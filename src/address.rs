@@ -1,7 +1,7 @@
 //! Where one end of a connection, or a port, is.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 
 /// The address of a connection's end or of a listening port.
 ///
@@ -13,7 +13,29 @@ pub enum Address {
     Tcp(SocketAddr),
 }
 
+/// Where peers are that count as one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Network {
+    /// An address, be it written as IPv6.
+    V4(Ipv4Addr),
+    /// What one customer is given: the first 64 bits.
+    V6([u16; 4]),
+    Other,
+}
+
 impl Address {
+    /// Whom it counts as.
+    pub(crate) fn network(&self) -> Network {
+        match self.ip().map(|ip| ip.to_canonical()) {
+            Some(IpAddr::V4(ip)) => Network::V4(ip),
+            Some(IpAddr::V6(ip)) => {
+                let [a, b, c, d, ..] = ip.segments();
+                Network::V6([a, b, c, d])
+            }
+            None => Network::Other,
+        }
+    }
+
     /// The IP address, where there is one.
     pub fn ip(&self) -> Option<IpAddr> {
         match self {

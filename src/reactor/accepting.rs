@@ -95,6 +95,12 @@ impl Reactor {
         let mut gone = 0;
         for _ in 0..ACCEPTS_PER_TURN {
             // Asked each time: building a protocol may close the port.
+            let Some(host) = self.ports.get(id).map(OpenPort::host) else {
+                return;
+            };
+            if let Some(again) = self.accepts_again(host) {
+                return self.wait_to_accept(id, again);
+            }
             let Some(port) = self.ports.get_mut(id) else {
                 return;
             };
@@ -126,7 +132,20 @@ impl Reactor {
     /// Out of descriptors: turns away who waits, with the one that was kept for it.
     fn shed(&mut self, id: Id) {
         if let Some(port) = self.ports.get_mut(id) {
-            port.shed += port.listener.shed(ACCEPTS_PER_TURN);
+            let shed = port.listener.shed(ACCEPTS_PER_TURN);
+            port.shed += shed;
+            let host = port.host();
+            if let Some(shelf) = self.hosts.get_mut(host) {
+                shelf.door.refusals.exhausted += shed as u64;
+            }
+        }
+    }
+
+    /// Enough have been accepted for now: the others wait in the port's queue.
+    fn wait_to_accept(&mut self, id: Id, again: Instant) {
+        if let Some(port) = self.ports.get_mut(id) {
+            port.accepting = Accepting::Resting;
+            self.timers.set(again, Job::Accept(id));
         }
     }
 
@@ -149,12 +168,23 @@ impl Reactor {
 
     /// A client has connected: builds its protocol and introduces them.
     fn welcome(&mut self, stream: Carrier, peer: Address, origin: Rc<Origin>) {
+        let admitted = self.admit(origin.factory, peer);
+        if let Err(None) = admitted {
+            // Dropped, and so closed.
+            return;
+        }
         let id = self.connections.insert_with(|id| {
             let transport = Transport::new(id, stream, peer, origin);
             Connection::Live(Live::new(transport))
         });
-        if let Some(party) = self.connections.party(id) {
-            self.introduce(id, &party.transport);
+        let Some(party) = self.connections.party(id) else { return };
+        match admitted {
+            Err(Some(refusal)) => {
+                party.transport.write_segment(&refusal);
+                // It may be about to speak, and is to hear this nevertheless.
+                self.refuse(id, &party.transport, true);
+            }
+            _ => self.introduce(id, &party.transport),
         }
     }
 
@@ -175,7 +205,11 @@ impl Reactor {
             None => None,
         };
         let (Some(seat), Some(live)) = (seat, self.connections.live_mut(id)) else {
-            return self.refuse(id, transport);
+            if let Some(shelf) = self.hosts.get_mut(host) {
+                shelf.door.refusals.factory += u64::from(!transport.dials());
+            }
+            self.refuse(id, transport, false);
+            return self.end_use(transport);
         };
         live.party.take_seat(seat);
         party.take_seat(seat);
@@ -198,20 +232,22 @@ impl Reactor {
         }
     }
 
-    /// The factory does not want the client. What it wrote, such as the reason, is sent as far as
-    /// the socket takes it at once.
-    fn refuse(&mut self, id: Id, transport: &Transport) {
+    /// The factory does not want the client, or has too many. What was written, such as the reason,
+    /// is sent as far as the socket takes it at once.
+    fn refuse(&mut self, id: Id, transport: &Transport, lingers: bool) {
         log::debug!("{} is refused", transport.peer());
         let end = transport.settle(&mut false);
         self.drop_reader(transport.end_flow());
         if let Next::End(Reason::Aborted) = end {
             transport.reset();
         }
-        let closed = transport.release();
+        let mut closed = transport.release();
+        if let Some(closed) = &mut closed {
+            closed.spoken |= lingers;
+        }
         self.vacate(id, closed);
         if guard(|| drop(end)).is_err() {
             log::error!("dropping an error of {} panicked", transport.peer());
         }
-        self.end_use(transport);
     }
 }

@@ -110,6 +110,13 @@ impl Arena<Connection> {
         self.live(id).map(|live| live.party.clone())
     }
 
+    pub(super) fn all_live(&self) -> impl Iterator<Item = (Id, &Live)> {
+        self.iter().filter_map(|(id, slot)| match slot {
+            Connection::Live(live) => Some((id, live)),
+            _ => None,
+        })
+    }
+
     pub(super) fn live(&self, id: Id) -> Option<&Live> {
         match self.get(id) {
             Some(Connection::Live(live)) => Some(live),

@@ -9,6 +9,7 @@ use super::Reactor;
 use super::connections::Party;
 use super::delayed::TimerId;
 use super::key::{IntoKey, Key};
+use super::limits::Door;
 use super::panic::{Panic, guard};
 use super::type_name::short_name;
 use crate::arena::Id;
@@ -40,6 +41,7 @@ pub(super) struct Shelf {
     /// Open ports of the factory, and connections that it has begun and that are not over.
     pub(super) uses: usize,
     pub(super) connections: usize,
+    pub(super) door: Door,
     /// Of its connections that are yet to be made.
     pub(super) deadlines: Option<Deadlines>,
     /// `start_factory` has run, and `stop_factory` has not.
@@ -54,6 +56,7 @@ impl Shelf {
             protocol,
             uses: 0,
             connections: 0,
+            door: Door::default(),
             deadlines: None,
             started: false,
         }

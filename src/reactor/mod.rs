@@ -5,6 +5,7 @@
 //! starts and stops.
 
 mod accepting;
+mod bucket;
 mod connecting;
 mod connections;
 mod deferring;
@@ -13,6 +14,7 @@ mod draining;
 mod errors;
 mod hosting;
 mod key;
+mod limits;
 mod lingering;
 mod overflow;
 mod panic;
@@ -41,6 +43,7 @@ pub use delayed::TimerId;
 pub use draining::{ShutdownHold, StopReport};
 pub use errors::{ConnectError, ListenError, ReactorGone, RunError};
 pub use key::{IntoKey, Key};
+pub use limits::{Limits, Refusals};
 pub use ports::{Port, PortId};
 pub use remote::Remote;
 pub use settings::Settings;

@@ -39,6 +39,7 @@ pub struct Settings {
     pub(super) busy_poll: Duration,
     pub(super) threads_max: usize,
     pub(super) drain_timeout: Duration,
+    pub(super) connections_max: Option<usize>,
     pub(super) unsent_max: usize,
     pub(super) unsent_total_max: usize,
 }
@@ -51,6 +52,7 @@ impl Default for Settings {
             busy_poll: Duration::ZERO,
             threads_max: THREADS_MAX,
             drain_timeout: DRAIN_TIMEOUT,
+            connections_max: None,
             unsent_max: UNSENT_MAX,
             unsent_total_max: UNSENT_TOTAL_MAX,
         }
@@ -109,6 +111,14 @@ impl Settings {
     #[must_use]
     pub fn threads_max(self, threads_max: usize) -> Self {
         Self { threads_max, ..self }
+    }
+
+    /// How many connections the reactor holds at most, of all factories, those included that only
+    /// linger; further clients are refused. `None`, the default, is no limit of its own: the system
+    /// has one, for descriptors, and its exhaustion is survived.
+    #[must_use]
+    pub fn connections_max(self, connections_max: impl Into<Option<usize>>) -> Self {
+        Self { connections_max: connections_max.into(), ..self }
     }
 
     /// How many bytes a connection may have unsent before it is lost with

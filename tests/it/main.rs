@@ -13,6 +13,7 @@ mod examples;
 mod factories;
 #[cfg(feature = "signals")]
 mod forwarding;
+mod overload;
 mod panics;
 mod properties;
 mod rings;

@@ -4,6 +4,7 @@ mod data;
 mod ends;
 mod flow;
 mod halves;
+mod limits;
 mod pausing;
 mod stopping;
 mod waiting;
@@ -120,6 +121,9 @@ battery! {
         with_too_much_unsent_in_all_the_slowest_is_lost,
         a_slow_member_misses_whole_messages_and_the_others_none,
         refused_writes_are_told;
+    limits:
+        who_is_one_too_many_is_told_so_until_somebody_goes,
+        a_rate_lets_everybody_in_by_and_by;
     waiting:
         a_silent_client_is_closed_in_order,
         a_client_that_never_reads_is_reset,

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use talker::{Counters, Talkers};
 use twistor::testing::{Attempt, Conditions, End, Host, Peer, Plan, Random, Simulation, explore};
-use twistor::{Deadline, Deadlines, PortId, Reason, Settings};
+use twistor::{Deadline, Deadlines, Limits, PortId, Reason, Settings};
 
 const PORT: u16 = 7000;
 
@@ -46,8 +46,12 @@ struct Session {
     server: Host,
     /// A second port of it, while it is open.
     second: Option<PortId>,
+    /// There was one.
+    was_second: bool,
     /// How long the server's first port waits for a peer.
     idle: Option<Duration>,
+    /// How many clients the server's first port has at most.
+    most: Option<usize>,
     /// A host whose reactor has clients.
     caller: Host,
     clients: Vec<Client>,
@@ -81,6 +85,28 @@ fn conditions(kind: usize, random: &mut Random) -> Conditions {
     }
 }
 
+/// Some servers are small, and some are slow to accept.
+fn limits(random: &mut Random) -> (Option<usize>, Limits) {
+    let most = (random.below(4) == 0).then(|| 1 + random.below(8));
+    let limits = most.map_or_else(Limits::new, |most| Limits::new().connections(most));
+    match random.below(4) {
+        0 => (most, limits.accept_rate(1 + random.below(5) as u32, Duration::from_secs(1))),
+        _ => (most, limits),
+    }
+}
+
+/// Some let nobody have much unsent.
+fn settings(random: &mut Random) -> Settings {
+    match random.below(3) {
+        0 => {
+            let max = 1000 + random.below(200_000);
+            let total = max + random.below(1_000_000);
+            Settings::default().unsent_max(max).unsent_total_max(total)
+        }
+        _ => Settings::default(),
+    }
+}
+
 impl Session {
     fn new(simulation: &Simulation, faulty: bool) -> Self {
         let mut random = simulation.random();
@@ -96,6 +122,7 @@ impl Session {
             }
         };
         let (restart, recall) = (boots(Who::Server), boots(Who::Client));
+        let (most, limits) = limits(&mut random);
         // Some servers do not wait for ever.
         let idle = (random.below(3) == 0).then(|| Duration::from_secs(5 + random.below(60) as u64));
         let mut talkers = {
@@ -108,17 +135,14 @@ impl Session {
         };
         // So short that a slow reader takes longer, and so long that the line is not to blame.
         let close_timeout = Duration::from_secs(if fast { 3 } else { 120 });
-        let mut settings = Settings::default().close_timeout(close_timeout);
-        if random.below(3) == 0 {
-            let max = 1000 + random.below(200_000);
-            settings = settings.unsent_max(max).unsent_total_max(max + random.below(1_000_000));
-        }
+        let settings = settings(&mut random).close_timeout(close_timeout);
         let server = simulation.host_with("server", settings.clone(), move |reactor| {
             restart();
             let port = reactor.listen_tcp(PORT, talkers())?;
             if let Some(idle) = idle {
                 reactor.set_deadlines(port, Deadlines::new().idle(idle));
             }
+            reactor.set_limits(port, limits.clone());
             Ok(())
         });
         let caller = simulation.host_with("caller", settings, move |_| {
@@ -134,7 +158,9 @@ impl Session {
             counters,
             server,
             second: None,
+            was_second: false,
             idle,
+            most,
             caller,
             clients: vec![Client::new(first)],
             attempts: Vec::new(),
@@ -154,6 +180,7 @@ impl Session {
         if !self.server.is_up() {
             return;
         }
+        self.was_second = true;
         let (ledger, counters) = (&self.ledger, &self.counters[Who::Server as usize]);
         self.second = match self.second.take() {
             None => {
@@ -184,6 +211,10 @@ impl Session {
         let time = self.random.up_to(most);
         self.simulation.run_for(time);
         self.hear();
+        // The second port has no limit.
+        if let (Some(most), None, false) = (self.most, self.second, self.was_second) {
+            assert!(self.server.open() <= most, "{} clients are too many", self.server.open());
+        }
     }
 
     /// Somebody does something.

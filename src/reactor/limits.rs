@@ -1,0 +1,228 @@
+//! Who is admitted to a factory, and who is not.
+
+use super::Reactor;
+use super::bucket::Bucket;
+use super::key::Key;
+use crate::address::{Address, Network};
+use crate::arena::Id;
+use crate::transport::Segment;
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+/// A factory that turns clients away says so this often and no oftener.
+const WARNING_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How many clients a factory takes on, and how fast; nothing is limited from the start. Set with
+/// [`Reactor::set_limits`]. (Twisted's policies `LimitTotalConnectionsFactory` and
+/// `LimitConnectionsByPeer`.)
+///
+/// ```
+/// use std::time::Duration;
+/// use twistor::Limits;
+///
+/// let limits = Limits::new()
+///     .connections(10_000)
+///     .per_peer(100)
+///     .accept_rate(500, Duration::from_secs(1))
+///     .refusal("Too many guests, please come back later.\r\n");
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Limits {
+    connections: Option<usize>,
+    per_peer: Option<usize>,
+    accept_rate: Option<(u32, Duration)>,
+    refusal: Option<Segment>,
+}
+
+impl Limits {
+    /// None.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The most connections that clients may have open; who comes then is refused.
+    #[must_use]
+    pub fn connections(self, connections: usize) -> Self {
+        Self { connections: Some(connections), ..self }
+    }
+
+    /// The most that one peer may have: an IPv4 address, or the first 64 bits of an IPv6 address,
+    /// which is what one customer is given.
+    #[must_use]
+    pub fn per_peer(self, per_peer: usize) -> Self {
+        Self { per_peer: Some(per_peer), ..self }
+    }
+
+    /// How many are accepted in each such span of time, and how many at once. The others are not
+    /// refused but wait, in the queues of the ports and then in their own systems.
+    #[must_use]
+    pub fn accept_rate(self, count: u32, span: Duration) -> Self {
+        Self { accept_rate: Some((count, span)), ..self }
+    }
+
+    /// What a client is told that is refused, as far as its socket takes it at once. Without it,
+    /// the client only sees a close.
+    #[must_use]
+    pub fn refusal(self, refusal: impl AsRef<[u8]>) -> Self {
+        Self { refusal: Some(Segment::from(refusal.as_ref())), ..self }
+    }
+}
+
+/// How many clients a factory has not taken on, and why.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Refusals {
+    /// Because of [`Limits::connections`], or of
+    /// [`Settings::connections_max`](crate::Settings::connections_max).
+    pub connections: u64,
+    /// Because of [`Limits::per_peer`].
+    pub per_peer: u64,
+    /// By `build_protocol`, or because it panicked.
+    pub factory: u64,
+    /// Because there were no descriptors, or no memory.
+    pub exhausted: u64,
+    /// How often a port has rested because of [`Limits::accept_rate`]; nobody was refused for it.
+    pub rests: u64,
+}
+
+/// What a factory knows of its clients.
+#[derive(Debug, Default)]
+pub(super) struct Door {
+    limits: Limits,
+    bucket: Option<Bucket>,
+    /// Connections that were accepted and are not over.
+    open: usize,
+    /// The same for each peer; only if they are limited.
+    peers: HashMap<Network, usize>,
+    pub(super) refusals: Refusals,
+    /// When it last said that it turns clients away, and how many it has since.
+    warned: Option<Instant>,
+    unsaid: u64,
+}
+
+impl Door {
+    /// Takes a client on, unless there are too many.
+    fn admit(&mut self, peer: Address, reactor_is_full: bool) -> bool {
+        let full = self.limits.connections.is_some_and(|max| self.open >= max);
+        if full || reactor_is_full {
+            self.refusals.connections += 1;
+            return false;
+        }
+        if let Some(max) = self.limits.per_peer {
+            let count = self.peers.entry(peer.network()).or_default();
+            if *count >= max {
+                if *count == 0 {
+                    self.peers.remove(&peer.network());
+                }
+                self.refusals.per_peer += 1;
+                return false;
+            }
+            *count += 1;
+        }
+        self.open += 1;
+        true
+    }
+
+    /// A client that was taken on is gone.
+    fn leave(&mut self, peer: Address) {
+        self.open -= 1;
+        if let Some(count) = self.peers.get_mut(&peer.network()) {
+            *count -= 1;
+            if *count == 0 {
+                self.peers.remove(&peer.network());
+            }
+        }
+    }
+
+    /// How many peers it knows.
+    #[cfg(test)]
+    pub(super) fn peers(&self) -> usize {
+        self.peers.len()
+    }
+}
+
+impl Reactor {
+    /// Sets how many clients a factory takes on, on all its ports, from now on; who is there
+    /// stays, and counts. False if the factory is gone.
+    ///
+    /// A client that is refused costs no protocol, and `build_protocol` does not hear of it;
+    /// [`refusals`](Self::refusals) counts it, and a warning is logged, once in five seconds at
+    /// most. Connections that the factory has begun itself do not count.
+    ///
+    /// ```
+    /// use twistor::{Context, Limits, Protocol, Reactor};
+    /// # struct Echo;
+    /// # impl<F> Protocol<F> for Echo {}
+    ///
+    /// let mut reactor = Reactor::new()?;
+    /// let port = reactor.listen("tcp:0:interface=127.0.0.1", || Echo)?;
+    /// reactor.set_limits(port, Limits::new().connections(1000).per_peer(10));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn set_limits<F>(&mut self, key: impl Into<Key<F>>, limits: Limits) -> bool {
+        let key = key.into();
+        let Some(shelf) = self.hosts.get_mut(key.id).filter(|_| key.reactor == self.number) else {
+            return false;
+        };
+        let door = &mut shelf.door;
+        door.bucket = limits.accept_rate.map(|(count, span)| Bucket::new(count, span));
+        door.peers.clear();
+        let count_peers = limits.per_peer.is_some();
+        door.limits = limits;
+        if count_peers {
+            for (_, live) in self.connections.all_live() {
+                let transport = &live.party.transport;
+                if live.party.host() == key.id && !transport.dials() {
+                    *door.peers.entry(transport.peer().network()).or_default() += 1;
+                }
+            }
+        }
+        true
+    }
+
+    /// How many clients a factory has not taken on since it lives here. `None` if it is gone.
+    pub fn refusals<F>(&self, key: impl Into<Key<F>>) -> Option<Refusals> {
+        let key = key.into();
+        let shelf = self.hosts.get(key.id).filter(|_| key.reactor == self.number)?;
+        Some(shelf.door.refusals)
+    }
+
+    /// When a factory accepts again, if it may not do so now.
+    pub(super) fn accepts_again(&mut self, host: Id) -> Option<Instant> {
+        let bucket = self.hosts.get(host)?.door.bucket?;
+        let mut bucket = bucket;
+        let again = bucket.take(self.now()).err()?;
+        self.hosts.get_mut(host)?.door.refusals.rests += 1;
+        Some(again)
+    }
+
+    /// Takes a client on, or says what it is to be told. (An empty line says nothing.)
+    pub(super) fn admit(&mut self, host: Id, peer: Address) -> Result<(), Option<Segment>> {
+        let now = self.now();
+        let full = self.settings.connections_max.is_some_and(|max| self.connections.len() >= max);
+        let Some(shelf) = self.hosts.get_mut(host) else { return Err(None) };
+        let door = &mut shelf.door;
+        if let Some(bucket) = &mut door.bucket {
+            // It was asked before, and has a token.
+            let _ = bucket.take(now);
+        }
+        if door.admit(peer, full) {
+            return Ok(());
+        }
+        let refusal = door.limits.refusal.clone();
+        door.unsaid += 1;
+        if door.warned.is_none_or(|at| now.duration_since(at) >= WARNING_INTERVAL) {
+            let count = std::mem::take(&mut door.unsaid);
+            door.warned = Some(now);
+            let name = self.protocol_name(host);
+            log::warn!("{name} has too many connections: {count} clients were turned away");
+        }
+        Err(refusal)
+    }
+
+    /// A client that was taken on is gone.
+    pub(super) fn leave(&mut self, host: Id, peer: Address) {
+        if let Some(shelf) = self.hosts.get_mut(host) {
+            shelf.door.leave(peer);
+        }
+    }
+}

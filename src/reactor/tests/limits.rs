@@ -1,0 +1,164 @@
+//! Clients that are too many.
+
+use super::*;
+use crate::socket::scripted::Closed;
+use crate::{Limits, Refusals};
+
+fn stage(limits: Limits) -> Stage {
+    let mut stage = Stage::new(echo);
+    assert!(stage.reactor.set_limits(stage.port, limits));
+    stage
+}
+
+impl Stage {
+    fn refusals(&self) -> Refusals {
+        self.reactor.refusals(self.port).unwrap()
+    }
+
+    /// Connections, and peers that the door knows.
+    fn known(&self) -> (usize, usize) {
+        let shelf = self.reactor.hosts.iter().next().unwrap().1;
+        (self.reactor.connection_count(), shelf.door.peers())
+    }
+}
+
+#[test]
+fn who_is_one_too_many_is_told_so_and_closed_until_somebody_goes() {
+    let mut stage = stage(Limits::new().connections(2).refusal("busy\r\n"));
+    let (first, _second) = (stage.connect(), stage.connect());
+    let third = stage.connect();
+    assert_eq!((third.received(), third.output_finished()), (b"busy\r\n".to_vec(), true));
+    third.close();
+    stage.log.expect(&["0 made", "1 made"]);
+    first.close();
+    stage.settle();
+    stage.connect();
+    assert_eq!(stage.log.count("2 made"), 1);
+    assert_eq!(stage.refusals(), Refusals { connections: 1, ..Refusals::default() });
+}
+
+#[test]
+fn without_a_line_a_refused_client_sees_a_close() {
+    let mut stage = stage(Limits::new().connections(0));
+    let peer = stage.connect();
+    assert_eq!((peer.received(), peer.closed()), (Vec::new(), Closed::InOrder));
+    stage.settle();
+    stage.expect_empty();
+}
+
+#[test]
+fn one_peer_has_no_more_than_its_share_and_is_forgotten_with_its_last() {
+    let mut stage = stage(Limits::new().per_peer(2));
+    let (one, two) = (stage.connect(), stage.connect());
+    assert_eq!(stage.connect().closed(), Closed::InOrder);
+    assert_eq!((stage.refusals().per_peer, stage.known()), (1, (2, 1)));
+    one.reset();
+    stage.settle();
+    stage.connect();
+    assert_eq!((stage.refusals().per_peer, stage.known()), (1, (2, 1)));
+    two.reset();
+    stage.transport(2).abort_connection();
+    stage.settle();
+    assert_eq!(stage.known(), (0, 0));
+}
+
+#[test]
+fn limits_that_come_later_count_who_is_there() {
+    let mut stage = Stage::new(echo);
+    stage.connect();
+    stage.connect();
+    stage.reactor.set_limits(stage.port, Limits::new().per_peer(2).connections(5));
+    assert_eq!(stage.connect().closed(), Closed::InOrder);
+    stage.reactor.set_limits(stage.port, Limits::new().connections(2));
+    assert_eq!(stage.connect().closed(), Closed::InOrder);
+    stage.reactor.set_limits(stage.port, Limits::new());
+    assert_eq!(stage.connect().closed(), Closed::No);
+    let expected = Refusals { connections: 1, per_peer: 1, ..Refusals::default() };
+    assert_eq!(stage.refusals(), expected);
+    // Everybody is counted out, whoever was counted in.
+    for number in 0..3 {
+        stage.transport(number).abort_connection();
+    }
+    stage.settle();
+    assert_eq!(stage.known(), (0, 0));
+}
+
+#[test]
+fn a_rate_lets_the_others_wait() {
+    let mut stage = stage(Limits::new().accept_rate(2, Duration::from_secs(2)));
+    let peers: Vec<Peer> = (0..4).map(|_| stage.script.connect()).collect();
+    stage.settle();
+    stage.log.expect(&["0 made", "1 made"]);
+    assert_eq!(peers[2].closed(), Closed::No, "it waits");
+    stage.script.advance(Duration::from_millis(999));
+    stage.settle();
+    stage.log.expect(&[]);
+    stage.script.advance(Duration::from_millis(1));
+    stage.settle();
+    stage.log.expect(&["2 made"]);
+    stage.script.advance(Duration::from_secs(1));
+    stage.settle();
+    stage.log.expect(&["3 made"]);
+    assert!(stage.refusals().rests > 0);
+    stage.settle();
+    assert_eq!(stage.connect().closed(), Closed::No);
+}
+
+#[test]
+fn what_the_factory_refuses_is_counted_apart_and_takes_no_place() {
+    struct Picky(usize);
+    struct Nobody;
+    impl Protocol<Picky> for Nobody {}
+    impl Factory for Picky {
+        type Protocol = Nobody;
+
+        fn build_protocol(&mut self, _: &Transport, _: &mut Reactor) -> Option<Nobody> {
+            self.0 += 1;
+            assert!(self.0 != 2, "the second");
+            (self.0 > 2).then_some(Nobody)
+        }
+    }
+    let script = Script::new();
+    let mut reactor = Reactor::in_world(script.world(), Settings::default());
+    let port = reactor.listen_tcp(8007, Picky(0)).unwrap();
+    reactor.set_limits(port, Limits::new().connections(1).per_peer(1));
+    for _ in 0..4 {
+        script.connect();
+        assert!(reactor.turn(Some(Duration::ZERO)).unwrap().is_continue());
+    }
+    let expected = Refusals { factory: 2, connections: 1, ..Refusals::default() };
+    assert_eq!(reactor.refusals(port), Some(expected));
+    assert_eq!(reactor.connection_count(), 1);
+}
+
+#[test]
+fn clients_that_are_closed_when_made_take_no_place() {
+    let mut stage = Stage::new(|event, cx| {
+        if event == Event::Made {
+            cx.transport.abort_connection();
+        }
+    });
+    stage.reactor.set_limits(stage.port, Limits::new().connections(1).per_peer(1));
+    for _ in 0..5 {
+        stage.connect();
+        stage.settle();
+    }
+    assert_eq!((stage.refusals(), stage.known()), (Refusals::default(), (0, 0)));
+}
+
+#[test]
+fn the_reactor_has_a_limit_of_its_own() {
+    let settings = Settings::default().connections_max(2);
+    let mut stage = Stage::with(settings, echo);
+    let peers = [stage.connect(), stage.connect(), stage.connect()];
+    assert_eq!(peers.map(|peer| peer.closed()), [Closed::No, Closed::No, Closed::InOrder]);
+    assert_eq!(stage.refusals().connections, 1);
+}
+
+#[test]
+fn clients_for_want_of_descriptors_are_counted() {
+    let mut stage = Stage::new(echo);
+    stage.script.fail_accept(io::Error::from_raw_os_error(24));
+    stage.settle();
+    assert_eq!(stage.refusals(), Refusals { exhausted: 1, ..Refusals::default() });
+}

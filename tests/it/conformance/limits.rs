@@ -1,0 +1,54 @@
+//! Clients that are too many.
+
+use super::Carrier;
+use crate::support::echo;
+use std::time::Duration;
+use twistor::{Limits, Refusals};
+
+/// As far as its socket took it at once.
+fn is_told(carrier: Carrier, heard: &[u8]) {
+    assert!(b"busy\r\n".starts_with(heard));
+    assert!(heard.len() == 6 || matches!(carrier, Carrier::Rough(_)), "{heard:?}");
+}
+
+pub(super) fn who_is_one_too_many_is_told_so_until_somebody_goes(carrier: Carrier) {
+    let server = carrier.serve(echo);
+    let port = server.port;
+    for limits in [Limits::new().connections(1), Limits::new().per_peer(1)] {
+        let limits = limits.refusal("busy\r\n");
+        server.call(move |reactor| reactor.set_limits(port, limits));
+        let mut first = server.connect();
+        first.send("hello");
+        first.expect("hello");
+        is_told(carrier, &server.connect().rest());
+        // Who talks before it listens is told as well.
+        let mut eager = server.connect();
+        eager.send("let me in");
+        is_told(carrier, &eager.rest());
+        first.finish();
+        first.expect_close();
+        server.wait_until("it is gone", |reactor| reactor.connection_count() == 0);
+    }
+    let refusals = server.call(move |reactor| reactor.refusals(port)).unwrap();
+    assert_eq!(refusals, Refusals { connections: 2, per_peer: 2, ..Refusals::default() });
+    let mut last = server.connect();
+    last.send("hello");
+    last.expect("hello");
+}
+
+pub(super) fn a_rate_lets_everybody_in_by_and_by(carrier: Carrier) {
+    let server = carrier.serve(echo);
+    let port = server.port;
+    let limits = Limits::new().accept_rate(3, Duration::from_millis(300));
+    server.call(move |reactor| reactor.set_limits(port, limits));
+    let mut clients: Vec<_> = (0..10).map(|_| server.connect()).collect();
+    for client in &mut clients {
+        client.send("hello");
+    }
+    for client in &mut clients {
+        client.expect("hello");
+    }
+    let refusals = server.call(move |reactor| reactor.refusals(port)).unwrap();
+    assert!(refusals.rests > 0, "{refusals:?}");
+    assert_eq!(Refusals { rests: 0, ..refusals }, Refusals::default());
+}
