@@ -2,14 +2,16 @@
 
 mod ending;
 mod ledger;
+mod setting;
 mod talker;
 
 use ledger::{Ledger, Who};
+use setting::{conditions, limits, settings};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use talker::{Counters, Talkers};
-use twistor::testing::{Attempt, Conditions, End, Host, Peer, Plan, Random, Simulation, explore};
-use twistor::{Deadline, Deadlines, Limits, PortId, Reason, Settings};
+use twistor::testing::{Attempt, End, Host, Peer, Plan, Random, Simulation, explore};
+use twistor::{Deadline, Deadlines, PortId, Reason};
 
 const PORT: u16 = 7000;
 
@@ -60,51 +62,6 @@ struct Session {
     faulty: bool,
     /// What is sent arrives within seconds.
     fast: bool,
-}
-
-fn conditions(kind: usize, random: &mut Random) -> Conditions {
-    let ms = |random: &mut Random, most| random.up_to(Duration::from_millis(most));
-    match kind {
-        // More than a reactor reads of one connection in one turn; or far less than the system of
-        // the sender takes.
-        0 => Conditions::ideal()
-            .latency(ms(random, 3))
-            .send_buffer(1 << 20)
-            .receive_buffer(if random.below(2) == 0 { 1 << 20 } else { 1 << 14 }),
-        1 => Conditions::rough(),
-        _ => Conditions::rough()
-            .latency(ms(random, 100))
-            .jitter(ms(random, 100))
-            .lag(ms(random, 20))
-            .bandwidth(20_000 + random.below(2_000_000) as u64)
-            .short_reads(random.below(900) as u16)
-            .short_writes(random.below(900) as u16)
-            .spurious(random.below(300) as u16)
-            .send_buffer(400 + random.below(40_000))
-            .receive_buffer(400 + random.below(40_000)),
-    }
-}
-
-/// Some servers are small, and some are slow to accept.
-fn limits(random: &mut Random) -> (Option<usize>, Limits) {
-    let most = (random.below(4) == 0).then(|| 1 + random.below(8));
-    let limits = most.map_or_else(Limits::new, |most| Limits::new().connections(most));
-    match random.below(4) {
-        0 => (most, limits.accept_rate(1 + random.below(5) as u32, Duration::from_secs(1))),
-        _ => (most, limits),
-    }
-}
-
-/// Some let nobody have much unsent.
-fn settings(random: &mut Random) -> Settings {
-    match random.below(3) {
-        0 => {
-            let max = 1000 + random.below(200_000);
-            let total = max + random.below(1_000_000);
-            Settings::default().unsent_max(max).unsent_total_max(total)
-        }
-        _ => Settings::default(),
-    }
 }
 
 impl Session {
