@@ -73,8 +73,8 @@ pub use framing::{Delimiter, LineContext, LineReceiver, Lines};
 pub use protocol::{Context, Factory, Protocol};
 pub use reactor::{
     ConnectError, Connector, IntoKey, Key, Limits, ListenError, Phase, Port, PortId, Reactor,
-    ReactorGone, Refusals, Remote, RunError, Settings, ShutdownHold, StopReport, SystemEvent,
-    TimerId, TriggerId, WorkError,
+    ReactorGone, Refusals, Remote, RunError, Settings, ShutdownHold, Slowest, Snapshot, Spent,
+    StopReport, SystemEvent, TimerId, TriggerId, WorkError,
 };
 pub use reason::{Deadline, Failure, Reason};
 pub use transport::{ConnectionId, Deadlines, Overflow, Producer, Segment, Transport, broadcast};

@@ -1,6 +1,7 @@
 //! A chat: asks for a name, then tells everyone else what is said.
 //!
 //! `cargo run --example chat [PORT or ENDPOINT]`, then `nc 127.0.0.1 8123` or `telnet`, twice.
+//! `kill -USR1` with its process id prints what it has done.
 
 #[cfg(test)]
 mod claims;
@@ -117,11 +118,29 @@ impl Factory for Chat {
     }
 }
 
+/// Prints what the reactor has done, whenever the process is sent SIGUSR1.
+#[cfg(unix)]
+fn print_on_signal(reactor: &Reactor) -> std::io::Result<()> {
+    let remote = reactor.remote();
+    let mut signals = signal_hook::iterator::Signals::new([signal_hook::consts::SIGUSR1])?;
+    std::thread::spawn(move || {
+        for _ in signals.forever() {
+            let print = |reactor: &mut Reactor| println!("{}", reactor.snapshot());
+            if remote.call_from_thread(print).is_err() {
+                return;
+            }
+        }
+    });
+    Ok(())
+}
+
 fn main() -> Result<(), Box<dyn Error>> {
     env_logger::init();
     let endpoint = env::args().nth(1).unwrap_or("tcp:8123:interface=127.0.0.1".to_owned());
     let mut reactor = Reactor::new()?;
     let port = reactor.listen(&endpoint, Chat::default())?;
+    #[cfg(unix)]
+    print_on_signal(&reactor)?;
     println!("listening on {}", port.local_address());
     reactor.run()?;
     Ok(())

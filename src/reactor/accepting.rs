@@ -1,10 +1,11 @@
 //! Accepting: how connections begin, and what happens when they cannot.
 
 use super::Reactor;
+use super::callback::Callback;
 use super::connections::{Connection, Live};
 use super::delayed::Job;
-use super::hosting::Callback;
 use super::panic::guard;
+use super::recorder::What;
 use crate::address::Address;
 use crate::arena::Id;
 use crate::reason::Reason;
@@ -138,6 +139,7 @@ impl Reactor {
             if let Some(shelf) = self.hosts.get_mut(host) {
                 shelf.door.refusals.exhausted += shed as u64;
             }
+            self.recorder.known.refused += shed as u64;
         }
     }
 
@@ -169,6 +171,7 @@ impl Reactor {
     /// A client has connected: builds its protocol and introduces them.
     fn welcome(&mut self, stream: Carrier, peer: Address, origin: Rc<Origin>) {
         let admitted = self.admit(origin.factory, peer);
+        self.recorder.known.refused += u64::from(admitted.is_err());
         if let Err(None) = admitted {
             // Dropped, and so closed.
             return;
@@ -200,6 +203,7 @@ impl Reactor {
             Some(Err(panic)) => {
                 let name = self.protocol_name(host);
                 log::error!("{peer} is refused: building {name} panicked: {}", panic.0);
+                self.note_panic(&format!("a panic in building {name}"));
                 None
             }
             None => None,
@@ -208,6 +212,7 @@ impl Reactor {
             if let Some(shelf) = self.hosts.get_mut(host) {
                 shelf.door.refusals.factory += u64::from(!transport.dials());
             }
+            self.recorder.known.refused += u64::from(!transport.dials());
             self.refuse(id, transport, false);
             return self.end_use(transport);
         };
@@ -222,6 +227,13 @@ impl Reactor {
         #[cfg(feature = "testing")]
         self.tell_watcher(transport.id(), super::Happening::Built(transport));
         log::debug!("{} of {peer}: connected", self.protocol_name(host));
+        if transport.dials() {
+            self.recorder.known.connected += 1;
+            self.note_event(What::Connected, id);
+        } else {
+            self.recorder.known.accepted += 1;
+            self.note_event(What::Accepted, id);
+        }
         self.call(&party, Callback::Made);
         // Only now: a connection that is closed in its first callback is never watched.
         if transport.is_connected() {

@@ -1,11 +1,12 @@
 //! The connections of a reactor: whose they are, and how they end.
 
+use super::callback::Callback;
 use super::connecting::Connecting;
 use super::delayed::Job;
-use super::hosting::Callback;
 use super::lingering::Lingering;
 use super::panic::guard;
 use super::producing::CHUNKS_PER_TURN;
+use super::recorder::What;
 use super::{Life, Reactor};
 use crate::arena::{Arena, Id};
 use crate::reason::{Deadline, Reason};
@@ -268,9 +269,12 @@ impl Reactor {
         self.tell_watcher(transport.id(), super::Happening::Lost(&reason));
         let told =
             self.on_host(host, |host, reactor| host.end(party.seat(), &reason, transport, reactor));
+        self.recorder.known.lost += 1;
+        self.note_callback(What::Lost, transport, 0);
         if let Some(Err(panic)) = told {
             let (protocol, peer) = (self.protocol_name(host), transport.peer());
             log::error!("{protocol} of {peer} panicked in connection_lost: {}", panic.0);
+            self.note_panic(&format!("a panic in {protocol}"));
         }
         if let Some(shelf) = self.hosts.get_mut(host) {
             shelf.connections -= 1;

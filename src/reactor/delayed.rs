@@ -1,7 +1,7 @@
 //! Calls at a later time.
 
 use super::Reactor;
-use super::hosting::Callback;
+use super::callback::Callback;
 use super::panic::guard;
 use crate::arena::Id;
 use crate::transport::ConnectionId;
@@ -183,8 +183,11 @@ impl Reactor {
     pub(super) fn do_job(&mut self, id: Id, job: Job) {
         match job {
             Job::Call(call) => {
-                if let Err(panic) = guard(|| call(self)) {
+                let called = guard(|| call(self));
+                self.note_call();
+                if let Err(panic) = called {
                     log::error!("a delayed call panicked: {}", panic.0);
+                    self.note_panic("a panic in a delayed call");
                 }
             }
             Job::Fire(connection) => {

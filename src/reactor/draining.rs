@@ -1,6 +1,6 @@
 //! Stopping without cutting anybody off: the reactor drains before it shuts down.
 
-use super::hosting::Callback;
+use super::callback::Callback;
 use super::{Life, Reactor};
 use crate::arena::Id;
 use crate::socket::Wake;

@@ -6,15 +6,16 @@
 //! running.
 
 use super::Reactor;
+use super::callback::Callback;
 use super::connections::Party;
-use super::delayed::TimerId;
 use super::key::{IntoKey, Key};
 use super::limits::Door;
 use super::panic::{Panic, guard};
+use super::recorder::Spent;
 use super::type_name::short_name;
 use crate::arena::Id;
 use crate::protocol::{Context, Factory, Protocol};
-use crate::reason::{Deadline, Reason};
+use crate::reason::Reason;
 use crate::transport::{ConnectionId, Deadlines, Transport};
 use slab::Slab;
 use std::any::{Any, type_name};
@@ -42,6 +43,7 @@ pub(super) struct Shelf {
     pub(super) uses: usize,
     pub(super) connections: usize,
     pub(super) door: Door,
+    pub(super) spent: Spent,
     /// Of its connections that are yet to be made.
     pub(super) deadlines: Option<Deadlines>,
     /// `start_factory` has run, and `stop_factory` has not.
@@ -57,28 +59,11 @@ impl Shelf {
             uses: 0,
             connections: 0,
             door: Door::default(),
+            spent: Spent::default(),
             deadlines: None,
             started: false,
         }
     }
-}
-
-/// A callback to make.
-#[derive(Debug)]
-pub(super) enum Callback<'a> {
-    Made,
-    Data(&'a [u8]),
-    Timer(TimerId),
-    Resumed,
-    TimedOut(Deadline),
-    Drain,
-    ProducingPaused,
-    ProducingResumed,
-    /// (Taken out; a callback that owned it would have to be dropped, each time.)
-    ProductionEnded(&'a mut Option<io::Result<u64>>),
-    WriteRefused(usize),
-    ReadLost,
-    WriteLost,
 }
 
 /// What the loop needs of a factory and its protocols, whatever their types.
@@ -305,12 +290,15 @@ impl Reactor {
         let (host, transport) = (party.host(), &party.transport);
         #[cfg(feature = "testing")]
         self.tell_watcher(transport.id(), callback.happening());
+        let (what, amount) = callback.what();
         let previous = self.agenda.enter(party.id());
         let result = self
             .on_host(host, |host, reactor| host.call(party.seat(), callback, transport, reactor));
+        self.note_callback(what, transport, amount);
         if let Some(Err(panic)) = result {
             let protocol = self.protocol_name(host);
             log::error!("{protocol} of {} panicked: {}", transport.peer(), panic.0);
+            self.note_panic(&format!("a panic in {protocol}"));
             // It may replace an error of the user's, whose drop is the user's code.
             if let Err(again) = guard(|| transport.end(Reason::Panicked(panic.0))) {
                 log::error!("dropping an error panicked: {}", again.0);
@@ -369,6 +357,9 @@ impl Reactor {
         };
         if self.hosts.get(id).is_some_and(unused) {
             let shelf = self.hosts.remove(id);
+            if let Some(shelf) = &shelf {
+                self.recorder.keep(shelf.protocol, shelf.spent);
+            }
             if let Err(panic) = guard(|| drop(shelf)) {
                 log::error!("dropping a factory panicked: {}", panic.0);
             }

@@ -6,6 +6,7 @@
 
 mod accepting;
 mod bucket;
+mod callback;
 mod connecting;
 mod connections;
 mod deferring;
@@ -20,6 +21,7 @@ mod overflow;
 mod panic;
 mod ports;
 mod producing;
+mod recorder;
 mod remote;
 mod resting;
 mod run;
@@ -45,6 +47,7 @@ pub use errors::{ConnectError, ListenError, ReactorGone, RunError};
 pub use key::{IntoKey, Key};
 pub use limits::{Limits, Refusals};
 pub use ports::{Port, PortId};
+pub use recorder::{Slowest, Snapshot, Spent};
 pub use remote::Remote;
 pub use settings::Settings;
 pub use triggers::{Phase, SystemEvent, TriggerId};
@@ -63,6 +66,7 @@ use deferring::Continuation;
 use delayed::Job;
 use draining::{Holds, Stop};
 use hosting::Shelf;
+use recorder::Recorder;
 use remote::Calls;
 use resting::Resting;
 use std::fmt;
@@ -136,6 +140,7 @@ pub struct Reactor {
     aborted: Vec<(Id, Reason)>,
     /// Factories that have lost a port.
     retiring: Vec<Id>,
+    recorder: Recorder,
     /// What is read; away while a callback looks at it.
     buffer: Box<[u8]>,
     /// What producers are read into; empty before there is one.
@@ -182,6 +187,7 @@ impl Reactor {
         let calls = Calls::new(world.waker());
         let holds = Holds::new(world.waker());
         let timers = Timers::new(world.now());
+        let recorder = Recorder::new(world.now());
         let agenda = Rc::new(Agenda::new(settings.unsent_max));
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         Self {
@@ -209,6 +215,7 @@ impl Reactor {
             aborted: Vec::new(),
             retiring: Vec::new(),
             buffer: vec![0; BUFFER_LEN].into_boxed_slice(),
+            recorder,
             chunk: Vec::new(),
             ready: Vec::new(),
             spare: Vec::new(),

@@ -1,8 +1,8 @@
 //! Reading, for connections, what they are to send.
 
 use super::Reactor;
+use super::callback::Callback;
 use super::connections::Party;
-use super::hosting::Callback;
 use super::panic::guard;
 use crate::reason::Reason;
 use std::io::{self, Read};

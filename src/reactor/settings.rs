@@ -10,6 +10,9 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(60);
 /// for a resolver, and ten that wait cost next to nothing.
 const THREADS_MAX: usize = 10;
 
+/// See [`Settings::slow_callback`]. What people begin to notice.
+const SLOW_CALLBACK: Duration = Duration::from_millis(100);
+
 /// See [`Settings::unsent_max`]. A client may well send all it has before it begins to read, and
 /// has it sent back; more than this is no such client.
 const UNSENT_MAX: usize = 64 * 1024 * 1024;
@@ -39,6 +42,7 @@ pub struct Settings {
     pub(super) busy_poll: Duration,
     pub(super) threads_max: usize,
     pub(super) drain_timeout: Duration,
+    pub(super) slow_callback: Duration,
     pub(super) connections_max: Option<usize>,
     pub(super) unsent_max: usize,
     pub(super) unsent_total_max: usize,
@@ -52,6 +56,7 @@ impl Default for Settings {
             busy_poll: Duration::ZERO,
             threads_max: THREADS_MAX,
             drain_timeout: DRAIN_TIMEOUT,
+            slow_callback: SLOW_CALLBACK,
             connections_max: None,
             unsent_max: UNSENT_MAX,
             unsent_total_max: UNSENT_TOTAL_MAX,
@@ -111,6 +116,14 @@ impl Settings {
     #[must_use]
     pub fn threads_max(self, threads_max: usize) -> Self {
         Self { threads_max, ..self }
+    }
+
+    /// How long a callback may take before it is logged as a warning, with the last events of the
+    /// loop; everybody else waits meanwhile. Default: 100 milliseconds. The events are logged once
+    /// in five seconds at most.
+    #[must_use]
+    pub fn slow_callback(self, slow_callback: Duration) -> Self {
+        Self { slow_callback, ..self }
     }
 
     /// How many connections the reactor holds at most, of all factories, those included that only

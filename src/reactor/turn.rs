@@ -1,9 +1,9 @@
 //! One turn of the loop. This file is its specification; `docs/REACTOR.md` numbers the same phases.
 
 use super::Reactor;
+use super::callback::Callback;
 use super::connections::{Connection, Party};
 use super::draining::StopReport;
-use super::hosting::Callback;
 use super::panic::guard;
 use crate::arena::Id;
 use crate::socket::Ready;
@@ -63,8 +63,11 @@ impl Reactor {
 
     fn run_calls(&mut self) {
         for call in self.calls.take() {
-            if let Err(panic) = guard(|| call(self)) {
+            let called = guard(|| call(self));
+            self.note_call();
+            if let Err(panic) = called {
                 log::error!("a call from another thread panicked: {}", panic.0);
+                self.note_panic("a panic in a call from another thread");
             }
         }
     }
@@ -93,7 +96,9 @@ impl Reactor {
             }
         };
         let mut ready = std::mem::take(&mut self.ready);
+        self.note_turn();
         let waited = self.world.wait(&mut ready, timeout);
+        self.note_wait(ready.len());
         // A call from another thread ends a wait as well, and is no event.
         let quiet = ready.is_empty() && self.calls.is_empty();
         if let Some(held) = &mut self.held {
@@ -211,7 +216,10 @@ impl Reactor {
         let mut buffer = std::mem::take(&mut self.buffer);
         for _ in 0..READS_PER_TURN {
             match transport.receive(&mut buffer) {
-                Received::Data(count) => self.call(party, Callback::Data(&buffer[..count])),
+                Received::Data(count) => {
+                    self.recorder.known.bytes_received += count as u64;
+                    self.call(party, Callback::Data(&buffer[..count]));
+                }
                 Received::End => self.call(party, Callback::ReadLost),
                 Received::Congestion => {
                     self.rest_from_reading(party.id());

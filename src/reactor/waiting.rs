@@ -1,9 +1,9 @@
 //! Waiting for peers, and no longer than was said.
 
 use super::Reactor;
+use super::callback::Callback;
 use super::connections::Party;
 use super::delayed::Job;
-use super::hosting::Callback;
 use super::key::Key;
 use crate::arena::Id;
 use crate::transport::Deadlines;

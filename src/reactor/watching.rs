@@ -1,7 +1,7 @@
 //! Being watched: whoever tests a program learns of every callback, without a change to it. Only
 //! with the feature `testing`.
 
-use super::hosting::Callback;
+use super::callback::Callback;
 use super::panic::guard;
 use super::{Life, Reactor};
 use crate::arena::Arena;

@@ -15,6 +15,8 @@ pub(crate) struct Agenda {
     spares: RefCell<Spares>,
     /// Bytes unsent, of all connections.
     unsent: Cell<usize>,
+    /// Bytes sent, of all connections.
+    sent: Cell<u64>,
     /// The most that a connection may have unsent, unless it has a limit of its own.
     unsent_max: Cell<usize>,
 }
@@ -50,6 +52,17 @@ impl Agenda {
     /// Bytes unsent, of all connections, each as it was when it was settled last.
     pub(crate) fn unsent(&self) -> usize {
         self.unsent.get()
+    }
+
+    /// Bytes that sockets have taken.
+    pub(crate) fn sent(&self) -> u64 {
+        self.sent.get()
+    }
+
+    /// A socket has taken so many bytes.
+    #[inline]
+    pub(crate) fn count_sent(&self, count: usize) {
+        self.sent.set(self.sent.get() + count as u64);
     }
 
     /// Of a connection so many bytes are unsent now, where so many were.

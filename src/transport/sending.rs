@@ -181,8 +181,11 @@ impl Wire {
     /// What the socket has said to being offered so many bytes; how many it took.
     #[inline]
     fn regard(&mut self, taken: io::Result<usize>, offered: usize) -> usize {
-        if let (Some(flow), Ok(count)) = (&mut self.flow, &taken) {
-            flow.sent(*count);
+        if let Ok(count) = taken {
+            self.origin.agenda.count_sent(count);
+            if let Some(flow) = &mut self.flow {
+                flow.sent(count);
+            }
         }
         match taken {
             Ok(count) if count == offered => count,

@@ -12,6 +12,7 @@ mod overflowing;
 mod producing;
 mod proxying;
 mod reading;
+mod recording;
 mod turns;
 mod waiting;
 mod walks;

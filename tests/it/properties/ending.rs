@@ -1,5 +1,6 @@
 //! How sessions end, and what must be gone then.
 
+use super::ledger::Side;
 use super::talker::Counters;
 use super::{Client, PORT, Session, Who};
 use std::time::Duration;
@@ -35,6 +36,28 @@ impl Session {
         self.clients.clear();
     }
 
+    /// What the reactors have counted is what everybody has seen.
+    fn check_records(&self) {
+        for (host, who) in [(&self.server, Who::Server), (&self.caller, Who::Client)] {
+            // A crash begins a new record.
+            if self.faulty || !host.has_stopped() {
+                continue;
+            }
+            let (seen, calls) = (host.reactor(|reactor| reactor.snapshot()), host.calls());
+            let made = seen.accepted + seen.connected;
+            assert_eq!((made, seen.lost), (calls.connection_made as u64, made), "{seen}");
+            assert_eq!((seen.open, seen.unsent, seen.panics, seen.timers), (0, 0, 0, 0), "{seen}");
+            let ledger = self.ledger.all();
+            let of_host = |(_, sides): &(_, [Side; 2])| match who {
+                // The clients without a reactor are in the same accounts.
+                Who::Client => sides[0].made * sides[0].received,
+                Who::Server => sides[1].received,
+            };
+            let heard: usize = ledger.iter().map(of_host).sum();
+            assert_eq!(seen.bytes_received, heard as u64, "{seen}");
+        }
+    }
+
     /// Everybody goes, and nothing stays.
     pub(super) fn end(mut self) {
         self.clients.clear();
@@ -60,6 +83,7 @@ impl Session {
         }
         self.simulation.run_for(Duration::from_secs(3600));
         assert_eq!(self.simulation.connections(), 0, "the network is empty");
+        self.check_records();
         for Counters { started, stopped, open, overtaken } in &self.counters {
             assert_eq!(overtaken.get(), 0, "what is due at the same moment comes in order");
             assert_eq!(open.get(), 0, "factories counted their open connections");

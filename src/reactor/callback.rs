@@ -1,0 +1,45 @@
+//! What a protocol is told.
+
+use super::delayed::TimerId;
+use super::recorder::What;
+use crate::reason::Deadline;
+use std::io;
+
+/// A callback to make.
+#[derive(Debug)]
+pub(super) enum Callback<'a> {
+    Made,
+    Data(&'a [u8]),
+    Timer(TimerId),
+    Resumed,
+    TimedOut(Deadline),
+    Drain,
+    ProducingPaused,
+    ProducingResumed,
+    /// (Taken out; a callback that owned it would have to be dropped, each time.)
+    ProductionEnded(&'a mut Option<io::Result<u64>>),
+    WriteRefused(usize),
+    ReadLost,
+    WriteLost,
+}
+
+impl Callback<'_> {
+    /// For the recorder: which it is, and how much.
+    pub(super) fn what(&self) -> (What, usize) {
+        let what = match self {
+            Self::Data(data) => return (What::Data, data.len()),
+            Self::WriteRefused(count) => return (What::WriteRefused, *count),
+            Self::Made => What::Made,
+            Self::Timer(_) => What::Timer,
+            Self::Resumed => What::Resumed,
+            Self::TimedOut(_) => What::TimedOut,
+            Self::Drain => What::Drain,
+            Self::ProducingPaused | Self::ProducingResumed | Self::ProductionEnded(_) => {
+                What::Producing
+            }
+            Self::ReadLost => What::ReadLost,
+            Self::WriteLost => What::WriteLost,
+        };
+        (what, 0)
+    }
+}

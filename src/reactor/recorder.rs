@@ -1,0 +1,348 @@
+//! The flight recorder: what the loop has done, always on.
+
+use super::Reactor;
+use super::type_name::short_name;
+use crate::address::Address;
+use crate::arena::Id;
+use crate::transport::{ConnectionId, Transport};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::{Duration, Instant};
+
+/// Events that are remembered. Enough to see what led to the last, in eight kilobytes.
+const EVENTS: usize = 128;
+
+/// The events are logged this often and no oftener, however many callbacks are slow or panic.
+const LOG_INTERVAL: Duration = Duration::from_secs(5);
+
+/// What happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum What {
+    Accepted,
+    Connected,
+    Made,
+    Data,
+    Timer,
+    Resumed,
+    TimedOut,
+    Drain,
+    Producing,
+    WriteRefused,
+    ReadLost,
+    WriteLost,
+    Lost,
+    /// A closure: of a timer, of another thread, of a trigger.
+    Call,
+    Turn,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Event {
+    at: Instant,
+    what: What,
+    connection: Option<Id>,
+    /// Bytes, of data; what was ready, of a turn.
+    amount: usize,
+}
+
+/// Time that was spent on something.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Spent {
+    /// How often something was called.
+    pub calls: u64,
+    /// How long all of it took.
+    pub total: Duration,
+    /// How long the longest took.
+    pub longest: Duration,
+}
+
+impl Spent {
+    pub(super) fn add(&mut self, took: Duration) {
+        self.calls += 1;
+        self.total += took;
+        self.longest = self.longest.max(took);
+    }
+
+    pub(super) fn merge(&mut self, more: Self) {
+        self.calls += more.calls;
+        self.total += more.total;
+        self.longest = self.longest.max(more.longest);
+    }
+}
+
+/// The callback that took longest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Slowest {
+    /// The protocol's type.
+    pub protocol: String,
+    /// Which callback, in short.
+    pub callback: String,
+    /// Whose.
+    pub connection: ConnectionId,
+    /// The other side of that connection.
+    pub peer: Address,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// What a reactor has done; see [`Reactor::snapshot`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Snapshot {
+    /// How long the reactor has been there.
+    pub age: Duration,
+    /// Turns of the loop.
+    pub turns: u64,
+    /// What the poller reported.
+    pub events: u64,
+    /// Connections accepted and made.
+    pub accepted: u64,
+    /// Connections that this side began, made.
+    pub connected: u64,
+    /// Connections that had a protocol and are over.
+    pub lost: u64,
+    /// Connections that have a protocol.
+    pub open: usize,
+    /// Clients that no factory took on, for whatever reason.
+    pub refused: u64,
+    /// Bytes that protocols were given.
+    pub bytes_received: u64,
+    /// Bytes that the operating system took.
+    pub bytes_sent: u64,
+    /// Bytes that it has not taken yet.
+    pub unsent: usize,
+    /// Timers that are set.
+    pub timers: usize,
+    /// Callbacks and closures that panicked.
+    pub panics: u64,
+    /// The time in which the loop did not wait: how long one turn kept all others waiting, each
+    /// time, and at worst. Its `calls` are turns.
+    pub busy: Spent,
+    /// The same for each type of protocol: callbacks, with what was read and written for them.
+    pub protocols: BTreeMap<String, Spent>,
+    /// Closures of timers and of other threads.
+    pub closures: Spent,
+    /// The callback that took longest.
+    pub slowest: Option<Slowest>,
+}
+
+/// Kept by the reactor.
+#[derive(Debug)]
+pub(super) struct Recorder {
+    began: Instant,
+    /// When the clock was read last: what comes until it is read again took so long.
+    pub(super) mark: Instant,
+    /// When the last wait was over.
+    woken: Instant,
+    pub(super) known: Snapshot,
+    /// Of protocols whose factories are gone.
+    former: BTreeMap<&'static str, Spent>,
+    ring: Vec<Event>,
+    /// Where the next event goes.
+    next: usize,
+    logged: Option<Instant>,
+}
+
+impl Recorder {
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            began: now,
+            mark: now,
+            woken: now,
+            known: Snapshot::default(),
+            former: BTreeMap::new(),
+            ring: Vec::with_capacity(EVENTS),
+            next: 0,
+            logged: None,
+        }
+    }
+
+    /// Remembers an event, in the place of the oldest.
+    #[inline]
+    fn remember(&mut self, what: What, connection: Option<Id>, amount: usize) {
+        let event = Event { at: self.mark, what, connection, amount };
+        match self.ring.get_mut(self.next) {
+            Some(place) => *place = event,
+            None => self.ring.push(event),
+        }
+        self.next = (self.next + 1) % EVENTS;
+    }
+
+    /// A factory is gone, and with it the place where its protocols' time was kept.
+    pub(super) fn keep(&mut self, protocol: &'static str, spent: Spent) {
+        if spent.calls > 0 {
+            self.former.entry(protocol).or_default().merge(spent);
+        }
+    }
+
+    /// When the events were logged last.
+    #[cfg(test)]
+    pub(super) fn logged(&self) -> Option<Instant> {
+        self.logged
+    }
+
+    /// What came last, the newest at the end.
+    pub(super) fn last_events(&self) -> String {
+        let (newer, older) = self.ring.split_at(self.next.min(self.ring.len()));
+        let line = |event: &Event| {
+            let ago = self.mark.saturating_duration_since(event.at);
+            let who = event.connection.map(|id| format!(" {id}")).unwrap_or_default();
+            format!("\n  {ago:>12.3?} ago: {:?}{who} {}", event.what, event.amount)
+        };
+        older.iter().chain(newer).map(line).collect()
+    }
+}
+
+impl Reactor {
+    /// What the reactor has done since it was made. Counting is always on; this sums it up, and
+    /// is displayed on several lines.
+    ///
+    /// The clock is read once after each callback, and the time since it was read before is counted
+    /// to that callback and its connection: so it covers what was read and written for it.
+    ///
+    /// ```
+    /// use twistor::Reactor;
+    ///
+    /// let mut reactor = Reactor::new()?;
+    /// reactor.stop();
+    /// reactor.run()?;
+    /// let snapshot = reactor.snapshot();
+    /// assert_eq!((snapshot.accepted, snapshot.panics), (0, 0));
+    /// println!("{snapshot}");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn snapshot(&self) -> Snapshot {
+        let mut protocols = BTreeMap::<String, Spent>::new();
+        let present = self.hosts.iter().map(|(_, shelf)| (shelf.protocol, shelf.spent));
+        let former = self.recorder.former.iter().map(|(name, spent)| (*name, *spent));
+        for (name, spent) in present.chain(former) {
+            protocols.entry(short_name(name)).or_default().merge(spent);
+        }
+        Snapshot {
+            age: self.now().saturating_duration_since(self.recorder.began),
+            open: self.connection_count(),
+            bytes_sent: self.agenda.sent(),
+            unsent: self.agenda.unsent(),
+            timers: self.timers.len(),
+            protocols,
+            ..self.recorder.known.clone()
+        }
+    }
+
+    /// The loop has waited, and so much is ready.
+    pub(super) fn note_wait(&mut self, ready: usize) {
+        let now = self.now();
+        let recorder = &mut self.recorder;
+        (recorder.mark, recorder.woken) = (now, now);
+        recorder.known.events += ready as u64;
+        recorder.remember(What::Turn, None, ready);
+    }
+
+    /// The loop is about to wait.
+    pub(super) fn note_turn(&mut self) {
+        let recorder = &mut self.recorder;
+        let busy = recorder.mark.saturating_duration_since(recorder.woken);
+        recorder.known.turns += 1;
+        recorder.known.busy.add(busy);
+    }
+
+    /// A callback has returned.
+    pub(super) fn note_callback(&mut self, what: What, transport: &Transport, amount: usize) {
+        let took = self.lap();
+        self.recorder.remember(what, Some(transport.id().0), amount);
+        let host = transport.factory();
+        if let Some(shelf) = self.hosts.get_mut(host) {
+            shelf.spent.add(took);
+        }
+        let slowest = self.recorder.known.slowest.as_ref().map_or(Duration::ZERO, |it| it.took);
+        if took > slowest {
+            self.note_slowest(what, transport, took);
+        }
+        if took >= self.settings.slow_callback {
+            let (name, peer) = (self.protocol_name(host), transport.peer());
+            self.log_events(&format!("{name} of {peer} took {took:?} ({what:?})"));
+        }
+    }
+
+    #[cold]
+    fn note_slowest(&mut self, what: What, transport: &Transport, took: Duration) {
+        self.recorder.known.slowest = Some(Slowest {
+            protocol: self.protocol_name(transport.factory()),
+            callback: format!("{what:?}"),
+            connection: transport.id(),
+            peer: transport.peer(),
+            took,
+        });
+    }
+
+    /// A closure has returned.
+    pub(super) fn note_call(&mut self) {
+        let took = self.lap();
+        self.recorder.remember(What::Call, None, 0);
+        self.recorder.known.closures.add(took);
+        if took >= self.settings.slow_callback {
+            self.log_events(&format!("a closure took {took:?}"));
+        }
+    }
+
+    /// Something happened that took no callback.
+    pub(super) fn note_event(&mut self, what: What, connection: Id) {
+        self.recorder.remember(what, Some(connection), 0);
+    }
+
+    /// The time since the clock was read last.
+    fn lap(&mut self) -> Duration {
+        let now = self.now();
+        now.saturating_duration_since(std::mem::replace(&mut self.recorder.mark, now))
+    }
+
+    /// Something of the user's has panicked.
+    #[cold]
+    pub(super) fn note_panic(&mut self, what: &str) {
+        self.recorder.known.panics += 1;
+        self.log_events(what);
+    }
+
+    #[cold]
+    fn log_events(&mut self, why: &str) {
+        let recorder = &mut self.recorder;
+        let now = recorder.mark;
+        if recorder.logged.is_none_or(|at| now.saturating_duration_since(at) >= LOG_INTERVAL) {
+            recorder.logged = Some(now);
+            log::warn!("{why}; the last events:{}", recorder.last_events());
+        } else {
+            log::warn!("{why}");
+        }
+    }
+}
+
+impl fmt::Display for Spent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} times, {:.3?}, {:.3?} at most", self.calls, self.total, self.longest)
+    }
+}
+
+impl fmt::Display for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "age: {:.3?}, {} turns, {} events", self.age, self.turns, self.events)?;
+        writeln!(
+            f,
+            "connections: {} open, {} accepted, {} connected, {} lost, {} refused",
+            self.open, self.accepted, self.connected, self.lost, self.refused
+        )?;
+        writeln!(
+            f,
+            "bytes: {} received, {} sent, {} unsent; timers: {}; panics: {}",
+            self.bytes_received, self.bytes_sent, self.unsent, self.timers, self.panics
+        )?;
+        writeln!(f, "busy turns: {}", self.busy)?;
+        for (protocol, spent) in &self.protocols {
+            writeln!(f, "{protocol}: {spent}")?;
+        }
+        write!(f, "closures: {}", self.closures)?;
+        if let Some(Slowest { protocol, callback, peer, took, .. }) = &self.slowest {
+            write!(f, "\nslowest: {protocol} of {peer}, {callback}: {took:.3?}")?;
+        }
+        Ok(())
+    }
+}
