@@ -11,7 +11,7 @@ use super::connections::Party;
 use super::key::{IntoKey, Key};
 use super::limits::Door;
 use super::panic::{Panic, guard};
-use super::recorder::Spent;
+use super::recorder::Tally;
 use super::type_name::short_name;
 use crate::arena::Id;
 use crate::protocol::{Context, Factory, Protocol};
@@ -43,7 +43,7 @@ pub(super) struct Shelf {
     pub(super) uses: usize,
     pub(super) connections: usize,
     pub(super) door: Door,
-    pub(super) spent: Spent,
+    pub(super) spent: Tally,
     /// Of its connections that are yet to be made.
     pub(super) deadlines: Option<Deadlines>,
     /// `start_factory` has run, and `stop_factory` has not.
@@ -59,7 +59,7 @@ impl Shelf {
             uses: 0,
             connections: 0,
             door: Door::default(),
-            spent: Spent::default(),
+            spent: Tally::default(),
             deadlines: None,
             started: false,
         }

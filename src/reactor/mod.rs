@@ -187,7 +187,7 @@ impl Reactor {
         let calls = Calls::new(world.waker());
         let holds = Holds::new(world.waker());
         let timers = Timers::new(world.now());
-        let recorder = Recorder::new(world.now());
+        let recorder = Recorder::new(world.now(), settings.slow_callback);
         let agenda = Rc::new(Agenda::new(settings.unsent_max));
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         Self {

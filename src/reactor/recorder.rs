@@ -38,7 +38,8 @@ pub(super) enum What {
 
 #[derive(Clone, Copy, Debug)]
 struct Event {
-    at: Instant,
+    /// Nanoseconds of the recorder's age.
+    at: u64,
     what: What,
     connection: Option<Id>,
     /// Bytes, of data; what was ready, of a turn.
@@ -56,18 +57,39 @@ pub struct Spent {
     pub longest: Duration,
 }
 
-impl Spent {
-    pub(super) fn add(&mut self, took: Duration) {
+/// The same in nanoseconds, which is cheaper to add to: it is added to at each callback.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Tally {
+    calls: u64,
+    total: u64,
+    longest: u64,
+}
+
+impl Tally {
+    #[inline]
+    fn add(&mut self, nanos: u64) {
         self.calls += 1;
-        self.total += took;
-        self.longest = self.longest.max(took);
+        self.total += nanos;
+        self.longest = self.longest.max(nanos);
     }
 
-    pub(super) fn merge(&mut self, more: Self) {
+    fn merge(&mut self, more: Self) {
         self.calls += more.calls;
         self.total += more.total;
         self.longest = self.longest.max(more.longest);
     }
+}
+
+impl From<Tally> for Spent {
+    fn from(Tally { calls, total, longest }: Tally) -> Self {
+        let [total, longest] = [total, longest].map(Duration::from_nanos);
+        Self { calls, total, longest }
+    }
+}
+
+/// Fits for some five hundred years.
+fn nanos(time: Duration) -> u64 {
+    time.as_secs().saturating_mul(1_000_000_000).saturating_add(time.subsec_nanos().into())
 }
 
 /// The callback that took longest.
@@ -131,12 +153,20 @@ pub struct Snapshot {
 pub(super) struct Recorder {
     began: Instant,
     /// When the clock was read last: what comes until it is read again took so long.
-    pub(super) mark: Instant,
-    /// When the last wait was over.
-    woken: Instant,
+    mark: Instant,
+    /// How old the recorder was then, in nanoseconds.
+    age: u64,
+    /// The same when the last wait was over.
+    woken: u64,
+    busy: Tally,
+    closures: Tally,
+    /// How long the slowest callback took.
+    slowest: u64,
+    /// From which time on a callback is slow.
+    slow: u64,
     pub(super) known: Snapshot,
     /// Of protocols whose factories are gone.
-    former: BTreeMap<&'static str, Spent>,
+    former: BTreeMap<&'static str, Tally>,
     ring: Vec<Event>,
     /// Where the next event goes.
     next: usize,
@@ -144,11 +174,16 @@ pub(super) struct Recorder {
 }
 
 impl Recorder {
-    pub(super) fn new(now: Instant) -> Self {
+    pub(super) fn new(now: Instant, slow: Duration) -> Self {
         Self {
             began: now,
             mark: now,
-            woken: now,
+            age: 0,
+            woken: 0,
+            busy: Tally::default(),
+            closures: Tally::default(),
+            slowest: 0,
+            slow: nanos(slow),
             known: Snapshot::default(),
             former: BTreeMap::new(),
             ring: Vec::with_capacity(EVENTS),
@@ -160,7 +195,7 @@ impl Recorder {
     /// Remembers an event, in the place of the oldest.
     #[inline]
     fn remember(&mut self, what: What, connection: Option<Id>, amount: usize) {
-        let event = Event { at: self.mark, what, connection, amount };
+        let event = Event { at: self.age, what, connection, amount };
         match self.ring.get_mut(self.next) {
             Some(place) => *place = event,
             None => self.ring.push(event),
@@ -169,7 +204,7 @@ impl Recorder {
     }
 
     /// A factory is gone, and with it the place where its protocols' time was kept.
-    pub(super) fn keep(&mut self, protocol: &'static str, spent: Spent) {
+    pub(super) fn keep(&mut self, protocol: &'static str, spent: Tally) {
         if spent.calls > 0 {
             self.former.entry(protocol).or_default().merge(spent);
         }
@@ -185,7 +220,7 @@ impl Recorder {
     pub(super) fn last_events(&self) -> String {
         let (newer, older) = self.ring.split_at(self.next.min(self.ring.len()));
         let line = |event: &Event| {
-            let ago = self.mark.saturating_duration_since(event.at);
+            let ago = Duration::from_nanos(self.age - event.at);
             let who = event.connection.map(|id| format!(" {id}")).unwrap_or_default();
             format!("\n  {ago:>12.3?} ago: {:?}{who} {}", event.what, event.amount)
         };
@@ -212,7 +247,7 @@ impl Reactor {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn snapshot(&self) -> Snapshot {
-        let mut protocols = BTreeMap::<String, Spent>::new();
+        let mut protocols = BTreeMap::<String, Tally>::new();
         let present = self.hosts.iter().map(|(_, shelf)| (shelf.protocol, shelf.spent));
         let former = self.recorder.former.iter().map(|(name, spent)| (*name, *spent));
         for (name, spent) in present.chain(former) {
@@ -224,16 +259,19 @@ impl Reactor {
             bytes_sent: self.agenda.sent(),
             unsent: self.agenda.unsent(),
             timers: self.timers.len(),
-            protocols,
+            turns: self.recorder.busy.calls,
+            busy: self.recorder.busy.into(),
+            closures: self.recorder.closures.into(),
+            protocols: protocols.into_iter().map(|(name, it)| (name, it.into())).collect(),
             ..self.recorder.known.clone()
         }
     }
 
     /// The loop has waited, and so much is ready.
     pub(super) fn note_wait(&mut self, ready: usize) {
-        let now = self.now();
+        self.lap();
         let recorder = &mut self.recorder;
-        (recorder.mark, recorder.woken) = (now, now);
+        recorder.woken = recorder.age;
         recorder.known.events += ready as u64;
         recorder.remember(What::Turn, None, ready);
     }
@@ -241,9 +279,7 @@ impl Reactor {
     /// The loop is about to wait.
     pub(super) fn note_turn(&mut self) {
         let recorder = &mut self.recorder;
-        let busy = recorder.mark.saturating_duration_since(recorder.woken);
-        recorder.known.turns += 1;
-        recorder.known.busy.add(busy);
+        recorder.busy.add(recorder.age - recorder.woken);
     }
 
     /// A callback has returned.
@@ -254,18 +290,20 @@ impl Reactor {
         if let Some(shelf) = self.hosts.get_mut(host) {
             shelf.spent.add(took);
         }
-        let slowest = self.recorder.known.slowest.as_ref().map_or(Duration::ZERO, |it| it.took);
-        if took > slowest {
+        if took > self.recorder.slowest {
             self.note_slowest(what, transport, took);
         }
-        if took >= self.settings.slow_callback {
+        if took >= self.recorder.slow {
             let (name, peer) = (self.protocol_name(host), transport.peer());
+            let took = Duration::from_nanos(took);
             self.log_events(&format!("{name} of {peer} took {took:?} ({what:?})"));
         }
     }
 
     #[cold]
-    fn note_slowest(&mut self, what: What, transport: &Transport, took: Duration) {
+    fn note_slowest(&mut self, what: What, transport: &Transport, took: u64) {
+        self.recorder.slowest = took;
+        let took = Duration::from_nanos(took);
         self.recorder.known.slowest = Some(Slowest {
             protocol: self.protocol_name(transport.factory()),
             callback: format!("{what:?}"),
@@ -279,9 +317,9 @@ impl Reactor {
     pub(super) fn note_call(&mut self) {
         let took = self.lap();
         self.recorder.remember(What::Call, None, 0);
-        self.recorder.known.closures.add(took);
-        if took >= self.settings.slow_callback {
-            self.log_events(&format!("a closure took {took:?}"));
+        self.recorder.closures.add(took);
+        if took >= self.recorder.slow {
+            self.log_events(&format!("a closure took {:?}", Duration::from_nanos(took)));
         }
     }
 
@@ -290,10 +328,15 @@ impl Reactor {
         self.recorder.remember(what, Some(connection), 0);
     }
 
-    /// The time since the clock was read last.
-    fn lap(&mut self) -> Duration {
+    /// Reads the clock; returns the nanoseconds since it was read last.
+    #[inline]
+    fn lap(&mut self) -> u64 {
         let now = self.now();
-        now.saturating_duration_since(std::mem::replace(&mut self.recorder.mark, now))
+        let recorder = &mut self.recorder;
+        let took = nanos(now.saturating_duration_since(recorder.mark));
+        recorder.mark = now;
+        recorder.age += took;
+        took
     }
 
     /// Something of the user's has panicked.
