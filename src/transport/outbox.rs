@@ -15,6 +15,9 @@ pub(crate) struct Outbox {
     behind: VecDeque<Piece>,
     /// How many bytes that is.
     behind_len: usize,
+    /// Up to this length of `bytes` appending asks for nothing else to be looked at: not the room,
+    /// nor the limit, nor whoever produces. Zero if that is not known.
+    easy: usize,
     /// The most that may be unsent.
     pub(super) max: usize,
     /// What of it the reactor knows.
@@ -55,6 +58,7 @@ impl Default for Outbox {
             sent: 0,
             behind: VecDeque::new(),
             behind_len: 0,
+            easy: 0,
             max: usize::MAX,
             counted: 0,
             read_ahead: READ_AHEAD,
@@ -95,8 +99,28 @@ impl Outbox {
         &slices[..count]
     }
 
+    /// True if so many bytes can be appended without a look at anything else.
+    #[inline]
+    pub(super) fn is_easy(&self, length: usize) -> bool {
+        self.bytes.len() + length <= self.easy
+    }
+
+    /// From here on appending is easy, if only the outbox itself is to be asked.
+    #[inline]
+    pub(super) fn ease(&mut self) {
+        if self.behind_len == 0 && self.counted == 0 {
+            self.easy = self.bytes.capacity().min(self.sent.saturating_add(self.max));
+        }
+    }
+
+    /// Whoever appends has to look.
+    pub(super) fn harden(&mut self) {
+        self.easy = 0;
+    }
+
     /// Tells the reactor how much is unsent now.
     pub(super) fn recount(&mut self, agenda: &Agenda) {
+        self.easy = 0;
         let unsent = self.len();
         agenda.recount_unsent(std::mem::replace(&mut self.counted, unsent), unsent);
     }
@@ -127,6 +151,7 @@ impl Outbox {
 
     /// Queues a segment from `start` on, without copying it.
     pub(super) fn share(&mut self, segment: &Segment, start: usize) {
+        self.easy = 0;
         self.behind_len += segment.len() - start;
         self.behind.push_back(Piece::Shared(segment.clone(), start));
     }
@@ -182,6 +207,7 @@ impl Outbox {
     /// The first `count` bytes are sent.
     #[inline]
     pub(crate) fn consume(&mut self, count: usize) {
+        self.easy = 0;
         if self.behind_len > 0 {
             return self.consume_pieces(count);
         }

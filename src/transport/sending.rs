@@ -26,7 +26,18 @@ impl Wire {
     }
 
     /// Takes bytes for sending. True if the loop has to look at the transport afterwards.
+    #[inline]
     pub(crate) fn accept(&mut self, data: &[u8]) -> bool {
+        match &mut self.outbox {
+            Some(outbox) if outbox.is_easy(data.len()) && self.state.accepts_writes() => {
+                outbox.append(data);
+                false
+            }
+            _ => self.accept_with_care(data),
+        }
+    }
+
+    fn accept_with_care(&mut self, data: &[u8]) -> bool {
         if data.is_empty() || !self.takes_writes() {
             return false;
         }
@@ -56,6 +67,18 @@ impl Wire {
     /// Takes a line and its end, to leave in one piece: never straight out, however long the line.
     #[inline]
     pub(crate) fn accept_line(&mut self, line: &[u8], end: &[u8]) -> bool {
+        match &mut self.outbox {
+            Some(outbox)
+                if outbox.is_easy(line.len() + end.len()) && self.state.accepts_writes() =>
+            {
+                outbox.append_both(line, end);
+                false
+            }
+            _ => self.accept_line_with_care(line, end),
+        }
+    }
+
+    fn accept_line_with_care(&mut self, line: &[u8], end: &[u8]) -> bool {
         if !self.takes_writes() {
             return false;
         }
@@ -107,6 +130,8 @@ impl Wire {
             // One that waits for the socket is not settled before that has room.
             if outbox.counted > 0 {
                 outbox.recount(&self.origin.agenda);
+            } else if self.flow.is_none() {
+                outbox.ease();
             }
         }
         self.flow.as_mut().is_some_and(|flow| flow.accepted(unsent))

@@ -98,6 +98,9 @@ impl Wire {
     }
 
     pub(super) fn flow_to_fill(&mut self) -> &mut Flow {
+        if let Some(outbox) = &mut self.outbox {
+            outbox.harden();
+        }
         self.flow.get_or_insert_default()
     }
 
@@ -110,6 +113,7 @@ impl Wire {
     pub(super) fn limit_unsent(&mut self, max: usize) {
         if let Some(outbox) = &mut self.outbox {
             outbox.max = max;
+            outbox.harden();
         }
     }
 
