@@ -113,7 +113,6 @@ impl Wire {
     pub(super) fn limit_unsent(&mut self, max: usize) {
         if let Some(outbox) = &mut self.outbox {
             outbox.max = max;
-            outbox.harden();
         }
     }
 

@@ -189,3 +189,23 @@ fn a_large_broadcast_is_kept_once_and_arrives_in_order() {
     // The script writes piece by piece, and had them in one call.
     assert_eq!(peers[0].calls().writes - writes, 5);
 }
+
+#[test]
+fn a_limit_that_is_lowered_holds_for_what_is_unsent_already() {
+    let mut stage = Stage::new(quiet);
+    let peer = stage.connect();
+    peer.set_room(0);
+    let transport = stage.transport(0);
+    transport.write([b'x'; 50]);
+    transport.set_unsent_max(100, Overflow::Drop);
+    transport.write([b'x'; 51]);
+    assert_eq!((transport.unsent(), transport.dropped_writes()), (50, 1));
+    stage.settle();
+    transport.write([b'x'; 50]);
+    transport.set_unsent_max(120, Overflow::Drop);
+    transport.write([b'x'; 20]);
+    assert_eq!((transport.unsent(), transport.dropped_writes()), (120, 1));
+    peer.set_room(usize::MAX / 2);
+    stage.settle();
+    assert_eq!(peer.received().len(), 120);
+}

@@ -259,3 +259,17 @@ fn a_panic_in_it_ends_the_connection() {
     assert_eq!(stage.log.count("0 lost: a callback panicked: boom"), 1);
     stage.expect_empty();
 }
+
+#[test]
+fn who_has_something_unsent_when_his_time_is_over_is_reset() {
+    let mut stage = stage(Deadlines::new().idle(s(10)));
+    let peer = stage.connect();
+    peer.set_room(3);
+    stage.transport(0).write("goodbye");
+    stage.settle();
+    stage.pass(s(10));
+    assert_eq!(stage.log.count("0 lost: nothing came for too long"), 1);
+    // Its peer must not take three bytes for all there was.
+    assert_eq!((peer.received(), peer.closed()), (b"goo".to_vec(), Closed::Reset));
+    stage.expect_empty();
+}
