@@ -1,7 +1,7 @@
 //! The ways in which a connection ends.
 
 use super::{Carrier, pattern};
-use crate::support::Event;
+use crate::support::{Cx, Event};
 use std::time::Duration;
 use twistor::Settings;
 
@@ -250,4 +250,63 @@ pub(super) fn kept_handles_are_harmless(carrier: Carrier) {
     });
     second.expect("");
     assert_eq!(server.stop(), ["stopped"]);
+}
+
+/// The first does something else to each of the others, and they to nobody.
+fn interfere(event: Event<'_>, cx: &mut Cx<'_>) {
+    match event {
+        Event::Data(b"x") => {
+            for (number, other) in cx.factory.all.iter().enumerate().skip(1) {
+                other.write("from outside");
+                match number % 6 {
+                    0 => other.abort_connection(),
+                    1 => other.lose_connection(),
+                    2 => other.pause_reading(),
+                    3 => other.lose_write_connection(),
+                    4 => other.fail("by another"),
+                    _ => {}
+                }
+            }
+            cx.transport.write("done");
+        }
+        Event::Data(data) => cx.transport.write(data),
+        Event::ReadLost => cx.transport.lose_connection(),
+        _ => {}
+    }
+}
+
+pub(super) fn a_protocol_may_do_anything_to_every_other(carrier: Carrier) {
+    const COUNT: usize = 19;
+    let server = carrier.serve(interfere);
+    let mut clients: Vec<_> = (0..COUNT).map(|_| server.connect()).collect();
+    for number in 0..COUNT {
+        server.expect(&[&format!("{number} made")]);
+    }
+    clients[0].send("x");
+    clients[0].expect("done");
+    let mut told: Vec<String> = (0..12).map(|_| server.next()).collect();
+    told.sort();
+    let mut expected: Vec<String> = (1..COUNT)
+        .filter_map(|number| match number % 6 {
+            0 => Some(format!("{number} lost: aborted")),
+            1 => Some(format!("{number} lost: done")),
+            3 => Some(format!("{number} write lost")),
+            4 => Some(format!("{number} lost: failed: by another")),
+            _ => None,
+        })
+        .collect();
+    expected.sort();
+    assert_eq!(told, expected);
+    for (number, mut client) in clients.into_iter().enumerate().skip(1) {
+        match number % 6 {
+            0 => client.expect_reset(),
+            1 | 3 | 4 => assert_eq!(client.rest(), b"from outside"),
+            2 => client.expect("from outside"),
+            _ => {
+                client.expect("from outside");
+                client.send("still here");
+                client.expect("still here");
+            }
+        }
+    }
 }

@@ -110,7 +110,8 @@ battery! {
         the_first_reason_stays,
         a_transport_says_where_it_is_in_its_life,
         many_ends_at_once_are_told_once_each,
-        kept_handles_are_harmless;
+        kept_handles_are_harmless,
+        a_protocol_may_do_anything_to_every_other;
     flow:
         a_reader_is_sent_whole_to_one_who_reads_late,
         a_reader_ends_with_its_connection,
