@@ -77,7 +77,9 @@ pub use reactor::{
     StopReport, SystemEvent, TimerId, TriggerId, WorkError,
 };
 pub use reason::{Deadline, Failure, Reason};
-pub use transport::{ConnectionId, Deadlines, Overflow, Producer, Segment, Transport, broadcast};
+pub use transport::{
+    ConnectionId, Deadlines, Overflow, Producer, Rates, Segment, Transport, broadcast,
+};
 
 /// The listings of the documentation, as tests.
 #[cfg(all(doctest, unix, feature = "testing"))]

@@ -223,6 +223,7 @@ impl Reactor {
             if let Some(deadlines) = shelf.deadlines {
                 transport.set_deadlines(deadlines);
             }
+            shelf.ration.serve(transport);
         }
         #[cfg(feature = "testing")]
         self.tell_watcher(transport.id(), super::Happening::Built(transport));

@@ -10,7 +10,7 @@ use super::recorder::What;
 use super::{Life, Reactor};
 use crate::arena::{Arena, Id};
 use crate::reason::{Deadline, Reason};
-use crate::transport::{ClosedStream, Next, Transport};
+use crate::transport::{ClosedStream, Next, Transport, Way};
 use log::Level;
 use std::time::Instant;
 
@@ -51,6 +51,8 @@ struct Alarms {
     close: Option<Id>,
     /// Looks at how long the peer has been waited for.
     patience: Option<(Id, Instant)>,
+    /// Wakes one that waits for the rate that is set.
+    rate: Option<(Id, Instant)>,
 }
 
 /// A protocol's list of timers is not weeded before it is this long.
@@ -71,6 +73,11 @@ impl Live {
     /// The timer that looks at how long the peer has been waited for, and when.
     pub(super) fn patience(&mut self) -> &mut Option<(Id, Instant)> {
         &mut self.alarms.get_or_insert_default().patience
+    }
+
+    /// The timer that wakes a connection that waits for its rate, and when.
+    pub(super) fn rate(&mut self) -> &mut Option<(Id, Instant)> {
+        &mut self.alarms.get_or_insert_default().rate
     }
 
     /// Notes a timer of the protocol, to be cancelled with the connection.
@@ -188,6 +195,7 @@ impl Reactor {
                     self.produce(party);
                 }
                 Next::MindDeadlines => self.mind_deadlines(party),
+                Next::AskToSend => drop(self.ask_for_more(party, Way::Out)),
                 Next::End(reason) if reason.cuts_off() => {
                     transport.reset();
                     break self.aborted.push((party.id(), reason));
@@ -228,7 +236,9 @@ impl Reactor {
             }
             party.transport.try_writing();
             // If nothing is unsent, it is its producer that the connection waits for.
-            if !self.settle(&party) && party.transport.unsent() > 0 {
+            let waits_for_peer =
+                |transport: &Transport| transport.unsent() > 0 && !transport.is_held_back(Way::Out);
+            if !self.settle(&party) && waits_for_peer(&party.transport) {
                 party.transport.time_out(Deadline::Close);
                 self.settle(&party);
             }
@@ -295,8 +305,9 @@ impl Reactor {
             None => self.connections.remove(id),
         };
         if let Some(Connection::Live(Live { alarms: Some(alarms), .. })) = vacated {
-            let Alarms { set, close, patience } = *alarms;
-            for timer in set.into_iter().chain(close).chain(patience.map(|(id, _)| id)) {
+            let Alarms { set, close, patience, rate } = *alarms;
+            let noted = patience.into_iter().chain(rate).map(|(id, _)| id);
+            for timer in set.into_iter().chain(close).chain(noted) {
                 self.timers.cancel(timer);
             }
         }

@@ -4,7 +4,7 @@ use super::Reactor;
 use super::callback::Callback;
 use super::panic::guard;
 use crate::arena::Id;
-use crate::transport::ConnectionId;
+use crate::transport::{ConnectionId, Way};
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -36,6 +36,10 @@ pub(super) enum Job {
     GiveUpConnecting(Id),
     /// A closed connection has discarded for long enough.
     EndLingering(Id),
+    /// A connection may move more bytes at its rate.
+    GoOn(Id),
+    /// So may some of those that share the rate of a factory.
+    Grant(Id, Way),
     /// A port that could accept nothing tries again.
     Accept(Id),
 }
@@ -49,6 +53,8 @@ impl fmt::Debug for Job {
             Self::LosePatience(id) => write!(f, "LosePatience({id})"),
             Self::GiveUpConnecting(id) => write!(f, "GiveUpConnecting({id})"),
             Self::EndLingering(id) => write!(f, "EndLingering({id})"),
+            Self::GoOn(id) => write!(f, "GoOn({id})"),
+            Self::Grant(id, way) => write!(f, "Grant({id}, {way:?})"),
             Self::Accept(id) => write!(f, "Accept({id})"),
         }
     }
@@ -199,6 +205,8 @@ impl Reactor {
             Job::LosePatience(connection) => self.lose_patience(connection),
             Job::GiveUpConnecting(connection) => self.give_up_connecting(connection),
             Job::EndLingering(connection) => self.end_lingering(connection),
+            Job::GoOn(connection) => self.go_on(connection),
+            Job::Grant(host, way) => self.grant(host, way),
             Job::Accept(port) => self.accept_again(port),
         }
     }

@@ -12,6 +12,7 @@ use super::key::{IntoKey, Key};
 use super::limits::Door;
 use super::panic::{Panic, guard};
 use super::recorder::Tally;
+use super::throttling::Ration;
 use super::type_name::short_name;
 use crate::arena::Id;
 use crate::protocol::{Context, Factory, Protocol};
@@ -46,6 +47,7 @@ pub(super) struct Shelf {
     pub(super) spent: Tally,
     /// Of its connections that are yet to be made.
     pub(super) deadlines: Option<Deadlines>,
+    pub(super) ration: Ration,
     /// `start_factory` has run, and `stop_factory` has not.
     pub(super) started: bool,
 }
@@ -61,6 +63,7 @@ impl Shelf {
             door: Door::default(),
             spent: Tally::default(),
             deadlines: None,
+            ration: Ration::default(),
             started: false,
         }
     }
@@ -358,6 +361,7 @@ impl Reactor {
         if self.hosts.get(id).is_some_and(unused) {
             let shelf = self.hosts.remove(id);
             if let Some(shelf) = &shelf {
+                self.end_sharing(&shelf.ration);
                 self.recorder.keep(shelf.protocol, shelf.spent);
             }
             if let Err(panic) = guard(|| drop(shelf)) {

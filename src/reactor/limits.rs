@@ -82,6 +82,9 @@ pub struct Refusals {
     pub exhausted: u64,
     /// How often a port has rested because of [`Limits::accept_rate`]; nobody was refused for it.
     pub rests: u64,
+    /// How often a connection has waited because of a rate, its own or that of the factory; see
+    /// [`Rates`](crate::Rates).
+    pub waits: u64,
 }
 
 /// What a factory knows of its clients.

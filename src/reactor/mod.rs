@@ -26,6 +26,7 @@ mod remote;
 mod resting;
 mod run;
 mod settings;
+mod throttling;
 mod timers;
 mod triggers;
 mod turn;

@@ -7,7 +7,7 @@ use super::draining::StopReport;
 use super::panic::guard;
 use crate::arena::Id;
 use crate::socket::Ready;
-use crate::transport::Received;
+use crate::transport::{Received, Way};
 use std::io;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
@@ -225,7 +225,8 @@ impl Reactor {
                     self.rest_from_reading(party.id());
                     break;
                 }
-                Received::Nothing => break,
+                Received::Asks if self.ask_for_more(party, Way::In) => {}
+                Received::Asks | Received::Nothing => break,
             }
         }
         self.buffer = buffer;

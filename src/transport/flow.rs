@@ -4,6 +4,7 @@
 use super::Inner;
 use super::overflow::Overflow;
 use super::patience::Patience;
+use super::throttling::{Throttle, Way};
 use std::fmt;
 use std::io::Read;
 use std::rc::{Rc, Weak};
@@ -27,6 +28,8 @@ pub(super) struct Flow {
     pub(super) consumers: Vec<Weak<Inner>>,
     /// How long its peer is waited for.
     pub(super) patience: Option<Box<Patience>>,
+    /// How fast it may read and write.
+    pub(super) throttle: Option<Box<Throttle>>,
     /// Instead of the reactor's.
     pub(super) unsent_max: Option<usize>,
     pub(super) overflow: Overflow,
@@ -85,6 +88,7 @@ impl Default for Flow {
             producer: None,
             consumers: Vec::new(),
             patience: None,
+            throttle: None,
             unsent_max: None,
             overflow: Overflow::Lose,
             refused: 0,
@@ -99,12 +103,20 @@ impl Flow {
         if let Some(patience) = &mut self.patience {
             patience.received(count);
         }
+        self.spend(Way::In, count);
     }
 
     /// The peer's system has taken bytes.
     pub(super) fn sent(&mut self, count: usize) {
         if let Some(patience) = &mut self.patience {
             patience.sent(count);
+        }
+        self.spend(Way::Out, count);
+    }
+
+    fn spend(&mut self, way: Way, count: usize) {
+        if let Some(throttle) = &mut self.throttle {
+            throttle.valve_mut(way).spend(count);
         }
     }
 

@@ -3,18 +3,23 @@
 mod agenda;
 mod deadlines;
 mod flow;
+mod meter;
 mod origin;
 mod outbox;
 mod overflow;
 mod patience;
+mod pool;
 mod producer;
 mod producing;
+mod rates;
 mod readiness;
 mod receiving;
 mod segment;
 mod sending;
 mod service;
 mod state;
+mod throttling;
+mod valve;
 mod waiting;
 mod wire;
 
@@ -24,12 +29,16 @@ mod counts;
 pub use deadlines::Deadlines;
 pub use overflow::Overflow;
 pub use producer::Producer;
+pub use rates::Rates;
 pub use segment::{Segment, broadcast};
 
 pub(crate) use agenda::Agenda;
 pub(crate) use origin::Origin;
+pub(crate) use pool::Pool;
 pub(crate) use receiving::Received;
 pub(crate) use state::Next;
+pub(crate) use throttling::Way;
+pub(crate) use valve::Supply;
 pub(crate) use wire::ClosedStream;
 
 use crate::address::{Address, PackedAddress};

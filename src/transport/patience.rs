@@ -133,7 +133,9 @@ impl Patience {
         if std::mem::take(&mut self.restarted) {
             since.timeout = now;
         }
-        if since.progress.is_none() && outstanding {
+        if !outstanding {
+            since.progress = None;
+        } else if since.progress.is_none() {
             since.progress = Some(now);
             self.moved = 0;
         }
@@ -145,12 +147,11 @@ impl Patience {
         self.mind(now, outlook);
         let over = |(due, which): (Option<Instant>, Deadline)| (due? <= now).then_some(which);
         let mut verdict = self.all(outlook).into_iter().find_map(over);
-        let outstanding = self.is_outstanding(outlook);
         let since = self.since.as_mut()?;
         if verdict == Some(Deadline::Progress) {
             let enough = self.deadlines.progress.is_some_and(|(bytes, _)| self.moved >= bytes);
             self.moved = 0;
-            since.progress = outstanding.then_some(now);
+            since.progress = Some(now);
             if enough {
                 verdict = None;
             }
@@ -266,6 +267,16 @@ mod tests {
         patience.sent(99);
         assert_eq!(patience.verdict(t + s(69), UNSENT), None, "not yet over");
         assert_eq!(patience.verdict(t + s(70), UNSENT), Some(Deadline::Progress));
+        // What was unsent for a while and has been taken was not too slow, however little it was.
+        let (mut few, t) = begin(Deadlines::new().progress(100, s(10)), UNSENT);
+        few.sent(10);
+        assert_eq!(few.mind(t + s(1), QUIET), None);
+        assert_eq!(few.verdict(t + s(10), QUIET), None);
+        assert_eq!(
+            few.mind(t + s(20), UNSENT),
+            Some(t + s(30)),
+            "and what comes later counts anew"
+        );
         // What was slow and is sent is no matter any more.
         patience.sent(1000);
         assert_eq!(patience.verdict(t + s(80), QUIET), None);

@@ -2,7 +2,7 @@
 
 use super::flow::{self, Flow, Step};
 use super::producer::{Producer, Source};
-use super::{Next, Transport};
+use super::{Next, Transport, Way};
 use std::io::Read;
 use std::rc::{Rc, Weak};
 
@@ -182,17 +182,23 @@ impl Transport {
         let mut wire = self.0.wire.borrow_mut();
         let next = wire.settle(sent);
         let unsent = wire.unsent();
+        if unsent == 0 || !wire.readiness.writable {
+            wire.give_back(Way::Out);
+        }
         let Some(flow) = &mut wire.flow else { return next };
         if let Some(producer) = flow.resume_connection(unsent).map(Self) {
+            // Which may be this one.
             drop(wire);
             producer.serve_later();
-            return next;
+            wire = self.0.wire.borrow_mut();
         }
+        let Some(flow) = &wire.flow else { return next };
         if !matches!(next, Next::Stay | Next::Drain) {
             return next;
         }
         let (step, refused) = (flow.step(unsent), flow.refused);
         match step {
+            _ if wire.asks_to_send() => Next::AskToSend,
             _ if wire.is_to_be_minded() => Next::MindDeadlines,
             Step::Nothing if refused > 0 => Next::Refuse,
             Step::Nothing => next,

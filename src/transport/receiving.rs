@@ -13,6 +13,8 @@ pub(crate) enum Received {
     End,
     /// The peer takes nothing of all that it is sent: reading is to rest.
     Congestion,
+    /// There is no more at the rate that is set, unless the clock says so.
+    Asks,
     Nothing,
 }
 

@@ -178,6 +178,7 @@ impl Wire {
     /// Offers `data` to the socket and returns how much it took.
     #[inline]
     fn send(&mut self, data: &[u8]) -> usize {
+        let data = &data[..self.sendable().min(data.len())];
         let mut sent = 0;
         while self.readiness.writable && sent < data.len() {
             let Some(stream) = &mut self.stream else { break };
@@ -191,10 +192,20 @@ impl Wire {
     fn send_pieces(&mut self, outbox: &mut Outbox) -> usize {
         let mut sent = 0;
         while self.readiness.writable && !outbox.is_empty() {
-            let Some(stream) = &mut self.stream else { break };
             let mut slices = [IoSlice::new(&[]); PIECES_MAX];
             let slices = outbox.pieces(&mut slices);
             let offered = slices.iter().map(|slice| slice.len()).sum();
+            if self.sendable() < offered {
+                // Of what has a rate one piece at a time is enough.
+                let count = self.send(&slices[0]);
+                outbox.consume(count);
+                sent += count;
+                if count == 0 {
+                    break;
+                }
+                continue;
+            }
+            let Some(stream) = &mut self.stream else { break };
             let taken = stream.write_vectored(slices);
             let count = self.regard(taken, offered);
             outbox.consume(count);

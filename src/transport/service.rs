@@ -2,7 +2,7 @@
 
 use super::receiving::Received;
 use super::wire::{ClosedStream, Wire};
-use super::{Inner, Next, Origin, Transport};
+use super::{Inner, Next, Origin, Transport, Way};
 use crate::address::Address;
 use crate::arena::Id;
 use crate::reason::Reason;
@@ -120,13 +120,12 @@ impl Transport {
 
     pub(crate) fn receive(&self, buffer: &mut [u8]) -> Received {
         let mut wire = self.0.wire.borrow_mut();
-        let mut room = buffer.len();
-        if wire.flow.is_some() {
-            drop(wire);
-            room = room.min(self.room());
-            wire = self.0.wire.borrow_mut();
+        if wire.flow.is_none() {
+            return wire.receive(buffer);
         }
-        wire.receive(&mut buffer[..room])
+        drop(wire);
+        let room = self.room().min(buffer.len());
+        self.0.wire.borrow_mut().receive_at_rate(&mut buffer[..room])
     }
 
     /// Notes what the poller reports.
@@ -151,14 +150,18 @@ impl Transport {
     /// True if the connection is to be served in the next turn and is not yet listed for it.
     pub(crate) fn queue_if_readable(&self) -> bool {
         let mut wire = self.0.wire.borrow_mut();
-        if !wire.wants_reading() || wire.readiness.queued {
+        if !wire.wants_reading() {
+            wire.give_back(Way::In);
+            return false;
+        }
+        if wire.readiness.queued {
             return false;
         }
         let queue = wire.flow.is_none() || {
             drop(wire);
             let room = self.room();
             wire = self.0.wire.borrow_mut();
-            room > 0
+            room > 0 && !wire.is_held_back(Way::In)
         };
         wire.readiness.queued = queue;
         queue
@@ -208,6 +211,8 @@ impl Transport {
         let ready = wire.readiness;
         let unsent = wire.unsent() > 0 && wire.state.sends() && ready.writable && !ready.due;
         let unread = wire.wants_reading() && !ready.queued && self.room() > 0;
+        let unsent = unsent && !wire.is_held_back(Way::Out);
+        let unread = unread && !wire.is_held_back(Way::In);
         (!ready.touched && (unsent || unread)).then(|| format!("{ready:?}"))
     }
 }

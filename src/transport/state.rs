@@ -66,6 +66,8 @@ pub(crate) enum Next {
     ResumeProducer,
     /// Look at the time, and when to look again.
     MindDeadlines,
+    /// Ask whether more may be sent at the rate that is set.
+    AskToSend,
     /// Read for the connection.
     Produce,
     /// Tell the protocol that writes were refused.

@@ -1,9 +1,9 @@
 //! How long a connection waits for its peer.
 
-use super::Transport;
 use super::deadlines::Deadlines;
 use super::patience::{Outlook, Patience};
 use super::wire::Wire;
+use super::{Transport, Way};
 use crate::reason::{Deadline, Reason};
 use std::time::{Duration, Instant};
 
@@ -69,8 +69,8 @@ impl Transport {
 impl Wire {
     fn outlook(&self) -> Outlook {
         Outlook {
-            unsent: self.unsent() > 0,
-            paused: !self.state.reads() || self.readiness.resting,
+            unsent: self.unsent() > 0 && !self.is_held_back(Way::Out),
+            paused: !self.state.reads() || self.readiness.resting || self.is_held_back(Way::In),
             closing: !self.state.is_open(),
         }
     }

@@ -13,6 +13,7 @@ mod producing;
 mod proxying;
 mod reading;
 mod recording;
+mod throttling;
 mod turns;
 mod waiting;
 mod walks;

@@ -1,0 +1,396 @@
+//! Bytes that move no faster than was said.
+
+use super::*;
+use crate::socket::scripted::Closed;
+use crate::{Deadlines, Producer, Rates, Segment};
+
+/// Of a rate of 20 000 bytes a second.
+const PORTION: usize = 1000;
+const RATE: u64 = 20_000;
+const INTERVAL: Duration = Duration::from_millis(50);
+
+fn stage(each: Rates, shared: Rates) -> Stage {
+    let mut stage = Stage::new(|event, cx| match event {
+        Event::TimedOut(deadline) => cx.transport.time_out(deadline),
+        Event::ReadLost => cx.transport.lose_connection(),
+        _ => {}
+    });
+    assert!(stage.reactor.set_rates(stage.port, each));
+    assert!(stage.reactor.set_shared_rates(stage.port, shared));
+    stage
+}
+
+fn reading() -> Rates {
+    Rates::new().read(RATE)
+}
+
+fn writing() -> Rates {
+    Rates::new().write(RATE)
+}
+
+/// A peer, and all that it has received.
+struct Sink(Peer, RefCell<Vec<u8>>);
+
+impl Sink {
+    fn received(&self) -> Vec<u8> {
+        let mut all = self.1.borrow_mut();
+        all.extend(self.0.received());
+        all.clone()
+    }
+}
+
+impl std::ops::Deref for Sink {
+    type Target = Peer;
+
+    fn deref(&self) -> &Peer {
+        &self.0
+    }
+}
+
+impl Stage {
+    fn sink(&mut self) -> Sink {
+        Sink(self.connect(), RefCell::default())
+    }
+
+    fn intervals(&mut self, count: u32) {
+        for _ in 0..count {
+            self.script.advance(INTERVAL);
+            self.settle();
+        }
+    }
+
+    fn waits(&self) -> u64 {
+        self.reactor.refusals(self.port).unwrap().waits
+    }
+}
+
+#[test]
+fn a_connection_is_read_a_portion_at_a_time() {
+    let mut stage = stage(reading(), Rates::new());
+    let peer = stage.sink();
+    peer.send([1; 3 * PORTION + 1]);
+    peer.close();
+    stage.settle();
+    stage.log.expect(&["0 made", "0 data 1000 bytes"]);
+    stage.script.advance(INTERVAL - Duration::from_millis(1));
+    stage.settle();
+    stage.log.expect(&[]);
+    stage.script.advance(Duration::from_millis(1));
+    stage.settle();
+    stage.log.expect(&["0 data 1000 bytes"]);
+    stage.intervals(1);
+    stage.log.expect(&["0 data 1000 bytes"]);
+    stage.intervals(1);
+    stage.log.expect(&["0 data \u{1}", "0 read lost", "0 lost: connection closed in order"]);
+    assert_eq!(stage.waits(), 3);
+    stage.expect_empty();
+}
+
+#[test]
+fn what_comes_slower_than_the_rate_costs_no_timer() {
+    let mut stage = stage(reading().write(RATE), reading().write(RATE));
+    let peer = stage.sink();
+    let transport = stage.transport(0);
+    for _ in 0..1000 {
+        stage.script.advance(Duration::from_millis(10));
+        peer.send([1; 100]);
+        transport.write([1; 100]);
+        stage.turn();
+        assert!(stage.reactor.timers.len() <= 2);
+    }
+    // One when the first portion was used up, each way and of each rate, and hardly any later: what
+    // is saved up meanwhile makes up for it.
+    assert!(stage.waits() < 10, "{}", stage.waits());
+    assert_eq!(peer.received().len(), 100_000);
+    assert_eq!(stage.log.count("0 data 100 bytes"), 1000);
+}
+
+#[test]
+fn a_connection_is_written_to_a_portion_at_a_time_and_closed_when_all_is_sent() {
+    let mut stage = stage(writing(), Rates::new());
+    let peer = stage.sink();
+    let transport = stage.transport(0);
+    let bytes: Vec<u8> = (0..5 * PORTION).map(|at| (at % 251) as u8).collect();
+    // Straight to the socket, behind something, and as a segment that is not copied.
+    transport.write(&bytes);
+    transport.write_segment(&Segment::from(bytes.clone()));
+    transport.write(&bytes);
+    transport.lose_connection();
+    stage.settle();
+    for portions in 1..15 {
+        assert_eq!(peer.received().len(), portions * PORTION);
+        assert_eq!((transport.unsent(), peer.closed()), ((15 - portions) * PORTION, Closed::No));
+        stage.intervals(1);
+    }
+    assert_eq!((peer.received(), peer.closed()), (bytes.repeat(3), Closed::InOrder));
+    stage.expect_empty();
+}
+
+#[test]
+fn a_large_write_on_nothing_unsent_is_no_way_around_the_rate() {
+    let mut stage = stage(writing(), Rates::new());
+    let peer = stage.sink();
+    stage.transport(0).write([7; 100 * PORTION]);
+    assert_eq!(peer.received().len(), 0);
+    stage.settle();
+    assert_eq!(peer.received().len(), PORTION);
+    stage.intervals(99);
+    assert_eq!(peer.received().len(), 100 * PORTION);
+    stage.settle();
+    assert_eq!(stage.reactor.timers.len(), 0);
+}
+
+#[test]
+fn nobody_is_timed_out_for_what_is_held_back_here() {
+    let slow = Rates::new().read(1).write(1);
+    let mut stage = stage(slow, Rates::new());
+    let deadlines =
+        Deadlines::new().idle(Duration::from_millis(500)).progress(100, Duration::from_secs(1));
+    stage.reactor.set_deadlines(stage.port, deadlines);
+    let peer = stage.sink();
+    peer.send([1; 100]);
+    let transport = stage.transport(0);
+    transport.write([1; 60]);
+    stage.settle();
+    // Longer than the close timeout.
+    stage.intervals(20 * 20);
+    transport.lose_connection();
+    stage.intervals(38 * 20);
+    assert_eq!((peer.received().len(), transport.is_connected()), (59, true));
+    stage.intervals(20);
+    assert_eq!((peer.received().len(), peer.closed()), (60, Closed::No), "it lingers");
+    assert_eq!(stage.log.count("0 lost: connection closed in order"), 1);
+}
+
+#[test]
+fn a_peer_that_takes_nothing_is_still_given_up() {
+    let mut stage = stage(writing(), writing());
+    let peer = stage.sink();
+    peer.set_room(PORTION / 2);
+    let transport = stage.transport(0);
+    transport.write([1; 10 * PORTION]);
+    transport.lose_connection();
+    stage.settle();
+    stage.script.advance(Duration::from_secs(10));
+    stage.settle();
+    assert_eq!((peer.received().len(), peer.closed()), (PORTION / 2, Closed::Reset));
+    stage.settle();
+    stage.expect_empty();
+}
+
+#[test]
+fn those_who_share_a_rate_get_the_same() {
+    let mut stage = stage(Rates::new(), Rates::new().read(8 * RATE).write(8 * RATE));
+    let peers: Vec<Sink> = (0..4).map(|_| stage.sink()).collect();
+    for (number, peer) in peers.iter().enumerate() {
+        peer.send(vec![1; 100_000]);
+        stage.transport(number).write([2; 100_000]);
+    }
+    stage.settle();
+    // Who came first has had a portion of eight thousand; from then on all have a quarter.
+    let lengths = |peers: &[Sink]| peers.iter().map(|it| it.received().len()).collect::<Vec<_>>();
+    assert_eq!(lengths(&peers), [8000, 0, 0, 0]);
+    stage.intervals(10);
+    assert_eq!(lengths(&peers), [28_000, 20_000, 20_000, 20_000]);
+    for number in 0..4 {
+        assert_eq!(stage.log.count(&format!("{number} data 2000 bytes")), 10);
+    }
+    // Somebody goes, and the others have his part; the first to ask gets what is left of it.
+    peers[3].reset();
+    stage.transport(3).abort_connection();
+    stage.settle();
+    stage.intervals(1);
+    assert_eq!(lengths(&peers)[..3], [30_668, 22_666, 22_666]);
+}
+
+#[test]
+fn who_comes_while_others_wait_stands_behind_them() {
+    let mut stage = stage(Rates::new(), writing());
+    let peers: Vec<Sink> = (0..3).map(|_| stage.sink()).collect();
+    let all: Vec<Transport> = (0..3).map(|number| stage.transport(number)).collect();
+    // A portion is no more than the least that is granted: one of them in each.
+    all[0].write([1; 2 * PORTION]);
+    all[1].write([1; PORTION]);
+    stage.settle();
+    stage.script.advance(INTERVAL);
+    all[2].write([1; PORTION]);
+    stage.settle();
+    let mut order = Vec::new();
+    for _ in 0..4 {
+        order.push(peers.iter().map(|peer| peer.received().len()).collect::<Vec<_>>());
+        stage.intervals(1);
+    }
+    let expected = [[2000, 0, 0], [2000, 1000, 0], [2000, 1000, 1000], [2000, 1000, 1000]];
+    assert_eq!(order, expected);
+    assert_eq!(stage.reactor.timers.len(), 0);
+}
+
+#[test]
+fn the_narrower_of_both_rates_counts() {
+    let mut stage = stage(writing(), Rates::new().write(2 * RATE));
+    let peer = stage.sink();
+    stage.transport(0).write([1; 100_000]);
+    stage.settle();
+    stage.intervals(20);
+    assert_eq!(peer.received().len(), 21 * PORTION);
+    let peers = [stage.sink(), stage.sink(), stage.sink()];
+    for number in 1..4 {
+        stage.transport(number).write([1; 100_000]);
+    }
+    stage.intervals(20);
+    let sent: usize = peers.iter().map(|peer| peer.received().len()).sum();
+    let sent = sent + peer.received().len() - 21 * PORTION;
+    assert!((40 * PORTION..=43 * PORTION).contains(&sent), "{sent}");
+}
+
+#[test]
+fn whoever_waits_goes_on_when_the_rates_are_changed() {
+    let mut stage = stage(reading().write(RATE), Rates::new());
+    let peer = stage.sink();
+    let transport = stage.transport(0);
+    peer.send([1; 3000]);
+    transport.write([1; 3000]);
+    stage.settle();
+    transport.set_rates(Rates::new());
+    stage.settle();
+    assert_eq!(peer.received().len(), 3000);
+    stage.log.expect(&["0 made", "0 data 1000 bytes", "0 data 2000 bytes"]);
+    // The same of a rate that is shared, by one which was there before it.
+    stage.reactor.set_shared_rates(stage.port, reading().write(RATE));
+    peer.send([1; 3000]);
+    transport.write([1; 3000]);
+    stage.settle();
+    stage.log.expect(&["0 data 1000 bytes"]);
+    assert_eq!(peer.received().len(), 4000);
+    stage.reactor.set_shared_rates(stage.port, Rates::new());
+    stage.settle();
+    stage.log.expect(&["0 data 2000 bytes"]);
+    assert_eq!(peer.received().len(), 6000);
+    // Nobody set the timer of the first wait back.
+    stage.intervals(1);
+    assert_eq!(stage.reactor.timers.len(), 0);
+}
+
+#[test]
+fn a_connection_that_ends_while_it_waits_leaves_nothing_behind() {
+    let mut stage = stage(reading().write(RATE), reading().write(RATE));
+    for round in 0..3 {
+        let peer = stage.sink();
+        let transport = stage.transport(round);
+        peer.send([1; 3000]);
+        transport.write([1; 3000]);
+        stage.settle();
+        assert!(stage.reactor.timers.len() > 0);
+        transport.abort_connection();
+        stage.settle();
+        assert_eq!(peer.closed(), Closed::Reset);
+        stage.intervals(2);
+        stage.expect_empty();
+    }
+}
+
+#[test]
+fn a_factory_that_goes_takes_its_timers_along() {
+    let mut stage = stage(Rates::new(), reading());
+    let peer = stage.sink();
+    peer.send([1; 3000]);
+    stage.settle();
+    assert_eq!(stage.reactor.timers.len(), 1);
+    assert!(stage.reactor.stop_listening(stage.port));
+    stage.settle();
+    peer.reset();
+    stage.transport_of_the_last().abort_connection();
+    stage.settle();
+    stage.expect_empty();
+}
+
+impl Stage {
+    /// When the port is gone, the factory is not.
+    fn transport_of_the_last(&mut self) -> Transport {
+        let live = self.reactor.connections.all_live().next().unwrap().1;
+        live.party.transport.clone()
+    }
+}
+
+#[test]
+fn a_pause_gives_back_what_was_granted() {
+    let mut stage = stage(Rates::new(), reading());
+    let peers = [stage.sink(), stage.sink()];
+    peers[0].send([1; 3000]);
+    stage.settle();
+    stage.log.expect(&["0 made", "1 made", "0 data 1000 bytes"]);
+    // It stands in the queue, and does not want anything when its turn comes.
+    stage.transport(0).pause_reading();
+    stage.settle();
+    stage.intervals(1);
+    peers[1].send([1; 500]);
+    stage.settle();
+    stage.log.expect(&["1 data 500 bytes"]);
+    stage.transport(0).resume_reading();
+    stage.settle();
+    stage.log.expect(&["0 resumed", "0 data 500 bytes"]);
+}
+
+#[test]
+fn a_reader_is_sent_at_the_rate_and_its_end_is_told() {
+    let mut stage = stage(writing(), Rates::new());
+    let peer = stage.sink();
+    let transport = stage.transport(0);
+    transport.register_producer(Producer::reader(std::io::Cursor::new(vec![9; 200 * PORTION])));
+    transport.lose_connection();
+    stage.settle();
+    stage.intervals(100);
+    assert_eq!((peer.received().len(), transport.is_connected()), (101 * PORTION, true));
+    assert!(transport.unsent() <= 64 * 1024);
+    stage.intervals(99);
+    assert_eq!((peer.received().len(), peer.closed()), (200 * PORTION, Closed::InOrder));
+    stage.log.expect(&["0 made", "0 produced Ok(200000)", "0 lost: connection closed in order"]);
+    stage.expect_empty();
+}
+
+#[test]
+fn a_proxy_reads_no_faster_than_its_consumer_may_write() {
+    let mut stage = Stage::new(|event, cx| {
+        if let Event::Data(data) = event {
+            let to = &cx.factory.all[1];
+            to.write(data);
+            assert!(to.unsent() <= 4 * PORTION);
+        }
+    });
+    let (source, sink) = (stage.sink(), stage.sink());
+    let (from, to) = (stage.transport(0), stage.transport(1));
+    to.set_rates(writing());
+    to.set_water_marks(4 * PORTION, PORTION);
+    to.register_producer(&from);
+    source.send([1; 20 * PORTION]);
+    stage.settle();
+    for portions in 1..20 {
+        assert_eq!(sink.received().len(), portions * PORTION);
+        stage.intervals(1);
+    }
+    assert_eq!(sink.received().len(), 20 * PORTION);
+}
+
+#[test]
+fn a_connection_of_one_s_own_has_the_rates_of_its_factory() {
+    let mut stage = stage(writing(), reading());
+    let key = stage.port;
+    stage.reactor.connect_tcp(([127, 0, 0, 1], 7), key).unwrap();
+    let peer = Sink(stage.script.dialled(), RefCell::default());
+    peer.answer();
+    stage.settle();
+    stage.transport(0).write([1; 3000]);
+    peer.send([1; 3000]);
+    stage.settle();
+    assert_eq!(peer.received().len(), PORTION);
+    stage.log.expect(&["0 made", "0 data 1000 bytes"]);
+}
+
+#[test]
+fn a_factory_that_is_gone_has_no_rates() {
+    let mut stage = stage(Rates::new(), Rates::new());
+    stage.reactor.stop_listening(stage.port);
+    stage.settle();
+    assert!(!stage.reactor.set_rates(stage.port, reading()));
+    assert!(!stage.reactor.set_shared_rates(stage.port, reading()));
+}

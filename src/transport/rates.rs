@@ -1,0 +1,40 @@
+//! How fast bytes may move.
+
+/// How many bytes may be read and written in a second; as many as can be, from the start. For all
+/// new connections of a factory by [`Reactor::set_rates`](crate::Reactor::set_rates), for all of
+/// them together by [`Reactor::set_shared_rates`](crate::Reactor::set_shared_rates), for one by
+/// [`Transport::set_rates`](crate::Transport::set_rates).
+///
+/// What is above the rate waits: unread in the operating systems, so that in the end the peer
+/// waits; or unsent. Over any time that is longer than a few moments the rate is kept; a fifth of
+/// what a second allows may be ahead of it. A rate of zero counts as one.
+///
+/// ```
+/// use twistor::Rates;
+///
+/// let rates = Rates::new().read(100_000).write(1_000_000);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rates {
+    pub(crate) read: Option<u64>,
+    pub(crate) write: Option<u64>,
+}
+
+impl Rates {
+    /// None.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The most bytes that are read in a second.
+    #[must_use]
+    pub fn read(self, bytes: u64) -> Self {
+        Self { read: Some(bytes), ..self }
+    }
+
+    /// The most bytes that are handed to the operating system in a second.
+    #[must_use]
+    pub fn write(self, bytes: u64) -> Self {
+        Self { write: Some(bytes), ..self }
+    }
+}

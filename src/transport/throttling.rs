@@ -1,0 +1,164 @@
+//! Moving bytes no faster than was said.
+
+use super::pool::Pool;
+use super::rates::Rates;
+use super::receiving::Received;
+use super::valve::{Pass, Supply, Valve};
+use super::wire::Wire;
+use super::{Inner, Transport};
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Instant;
+
+/// Which way bytes go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    In,
+    Out,
+}
+
+/// Both directions of a connection that has rates.
+#[derive(Debug, Default)]
+pub(super) struct Throttle {
+    reading: Valve,
+    writing: Valve,
+}
+
+impl Throttle {
+    pub(super) fn valve(&self, way: Way) -> &Valve {
+        match way {
+            Way::In => &self.reading,
+            Way::Out => &self.writing,
+        }
+    }
+
+    pub(super) fn valve_mut(&mut self, way: Way) -> &mut Valve {
+        match way {
+            Way::In => &mut self.reading,
+            Way::Out => &mut self.writing,
+        }
+    }
+}
+
+impl Transport {
+    /// Sets how many bytes are read and written in a second, from now on, and instead of what was
+    /// set before. [`lose_connection`](Self::lose_connection) still sends everything, at this rate;
+    /// nobody is timed out for what is held back here.
+    ///
+    /// For all connections of a factory there is
+    /// [`Reactor::set_rates`](crate::Reactor::set_rates), and for all of them together
+    /// [`Reactor::set_shared_rates`](crate::Reactor::set_shared_rates), which counts as well.
+    pub fn set_rates(&self, rates: Rates) {
+        self.on_throttle(|throttle| {
+            let Rates { read, write } = rates;
+            throttle.reading.set(read) | throttle.writing.set(write)
+        });
+    }
+
+    /// From here on it shares a rate, or none.
+    pub(crate) fn join_pool(&self, way: Way, pool: Option<&Rc<RefCell<Pool>>>) {
+        self.on_throttle(|throttle| {
+            let valve = throttle.valve_mut(way);
+            let waited = valve.waits();
+            valve.join(pool.cloned());
+            waited
+        });
+    }
+
+    /// Changes the rates; if that ends a wait, the loop is to serve the connection.
+    fn on_throttle(&self, change: impl FnOnce(&mut Throttle) -> bool) {
+        let mut wire = self.0.wire.borrow_mut();
+        if wire.state.is_lost() {
+            return;
+        }
+        let ended = change(wire.flow_to_fill().throttle.get_or_insert_default());
+        drop(wire);
+        if ended {
+            self.serve_later();
+        }
+    }
+
+    /// Looks whether more may pass.
+    pub(crate) fn ask_for_more(&self, way: Way, now: Instant) -> Supply {
+        let Inner { id, wire, .. } = &*self.0;
+        match wire.borrow_mut().valve(way) {
+            Some(valve) => valve.ask(*id, now),
+            None => Supply::More,
+        }
+    }
+
+    /// The time has come for which it waited.
+    pub(crate) fn end_wait_for_rates(&self) {
+        let mut wire = self.0.wire.borrow_mut();
+        for way in [Way::In, Way::Out] {
+            wire.valve(way).map(Valve::end_wait);
+        }
+    }
+
+    /// It is its turn.
+    pub(crate) fn take_grant(&self, way: Way, grant: usize) {
+        if let Some(valve) = self.0.wire.borrow_mut().valve(way) {
+            valve.take_grant(grant);
+        }
+    }
+
+    /// True if bytes wait for a rate.
+    pub(crate) fn is_held_back(&self, way: Way) -> bool {
+        self.0.wire.borrow().is_held_back(way)
+    }
+}
+
+impl Wire {
+    fn valve(&mut self, way: Way) -> Option<&mut Valve> {
+        let throttle = self.flow.as_mut()?.throttle.as_mut()?;
+        Some(throttle.valve_mut(way))
+    }
+
+    /// What may pass.
+    pub(super) fn pass(&self, way: Way) -> Pass {
+        let throttle = self.flow.as_ref().and_then(|flow| flow.throttle.as_ref());
+        throttle.map_or(Pass::Bytes(usize::MAX), |throttle| throttle.valve(way).pass())
+    }
+
+    /// The same, as a number, of what is offered to the socket.
+    #[inline]
+    pub(super) fn sendable(&self) -> usize {
+        match &self.flow {
+            None => usize::MAX,
+            Some(_) => match self.pass(Way::Out) {
+                Pass::Bytes(bytes) => bytes,
+                Pass::Ask | Pass::Wait => 0,
+            },
+        }
+    }
+
+    pub(super) fn is_held_back(&self, way: Way) -> bool {
+        self.pass(way) == Pass::Wait
+    }
+
+    /// True if more would be sent if the clock were looked at.
+    pub(super) fn asks_to_send(&self) -> bool {
+        let offers = self.readiness.writable && self.state.sends() && self.unsent() > 0;
+        offers && self.pass(Way::Out) == Pass::Ask
+    }
+
+    /// [`receive`](Self::receive), of a connection that may have a rate.
+    pub(super) fn receive_at_rate(&mut self, buffer: &mut [u8]) -> Received {
+        let wanted = !buffer.is_empty() && self.wants_reading();
+        match self.pass(Way::In) {
+            Pass::Bytes(bytes) if wanted => {
+                let room = bytes.min(buffer.len());
+                self.receive(&mut buffer[..room])
+            }
+            Pass::Ask if wanted => Received::Asks,
+            _ => Received::Nothing,
+        }
+    }
+
+    /// Others may have what the pool has granted, if there is no use for it here.
+    pub(super) fn give_back(&mut self, way: Way) {
+        if let Some(valve) = self.valve(way) {
+            valve.give_back();
+        }
+    }
+}
