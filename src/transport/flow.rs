@@ -21,8 +21,8 @@ pub(super) const LOW_MARK: usize = HIGH_MARK / 4;
 /// have none.
 #[derive(Debug)]
 pub(super) struct Flow {
-    pub(super) high: usize,
-    pub(super) low: usize,
+    high: usize,
+    low: usize,
     producer: Option<Production>,
     /// Connections that this one is the producer of.
     pub(super) consumers: Vec<Weak<Inner>>,
@@ -30,8 +30,8 @@ pub(super) struct Flow {
     pub(super) patience: Option<Box<Patience>>,
     /// How fast it may read and write.
     pub(super) throttle: Option<Box<Throttle>>,
-    /// Instead of the reactor's.
-    pub(super) unsent_max: Option<usize>,
+    /// The most that may be unsent: the reactor's, or its own.
+    pub(super) unsent_max: usize,
     pub(super) overflow: Overflow,
     /// Writes that were refused since the protocol was last told.
     pub(super) refused: usize,
@@ -89,7 +89,7 @@ impl Default for Flow {
             consumers: Vec::new(),
             patience: None,
             throttle: None,
-            unsent_max: None,
+            unsent_max: usize::MAX,
             overflow: Overflow::Lose,
             refused: 0,
             dropped: 0,
@@ -98,6 +98,24 @@ impl Default for Flow {
 }
 
 impl Flow {
+    /// Of a connection that may have so much unsent.
+    pub(super) fn new(unsent_max: usize) -> Self {
+        Self { unsent_max, ..Self::default() }
+    }
+
+    pub(super) fn set_marks(&mut self, high: usize, low: usize) {
+        (self.high, self.low) = (high, low);
+    }
+
+    /// No more than may be unsent: what a producer has given must not be too much.
+    pub(super) fn high(&self) -> usize {
+        self.high.min(self.unsent_max).max(1)
+    }
+
+    fn low(&self) -> usize {
+        self.low.min(self.high() - 1)
+    }
+
     /// Bytes have come from the peer.
     pub(super) fn received(&mut self, count: usize) {
         if let Some(patience) = &mut self.patience {
@@ -151,18 +169,17 @@ impl Flow {
 
     /// Bytes have been accepted. True if the loop has to look at the producer.
     pub(super) fn accepted(&mut self, unsent: usize) -> bool {
+        let high = self.high();
         match &mut self.producer {
             Some(Production { source: Source::Pull, phase }) => {
                 *phase = Phase::Paused;
                 false
             }
-            Some(Production { source: Source::Connection(_), phase }) if unsent >= self.high => {
+            Some(Production { source: Source::Connection(_), phase }) if unsent >= high => {
                 *phase = Phase::Paused;
                 false
             }
-            Some(Production { source: Source::Push, phase: Phase::Producing }) => {
-                unsent >= self.high
-            }
+            Some(Production { source: Source::Push, phase: Phase::Producing }) => unsent >= high,
             _ => false,
         }
     }
@@ -172,7 +189,7 @@ impl Flow {
         match &self.producer {
             Some(Production { source: Source::Connection(_), phase: Phase::Paused }) => 0,
             Some(Production { source: Source::Connection(_), .. }) => {
-                self.high.saturating_sub(unsent)
+                self.high().saturating_sub(unsent)
             }
             _ => usize::MAX,
         }
@@ -182,10 +199,10 @@ impl Flow {
     pub(super) fn step(&self, unsent: usize) -> Step {
         let Some(Production { source, phase }) = &self.producer else { return Step::Nothing };
         match (source, phase) {
-            (Source::Push, Phase::Producing) if unsent >= self.high => Step::Pause,
+            (Source::Push, Phase::Producing) if unsent >= self.high() => Step::Pause,
             (Source::Reader { input: None, .. }, _) => Step::Nothing,
-            (Source::Reader { .. }, _) if unsent <= self.low => Step::Produce,
-            (Source::Push | Source::Pull, Phase::Paused) if unsent <= self.low => Step::Resume,
+            (Source::Reader { .. }, _) if unsent <= self.low() => Step::Produce,
+            (Source::Push | Source::Pull, Phase::Paused) if unsent <= self.low() => Step::Resume,
             _ => Step::Nothing,
         }
     }
@@ -208,9 +225,10 @@ impl Flow {
 
     /// The connection that may read again, now that no more than this is unsent.
     pub(super) fn resume_connection(&mut self, unsent: usize) -> Option<Rc<Inner>> {
+        let low = self.low();
         match &mut self.producer {
             Some(Production { source: Source::Connection(producer), phase })
-                if *phase == Phase::Paused && unsent <= self.low =>
+                if *phase == Phase::Paused && unsent <= low =>
             {
                 *phase = Phase::Producing;
                 producer.upgrade()
@@ -309,6 +327,23 @@ mod tests {
             panic!("three bytes have been read")
         };
         assert!(flow.put_back(Box::new(&b""[..]), 1).is_some(), "it was unregistered");
+    }
+
+    #[test]
+    fn the_marks_are_no_higher_than_what_may_be_unsent() {
+        let mut flow = Flow::new(1000);
+        flow.register(reader(), 0);
+        assert_eq!(
+            (flow.high(), flow.step(1000), flow.step(999)),
+            (1000, Step::Nothing, Step::Produce)
+        );
+        flow.set_marks(600, 700);
+        assert_eq!(
+            (flow.high(), flow.step(600), flow.step(599)),
+            (600, Step::Nothing, Step::Produce)
+        );
+        flow.unsent_max = 0;
+        assert_eq!((flow.high(), flow.step(1), flow.step(0)), (1, Step::Nothing, Step::Produce));
     }
 
     #[test]

@@ -230,7 +230,7 @@ impl Transport {
         let unsent_max = unsent_max.into().unwrap_or(usize::MAX);
         self.wish(|wire| {
             let flow = wire.flow_to_fill();
-            (flow.unsent_max, flow.overflow) = (Some(unsent_max), overflow);
+            (flow.unsent_max, flow.overflow) = (unsent_max, overflow);
             wire.limit_unsent(unsent_max);
             // Reading may go on that stopped at the former limit.
             true

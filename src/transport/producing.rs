@@ -228,7 +228,7 @@ impl Transport {
         let mut wire = self.0.wire.borrow_mut();
         let unsent = wire.unsent();
         let flow = wire.flow.as_mut()?;
-        let room = flow.high.saturating_sub(unsent);
+        let room = flow.high().saturating_sub(unsent);
         flow.take_reader().map(|reader| (reader, room))
     }
 
@@ -257,13 +257,13 @@ impl Transport {
 
     /// Sets the marks between which a producer is paused and resumed: with at least `high` bytes
     /// unsent it is paused, with at most `low` bytes it is resumed. Default: 64 KiB, and a quarter
-    /// of it. A `low` that is not below `high` is brought there, and a `high` of zero is one.
+    /// of it. A `low` that is not below `high` is brought there, and so is a `high` that is above
+    /// what may be unsent ([`set_unsent_max`](Self::set_unsent_max)); zero is one.
     pub fn set_water_marks(&self, high: usize, low: usize) {
         self.wish(|wire| {
             let unsent = wire.unsent();
             let flow = wire.flow_to_fill();
-            flow.high = high.max(1);
-            flow.low = low.min(flow.high - 1);
+            flow.set_marks(high, low);
             flow.accepted(unsent);
             true
         });

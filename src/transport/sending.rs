@@ -115,7 +115,7 @@ impl Wire {
         let Self { outbox, origin, flow, .. } = self;
         outbox.get_or_insert_with(|| {
             let mut outbox = origin.agenda.spare_out();
-            let own = flow.as_ref().and_then(|flow| flow.unsent_max);
+            let own = flow.as_ref().map(|flow| flow.unsent_max);
             outbox.max = own.unwrap_or(origin.agenda.unsent_max());
             outbox
         })

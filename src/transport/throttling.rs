@@ -136,10 +136,11 @@ impl Wire {
         self.pass(way) == Pass::Wait
     }
 
-    /// True if more would be sent if the clock were looked at.
+    /// True if more may be sent, or might if the clock were looked at. (What was granted is sent;
+    /// what the pool has besides, not yet.)
     pub(super) fn asks_to_send(&self) -> bool {
         let offers = self.readiness.writable && self.state.sends() && self.unsent() > 0;
-        offers && self.pass(Way::Out) == Pass::Ask
+        offers && !self.is_held_back(Way::Out)
     }
 
     /// [`receive`](Self::receive), of a connection that may have a rate.

@@ -101,7 +101,8 @@ impl Wire {
         if let Some(outbox) = &mut self.outbox {
             outbox.harden();
         }
-        self.flow.get_or_insert_default()
+        let unsent_max = self.origin.agenda.unsent_max();
+        self.flow.get_or_insert_with(|| Box::new(Flow::new(unsent_max)))
     }
 
     /// How much a connection that feeds this one may read.

@@ -209,3 +209,36 @@ fn a_limit_that_is_lowered_holds_for_what_is_unsent_already() {
     stage.settle();
     assert_eq!(peer.received().len(), 120);
 }
+
+#[test]
+fn what_a_producer_gives_is_never_too_much() {
+    let policies = [None, Some(Overflow::Lose), Some(Overflow::Refuse), Some(Overflow::Drop)];
+    for policy in policies {
+        let settings = Settings::default().unsent_max(1000);
+        let mut stage = Stage::with(settings, |event, cx| {
+            if let Event::Data(data) = event {
+                cx.factory.all[2].write(data);
+            }
+        });
+        let peers = [stage.connect(), stage.connect(), stage.connect()];
+        let [source, sent, fed] = [0, 1, 2].map(|number| stage.transport(number));
+        peers.iter().for_each(|peer| peer.set_room(700));
+        for transport in [&sent, &fed] {
+            if let Some(policy) = policy {
+                transport.set_unsent_max(900, policy);
+            }
+        }
+        sent.register_producer(crate::Producer::reader(io::Cursor::new(vec![7; 20_000])));
+        fed.register_producer(&source);
+        peers[0].send([7; 20_000]);
+        let (mut by_reader, mut by_proxy) = (0, 0);
+        for _ in 0..60 {
+            stage.turn();
+            by_reader += peers[1].received().len();
+            by_proxy += peers[2].received().len();
+            peers.iter().for_each(|peer| peer.set_room(700));
+        }
+        assert_eq!((by_reader, by_proxy), (20_000, 20_000), "{policy:?}");
+        assert_eq!((sent.dropped_writes(), fed.dropped_writes()), (0, 0));
+    }
+}

@@ -201,6 +201,8 @@ fn those_who_share_a_rate_get_the_same() {
     stage.settle();
     stage.intervals(1);
     assert_eq!(lengths(&peers)[..3], [30_668, 22_666, 22_666]);
+    stage.intervals(40);
+    assert_eq!(lengths(&peers)[..3], [100_000; 3]);
 }
 
 #[test]
@@ -306,7 +308,7 @@ fn a_factory_that_goes_takes_its_timers_along() {
 
 impl Stage {
     /// When the port is gone, the factory is not.
-    fn transport_of_the_last(&mut self) -> Transport {
+    fn transport_of_the_last(&self) -> Transport {
         let live = self.reactor.connections.all_live().next().unwrap().1;
         live.party.transport.clone()
     }
@@ -336,7 +338,7 @@ fn a_reader_is_sent_at_the_rate_and_its_end_is_told() {
     let mut stage = stage(writing(), Rates::new());
     let peer = stage.sink();
     let transport = stage.transport(0);
-    transport.register_producer(Producer::reader(std::io::Cursor::new(vec![9; 200 * PORTION])));
+    transport.register_producer(Producer::reader(io::Cursor::new(vec![9; 200 * PORTION])));
     transport.lose_connection();
     stage.settle();
     stage.intervals(100);

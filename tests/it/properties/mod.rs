@@ -1,12 +1,13 @@
 //! Random sessions on random networks, and what must be true of every one of them.
 
+mod deeds;
 mod ending;
 mod ledger;
 mod setting;
 mod talker;
 
 use ledger::{Ledger, Who};
-use setting::{conditions, limits, settings};
+use setting::{conditions, limits, rates, settings};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use talker::{Counters, Talkers};
@@ -80,6 +81,7 @@ impl Session {
         };
         let (restart, recall) = (boots(Who::Server), boots(Who::Client));
         let (most, limits) = limits(&mut random);
+        let rates = rates(&mut random);
         // Some servers do not wait for ever.
         let idle = (random.below(3) == 0).then(|| Duration::from_secs(5 + random.below(60) as u64));
         let mut talkers = {
@@ -87,7 +89,7 @@ impl Session {
             let mut random = random.split();
             move || {
                 let talkers = Talkers::new(Who::Server, &ledger, &counters, random.split());
-                talkers.patient_for(idle)
+                talkers.patient_for(idle).with_rates(rates)
             }
         };
         // So short that a slow reader takes longer, and so long that the line is not to blame.
@@ -100,6 +102,9 @@ impl Session {
                 reactor.set_deadlines(port, Deadlines::new().idle(idle));
             }
             reactor.set_limits(port, limits.clone());
+            let [each, shared] = rates;
+            reactor.set_rates(port, each.rates());
+            reactor.set_shared_rates(port, shared.rates());
             Ok(())
         });
         let caller = simulation.host_with("caller", settings, move |_| {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 use twistor::testing::{Conditions, Random};
-use twistor::{Limits, Settings};
+use twistor::{Limits, Rates, Settings};
 
 pub(super) fn conditions(kind: usize, random: &mut Random) -> Conditions {
     let ms = |random: &mut Random, most| random.up_to(Duration::from_millis(most));
@@ -34,6 +34,34 @@ pub(super) fn limits(random: &mut Random) -> (Option<usize>, Limits) {
     match random.below(4) {
         0 => (most, limits.accept_rate(1 + random.below(5) as u32, Duration::from_secs(1))),
         _ => (most, limits),
+    }
+}
+
+/// Some let bytes in and out at a rate: of each connection, and of all together.
+pub(super) fn rates(random: &mut Random) -> [Flows; 2] {
+    let mut flows = || {
+        let mut rate = || 50_000 + random.below(1_000_000) as u64;
+        let (read, write) = (rate(), rate());
+        match random.below(6) {
+            0 => Flows { read: Some(read), write: None },
+            1 => Flows { read: Some(read), write: Some(write) },
+            _ => Flows::default(),
+        }
+    };
+    [flows(), flows()]
+}
+
+/// Rates that can be asked.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Flows {
+    pub(super) read: Option<u64>,
+    write: Option<u64>,
+}
+
+impl Flows {
+    pub(super) fn rates(self) -> Rates {
+        let rates = self.read.map_or_else(Rates::new, |rate| Rates::new().read(rate));
+        self.write.map_or(rates, |rate| rates.write(rate))
     }
 }
 

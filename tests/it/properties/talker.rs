@@ -1,15 +1,14 @@
 //! A protocol that does, at random, everything that a protocol can do.
 
 use super::ledger::{Ledger, Who};
+use super::setting::Flows;
 use std::cell::Cell;
-use std::io::{self, Read};
+use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 use twistor::testing::Random;
-use twistor::{
-    Context, Deadline, Factory, Producer, Protocol, Reactor, Reason, TimerId, Transport,
-};
+use twistor::{Context, Deadline, Factory, Protocol, Reactor, Reason, TimerId, Transport};
 
 /// How often factories were started and stopped, and how many of their protocols are open.
 #[derive(Clone, Debug, Default)]
@@ -29,40 +28,71 @@ impl Counters {
     }
 }
 
-fn add(counter: &Cell<usize>) {
+pub(super) fn add(counter: &Cell<usize>) {
     counter.set(counter.get() + 1);
 }
 
 pub(super) struct Talkers {
-    who: Who,
-    ledger: Ledger,
-    random: Random,
-    counters: Counters,
+    pub(super) who: Who,
+    pub(super) ledger: Ledger,
+    pub(super) random: Random,
+    pub(super) counters: Counters,
     /// How long a peer is waited for.
-    idle: Option<Duration>,
+    pub(super) idle: Option<Duration>,
     /// Other connections, which callbacks act on as well.
-    others: Vec<(SocketAddr, Transport)>,
+    pub(super) others: Vec<(SocketAddr, Transport)>,
+    /// Bytes in a second: of each, and of all together since then.
+    pub(super) rates: [Flows; 2],
+    pub(super) since: Option<Instant>,
+    pub(super) heard: usize,
 }
 
 pub(super) struct Talker {
-    client: SocketAddr,
-    random: Random,
+    pub(super) client: SocketAddr,
+    pub(super) random: Random,
     /// What it will still do of its own accord.
-    deeds: usize,
+    pub(super) deeds: usize,
     /// When something came.
-    heard: Instant,
+    pub(super) heard: Instant,
+    /// When it was built; until it sets a rate of its own.
+    pub(super) built: Option<Instant>,
+    pub(super) received: usize,
+    /// It was told to write no more.
+    pub(super) held: bool,
     /// Ends a pause.
-    resumption: Option<TimerId>,
+    pub(super) resumption: Option<TimerId>,
 }
 
 impl Talkers {
     pub(super) fn new(who: Who, ledger: &Ledger, counters: &Counters, random: Random) -> Self {
         let (ledger, counters) = (ledger.clone(), counters.clone());
-        Self { who, ledger, random, counters, idle: None, others: Vec::new() }
+        Self {
+            who,
+            ledger,
+            random,
+            counters,
+            idle: None,
+            others: Vec::new(),
+            rates: [Flows::default(); 2],
+            since: None,
+            heard: 0,
+        }
     }
 
     pub(super) fn patient_for(self, idle: Option<Duration>) -> Self {
         Self { idle, ..self }
+    }
+
+    pub(super) fn with_rates(self, rates: [Flows; 2]) -> Self {
+        Self { rates, ..self }
+    }
+}
+
+/// No more has come than a rate allows, and a fifth of a second of it.
+fn check_rate(rate: Option<u64>, since: Instant, now: Instant, bytes: usize) {
+    if let Some(rate) = rate {
+        let most = rate as f64 * ((now - since).as_secs_f64() + 0.2) + 2.0;
+        assert!(bytes as f64 <= most, "{bytes} bytes at {rate} after {:?}", now - since);
     }
 }
 
@@ -82,7 +112,18 @@ impl Factory for Talkers {
         self.others.retain(|(_, other)| other.is_connected());
         self.others.push((client, transport.clone()));
         let deeds = random.below(12);
-        Some(Talker { client, random, deeds, heard: reactor.now(), resumption: None })
+        let now = reactor.now();
+        self.since.get_or_insert(now);
+        Some(Talker {
+            client,
+            random,
+            deeds,
+            heard: now,
+            built: Some(now),
+            received: 0,
+            held: false,
+            resumption: None,
+        })
     }
 
     fn start_factory(&mut self, _: &mut Reactor) -> io::Result<()> {
@@ -93,146 +134,6 @@ impl Factory for Talkers {
     fn stop_factory(&mut self, _: &mut Reactor) {
         add(&self.counters.stopped);
     }
-}
-
-impl Talker {
-    fn say(&mut self, cx: &Context<'_, Talkers>) {
-        let length = match self.random.below(8) {
-            0 => self.random.below(60_000),
-            1 => 0,
-            _ => self.random.below(2000),
-        };
-        write(cx.factory, self.client, cx.transport, length);
-    }
-
-    /// Lets the loop read what is said, unless it does already.
-    fn produce(&mut self, cx: &Context<'_, Talkers>) {
-        let (who, ledger) = (cx.factory.who, cx.factory.ledger.clone());
-        let side = ledger.side(self.client, who, |side| side.clone());
-        if side.producing || side.finished || cx.transport.is_disconnecting() {
-            return;
-        }
-        ledger.side(self.client, who, |side| side.producing = true);
-        let most = if self.random.below(4) == 0 { 500_000 } else { 3000 };
-        let left = self.random.below(most);
-        let reading =
-            Reading { ledger, client: self.client, who, left, random: self.random.split() };
-        cx.transport.register_producer(Producer::reader(reading));
-    }
-
-    fn finish(&self, cx: &Context<'_, Talkers>) {
-        cx.transport.lose_write_connection();
-        cx.factory.ledger.side(self.client, cx.factory.who, |side| side.finished = true);
-    }
-
-    /// Ends by a timer of its own, by one of the reactor's, or when some work is done.
-    fn pause(&mut self, cx: &mut Context<'_, Talkers>) {
-        cx.transport.pause_reading();
-        let after = self.random.up_to(Duration::from_millis(500));
-        if self.resumption.is_none() && self.random.below(2) == 0 {
-            self.resumption = Some(cx.set_timer(after));
-        } else if self.random.below(2) == 0 {
-            let transport = cx.transport.clone();
-            cx.reactor.defer_to_thread(|| (), move |_, _| transport.resume_reading());
-        } else {
-            let transport = cx.transport.clone();
-            cx.reactor.call_later(after, move |_| transport.resume_reading());
-        }
-    }
-
-    fn act(&mut self, cx: &mut Context<'_, Talkers>) {
-        let (ledger, who, client) = (cx.factory.ledger.clone(), cx.factory.who, self.client);
-        let rude = || ledger.side(client, who, |side| side.rude = true);
-        match self.random.below(40) {
-            0..=15 => self.say(cx),
-            16..=19 => {
-                for _ in 0..self.random.below(5) {
-                    self.say(cx);
-                }
-            }
-            20..=23 => self.pause(cx),
-            37 | 38 => self.produce(cx),
-            36 => {
-                let after = self.random.up_to(Duration::from_millis(500));
-                let (first, overtaken) =
-                    (Rc::new(Cell::new(false)), &cx.factory.counters.overtaken);
-                let (came, overtaken) = (Rc::clone(&first), Rc::clone(overtaken));
-                let due = cx.reactor.now() + after;
-                cx.reactor.call_at(due, move |_| first.set(true));
-                cx.reactor.call_at(due, move |_| {
-                    if !came.get() {
-                        add(&overtaken);
-                    }
-                });
-            }
-            24 => {
-                cx.transport.pause_reading();
-                cx.transport.resume_reading();
-            }
-            25..=28 => {
-                let (client, other) = self.random.pick(&cx.factory.others).clone();
-                write(cx.factory, client, &other, self.random.below(500));
-            }
-            29 => {
-                for (client, other) in cx.factory.others.clone() {
-                    write(cx.factory, client, &other, 20);
-                }
-            }
-            30..=32 => {
-                self.say(cx);
-                cx.transport.lose_connection();
-                // Dropped, and so no part of the account.
-                if !ledger.side(client, who, |side| side.producing) {
-                    cx.transport.write("too late");
-                }
-            }
-            33 => self.finish(cx),
-            34 => {
-                rude();
-                cx.transport.abort_connection();
-            }
-            35 => {
-                rude();
-                cx.transport.fail("no more");
-            }
-            _ => drop(cx.set_timer(self.random.up_to(Duration::from_secs(1)))),
-        }
-    }
-}
-
-/// What a talker says, when it is read.
-struct Reading {
-    ledger: Ledger,
-    client: SocketAddr,
-    who: Who,
-    left: usize,
-    random: Random,
-}
-
-impl Read for Reading {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = match self.random.below(4) {
-            0 if self.left > 0 => return Err(io::ErrorKind::Interrupted.into()),
-            1 if self.left > 0 => 1 + self.random.below(self.left.min(buffer.len())),
-            _ => self.left.min(buffer.len()),
-        };
-        let said = self.ledger.say(self.client, self.who, count);
-        buffer[..count].copy_from_slice(&said);
-        self.left -= count;
-        Ok(count)
-    }
-}
-
-/// Writes to any connection, and enters into its account what is accepted.
-fn write(factory: &Talkers, client: SocketAddr, transport: &Transport, length: usize) {
-    let accounts = factory.ledger.side(client, factory.who, |side| side.sent);
-    let data = factory.ledger.say(client, factory.who, length);
-    let side = factory.ledger.side(client, factory.who, |side| side.clone());
-    let closing = (side.finished || transport.is_disconnecting()) && !side.producing;
-    if closing || !transport.is_connected() {
-        factory.ledger.side(client, factory.who, |side| side.sent = accounts);
-    }
-    transport.write(data);
 }
 
 impl Protocol<Talkers> for Talker {
@@ -250,7 +151,18 @@ impl Protocol<Talkers> for Talker {
     fn data_received(&mut self, cx: &mut Context<'_, Talkers>, data: &[u8]) {
         assert!(!cx.transport.is_paused(), "data while reading is paused");
         cx.factory.ledger.hear(self.client, cx.factory.who, data);
-        self.heard = cx.reactor.now();
+        let now = cx.reactor.now();
+        self.heard = now;
+        let talkers = &mut *cx.factory;
+        self.received += data.len();
+        talkers.heard += data.len();
+        let [each, shared] = talkers.rates;
+        if let Some(built) = self.built {
+            check_rate(each.read, built, now, self.received);
+        }
+        if let Some(since) = talkers.since {
+            check_rate(shared.read, since, now, talkers.heard);
+        }
         if self.deeds > 0 && self.random.below(2) == 0 {
             self.deeds -= 1;
             self.act(cx);
@@ -277,7 +189,10 @@ impl Protocol<Talkers> for Talker {
         assert!(enough && deadline == Deadline::Idle, "{deadline:?} after {waited:?}");
         match self.random.below(3) {
             0 => cx.transport.lose_connection(),
-            _ => cx.transport.fail("it has said nothing for too long"),
+            _ => {
+                cx.factory.ledger.side(self.client, cx.factory.who, |side| side.rude = true);
+                cx.transport.fail("it has said nothing for too long");
+            }
         }
     }
 
@@ -291,6 +206,20 @@ impl Protocol<Talkers> for Talker {
             }
             _ => cx.transport.lose_connection(),
         }
+    }
+
+    fn producing_paused(&mut self, cx: &mut Context<'_, Talkers>) {
+        assert!(!std::mem::replace(&mut self.held, true), "it knows");
+        assert!(cx.transport.unsent() > 0);
+    }
+
+    fn producing_resumed(&mut self, cx: &mut Context<'_, Talkers>) {
+        assert!(std::mem::take(&mut self.held), "nobody held it back");
+        self.say(cx);
+    }
+
+    fn write_refused(&mut self, cx: &mut Context<'_, Talkers>, count: usize) {
+        assert!(count > 0 && cx.transport.dropped_writes() >= count as u64);
     }
 
     fn production_ended(&mut self, cx: &mut Context<'_, Talkers>, result: io::Result<u64>) {
