@@ -133,7 +133,9 @@ impl Transport {
         let mut wire = self.0.wire.borrow_mut();
         wire.notice(readable, writable, read_closed);
         if error {
-            wire.notice_error();
+            drop(wire);
+            let room = self.room();
+            self.0.wire.borrow_mut().notice_error(room);
         }
     }
 

@@ -10,6 +10,7 @@ use super::origin::Origin;
 use super::outbox::Outbox;
 use super::readiness::Readiness;
 use super::state::State;
+use super::throttling::Way;
 use crate::address::Address;
 use crate::arena::Id;
 use crate::reason::Reason;
@@ -132,8 +133,10 @@ impl Wire {
     }
 
     /// The poller reports an error. If nothing is read that would meet it, it has to be asked for.
-    pub(crate) fn notice_error(&mut self) {
-        if !self.state.is_deaf() {
+    /// There is room for so much of what would be read.
+    pub(super) fn notice_error(&mut self, room: usize) {
+        let waits = self.state.is_deaf() || self.is_held_back(Way::In) || room == 0;
+        if !waits {
             return;
         }
         let Some(stream) = &mut self.stream else {

@@ -6,6 +6,7 @@ mod connecting;
 mod deferring;
 mod draining;
 mod failing;
+mod faults;
 mod limits;
 mod lingering;
 mod overflowing;

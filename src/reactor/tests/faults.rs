@@ -1,0 +1,273 @@
+//! What can go wrong, at every point of a connection's life: it ends once, is told once, leaves
+//! nothing behind, and nobody else notices.
+
+use super::*;
+use crate::{Deadlines, Overflow, Producer, Rates};
+use std::cell::Cell;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// More than the high-water mark.
+const MUCH: usize = 100_000;
+
+thread_local! {
+    /// The callback that panics, of the first connection.
+    static PANICS_IN: Cell<Event<'static>> = const { Cell::new(Event::Made) };
+}
+
+/// Panics in the callback that was named, and otherwise echoes.
+fn fragile(event: Event<'_>, cx: &mut Context<'_, Probes>) {
+    let is_first = cx.factory.all.first() == Some(cx.transport);
+    let panics_in = PANICS_IN.get();
+    let is_meant = std::mem::discriminant(&event) == std::mem::discriminant(&panics_in);
+    assert!(!is_first || !is_meant, "on purpose");
+    match event {
+        Event::Data(b"timer") => drop(cx.set_timer(Duration::from_secs(1))),
+        Event::Data(b"resume") => {
+            cx.transport.pause_reading();
+            cx.transport.resume_reading();
+        }
+        _ => echo(event, cx),
+    }
+}
+
+/// Brings a connection to a callback.
+type Way = fn(&mut Stage, &Peer, &Transport);
+
+const CALLBACKS: [(Event<'static>, Way); 12] = [
+    (Event::Made, |_, _, _| {}),
+    (Event::Data(b""), |_, peer, _| peer.send("hello")),
+    (Event::Timer, |stage, peer, _| {
+        peer.send("timer");
+        stage.settle();
+        stage.script.advance(MINUTE);
+    }),
+    (Event::Resumed, |_, peer, _| peer.send("resume")),
+    (Event::TimedOut(Deadline::Timeout), |stage, _, transport| {
+        transport.set_timeout(Duration::from_secs(1));
+        stage.settle();
+        stage.script.advance(MINUTE);
+    }),
+    (Event::MustWait, |_, peer, transport| {
+        peer.set_room(0);
+        transport.register_producer(Producer::push());
+        transport.write([0; MUCH]);
+    }),
+    (Event::MayWrite, |stage, peer, transport| {
+        peer.set_room(0);
+        transport.register_producer(Producer::push());
+        transport.write([0; MUCH]);
+        stage.settle();
+        peer.set_room(MUCH);
+    }),
+    (Event::Produced, |_, _, transport| {
+        transport.register_producer(Producer::reader(&b"abc"[..]));
+    }),
+    (Event::Refused, |_, peer, transport| {
+        peer.set_room(0);
+        transport.set_unsent_max(1, Overflow::Refuse);
+        transport.write("ab");
+        transport.write("c");
+    }),
+    (Event::ReadLost, |_, peer, _| peer.close()),
+    (Event::WriteLost, |_, _, transport| transport.lose_write_connection()),
+    (Event::Lost, |_, _, transport| transport.abort_connection()),
+];
+
+#[test]
+fn a_panic_in_any_callback_ends_its_connection_and_no_other() {
+    for (event, provoke) in CALLBACKS {
+        PANICS_IN.set(event);
+        let mut stage = Stage::new(fragile);
+        let (peer, witness) = (stage.connect(), stage.connect());
+        let transport = stage.transport(0);
+        provoke(&mut stage, &peer, &transport);
+        stage.settle();
+        let reason = match event {
+            Event::Lost => "0 lost: connection aborted by this side",
+            _ => "0 lost: a callback panicked: on purpose",
+        };
+        let lost: Vec<String> =
+            stage.log.0.borrow().iter().filter(|it| it.contains("lost:")).cloned().collect();
+        assert_eq!(lost, [reason], "{event:?}");
+        witness.send("hello");
+        stage.settle();
+        assert_eq!(witness.received(), b"hello", "{event:?}");
+        for peer in [peer, witness] {
+            peer.close();
+        }
+        stage.settle();
+        stage.script.advance(MINUTE);
+        stage.settle();
+        stage.expect_empty();
+        stage.reactor.stop_listening(stage.port);
+        stage.settle();
+        assert_eq!(stage.log.count("stopped"), 1, "{event:?}");
+    }
+}
+
+/// Brings a connection to a point of its life.
+const POINTS: [(&str, Way); 18] = [
+    ("idle", |_, _, _| {}),
+    ("unread", |_, peer, _| peer.send("unread")),
+    ("written to", |_, _, transport| transport.write("hello")),
+    ("full", |stage, peer, transport| {
+        peer.set_room(10);
+        transport.write([0; MUCH]);
+        stage.settle();
+    }),
+    ("paused", |stage, _, transport| {
+        transport.pause_reading();
+        stage.settle();
+    }),
+    ("paused with data", |stage, peer, transport| {
+        transport.pause_reading();
+        stage.settle();
+        peer.send("unread");
+    }),
+    ("resting", |stage, peer, transport| {
+        peer.set_room(0);
+        transport.write([0; MUCH]);
+        stage.settle();
+        peer.send("unread");
+        stage.turn();
+    }),
+    ("its output closed", |stage, _, transport| {
+        transport.lose_write_connection();
+        stage.settle();
+    }),
+    ("its output closing", |stage, peer, transport| {
+        peer.set_room(10);
+        transport.write([0; MUCH]);
+        transport.lose_write_connection();
+        stage.settle();
+    }),
+    ("closing", |stage, peer, transport| {
+        peer.set_room(10);
+        transport.write([0; MUCH]);
+        transport.lose_connection();
+        stage.settle();
+    }),
+    ("lingering", |stage, peer, transport| {
+        peer.send("spoken");
+        stage.settle();
+        transport.lose_connection();
+        stage.settle();
+    }),
+    ("reading at a rate", |stage, peer, transport| {
+        transport.set_rates(Rates::new().read(20));
+        peer.send([0; 3]);
+        stage.settle();
+    }),
+    ("writing at a rate", |stage, _, transport| {
+        transport.set_rates(Rates::new().write(20));
+        transport.write([0; MUCH]);
+        stage.settle();
+    }),
+    ("in turn for a rate that is shared", |stage, peer, transport| {
+        stage.reactor.set_shared_rates(stage.port, Rates::new().read(20).write(20));
+        peer.send([0; 3]);
+        transport.write([0; MUCH]);
+        stage.settle();
+    }),
+    ("fed by a reader", |stage, peer, transport| {
+        peer.set_room(10);
+        transport.register_producer(Producer::reader(io::repeat(1)));
+        transport.lose_connection();
+        stage.settle();
+    }),
+    ("fed by itself", |stage, peer, transport| {
+        peer.set_room(10);
+        transport.register_producer(transport);
+        peer.send([0; MUCH]);
+        stage.settle();
+    }),
+    ("waited for", |stage, _, transport| {
+        let second = Duration::from_secs(1);
+        transport.set_deadlines(Deadlines::new().idle(second).lifetime(second));
+        stage.settle();
+    }),
+    ("aborted", |_, _, transport| transport.abort_connection()),
+];
+
+#[test]
+fn a_reset_at_any_point_is_the_end_of_one_and_of_no_other() {
+    type Reset = fn(&Peer);
+    // The poller says so, and it is noticed at once; or it is found behind what was sent.
+    let resets: [(Reset, bool); 2] = [(Peer::reset, true), (Peer::reset_in_line, false)];
+    for ((name, bring), (reset, is_announced)) in
+        POINTS.into_iter().flat_map(|point| resets.map(|reset| (point, reset)))
+    {
+        let mut stage = Stage::new(echo);
+        let (peer, witness) = (stage.connect(), stage.connect());
+        let transport = stage.transport(0);
+        bring(&mut stage, &peer, &transport);
+        reset(&peer);
+        stage.settle();
+        assert!(!is_announced || !transport.is_connected(), "{name}");
+        // Who does not look meets it as soon as he does, or as he can.
+        transport.resume_reading();
+        peer.set_room(10 * MUCH);
+        for _ in 0..3 {
+            stage.settle();
+            stage.script.advance(MINUTE);
+        }
+        stage.settle();
+        let lost = stage.log.0.borrow().iter().filter(|it| it.starts_with("0 lost:")).count();
+        assert_eq!((lost, transport.is_connected()), (1, false), "{name}");
+        assert_eq!((transport.unsent(), stage.reactor.agenda.unsent()), (0, 0), "{name}");
+        stage.reactor.set_shared_rates(stage.port, Rates::new());
+        witness.send("hello");
+        stage.settle();
+        assert_eq!(witness.received(), b"hello", "{name}");
+        witness.close();
+        stage.settle();
+        stage.expect_empty();
+    }
+}
+
+#[test]
+fn a_client_that_resets_before_it_is_accepted_is_made_and_lost_or_neither() {
+    let mut stage = Stage::new(echo);
+    for reset in [Peer::reset, Peer::reset_in_line] {
+        let peer = stage.script.connect();
+        peer.send("hello");
+        reset(&peer);
+        stage.settle();
+        stage.expect_empty();
+    }
+    let log = stage.log.0.borrow();
+    let count = |what: &str| log.iter().filter(|it| it.contains(what)).count();
+    assert_eq!(count("made"), count("lost"));
+}
+
+#[test]
+fn one_who_reads_a_byte_a_second_gets_everything_unless_there_is_a_deadline() {
+    const LENGTH: usize = 100;
+    let read = |deadlines: Deadlines| {
+        let mut stage = Stage::new(|event, cx| match event {
+            Event::TimedOut(deadline) => cx.transport.time_out(deadline),
+            _ => echo(event, cx),
+        });
+        let peer = stage.connect();
+        let transport = stage.transport(0);
+        transport.set_deadlines(deadlines);
+        peer.set_room(0);
+        transport.write([1; LENGTH]);
+        transport.lose_connection();
+        stage.settle();
+        let mut received = 0;
+        for _ in 0..LENGTH {
+            stage.script.advance(Duration::from_secs(1));
+            peer.set_room(1);
+            stage.settle();
+            received += peer.received().len();
+        }
+        let lost = stage.log.0.borrow().last().cloned().unwrap();
+        (received, lost)
+    };
+    let all = (LENGTH, "0 lost: connection closed in order".to_owned());
+    assert_eq!(read(Deadlines::new()), all);
+    let some = (59, "0 lost: the connection has lived for long enough".to_owned());
+    assert_eq!(read(Deadlines::new().lifetime(MINUTE)), some);
+}
