@@ -1,11 +1,13 @@
 //! The contract of a stream transport, kept by every carrier.
 
 mod data;
+mod dialling;
 mod ends;
 mod flow;
 mod halves;
 mod limits;
 mod pausing;
+mod rates;
 mod stopping;
 mod waiting;
 
@@ -125,6 +127,17 @@ battery! {
     limits:
         who_is_one_too_many_is_told_so_until_somebody_goes,
         a_rate_lets_everybody_in_by_and_by;
+    rates:
+        an_echo_at_a_rate_comes_back_whole,
+        those_who_share_a_rate_are_all_served,
+        losing_the_connection_delivers_everything_at_its_rate;
+    dialling:
+        what_is_written_before_it_is_connected_arrives_and_is_answered,
+        where_nobody_listens_the_factory_is_told_and_stopped,
+        an_attempt_is_given_up_at_once,
+        what_was_written_before_a_loss_in_order_is_delivered,
+        a_reset_by_the_other_side_is_told_with_its_error,
+        many_at_once_are_all_served;
     waiting:
         a_silent_client_is_closed_in_order,
         a_client_that_never_reads_is_reset,

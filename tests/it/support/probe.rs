@@ -68,6 +68,11 @@ impl Factory for Probes {
         Some(Probe { number: self.all.len() - 1, told: Told::default() })
     }
 
+    fn connection_failed(&mut self, transport: &Transport, error: &io::Error, _: &mut Reactor) {
+        assert!(!transport.is_connected());
+        self.note(format!("failed: {:?}", error.kind()));
+    }
+
     fn start_factory(&mut self, _: &mut Reactor) -> io::Result<()> {
         self.note("started");
         Ok(())

@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
 use std::time::Instant;
 use twistor::testing::{Host, Simulation};
-use twistor::{Port, Reactor, Remote, Settings, StopReport};
+use twistor::{Port, Reactor, Remote, Settings, StopReport, Transport};
 
 /// Its port on a simulated network.
 const PORT: u16 = 8000;
@@ -83,6 +83,31 @@ impl Server {
             Place::Simulated(simulation, _) => {
                 Client::simulated(simulation.late_reader("client", self.address))
             }
+        }
+    }
+
+    /// The reactor begins a connection, of a factory of its own, and does something with it at
+    /// once. Returns the log of its callbacks.
+    pub(crate) fn dial(
+        &self,
+        to: SocketAddr,
+        act: fn(Event<'_>, &mut Cx<'_>),
+        then: fn(&Transport),
+    ) -> Receiver<String> {
+        let (log_in, log) = channel();
+        self.call(move |reactor| {
+            let connector = reactor.connect_tcp(to, Probes::new(act, log_in)).unwrap();
+            then(connector.transport());
+        });
+        log
+    }
+
+    /// The next callbacks of a connection that the reactor has begun.
+    #[track_caller]
+    pub(crate) fn expect_of(&self, dialled: &Receiver<String>, entries: &[&str]) {
+        for entry in entries {
+            let next = self.receive(dialled).unwrap_or_else(|| panic!("{entry} does not come"));
+            assert_eq!(next, *entry);
         }
     }
 

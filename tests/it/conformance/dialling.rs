@@ -1,0 +1,102 @@
+//! Connections that this side begins.
+
+use super::{Carrier, pattern};
+use crate::support::{Cx, Event, Server, echo};
+use std::net::{SocketAddr, TcpListener};
+
+const LENGTH: usize = 300_000;
+
+/// The bytes are right, and their number is noted at the end.
+fn listen(event: Event<'_>, cx: &mut Cx<'_>) {
+    match event {
+        Event::Data(data) => {
+            let end = cx.factory.received;
+            assert!(data == &pattern(LENGTH)[end - data.len()..end]);
+        }
+        Event::Lost => cx.factory.note(format!("{} bytes", cx.factory.received)),
+        _ => {}
+    }
+}
+
+pub(super) fn what_is_written_before_it_is_connected_arrives_and_is_answered(carrier: Carrier) {
+    let server = carrier.serve(echo);
+    let dialled = server.dial(server.address, listen, |transport| {
+        transport.write(pattern(LENGTH));
+        transport.lose_write_connection();
+    });
+    let bytes = format!("{LENGTH} bytes");
+    let expected =
+        ["started", "0 made", "0 write lost", "0 read lost", "0 lost: done", &bytes, "stopped"];
+    server.expect_of(&dialled, &expected);
+    server.expect(&["0 made", "0 read lost", "0 lost: done"]);
+}
+
+/// An address of the same host at which nobody listens.
+fn nobody(carrier: Carrier, server: &Server) -> SocketAddr {
+    match carrier {
+        Carrier::Tcp4 | Carrier::Tcp6 => {
+            let listener = TcpListener::bind((server.address.ip(), 0)).unwrap();
+            listener.local_addr().unwrap()
+        }
+        _ => SocketAddr::new(server.address.ip(), server.address.port() + 1),
+    }
+}
+
+pub(super) fn where_nobody_listens_the_factory_is_told_and_stopped(carrier: Carrier) {
+    let server = carrier.serve(echo);
+    let to = nobody(carrier, &server);
+    let dialled = server.dial(to, listen, |transport| transport.write("hello"));
+    server.expect_of(&dialled, &["started", "failed: ConnectionRefused", "stopped"]);
+    assert!(server.call(|reactor| reactor.connection_count() == 0));
+}
+
+pub(super) fn an_attempt_is_given_up_at_once(carrier: Carrier) {
+    let server = carrier.serve(echo);
+    for give_up in [twistor::Transport::abort_connection, twistor::Transport::lose_connection] {
+        let dialled = server.dial(server.address, listen, give_up);
+        server.expect_of(&dialled, &["started", "failed: ConnectionAborted", "stopped"]);
+    }
+    server.wait_until("nothing is left", |reactor| reactor.connection_count() == 0);
+}
+
+pub(super) fn what_was_written_before_a_loss_in_order_is_delivered(carrier: Carrier) {
+    let server = carrier.serve(|event, cx| match event {
+        Event::ReadLost => cx.transport.lose_connection(),
+        _ => listen(event, cx),
+    });
+    let dialled = server.dial(server.address, listen, |transport| {
+        transport.write(pattern(LENGTH));
+        transport.lose_connection();
+    });
+    server.expect_of(&dialled, &["started", "0 made", "0 lost: done", "0 bytes", "stopped"]);
+    let bytes = format!("{LENGTH} bytes");
+    server.expect(&["0 made", "0 read lost", "0 lost: done", &bytes]);
+}
+
+pub(super) fn a_reset_by_the_other_side_is_told_with_its_error(carrier: Carrier) {
+    let server = carrier.serve(|event, cx| {
+        if let Event::Data(_) = event {
+            cx.transport.abort_connection();
+        }
+    });
+    let dialled = server.dial(server.address, listen, |transport| transport.write("hello"));
+    let expected = ["started", "0 made", "0 lost: ConnectionReset", "0 bytes", "stopped"];
+    server.expect_of(&dialled, &expected);
+}
+
+pub(super) fn many_at_once_are_all_served(carrier: Carrier) {
+    let server = carrier.serve(echo);
+    let dialled: Vec<_> = (0..50)
+        .map(|_| {
+            server.dial(server.address, listen, |transport| {
+                transport.write(pattern(1000));
+                transport.lose_write_connection();
+            })
+        })
+        .collect();
+    for dialled in &dialled {
+        server.expect_of(dialled, &["started", "0 made", "0 write lost", "0 read lost"]);
+        server.expect_of(dialled, &["0 lost: done", "1000 bytes", "stopped"]);
+    }
+    server.wait_until("nothing is left", |reactor| reactor.connection_count() == 0);
+}

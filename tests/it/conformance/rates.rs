@@ -1,0 +1,73 @@
+//! Bytes that move no faster than was said.
+
+use super::{Carrier, pattern};
+use crate::support::{Event, Server, echo};
+use std::time::Duration;
+use twistor::{Rates, Settings};
+
+/// Through the buffers in a moment, if nobody holds it back.
+const LENGTH: usize = 60_000;
+
+/// Some portions for all of it.
+const RATE: u64 = 400_000;
+
+fn waits(server: &Server) -> u64 {
+    let port = server.port;
+    server.call(move |reactor| reactor.refusals(port).unwrap().waits)
+}
+
+fn both() -> Rates {
+    Rates::new().read(RATE).write(RATE)
+}
+
+pub(super) fn an_echo_at_a_rate_comes_back_whole(carrier: Carrier) {
+    let server = carrier.serve(echo);
+    let port = server.port;
+    server.call(move |reactor| reactor.set_rates(port, both()));
+    let mut client = server.connect();
+    client.send(pattern(LENGTH));
+    client.expect(pattern(LENGTH));
+    client.finish();
+    client.expect_close();
+    server.expect(&["0 made", "0 read lost", "0 lost: done"]);
+    // Two portions are the most that is there at once; another is due by then, or two.
+    assert!(waits(&server) > 0);
+}
+
+pub(super) fn those_who_share_a_rate_are_all_served(carrier: Carrier) {
+    let server = carrier.serve(echo);
+    let port = server.port;
+    server.call(move |reactor| reactor.set_shared_rates(port, both()));
+    let mut clients: Vec<_> = (0..5).map(|_| server.connect()).collect();
+    for client in &mut clients {
+        client.send(pattern(LENGTH));
+    }
+    for client in &mut clients {
+        client.expect(pattern(LENGTH));
+    }
+    assert!(waits(&server) > 5);
+    // One that goes while it waits is no trouble to the others.
+    let mut fickle = server.connect();
+    fickle.send(pattern(LENGTH));
+    fickle.reset();
+    for client in clients {
+        client.finish();
+        client.expect_close();
+    }
+    server.wait_until("nobody is left", |reactor| reactor.connection_count() == 0);
+}
+
+pub(super) fn losing_the_connection_delivers_everything_at_its_rate(carrier: Carrier) {
+    // Shorter than a portion takes to grow: holding back is not held against the peer.
+    let settings = Settings::default().close_timeout(Duration::from_millis(20));
+    let server = carrier.serve_with(settings, |event, cx| {
+        if event == Event::Made {
+            cx.transport.set_rates(Rates::new().write(RATE));
+            cx.transport.write(pattern(LENGTH));
+            cx.transport.lose_connection();
+        }
+    });
+    assert!(server.connect().rest() == pattern(LENGTH));
+    server.expect(&["0 made", "0 lost: done"]);
+    assert!(waits(&server) > 0);
+}
