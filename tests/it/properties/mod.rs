@@ -7,7 +7,7 @@ mod setting;
 mod talker;
 
 use ledger::{Ledger, Who};
-use setting::{conditions, limits, rates, settings};
+use setting::{Terms, conditions, settings};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use talker::{Counters, Talkers};
@@ -80,10 +80,8 @@ impl Session {
             }
         };
         let (restart, recall) = (boots(Who::Server), boots(Who::Client));
-        let (most, limits) = limits(&mut random);
-        let rates = rates(&mut random);
-        // Some servers do not wait for ever.
-        let idle = (random.below(3) == 0).then(|| Duration::from_secs(5 + random.below(60) as u64));
+        let terms = Terms::new(&mut random);
+        let Terms { most, idle, rates, .. } = terms;
         let mut talkers = {
             let (ledger, counters) = (ledger.clone(), counters[Who::Server as usize].clone());
             let mut random = random.split();
@@ -98,13 +96,7 @@ impl Session {
         let server = simulation.host_with("server", settings.clone(), move |reactor| {
             restart();
             let port = reactor.listen_tcp(PORT, talkers())?;
-            if let Some(idle) = idle {
-                reactor.set_deadlines(port, Deadlines::new().idle(idle));
-            }
-            reactor.set_limits(port, limits.clone());
-            let [each, shared] = rates;
-            reactor.set_rates(port, each.rates());
-            reactor.set_shared_rates(port, shared.rates());
+            terms.set(reactor, port);
             Ok(())
         });
         let caller = simulation.host_with("caller", settings, move |_| {

@@ -1,8 +1,9 @@
 //! What a session is set in: a network, and what the server allows.
 
+use super::talker::Talkers;
 use std::time::Duration;
 use twistor::testing::{Conditions, Random};
-use twistor::{Limits, Rates, Settings};
+use twistor::{Deadlines, Limits, Port, Rates, Reactor, Settings};
 
 pub(super) fn conditions(kind: usize, random: &mut Random) -> Conditions {
     let ms = |random: &mut Random, most| random.up_to(Duration::from_millis(most));
@@ -27,28 +28,42 @@ pub(super) fn conditions(kind: usize, random: &mut Random) -> Conditions {
     }
 }
 
-/// Some servers are small, and some are slow to accept.
-pub(super) fn limits(random: &mut Random) -> (Option<usize>, Limits) {
-    let most = (random.below(4) == 0).then(|| 1 + random.below(8));
-    let limits = most.map_or_else(Limits::new, |most| Limits::new().connections(most));
-    match random.below(4) {
-        0 => (most, limits.accept_rate(1 + random.below(5) as u32, Duration::from_secs(1))),
-        _ => (most, limits),
-    }
+/// Whom a server takes on, how long it waits for them, and how fast it serves them.
+pub(super) struct Terms {
+    /// How many clients; some servers are small.
+    pub(super) most: Option<usize>,
+    /// So many of them in a second.
+    accepts: Option<u32>,
+    /// Some do not wait for ever.
+    pub(super) idle: Option<Duration>,
+    /// Of each connection, and of all together.
+    pub(super) rates: [Flows; 2],
 }
 
-/// Some let bytes in and out at a rate: of each connection, and of all together.
-pub(super) fn rates(random: &mut Random) -> [Flows; 2] {
-    let mut flows = || {
-        let mut rate = || 50_000 + random.below(1_000_000) as u64;
-        let (read, write) = (rate(), rate());
-        match random.below(6) {
-            0 => Flows { read: Some(read), write: None },
-            1 => Flows { read: Some(read), write: Some(write) },
-            _ => Flows::default(),
+impl Terms {
+    pub(super) fn new(random: &mut Random) -> Self {
+        let most = (random.below(4) == 0).then(|| 1 + random.below(8));
+        let accepts = (random.below(4) == 0).then(|| 1 + random.below(5) as u32);
+        let rates = [Flows::new(random), Flows::new(random)];
+        let idle = (random.below(3) == 0).then(|| Duration::from_secs(5 + random.below(60) as u64));
+        Self { most, accepts, idle, rates }
+    }
+
+    pub(super) fn set(&self, reactor: &mut Reactor, port: Port<Talkers>) {
+        let limits = self.most.map_or_else(Limits::new, |most| Limits::new().connections(most));
+        let second = Duration::from_secs(1);
+        let limits = match self.accepts {
+            Some(count) => limits.accept_rate(count, second),
+            None => limits,
+        };
+        reactor.set_limits(port, limits);
+        if let Some(idle) = self.idle {
+            reactor.set_deadlines(port, Deadlines::new().idle(idle));
         }
-    };
-    [flows(), flows()]
+        let [each, shared] = self.rates;
+        reactor.set_rates(port, each.rates());
+        reactor.set_shared_rates(port, shared.rates());
+    }
 }
 
 /// Rates that can be asked.
@@ -59,6 +74,16 @@ pub(super) struct Flows {
 }
 
 impl Flows {
+    fn new(random: &mut Random) -> Self {
+        let mut rate = || 50_000 + random.below(1_000_000) as u64;
+        let (read, write) = (Some(rate()), Some(rate()));
+        match random.below(6) {
+            0 => Self { read, write: None },
+            1 => Self { read, write },
+            _ => Self::default(),
+        }
+    }
+
     pub(super) fn rates(self) -> Rates {
         let rates = self.read.map_or_else(Rates::new, |rate| Rates::new().read(rate));
         self.write.map_or(rates, |rate| rates.write(rate))
