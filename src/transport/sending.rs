@@ -178,7 +178,10 @@ impl Wire {
     /// Offers `data` to the socket and returns how much it took.
     #[inline]
     fn send(&mut self, data: &[u8]) -> usize {
-        let data = &data[..self.sendable().min(data.len())];
+        let mut data = data;
+        if self.flow.is_some() {
+            data = &data[..self.sendable_at_rate().min(data.len())];
+        }
         let mut sent = 0;
         while self.readiness.writable && sent < data.len() {
             let Some(stream) = &mut self.stream else { break };
@@ -195,7 +198,7 @@ impl Wire {
             let mut slices = [IoSlice::new(&[]); PIECES_MAX];
             let slices = outbox.pieces(&mut slices);
             let offered = slices.iter().map(|slice| slice.len()).sum();
-            if self.sendable() < offered {
+            if self.flow.is_some() && self.sendable_at_rate() < offered {
                 // Of what has a rate one piece at a time is enough.
                 let count = self.send(&slices[0]);
                 outbox.consume(count);

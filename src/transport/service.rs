@@ -120,12 +120,16 @@ impl Transport {
 
     pub(crate) fn receive(&self, buffer: &mut [u8]) -> Received {
         let mut wire = self.0.wire.borrow_mut();
-        if wire.flow.is_none() {
-            return wire.receive(buffer);
+        let mut room = buffer.len();
+        if wire.flow.is_some() {
+            drop(wire);
+            match self.readable(room) {
+                Some(readable) => room = readable,
+                None => return Received::Asks,
+            }
+            wire = self.0.wire.borrow_mut();
         }
-        drop(wire);
-        let room = self.room().min(buffer.len());
-        self.0.wire.borrow_mut().receive_at_rate(&mut buffer[..room])
+        wire.receive(&mut buffer[..room])
     }
 
     /// Notes what the poller reports.
@@ -153,7 +157,9 @@ impl Transport {
     pub(crate) fn queue_if_readable(&self) -> bool {
         let mut wire = self.0.wire.borrow_mut();
         if !wire.wants_reading() {
-            wire.give_back(Way::In);
+            if wire.flow.is_some() {
+                wire.give_back(Way::In);
+            }
             return false;
         }
         if wire.readiness.queued {

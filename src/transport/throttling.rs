@@ -2,7 +2,6 @@
 
 use super::pool::Pool;
 use super::rates::Rates;
-use super::receiving::Received;
 use super::valve::{Pass, Supply, Valve};
 use super::wire::Wire;
 use super::{Inner, Transport};
@@ -102,6 +101,17 @@ impl Transport {
         }
     }
 
+    /// How much of so many bytes may be read at once; `None` if the clock has to be looked at.
+    pub(super) fn readable(&self, most: usize) -> Option<usize> {
+        let room = self.room().min(most);
+        let wire = self.0.wire.borrow();
+        match wire.pass(Way::In) {
+            Pass::Bytes(bytes) => Some(room.min(bytes)),
+            Pass::Ask if room > 0 && wire.wants_reading() => None,
+            Pass::Ask | Pass::Wait => Some(0),
+        }
+    }
+
     /// True if bytes wait for a rate.
     pub(crate) fn is_held_back(&self, way: Way) -> bool {
         self.0.wire.borrow().is_held_back(way)
@@ -120,15 +130,13 @@ impl Wire {
         throttle.map_or(Pass::Bytes(usize::MAX), |throttle| throttle.valve(way).pass())
     }
 
-    /// The same, as a number, of what is offered to the socket.
-    #[inline]
-    pub(super) fn sendable(&self) -> usize {
-        match &self.flow {
-            None => usize::MAX,
-            Some(_) => match self.pass(Way::Out) {
-                Pass::Bytes(bytes) => bytes,
-                Pass::Ask | Pass::Wait => 0,
-            },
+    /// The same, as a number, of what is offered to the socket. Apart from the path of those that
+    /// have no rate.
+    #[cold]
+    pub(super) fn sendable_at_rate(&self) -> usize {
+        match self.pass(Way::Out) {
+            Pass::Bytes(bytes) => bytes,
+            Pass::Ask | Pass::Wait => 0,
         }
     }
 
@@ -141,19 +149,6 @@ impl Wire {
     pub(super) fn asks_to_send(&self) -> bool {
         let offers = self.readiness.writable && self.state.sends() && self.unsent() > 0;
         offers && !self.is_held_back(Way::Out)
-    }
-
-    /// [`receive`](Self::receive), of a connection that may have a rate.
-    pub(super) fn receive_at_rate(&mut self, buffer: &mut [u8]) -> Received {
-        let wanted = !buffer.is_empty() && self.wants_reading();
-        match self.pass(Way::In) {
-            Pass::Bytes(bytes) if wanted => {
-                let room = bytes.min(buffer.len());
-                self.receive(&mut buffer[..room])
-            }
-            Pass::Ask if wanted => Received::Asks,
-            _ => Received::Nothing,
-        }
     }
 
     /// Others may have what the pool has granted, if there is no use for it here.
