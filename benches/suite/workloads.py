@@ -65,6 +65,15 @@ def bulk(load: str, connections: int) -> Workload:
         traced=(16 * connections, 48 * connections))
 
 
+def pipe(count: int) -> Workload:
+    """Only the servers that it compares have one: nobody else was written a pipe."""
+    pairs = "a pair" if count == 1 else f"{count} pairs"
+    return Workload(
+        f"pipe-{count}", "pipe", "pipe", f"{pairs} of connections, from one to the other",
+        {"connections": count}, operation="MiB", moved=MEBIBYTE, traced=(16 * count, 48 * count),
+        only=("raw", "twistor"))
+
+
 def idle(connections: int, name: str = "") -> Workload:
     note = f"{connections} connections, each served once" if connections else (
         "as many connections as the descriptor limit allows")
@@ -95,6 +104,7 @@ TABLE: tuple[Workload, ...] = (
     Workload("churn", "quote", "churn", "connections that are served a line and closed",
              {"connections": 16}, operation="connection", traced=(200, 1000)),
     bulk("sink", 1), bulk("sink", 8), bulk("stream", 1), bulk("stream", 8),
+    pipe(1), pipe(8),
     Workload("broadcast-1000", "broadcast", "broadcast", "64 KiB to each of 1000 connections",
              {"connections": 1000}, operation="block", moved=BLOCK, traced=(1000, 4000)),
     idle(10_000), idle(0, "idle-most"), timers(1_000_000),
@@ -113,4 +123,5 @@ def resolved(workload: Workload, descriptors: int, ports: int) -> Workload:
 
 
 def descriptors_needed(workload: Workload) -> int:
-    return workload.options.get("connections", 0) + 50
+    sockets = 2 if workload.load == "pipe" else 1
+    return sockets * workload.options.get("connections", 0) + 50

@@ -97,6 +97,7 @@ fn connect(order: &Order) -> Outcome<Box<dyn Workload>> {
         Work::Churn => Box::new(Churn::new(order)?),
         Work::Sink => Box::new(Stream::sink(order)?),
         Work::Stream => Box::new(Stream::echo(order)?),
+        Work::Pipe => Box::new(Stream::pipe(order)?),
         Work::Broadcast => Box::new(Broadcast::connect(order)?),
         Work::Idle => unreachable!("it has no operations to repeat"),
     })

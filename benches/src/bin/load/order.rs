@@ -18,6 +18,7 @@ load ADDRESS PID WORKLOAD [KEY=VALUE ..]
   churn      connections=16                        connect, read to the end, close
   sink       connections=1                         MiB acknowledged
   stream     connections=1                         MiB that came back
+  pipe       connections=1                         MiB through a pair of connections
   broadcast  connections=100                       blocks delivered to all
   idle       connections=10000 bytes=5             memory of so many, each served once
 
@@ -32,6 +33,7 @@ pub enum Work {
     Churn,
     Sink,
     Stream,
+    Pipe,
     Broadcast,
     Idle,
 }
@@ -41,7 +43,7 @@ impl Work {
     fn bytes(self) -> usize {
         match self {
             Self::Churn => QUOTE.len(),
-            Self::Sink | Self::Stream => SINK_LEN as usize,
+            Self::Sink | Self::Stream | Self::Pipe => SINK_LEN as usize,
             Self::Broadcast => BLOCK_LEN,
             _ => 0,
         }
@@ -51,7 +53,7 @@ impl Work {
 /// A key of a workload: its name, what it is if it is not given, and what it is at least.
 type Key = (&'static str, usize, usize);
 
-const WORKS: [(Work, &str, &[Key]); 9] = [
+const WORKS: [(Work, &str, &[Key]); 10] = [
     (Work::Echo, "echo", &[("connections", 64, 1), ("bytes", 64, 1)]),
     (Work::Pipeline, "pipeline", &[("connections", 64, 1), ("bytes", 64, 1), ("depth", 32, 1)]),
     (Work::Lines, "lines", &[("connections", 64, 1), ("bytes", 12, 0), ("lines", 64, 1)]),
@@ -59,6 +61,7 @@ const WORKS: [(Work, &str, &[Key]); 9] = [
     (Work::Churn, "churn", &[("connections", 16, 1)]),
     (Work::Sink, "sink", &[("connections", 1, 1)]),
     (Work::Stream, "stream", &[("connections", 1, 1)]),
+    (Work::Pipe, "pipe", &[("connections", 1, 1)]),
     (Work::Broadcast, "broadcast", &[("connections", 100, 1)]),
     (Work::Idle, "idle", &[("connections", 10_000, 1), ("bytes", 5, 1)]),
 ];

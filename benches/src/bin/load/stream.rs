@@ -1,5 +1,5 @@
-//! Bytes without pause: the workloads `sink`, whose server counts them, and `stream`, whose server
-//! sends them back.
+//! Bytes without pause: the workloads `sink`, whose server counts them, `stream`, whose server sends
+//! them back, and `pipe`, whose server passes them on to another connection.
 
 use crate::Workload;
 use crate::connection;
@@ -25,6 +25,8 @@ const STREAM_WINDOW: u64 = 4;
 struct Course {
     /// Bytes come back, and not acknowledgements.
     echoes: bool,
+    /// Sockets of a flow.
+    ends: usize,
     window: u64,
     /// The block again and again: any `CHUNK_LEN` bytes that begin within the first block.
     source: Vec<u8>,
@@ -32,6 +34,8 @@ struct Course {
 
 struct Flow {
     socket: TcpStream,
+    /// Where the bytes come out, if that is elsewhere.
+    outlet: Option<TcpStream>,
     number: usize,
     /// Bytes that may be sent: whole units, which have begun.
     granted: u64,
@@ -65,6 +69,24 @@ impl Stream {
         Self::connect(order, true, STREAM_WINDOW)
     }
 
+    /// The server joins the first connection to the second, the third to the fourth, and so on.
+    pub fn pipe(order: &Order) -> Outcome<Self> {
+        let ends = Order { connections: 2 * order.connections, ..order.clone() };
+        Self::connect(&ends, true, STREAM_WINDOW)?.joined()
+    }
+
+    /// Of each two flows one, which comes out at the end of the other.
+    fn joined(mut self) -> Outcome<Self> {
+        let mut ends = std::mem::take(&mut self.flows).into_iter();
+        while let (Some(mut inlet), Some(outlet)) = (ends.next(), ends.next()) {
+            inlet.number = self.flows.len();
+            inlet.outlet = Some(outlet.socket);
+            self.flows.push(inlet);
+        }
+        self.course.ends = 2;
+        Ok(self)
+    }
+
     fn connect(order: &Order, echoes: bool, window: u64) -> Outcome<Self> {
         let watch = Watch::new()?;
         let now = Instant::now();
@@ -74,6 +96,7 @@ impl Stream {
             watch.add(&mut socket, number)?;
             flows.push(Flow {
                 socket,
+                outlet: None,
                 number,
                 granted: 0,
                 sent: 0,
@@ -87,7 +110,7 @@ impl Stream {
         }
         let source = BLOCK.repeat(CHUNK_LEN / BLOCK_LEN + 1);
         let queues = [(); 2].map(|()| Vec::with_capacity(order.connections));
-        let course = Course { echoes, window, source };
+        let course = Course { echoes, ends: 1, window, source };
         Ok(Self { watch, course, flows, buffer: vec![0; CHUNK_LEN], queues })
     }
 }
@@ -110,8 +133,9 @@ impl Workload for Stream {
             let over = queue.is_empty() && phase.is_quiet();
             watch.wait(queue.is_empty() && !over)?;
             for event in &watch.events {
-                let flow = &mut flows[event.token().0];
-                flow.writable |= event.is_writable();
+                let end = event.token().0;
+                let flow = &mut flows[end / course.ends];
+                flow.writable |= event.is_writable() && end % course.ends == 0;
                 flow.readable |= event.is_readable();
                 flow.read_closed |= event.is_read_closed();
                 if !std::mem::replace(&mut flow.queued, true) {
@@ -160,7 +184,8 @@ impl Flow {
     }
 
     fn read(&mut self, course: &Course, buffer: &mut [u8], phase: &mut Phase) -> Outcome<()> {
-        let Some(count) = connection::read(&mut self.socket, self.number, buffer)? else {
+        let socket = self.outlet.as_mut().unwrap_or(&mut self.socket);
+        let Some(count) = connection::read(socket, self.number, buffer)? else {
             self.readable = false;
             return Ok(());
         };

@@ -1,6 +1,6 @@
 //! The yardstick: servers on bare mio, as an expert would write them for one purpose each.
 //!
-//! `raw echo|lines|chat|quote|sink|broadcast`. One registration for both directions and edges for
+//! `raw echo|lines|chat|quote|sink|broadcast|pipe`. One registration for both directions and edges for
 //! the connection's life, one shared 64 KiB buffer, a short read ends the reading unless the peer
 //! has closed, one write for all that a read or a turn has to say, no-delay inherited from the
 //! port.
@@ -9,6 +9,7 @@ mod broadcast;
 mod chat;
 mod connection;
 mod lines;
+mod pipe;
 mod server;
 mod simple;
 
@@ -28,7 +29,8 @@ fn main() -> io::Result<()> {
         Some("quote") => serve(Quote),
         Some("sink") => serve(Sink),
         Some("broadcast") => serve(Broadcast),
+        Some("pipe") => pipe::serve(),
         Some("timers") => refuse("raw has no timers: mio has none"),
-        _ => refuse("raw does one of echo, lines, chat, quote, sink and broadcast; name it"),
+        _ => refuse("raw does one of echo, lines, chat, quote, sink, broadcast and pipe; name it"),
     }
 }

@@ -9,12 +9,12 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 use twistor_benches::announce;
 
-const LISTENER: Token = Token(usize::MAX);
+pub const LISTENER: Token = Token(usize::MAX);
 const BACKLOG: i32 = 1024;
-const BUFFER_LEN: usize = 64 * 1024;
+pub const BUFFER_LEN: usize = 64 * 1024;
 
 /// Who never stops sending does not hold up the others.
-const READS_PER_TURN: usize = 4;
+pub const READS_PER_TURN: usize = 4;
 const ACCEPTS_PER_TURN: usize = 256;
 
 /// What a server is for.
@@ -72,7 +72,7 @@ pub fn serve<S: Service>(service: S) -> io::Result<()> {
     }
 }
 
-fn listen() -> io::Result<TcpListener> {
+pub fn listen() -> io::Result<TcpListener> {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)?;
     socket.set_reuse_address(true)?;
     socket.set_tcp_nodelay(true)?;

@@ -1,15 +1,17 @@
 //! The same servers on twistor, as in its examples.
 //!
-//! `twistor [--busy-poll MICROSECONDS] echo|lines|chat|quote|sink|broadcast`, and `twistor timers
+//! `twistor [--busy-poll MICROSECONDS] echo|lines|chat|quote|sink|broadcast|pipe`, and `twistor timers
 //! COUNT`.
 
 mod broadcast;
 mod chat;
+mod pipe;
 mod simple;
 mod timers;
 
 use broadcast::Broadcast;
 use chat::Chat;
+use pipe::Pipes;
 use simple::{Answer, Echo, Quote, Sink};
 use std::error::Error;
 use std::net::Ipv4Addr;
@@ -32,13 +34,14 @@ fn main() -> Result<(), Box<dyn Error>> {
         ["quote"] => reactor.listen_tcp(at, || Quote)?.local_address(),
         ["sink"] => reactor.listen_tcp(at, Sink::default)?.local_address(),
         ["broadcast"] => reactor.listen_tcp(at, Broadcast::default())?.local_address(),
+        ["pipe"] => reactor.listen_tcp(at, Pipes::default())?.local_address(),
         ["timers", count] => {
             println!("{}", timers::time(&mut reactor, count.parse()?)?);
             return Ok(());
         }
         _ => refuse(
-            "twistor does one of echo, lines, chat, quote, sink, broadcast and timers COUNT; \
-             name it",
+            "twistor does one of echo, lines, chat, quote, sink, broadcast, pipe and timers \
+             COUNT; name it",
         ),
     };
     announce(address);
