@@ -44,7 +44,7 @@ struct Since {
 pub(super) struct Outlook {
     /// Something is unsent.
     pub(super) unsent: bool,
-    /// Nothing is read, and the peer is not to blame for it.
+    /// Nothing is read, or sent, and the peer is not to blame for it.
     pub(super) paused: bool,
     /// It is being closed: that has a deadline of its own, and only its lifetime still counts.
     pub(super) closing: bool,

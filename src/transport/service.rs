@@ -212,6 +212,12 @@ impl Transport {
         self.0.wire.borrow_mut().reset();
     }
 
+    /// It has what only some connections have.
+    #[cfg(test)]
+    pub(crate) fn has_flow(&self) -> bool {
+        self.0.wire.borrow().flow.is_some()
+    }
+
     /// What is unsent, or unread and wanted, and on none of the loop's lists.
     #[cfg(test)]
     pub(crate) fn forgotten(&self) -> Option<String> {

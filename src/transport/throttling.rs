@@ -48,15 +48,15 @@ impl Transport {
     /// [`Reactor::set_rates`](crate::Reactor::set_rates), and for all of them together
     /// [`Reactor::set_shared_rates`](crate::Reactor::set_shared_rates), which counts as well.
     pub fn set_rates(&self, rates: Rates) {
-        self.on_throttle(|throttle| {
-            let Rates { read, write } = rates;
+        let Rates { read, write } = rates;
+        self.on_throttle(rates != Rates::new(), |throttle| {
             throttle.reading.set(read) | throttle.writing.set(write)
         });
     }
 
     /// From here on it shares a rate, or none.
     pub(crate) fn join_pool(&self, way: Way, pool: Option<&Rc<RefCell<Pool>>>) {
-        self.on_throttle(|throttle| {
+        self.on_throttle(pool.is_some(), |throttle| {
             let valve = throttle.valve_mut(way);
             let waited = valve.waits();
             valve.join(pool.cloned());
@@ -64,10 +64,12 @@ impl Transport {
         });
     }
 
-    /// Changes the rates; if that ends a wait, the loop is to serve the connection.
-    fn on_throttle(&self, change: impl FnOnce(&mut Throttle) -> bool) {
+    /// Changes the rates, unless there are none and none are set; if that ends a wait, the loop is
+    /// to serve the connection.
+    fn on_throttle(&self, sets: bool, change: impl FnOnce(&mut Throttle) -> bool) {
         let mut wire = self.0.wire.borrow_mut();
-        if wire.state.is_lost() {
+        let has = wire.flow.as_ref().is_some_and(|flow| flow.throttle.is_some());
+        if wire.state.is_lost() || !(sets || has) {
             return;
         }
         let ended = change(wire.flow_to_fill().throttle.get_or_insert_default());

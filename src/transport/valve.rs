@@ -237,6 +237,8 @@ mod tests {
         assert_eq!(third.ask(id(), t), Supply::InTurn);
         assert!(pool.borrow_mut().grant(t + Duration::from_millis(50)).is_ok());
         third.take_grant(10);
+        third.take_grant(20);
+        assert_eq!(third.pass(), Pass::Bytes(10), "it did not wait for another");
         drop(third);
         assert_eq!(pool.borrow().left(), 10);
     }

@@ -67,10 +67,14 @@ impl Transport {
 }
 
 impl Wire {
+    fn is_throttled(&self) -> bool {
+        self.is_held_back(Way::In) || self.is_held_back(Way::Out)
+    }
+
     fn outlook(&self) -> Outlook {
         Outlook {
             unsent: self.unsent() > 0 && !self.is_held_back(Way::Out),
-            paused: !self.state.reads() || self.readiness.resting || self.is_held_back(Way::In),
+            paused: !self.state.reads() || self.readiness.resting || self.is_throttled(),
             closing: !self.state.is_open(),
         }
     }

@@ -107,7 +107,7 @@ fn a_panic_in_any_callback_ends_its_connection_and_no_other() {
 }
 
 /// Brings a connection to a point of its life.
-const POINTS: [(&str, Way); 18] = [
+const POINTS: [(&str, Way); 19] = [
     ("idle", |_, _, _| {}),
     ("unread", |_, peer, _| peer.send("unread")),
     ("written to", |_, _, transport| transport.write("hello")),
@@ -182,6 +182,14 @@ const POINTS: [(&str, Way); 18] = [
         peer.send([0; MUCH]);
         stage.settle();
     }),
+    ("feeding one that is full", |stage, peer, transport| {
+        let sink = stage.connect();
+        sink.set_room(0);
+        stage.transport(2).register_producer(transport);
+        stage.transport(2).write([0; MUCH]);
+        stage.settle();
+        peer.send("unread");
+    }),
     ("waited for", |stage, _, transport| {
         let second = Duration::from_secs(1);
         transport.set_deadlines(Deadlines::new().idle(second).lifetime(second));
@@ -206,6 +214,8 @@ fn a_reset_at_any_point_is_the_end_of_one_and_of_no_other() {
         stage.settle();
         assert!(!is_announced || !transport.is_connected(), "{name}");
         // Who does not look meets it as soon as he does, or as he can.
+        let others = stage.reactor.with_factory(stage.port, |probes, _| probes.all.clone());
+        others.unwrap().iter().skip(2).for_each(Transport::abort_connection);
         transport.resume_reading();
         peer.set_room(10 * MUCH);
         for _ in 0..3 {
@@ -215,13 +225,13 @@ fn a_reset_at_any_point_is_the_end_of_one_and_of_no_other() {
         stage.settle();
         let lost = stage.log.0.borrow().iter().filter(|it| it.starts_with("0 lost:")).count();
         assert_eq!((lost, transport.is_connected()), (1, false), "{name}");
-        assert_eq!((transport.unsent(), stage.reactor.agenda.unsent()), (0, 0), "{name}");
         stage.reactor.set_shared_rates(stage.port, Rates::new());
         witness.send("hello");
         stage.settle();
         assert_eq!(witness.received(), b"hello", "{name}");
         witness.close();
         stage.settle();
+        assert_eq!((transport.unsent(), stage.reactor.agenda.unsent()), (0, 0), "{name}");
         stage.expect_empty();
     }
 }

@@ -14,6 +14,7 @@ mod producing;
 mod proxying;
 mod reading;
 mod recording;
+mod sharing;
 mod throttling;
 mod turns;
 mod waiting;

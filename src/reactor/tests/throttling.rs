@@ -5,11 +5,11 @@ use crate::socket::scripted::Closed;
 use crate::{Deadlines, Producer, Rates, Segment};
 
 /// Of a rate of 20 000 bytes a second.
-const PORTION: usize = 1000;
-const RATE: u64 = 20_000;
-const INTERVAL: Duration = Duration::from_millis(50);
+pub(super) const PORTION: usize = 1000;
+pub(super) const RATE: u64 = 20_000;
+pub(super) const INTERVAL: Duration = Duration::from_millis(50);
 
-fn stage(each: Rates, shared: Rates) -> Stage {
+pub(super) fn stage(each: Rates, shared: Rates) -> Stage {
     let mut stage = Stage::new(|event, cx| match event {
         Event::TimedOut(deadline) => cx.transport.time_out(deadline),
         Event::ReadLost => cx.transport.lose_connection(),
@@ -20,19 +20,19 @@ fn stage(each: Rates, shared: Rates) -> Stage {
     stage
 }
 
-fn reading() -> Rates {
+pub(super) fn reading() -> Rates {
     Rates::new().read(RATE)
 }
 
-fn writing() -> Rates {
+pub(super) fn writing() -> Rates {
     Rates::new().write(RATE)
 }
 
 /// A peer, and all that it has received.
-struct Sink(Peer, RefCell<Vec<u8>>);
+pub(super) struct Sink(Peer, RefCell<Vec<u8>>);
 
 impl Sink {
-    fn received(&self) -> Vec<u8> {
+    pub(super) fn received(&self) -> Vec<u8> {
         let mut all = self.1.borrow_mut();
         all.extend(self.0.received());
         all.clone()
@@ -48,11 +48,11 @@ impl std::ops::Deref for Sink {
 }
 
 impl Stage {
-    fn sink(&mut self) -> Sink {
+    pub(super) fn sink(&mut self) -> Sink {
         Sink(self.connect(), RefCell::default())
     }
 
-    fn intervals(&mut self, count: u32) {
+    pub(super) fn intervals(&mut self, count: u32) {
         for _ in 0..count {
             self.script.advance(INTERVAL);
             self.settle();
@@ -72,6 +72,7 @@ fn a_connection_is_read_a_portion_at_a_time() {
     peer.close();
     stage.settle();
     stage.log.expect(&["0 made", "0 data 1000 bytes"]);
+    assert_eq!(stage.reactor.next_deadline(), Some(stage.reactor.now() + INTERVAL), "it sleeps");
     stage.script.advance(INTERVAL - Duration::from_millis(1));
     stage.settle();
     stage.log.expect(&[]);
@@ -163,6 +164,29 @@ fn nobody_is_timed_out_for_what_is_held_back_here() {
 }
 
 #[test]
+fn a_connection_is_woken_for_whichever_way_comes_first() {
+    let mut stage = stage(Rates::new().read(1).write(RATE), Rates::new());
+    let peer = stage.sink();
+    peer.send("slow");
+    stage.settle();
+    stage.transport(0).write([1; 3000]);
+    stage.settle();
+    stage.intervals(2);
+    assert_eq!(peer.received().len(), 3000);
+    stage.intervals(18);
+    stage.log.expect(&["0 made", "0 data s", "0 data l"]);
+}
+
+#[test]
+fn no_rate_is_nothing_to_remember() {
+    let mut stage = stage(Rates::new(), Rates::new());
+    stage.connect();
+    stage.reactor.set_shared_rates(stage.port, Rates::new());
+    stage.transport(0).set_rates(Rates::new());
+    assert!(!stage.transport(0).has_flow());
+}
+
+#[test]
 fn a_peer_that_takes_nothing_is_still_given_up() {
     let mut stage = stage(writing(), writing());
     let peer = stage.sink();
@@ -179,73 +203,6 @@ fn a_peer_that_takes_nothing_is_still_given_up() {
 }
 
 #[test]
-fn those_who_share_a_rate_get_the_same() {
-    let mut stage = stage(Rates::new(), Rates::new().read(8 * RATE).write(8 * RATE));
-    let peers: Vec<Sink> = (0..4).map(|_| stage.sink()).collect();
-    for (number, peer) in peers.iter().enumerate() {
-        peer.send(vec![1; 100_000]);
-        stage.transport(number).write([2; 100_000]);
-    }
-    stage.settle();
-    // Who came first has had a portion of eight thousand; from then on all have a quarter.
-    let lengths = |peers: &[Sink]| peers.iter().map(|it| it.received().len()).collect::<Vec<_>>();
-    assert_eq!(lengths(&peers), [8000, 0, 0, 0]);
-    stage.intervals(10);
-    assert_eq!(lengths(&peers), [28_000, 20_000, 20_000, 20_000]);
-    for number in 0..4 {
-        assert_eq!(stage.log.count(&format!("{number} data 2000 bytes")), 10);
-    }
-    // Somebody goes, and the others have his part; the first to ask gets what is left of it.
-    peers[3].reset();
-    stage.transport(3).abort_connection();
-    stage.settle();
-    stage.intervals(1);
-    assert_eq!(lengths(&peers)[..3], [30_668, 22_666, 22_666]);
-    stage.intervals(40);
-    assert_eq!(lengths(&peers)[..3], [100_000; 3]);
-}
-
-#[test]
-fn who_comes_while_others_wait_stands_behind_them() {
-    let mut stage = stage(Rates::new(), writing());
-    let peers: Vec<Sink> = (0..3).map(|_| stage.sink()).collect();
-    let all: Vec<Transport> = (0..3).map(|number| stage.transport(number)).collect();
-    // A portion is no more than the least that is granted: one of them in each.
-    all[0].write([1; 2 * PORTION]);
-    all[1].write([1; PORTION]);
-    stage.settle();
-    stage.script.advance(INTERVAL);
-    all[2].write([1; PORTION]);
-    stage.settle();
-    let mut order = Vec::new();
-    for _ in 0..4 {
-        order.push(peers.iter().map(|peer| peer.received().len()).collect::<Vec<_>>());
-        stage.intervals(1);
-    }
-    let expected = [[2000, 0, 0], [2000, 1000, 0], [2000, 1000, 1000], [2000, 1000, 1000]];
-    assert_eq!(order, expected);
-    assert_eq!(stage.reactor.timers.len(), 0);
-}
-
-#[test]
-fn the_narrower_of_both_rates_counts() {
-    let mut stage = stage(writing(), Rates::new().write(2 * RATE));
-    let peer = stage.sink();
-    stage.transport(0).write([1; 100_000]);
-    stage.settle();
-    stage.intervals(20);
-    assert_eq!(peer.received().len(), 21 * PORTION);
-    let peers = [stage.sink(), stage.sink(), stage.sink()];
-    for number in 1..4 {
-        stage.transport(number).write([1; 100_000]);
-    }
-    stage.intervals(20);
-    let sent: usize = peers.iter().map(|peer| peer.received().len()).sum();
-    let sent = sent + peer.received().len() - 21 * PORTION;
-    assert!((40 * PORTION..=43 * PORTION).contains(&sent), "{sent}");
-}
-
-#[test]
 fn whoever_waits_goes_on_when_the_rates_are_changed() {
     let mut stage = stage(reading().write(RATE), Rates::new());
     let peer = stage.sink();
@@ -257,6 +214,14 @@ fn whoever_waits_goes_on_when_the_rates_are_changed() {
     stage.settle();
     assert_eq!(peer.received().len(), 3000);
     stage.log.expect(&["0 made", "0 data 1000 bytes", "0 data 2000 bytes"]);
+    // One direction by itself.
+    transport.set_rates(reading());
+    peer.send([1; 3000]);
+    stage.settle();
+    transport.set_rates(Rates::new().write(RATE));
+    stage.settle();
+    stage.log.expect(&["0 data 1000 bytes", "0 data 2000 bytes"]);
+    transport.set_rates(Rates::new());
     // The same of a rate that is shared, by one which was there before it.
     stage.reactor.set_shared_rates(stage.port, reading().write(RATE));
     peer.send([1; 3000]);
@@ -275,8 +240,16 @@ fn whoever_waits_goes_on_when_the_rates_are_changed() {
 
 #[test]
 fn a_connection_that_ends_while_it_waits_leaves_nothing_behind() {
-    let mut stage = stage(reading().write(RATE), reading().write(RATE));
-    for round in 0..3 {
+    let mut stage = stage(Rates::new().read(1).write(1), Rates::new());
+    let (peer, transport) = (stage.connect(), stage.transport(0));
+    peer.send("hello");
+    stage.settle();
+    assert_eq!(stage.reactor.timers.len(), 1);
+    transport.abort_connection();
+    stage.settle();
+    stage.expect_empty();
+    stage.reactor.set_shared_rates(stage.port, reading().write(RATE));
+    for round in 1..4 {
         let peer = stage.sink();
         let transport = stage.transport(round);
         peer.send([1; 3000]);
@@ -289,48 +262,6 @@ fn a_connection_that_ends_while_it_waits_leaves_nothing_behind() {
         stage.intervals(2);
         stage.expect_empty();
     }
-}
-
-#[test]
-fn a_factory_that_goes_takes_its_timers_along() {
-    let mut stage = stage(Rates::new(), reading());
-    let peer = stage.sink();
-    peer.send([1; 3000]);
-    stage.settle();
-    assert_eq!(stage.reactor.timers.len(), 1);
-    assert!(stage.reactor.stop_listening(stage.port));
-    stage.settle();
-    peer.reset();
-    stage.transport_of_the_last().abort_connection();
-    stage.settle();
-    stage.expect_empty();
-}
-
-impl Stage {
-    /// When the port is gone, the factory is not.
-    fn transport_of_the_last(&self) -> Transport {
-        let live = self.reactor.connections.all_live().next().unwrap().1;
-        live.party.transport.clone()
-    }
-}
-
-#[test]
-fn a_pause_gives_back_what_was_granted() {
-    let mut stage = stage(Rates::new(), reading());
-    let peers = [stage.sink(), stage.sink()];
-    peers[0].send([1; 3000]);
-    stage.settle();
-    stage.log.expect(&["0 made", "1 made", "0 data 1000 bytes"]);
-    // It stands in the queue, and does not want anything when its turn comes.
-    stage.transport(0).pause_reading();
-    stage.settle();
-    stage.intervals(1);
-    peers[1].send([1; 500]);
-    stage.settle();
-    stage.log.expect(&["1 data 500 bytes"]);
-    stage.transport(0).resume_reading();
-    stage.settle();
-    stage.log.expect(&["0 resumed", "0 data 500 bytes"]);
 }
 
 #[test]
