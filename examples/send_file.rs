@@ -1,13 +1,15 @@
-//! Sends a file to everyone who connects, as fast as each of them takes it, and closes.
+//! Sends a file to everyone who connects, as fast as each of them takes it, and closes. With a rate,
+//! all of them together get no more than so many bytes in a second.
 //!
-//! `cargo run --example send_file [PORT or ENDPOINT [PATH]]`, then `nc 127.0.0.1 8007`.
+//! `cargo run --example send_file [PORT or ENDPOINT [PATH [RATE]]]`, then `nc 127.0.0.1 8007`.
 
 use std::env;
 use std::error::Error;
+use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::path::PathBuf;
-use twistor::{Context, Factory, Producer, Protocol, Reactor, Transport};
+use twistor::{Context, Factory, Producer, Protocol, Rates, Reactor, Transport};
 
 struct Sender;
 
@@ -50,6 +52,11 @@ impl Factory for Sending {
     }
 }
 
+fn rate(given: &OsString) -> Result<u64, String> {
+    let rate = given.to_str().and_then(|given| given.parse().ok()).filter(|rate| *rate > 0);
+    rate.ok_or_else(|| format!("{given:?} is no rate, which is a number of bytes, like 1000000"))
+}
+
 fn main() -> Result<(), Box<dyn Error>> {
     env_logger::init();
     let mut arguments = env::args_os().skip(1);
@@ -58,8 +65,12 @@ fn main() -> Result<(), Box<dyn Error>> {
         None => "tcp:8007:interface=127.0.0.1".to_owned(),
     };
     let path = arguments.next().map_or_else(|| PathBuf::from("README.md"), PathBuf::from);
+    let rate = arguments.next().as_ref().map(rate).transpose()?;
     let mut reactor = Reactor::new()?;
     let port = reactor.listen(&endpoint, Sending { path })?;
+    if let Some(rate) = rate {
+        reactor.set_shared_rates(port, Rates::new().write(rate));
+    }
     println!("listening on {}", port.local_address());
     reactor.run()?;
     Ok(())

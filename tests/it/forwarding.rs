@@ -17,7 +17,17 @@ fn send_file() {
         assert!(said.ends_with(&format!(": {} bytes", content.len())), "{said}");
     }
     example.stop();
+    // At a rate, which takes some moments.
+    let example = Example::start("send_file", &[path.to_str().unwrap(), "50000000"]);
+    let clients: Vec<_> = (0..2).map(|_| example.server.connect(example.address)).collect();
+    for client in clients {
+        assert!(client.rest() == content);
+    }
+    example.stop();
     std::fs::remove_file(&path).unwrap();
+    let server = Child::example("send_file", &[ANY, "README.md", "fast"]);
+    let (status, said) = server.wait();
+    assert!(!status.success() && said.contains("fast"), "{said}");
     // A file that is not there: a clear error, and no port.
     let server = Child::example("send_file", &[ANY, "no/such/file"]);
     let (status, said) = server.wait();
