@@ -1,5 +1,5 @@
-//! Sends a file to everyone who connects, as fast as each of them takes it, and closes. With a rate,
-//! all of them together get no more than so many bytes in a second.
+//! Sends a file to everyone who connects, as fast as each of them takes it, and closes. With a
+//! rate, all of them together get no more than so many bytes in a second.
 //!
 //! `cargo run --example send_file [PORT or ENDPOINT [PATH [RATE]]]`, then `nc 127.0.0.1 8007`.
 
