@@ -5,9 +5,9 @@
 /// them together by [`Reactor::set_shared_rates`](crate::Reactor::set_shared_rates), for one by
 /// [`Transport::set_rates`](crate::Transport::set_rates).
 ///
-/// What is above the rate waits: unread in the operating systems, so that in the end the peer waits;
-/// or unsent. A rate is given out in twenty portions a second, each of a byte at least; four of them
-/// may be ahead of it, and over any longer time it is kept. A rate of zero counts as one.
+/// What is above the rate waits: unread in the operating systems, so that in the end the peer
+/// waits; or unsent. A rate is given out in twenty portions a second, each of a byte at least; four
+/// of them may be ahead of it, and over any longer time it is kept. A rate of zero counts as one.
 ///
 /// ```
 /// use twistor::Rates;
