@@ -41,8 +41,9 @@ impl Throttle {
 
 impl Transport {
     /// Sets how many bytes are read and written in a second, from now on, and instead of what was
-    /// set before. [`lose_connection`](Self::lose_connection) still sends everything, at this rate;
-    /// nobody is timed out for what is held back here.
+    /// set before. [`lose_connection`](Self::lose_connection) still sends everything, at this rate.
+    /// What is held back here is neither idleness nor slow progress of the peer, and no reason to
+    /// give up a close; the other deadlines count on.
     ///
     /// For all connections of a factory there is
     /// [`Reactor::set_rates`](crate::Reactor::set_rates), and for all of them together
