@@ -20,7 +20,9 @@ impl Reactor {
         };
         let mut all: Vec<(usize, Id)> = self.connections.iter().filter_map(unsent).collect();
         all.sort_unstable_by(|one, other| other.cmp(one));
-        let (total, mut left, mut lost) = (self.agenda.unsent(), self.agenda.unsent(), 0);
+        // More than the agenda knows of: what was written last may not have been settled yet.
+        let total: usize = all.iter().map(|(unsent, _)| unsent).sum();
+        let (mut left, mut lost) = (total, 0);
         for (unsent, id) in all {
             if left <= max - max / 4 {
                 break;

@@ -242,3 +242,22 @@ fn what_a_producer_gives_is_never_too_much() {
         assert_eq!((sent.dropped_writes(), fed.dropped_writes()), (0, 0));
     }
 }
+
+#[test]
+fn what_waits_with_a_fan_out_is_counted_when_the_slowest_are_sought() {
+    let mut stage = with_limits(Settings::default().unsent_total_max(1000));
+    let peers: Vec<Peer> = (0..20).map(|_| stage.connect()).collect();
+    peers.iter().for_each(|peer| peer.set_room(0));
+    let all: Vec<Transport> = (0..20).map(|number| stage.transport(number)).collect();
+    all[0].write([0; 600]);
+    stage.settle();
+    // The first is too much by itself, and the second, of which nothing was offered yet, has more.
+    all[0].write([0; 500]);
+    all[1].write([0; 5000]);
+    all[2..].iter().for_each(|transport| transport.write("x"));
+    stage.settle();
+    let connected = |transport: &&Transport| transport.is_connected();
+    assert_eq!(all[..2].iter().filter(connected).count(), 0);
+    assert_eq!(all[2..].iter().filter(connected).count(), 18);
+    assert_eq!(stage.reactor.agenda.unsent(), 18);
+}
