@@ -229,12 +229,16 @@ impl Transport {
     pub fn set_unsent_max(&self, unsent_max: impl Into<Option<usize>>, overflow: Overflow) {
         let unsent_max = unsent_max.into().unwrap_or(usize::MAX);
         self.wish(|wire| {
+            let unsent = wire.unsent();
             let flow = wire.flow_to_fill();
             (flow.unsent_max, flow.overflow) = (unsent_max, overflow);
+            // The marks may be lower now.
+            flow.accepted(unsent);
             wire.limit_unsent(unsent_max);
-            // Reading may go on that stopped at the former limit.
-            true
+            false
         });
+        // Reading may go on that stopped at the former limit, whichever callback is running.
+        self.serve_later();
     }
 
     /// How many writes were refused or dropped because too much was unsent; see

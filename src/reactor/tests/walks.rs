@@ -3,6 +3,8 @@
 
 use super::*;
 use crate::socket::scripted::Closed;
+use crate::{Deadlines, Overflow, Producer, Rates, Segment, broadcast};
+use std::io::Read;
 
 /// Deterministic numbers for a random walk (xorshift64*).
 struct Random(u64);
@@ -40,12 +42,47 @@ fn scribble(transport: &Transport) {
     }
 }
 
+fn rates() -> Rates {
+    let mut rates = Rates::new();
+    if below(2) == 0 {
+        rates = rates.read(1_000_000 + below(100_000_000) as u64);
+    }
+    if below(2) == 0 {
+        rates = rates.write(1_000_000 + below(100_000_000) as u64);
+    }
+    rates
+}
+
+/// What feeds a connection, and how much it takes.
+fn tune(all: &[Transport], transport: &Transport) {
+    let policies = [Overflow::Refuse, Overflow::Drop, Overflow::Lose];
+    match below(12) {
+        0 | 1 => transport.set_rates(rates()),
+        2 => transport.set_water_marks(below(100_000), below(50_000)),
+        3 => transport.set_unsent_max(1000 + below(500_000), policies[below(3)]),
+        4 => transport.set_unsent_max(None, policies[below(3)]),
+        5 => transport.register_producer(&all[below(all.len())]),
+        6 => transport.register_producer(Producer::push()),
+        7 => transport.register_producer(Producer::pull()),
+        8 => {
+            let input = io::repeat(b'z').take(below(200_000) as u64);
+            transport.register_producer(Producer::reader(input));
+        }
+        9 => transport.unregister_producer(),
+        10 => broadcast(all, Segment::from(vec![b'w'; 1 + below(30_000)])),
+        _ => transport.set_deadlines(Deadlines::new().idle(Duration::from_millis(1))),
+    }
+}
+
 fn wish(all: &[Transport], from: &str) {
     if QUIET.get() {
         return;
     }
     let number = below(all.len());
     let transport = &all[number];
+    if below(5) == 0 {
+        return tune(all, transport);
+    }
     match below(if GENTLE.get() { 12 } else { 40 }) {
         0..=5 => scribble(transport),
         6 => all.iter().for_each(|it| it.write("a line to each")),
@@ -117,6 +154,9 @@ fn stir(stage: &mut Stage, peers: &[Peer]) {
     if below(3) == 0 && !all.is_empty() {
         wish(&all, "main");
     }
+    if below(30) == 0 {
+        stage.reactor.set_shared_rates(stage.port, rates());
+    }
     if below(4) == 0 {
         stage.script.advance(Duration::from_micros(below(1500) as u64));
     }
@@ -127,7 +167,12 @@ fn calm(stage: &mut Stage, peers: &[Peer], seed: u64) {
     QUIET.set(true);
     let all = stage.reactor.with_factory(stage.port, |it, _| it.all.clone()).unwrap();
     peers.iter().for_each(|peer| peer.set_room(usize::MAX / 2));
-    all.iter().for_each(Transport::resume_reading);
+    stage.reactor.set_shared_rates(stage.port, Rates::new());
+    for transport in &all {
+        transport.unregister_producer();
+        transport.set_rates(Rates::new());
+        transport.resume_reading();
+    }
     for _ in 0..100 {
         stage.script.advance(Duration::from_millis(1));
         stage.turn();
@@ -139,15 +184,24 @@ fn calm(stage: &mut Stage, peers: &[Peer], seed: u64) {
         assert!(over || peer.unread() == 0, "seed {seed}: {transport:?}");
     }
     assert_eq!(stage.reactor.next_deadline(), stage.reactor.timers.next(), "seed {seed}");
+    assert_eq!(stage.reactor.agenda.unsent(), 0, "seed {seed}");
+    all.iter().for_each(Transport::abort_connection);
+    peers.iter().for_each(Peer::close);
+    stage.settle();
+    stage.script.advance(Duration::from_secs(60));
+    stage.settle();
+    assert_eq!(stage.reactor.connections.len(), 0, "seed {seed}");
 }
 
 #[test]
 fn whatever_happens_nothing_unsent_and_nothing_unread_is_forgotten() {
-    for seed in 1..=60_u64 {
+    for seed in 1..=200_u64 {
         RANDOM.set(Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15)));
         QUIET.set(false);
         GENTLE.set(seed % 2 == 0);
-        let (mut stage, mut peers) = (Stage::new(act), Vec::new());
+        let total = if seed % 5 == 0 { 2_000_000 } else { usize::MAX };
+        let settings = Settings::default().unsent_total_max(total);
+        let (mut stage, mut peers) = (Stage::with(settings, act), Vec::new());
         for _ in 0..150 {
             if peers.len() < 3 + (seed as usize % 3) * 12 {
                 peers.push(stage.script.connect());
