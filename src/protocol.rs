@@ -139,6 +139,11 @@ pub trait Protocol<F> {
     /// Bytes have arrived, at least one, as many as there happened to be. (`dataReceived`)
     ///
     /// Not called after `pause_reading`, `lose_connection`, `abort_connection` or `fail`.
+    ///
+    /// A byte of TCP urgent data (`MSG_OOB`, which a telnet client sends for Ctrl-C) is taken out
+    /// of the stream and dropped; everything before and behind it arrives. Of several that come
+    /// before the loop reads, Linux takes out the last and leaves the others where they are.
+    /// Twisted does the same.
     fn data_received(&mut self, cx: &mut Context<'_, F>, data: &[u8]) {
         let _ = (cx, data);
     }

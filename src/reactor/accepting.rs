@@ -113,10 +113,8 @@ impl Reactor {
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(error) if is_exhausted(&error) => {
-                    // If that frees descriptors, the next try tells.
-                    if !self.close_lingering() {
-                        self.shed(id);
-                        return self.rest(id, &error);
+                    if !self.accept_exhausted(id, &error) {
+                        return;
                     }
                 }
                 // That client is gone, or a firewall took it; the next may be there.
@@ -130,10 +128,46 @@ impl Reactor {
         self.notice_waiting(id);
     }
 
-    /// Out of descriptors: turns away who waits, with the one that was kept for it.
+    /// Out of descriptors, but for the one in reserve: it shows whether anybody waits. Connections
+    /// that linger make room for a client who does; otherwise all who wait are turned away, and the
+    /// port rests. False if accepting ends for now.
+    fn accept_exhausted(&mut self, id: Id, error: &io::Error) -> bool {
+        let Some(port) = self.ports.get_mut(id) else { return false };
+        let origin = Rc::clone(&port.origin);
+        match port.listener.accept_with_reserve() {
+            Ok((stream, peer)) => {
+                let has_room = self.close_lingering();
+                if has_room {
+                    self.refill_reserve(id);
+                    self.welcome(stream, peer, origin);
+                } else {
+                    drop(stream);
+                    self.shed(id);
+                    self.refill_reserve(id);
+                    self.rest(id, error);
+                }
+                has_room
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => false,
+            // There is no reserve. If this frees descriptors, the next attempt tells.
+            Err(_) if self.close_lingering() => true,
+            Err(_) => {
+                self.rest(id, error);
+                false
+            }
+        }
+    }
+
+    fn refill_reserve(&mut self, id: Id) {
+        if let Some(port) = self.ports.get_mut(id) {
+            port.listener.refill_reserve();
+        }
+    }
+
+    /// One client was turned away for want of a descriptor; so are the others who wait.
     fn shed(&mut self, id: Id) {
         if let Some(port) = self.ports.get_mut(id) {
-            let shed = port.listener.shed(ACCEPTS_PER_TURN);
+            let shed = 1 + port.listener.shed(ACCEPTS_PER_TURN - 1);
             port.shed += shed;
             let host = port.host();
             if let Some(shelf) = self.hosts.get_mut(host) {

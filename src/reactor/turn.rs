@@ -6,7 +6,7 @@ use super::connections::{Connection, Party};
 use super::draining::StopReport;
 use super::panic::guard;
 use crate::arena::Id;
-use crate::socket::Ready;
+use crate::socket::{Edges, Ready};
 use crate::transport::{Received, Way};
 use std::io;
 use std::ops::ControlFlow;
@@ -136,6 +136,7 @@ impl Reactor {
             || !self.retiring.is_empty()
             || self.agenda.len() > 0
             || !self.calls.is_empty()
+            || self.world.may_have_more()
             || self.is_to_start_up();
         if left_over {
             return Some(self.now());
@@ -156,29 +157,28 @@ impl Reactor {
                 log::info!("received {name}, stopping");
                 self.stop_by_signal(name);
             }
-            Ready::Stream { token, readable, writable, read_closed, error } => {
+            Ready::Stream { token, edges } => {
                 let Some(id) = self.connections.find(token) else { return };
                 match self.connections.live(id) {
                     Some(live) => {
                         let transport = &live.party.transport;
-                        transport.notice(readable, writable, read_closed, error);
+                        transport.notice(edges);
                         if transport.queue() {
                             self.served.push(id);
                         }
                     }
-                    None => self.notice_other(id, event),
+                    None => self.notice_other(id, edges),
                 }
             }
         }
     }
 
     /// The same of a connection that has no protocol, yet or any more.
-    fn notice_other(&mut self, id: Id, event: Ready) {
-        if let (Some(Connection::Connecting(connecting)), Ready::Stream { read_closed, .. }) =
-            (self.connections.get(id), event)
-        {
+    fn notice_other(&mut self, id: Id, edges: Edges) {
+        if let Some(Connection::Connecting(connecting)) = self.connections.get(id) {
             // Not reported again; whatever else it says is looked at when the connection stands.
-            connecting.transport.notice(false, false, read_closed, false);
+            let Edges { read_closed, priority, .. } = edges;
+            connecting.transport.notice(Edges { read_closed, priority, ..Edges::default() });
         }
         self.served.push(id);
     }

@@ -1,7 +1,7 @@
 //! What a connection runs over.
 
+use super::Stream;
 use super::tcp::TcpStream;
-use super::{EDGES_ARE_TRUE, Stream};
 use std::ops::{Deref, DerefMut};
 
 /// The stream of one connection. TCP stands here itself, for servers have it by the ten thousand,
@@ -14,17 +14,6 @@ pub(crate) enum Carrier {
         allow(dead_code, reason = "the machine has TCP only, so far")
     )]
     Other(Box<dyn Stream>),
-}
-
-impl Carrier {
-    /// Whether a short count is the stream's last word, and the next edge is sure to come. What is
-    /// simulated behaves the same on every machine.
-    pub(crate) fn short_count_is_last(&self) -> bool {
-        match self {
-            Self::Tcp(_) => EDGES_ARE_TRUE,
-            Self::Other(_) => true,
-        }
-    }
 }
 
 impl Deref for Carrier {

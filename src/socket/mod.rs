@@ -8,7 +8,8 @@
 //!
 //! - *Edges.* [`World::wait`] reports a stream as readable or writable when that begins to be so,
 //!   and need not repeat it; the loop reads and writes until it meets `WouldBlock` or a short
-//!   count. A FIN may share an edge with data, and is then reported with it.
+//!   count that the stream calls final. A FIN or urgent data may share an edge with data, and is
+//!   then reported with it.
 //! - *Stale reports are harmless.* Ids are never used twice; the loop drops what it does not know.
 //! - *Time* only moves forward.
 
@@ -41,6 +42,10 @@ pub(crate) trait World: Debug {
     /// for ever. May return early.
     fn wait(&mut self, ready: &mut Vec<Ready>, timeout: Option<Duration>) -> io::Result<()>;
 
+    /// True if the last wait handed out as much as it can at once, so that more may be ready. The
+    /// next wait fetches it; no loop outside hears of it again.
+    fn may_have_more(&self) -> bool;
+
     /// Opens a port; its events carry `id`.
     fn listen(&mut self, at: &TcpServerEndpoint, id: Id) -> io::Result<Box<dyn Listener>>;
 
@@ -72,12 +77,7 @@ pub(crate) enum Ready {
     Stream {
         /// The packed id that it is watched under.
         token: usize,
-        readable: bool,
-        writable: bool,
-        /// The peer's FIN has arrived, perhaps behind data.
-        read_closed: bool,
-        /// The socket has an error to tell.
-        error: bool,
+        edges: Edges,
     },
     /// Somebody may wait at the port with this packed id.
     Port(usize),
@@ -89,10 +89,63 @@ pub(crate) enum Ready {
     Signal(&'static str),
 }
 
-/// Whether the poller reports true edges, so that a short count from a socket is its last word and
-/// the next edge is sure to come. Where `mio` makes edges up, it does so when a call would block,
-/// and each socket has to be read and written until then.
-const EDGES_ARE_TRUE: bool = cfg!(any(
+/// What the poller reports of a stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Edges {
+    pub(crate) readable: bool,
+    pub(crate) writable: bool,
+    /// The peer's FIN has arrived, perhaps behind data.
+    pub(crate) read_closed: bool,
+    /// Urgent data has arrived, perhaps with data behind it.
+    pub(crate) priority: bool,
+    /// The socket has an error to tell.
+    pub(crate) error: bool,
+}
+
+impl Edges {
+    pub(crate) fn any(self) -> bool {
+        self != Self::default()
+    }
+}
+
+/// What simulated streams report.
+#[cfg(any(test, feature = "testing"))]
+impl Edges {
+    pub(crate) const NONE: Self = Self {
+        readable: false,
+        writable: false,
+        read_closed: false,
+        priority: false,
+        error: false,
+    };
+    pub(crate) const READABLE: Self = Self { readable: true, ..Self::NONE };
+    pub(crate) const WRITABLE: Self = Self { writable: true, ..Self::NONE };
+    /// The peer's FIN.
+    pub(crate) const END: Self = Self { read_closed: true, ..Self::READABLE };
+    /// Urgent data.
+    pub(crate) const URGENT: Self = Self { priority: true, ..Self::READABLE };
+    /// The connection is broken.
+    pub(crate) const BROKEN: Self = Self { writable: true, error: true, ..Self::END };
+
+    pub(crate) fn add(&mut self, more: Self) {
+        self.readable |= more.readable;
+        self.writable |= more.writable;
+        self.read_closed |= more.read_closed;
+        self.priority |= more.priority;
+        self.error |= more.error;
+    }
+}
+
+/// Whether a short read has emptied a socket of the system, unless an edge said otherwise (see
+/// [`Stream::short_read_is_final`]). Linux reports everything that ends a read early: the peer's
+/// FIN and urgent data. Other systems stop a read at the mark of urgent data as well, and `mio` has
+/// no event for it there, so their sockets are read until a call would block.
+const SHORT_READ_IS_FINAL: bool = cfg!(any(target_os = "linux", target_os = "android"));
+
+/// Whether a short write has filled a socket of the system, so that an edge is sure to follow. Where
+/// `mio` makes edges up, it does so when a call would block, and each socket is written to until
+/// then.
+const SHORT_WRITE_IS_FINAL: bool = cfg!(any(
     target_os = "linux",
     target_os = "android",
     target_vendor = "apple",
@@ -119,11 +172,20 @@ pub(crate) trait Listener: Debug {
     /// Where it listens: the port that the system chose, if it was asked to.
     fn address(&self) -> Address;
 
+    /// As `accept(2)`, which on Linux fails for want of descriptors before it looks whether anybody
+    /// waits.
     fn accept(&mut self) -> io::Result<(Carrier, Address)>;
 
-    /// Out of descriptors: uses a reserved one to turn away up to `limit` waiting clients, so that
-    /// they see a close and not a hang, and returns how many.
+    /// Out of descriptors: accepts with the one that is held in reserve, which is then used up.
+    /// `WouldBlock` means that nobody waits, and any other error that there is no reserve.
+    fn accept_with_reserve(&mut self) -> io::Result<(Carrier, Address)>;
+
+    /// Turns away up to `limit` waiting clients, so that they see a close and not a hang, and
+    /// returns how many.
     fn shed(&mut self, limit: usize) -> usize;
+
+    /// Opens the descriptor that is held in reserve, unless it is open.
+    fn refill_reserve(&mut self);
 }
 
 /// A connected stream of bytes that never blocks. Dropping it closes it in order.
@@ -131,8 +193,23 @@ pub(crate) trait Stream: Debug {
     /// As `recv(2)`: zero is the peer's FIN.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize>;
 
-    /// As `send(2)`: a short count means that the socket is full.
+    /// As `send(2)`: a short count means that the socket is full, if
+    /// [`short_write_is_final`](Self::short_write_is_final).
     fn write(&mut self, data: &[u8]) -> io::Result<usize>;
+
+    /// Asked after a read that returned less than it had room for: whether that has emptied the
+    /// stream, so that the next bytes bring an edge of their own. A stream that hands out records,
+    /// or holds bytes back, says no while there may be more. Whatever it says, reading goes on until
+    /// a call would block after an edge with `read_closed` or `priority`.
+    fn short_read_is_final(&self) -> bool {
+        true
+    }
+
+    /// Asked after a write that took less than it was given: whether the stream is full, so that an
+    /// edge is sure to follow.
+    fn short_write_is_final(&self) -> bool {
+        true
+    }
 
     /// As `writev(2)`. Those who have nothing better write the pieces one after the other.
     fn write_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {

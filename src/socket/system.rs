@@ -4,7 +4,7 @@
 use super::signals::Signals;
 use super::tcp::{Reserve, TcpListener, TcpStream};
 use super::threads::Threads;
-use super::{Carrier, Listener, Ready, Wake, Work, World};
+use super::{Carrier, Edges, Listener, Ready, Wake, Work, World};
 use crate::arena::Id;
 use crate::endpoint::{TcpClientEndpoint, TcpServerEndpoint};
 use mio::{Events, Poll, Registry, Token};
@@ -27,6 +27,8 @@ const SIGNALS: Token = Token(usize::MAX - 1);
 pub(crate) struct System {
     poll: Poll,
     events: Events,
+    /// The last wait filled it.
+    full: bool,
     /// Streams and ports register themselves, and so share it.
     registry: Rc<Registry>,
     waker: Arc<dyn Wake>,
@@ -44,6 +46,7 @@ impl System {
         Ok(Self {
             poll,
             events: Events::with_capacity(EVENTS_MAX),
+            full: false,
             registry: Rc::new(registry),
             waker: Arc::new(waker),
             reserve: Rc::default(),
@@ -67,10 +70,12 @@ impl World for System {
     }
 
     fn wait(&mut self, ready: &mut Vec<Ready>, timeout: Option<Duration>) -> io::Result<()> {
+        self.full = false;
         match self.poll.poll(&mut self.events, timeout) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
             result => result?,
         }
+        self.full = self.events.iter().count() >= EVENTS_MAX;
         for event in &self.events {
             match event.token() {
                 WAKER => {}
@@ -81,16 +86,23 @@ impl World for System {
                     }
                 }
                 Token(bits) if bits & PORT != 0 => ready.push(Ready::Port(bits & !PORT)),
-                Token(bits) => ready.push(Ready::Stream {
-                    token: bits,
-                    readable: event.is_readable() || event.is_read_closed(),
-                    writable: event.is_writable(),
-                    read_closed: event.is_read_closed(),
-                    error: event.is_error(),
-                }),
+                Token(bits) => {
+                    let edges = Edges {
+                        readable: event.is_readable() || event.is_read_closed(),
+                        writable: event.is_writable(),
+                        read_closed: event.is_read_closed(),
+                        priority: event.is_priority(),
+                        error: event.is_error(),
+                    };
+                    ready.push(Ready::Stream { token: bits, edges });
+                }
             }
         }
         Ok(())
+    }
+
+    fn may_have_more(&self) -> bool {
+        self.full
     }
 
     fn listen(&mut self, at: &TcpServerEndpoint, id: Id) -> io::Result<Box<dyn Listener>> {

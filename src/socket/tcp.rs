@@ -1,6 +1,6 @@
 //! TCP: ports and connections of the operating system.
 
-use super::{Carrier, Listener, Stream};
+use super::{Carrier, Listener, SHORT_READ_IS_FINAL, SHORT_WRITE_IS_FINAL, Stream};
 use crate::address::Address;
 use crate::arena::Id;
 use crate::endpoint::{TcpClientEndpoint, TcpServerEndpoint};
@@ -28,8 +28,8 @@ impl Reserve {
         }
     }
 
-    fn release(&self) -> bool {
-        self.0.take().is_some()
+    fn release(&self) {
+        self.0.take();
     }
 }
 
@@ -88,21 +88,36 @@ impl Listener for TcpListener {
         Ok((Carrier::Tcp(stream), peer.into()))
     }
 
-    fn shed(&mut self, limit: usize) -> usize {
-        if !self.reserve.release() {
-            // Taken by another thread of the process, perhaps: it is tried again after the rest.
+    fn accept_with_reserve(&mut self) -> io::Result<(Carrier, Address)> {
+        self.reserve.release();
+        let accepted = self.accept();
+        if accepted.is_err() {
+            // Unless another thread of the process has taken the descriptor meanwhile; then the
+            // next attempt tries again.
             self.reserve.refill();
-            return 0;
         }
+        accepted
+    }
+
+    fn shed(&mut self, limit: usize) -> usize {
         let mut shed = 0;
         // Each client is closed before the next is accepted: one descriptor serves them all.
         while shed < limit && self.accept_socket().is_ok() {
             shed += 1;
         }
-        self.reserve.refill();
         shed
     }
+
+    fn refill_reserve(&mut self) {
+        self.reserve.refill();
+    }
 }
+
+/// Both directions, and urgent data: a read stops at its mark, with more behind it.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const INTEREST: Interest = Interest::READABLE.add(Interest::WRITABLE).add(Interest::PRIORITY);
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+const INTEREST: Interest = Interest::READABLE.add(Interest::WRITABLE);
 
 #[derive(Debug)]
 pub(crate) struct TcpStream {
@@ -155,6 +170,14 @@ impl Stream for TcpStream {
         self.socket.write_vectored(pieces)
     }
 
+    fn short_read_is_final(&self) -> bool {
+        SHORT_READ_IS_FINAL
+    }
+
+    fn short_write_is_final(&self) -> bool {
+        SHORT_WRITE_IS_FINAL
+    }
+
     fn finish_output(&mut self) -> io::Result<()> {
         self.socket.shutdown(Shutdown::Write)
     }
@@ -187,8 +210,7 @@ impl Stream for TcpStream {
 
     fn watch(&mut self, id: Id) -> io::Result<()> {
         // Both directions at once and never again: edges cost nothing until they come.
-        let both = Interest::READABLE | Interest::WRITABLE;
-        self.registry.register(&mut self.socket, Token(id.to_bits()), both)
+        self.registry.register(&mut self.socket, Token(id.to_bits()), INTEREST)
     }
 
     fn host(&self) -> io::Result<Address> {

@@ -5,6 +5,9 @@ use std::time::Duration;
 /// What Linux gives a socket by default, in round figures.
 const BUFFER: usize = 256 * 1024;
 
+/// What the poller of a real reactor hands out at once.
+const EVENTS_PER_WAIT: usize = 1024;
+
 /// How a network treats what is sent through it: [`ideal`](Self::ideal), [`rough`](Self::rough), or
 /// one of the two with changes.
 ///
@@ -26,6 +29,7 @@ pub struct Conditions {
     pub(super) short_writes: u16,
     pub(super) spurious: u16,
     pub(super) lag: Duration,
+    pub(super) events_per_wait: usize,
     pub(super) reorder: bool,
     pub(super) send_buffer: usize,
     pub(super) receive_buffer: usize,
@@ -44,6 +48,7 @@ impl Conditions {
             short_writes: 0,
             spurious: 0,
             lag: Duration::ZERO,
+            events_per_wait: EVENTS_PER_WAIT,
             reorder: false,
             send_buffer: BUFFER,
             receive_buffer: BUFFER,
@@ -63,6 +68,7 @@ impl Conditions {
             short_writes: 300,
             spurious: 50,
             lag: Duration::from_millis(2),
+            events_per_wait: 3,
             reorder: true,
             send_buffer: 16 * 1024,
             receive_buffer: 16 * 1024,
@@ -118,6 +124,13 @@ impl Conditions {
     #[must_use]
     pub fn lag(self, lag: Duration) -> Self {
         Self { lag, ..self }
+    }
+
+    /// How many connections a poller reports at once, at least one. What is left out is fetched by
+    /// the next turn, and nobody is woken for it.
+    #[must_use]
+    pub fn events_per_wait(self, events: usize) -> Self {
+        Self { events_per_wait: events.max(1), ..self }
     }
 
     /// Whether events that are reported together come in any order.

@@ -76,6 +76,14 @@ impl Peer {
         self.simulation.settle();
     }
 
+    /// Sends a byte of urgent data behind all that was sent, as a telnet client does for Ctrl-C.
+    /// The protocol is not told of it; see
+    /// [`data_received`](crate::Protocol::data_received).
+    pub fn send_urgent(&self) {
+        self.simulation.network(|it| it.bare_send_urgent(self.end));
+        self.simulation.settle();
+    }
+
     /// How many bytes wait for the network to take them.
     pub fn unsent(&self) -> usize {
         self.simulation.network(|it| it.bare_pending(self.end))

@@ -55,6 +55,10 @@ impl World for HostWorld {
         Ok(())
     }
 
+    fn may_have_more(&self) -> bool {
+        self.network.borrow().has_unreported(self.node)
+    }
+
     fn listen(&mut self, at: &TcpServerEndpoint, id: Id) -> io::Result<Box<dyn Listener>> {
         let network = Rc::clone(&self.network);
         let backlog = at.backlog_max() as usize;
@@ -120,9 +124,18 @@ impl Listener for SimulatedPort {
         Ok((Carrier::Other(Box::new(stream)), peer.into()))
     }
 
+    fn accept_with_reserve(&mut self) -> io::Result<(Carrier, Address)> {
+        let port = self.address.port();
+        let (end, peer) = self.network.borrow_mut().accept_with_reserve(self.node, port)?;
+        let stream = SimulatedStream { network: Rc::clone(&self.network), end, resets: false };
+        Ok((Carrier::Other(Box::new(stream)), peer.into()))
+    }
+
     fn shed(&mut self, limit: usize) -> usize {
         self.network.borrow_mut().shed(self.node, self.address.port(), limit)
     }
+
+    fn refill_reserve(&mut self) {}
 }
 
 #[derive(Debug)]

@@ -6,8 +6,9 @@
 pub(crate) struct Readiness {
     /// There may be something to read.
     pub(crate) readable: bool,
-    /// The peer's FIN has arrived: a short read is not the last, since data and FIN share an edge.
-    pub(crate) read_closed: bool,
+    /// A short read is not the last, whatever the stream says: behind it the peer's FIN waits, which
+    /// shared an edge with data, or what lies behind urgent data. Until a read would block.
+    pub(crate) more_behind: bool,
     /// The socket took all that it was last offered.
     pub(crate) writable: bool,
     /// To be settled after reading: it can be written to again, or an error came up.
@@ -33,7 +34,7 @@ impl Readiness {
     pub(super) fn new() -> Self {
         Self {
             readable: false,
-            read_closed: false,
+            more_behind: false,
             writable: true,
             due: false,
             queued: false,

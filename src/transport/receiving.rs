@@ -68,8 +68,8 @@ impl Wire {
                         flow.received(count);
                     }
                     self.readiness.spoken = true;
-                    let last = stream.short_count_is_last() && !self.readiness.read_closed;
-                    if last && count < buffer.len() {
+                    let short = count < buffer.len() && !self.readiness.more_behind;
+                    if short && stream.short_read_is_final() {
                         self.readiness.readable = false;
                     }
                     return Received::Data(count);
@@ -77,6 +77,7 @@ impl Wire {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
                     self.readiness.readable = false;
+                    self.readiness.more_behind = false;
                     if error.kind() != io::ErrorKind::WouldBlock {
                         drop(self.state.end(Reason::lost(error)));
                         self.readiness.due = true;

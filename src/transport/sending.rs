@@ -230,7 +230,7 @@ impl Wire {
             Ok(count) if count == offered => count,
             Ok(count) => {
                 // A short write means that the socket is full; its next edge is sure to come.
-                let true_edges = self.stream.as_ref().is_some_and(|it| it.short_count_is_last());
+                let true_edges = self.stream.as_ref().is_some_and(|it| it.short_write_is_final());
                 self.readiness.writable = !true_edges && count > 0;
                 count
             }

@@ -6,7 +6,7 @@ use super::{Inner, Next, Origin, Transport, Way};
 use crate::address::Address;
 use crate::arena::Id;
 use crate::reason::Reason;
-use crate::socket::Carrier;
+use crate::socket::{Carrier, Edges};
 use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
@@ -133,10 +133,10 @@ impl Transport {
     }
 
     /// Notes what the poller reports.
-    pub(crate) fn notice(&self, readable: bool, writable: bool, read_closed: bool, error: bool) {
+    pub(crate) fn notice(&self, edges: Edges) {
         let mut wire = self.0.wire.borrow_mut();
-        wire.notice(readable, writable, read_closed);
-        if error {
+        wire.notice(edges);
+        if edges.error {
             drop(wire);
             let room = self.room();
             self.0.wire.borrow_mut().notice_error(room);

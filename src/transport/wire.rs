@@ -14,7 +14,7 @@ use super::throttling::Way;
 use crate::address::Address;
 use crate::arena::Id;
 use crate::reason::Reason;
-use crate::socket::{Carrier, Stream};
+use crate::socket::{Carrier, Edges, Stream};
 use std::io;
 use std::rc::Rc;
 
@@ -123,13 +123,13 @@ impl Wire {
     }
 
     /// Notes what the poller reports.
-    pub(crate) fn notice(&mut self, readable: bool, writable: bool, read_closed: bool) {
+    pub(crate) fn notice(&mut self, edges: Edges) {
         let ready = &mut self.readiness;
-        ready.due |= writable && !ready.writable;
-        ready.readable |= readable;
-        ready.read_closed |= read_closed;
-        ready.writable |= writable;
-        ready.resting &= !writable;
+        ready.due |= edges.writable && !ready.writable;
+        ready.readable |= edges.readable;
+        ready.more_behind |= edges.read_closed || edges.priority;
+        ready.writable |= edges.writable;
+        ready.resting &= !edges.writable;
     }
 
     /// The poller reports an error. If nothing is read that would meet it, it has to be asked for.

@@ -159,6 +159,7 @@ fn the_reactor_has_a_limit_of_its_own() {
 fn clients_for_want_of_descriptors_are_counted() {
     let mut stage = Stage::new(echo);
     stage.script.fail_accept(io::Error::from_raw_os_error(24));
+    stage.script.connect();
     stage.settle();
     assert_eq!(stage.refusals(), Refusals { exhausted: 1, ..Refusals::default() });
 }

@@ -349,3 +349,39 @@ fn a_rest_is_not_drawn_out_by_others_that_begin_later() {
     stage.turn();
     assert!(before > 0 && stage.transport(0).unsent() > before);
 }
+
+#[test]
+fn what_lies_behind_urgent_data_is_read_without_another_edge() {
+    let mut stage = Stage::new(echo);
+    let peer = stage.connect();
+    let reads = peer.calls().reads;
+    peer.send("before");
+    peer.send_urgent();
+    peer.send("behind");
+    stage.turn();
+    stage.log.expect(&["0 made", "0 data before", "0 data behind"]);
+    assert_eq!(peer.received(), b"beforebehind");
+    // Two reads that returned something, and one that found nothing more.
+    assert_eq!(peer.calls().reads - reads, 3);
+    // A short read is the last again.
+    peer.send("later");
+    stage.settle();
+    assert_eq!(peer.calls().reads - reads, 4);
+    stage.log.expect(&["0 data later"]);
+}
+
+#[test]
+fn urgent_data_alone_and_as_the_last_brings_nothing_and_hides_nothing() {
+    let mut stage = Stage::new(echo);
+    let peer = stage.connect();
+    peer.send_urgent();
+    stage.settle();
+    peer.send("before");
+    peer.send_urgent();
+    stage.settle();
+    peer.send_urgent();
+    peer.send_urgent();
+    peer.send("behind two");
+    stage.settle();
+    stage.log.expect(&["0 made", "0 data before", "0 data behind two"]);
+}

@@ -380,3 +380,22 @@ fn deadlines_are_kept_to_the_nanosecond() {
     stage.log.expect(&["called"]);
     assert!(!stage.reactor.reset_at(timer, later));
 }
+
+#[test]
+fn what_the_poller_has_not_handed_out_yet_is_left_over() {
+    let mut stage = Stage::new(echo);
+    let peers: Vec<Peer> = (0..10).map(|_| stage.connect()).collect();
+    stage.settle();
+    assert_eq!(stage.reactor.next_deadline(), None);
+    stage.script.limit_events(4);
+    peers.iter().for_each(|peer| peer.send("hello"));
+    // A loop outside that hears of the first edge only takes turns as long as one is due.
+    stage.turn();
+    let mut turns = 1;
+    while stage.reactor.next_deadline() == Some(stage.reactor.now()) {
+        stage.turn();
+        turns += 1;
+    }
+    assert!(peers.iter().all(|peer| peer.received() == b"hello"), "after {turns} turns");
+    assert_eq!(stage.reactor.next_deadline(), None);
+}

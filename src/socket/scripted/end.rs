@@ -1,6 +1,7 @@
 //! This side's end of a scripted connection.
 
 use crate::arena::Id;
+use crate::socket::Edges;
 use std::collections::VecDeque;
 use std::io;
 
@@ -43,16 +44,10 @@ impl End {
 #[derive(Debug)]
 pub(super) enum Input {
     Data(Vec<u8>),
+    /// The mark of urgent data: no read goes past it together with what stands before it.
+    Mark,
     End,
     Reset,
-}
-
-#[derive(Debug, Default)]
-pub(super) struct Edges {
-    pub(super) readable: bool,
-    pub(super) writable: bool,
-    pub(super) read_closed: bool,
-    pub(super) error: bool,
 }
 
 /// How this side's socket was closed.

@@ -6,7 +6,7 @@ mod peer;
 pub(crate) use end::Closed;
 pub(crate) use peer::Peer;
 
-use end::{Edges, End, Input};
+use end::{End, Input};
 
 use super::{Carrier, Listener, Ready, Stream, Wake, Work, World};
 use crate::address::Address;
@@ -36,7 +36,12 @@ struct Inner {
     /// Something was added to `accepts` since the poller last said so.
     knocked: bool,
     ends: Vec<End>,
-    shed: usize,
+    /// How often the descriptor in reserve was opened.
+    refills: usize,
+    /// There is more than the last wait has handed out.
+    more: bool,
+    /// As many events as a wait hands out.
+    events_max: usize,
     signal: Option<&'static str>,
     aside: Aside,
 }
@@ -64,7 +69,9 @@ impl Script {
             accepts: VecDeque::new(),
             knocked: false,
             ends: Vec::new(),
-            shed: 0,
+            refills: 0,
+            more: false,
+            events_max: usize::MAX,
             signal: None,
             aside: Aside::default(),
         })))
@@ -122,8 +129,13 @@ impl Script {
         self.0.borrow_mut().aside.refuses = true;
     }
 
-    pub(crate) fn shed(&self) -> usize {
-        self.0.borrow().shed
+    pub(crate) fn refills(&self) -> usize {
+        self.0.borrow().refills
+    }
+
+    /// From here on a wait hands out no more than this.
+    pub(crate) fn limit_events(&self, events_max: usize) {
+        self.0.borrow_mut().events_max = events_max;
     }
 }
 
@@ -148,17 +160,15 @@ impl World for Script {
         if std::mem::take(&mut inner.knocked) {
             ready.extend(inner.ports.iter().map(|id| Ready::Port(id.to_bits())));
         }
+        inner.more = false;
         for end in &mut inner.ends {
-            let edges = std::mem::take(&mut end.edges);
-            let Edges { readable, writable, read_closed, error } = edges;
-            match end.id {
-                Some(id) if readable || writable || read_closed || error => {
-                    let token = id.to_bits();
-                    ready.push(Ready::Stream { token, readable, writable, read_closed, error });
-                }
-                Some(_) => {}
-                None => end.edges = edges,
+            let Some(id) = end.id.filter(|_| end.edges.any()) else { continue };
+            if ready.len() - before == inner.events_max {
+                inner.more = true;
+                break;
             }
+            ready
+                .push(Ready::Stream { token: id.to_bits(), edges: std::mem::take(&mut end.edges) });
         }
         match timeout {
             Some(timeout) if ready.len() == before => inner.now += timeout,
@@ -168,6 +178,10 @@ impl World for Script {
             _ => {}
         }
         Ok(())
+    }
+
+    fn may_have_more(&self) -> bool {
+        self.0.borrow().more
     }
 
     fn listen(&mut self, at: &TcpServerEndpoint, id: Id) -> io::Result<Box<dyn Listener>> {
@@ -240,9 +254,16 @@ impl Listener for ScriptedPort {
         Ok((Carrier::Other(Box::new(stream)), peer.into()))
     }
 
-    fn shed(&mut self, _limit: usize) -> usize {
-        self.script.0.borrow_mut().shed += 1;
-        1
+    fn accept_with_reserve(&mut self) -> io::Result<(Carrier, Address)> {
+        self.accept()
+    }
+
+    fn shed(&mut self, limit: usize) -> usize {
+        (0..limit).take_while(|_| self.accept().is_ok()).count()
+    }
+
+    fn refill_reserve(&mut self) {
+        self.script.0.borrow_mut().refills += 1;
     }
 }
 
@@ -273,8 +294,12 @@ impl Stream for ScriptedStream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.end(|end| {
             end.calls.reads += 1;
+            // A read that begins at a mark skips it.
+            while let Some(Input::Mark) = end.input.front() {
+                end.input.pop_front();
+            }
             match end.input.front_mut() {
-                None => Err(io::ErrorKind::WouldBlock.into()),
+                None | Some(Input::Mark) => Err(io::ErrorKind::WouldBlock.into()),
                 Some(Input::End) => Ok(0),
                 Some(Input::Reset) => Err(io::ErrorKind::ConnectionReset.into()),
                 Some(Input::Data(data)) => {
@@ -283,9 +308,11 @@ impl Stream for ScriptedStream {
                     data.drain(..count);
                     if data.is_empty() {
                         end.input.pop_front();
-                        // One chunk a read: more of them are announced anew, as the edge of a next
-                        // segment would. What is left of this one is not.
-                        end.edges.readable |= !end.input.is_empty();
+                        // One chunk a read. More chunks are announced again, as the edge of a next
+                        // segment would; but not what is left of this one, nor what lies behind
+                        // the mark of urgent data.
+                        end.edges.readable |=
+                            end.input.front().is_some_and(|next| !matches!(next, Input::Mark));
                     }
                     Ok(count)
                 }

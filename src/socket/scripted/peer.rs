@@ -1,7 +1,8 @@
 //! The other end of a scripted connection.
 
 use super::Script;
-use super::end::{Calls, Closed, Edges, End, Input};
+use super::end::{Calls, Closed, End, Input};
+use crate::socket::Edges;
 use std::io;
 
 /// The other end of a connection.
@@ -32,7 +33,7 @@ impl Peer {
     pub(crate) fn refuse(&self) {
         self.end(|end| {
             end.error = Some(io::ErrorKind::ConnectionRefused);
-            end.edges = Edges { readable: true, writable: true, read_closed: true, error: true };
+            end.edges = Edges::BROKEN;
         });
     }
 
@@ -49,11 +50,18 @@ impl Peer {
         });
     }
 
+    /// Sends a byte of urgent data, as `send(2)` with `MSG_OOB`.
+    pub(crate) fn send_urgent(&self) {
+        self.end(|end| {
+            end.input.push_back(Input::Mark);
+            end.edges.add(Edges::URGENT);
+        });
+    }
+
     pub(crate) fn close(&self) {
         self.end(|end| {
             end.input.push_back(Input::End);
-            end.edges.readable = true;
-            end.edges.read_closed = true;
+            end.edges.add(Edges::END);
         });
     }
 
@@ -70,7 +78,7 @@ impl Peer {
         self.end(|end| {
             end.input.push_back(Input::Reset);
             end.error = Some(io::ErrorKind::ConnectionReset);
-            end.edges = Edges { readable: true, writable: true, read_closed: true, error: true };
+            end.edges = Edges::BROKEN;
         });
     }
 

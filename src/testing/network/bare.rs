@@ -18,6 +18,13 @@ impl Network {
         self.serve_bare(id);
     }
 
+    /// And behind them a byte of urgent data.
+    pub(in crate::testing) fn bare_send_urgent(&mut self, id: EndId) {
+        let Some(bare) = self.bare(id).filter(|bare| !bare.finish) else { return };
+        bare.pending.push_mark();
+        self.serve_bare(id);
+    }
+
     /// And behind them a FIN.
     pub(in crate::testing) fn bare_finish(&mut self, id: EndId) {
         if let Some(bare) = self.bare(id) {
@@ -34,6 +41,7 @@ impl Network {
                 // What the test has sent is with the system, which sends it still.
                 let mut pending = bare.pending;
                 while !pending.is_empty() {
+                    pending.pop_mark();
                     let chunk = pending.front().to_vec();
                     pending.consume(chunk.len());
                     end.pipe.unsent.push(chunk);
@@ -105,6 +113,10 @@ impl Network {
         loop {
             let established = self.links.get(id.link).is_some_and(|link| link.established);
             let Some(bare) = self.bare(id).filter(|_| established) else { return };
+            if bare.pending.pop_mark() {
+                self.write_urgent(id);
+                continue;
+            }
             let chunk = bare.pending.front().to_vec();
             if chunk.is_empty() {
                 if std::mem::take(&mut bare.finish) {
@@ -124,6 +136,8 @@ impl Network {
     fn bare_read(&mut self, id: EndId) {
         let Some(end) = self.end(id).filter(|end| end.life == Life::Held) else { return };
         let Some(bare) = &mut end.bare else { return };
+        // A test's client reads what is urgent no more than a server does.
+        while end.inbox.pop_mark() {}
         let count = match &mut bare.reading {
             Reading::All => end.inbox.len(),
             Reading::Stopped => 0,

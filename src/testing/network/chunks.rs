@@ -9,6 +9,10 @@ pub(super) struct Chunks {
     /// How much of the first is gone.
     start: usize,
     len: usize,
+    /// How many bytes have gone.
+    consumed: u64,
+    /// Marks of urgent data, each before the byte with this number.
+    marks: VecDeque<u64>,
 }
 
 impl Chunks {
@@ -27,13 +31,32 @@ impl Chunks {
         }
     }
 
+    /// A mark of urgent data behind all that is there: nothing is taken from both of its sides.
+    pub(super) fn push_mark(&mut self) {
+        self.marks.push_back(self.consumed + self.len as u64);
+    }
+
+    /// Takes a mark off the front, if there is one.
+    pub(super) fn pop_mark(&mut self) -> bool {
+        let is_next = self.marks.front() == Some(&self.consumed);
+        if is_next {
+            self.marks.pop_front();
+        }
+        is_next
+    }
+
+    /// How many bytes can be taken at once: those before the first mark.
+    pub(super) fn len_before_mark(&self) -> usize {
+        self.marks.front().map_or(self.len, |mark| (mark - self.consumed) as usize)
+    }
+
     /// Moves bytes to the front of `buffer`, as many as there are and fit.
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> usize {
-        let mut count = 0;
-        while count < buffer.len() {
+        let (mut count, room) = (0, buffer.len().min(self.len_before_mark()));
+        while count < room {
             let Some(first) = self.chunks.front() else { break };
             let rest = &first[self.start..];
-            let part = rest.len().min(buffer.len() - count);
+            let part = rest.len().min(room - count);
             buffer[count..count + part].copy_from_slice(&rest[..part]);
             count += part;
             self.consume(part);
@@ -41,15 +64,17 @@ impl Chunks {
         count
     }
 
-    /// The first piece, or as much of it as is left.
+    /// The first piece, or as much of it as is left and lies before a mark.
     pub(super) fn front(&self) -> &[u8] {
-        self.chunks.front().map_or(&[], |first| &first[self.start..])
+        let front = self.chunks.front().map_or(&[][..], |first| &first[self.start..]);
+        &front[..front.len().min(self.len_before_mark())]
     }
 
     /// Takes away bytes of the first piece.
     pub(super) fn consume(&mut self, count: usize) {
         self.start += count;
         self.len -= count;
+        self.consumed += count as u64;
         if self.chunks.front().is_some_and(|first| first.len() == self.start) {
             self.chunks.pop_front();
             self.start = 0;
@@ -58,11 +83,13 @@ impl Chunks {
 
     /// Takes up to `count` bytes out.
     pub(super) fn take(&mut self, count: usize) -> Vec<u8> {
+        let count = count.min(self.len_before_mark());
         if self.start == 0 && self.chunks.front().is_some_and(|first| first.len() == count) {
             self.len -= count;
+            self.consumed += count as u64;
             return self.chunks.pop_front().unwrap_or_default();
         }
-        let mut bytes = vec![0; count.min(self.len)];
+        let mut bytes = vec![0; count];
         self.read(&mut bytes);
         bytes
     }
@@ -90,5 +117,21 @@ mod tests {
         assert_eq!(chunks.take(3), b"nd ");
         assert_eq!(chunks.take(3), b"two", "whole pieces are not copied");
         assert!(chunks.is_empty() && chunks.take(9).is_empty() && chunks.read(&mut buffer) == 0);
+    }
+
+    #[test]
+    fn nothing_is_taken_from_both_sides_of_a_mark() {
+        let mut chunks = Chunks::default();
+        chunks.push("one".into());
+        chunks.push_mark();
+        chunks.push("two".into());
+        chunks.push_mark();
+        let mut buffer = [0; 9];
+        assert!(!chunks.pop_mark());
+        assert_eq!((chunks.read(&mut buffer), chunks.read(&mut buffer)), (3, 0));
+        assert!(chunks.pop_mark() && !chunks.pop_mark());
+        assert_eq!(chunks.front(), b"two");
+        assert_eq!(chunks.take(9), b"two");
+        assert!(chunks.is_empty() && chunks.pop_mark() && !chunks.pop_mark());
     }
 }

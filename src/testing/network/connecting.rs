@@ -1,9 +1,10 @@
 //! How connections begin.
 
-use super::link::{Bare, Edges, End, EndId, Life, Link};
+use super::link::{Bare, End, EndId, Life, Link};
 use super::node::{EPHEMERAL_PORTS, PortState};
 use super::{Answer, Event, Network, nanos};
 use crate::arena::Id;
+use crate::socket::Edges;
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -191,19 +192,29 @@ impl Network {
         }
     }
 
-    /// As `accept(2)`.
+    /// As `accept(2)`: as on Linux, want of descriptors is noticed before it is known whether
+    /// anybody waits.
     pub(in crate::testing) fn accept(&mut self, node: usize, number: u16) -> io::Result<Accepted> {
         let now = self.now;
+        if self.nodes[node].exhausted_until > now {
+            self.trace.note(now, "host is out of descriptors", node as u64, 0);
+            return Err(io::Error::from_raw_os_error(TOO_MANY_FILES));
+        }
+        self.accept_with_reserve(node, number)
+    }
+
+    /// With a descriptor that is there in any case.
+    pub(in crate::testing) fn accept_with_reserve(
+        &mut self,
+        node: usize,
+        number: u16,
+    ) -> io::Result<Accepted> {
         let state = &mut self.nodes[node];
         let Some(port) = state.ports.get_mut(&number) else {
             return Err(ErrorKind::InvalidInput.into());
         };
         if port.backlog.is_empty() {
             return Err(ErrorKind::WouldBlock.into());
-        }
-        if state.exhausted_until > now {
-            self.trace.note(now, "host is out of descriptors", node as u64, 0);
-            return Err(io::Error::from_raw_os_error(TOO_MANY_FILES));
         }
         let end = port.backlog.pop_front().ok_or(ErrorKind::WouldBlock)?;
         if state.failing_accepts > 0 {
@@ -232,7 +243,7 @@ impl Network {
         let error = end.error.is_some();
         let read_closed = end.ended || error;
         let readable = !end.inbox.is_empty() || read_closed;
-        end.edges = Edges { readable, writable: false, read_closed, error };
+        end.edges = Edges { readable, read_closed, error, ..Edges::NONE };
         self.list(id);
     }
 

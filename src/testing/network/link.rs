@@ -2,6 +2,7 @@
 
 use super::chunks::Chunks;
 use crate::arena::Id;
+use crate::socket::Edges;
 use crate::testing::random::Random;
 use std::collections::VecDeque;
 use std::fmt;
@@ -105,38 +106,10 @@ pub(super) enum Finish {
 #[derive(Debug)]
 pub(super) enum Segment {
     Data(Vec<u8>),
+    /// A byte of urgent data.
+    Urgent,
     Fin,
     Reset,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Edges {
-    pub(super) readable: bool,
-    pub(super) writable: bool,
-    pub(super) read_closed: bool,
-    pub(super) error: bool,
-}
-
-impl Edges {
-    pub(super) const READABLE: Self =
-        Self { readable: true, writable: false, read_closed: false, error: false };
-    pub(super) const WRITABLE: Self =
-        Self { readable: false, writable: true, read_closed: false, error: false };
-    pub(super) const END: Self =
-        Self { readable: true, writable: false, read_closed: true, error: false };
-    pub(super) const ALL: Self =
-        Self { readable: true, writable: true, read_closed: true, error: true };
-
-    pub(super) fn add(&mut self, more: Self) {
-        self.readable |= more.readable;
-        self.writable |= more.writable;
-        self.read_closed |= more.read_closed;
-        self.error |= more.error;
-    }
-
-    pub(super) fn any(self) -> bool {
-        self.readable || self.writable || self.read_closed || self.error
-    }
 }
 
 /// The holder of an end that a test drives.

@@ -19,8 +19,8 @@ use super::conditions::Conditions;
 use super::fault::Fault;
 use super::random::Random;
 use crate::arena::Arena;
-use crate::socket::Ready;
-use link::{Edges, End, Link};
+use crate::socket::{Edges, Ready};
+use link::{End, Link};
 use node::Node;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
@@ -293,7 +293,13 @@ impl Network {
     /// True if the reactor of a host has something to hear now.
     pub(super) fn is_ready(&self, node: usize) -> bool {
         let state = &self.nodes[node];
-        state.has_news() && state.wakes_at.is_none_or(|at| at <= self.now)
+        // What the last report left out wakes nobody, as edges of a poller that is polled itself.
+        state.has_news() && state.wakes_at.is_some_and(|at| at <= self.now)
+    }
+
+    /// True if the last report to a host left something out.
+    pub(super) fn has_unreported(&self, node: usize) -> bool {
+        self.nodes[node].unreported
     }
 
     /// When a host can take a turn that is due at a time.
@@ -318,17 +324,19 @@ impl Network {
                 ready.push(Ready::Port(port.id.to_bits()));
             }
         }
-        for id in std::mem::take(&mut state.ready) {
+        let events = state.ready.len().min(self.conditions.events_per_wait);
+        let later = state.ready.split_off(events);
+        state.unreported = !later.is_empty();
+        for id in std::mem::replace(&mut state.ready, later) {
             let spurious = self.conditions.spurious;
             let Some(end) = self.end(id) else { continue };
             end.listed = false;
             let mut edges = std::mem::take(&mut end.edges);
             if end.random.happens(spurious) {
-                edges.add(Edges { readable: true, ..Edges::WRITABLE });
+                edges.add(Edges { writable: true, ..Edges::READABLE });
             }
-            let Edges { readable, writable, read_closed, error } = edges;
             if let Some(token) = end.watched {
-                ready.push(Ready::Stream { token, readable, writable, read_closed, error });
+                ready.push(Ready::Stream { token, edges });
             }
         }
         if self.conditions.reorder {

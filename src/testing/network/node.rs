@@ -20,6 +20,8 @@ pub(in crate::testing) struct Node {
     next_ephemeral: u16,
     /// Ends of which the poller has something to say.
     pub(super) ready: Vec<EndId>,
+    /// The last report left some of them out.
+    pub(super) unreported: bool,
     /// Ports at which somebody knocked.
     pub(super) knocked: Vec<u16>,
     pub(super) signal: Option<&'static str>,
@@ -52,6 +54,7 @@ impl Node {
             ports: BTreeMap::new(),
             next_ephemeral: FIRST_EPHEMERAL,
             ready: Vec::new(),
+            unreported: false,
             knocked: Vec::new(),
             signal: None,
             wakes_at: None,

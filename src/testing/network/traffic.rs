@@ -1,7 +1,8 @@
 //! Bytes and what ends them, from one end of a connection to the other.
 
-use super::link::{Edges, EndId, Finish, Life, Segment};
+use super::link::{EndId, Finish, Life, Segment};
 use super::{Event, Network, nanos};
+use crate::socket::Edges;
 use std::io;
 use std::io::ErrorKind;
 use std::time::Duration;
@@ -58,6 +59,16 @@ impl Network {
         Ok(count)
     }
 
+    /// As `send(2)` of one byte with `MSG_OOB`.
+    pub(in crate::testing) fn write_urgent(&mut self, id: EndId) {
+        let Some(end) = self.end(id) else { return };
+        if end.error.is_none() && end.pipe.finish == Finish::No && end.life == Life::Held {
+            end.pipe.unsent.push_mark();
+            self.note(id, "writes urgent data", 1);
+            self.pump(id);
+        }
+    }
+
     /// As `shutdown(2)` of the sending half.
     pub(in crate::testing) fn finish(&mut self, id: EndId) {
         let Some(end) = self.end(id) else { return };
@@ -80,8 +91,12 @@ impl Network {
             let unread = link.ends[1 - id.side].inbox.len();
             let end = &mut link.ends[id.side];
             end.pipe.pump_scheduled = false;
+            if end.pipe.unsent.pop_mark() {
+                self.send(id, Segment::Urgent);
+                continue;
+            }
             let window = conditions.receive_buffer.saturating_sub(unread + end.pipe.flying);
-            let mut count = end.pipe.unsent.len().min(window).min(SEGMENT_MAX);
+            let mut count = end.pipe.unsent.len_before_mark().min(window).min(SEGMENT_MAX);
             if count > 0 {
                 if end.random.happens(conditions.short_reads) {
                     count = 1 + end.random.below(count);
@@ -166,6 +181,7 @@ impl Network {
         sender.pipe.stuck = None;
         match sender.pipe.segments.pop_front() {
             Some(Segment::Data(bytes)) => self.deliver(id, bytes),
+            Some(Segment::Urgent) => self.deliver_urgent(id),
             Some(Segment::Fin) => self.hear_end(id),
             Some(Segment::Reset) => self.break_end(id, ErrorKind::ConnectionReset),
             None => {}
@@ -199,6 +215,16 @@ impl Network {
             self.forget(id);
         }
         self.send(id, Segment::Reset);
+    }
+
+    fn deliver_urgent(&mut self, id: EndId) {
+        let Some(end) = self.end(id) else { return };
+        if end.life != Life::Held || end.error.is_some() {
+            return self.refuse(id, 1);
+        }
+        end.inbox.push_mark();
+        self.note(id, "hears urgent data", 1);
+        self.edge(id, Edges::URGENT);
     }
 
     fn deliver(&mut self, id: EndId, bytes: Vec<u8>) {
@@ -254,7 +280,7 @@ impl Network {
         if end.life == Life::Orphaned {
             end.life = Life::Gone;
         }
-        self.edge(id, Edges::ALL);
+        self.edge(id, Edges::BROKEN);
         self.tell_of_room(id);
     }
 
@@ -293,6 +319,8 @@ impl Network {
         };
         let short = self.conditions_of(own, far).short_reads;
         let Some(end) = self.end(id) else { return Err(ErrorKind::NotConnected.into()) };
+        // A read that begins at a mark skips it.
+        while end.inbox.pop_mark() {}
         if end.inbox.is_empty() {
             return match end.error {
                 Some(error) => Err(error.into()),
@@ -300,13 +328,15 @@ impl Network {
                 None => Err(ErrorKind::WouldBlock.into()),
             };
         }
-        let mut count = buffer.len().min(end.inbox.len());
+        let before_mark = end.inbox.len_before_mark();
+        let mut count = buffer.len().min(before_mark);
         if end.random.happens(short) {
-            // As if the rest arrived a moment later: so it is announced anew.
+            // As if the rest arrived a moment later: so it is announced again.
             count = 1 + end.random.below(count);
         }
         let count = end.inbox.read(&mut buffer[..count]);
-        if !end.inbox.is_empty() && count < buffer.len() {
+        // What lies behind a mark is not: it has been announced, with the mark.
+        if count < before_mark && count < buffer.len() {
             end.edges.add(Edges::READABLE);
             self.list(id);
         }

@@ -38,6 +38,27 @@ pub(super) fn what_a_client_sends_before_it_closes_is_answered(carrier: Carrier)
     }
 }
 
+pub(super) fn everything_around_urgent_data_is_answered(carrier: Carrier) {
+    let server = carrier.serve(echo);
+    let mut clients: Vec<_> = (0..20).map(|_| server.connect()).collect();
+    for number in 0..clients.len() {
+        server.expect(&[&format!("{number} made")]);
+    }
+    // All of it is there before the loop reads, and a read stops at the mark.
+    server.while_held_up(Duration::ZERO, || {
+        for client in &mut clients {
+            client.send("before");
+            client.send_urgent();
+            client.send("behind");
+        }
+    });
+    for client in &mut clients {
+        client.expect("beforebehind");
+        client.send("later");
+        client.expect("later");
+    }
+}
+
 pub(super) fn a_client_that_sends_all_before_it_reads_is_answered(carrier: Carrier) {
     let server = carrier.serve(echo);
     let mut client = server.connect();

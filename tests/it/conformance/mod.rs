@@ -80,6 +80,7 @@ battery! {
     data:
         an_echo_of_any_size_comes_back_whole,
         what_a_client_sends_before_it_closes_is_answered,
+        everything_around_urgent_data_is_answered,
         a_client_that_sends_all_before_it_reads_is_answered,
         writes_of_all_sizes_keep_their_order,
         what_is_written_from_elsewhere_arrives_in_order,

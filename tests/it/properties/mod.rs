@@ -196,9 +196,12 @@ impl Session {
         let (peer, ledger) = (&client.peer, &self.ledger);
         match choice {
             7..=17 => {
-                let length = random.below(if choice == 7 { 500_000 } else { 2000 });
+                let length = 1 + random.below(if choice == 7 { 500_000 } else { 2000 });
                 let finished = ledger.side(peer.address(), Who::Client, |side| side.finished);
                 if !finished && !client.rude {
+                    if choice == 8 {
+                        peer.send_urgent();
+                    }
                     peer.send(ledger.say(peer.address(), Who::Client, length));
                 }
             }

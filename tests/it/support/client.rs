@@ -70,6 +70,18 @@ impl Client {
         }
     }
 
+    /// Sends a byte of urgent data.
+    #[track_caller]
+    pub(crate) fn send_urgent(&mut self) {
+        match &mut self.line {
+            Line::Socket(socket) => {
+                let sent = socket2::SockRef::from(&*socket).send_out_of_band(b"!").unwrap();
+                assert_eq!(sent, 1);
+            }
+            Line::Simulated(peer) => peer.send_urgent(),
+        }
+    }
+
     /// Sends while the test goes on, be it for more than the network holds.
     pub(crate) fn send_meanwhile(&self, data: Vec<u8>) -> Sending {
         match &self.line {

@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
-use std::time::Instant;
-use twistor::testing::{Host, Simulation};
+use std::time::{Duration, Instant};
+use twistor::testing::{Fault, Host, Simulation};
 use twistor::{Port, Reactor, Remote, Settings, StopReport, Transport};
 
 /// Its port on a simulated network.
@@ -149,6 +149,28 @@ impl Server {
         };
         self.remote.call_from_thread(send).unwrap();
         self.receive(&result).expect("a call that does not come")
+    }
+
+    /// Does something while the loop is held up, as by a callback that takes long; on a simulated
+    /// network for this long.
+    pub(crate) fn while_held_up(&self, lasting: Duration, act: impl FnOnce()) {
+        let (release, gate) = channel::<()>();
+        if let Place::Simulated(simulation, _) = &self.place {
+            simulation.inject(Fault::Stall { host: "server".to_owned(), lasting });
+            act();
+            return simulation.run_for(lasting);
+        }
+        let (held_in, held) = channel();
+        let hold = move |_: &mut Reactor| {
+            let _ = held_in.send(());
+            // Until the sender is dropped.
+            let _ = gate.recv_timeout(PATIENCE);
+        };
+        self.remote.call_from_thread(hold).unwrap();
+        held.recv_timeout(PATIENCE).expect("the loop is not held up");
+        act();
+        std::thread::sleep(lasting);
+        drop(release);
     }
 
     /// Waits until a question to the reactor is answered with yes.
