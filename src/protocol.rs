@@ -212,10 +212,12 @@ pub trait Protocol<F> {
     /// The peer has closed its sending half (FIN): no more data will come.
     /// (`IHalfCloseableProtocol.readConnectionLost`)
     ///
-    /// By default this loses the connection: what was written is still sent, then this side closes
-    /// as well. A protocol that overrides it can go on writing, and has to close in the end.
+    /// By default this loses the connection: what was written is still sent, and what a registered
+    /// [`Producer::reader`](crate::Producer::reader) gives, then this side closes as well. Any other
+    /// producer is stopped instead of waited for. A protocol that overrides it can go on writing,
+    /// and has to close in the end.
     fn read_connection_lost(&mut self, cx: &mut Context<'_, F>) {
-        cx.transport.lose_connection();
+        cx.transport.follow_peer();
     }
 
     /// This side's sending half is closed, as

@@ -114,7 +114,7 @@ pub trait LineReceiver<F> {
     /// The peer has closed its sending half; a line without an end may be left in the buffer. By
     /// default this loses the connection.
     fn read_connection_lost(&mut self, cx: &mut LineContext<'_, F>) {
-        cx.transport.lose_connection();
+        cx.transport.follow_peer();
     }
 
     /// This side's sending half is closed, as it asked.

@@ -164,7 +164,7 @@ impl<R> Lines<R> {
         let Self { receiver, setup, pending, .. } = self;
         let (transport, mut effects) = (cx.transport, Effects::default());
         let mut cx = LineContext::new(cx, setup, &mut effects, &[], &[]);
-        while at < input.len() && !cx.setup.paused && transport.is_open() {
+        while at < input.len() && !cx.setup.paused && transport.delivers() {
             let left = &input[at..];
             let Some(piece) = cx.setup.next_piece(left, searched - at) else {
                 return Pass::Wait { at, searched: input.len() };

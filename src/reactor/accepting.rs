@@ -284,10 +284,10 @@ impl Reactor {
     fn refuse(&mut self, id: Id, transport: &Transport, lingers: bool) {
         log::debug!("{} is refused", transport.peer());
         let end = transport.settle(&mut false);
-        self.drop_reader(transport.end_flow());
-        if let Next::End(Reason::Aborted) = end {
+        if matches!(end, Next::End(Reason::Aborted)) || transport.is_unfinished() {
             transport.reset();
         }
+        self.drop_reader(transport.end_flow());
         let mut closed = transport.release();
         if let Some(closed) = &mut closed {
             closed.spoken |= lingers;

@@ -42,6 +42,15 @@ pub(super) struct Party {
     pub(super) transport: Transport,
 }
 
+/// A connection that is reset, and whose protocol is to be told.
+#[derive(Debug)]
+pub(super) struct Aborted {
+    pub(super) id: Id,
+    pub(super) reason: Reason,
+    /// Bytes that were discarded.
+    pub(super) unsent: usize,
+}
+
 /// The timers of one connection.
 #[derive(Debug, Default)]
 struct Alarms {
@@ -194,11 +203,12 @@ impl Reactor {
                     produced += 1;
                     self.produce(party);
                 }
+                Next::ReadOut => break self.serve_again(party),
                 Next::MindDeadlines => self.mind_deadlines(party),
                 Next::AskToSend => drop(self.ask_for_more(party, Way::Out)),
                 Next::End(reason) if reason.cuts_off() => {
-                    transport.reset();
-                    break self.aborted.push((party.id(), reason));
+                    let unsent = transport.reset();
+                    break self.aborted.push(Aborted { id: party.id(), reason, unsent });
                 }
                 Next::End(reason) => break self.lose(party.id(), reason),
             }
@@ -206,7 +216,8 @@ impl Reactor {
         sent
     }
 
-    /// The connection is closing and has bytes left: gives the peer time to take the next.
+    /// The connection is closing, and has bytes left or waits for a producer: gives the peer time to
+    /// take the next byte, and the producer to give it.
     fn mind_close_timeout(&mut self, id: Id, sent: bool) {
         let Some(live) = self.connections.live_mut(id) else {
             return;
@@ -235,10 +246,7 @@ impl Reactor {
                 live.alarms.get_or_insert_default().close = None;
             }
             party.transport.try_writing();
-            // If nothing is unsent, it is its producer that the connection waits for.
-            let waits_for_peer =
-                |transport: &Transport| transport.unsent() > 0 && !transport.is_held_back(Way::Out);
-            if !self.settle(&party) && waits_for_peer(&party.transport) {
+            if !self.settle(&party) && !party.transport.is_held_back(Way::Out) {
                 party.transport.time_out(Deadline::Close);
                 self.settle(&party);
             }
@@ -254,15 +262,12 @@ impl Reactor {
         let in_order = self.life != Life::Stopping
             && !reason.cuts_off()
             && !matches!(reason, Reason::Lost(_) | Reason::Stopped);
+        self.note_for_report(&reason, transport.unsent());
+        let is_cut_short = !reason.is_done() && transport.is_unfinished();
         self.drop_reader(transport.end_flow());
-        self.note_for_report(transport);
-        let in_time = match reason {
-            Reason::TimedOut(_) => false,
-            Reason::Stopped => !self.is_draining(),
-            _ => true,
-        };
-        // Its peer must not take what has come for all there was.
-        if !in_time && transport.unsent() > 0 {
+        // An orderly close says that everything was sent. Its peer must not take what has come for
+        // all there was.
+        if is_cut_short {
             transport.reset();
         }
         let closed = transport.release().filter(|closed| closed.may_talk && in_order);

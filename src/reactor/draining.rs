@@ -3,8 +3,8 @@
 use super::callback::Callback;
 use super::{Life, Reactor};
 use crate::arena::Id;
+use crate::reason::Reason;
 use crate::socket::Wake;
-use crate::transport::Transport;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -26,18 +26,25 @@ pub(super) enum Stop {
 /// What became of the connections when a reactor stopped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StopReport {
-    /// Connections that ended by themselves while the reactor drained, with all that was written.
+    /// Connections that closed while the reactor drained, when everything written was handed to the
+    /// operating system.
     pub drained: usize,
-    /// Connections that the shutdown ended.
+    /// Connections that ended otherwise while the reactor drained: reset by their peers, timed out,
+    /// aborted or failed.
+    pub lost: usize,
+    /// Connections that the shutdown ended, and attempts to connect that it gave up.
     pub aborted: usize,
-    /// Bytes that were written to these and that the operating system has not taken.
+    /// Bytes that were written to any of these and that the operating system has not taken.
     pub bytes_lost: u64,
 }
 
 impl fmt::Display for StopReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { drained, aborted, bytes_lost } = self;
-        write!(f, "{drained} connections drained, {aborted} aborted, {bytes_lost} bytes lost")
+        let Self { drained, lost, aborted, bytes_lost } = self;
+        write!(
+            f,
+            "{drained} connections drained, {lost} lost, {aborted} aborted, {bytes_lost} bytes lost"
+        )
     }
 }
 
@@ -194,13 +201,24 @@ impl Reactor {
         }
     }
 
-    /// A connection ends, and its socket is still there.
-    pub(super) fn note_for_report(&mut self, transport: &Transport) {
+    /// A connection ends, and so many bytes are unsent.
+    pub(super) fn note_for_report(&mut self, reason: &Reason, unsent: usize) {
         if self.life == Life::Stopping {
             self.report.aborted += 1;
-            self.report.bytes_lost += transport.unsent() as u64;
-        } else if self.is_draining() {
+        } else if !self.is_draining() {
+            return;
+        } else if reason.is_done() {
             self.report.drained += 1;
+        } else {
+            self.report.lost += 1;
+        }
+        self.note_bytes_lost(unsent);
+    }
+
+    /// So many bytes, which were written, will not be sent.
+    pub(super) fn note_bytes_lost(&mut self, count: usize) {
+        if self.life == Life::Stopping || self.is_draining() {
+            self.report.bytes_lost += count as u64;
         }
     }
 }

@@ -58,11 +58,10 @@ pub use watching::Holdings;
 pub(crate) use watching::{Happening, Watch};
 
 use crate::arena::{Arena, Id};
-use crate::reason::Reason;
 use crate::socket::{Ready, System, World};
 use crate::transport::Agenda;
 use accepting::OpenPort;
-use connections::Connection;
+use connections::{Aborted, Connection};
 use deferring::Continuation;
 use delayed::Job;
 use draining::{Holds, Stop};
@@ -138,7 +137,7 @@ pub struct Reactor {
     /// Ports on which somebody may wait.
     acceptable: Vec<Id>,
     /// Connections that are reset, and whose protocols are to be told.
-    aborted: Vec<(Id, Reason)>,
+    aborted: Vec<Aborted>,
     /// Factories that have lost a port.
     retiring: Vec<Id>,
     recorder: Recorder,

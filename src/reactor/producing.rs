@@ -35,10 +35,13 @@ impl Reactor {
                 transport.send_produced(reader, &[])
             }
             Ok(ended) => {
-                let produced = transport.end_production();
-                if let Some(produced) = produced {
+                if let Some(produced) = transport.end_production() {
+                    let failed = ended.as_ref().err().map(io::Error::kind);
                     let mut result = Some(ended.map(|_| produced));
                     self.deliver(party, Callback::ProductionEnded(&mut result));
+                    if let Some(kind) = failed {
+                        transport.break_off(format!("what was to be sent cannot be read: {kind}"));
+                    }
                 }
                 Some(reader)
             }

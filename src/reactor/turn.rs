@@ -2,7 +2,7 @@
 
 use super::Reactor;
 use super::callback::Callback;
-use super::connections::{Connection, Party};
+use super::connections::{Aborted, Connection, Party};
 use super::draining::StopReport;
 use super::panic::guard;
 use crate::arena::Id;
@@ -184,7 +184,8 @@ impl Reactor {
     }
 
     pub(super) fn report_aborted(&mut self) {
-        for (id, reason) in std::mem::take(&mut self.aborted) {
+        for Aborted { id, reason, unsent } in std::mem::take(&mut self.aborted) {
+            self.note_bytes_lost(unsent);
             self.lose(id, reason);
         }
     }

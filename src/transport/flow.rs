@@ -24,6 +24,10 @@ pub(super) struct Flow {
     high: usize,
     low: usize,
     producer: Option<Production>,
+    /// The last producer broke off, and the peer has not been sent all of what it was to give.
+    pub(super) broken_off: bool,
+    /// Bytes accepted since the connection was settled last, sent or not.
+    burst: usize,
     /// Connections that this one is the producer of.
     pub(super) consumers: Vec<Weak<Inner>>,
     /// How long its peer is waited for.
@@ -86,6 +90,8 @@ impl Default for Flow {
             high: HIGH_MARK,
             low: LOW_MARK,
             producer: None,
+            broken_off: false,
+            burst: 0,
             consumers: Vec::new(),
             patience: None,
             throttle: None,
@@ -150,7 +156,38 @@ impl Flow {
             Source::Pull | Source::Reader { .. } => Phase::Paused,
         };
         self.producer = Some(Production { source, phase });
-        self.accepted(unsent);
+        self.broken_off = false;
+        self.accepted(0, unsent);
+    }
+
+    /// True if the producer has not come to its end.
+    pub(super) fn is_unfinished(&self) -> bool {
+        self.broken_off || self.has_producer()
+    }
+
+    /// True if the producer should write more now. One that is told no is told when it may.
+    pub(super) fn may_produce(&mut self, unsent: usize) -> bool {
+        let enough = self.burst.max(unsent) >= self.high();
+        if let (true, Some(Production { source: Source::Push, phase })) =
+            (enough, &mut self.producer)
+        {
+            *phase = Phase::Paused;
+        }
+        !enough
+    }
+
+    /// The connection is being settled.
+    pub(super) fn end_burst(&mut self) {
+        self.burst = 0;
+    }
+
+    /// Takes out a producer that stops when the peer closes: one that comes to its end by itself
+    /// does not.
+    pub(super) fn take_endless(&mut self) -> Option<Source> {
+        match &self.producer {
+            Some(Production { source: Source::Reader { .. }, .. }) | None => None,
+            Some(_) => self.unregister(),
+        }
     }
 
     pub(super) fn unregister(&mut self) -> Option<Source> {
@@ -167,9 +204,10 @@ impl Flow {
         }
     }
 
-    /// Bytes have been accepted. True if the loop has to look at the producer.
-    pub(super) fn accepted(&mut self, unsent: usize) -> bool {
+    /// So many bytes have been accepted. True if the loop has to look at the producer.
+    pub(super) fn accepted(&mut self, count: usize, unsent: usize) -> bool {
         let high = self.high();
+        self.burst = self.burst.saturating_add(count);
         match &mut self.producer {
             Some(Production { source: Source::Pull, phase }) => {
                 *phase = Phase::Paused;
@@ -287,13 +325,13 @@ mod tests {
     fn a_push_producer_is_paused_at_the_high_mark_and_resumed_at_the_low_one_once_each() {
         let mut flow = Flow::default();
         flow.register(Source::Push, 0);
-        assert!(!flow.accepted(HIGH_MARK - 1));
+        assert!(!flow.accepted(0, HIGH_MARK - 1));
         assert_eq!(flow.step(HIGH_MARK - 1), Step::Nothing);
-        assert!(flow.accepted(HIGH_MARK), "the loop is to look");
+        assert!(flow.accepted(0, HIGH_MARK), "the loop is to look");
         assert_eq!(flow.step(HIGH_MARK), Step::Pause);
         assert_eq!(flow.step(HIGH_MARK - 1), Step::Nothing, "the socket took enough before");
         flow.pause();
-        assert!(!flow.accepted(HIGH_MARK * 2), "it knows");
+        assert!(!flow.accepted(0, HIGH_MARK * 2), "it knows");
         assert_eq!(flow.step(HIGH_MARK * 2), Step::Nothing);
         assert_eq!(flow.step(LOW_MARK + 1), Step::Nothing);
         assert_eq!(flow.step(LOW_MARK), Step::Resume);
@@ -308,7 +346,7 @@ mod tests {
         assert_eq!(flow.step(0), Step::Resume);
         flow.resume();
         assert_eq!(flow.step(0), Step::Nothing, "it wrote nothing");
-        flow.accepted(LOW_MARK + 1);
+        flow.accepted(0, LOW_MARK + 1);
         assert_eq!(flow.step(LOW_MARK + 1), Step::Nothing);
         assert_eq!(flow.step(LOW_MARK), Step::Resume);
     }

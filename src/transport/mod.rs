@@ -115,7 +115,9 @@ impl Transport {
     /// Everything that a callback writes leaves together when the callback has returned. What is
     /// written after [`lose_connection`](Self::lose_connection),
     /// [`lose_write_connection`](Self::lose_write_connection),
-    /// [`abort_connection`](Self::abort_connection) or the connection's loss is dropped.
+    /// [`abort_connection`](Self::abort_connection) or the connection's loss is dropped; but while
+    /// a registered producer is waited for, it is taken. [`accepts_writes`](Self::accepts_writes)
+    /// tells which.
     pub fn write(&self, data: impl AsRef<[u8]>) {
         // The user's code, and so not to be called while the wire is held.
         let data = data.as_ref();
@@ -135,12 +137,13 @@ impl Transport {
         }
     }
 
-    /// Closes the connection in order: stops reading, sends all that was written, then closes.
+    /// Closes the connection in order: stops reading, sends all that was written, waits for a
+    /// registered producer, then closes (FIN).
     ///
     /// The protocol hears `connection_lost` with [`Reason::Done`] when the last byte was handed to
-    /// the operating system. A peer that accepts no byte for the
-    /// [`close_timeout`](crate::Settings::close_timeout) is aborted, with [`Reason::TimedOut`] and
-    /// [`Deadline::Close`](crate::Deadline::Close).
+    /// the operating system. If for the [`close_timeout`](crate::Settings::close_timeout) the peer
+    /// accepts no byte, or the producer that is waited for gives none, the connection is reset, with
+    /// [`Reason::TimedOut`] and [`Deadline::Close`](crate::Deadline::Close).
     pub fn lose_connection(&self) {
         self.wish(|wire| wire.state.lose());
     }
@@ -154,7 +157,9 @@ impl Transport {
     }
 
     /// Gives the connection up because of an error: it is lost with [`Reason::Failed`] when the
-    /// callback returns. What was written is sent as far as the socket takes it at once.
+    /// callback returns. What was written is sent as far as the socket takes it at once; if that is
+    /// not everything, or a producer is registered, the peer sees a reset (RST) and otherwise a
+    /// close (FIN).
     ///
     /// Where Twisted's protocols raise an exception. A panic in a callback does the same, with
     /// [`Reason::Panicked`].
@@ -217,9 +222,18 @@ impl Transport {
 
     /// True once the connection is to end, by any of the requests or by an error, and until it has.
     ///
-    /// Nothing is read any more, and nothing more is accepted for sending.
+    /// Nothing is read any more, but for what had arrived when a write failed. What is written is
+    /// dropped, unless a producer is waited for: [`accepts_writes`](Self::accepts_writes) tells.
     pub fn is_disconnecting(&self) -> bool {
         self.0.wire.borrow().state.is_disconnecting()
+    }
+
+    /// True if what is written now is taken, false if it is dropped: because this side's half is
+    /// closed or to be closed and no registered producer is waited for, or because the connection
+    /// ends. What the limits say comes on top of this; see
+    /// [`set_unsent_max`](Self::set_unsent_max).
+    pub fn accepts_writes(&self) -> bool {
+        self.0.wire.borrow().takes_writes()
     }
 
     /// Sets how many bytes may be unsent, and what becomes of a write that would bring them above
@@ -233,7 +247,7 @@ impl Transport {
             let flow = wire.flow_to_fill();
             (flow.unsent_max, flow.overflow) = (unsent_max, overflow);
             // The marks may be lower now.
-            flow.accepted(unsent);
+            flow.accepted(0, unsent);
             wire.limit_unsent(unsent_max);
             false
         });

@@ -2,7 +2,8 @@
 
 use super::flow::{self, Flow, Step};
 use super::producer::{Producer, Source};
-use super::{Next, Transport, Way};
+use super::{Inner, Next, Transport, Way};
+use std::error::Error;
 use std::io::Read;
 use std::rc::{Rc, Weak};
 
@@ -23,7 +24,16 @@ impl Transport {
     ///
     /// While a producer is registered, [`lose_connection`](Self::lose_connection) and
     /// [`lose_write_connection`](Self::lose_write_connection) wait for it to be unregistered, and
-    /// what is written meanwhile is accepted.
+    /// what is written meanwhile is accepted. A connection that is closing waits for its next bytes
+    /// no longer than the [`close_timeout`](crate::Settings::close_timeout).
+    ///
+    /// When the peer closes, and the protocol keeps the default
+    /// [`read_connection_lost`](crate::Protocol::read_connection_lost), only a reader is waited
+    /// for: other producers are stopped, since they might never come to an end.
+    ///
+    /// A connection that ends otherwise than by a close, and one whose producer has broken off (a
+    /// reader that failed, a connection that was lost before its peer's FIN), is reset if its peer
+    /// has not been sent everything, so that the peer does not take a part for the whole.
     ///
     /// When this connection is lost or aborted first, the producer is stopped: a connection loses
     /// its connection, in order; a reader is dropped; a protocol hears `connection_lost` in any
@@ -132,18 +142,112 @@ impl Transport {
         }
     }
 
-    /// Nothing more comes from this connection: those that it feeds need not wait for it.
+    /// Nothing more comes from this connection: those that it feeds need not wait for it. If it
+    /// breaks before its peer's FIN, it has not given them everything.
     fn leave_consumers(&self) {
-        let consumers = match &mut self.0.wire.borrow_mut().flow {
-            Some(flow) => std::mem::take(&mut flow.consumers),
-            None => return,
+        let (consumers, breaks_off) = {
+            let mut wire = self.0.wire.borrow_mut();
+            let breaks_off = wire.state.is_breaking() && !wire.readiness.ended;
+            let Some(flow) = &mut wire.flow else { return };
+            (std::mem::take(&mut flow.consumers), breaks_off)
         };
         for consumer in consumers.iter().filter_map(Weak::upgrade).map(Self) {
+            let mut is_fed = false;
             consumer.wish(|wire| {
                 let flow = wire.flow.as_mut().filter(|flow| flow.is_fed_by(&self.0));
-                flow.is_some_and(|flow| flow.unregister().is_some())
+                is_fed = flow.is_some_and(|flow| flow.unregister().is_some());
+                is_fed
             });
+            if is_fed && breaks_off {
+                consumer.break_off("the connection that fed this one was lost before its end");
+            }
         }
+    }
+
+    /// The producer, which is unregistered, has not given everything. A connection that only waited
+    /// for it to close has nobody left to decide what to do about that, and fails.
+    pub(crate) fn break_off(&self, error: impl Into<Box<dyn Error + Send + Sync>>) {
+        let mut wire = self.0.wire.borrow_mut();
+        let Some(flow) = wire.flow.as_mut().filter(|flow| !flow.has_producer()) else { return };
+        flow.broken_off = true;
+        let waited = wire.state.waits_for_producer();
+        drop(wire);
+        if waited {
+            self.fail(error);
+        }
+    }
+
+    /// The peer has closed, and the protocol has nothing to add: sends what was written, and then
+    /// closes. A reader is sent to its end; any other producer is stopped.
+    pub(crate) fn follow_peer(&self) {
+        self.lose_connection();
+        let mut endless = None;
+        self.wish(|wire| {
+            endless = wire.flow.as_mut().and_then(|flow| flow.take_endless());
+            endless.is_some()
+        });
+        if let Some(flow::Source::Connection(producer)) = endless {
+            self.stop_connection(&producer);
+        }
+    }
+
+    /// A connection that feeds this one need not go on.
+    fn stop_connection(&self, producer: &Weak<Inner>) {
+        if let Some(producer) = producer.upgrade().map(Self) {
+            producer.forget_consumer(self);
+            producer.lose_connection();
+        }
+    }
+
+    /// Whether a producer should write more now: false once as much was written since the callback
+    /// began, or is unsent, as the high-water mark says, and when nothing is accepted any more.
+    ///
+    /// This is how a producer that writes in a loop knows when to stop:
+    /// [`unsent`](Self::unsent) does not tell, since large writes may go to the operating system at
+    /// once. A producer that was registered with [`Producer::push`] and is told no hears
+    /// `producing_resumed` as soon as there is room, without `producing_paused` before; so it can
+    /// rely on being called again. For one that was registered with [`Producer::pull`] the next
+    /// `producing_resumed` follows anyway. (Netty's `Channel.isWritable`.)
+    ///
+    /// ```
+    /// use twistor::{Context, Producer, Protocol};
+    ///
+    /// /// Sends the numbers up to a million, a line each.
+    /// struct Numbers(u32);
+    ///
+    /// impl Numbers {
+    ///     fn produce<F>(&mut self, cx: &mut Context<'_, F>) {
+    ///         while self.0 < 1_000_000 {
+    ///             if !cx.transport.may_produce() {
+    ///                 return; // Until `producing_resumed`.
+    ///             }
+    ///             self.0 += 1;
+    ///             cx.transport.write(format!("{}\r\n", self.0));
+    ///         }
+    ///         cx.transport.unregister_producer();
+    ///         cx.transport.lose_connection();
+    ///     }
+    /// }
+    ///
+    /// impl<F> Protocol<F> for Numbers {
+    ///     fn connection_made(&mut self, cx: &mut Context<'_, F>) {
+    ///         cx.transport.register_producer(Producer::push());
+    ///         self.produce(cx);
+    ///     }
+    ///
+    ///     fn producing_resumed(&mut self, cx: &mut Context<'_, F>) {
+    ///         self.produce(cx);
+    ///     }
+    /// }
+    /// ```
+    pub fn may_produce(&self) -> bool {
+        let mut wire = self.0.wire.borrow_mut();
+        let unsent = wire.unsent();
+        wire.takes_writes()
+            && match &mut wire.flow {
+                Some(flow) => flow.may_produce(unsent),
+                None => unsent < flow::HIGH_MARK,
+            }
     }
 
     /// The connection is over: whoever feeds it stops, and those that it feeds know. Returns what
@@ -157,10 +261,7 @@ impl Transport {
             flow::Source::Push | flow::Source::Pull => None,
             flow::Source::Reader { input, .. } => input,
             flow::Source::Connection(producer) => {
-                if let Some(producer) = producer.upgrade().map(Self) {
-                    producer.forget_consumer(self);
-                    producer.lose_connection();
-                }
+                self.stop_connection(&producer);
                 None
             }
         }
@@ -180,6 +281,9 @@ impl Transport {
             self.leave_consumers();
         }
         let mut wire = self.0.wire.borrow_mut();
+        if let Some(flow) = &mut wire.flow {
+            flow.end_burst();
+        }
         let next = wire.settle(sent);
         let unsent = wire.unsent();
         if unsent == 0 || !wire.readiness.writable {
@@ -264,7 +368,7 @@ impl Transport {
             let unsent = wire.unsent();
             let flow = wire.flow_to_fill();
             flow.set_marks(high, low);
-            flow.accepted(unsent);
+            flow.accepted(0, unsent);
             true
         });
     }

@@ -25,12 +25,15 @@ impl Wire {
         readable && !resting && self.state.reads() && !self.is_full()
     }
 
+    /// (What can no longer be sent holds up nothing.)
     fn is_full(&self) -> bool {
-        self.outbox.as_ref().is_some_and(|outbox| outbox.is_full())
+        let outbox = self.outbox.as_ref().filter(|_| self.state.sends());
+        outbox.is_some_and(|outbox| outbox.is_full())
     }
 
     fn is_congested(&self) -> bool {
-        let outbox = self.outbox.as_ref().filter(|_| !self.readiness.writable);
+        let waits = !self.readiness.writable && self.state.sends();
+        let outbox = self.outbox.as_ref().filter(|_| waits);
         outbox.is_some_and(|outbox| outbox.is_congested())
     }
 
@@ -57,6 +60,12 @@ impl Wire {
         };
         loop {
             match stream.read(buffer) {
+                // A socket whose error a write has consumed says this as well: no FIN to tell of.
+                Ok(0) if self.state.read_out() => {
+                    self.readiness.readable = false;
+                    self.readiness.due = true;
+                    return Received::Nothing;
+                }
                 Ok(0) => {
                     self.readiness.readable = false;
                     self.readiness.ended = true;
@@ -80,6 +89,8 @@ impl Wire {
                     self.readiness.more_behind = false;
                     if error.kind() != io::ErrorKind::WouldBlock {
                         drop(self.state.end(Reason::lost(error)));
+                        self.readiness.due = true;
+                    } else if self.state.read_out() {
                         self.readiness.due = true;
                     }
                     return Received::Nothing;

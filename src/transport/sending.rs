@@ -21,7 +21,7 @@ impl Wire {
     /// True if bytes can be written: always, or, when the connection is being closed, by a producer
     /// that this waits for.
     #[inline]
-    fn takes_writes(&self) -> bool {
+    pub(super) fn takes_writes(&self) -> bool {
         self.state.accepts_writes() || (self.has_producer() && self.state.waits_for_producer())
     }
 
@@ -50,7 +50,7 @@ impl Wire {
         }
         self.outbox_to_fill().append(data);
         // What was unsent before has the loop's attention already.
-        self.tell_flow() || first
+        self.tell_flow(data.len()) || first
     }
 
     /// Takes a large write with nothing before it. The loop has to look even if nothing is left to
@@ -60,7 +60,7 @@ impl Wire {
         if !rest.is_empty() && self.takes_writes() {
             self.outbox_to_fill().append(rest);
         }
-        self.tell_flow();
+        self.tell_flow(data.len());
         true
     }
 
@@ -88,7 +88,7 @@ impl Wire {
             return true;
         }
         self.outbox_to_fill().append_both(line, end);
-        self.tell_flow() || first
+        self.tell_flow(length) || first
     }
 
     /// Takes a segment, without copying it if it is large.
@@ -107,7 +107,7 @@ impl Wire {
         if sent < segment.len() && self.takes_writes() {
             self.outbox_to_fill().share(segment, sent);
         }
-        self.tell_flow() || first
+        self.tell_flow(segment.len()) || first
     }
 
     #[inline]
@@ -121,9 +121,9 @@ impl Wire {
         })
     }
 
-    /// Something was accepted. True if the loop has to look at whoever produces.
+    /// So many bytes were accepted. True if the loop has to look at whoever produces.
     #[inline]
-    fn tell_flow(&mut self) -> bool {
+    fn tell_flow(&mut self, count: usize) -> bool {
         let mut unsent = 0;
         if let Some(outbox) = &mut self.outbox {
             unsent = outbox.len();
@@ -134,7 +134,7 @@ impl Wire {
                 outbox.ease();
             }
         }
-        self.flow.as_mut().is_some_and(|flow| flow.accepted(unsent))
+        self.flow.as_mut().is_some_and(|flow| flow.accepted(count, unsent))
     }
 
     /// False if so many bytes more are too many: they are not to be taken, and it is seen to what
@@ -155,8 +155,8 @@ impl Wire {
         }
         match self.flow.as_ref().map_or(Overflow::Lose, |flow| flow.overflow) {
             Overflow::Lose => {
+                // What is unsent is discarded, and counted, when the connection is settled.
                 drop(self.state.end(Reason::Overflow));
-                self.discard();
                 self.agenda().hurry();
             }
             policy @ (Overflow::Refuse | Overflow::Drop) => {
@@ -240,11 +240,20 @@ impl Wire {
                 0
             }
             Err(error) => {
-                self.readiness.writable = false;
-                drop(self.state.end(Reason::lost(error)));
+                self.sever(error);
                 0
             }
         }
+    }
+
+    /// The sending half has failed. What has arrived is read out before the connection ends,
+    /// whatever the poller has said of it.
+    fn sever(&mut self, error: io::Error) {
+        let ready = &mut self.readiness;
+        (ready.writable, ready.resting) = (false, false);
+        // Until a read would block: no edge may follow that says so.
+        (ready.readable, ready.more_behind) = (true, true);
+        self.state.sever(Reason::lost(error));
     }
 
     /// Offers what is unsent to the socket. True if it took anything.
@@ -280,11 +289,7 @@ impl Wire {
         if let Some(outbox) = &mut self.outbox {
             outbox.recount(&self.origin.agenda);
         }
-        match self.state.next(empty && !self.has_producer()) {
-            // It is the producer that is waited for, and not the peer.
-            Next::Drain if empty => Next::Stay,
-            next => next,
-        }
+        self.state.next(empty && !self.has_producer())
     }
 
     /// Sends our FIN. False if the connection turns out to be broken.
@@ -293,7 +298,7 @@ impl Wire {
         match result {
             // Not connected any more: reading will say why.
             Err(error) if error.kind() != io::ErrorKind::NotConnected => {
-                drop(self.state.end(Reason::lost(error)));
+                self.sever(error);
                 false
             }
             _ => {

@@ -61,10 +61,20 @@ impl Transport {
         self.wish(|wire| wire.accept_line(line, end));
     }
 
-    /// False once the connection is to end: nothing is delivered any more.
-    #[inline]
+    /// False once the connection is to end.
     pub(crate) fn is_open(&self) -> bool {
         self.0.wire.borrow().state.is_open()
+    }
+
+    /// False once what has been received is not delivered any more.
+    #[inline]
+    pub(crate) fn delivers(&self) -> bool {
+        self.0.wire.borrow().state.delivers()
+    }
+
+    /// True if the peer has not been sent everything, so that it must not see an orderly close.
+    pub(crate) fn is_unfinished(&self) -> bool {
+        self.0.wire.borrow().is_unfinished()
     }
 
     pub(crate) fn end(&self, reason: Reason) {
@@ -208,8 +218,9 @@ impl Transport {
         self.0.wire.borrow_mut().release()
     }
 
-    pub(crate) fn reset(&self) {
-        self.0.wire.borrow_mut().reset();
+    /// Closes the socket with a reset; returns how many bytes were unsent.
+    pub(crate) fn reset(&self) -> usize {
+        self.0.wire.borrow_mut().reset()
     }
 
     /// It has what only some connections have.

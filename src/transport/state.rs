@@ -15,6 +15,9 @@ use crate::reason::Reason;
 ///              │ abort, fail, panic,      │ the same,             │
 ///              │ error of the socket      │ close_timeout         ▼
 ///              └───────▶ Ending(reason) ◀─┘─────────────────▶  Lost
+///              │               ▲
+///              │ write failed  │ all that had arrived is read
+///              └──▶ Severed ───┘
 /// ```
 ///
 /// Callbacks move it along the arrows and nothing more; the loop looks at it when the callback has
@@ -25,6 +28,9 @@ pub(crate) enum State {
     Open { input: Input, output: Output },
     /// Nothing is read and nothing more is accepted; what is buffered still goes out.
     Closing,
+    /// The sending half has failed. What has arrived is still delivered, and then the connection is
+    /// over, with this reason.
+    Severed { input: Input, reason: Box<Reason> },
     /// Over, with this reason, as soon as the loop gets to it.
     /// (Boxed, for there are few, and it would be the greater part of an idle transport's state.)
     Ending(Box<Reason>),
@@ -70,6 +76,8 @@ pub(crate) enum Next {
     AskToSend,
     /// Read for the connection.
     Produce,
+    /// Read what has arrived: nothing more can be sent.
+    ReadOut,
     /// Tell the protocol that writes were refused.
     Refuse,
     /// Tell the protocol that reading goes on.
@@ -95,7 +103,21 @@ impl State {
         match self {
             Self::Open { .. } | Self::Closing => true,
             Self::Ending(reason) => !reason.cuts_off() && !matches!(**reason, Reason::Lost(_)),
-            Self::Lost => false,
+            Self::Severed { .. } | Self::Lost => false,
+        }
+    }
+
+    fn input(&self) -> Option<Input> {
+        match self {
+            Self::Open { input, .. } | Self::Severed { input, .. } => Some(*input),
+            Self::Closing | Self::Ending(_) | Self::Lost => None,
+        }
+    }
+
+    fn input_mut(&mut self) -> Option<&mut Input> {
+        match self {
+            Self::Open { input, .. } | Self::Severed { input, .. } => Some(input),
+            Self::Closing | Self::Ending(_) | Self::Lost => None,
         }
     }
 
@@ -106,11 +128,11 @@ impl State {
 
     /// Something may yet be read.
     pub(crate) fn will_read(&self) -> bool {
-        matches!(self, Self::Open { input, .. } if *input != Input::Ended)
+        self.input().is_some_and(|input| input != Input::Ended)
     }
 
     pub(crate) fn reads(&self) -> bool {
-        matches!(self, Self::Open { input: Input::Flowing, .. })
+        self.input() == Some(Input::Flowing)
     }
 
     /// Nothing that the socket could still tell is waited for by reading or writing, so an error
@@ -119,12 +141,22 @@ impl State {
         match self {
             Self::Open { input, .. } => *input != Input::Flowing,
             Self::Closing => true,
-            Self::Ending(_) | Self::Lost => false,
+            Self::Severed { .. } | Self::Ending(_) | Self::Lost => false,
         }
     }
 
     pub(crate) fn is_disconnecting(&self) -> bool {
-        matches!(self, Self::Closing | Self::Ending(_))
+        matches!(self, Self::Closing | Self::Severed { .. } | Self::Ending(_))
+    }
+
+    pub(crate) fn is_severed(&self) -> bool {
+        matches!(self, Self::Severed { .. })
+    }
+
+    /// The connection is over, or will be as soon as the loop gets to it, and not because anybody
+    /// asked for a close.
+    pub(crate) fn is_breaking(&self) -> bool {
+        matches!(self, Self::Severed { .. } | Self::Ending(_))
     }
 
     pub(crate) fn is_lost(&self) -> bool {
@@ -135,8 +167,13 @@ impl State {
         matches!(self, Self::Open { .. })
     }
 
+    /// What has been received is still delivered.
+    pub(crate) fn delivers(&self) -> bool {
+        self.input().is_some()
+    }
+
     pub(crate) fn is_resuming(&self) -> bool {
-        matches!(self, Self::Open { input: Input::Resuming, .. })
+        self.input() == Some(Input::Resuming)
     }
 
     /// For those who look at a transport.
@@ -144,25 +181,25 @@ impl State {
         match self {
             Self::Open { .. } => "open",
             Self::Closing => "closing",
-            Self::Ending(_) => "ending",
+            Self::Severed { .. } | Self::Ending(_) => "ending",
             Self::Lost => "lost",
         }
     }
 
     pub(crate) fn is_paused(&self) -> bool {
-        matches!(self, Self::Open { input: Input::Paused, .. })
+        self.input() == Some(Input::Paused)
     }
 
     pub(crate) fn pause(&mut self) {
-        if let Self::Open { input: input @ (Input::Flowing | Input::Resuming), .. } = self {
+        if let Some(input @ (Input::Flowing | Input::Resuming)) = self.input_mut() {
             *input = Input::Paused;
         }
     }
 
     /// True if that changed something.
     pub(crate) fn resume(&mut self) -> bool {
-        match self {
-            Self::Open { input: input @ Input::Paused, .. } => {
+        match self.input_mut() {
+            Some(input @ Input::Paused) => {
                 *input = Input::Resuming;
                 true
             }
@@ -172,14 +209,14 @@ impl State {
 
     /// The protocol is being told that reading goes on.
     pub(crate) fn resumed(&mut self) {
-        if let Self::Open { input: input @ Input::Resuming, .. } = self {
+        if let Some(input @ Input::Resuming) = self.input_mut() {
             *input = Input::Flowing;
         }
     }
 
     /// The peer's FIN has been read.
     pub(crate) fn end_input(&mut self) {
-        if let Self::Open { input, .. } = self {
+        if let Some(input) = self.input_mut() {
             *input = Input::Ended;
         }
     }
@@ -204,17 +241,44 @@ impl State {
 
     /// True if that changed something.
     pub(crate) fn lose(&mut self) -> bool {
-        let open = matches!(self, Self::Open { .. });
-        if open {
-            *self = Self::Closing;
+        match std::mem::replace(self, Self::Closing) {
+            Self::Open { .. } => true,
+            // Nobody wants to read the rest.
+            Self::Severed { reason, .. } => {
+                *self = Self::Ending(reason);
+                true
+            }
+            other => {
+                *self = other;
+                false
+            }
         }
-        open
+    }
+
+    /// The sending half has failed: nothing more can be sent, but what has arrived is still
+    /// delivered, if it is wanted.
+    pub(crate) fn sever(&mut self, reason: Reason) {
+        match self {
+            Self::Open { input: input @ (Input::Flowing | Input::Resuming), .. } => {
+                *self = Self::Severed { input: *input, reason: Box::new(reason) };
+            }
+            _ => drop(self.end(reason)),
+        }
+    }
+
+    /// Nothing more has arrived on a connection whose sending half has failed. True if that was
+    /// waited for.
+    pub(crate) fn read_out(&mut self) -> bool {
+        self.is_severed() && self.lose()
     }
 
     /// Ends the connection. The first reason stays, but for a panic: whatever else was asked for in
     /// a callback that panicked, the panic is why the connection ends. Returns the reason that
     /// goes.
     pub(crate) fn end(&mut self, reason: Reason) -> Option<Reason> {
+        if self.is_severed() {
+            self.lose();
+        }
         match self {
             Self::Open { .. } | Self::Closing => {
                 *self = Self::Ending(Box::new(reason));
@@ -223,7 +287,7 @@ impl State {
             Self::Ending(first) if matches!(reason, Reason::Panicked(_)) => {
                 Some(std::mem::replace(&mut **first, reason))
             }
-            Self::Ending(_) | Self::Lost => Some(reason),
+            Self::Ending(_) | Self::Severed { .. } | Self::Lost => Some(reason),
         }
     }
 
@@ -244,7 +308,10 @@ impl State {
             Self::Open { output: Output::Finishing, .. } if all_sent => Next::FinishOutput,
             // Nothing is left but to send the rest: as good as closing.
             Self::Open { input: Input::Ended, output: Output::Finishing } => Next::Drain,
-            Self::Open { input: Input::Resuming, .. } => Next::Resume,
+            Self::Open { input: Input::Resuming, .. }
+            | Self::Severed { input: Input::Resuming, .. } => Next::Resume,
+            Self::Severed { input: Input::Flowing, .. } => Next::ReadOut,
+            Self::Severed { reason, .. } => Next::End((**reason).clone()),
             Self::Closing if all_sent => Next::End(Reason::Done),
             Self::Closing => Next::Drain,
             Self::Ending(reason) => Next::End((**reason).clone()),
@@ -317,6 +384,41 @@ mod tests {
         state.end(Reason::Panicked("boom".into()));
         assert!(matches!(state.next(false), Next::End(Reason::Panicked(_))));
         assert!(!state.lose() && !state.resume() && !state.lose_write());
+    }
+
+    #[test]
+    fn a_failed_write_waits_for_what_has_arrived() {
+        let broken = || Reason::lost(std::io::ErrorKind::BrokenPipe.into());
+        let lost = |next: Next| matches!(next, Next::End(Reason::Lost(_)));
+        let mut state = State::new();
+        state.sever(broken());
+        assert!(state.reads() && state.delivers() && state.is_disconnecting());
+        assert!(!state.accepts_writes() && !state.sends() && !state.is_open());
+        assert!(matches!(state.next(false), Next::ReadOut));
+        state.end_input();
+        assert!(lost(state.next(false)), "the peer's FIN is the last of it");
+        // So is anything else that ends the reading, and the reason is the first one.
+        let endings: [fn(&mut State); 4] = [
+            |state| state.pause(),
+            |state| assert!(state.lose()),
+            |state| assert!(state.read_out()),
+            |state| drop(state.end(Reason::Aborted)),
+        ];
+        for end in endings {
+            let mut state = State::new();
+            state.sever(broken());
+            end(&mut state);
+            assert!(lost(state.next(true)));
+        }
+        // What does not read has nothing to wait for.
+        for stop in [State::pause as fn(&mut State), State::end_input, |it| drop(it.lose())] {
+            let mut state = State::new();
+            stop(&mut state);
+            state.sever(broken());
+            assert!(lost(state.next(true)));
+        }
+        assert!(!State::new().read_out());
+        assert_eq!(size_of::<State>(), 16, "there is one for each connection");
     }
 
     #[test]

@@ -65,9 +65,12 @@ impl Wire {
     }
 
     pub(crate) fn host(&mut self) -> Address {
-        // Accepted on a port of all interfaces: the socket knows better, and costs a call to ask.
-        let everywhere = self.origin.address.ip().is_some_and(|ip| ip.is_unspecified());
-        if let (true, Some(stream)) = (everywhere, &self.stream) {
+        // Accepted on a port of all interfaces, or begun from an address that the system completes:
+        // the socket knows better, and costs a call to ask.
+        let address = self.origin.address;
+        let everywhere = address.ip().is_some_and(|ip| ip.is_unspecified());
+        let incomplete = everywhere || address.port() == Some(0);
+        if let (true, Some(stream)) = (incomplete, &self.stream) {
             if let Ok(address) = stream.host() {
                 self.origin = Rc::new(Origin { address, ..Origin::clone(&self.origin) });
             }
@@ -160,12 +163,21 @@ impl Wire {
         Some(ClosedStream { stream, watched, spoken, may_talk })
     }
 
-    /// Closes the socket with a reset, at once; the protocol hears of it later.
-    pub(crate) fn reset(&mut self) {
+    /// Closes the socket with a reset, at once; the protocol hears of it later. Returns how many
+    /// bytes were unsent.
+    pub(crate) fn reset(&mut self) -> usize {
         self.host();
+        let unsent = self.unsent();
         self.discard();
         if let Some(mut stream) = self.stream.take() {
             stream.reset_on_close();
         }
+        unsent
+    }
+
+    /// True if the peer has not been sent everything: bytes are unsent, or what was to produce more
+    /// has not come to its end.
+    pub(crate) fn is_unfinished(&self) -> bool {
+        self.unsent() > 0 || self.flow.as_ref().is_some_and(|flow| flow.is_unfinished())
     }
 }

@@ -132,14 +132,13 @@ fn a_closing_consumer_waits_for_its_producer_and_takes_what_it_writes() {
     let mut stage = Stage::new(proxy);
     let (from, to) = pair(&mut stage);
     stage.transport(1).lose_connection();
-    from.send("one ");
-    stage.settle();
-    // Nothing is unsent, so there is no peer to lose patience with.
-    stage.script.advance(Duration::from_secs(1000));
-    stage.settle();
-    from.send("two");
-    stage.settle();
-    assert_eq!(to.received(), b"one two");
+    for piece in ["one ", "two ", "three"] {
+        // It has ten seconds for each.
+        stage.script.advance(Duration::from_secs(9));
+        from.send(piece);
+        stage.settle();
+    }
+    assert_eq!(to.received(), b"one two three");
     assert_eq!(stage.log.count("1 lost: connection closed in order"), 0);
     from.close();
     stage.settle();
@@ -148,22 +147,69 @@ fn a_closing_consumer_waits_for_its_producer_and_takes_what_it_writes() {
 }
 
 #[test]
-fn a_producer_that_is_lost_releases_its_consumer() {
-    for end in [Transport::abort_connection, Transport::lose_connection] {
-        let mut stage = Stage::new(proxy);
-        let (from, to) = pair(&mut stage);
-        to.set_room(0);
-        from.send(vec![0; 2 * HIGH]);
-        stage.settle();
-        let (producer, consumer) = (stage.transport(0), stage.transport(1));
-        consumer.lose_write_connection();
-        end(&producer);
-        stage.settle();
-        to.set_room(usize::MAX / 2);
-        stage.settle();
-        assert_eq!(to.received().len(), HIGH);
-        assert_eq!(stage.log.count("1 write lost"), 1);
-    }
+fn a_producer_that_gives_nothing_is_not_waited_for_for_ever() {
+    let mut stage = Stage::new(proxy);
+    let (from, to) = pair(&mut stage);
+    from.send("one ");
+    stage.settle();
+    stage.transport(1).lose_connection();
+    stage.settle();
+    stage.script.advance(Duration::from_secs(10));
+    stage.settle();
+    assert_eq!(to.received(), b"one ");
+    // It was to give more: its consumer's peer must not take this for the whole.
+    assert_eq!((to.closed(), from.closed()), (Closed::Reset, Closed::No));
+    assert_eq!(stage.log.count(&format!("1 lost: {CLOSE}")), 1);
+    assert_eq!(stage.log.count("0 lost: connection closed in order"), 1, "it is stopped");
+}
+
+const CLOSE: &str = "peer accepted no data while the connection was closing";
+
+/// A consumer with something unsent that waits for its producer; and then that is ended.
+fn end_producer(end: fn(&Transport)) -> (Stage, Peer, Peer) {
+    let mut stage = Stage::new(proxy);
+    let (from, to) = pair(&mut stage);
+    to.set_room(0);
+    from.send(vec![0; 2 * HIGH]);
+    stage.settle();
+    let (producer, consumer) = (stage.transport(0), stage.transport(1));
+    consumer.lose_write_connection();
+    end(&producer);
+    stage.settle();
+    to.set_room(usize::MAX / 2);
+    stage.settle();
+    (stage, from, to)
+}
+
+#[test]
+fn a_producer_that_is_closed_by_this_side_releases_its_consumer() {
+    let (stage, _from, to) = end_producer(Transport::lose_connection);
+    assert_eq!(to.received().len(), HIGH);
+    assert_eq!((stage.log.count("1 write lost"), to.output_finished()), (1, true));
+}
+
+#[test]
+fn a_producer_that_breaks_off_fails_the_consumer_that_waits_for_it() {
+    let (stage, _from, to) = end_producer(Transport::abort_connection);
+    let reason = "given up: the connection that fed this one was lost before its end";
+    assert_eq!(stage.log.count(&format!("1 lost: {reason}")), 1);
+    assert_eq!((to.closed(), to.output_finished()), (Closed::Reset, false));
+    // One that does not wait decides by itself, and a close is a close.
+    let mut stage = Stage::new(proxy);
+    let (from, to) = pair(&mut stage);
+    from.reset();
+    stage.settle();
+    stage.transport(1).lose_connection();
+    stage.settle();
+    assert_eq!(to.closed(), Closed::InOrder);
+    // What else ends it does so with a reset.
+    let mut stage = Stage::new(proxy);
+    let (from, to) = pair(&mut stage);
+    from.reset();
+    stage.settle();
+    stage.transport(1).fail("because");
+    stage.settle();
+    assert_eq!(to.closed(), Closed::Reset);
 }
 
 #[test]

@@ -82,6 +82,11 @@ impl Peer {
         });
     }
 
+    /// Whatever is written from here on fails, and the poller does not say so.
+    pub(crate) fn break_writes(&self) {
+        self.end(|end| end.error = Some(io::ErrorKind::BrokenPipe));
+    }
+
     /// Takes no more than `room` bytes from here on.
     pub(crate) fn set_room(&self, room: usize) {
         self.end(|end| {

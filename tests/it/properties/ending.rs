@@ -28,8 +28,9 @@ impl Session {
         if !self.faulty {
             let report = self.server.report().expect("it stops at its deadline");
             assert!(self.server.calls().drain_requested - told <= open);
-            assert!(report.drained + report.aborted >= open, "{report}, {open} were open");
-            assert!(report.bytes_lost == 0 || report.aborted > 0);
+            let ended = report.drained + report.lost + report.aborted;
+            assert!(ended >= open, "{report}, {open} were open");
+            assert!(report.bytes_lost == 0 || report.lost + report.aborted > 0);
             let left = self.server.holdings();
             assert_eq!((left.connections, left.timers, left.ports), (0, 0, 0), "{left:?}");
         }

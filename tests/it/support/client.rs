@@ -149,13 +149,21 @@ impl Client {
 
     /// Everything up to the server's orderly close.
     #[track_caller]
-    pub(crate) fn rest(mut self) -> Vec<u8> {
+    pub(crate) fn rest(self) -> Vec<u8> {
+        let (rest, in_order) = self.rest_and_end();
+        assert!(in_order, "reset after {}", beginning(&rest));
+        rest
+    }
+
+    /// Everything up to the server's close, and whether that is in order.
+    #[track_caller]
+    pub(crate) fn rest_and_end(mut self) -> (Vec<u8>, bool) {
         let mut rest = std::mem::take(&mut self.received);
         loop {
             match self.receive() {
                 Received::Data(more) => rest.extend_from_slice(&more),
-                Received::Closed => return rest,
-                Received::Reset => panic!("reset after {}", beginning(&rest)),
+                Received::Closed => return (rest, true),
+                Received::Reset => return (rest, false),
             }
         }
     }

@@ -1,0 +1,242 @@
+//! A peer that has not been sent everything sees a reset, and one that has sees a close.
+
+use super::*;
+use crate::socket::scripted::Closed;
+use crate::{Deadlines, Overflow, Producer};
+use std::io::Read;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Ends a connection.
+type Way = fn(&mut Stage, &Peer, &Transport);
+
+/// Each end that is not an orderly close, and whether it is one that gives the peer no time to read
+/// a goodbye, and so resets it in any case.
+const ENDS: [(&str, Way, bool); 10] = [
+    ("fail", |_, _, transport| transport.fail("because"), false),
+    ("panic", |_, peer, _| peer.send("panic"), false),
+    (
+        "idle",
+        |stage, _, transport| time_out(stage, transport, Deadlines::new().idle(SECOND)),
+        false,
+    ),
+    (
+        "lifetime",
+        |stage, _, transport| time_out(stage, transport, Deadlines::new().lifetime(SECOND)),
+        false,
+    ),
+    (
+        "timeout",
+        |stage, _, transport| {
+            transport.set_timeout(SECOND);
+            stage.settle();
+            stage.script.advance(SECOND);
+        },
+        false,
+    ),
+    ("stop", |stage, _, _| stop(stage, Duration::ZERO), false),
+    ("drain", |stage, _, _| stop(stage, SECOND), false),
+    ("drop", |stage, _, _| drop(std::mem::replace(stage, Stage::new(quiet))), false),
+    ("abort", |_, _, transport| transport.abort_connection(), true),
+    (
+        "overflow",
+        |_, peer, transport| {
+            peer.set_room(0);
+            transport.set_unsent_max(10, Overflow::Lose);
+            transport.write([0; 10]);
+            transport.write([0; 10]);
+        },
+        true,
+    ),
+];
+
+fn time_out(stage: &mut Stage, transport: &Transport, deadlines: Deadlines) {
+    transport.set_deadlines(deadlines);
+    stage.settle();
+    stage.script.advance(SECOND);
+}
+
+/// Stops, and takes no notice of a drain.
+fn stop(stage: &mut Stage, deadline: Duration) {
+    stage.reactor.stop_gracefully(deadline);
+    for _ in 0..3 {
+        if stage.reactor.turn(Some(Duration::ZERO)).unwrap().is_break() {
+            return;
+        }
+        stage.script.advance(deadline);
+    }
+    panic!("it does not stop");
+}
+
+/// Panics when it is told to, and otherwise does what the defaults do.
+fn plain(event: Event<'_>, cx: &mut Context<'_, Probes>) {
+    match event {
+        Event::Data(b"panic") => panic!("on purpose"),
+        Event::TimedOut(deadline) => cx.transport.time_out(deadline),
+        Event::ReadLost => cx.transport.follow_peer(),
+        _ => {}
+    }
+}
+
+/// What the peer of a connection sees that is ended in this way.
+fn seen(prepare: Way, end: Way) -> (Vec<u8>, Closed) {
+    let mut stage = Stage::new(plain);
+    let peer = stage.connect();
+    let transport = stage.transport(0);
+    prepare(&mut stage, &peer, &transport);
+    stage.settle();
+    end(&mut stage, &peer, &transport);
+    for _ in 0..4 {
+        // Unless the reactor has stopped, it goes round once more.
+        let _ = stage.reactor.turn(Some(Duration::ZERO));
+    }
+    assert!(!transport.is_connected());
+    (peer.received(), if peer.output_finished() { Closed::InOrder } else { peer.closed() })
+}
+
+/// What may be missing when a connection ends.
+const UNFINISHED: [(&str, Way); 5] = [
+    ("unsent bytes", |_, peer, transport| {
+        peer.set_room(3);
+        transport.write("goodbye");
+    }),
+    ("a push producer", |_, _, transport| transport.register_producer(Producer::push())),
+    ("a pull producer", |_, _, transport| transport.register_producer(Producer::pull())),
+    ("a reader", |_, peer, transport| {
+        peer.set_room(3);
+        transport.register_producer(Producer::reader(std::io::repeat(1)));
+    }),
+    ("a connection", |stage, _, transport| {
+        stage.connect();
+        let producer = stage.transport(1);
+        transport.register_producer(&producer);
+    }),
+];
+
+#[test]
+fn whatever_ends_a_connection_with_something_missing_resets_it() {
+    for ((missing, prepare), (end, way, _)) in
+        UNFINISHED.into_iter().flat_map(|missing| ENDS.map(|end| (missing, end)))
+    {
+        assert_eq!(seen(prepare, way).1, Closed::Reset, "{missing}, {end}");
+    }
+}
+
+#[test]
+fn whatever_ends_a_connection_that_has_sent_everything_closes_it() {
+    let all_sent: Way = |_, _, transport| {
+        transport.register_producer(Producer::reader(&b"all "[..]));
+        transport.write("sent");
+    };
+    for (end, way, resets) in ENDS {
+        let expected = if resets { Closed::Reset } else { Closed::InOrder };
+        let (received, closed) = seen(all_sent, way);
+        assert_eq!(closed, expected, "{end}");
+        assert!(resets || received == b"sentall ", "{end}: {received:?}");
+    }
+}
+
+/// Fails after three bytes.
+struct Broken(usize);
+
+impl Read for Broken {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0 += 1;
+        if self.0 > 1 {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        buffer[..3].copy_from_slice(b"abc");
+        Ok(3)
+    }
+}
+
+fn broken_reader(transport: &Transport) {
+    transport.register_producer(Producer::reader(Broken(0)));
+}
+
+#[test]
+fn a_reader_that_fails_leaves_no_stream_that_looks_whole() {
+    // The close was asked for before: nobody else decides what the failure means.
+    let (received, closed) = seen(
+        |_, _, _| {},
+        |_, _, transport| {
+            broken_reader(transport);
+            transport.lose_connection();
+        },
+    );
+    assert_eq!((received, closed), (b"abc".to_vec(), Closed::Reset));
+    // All that was read has been sent; then the protocol gives up, as it does by default.
+    let fails: Way = |stage, _, transport| {
+        broken_reader(transport);
+        stage.settle();
+        transport.fail("because of that");
+    };
+    assert_eq!(seen(|_, _, _| {}, fails), (b"abc".to_vec(), Closed::Reset));
+    // It knows, says so in its own words, and closes.
+    let explains: Way = |stage, _, transport| {
+        broken_reader(transport);
+        stage.settle();
+        transport.write(", and no more");
+        transport.lose_connection();
+    };
+    let (received, closed) = seen(|_, _, _| {}, explains);
+    assert_eq!((received, closed), (b"abc, and no more".to_vec(), Closed::InOrder));
+    // Another reader gives the rest.
+    let goes_on: Way = |stage, _, transport| {
+        broken_reader(transport);
+        stage.settle();
+        transport.register_producer(Producer::reader(&b"def"[..]));
+        stage.settle();
+        transport.fail("and yet");
+    };
+    assert_eq!(seen(|_, _, _| {}, goes_on), (b"abcdef".to_vec(), Closed::InOrder));
+}
+
+#[test]
+fn a_refusal_that_is_cut_is_a_reset() {
+    let mut stage = Stage::new(quiet);
+    stage.reactor.set_limits(stage.port, crate::Limits::new().connections(0).refusal("go away"));
+    let (told, cut) = (stage.script.connect(), stage.script.connect());
+    cut.set_room(3);
+    stage.turn();
+    assert_eq!((told.received(), told.output_finished()), (b"go away".to_vec(), true));
+    assert_eq!((cut.received(), cut.closed()), (b"go ".to_vec(), Closed::Reset));
+}
+
+#[test]
+fn bytes_that_are_lost_while_it_drains_are_counted_whatever_ends_their_connection() {
+    let ways: [(Way, usize); 5] = [
+        (|_, peer, _| peer.reset(), 1),
+        (|_, _, transport| transport.abort_connection(), 1),
+        (|_, _, transport| transport.fail("because"), 1),
+        (
+            |stage, _, transport| {
+                transport.lose_connection();
+                stage.settle();
+                stage.script.advance(10 * SECOND);
+            },
+            1,
+        ),
+        (|_, peer, _| peer.set_room(4), 0),
+    ];
+    for (number, (end, lost)) in ways.into_iter().enumerate() {
+        let mut stage = Stage::new(plain);
+        let (peer, _stays) = (stage.connect(), stage.connect());
+        let transport = stage.transport(0);
+        peer.set_room(3);
+        transport.write("goodbye");
+        stage.settle();
+        stage.reactor.stop_gracefully(100 * SECOND);
+        stage.settle();
+        end(&mut stage, &peer, &transport);
+        transport.lose_connection();
+        stage.settle();
+        stage.script.advance(100 * SECOND);
+        let std::ops::ControlFlow::Break(report) = stage.reactor.turn(None).unwrap() else {
+            panic!("it does not stop")
+        };
+        let expected =
+            crate::StopReport { drained: 1 - lost, lost, aborted: 1, bytes_lost: 4 * lost as u64 };
+        assert_eq!(report, expected, "end {number}");
+    }
+}
