@@ -117,6 +117,10 @@ impl<T> Arena<T> {
         self.tenants.len()
     }
 
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.tenants.iter_mut().map(|(_, (_, tenant))| tenant)
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Id, &T)> {
         self.tenants.iter().map(|(slot, (generation, tenant))| {
             (Id { slot: slot as u32, generation: *generation }, tenant)

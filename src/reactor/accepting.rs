@@ -19,6 +19,10 @@ use std::time::{Duration, Instant};
 /// that those who are connected already wait for some milliseconds at most.
 const ACCEPTS_PER_TURN: usize = 256;
 
+/// Connections accepted on one port before it is closed for a graceful stop: what Linux lets a
+/// backlog hold by default.
+const LAST_ACCEPTS_MAX: usize = 4096;
+
 /// After so many clients in a row that could not be accepted, it is not the clients.
 const GONE_MAX: usize = 64;
 
@@ -93,17 +97,31 @@ impl Reactor {
             return;
         };
         port.accepting = Accepting::Idle;
+        if self.accept_up_to(id, ACCEPTS_PER_TURN) {
+            self.notice_waiting(id);
+        }
+    }
+
+    /// Accepts who waits on a port that is about to be closed: they have connected, and closing the
+    /// port would reset them. A rate of accepting does not hold them back.
+    pub(super) fn accept_last(&mut self, id: Id) {
+        self.accept_up_to(id, LAST_ACCEPTS_MAX);
+    }
+
+    /// Accepts who waits on a port. True if the budget is used up and more may wait.
+    fn accept_up_to(&mut self, id: Id, budget: usize) -> bool {
         let mut gone = 0;
-        for _ in 0..ACCEPTS_PER_TURN {
+        for _ in 0..budget {
             // Asked each time: building a protocol may close the port.
             let Some(host) = self.ports.get(id).map(OpenPort::host) else {
-                return;
+                return false;
             };
             if let Some(again) = self.accepts_again(host) {
-                return self.wait_to_accept(id, again);
+                self.wait_to_accept(id, again);
+                return false;
             }
             let Some(port) = self.ports.get_mut(id) else {
-                return;
+                return false;
             };
             match port.listener.accept() {
                 Ok((stream, peer)) => {
@@ -111,10 +129,10 @@ impl Reactor {
                     let origin = Rc::clone(&port.origin);
                     self.welcome(stream, peer, origin);
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
                 Err(error) if is_exhausted(&error) => {
                     if !self.accept_exhausted(id, &error) {
-                        return;
+                        return false;
                     }
                 }
                 // That client is gone, or a firewall took it; the next may be there.
@@ -122,10 +140,13 @@ impl Reactor {
                     gone += 1;
                     log::debug!("a client was gone before it was accepted: {error}");
                 }
-                Err(error) => return self.rest(id, &error),
+                Err(error) => {
+                    self.rest(id, &error);
+                    return false;
+                }
             }
         }
-        self.notice_waiting(id);
+        true
     }
 
     /// Out of descriptors, but for the one in reserve: it shows whether anybody waits. Connections
@@ -230,6 +251,13 @@ impl Reactor {
         let (host, peer) = (transport.factory(), transport.peer());
         let Some(mut party) = self.connections.party(id) else { return };
         let previous = self.agenda.enter(id);
+        // Before the factory sees it, so that what `build_protocol` sets counts.
+        if let Some(shelf) = self.hosts.get(host) {
+            if let Some(deadlines) = shelf.deadlines {
+                transport.set_deadlines(deadlines);
+            }
+            shelf.ration.serve(transport);
+        }
         let built = self.on_host(host, |host, reactor| host.build(transport, reactor));
         self.agenda.leave(previous);
         let seat = match built {
@@ -254,10 +282,6 @@ impl Reactor {
         party.take_seat(seat);
         if let Some(shelf) = self.hosts.get_mut(host) {
             shelf.connections += 1;
-            if let Some(deadlines) = shelf.deadlines {
-                transport.set_deadlines(deadlines);
-            }
-            shelf.ration.serve(transport);
         }
         #[cfg(feature = "testing")]
         self.tell_watcher(transport.id(), super::Happening::Built(transport));
@@ -274,15 +298,14 @@ impl Reactor {
         if transport.is_connected() {
             transport.watch();
         }
-        if self.is_draining() {
-            self.ask_to_drain(id);
-        }
     }
 
     /// The factory does not want the client, or has too many. What was written, such as the reason,
     /// is sent as far as the socket takes it at once.
     fn refuse(&mut self, id: Id, transport: &Transport, lingers: bool) {
         log::debug!("{} is refused", transport.peer());
+        // Nothing is left to send more at a time.
+        transport.lift_rates();
         let end = transport.settle(&mut false);
         if matches!(end, Next::End(Reason::Aborted)) || transport.is_unfinished() {
             transport.reset();

@@ -5,6 +5,7 @@ use super::delayed::Job;
 use super::errors::ConnectError;
 use super::key::{IntoKey, Key};
 use super::panic::guard;
+use super::waiting::Overdue;
 use super::{Life, Reactor};
 use crate::arena::Id;
 use crate::endpoint::TcpClientEndpoint;
@@ -78,7 +79,8 @@ impl Reactor {
     /// What is written to the transport before it is connected waits, and leaves then. The same
     /// goes for [`lose_connection`](Transport::lose_connection) if something was written: the
     /// connection is made, it is sent, and the connection closes. With nothing to send, and by
-    /// [`abort_connection`](Transport::abort_connection), the attempt is given up.
+    /// [`abort_connection`](Transport::abort_connection), the attempt is given up; so is every
+    /// attempt when the reactor begins to drain, or stops.
     ///
     /// ```no_run
     /// use std::net::Ipv4Addr;
@@ -124,7 +126,7 @@ impl Reactor {
         key: Key<F>,
     ) -> Result<Transport, ConnectError> {
         let (host, address) = (key.id, endpoint.address().into());
-        if self.life == Life::Stopping {
+        if self.life == Life::Stopping || self.is_draining() {
             return Err(ConnectError::Stopping { address });
         }
         if key.reactor != self.number || self.hosts.get(host).is_none() {
@@ -199,9 +201,23 @@ impl Reactor {
         }
     }
 
-    /// The attempt has taken too long.
+    /// The attempt has taken too long, unless the answer has come while the loop was held up.
     pub(super) fn give_up_connecting(&mut self, id: Id) {
+        self.served.push(id);
+        self.overdue.push(Overdue { id, looks: 1 });
+    }
+
+    /// There is still no answer.
+    pub(super) fn time_out_connecting(&mut self, id: Id) {
         self.fail_to_connect(id, &io::ErrorKind::TimedOut.into());
+    }
+
+    /// The reactor stops, and waits for no attempt.
+    pub(super) fn abandon_connecting(&mut self, id: Id) {
+        let Some(Connection::Connecting(connecting)) = self.connections.get(id) else { return };
+        self.note_abandoned(connecting.transport.unsent());
+        let stopping = "the reactor is stopping";
+        self.fail_to_connect(id, &io::Error::new(io::ErrorKind::ConnectionAborted, stopping));
     }
 
     /// There is no connection, and the factory is told.

@@ -134,6 +134,13 @@ impl Arena<Connection> {
         })
     }
 
+    pub(super) fn all_lingering_mut(&mut self) -> impl Iterator<Item = &mut Lingering> {
+        self.iter_mut().filter_map(|slot| match slot {
+            Connection::Lingering(lingering) => Some(&mut **lingering),
+            _ => None,
+        })
+    }
+
     pub(super) fn live(&self, id: Id) -> Option<&Live> {
         match self.get(id) {
             Some(Connection::Live(live)) => Some(live),

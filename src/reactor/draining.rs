@@ -1,6 +1,7 @@
 //! Stopping without cutting anybody off: the reactor drains before it shuts down.
 
 use super::callback::Callback;
+use super::triggers::{Phase, SystemEvent};
 use super::{Life, Reactor};
 use crate::arena::Id;
 use crate::reason::Reason;
@@ -19,9 +20,16 @@ pub(super) enum Stop {
     Requested(Duration),
     /// Everything stands and goes on, until nobody holds the shutdown any more.
     Held { until: Instant },
-    /// Ports are closed, protocols have been told, and connections end.
+    /// Ports are closed. What had arrived by then is read before protocols are told, in so many
+    /// turns by now.
+    LastReads { until: Instant, turns: u32 },
+    /// Protocols have been told, and connections end.
     Draining { until: Instant },
 }
+
+/// Turns in which the poller hands out what had arrived when ports were closed; one is enough
+/// unless a wait was full each time. A peer that does not stop sending must not put the drain off.
+const LAST_READS_MAX: u32 = 64;
 
 /// What became of the connections when a reactor stopped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -86,11 +94,14 @@ impl Reactor {
     ///
     /// 1. The triggers *before* shutdown are called. As long as one of them, or somebody else,
     ///    holds the shutdown ([`hold_shutdown`](Self::hold_shutdown)), everything goes on.
-    /// 2. Ports are closed, and each protocol hears
-    ///    [`drain_requested`](crate::Protocol::drain_requested), which by default loses its
-    ///    connection in order. Reading, writing, timers and calls go on.
-    /// 3. When no connection is left, or at the deadline, the reactor shuts down as after
-    ///    [`stop`](Self::stop); but whoever has something unsent then is reset.
+    /// 2. Clients that wait to be accepted are accepted, whatever rate of accepting is set, and
+    ///    ports are closed. Attempts to connect are given up, and neither `listen` nor
+    ///    `connect_tcp` begins anything any more. What has arrived by now is read.
+    /// 3. Each protocol hears [`drain_requested`](crate::Protocol::drain_requested), which by
+    ///    default loses its connection in order. Reading, writing, timers and calls go on.
+    /// 4. When no connection is left, or at the deadline, the reactor shuts down as after
+    ///    [`stop`](Self::stop). A closed connection whose peer has sent something since the drain
+    ///    began is waited for as well, until the peer closes or is silent for half a second.
     ///
     /// Asked again while it drains, a sooner deadline counts; `stop` ends it at once. What became
     /// of the connections is in the [`StopReport`] that [`run`](Self::run) returns.
@@ -110,9 +121,9 @@ impl Reactor {
         match &mut self.stop {
             Stop::No => self.stop = Stop::Requested(deadline),
             Stop::Requested(earlier) => *earlier = deadline.min(*earlier),
-            Stop::Held { until: earlier } | Stop::Draining { until: earlier } => {
-                *earlier = until.min(*earlier);
-            }
+            Stop::Held { until: earlier }
+            | Stop::LastReads { until: earlier, .. }
+            | Stop::Draining { until: earlier } => *earlier = until.min(*earlier),
         }
     }
 
@@ -142,7 +153,7 @@ impl Reactor {
 
     /// True from the moment in which ports are closed for a graceful stop until it is done.
     pub fn is_draining(&self) -> bool {
-        matches!(self.stop, Stop::Draining { .. })
+        matches!(self.stop, Stop::LastReads { .. } | Stop::Draining { .. })
     }
 
     /// Carries out a stop that was asked for, as far as it can be.
@@ -154,9 +165,7 @@ impl Reactor {
         if let Stop::Requested(deadline) = self.stop {
             let until = self.due_in(deadline);
             self.stop = Stop::Held { until };
-            if !deadline.is_zero() {
-                self.fire_before_shutdown();
-            }
+            self.fire(Phase::Before, SystemEvent::Shutdown);
         }
         if let Stop::Held { until } = self.stop {
             if self.now() >= until {
@@ -165,28 +174,54 @@ impl Reactor {
             if self.holds.any() {
                 return false;
             }
-            self.stop = Stop::Draining { until };
-            self.begin_to_drain();
+            self.stop = Stop::LastReads { until, turns: 0 };
+            self.begin_last_reads();
+        } else if let Stop::LastReads { until, turns } = self.stop {
+            if turns < LAST_READS_MAX && self.world.may_have_more() {
+                self.stop = Stop::LastReads { until, turns: turns + 1 };
+            } else {
+                self.stop = Stop::Draining { until };
+                self.ask_to_drain();
+            }
         }
         match self.stop {
-            Stop::Draining { until } => self.connections.len() == 0 || self.now() >= until,
+            Stop::LastReads { until, .. } | Stop::Draining { until } => {
+                self.is_drained() || self.now() >= until
+            }
             _ => false,
         }
     }
 
-    fn begin_to_drain(&mut self) {
+    /// Nobody is left to be waited for.
+    fn is_drained(&self) -> bool {
+        self.connection_count() == 0 && self.talking == 0
+    }
+
+    /// Nothing new begins from here on. Who has connected already is served.
+    fn begin_last_reads(&mut self) {
+        let ports: Vec<Id> = self.ports.iter().map(|(id, _)| id).collect();
+        for port in ports {
+            self.accept_last(port);
+        }
         log::info!("draining {} connections", self.connection_count());
         self.close_ports();
         let connections: Vec<Id> = self.connections.iter().map(|(id, _)| id).collect();
         for id in connections {
-            self.ask_to_drain(id);
+            self.abandon_connecting(id);
+            if let Some(party) = self.connections.party(id) {
+                party.transport.forget_talk();
+            }
         }
+        self.forget_talk();
     }
 
-    /// Tells a protocol that the reactor drains, unless its connection ends already.
-    pub(super) fn ask_to_drain(&mut self, id: Id) {
-        if let Some(party) = self.connections.party(id).filter(|it| it.transport.is_open()) {
-            self.call(&party, Callback::Drain);
+    /// Tells protocols that the reactor drains, unless their connections end already.
+    fn ask_to_drain(&mut self) {
+        let connections: Vec<Id> = self.connections.iter().map(|(id, _)| id).collect();
+        for id in connections {
+            if let Some(party) = self.connections.party(id).filter(|it| it.transport.is_open()) {
+                self.call(&party, Callback::Drain);
+            }
         }
     }
 
@@ -194,10 +229,9 @@ impl Reactor {
     pub(super) fn stop_deadline(&self) -> Option<Instant> {
         match self.stop {
             Stop::No => None,
-            Stop::Requested(_) => Some(self.now()),
             Stop::Held { until } if self.holds.any() => Some(until),
-            Stop::Draining { until } if self.connections.len() > 0 => Some(until),
-            Stop::Held { .. } | Stop::Draining { .. } => Some(self.now()),
+            Stop::Draining { until } if !self.is_drained() => Some(until),
+            _ => Some(self.now()),
         }
     }
 
@@ -212,6 +246,12 @@ impl Reactor {
         } else {
             self.report.lost += 1;
         }
+        self.note_bytes_lost(unsent);
+    }
+
+    /// An attempt to connect is given up, and with it so many bytes that waited for it.
+    pub(super) fn note_abandoned(&mut self, unsent: usize) {
+        self.report.aborted += 1;
         self.note_bytes_lost(unsent);
     }
 

@@ -191,8 +191,10 @@ impl Reactor {
 
     /// When a factory accepts again, if it may not do so now.
     pub(super) fn accepts_again(&mut self, host: Id) -> Option<Instant> {
-        let bucket = self.hosts.get(host)?.door.bucket?;
-        let mut bucket = bucket;
+        if self.is_draining() {
+            return None;
+        }
+        let mut bucket = self.hosts.get(host)?.door.bucket?;
         let again = bucket.take(self.now()).err()?;
         self.hosts.get_mut(host)?.door.refusals.rests += 1;
         Some(again)

@@ -1,4 +1,4 @@
-//! Closed connections that go on listening, lest a reset takes the goodbye with it.
+//! Lingering close: closed connections that still read, so that no reset destroys the goodbye.
 
 use super::Reactor;
 use super::connections::Connection;
@@ -8,12 +8,16 @@ use crate::socket::{Carrier, Stream};
 use crate::transport::ClosedStream;
 use std::time::{Duration, Instant};
 
-/// How long a closed connection goes on discarding what its peer still sends (see
-/// [`Reactor::linger`]). What nginx takes for the same purpose.
+/// How long a closed connection discards what its peer still sends (see [`Reactor::linger`]). What
+/// nginx takes for the same purpose.
 const LINGER_MAX: Duration = Duration::from_secs(30);
 
 /// And how long at most without its peer sending anything: it holds a descriptor.
 const LINGER_IDLE: Duration = Duration::from_secs(5);
+
+/// The same while the reactor drains and waits for it: longer than a round trip around the world,
+/// so that a peer which was sending has heard of the close, and short beside any drain's deadline.
+const LINGER_IDLE_DRAINING: Duration = Duration::from_millis(500);
 
 /// Bytes discarded in one call.
 const DISCARD_LEN: usize = 16 * 1024;
@@ -32,6 +36,9 @@ pub(super) struct Lingering {
     /// The timer that ends it, which each byte pushes back, but not beyond `until`.
     end: Id,
     until: Instant,
+    /// Its peer was sending when it was closed, or has sent since. A drain waits only for these:
+    /// to the others everything was sent, and nothing of theirs provokes a reset.
+    talks: bool,
 }
 
 impl Reactor {
@@ -41,18 +48,25 @@ impl Reactor {
     /// closes too, or for [`LINGER_MAX`].
     pub(super) fn linger(&mut self, id: Id, mut closed: ClosedStream) -> Option<Connection> {
         let stream = &mut *closed.stream;
-        match discard(stream, &mut [0; GLANCE_LEN]) {
+        let talks = match discard(stream, &mut [0; GLANCE_LEN]) {
             Discarded::End => return None,
             Discarded::Nothing if !closed.spoken => return None,
-            Discarded::Nothing | Discarded::Some => stream.finish_output().ok()?,
-        }
+            Discarded::Nothing => closed.talked && self.is_draining(),
+            Discarded::Some => true,
+        };
+        stream.finish_output().ok()?;
         if !closed.watched {
             stream.watch(id).ok()?;
         }
-        let end = self.set_job(LINGER_IDLE, Job::EndLingering(id));
+        let end = self.set_job(self.linger_idle(), Job::EndLingering(id));
         self.served.push(id);
-        let until = self.due_in(LINGER_MAX);
-        Some(Connection::Lingering(Box::new(Lingering { stream: closed.stream, end, until })))
+        self.talking += usize::from(talks);
+        let (stream, until) = (closed.stream, self.due_in(LINGER_MAX));
+        Some(Connection::Lingering(Box::new(Lingering { stream, end, until, talks })))
+    }
+
+    fn linger_idle(&self) -> Duration {
+        if self.is_draining() { LINGER_IDLE_DRAINING } else { LINGER_IDLE }
     }
 
     /// Out of descriptors: those who are only listened to go first. False if there are none.
@@ -64,42 +78,78 @@ impl Reactor {
         let all: Vec<(Id, Id)> = self.connections.iter().filter_map(lingering).collect();
         for &(id, end) in &all {
             self.timers.cancel(end);
-            self.connections.remove(id);
+            self.remove_lingering(id);
         }
         !all.is_empty()
     }
 
+    /// Closes the socket. Its timer is cancelled, or was due.
+    pub(super) fn remove_lingering(&mut self, id: Id) {
+        if let Some(Connection::Lingering(lingering)) = self.connections.get(id) {
+            self.talking -= usize::from(lingering.talks);
+            self.connections.remove(id);
+        }
+    }
+
+    /// A drain begins: nobody who only lingers has been heard since.
+    pub(super) fn forget_talk(&mut self) {
+        self.connections.all_lingering_mut().for_each(|lingering| lingering.talks = false);
+        self.talking = 0;
+    }
+
     /// Discards what a lingering connection's peer has sent.
     pub(super) fn serve_lingering(&mut self, id: Id) {
-        let idle = self.due_in(LINGER_IDLE);
+        let idle = self.due_in(self.linger_idle());
         let Some(Connection::Lingering(lingering)) = self.connections.get_mut(id) else {
             return;
         };
         let (end, due) = (lingering.end, idle.min(lingering.until));
-        let mut bytes = [0; DISCARD_LEN];
-        let mut last = Discarded::Some;
-        for discarded in 0..DISCARDS_PER_TURN {
-            last = discard(&mut *lingering.stream, &mut bytes);
-            match last {
-                Discarded::Some if discarded == 0 => drop(self.timers.reset(end, due)),
-                Discarded::Some => {}
-                Discarded::Nothing | Discarded::End => break,
-            }
+        let (heard, last) = lingering.discard_all();
+        if heard {
+            self.talking += usize::from(!std::mem::replace(&mut lingering.talks, true));
+            self.timers.reset(end, due);
         }
         match last {
             Discarded::Some => self.served.push(id),
             Discarded::Nothing => {}
             Discarded::End => {
                 self.timers.cancel(end);
-                self.connections.remove(id);
+                self.remove_lingering(id);
             }
         }
     }
 
+    /// Nothing has come for long enough; unless it is the loop that comes late.
     pub(super) fn end_lingering(&mut self, id: Id) {
-        if let Some(Connection::Lingering(_)) = self.connections.get(id) {
-            self.connections.remove(id);
+        let (now, idle) = (self.now(), self.due_in(self.linger_idle()));
+        let Some(Connection::Lingering(lingering)) = self.connections.get_mut(id) else {
+            return;
+        };
+        let due = idle.min(lingering.until);
+        if lingering.until <= now
+            || !matches!(lingering.discard_all(), (true, Discarded::Some | Discarded::Nothing))
+        {
+            return self.remove_lingering(id);
         }
+        lingering.end = self.timers.set(due, Job::EndLingering(id));
+        self.served.push(id);
+    }
+}
+
+impl Lingering {
+    /// Discards what has come, up to the budget of a turn: whether there was anything, and what the
+    /// last call found.
+    fn discard_all(&mut self) -> (bool, Discarded) {
+        let mut bytes = [0; DISCARD_LEN];
+        let (mut heard, mut last) = (false, Discarded::Some);
+        for _ in 0..DISCARDS_PER_TURN {
+            last = discard(&mut *self.stream, &mut bytes);
+            if last != Discarded::Some {
+                break;
+            }
+            heard = true;
+        }
+        (heard, last)
     }
 }
 

@@ -78,6 +78,7 @@ use std::time::Instant;
 use timers::Timers;
 use triggers::Triggers;
 use turn::Held;
+use waiting::Overdue;
 
 /// What is read in one call, shared by all connections. 64 KiB fit the cache; 16 KiB make bulk
 /// cost a third more, 256 KiB half as much again.
@@ -134,6 +135,10 @@ pub struct Reactor {
     served: Vec<Id>,
     /// Connections that are not read although they could be.
     resting: Resting,
+    /// Connections that may have kept this side waiting for too long.
+    overdue: Vec<Overdue>,
+    /// How many of the lingering connections have peers that still send.
+    talking: usize,
     /// Ports on which somebody may wait.
     acceptable: Vec<Id>,
     /// Connections that are reset, and whose protocols are to be told.
@@ -211,6 +216,8 @@ impl Reactor {
             awake_until: None,
             served: Vec::new(),
             resting: Resting::default(),
+            overdue: Vec::new(),
+            talking: 0,
             acceptable: Vec::new(),
             aborted: Vec::new(),
             retiring: Vec::new(),

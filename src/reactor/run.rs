@@ -8,7 +8,6 @@ use super::triggers::{Phase, SystemEvent, TriggerId};
 use super::{Life, Reactor};
 use crate::arena::Id;
 use crate::reason::Reason;
-use std::io;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
@@ -129,7 +128,7 @@ impl Reactor {
         removed
     }
 
-    fn fire(&mut self, phase: Phase, event: SystemEvent) {
+    pub(super) fn fire(&mut self, phase: Phase, event: SystemEvent) {
         while let Some(call) = self.triggers.next(phase, event) {
             if let Err(panic) = guard(|| call(self)) {
                 log::error!("a trigger {phase:?} {event:?} panicked: {}", panic.0);
@@ -154,7 +153,10 @@ impl Reactor {
     /// Everything ends, in order: ports, then connections, then factories, then what was to be
     /// called later.
     pub(super) fn shut_down(&mut self) -> StopReport {
-        self.fire_before_shutdown();
+        if matches!(self.stop, Stop::No | Stop::Requested(_)) {
+            // Dropped, without having been asked to stop.
+            self.fire(Phase::Before, SystemEvent::Shutdown);
+        }
         self.life = Life::Stopping;
         self.close_ports();
         self.lose_all();
@@ -169,11 +171,6 @@ impl Reactor {
         let report = std::mem::take(&mut self.report);
         log::info!("stopped: {report}");
         report
-    }
-
-    /// Those that have been called are not called again.
-    pub(super) fn fire_before_shutdown(&mut self) {
-        self.fire(Phase::Before, SystemEvent::Shutdown);
     }
 
     pub(super) fn close_ports(&mut self) {
@@ -193,9 +190,8 @@ impl Reactor {
                     self.settle(&party);
                 }
                 None => {
-                    let stopping = io::Error::new(io::ErrorKind::Interrupted, "reactor stopped");
-                    self.fail_to_connect(id, &stopping);
-                    self.connections.remove(id);
+                    self.abandon_connecting(id);
+                    self.remove_lingering(id);
                 }
             }
         }
@@ -209,6 +205,7 @@ impl Reactor {
         self.held = None;
         self.served.clear();
         self.resting = Resting::default();
+        self.overdue.clear();
         self.acceptable.clear();
         self.retiring.clear();
         self.agenda.take(Vec::new());

@@ -55,9 +55,10 @@ impl Reactor {
         self.report_aborted(); //    5. whom callbacks of the last turn aborted
         self.accept_waiting(); //    6. new connections
         self.serve_ready(); //       7. each connection: reading, then writing
-        self.flush(); //             8. what callbacks wrote to connections other than their own
+        self.judge_overdue(); //     8. timeouts that are over, though all that had come is read
+        self.flush(); //             9. what callbacks wrote to connections other than their own
         self.shed_unsent(); //          and if too much is unsent, the worst are lost
-        self.retire_factories(); //  9. those whose last port was closed
+        self.retire_factories(); // 10. those whose last port was closed
         Ok(ControlFlow::Continue(()))
     }
 

@@ -8,6 +8,18 @@ use super::key::Key;
 use crate::arena::Id;
 use crate::transport::Deadlines;
 
+/// How often a connection is read before one of its timeouts is held against it: each time by the
+/// budget of a turn, a quarter of a megabyte, which together is more than the six megabytes that
+/// Linux lets a socket hold by default. More than that has come since.
+const LOOKS_MAX: u8 = 32;
+
+/// A connection, or an attempt to make one, for which a timeout is over.
+#[derive(Debug)]
+pub(super) struct Overdue {
+    pub(super) id: Id,
+    pub(super) looks: u8,
+}
+
 impl Reactor {
     /// Sets how long the peers of a factory's connections are waited for: of those that are made
     /// from now on, on all its ports. [`Transport::set_deadlines`](crate::Transport::set_deadlines)
@@ -46,15 +58,36 @@ impl Reactor {
         }
     }
 
-    /// The timer of a connection is due.
+    /// The timer of a connection is due. If something is over, the connection is read first: it
+    /// may be the loop that is late, and not the peer.
     pub(super) fn lose_patience(&mut self, id: Id) {
         let Some(party) = self.connections.party(id) else { return };
         if let Some(live) = self.connections.live_mut(id) {
             *live.patience() = None;
         }
-        if let Some(deadline) = party.transport.lose_patience(self.now()) {
-            self.call(&party, Callback::TimedOut(deadline));
+        if party.transport.is_overdue(self.now()) {
+            if party.transport.look() {
+                self.served.push(id);
+            }
+            self.overdue.push(Overdue { id, looks: 1 });
+        } else {
+            self.mind_deadlines(&party);
         }
-        self.mind_deadlines(&party);
+    }
+
+    /// What was found to be over before everything that had arrived was read: the verdict.
+    pub(super) fn judge_overdue(&mut self) {
+        for Overdue { id, looks } in std::mem::take(&mut self.overdue) {
+            self.time_out_connecting(id);
+            let Some(party) = self.connections.party(id) else { continue };
+            if looks < LOOKS_MAX && party.transport.is_queued() {
+                self.overdue.push(Overdue { id, looks: looks + 1 });
+                continue;
+            }
+            if let Some(deadline) = party.transport.lose_patience(self.now()) {
+                self.call(&party, Callback::TimedOut(deadline));
+            }
+            self.mind_deadlines(&party);
+        }
     }
 }

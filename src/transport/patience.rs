@@ -142,6 +142,11 @@ impl Patience {
         self.all(outlook).into_iter().filter_map(|(due, _)| due).min()
     }
 
+    /// True if something is over, unless something has moved that nobody has looked at.
+    pub(super) fn is_overdue(&mut self, now: Instant, outlook: Outlook) -> bool {
+        self.mind(now, outlook).is_some_and(|due| due <= now)
+    }
+
     /// What is over, if anything is; it then counts anew.
     pub(super) fn verdict(&mut self, now: Instant, outlook: Outlook) -> Option<Deadline> {
         self.mind(now, outlook);

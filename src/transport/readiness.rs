@@ -25,6 +25,8 @@ pub(crate) struct Readiness {
     pub(crate) rested: bool,
     /// The peer has sent something.
     pub(crate) spoken: bool,
+    /// The peer has sent something since the reactor began to drain, or since it connected.
+    pub(crate) talked: bool,
     /// The peer's FIN has been read.
     pub(crate) ended: bool,
 }
@@ -43,6 +45,7 @@ impl Readiness {
             resting: false,
             rested: false,
             spoken: false,
+            talked: false,
             ended: false,
         }
     }

@@ -76,7 +76,7 @@ impl Wire {
                     if let Some(flow) = &mut self.flow {
                         flow.received(count);
                     }
-                    self.readiness.spoken = true;
+                    (self.readiness.spoken, self.readiness.talked) = (true, true);
                     let short = count < buffer.len() && !self.readiness.more_behind;
                     if short && stream.short_read_is_final() {
                         self.readiness.readable = false;

@@ -1,6 +1,7 @@
 //! What the loop and the framing ask of a transport.
 
 use super::receiving::Received;
+use super::valve::Pass;
 use super::wire::{ClosedStream, Wire};
 use super::{Inner, Next, Origin, Transport, Way};
 use crate::address::Address;
@@ -121,6 +122,28 @@ impl Transport {
         if !std::mem::replace(&mut wire.readiness.touched, true) {
             wire.agenda().list(self.0.id);
         }
+    }
+
+    /// The reactor begins to drain: what was heard before is past.
+    pub(crate) fn forget_talk(&self) {
+        self.0.wire.borrow_mut().readiness.talked = false;
+    }
+
+    /// Whatever the poller has said, there may be something to read, and room to write. True if it
+    /// was not yet listed to be served.
+    pub(crate) fn look(&self) -> bool {
+        let mut wire = self.0.wire.borrow_mut();
+        // A look must not cost a connection its turn at a rate; what the poller has said counts.
+        let may_read = matches!(wire.pass(Way::In), Pass::Bytes(_));
+        let ready = &mut wire.readiness;
+        ready.readable |= may_read;
+        (ready.writable, ready.due) = (true, true);
+        !std::mem::replace(&mut ready.queued, true)
+    }
+
+    /// True if it is listed to be served.
+    pub(crate) fn is_queued(&self) -> bool {
+        self.0.wire.borrow().readiness.queued
     }
 
     /// The agenda no longer lists it.

@@ -411,7 +411,7 @@ mod tests {
             assert!(lost(state.next(true)));
         }
         // What does not read has nothing to wait for.
-        for stop in [State::pause as fn(&mut State), State::end_input, |it| drop(it.lose())] {
+        for stop in [State::pause as fn(&mut State), State::end_input, |it| assert!(it.lose())] {
             let mut state = State::new();
             stop(&mut state);
             state.sever(broken());

@@ -80,6 +80,13 @@ impl Transport {
         }
     }
 
+    /// From here on it has no rate, nor a share of one.
+    pub(crate) fn lift_rates(&self) {
+        if let Some(flow) = &mut self.0.wire.borrow_mut().flow {
+            flow.throttle = None;
+        }
+    }
+
     /// Looks whether more may pass.
     pub(crate) fn ask_for_more(&self, way: Way, now: Instant) -> Supply {
         let Inner { id, wire, .. } = &*self.0;

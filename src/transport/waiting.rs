@@ -58,6 +58,14 @@ impl Transport {
         wire.flow.as_mut()?.patience.as_mut()?.mind(now, outlook)
     }
 
+    /// True if something is over, as far as is known.
+    pub(crate) fn is_overdue(&self, now: Instant) -> bool {
+        let mut wire = self.0.wire.borrow_mut();
+        let outlook = wire.outlook();
+        let patience = wire.flow.as_mut().and_then(|flow| flow.patience.as_mut());
+        patience.is_some_and(|patience| patience.is_overdue(now, outlook))
+    }
+
     /// What is over, if anything is.
     pub(crate) fn lose_patience(&self, now: Instant) -> Option<Deadline> {
         let mut wire = self.0.wire.borrow_mut();

@@ -24,6 +24,7 @@ pub(crate) struct ClosedStream {
     pub(crate) stream: Carrier,
     pub(crate) watched: bool,
     pub(crate) spoken: bool,
+    pub(crate) talked: bool,
     /// The peer may have sent bytes that were not read, or may yet send some.
     pub(crate) may_talk: bool,
 }
@@ -154,13 +155,13 @@ impl Wire {
     /// Ends the hold on the socket, and gives it back. The protocol is told next.
     pub(crate) fn release(&mut self) -> Option<ClosedStream> {
         self.host();
-        let Readiness { readable, watched, spoken, .. } = self.readiness;
+        let Readiness { readable, watched, spoken, talked, .. } = self.readiness;
         let may_talk = !self.readiness.ended && (readable || spoken || !watched);
         // What it held of a reason, the loop holds as well: nothing of the user's is dropped here.
         self.state = State::Lost;
         self.discard();
         let stream = self.stream.take()?;
-        Some(ClosedStream { stream, watched, spoken, may_talk })
+        Some(ClosedStream { stream, watched, spoken, talked, may_talk })
     }
 
     /// Closes the socket with a reset, at once; the protocol hears of it later. Returns how many

@@ -220,7 +220,7 @@ fn attempts_end_with_the_reactor() {
     stage.turn();
     stage.reactor.stop();
     assert!(stage.reactor.turn(Some(Duration::ZERO)).unwrap().is_break());
-    stage.log.expect(&["failed: operation interrupted", "stopped"]);
+    stage.log.expect(&["failed: connection aborted", "stopped"]);
     assert_eq!(peer.closed(), Closed::InOrder);
     assert!(!connector.transport().is_connected());
     stage.expect_empty();
@@ -299,4 +299,26 @@ fn too_much_that_waits_for_an_answer_ends_the_attempt() {
     stage.settle();
     stage.log.expect(&["failed: connection aborted", "stopped"]);
     stage.expect_empty();
+}
+
+#[test]
+fn an_answer_that_came_in_time_counts_though_the_loop_comes_late() {
+    for answered in [true, false] {
+        let (mut stage, probes) = probes(quiet);
+        let (connector, peer) = dial(&mut stage, probes);
+        stage.turn();
+        if answered {
+            peer.answer();
+        } else {
+            peer.refuse();
+        }
+        // The poller says so in the same turn in which the time is over, or not even that.
+        stage.script.limit_events(usize::from(answered));
+        stage.script.advance(Duration::from_secs(3600));
+        stage.turn();
+        assert_eq!(connector.transport().is_connected(), answered);
+        let told: &[&str] =
+            if answered { &["0 made"] } else { &["failed: connection refused", "stopped"] };
+        stage.log.expect(told);
+    }
 }

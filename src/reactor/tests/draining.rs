@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::socket::scripted::Closed;
-use crate::{ListenError, Phase, ShutdownHold, StopReport, SystemEvent};
+use crate::{ConnectError, Key, Limits, ListenError, Phase, ShutdownHold, StopReport, SystemEvent};
+use std::cell::Cell;
+use std::net::Ipv4Addr;
 use std::ops::ControlFlow;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -15,13 +17,15 @@ fn leave(event: Event<'_>, cx: &mut Context<'_, Probes>) {
     }
 }
 
-/// One turn, in which the reactor stops.
+/// The reactor stops: in this turn, or after one in which what has arrived is read.
 #[track_caller]
 fn report(stage: &mut Stage) -> StopReport {
-    match stage.reactor.turn(Some(Duration::ZERO)).unwrap() {
-        ControlFlow::Break(report) => report,
-        ControlFlow::Continue(()) => panic!("it goes on"),
+    for _ in 0..2 {
+        if let ControlFlow::Break(report) = stage.reactor.turn(Some(Duration::ZERO)).unwrap() {
+            return report;
+        }
     }
+    panic!("it goes on")
 }
 
 fn counts(drained: usize, aborted: usize, bytes_lost: u64) -> StopReport {
@@ -50,6 +54,8 @@ fn the_idle_go_at_once_and_those_with_something_unsent_when_it_is_sent() {
     assert!(!stage.reactor.is_draining());
     stage.turn();
     assert!(stage.reactor.is_draining() && stage.reactor.is_running());
+    stage.log.expect(&[]);
+    stage.turn();
     let done = "lost: connection closed in order";
     stage.log.expect(&["0 is to drain", &format!("0 {done}"), "1 is to drain"]);
     assert_eq!(idle.closed(), Closed::InOrder);
@@ -161,11 +167,8 @@ fn a_trigger_holds_the_shutdown_while_everything_stands() {
     stage.log.expect(&["1 made", "0 data hello"]);
     *hold.borrow_mut() = None;
     assert_eq!(stage.reactor.next_deadline(), Some(stage.reactor.now()));
-    stage.turn();
-    assert_eq!(stage.log.count("1 is to drain"), 1);
-    peer.close();
-    stage.turn();
     assert_eq!(report(&mut stage), counts(2, 0, 0));
+    assert_eq!(stage.log.count("1 is to drain"), 1);
     assert_eq!(stage.log.count("before"), 0, "once is enough");
     stage.expect_empty();
 }
@@ -225,4 +228,159 @@ fn a_reactor_that_is_dropped_while_it_drains_shuts_down() {
     drop(stage);
     assert_eq!(log.count("0 lost: reactor stopped"), 1);
     assert_eq!(log.count("stopped"), 1);
+}
+
+#[test]
+fn clients_that_wait_to_be_accepted_are_served_and_counted() {
+    let mut stage = Stage::new(leave);
+    stage.reactor.set_limits(stage.port, Limits::new().connections(300).accept_rate(1, SECOND));
+    stage.connect();
+    // More than are accepted in a turn, and than the rate lets in.
+    let waiting: Vec<Peer> = (0..302).map(|_| stage.script.connect()).collect();
+    waiting.iter().for_each(|peer| peer.send("request"));
+    stage.reactor.stop_gracefully(SECOND);
+    stage.turn();
+    assert!(stage.reactor.is_draining());
+    let served = waiting.iter().filter(|peer| peer.received() == b"request").count();
+    assert_eq!((served, stage.reactor.connection_count()), (299, 300));
+    assert_eq!(stage.reactor.refusals(stage.port).unwrap().connections, 3, "limits count");
+    assert_eq!(stage.log.count("1 is to drain"), 0, "not before its request is answered");
+    stage.turn();
+    assert_eq!(stage.log.count("1 is to drain"), 1);
+    // They have spoken just now, and may go on.
+    stage.script.advance(SECOND / 2);
+    assert_eq!(report(&mut stage), counts(300, 0, 0));
+    stage.expect_empty();
+}
+
+#[test]
+fn what_has_arrived_is_read_before_a_protocol_is_told() {
+    let mut stage = Stage::new(leave);
+    let peers: Vec<Peer> = (0..10).map(|_| stage.connect()).collect();
+    // The poller hands out a part of it in each turn.
+    stage.script.limit_events(4);
+    peers.iter().for_each(|peer| peer.send("request"));
+    stage.reactor.stop_gracefully(SECOND);
+    for _ in 0..3 {
+        assert_eq!(stage.reactor.next_deadline(), Some(stage.reactor.now()));
+        stage.turn();
+        assert_eq!(stage.log.count("0 is to drain"), 0);
+    }
+    stage.turn();
+    assert!(peers.iter().all(|peer| peer.received() == b"request"));
+    assert_eq!(stage.log.count("9 is to drain"), 1);
+}
+
+#[test]
+fn nobody_who_goes_on_sending_puts_the_drain_off() {
+    let mut stage = Stage::new(leave);
+    let peers: Vec<Peer> = (0..10).map(|_| stage.connect()).collect();
+    stage.script.limit_events(4);
+    stage.reactor.stop_gracefully(SECOND);
+    for _ in 0..100 {
+        peers.iter().for_each(|peer| peer.send("x"));
+        stage.turn();
+    }
+    assert_eq!(stage.log.count("9 is to drain"), 1);
+}
+
+#[test]
+fn those_who_have_spoken_and_are_idle_go_at_once() {
+    let mut stage = Stage::new(|event, cx| {
+        if event == Event::Drain {
+            cx.transport.write("goodbye");
+        }
+        leave(event, cx);
+    });
+    let (idle, closed) = (stage.connect(), stage.connect());
+    idle.send("hello");
+    closed.send("hello");
+    stage.settle();
+    stage.transport(1).lose_connection();
+    stage.settle();
+    assert_eq!(closed.closed(), Closed::No, "it lingers");
+    stage.reactor.stop_gracefully(SECOND * 100);
+    let start = stage.reactor.now();
+    assert_eq!(report(&mut stage), counts(1, 0, 0));
+    assert_eq!((stage.reactor.now(), idle.received()), (start, b"hellogoodbye".to_vec()));
+    stage.expect_empty();
+}
+
+#[test]
+fn those_who_are_speaking_are_heard_out_but_not_for_long() {
+    let mut stage = Stage::new(leave);
+    let (speaking, begins) = (stage.connect(), stage.connect());
+    stage.reactor.stop_gracefully(SECOND * 100);
+    // In the turn in which what has arrived is read.
+    speaking.send("hello");
+    stage.turn();
+    stage.turn();
+    begins.send("to talk when it is over");
+    for _ in 0..3 {
+        stage.script.advance(SECOND / 3);
+        speaking.send("and more");
+        stage.turn();
+        assert_eq!((speaking.closed(), stage.reactor.connection_count()), (Closed::No, 0));
+    }
+    stage.script.advance(SECOND / 2);
+    assert_eq!(report(&mut stage), counts(2, 0, 0));
+    stage.expect_empty();
+}
+
+/// Connects again as soon as it has failed.
+struct Stubborn {
+    log: Log,
+    key: Rc<Cell<Option<Key<Self>>>>,
+}
+
+impl Factory for Stubborn {
+    type Protocol = Nobody;
+
+    fn build_protocol(&mut self, _: &Transport, _: &mut Reactor) -> Option<Nobody> {
+        Some(Nobody)
+    }
+
+    fn connection_failed(&mut self, _: &Transport, error: &io::Error, reactor: &mut Reactor) {
+        self.log.push(format!("failed: {}", error.kind()));
+        let key = self.key.get().unwrap();
+        if let Err(error) = reactor.connect_tcp((Ipv4Addr::LOCALHOST, 8000), key) {
+            self.log.push(error.to_string());
+        }
+    }
+
+    fn stop_factory(&mut self, _: &mut Reactor) {
+        self.log.push("stubborn stopped");
+    }
+}
+
+#[test]
+fn attempts_to_connect_are_given_up_when_the_drain_begins_and_none_begins_after() {
+    let mut stage = Stage::new(leave);
+    let (log, key) = (stage.log.clone(), Rc::default());
+    let stubborn = Stubborn { log, key: Rc::clone(&key) };
+    let connector = stage.reactor.connect_tcp((Ipv4Addr::LOCALHOST, 8000), stubborn).unwrap();
+    key.set(Some(connector.key()));
+    connector.transport().write("waits");
+    let peer = stage.script.dialled();
+    stage.turn();
+    stage.reactor.stop_gracefully(SECOND);
+    let refused = "cannot connect to 127.0.0.1:8000: the reactor is stopping";
+    assert_eq!(report(&mut stage), counts(0, 1, 5));
+    stage.log.expect(&["failed: connection aborted", refused, "stubborn stopped", "stopped"]);
+    assert_eq!(peer.closed(), Closed::InOrder);
+    stage.expect_empty();
+}
+
+#[test]
+fn a_client_that_connects_again_when_it_is_lost_makes_no_connection_while_it_drains() {
+    let mut stage = Stage::new(|event, cx| {
+        if event == Event::Lost {
+            let again = cx.reactor.connect_tcp((Ipv4Addr::LOCALHOST, 8000), || Nobody);
+            assert!(matches!(again, Err(ConnectError::Stopping { .. })));
+        }
+        leave(event, cx);
+    });
+    stage.connect();
+    stage.reactor.stop_gracefully(SECOND);
+    assert_eq!(report(&mut stage), counts(1, 0, 0));
 }

@@ -144,3 +144,21 @@ fn what_stands_behind_the_first_glance_is_discarded_without_another_edge() {
     assert_eq!(peer.closed(), Closed::InOrder);
     stage.expect_empty();
 }
+
+#[test]
+fn a_loop_that_is_late_looks_before_it_ends_what_lingers() {
+    let mut stage = Stage::new(|event, cx| {
+        on_data(event, || cx.transport.lose_connection());
+    });
+    let peer = stage.connect();
+    peer.send("x");
+    stage.settle();
+    peer.send("still talking");
+    stage.script.advance(Duration::from_secs(6));
+    stage.turn();
+    assert_eq!((peer.closed(), peer.unread()), (Closed::No, 0));
+    stage.script.advance(Duration::from_secs(5));
+    stage.turn();
+    assert_eq!(peer.closed(), Closed::InOrder);
+    stage.expect_empty();
+}

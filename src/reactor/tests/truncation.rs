@@ -104,7 +104,7 @@ const UNFINISHED: [(&str, Way); 5] = [
     ("a pull producer", |_, _, transport| transport.register_producer(Producer::pull())),
     ("a reader", |_, peer, transport| {
         peer.set_room(3);
-        transport.register_producer(Producer::reader(std::io::repeat(1)));
+        transport.register_producer(Producer::reader(io::repeat(1)));
     }),
     ("a connection", |stage, _, transport| {
         stage.connect();

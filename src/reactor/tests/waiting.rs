@@ -273,3 +273,73 @@ fn who_has_something_unsent_when_his_time_is_over_is_reset() {
     assert_eq!((peer.received(), peer.closed()), (b"goo".to_vec(), Closed::Reset));
     stage.expect_empty();
 }
+
+#[test]
+fn whoever_has_spoken_in_time_is_not_blamed_for_a_loop_that_is_late() {
+    let ways: [(&str, Deadlines); 4] = [
+        ("idle", Deadlines::new().idle(s(1))),
+        ("first byte", Deadlines::new().first_byte(s(1))),
+        ("handshake", Deadlines::new().handshake(s(1))),
+        ("progress", Deadlines::new().handshake(s(1000)).progress(4, s(1))),
+    ];
+    for (name, deadlines) in ways {
+        let mut stage = Stage::new(|event, cx| match event {
+            Event::Data(_) => cx.transport.handshake_done(),
+            _ => default(event, cx),
+        });
+        stage.reactor.set_deadlines(stage.port, deadlines);
+        let (spoke, silent) = (stage.connect(), stage.connect());
+        // The process was stopped, or a callback took long.
+        spoke.send("in time");
+        stage.script.advance(s(300));
+        stage.settle();
+        assert_eq!(stage.log.count("0 data in time"), 1, "{name}");
+        assert!(stage.transport(0).is_connected(), "{name}");
+        assert!(!stage.transport(1).is_connected(), "{name}: that one is to blame");
+        drop((spoke, silent));
+    }
+}
+
+#[test]
+fn what_the_poller_has_not_handed_out_is_found_as_well() {
+    let mut stage = stage(Deadlines::new().idle(s(1)));
+    let peers: Vec<Peer> = (0..20).map(|_| stage.connect()).collect();
+    stage.script.limit_events(3);
+    peers.iter().for_each(|peer| peer.send("in time"));
+    stage.script.advance(s(300));
+    stage.settle();
+    assert_eq!(stage.reactor.connection_count(), 20);
+}
+
+#[test]
+fn more_than_a_turn_reads_is_looked_through_before_the_verdict() {
+    let mut stage = Stage::new(|event, cx| match event {
+        Event::Data(b"done") => cx.transport.handshake_done(),
+        _ => default(event, cx),
+    });
+    stage.reactor.set_deadlines(stage.port, Deadlines::new().handshake(s(1)));
+    let (long, endless) = (stage.connect(), stage.connect());
+    // What a socket may hold: more than twenty turns read.
+    long.send(vec![0; 6 << 20]);
+    long.send("done");
+    stage.script.advance(s(300));
+    for _ in 0..100 {
+        endless.send(vec![0; 1 << 20]);
+        stage.turn();
+    }
+    assert_eq!(stage.log.count("0 timed out: Handshake"), 0);
+    assert_eq!(stage.log.count("1 timed out: Handshake"), 1, "nobody talks his way out of it");
+}
+
+#[test]
+fn what_a_peer_has_taken_in_time_counts_though_the_loop_comes_late() {
+    let mut stage = stage(Deadlines::new().idle(s(10)).progress(5, s(10)));
+    let peer = stage.connect();
+    peer.set_room(0);
+    stage.transport(0).write(vec![0; 10]);
+    stage.settle();
+    peer.set_room_unannounced(6);
+    stage.script.advance(s(300));
+    stage.settle();
+    assert_eq!((stage.reactor.connection_count(), peer.received().len()), (1, 6));
+}
