@@ -157,9 +157,11 @@ const SHORT_WRITE_IS_FINAL: bool = cfg!(any(
 
 /// True if accept(2) failed for want of descriptors or memory, and not because of one client.
 pub(crate) fn is_exhausted(error: &io::Error) -> bool {
-    // ENFILE, EMFILE and ENOMEM are the same on all systems; ENOBUFS is not.
-    let no_buffers = if cfg!(any(target_os = "linux", target_os = "android")) { 105 } else { 55 };
-    error.raw_os_error().is_some_and(|errno| [23, 24, 12, no_buffers].contains(&errno))
+    #[cfg(unix)]
+    const EXHAUSTED: [i32; 4] = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM];
+    #[cfg(not(unix))]
+    const EXHAUSTED: [i32; 0] = [];
+    error.raw_os_error().is_some_and(|errno| EXHAUSTED.contains(&errno))
 }
 
 /// See [`World::waker`].

@@ -68,6 +68,7 @@ impl Signals {
 
 impl Drop for Signals {
     fn drop(&mut self) {
+        // Before the receiver is closed: a write to a pair without one is a SIGPIPE.
         for action in self.actions.drain(..) {
             low_level::unregister(action);
         }

@@ -119,6 +119,16 @@ const INTEREST: Interest = Interest::READABLE.add(Interest::WRITABLE).add(Intere
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 const INTEREST: Interest = Interest::READABLE.add(Interest::WRITABLE);
 
+/// With it, to send on a connection that is gone is an error, and no SIGPIPE: that would end a
+/// program in which the signal has its default action, as in one that is written in C.
+#[cfg(all(unix, not(target_vendor = "apple")))]
+const NO_SIGNAL: i32 = libc::MSG_NOSIGNAL;
+
+/// On Apple's systems the sockets themselves say so: `socket2` makes them with SO_NOSIGPIPE, and
+/// those that are accepted inherit it. On Windows there is no such signal.
+#[cfg(not(all(unix, not(target_vendor = "apple"))))]
+const NO_SIGNAL: i32 = 0;
+
 #[derive(Debug)]
 pub(crate) struct TcpStream {
     socket: mio::net::TcpStream,
@@ -151,10 +161,11 @@ impl TcpStream {
 
 /// A socket that does not block says so of a connection that it has begun.
 fn is_under_way(error: &io::Error) -> bool {
-    // EINPROGRESS
-    let in_progress = if cfg!(any(target_os = "linux", target_os = "android")) { 115 } else { 36 };
-    error.kind() == io::ErrorKind::WouldBlock
-        || (cfg!(unix) && error.raw_os_error() == Some(in_progress))
+    #[cfg(unix)]
+    let in_progress = error.raw_os_error() == Some(libc::EINPROGRESS);
+    #[cfg(not(unix))]
+    let in_progress = false;
+    in_progress || error.kind() == io::ErrorKind::WouldBlock
 }
 
 impl Stream for TcpStream {
@@ -167,7 +178,9 @@ impl Stream for TcpStream {
     }
 
     fn write_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.socket.write_vectored(pieces)
+        // Not writev(2), by which the socket's own `write_vectored` goes: that knows no flags.
+        let socket = SockRef::from(&self.socket);
+        self.socket.try_io(|| socket.send_vectored_with_flags(pieces, NO_SIGNAL))
     }
 
     fn short_read_is_final(&self) -> bool {

@@ -20,6 +20,8 @@ mod rings;
 mod running;
 #[cfg(feature = "signals")]
 mod signals;
+#[cfg(feature = "signals")]
+mod sigpipe;
 mod threads;
 
 /// The examples' own tests: `cargo test` builds an example that is itself a test as nothing but a

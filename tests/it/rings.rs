@@ -96,7 +96,7 @@ fn arrows_point_inward() {
             .copied()
             .collect();
         if !name.starts_with(DOOR) {
-            forbidden.extend(["mio::", "socket2::", "signal_hook::"]);
+            forbidden.extend(["mio::", "socket2::", "signal_hook::", "libc::"]);
         }
         if !CLOCKS.contains(&&*name) {
             forbidden.push("Instant::now");

@@ -1,0 +1,113 @@
+//! Peers that have gone, in processes in which SIGPIPE does what it does by default: it ends them.
+#![cfg(target_os = "linux")]
+
+use crate::support::{Child, PATIENCE};
+use std::fs;
+use std::io::{IoSlice, Write};
+use std::net::SocketAddr;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::ExitStatusExt;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+use twistor::{Context, Protocol, Reactor, Reason, Segment, Transport, broadcast};
+
+/// Set in the environment of a child: what it is to do.
+const ROLE: &str = "TWISTOR_SIGPIPE_ROLE";
+
+/// Writes to a peer that has closed, as large a thing as goes out by itself, then what leaves in
+/// several pieces when the callback returns.
+struct Late {
+    write: fn(&Transport, &Segment),
+}
+
+impl<F> Protocol<F> for Late {
+    fn read_connection_lost(&mut self, cx: &mut Context<'_, F>) {
+        let large = Segment::from(&[b'x'; 64 * 1024][..]);
+        cx.transport.write_segment(&large);
+        // That is answered by a reset. It is to have come before anything else is sent, and the
+        // loop is not to hear of it before.
+        wait_until_reset(cx.transport);
+        cx.transport.write("a run of bytes before it");
+        (self.write)(cx.transport, &large);
+    }
+
+    fn connection_lost(&mut self, cx: &mut Context<'_, F>, reason: &Reason) {
+        println!("\nlost: {reason}");
+        cx.reactor.stop();
+    }
+}
+
+/// The system's table lists a connection until it is reset.
+fn wait_until_reset(transport: &Transport) {
+    let hex = |address: Option<SocketAddr>| format!(":{:04X}", address.unwrap().port());
+    let (host, peer) = (hex(transport.host().socket_addr()), hex(transport.peer().socket_addr()));
+    let is_ours = |line: &str| {
+        let mut words = line.split_whitespace().skip(1);
+        let mut next_ends_with = |end: &str| words.next().is_some_and(|word| word.ends_with(end));
+        next_ends_with(&host) && next_ends_with(&peer)
+    };
+    let start = Instant::now();
+    while fs::read_to_string("/proc/net/tcp").unwrap().lines().any(is_ours) {
+        assert!(start.elapsed() < PATIENCE, "the reset does not come");
+        std::thread::yield_now();
+    }
+}
+
+/// Not a test of its own: what the children of the tests below run. Without a role it does nothing.
+#[test]
+fn role() {
+    let Ok(role) = std::env::var(ROLE) else { return };
+    // Rust's runtime has it ignored; here it is deadly again.
+    let deadly = Arc::new(AtomicBool::new(true));
+    signal_hook::flag::register_conditional_default(13, deadly).unwrap();
+    let write: fn(&Transport, &Segment) = match &*role {
+        "segment" => |transport, segment| transport.write_segment(segment),
+        "broadcast" => |transport, segment| broadcast([transport], segment),
+        "bytes" => |transport, segment| transport.write(segment),
+        _ => {
+            let (mut mine, other) = UnixStream::pair().unwrap();
+            drop(other);
+            panic!("{:?}, and alive", mine.write_vectored(&[IoSlice::new(b"x")]));
+        }
+    };
+    let mut reactor = Reactor::new().unwrap();
+    let port = reactor.listen("tcp:0:interface=127.0.0.1", move || Late { write }).unwrap();
+    println!("\nlistening on {}", port.local_address());
+    reactor.run().unwrap();
+}
+
+fn child(role: &str) -> Child {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "sigpipe::role", "--nocapture", "--test-threads=1"]).env(ROLE, role);
+    Child::spawn(&mut command)
+}
+
+#[track_caller]
+fn line_after(child: &Child, start: &str) -> String {
+    loop {
+        if let Some(rest) = child.line().strip_prefix(start) {
+            return rest.to_owned();
+        }
+    }
+}
+
+#[test]
+fn the_signal_ends_a_child_that_gets_it() {
+    let (status, said) = child("control").wait();
+    assert_eq!(status.signal(), Some(13), "{status}: {said}");
+}
+
+#[test]
+fn no_way_of_writing_to_a_peer_that_has_gone_ends_the_process() {
+    for role in ["segment", "broadcast", "bytes"] {
+        let child = child(role);
+        let address = line_after(&child, "listening on ").parse().unwrap();
+        drop(child.connect(address));
+        let reason = line_after(&child, "lost: ");
+        assert!(reason.contains("Broken pipe"), "{role}: {reason}");
+        let (status, said) = child.wait();
+        assert!(status.success(), "{role}: {status}: {said}");
+    }
+}
