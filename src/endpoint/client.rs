@@ -46,6 +46,11 @@ impl TcpClientEndpoint {
 
     /// The address of this side, which the system chooses otherwise; with port 0 it chooses the
     /// port. (`bindAddress`)
+    ///
+    /// A port of one's own can be used for connections to several servers, and on Unix again as
+    /// soon as a connection is over. Only for the same server the system may refuse it for a
+    /// minute or two: if this side closed first, it guards against stray packets of the former
+    /// connection (TIME_WAIT).
     #[must_use]
     pub fn bind(self, local: impl Into<SocketAddr>) -> Self {
         Self { local: Some(local.into()), ..self }

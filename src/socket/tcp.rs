@@ -146,6 +146,11 @@ impl TcpStream {
         socket.set_tcp_nodelay(true)?;
         socket.set_nonblocking(true)?;
         if let Some(local) = to.local() {
+            // A port of the program's choice can be used again at once, as one that listens can.
+            // (Of those that the system chooses it is to choose none that is in use.)
+            if cfg!(unix) && local.port() != 0 {
+                socket.set_reuse_address(true)?;
+            }
             socket.bind(&local.into())?;
         }
         match socket.connect(&address.into()) {

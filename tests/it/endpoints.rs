@@ -1,9 +1,15 @@
 //! Descriptions of ports, and the ports that they open.
 
 use crate::support::{Client, PATIENCE, has_ipv6};
+use std::cell::RefCell;
+use std::io::{self, Read};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::rc::Rc;
 use std::time::Instant;
-use twistor::{Context, ListenError, Port, Protocol, Reactor, ServerEndpoint, TcpServerEndpoint};
+use twistor::{
+    Context, Factory, ListenError, Port, Protocol, Reactor, Reason, ServerEndpoint, Settings,
+    TcpClientEndpoint, TcpServerEndpoint, Transport,
+};
 
 struct Greet;
 
@@ -53,6 +59,59 @@ fn descriptions_open_ports() {
     }
 }
 
+/// Ends its connection, and then the run.
+#[derive(Clone, Default)]
+struct Brief {
+    /// Of the attempt, or of the connection.
+    end: Rc<RefCell<String>>,
+}
+
+impl Protocol<Self> for Brief {
+    fn connection_made(&mut self, cx: &mut Context<'_, Self>) {
+        cx.transport.lose_connection();
+    }
+
+    fn connection_lost(&mut self, cx: &mut Context<'_, Self>, reason: &Reason) {
+        self.end.replace(reason.to_string());
+        cx.reactor.stop();
+    }
+}
+
+impl Factory for Brief {
+    type Protocol = Self;
+
+    fn build_protocol(&mut self, _: &Transport, _: &mut Reactor) -> Option<Self> {
+        Some(self.clone())
+    }
+
+    fn connection_failed(&mut self, _: &Transport, error: &io::Error, reactor: &mut Reactor) {
+        self.end.replace(error.to_string());
+        reactor.stop();
+    }
+}
+
+/// From an address on which nobody else lets the system choose ports for his clients.
+#[test]
+fn a_client_uses_its_own_port_again_while_the_last_connection_from_there_is_in_time_wait() {
+    if !cfg!(target_os = "linux") {
+        return eprintln!("skipped: this machine has no 127.0.0.77");
+    }
+    let local = TcpListener::bind("127.0.0.77:0").unwrap().local_addr().unwrap();
+    let mut reactor = Reactor::with_settings(Settings::default().handle_signals(false)).unwrap();
+    for _ in 0..3 {
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        let endpoint = TcpClientEndpoint::new(server.local_addr().unwrap()).bind(local);
+        let brief = Brief::default();
+        reactor.connect_tcp(endpoint, brief.clone()).unwrap();
+        reactor.run().unwrap();
+        assert_eq!(*brief.end.borrow(), Reason::Done.to_string());
+        let (mut client, peer) = server.accept().unwrap();
+        assert_eq!(peer, local);
+        // It was the client that closed first, so it is the client's side that waits.
+        assert_eq!(client.read(&mut [0]).unwrap(), 0);
+    }
+}
+
 #[test]
 fn all_interfaces_are_served() {
     let mut reactor = Reactor::new().unwrap();
@@ -91,7 +150,7 @@ fn errors_name_the_address_and_what_is_wrong() {
     let error = reactor.listen_tcp(address, || Greet).unwrap_err();
     let ListenError::Bind { address: named, source } = &error else { panic!("{error}") };
     assert_eq!(named.socket_addr(), Some(address));
-    assert_eq!(source.kind(), std::io::ErrorKind::AddrInUse);
+    assert_eq!(source.kind(), io::ErrorKind::AddrInUse);
     assert!(error.to_string().starts_with(&format!("cannot listen on {address}: ")), "{error}");
 
     // An address of documentation, which no machine has.
