@@ -1,6 +1,7 @@
 //! The language of endpoint descriptions. Pure.
 
 use super::{ANY_IPV6, DEFAULT_BACKLOG, ServerEndpoint, TcpServerEndpoint};
+use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
@@ -17,15 +18,14 @@ impl Problem {
 }
 
 pub(super) fn parse(text: &str) -> Result<ServerEndpoint, Problem> {
-    let mut arguments = split(text)?;
-    let first = arguments.remove(0);
+    let (first, arguments) = split(text)?;
     match (first.key.as_deref(), first.value.to_ascii_lowercase().as_str()) {
         (None, "tcp") => tcp(arguments, text.len(), &["port", "interface", "backlog"], None),
         (None, "tcp6") => {
             tcp(arguments, text.len(), &["port", "backlog", "interface"], Some(ANY_IPV6))
         }
         (None, digits) if arguments.is_empty() && digits.parse::<u64>().is_ok() => {
-            tcp(vec![first], text.len(), &["port"], None)
+            tcp(VecDeque::from([first]), text.len(), &["port"], None)
         }
         _ => Problem::new(
             0,
@@ -44,9 +44,9 @@ struct Argument {
     quoted: bool,
 }
 
-/// Splits a description at its colons. There is always a first part.
-fn split(text: &str) -> Result<Vec<Argument>, Problem> {
-    let mut arguments = Vec::new();
+/// Splits a description at its colons, into the first part, which is always there, and the others.
+fn split(text: &str) -> Result<(Argument, VecDeque<Argument>), Problem> {
+    let mut arguments = VecDeque::new();
     let mut current = Argument::begin(0);
     let mut bracket = None;
     let mut characters = text.char_indices();
@@ -65,7 +65,7 @@ fn split(text: &str) -> Result<Vec<Argument>, Problem> {
                 bracket = Some(at);
                 current.quoted = true;
             }
-            ':' => arguments.push(std::mem::replace(&mut current, Argument::begin(at + 1))),
+            ':' => arguments.push_back(std::mem::replace(&mut current, Argument::begin(at + 1))),
             '=' if current.key.is_none() => {
                 current.key = Some(std::mem::take(&mut current.value));
                 current.value_at = at + 1;
@@ -76,8 +76,13 @@ fn split(text: &str) -> Result<Vec<Argument>, Problem> {
     if let Some(at) = bracket {
         return Problem::new(at, "bracket that is not closed".to_owned());
     }
-    arguments.push(current);
-    Ok(arguments)
+    match arguments.pop_front() {
+        Some(first) => {
+            arguments.push_back(current);
+            Ok((first, arguments))
+        }
+        None => Ok((current, arguments)),
+    }
 }
 
 impl Argument {
@@ -113,7 +118,7 @@ impl Argument {
 
 /// `names` are the arguments in their order by position; `any` is the interface if none is named.
 fn tcp(
-    mut arguments: Vec<Argument>,
+    mut arguments: VecDeque<Argument>,
     end: usize,
     names: &[&'static str],
     any: Option<IpAddr>,
@@ -121,8 +126,7 @@ fn tcp(
     let (mut port, mut interface, mut backlog) = (None, None, DEFAULT_BACKLOG);
     let mut given: Vec<&str> = Vec::new();
     let mut positions = names.iter();
-    while !arguments.is_empty() {
-        let mut argument = arguments.remove(0);
+    while let Some(mut argument) = arguments.pop_front() {
         let name = match &argument.key {
             None => positions.next(),
             Some(key) => names.iter().find(|name| *name == key),
@@ -161,15 +165,20 @@ fn tcp(
     Ok(TcpServerEndpoint::new(port).interface(interface).backlog(backlog).into())
 }
 
+/// Into how many parts its colons cut an IPv6 address at most: `1:2:3:4:5:6:7::` has nine.
+const IPV6_PARTS_MAX: usize = 9;
+
 /// Puts together an IPv6 address that was cut at its own colons: as many of the following nameless
 /// parts as make one.
-fn join_plain_ipv6(argument: &mut Argument, following: &mut Vec<Argument>) {
+fn join_plain_ipv6(argument: &mut Argument, following: &mut VecDeque<Argument>) {
     if argument.quoted {
         return;
     }
-    let nameless = following.iter().take_while(|part| part.key.is_none() && !part.quoted).count();
+    // No more than may belong to it, however many there are.
+    let next = following.iter().take(IPV6_PARTS_MAX - 1);
+    let nameless = next.take_while(|part| part.key.is_none() && !part.quoted).count();
     for count in (1..=nameless).rev() {
-        let parts = following[..count].iter().map(|part| part.value.as_str());
+        let parts = following.range(..count).map(|part| part.value.as_str());
         let joined = std::iter::once(argument.value.as_str()).chain(parts).collect::<Vec<_>>();
         let joined = joined.join(":");
         if joined.parse::<Ipv6Addr>().is_ok() {

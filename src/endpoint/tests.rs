@@ -54,6 +54,40 @@ fn ipv6_escaped_bracketed_or_plain() {
 }
 
 #[test]
+fn the_longest_addresses_are_put_together() {
+    for (longest, backlog) in [("1:2:3:4:5:6:7:8", ""), ("1:2:3:4:5:6:7::", ":backlog=3")] {
+        let expected = tcp(8007).interface(longest.parse::<Ipv6Addr>().unwrap());
+        let expected = if backlog.is_empty() { expected } else { expected.backlog(3) };
+        check(&format!("tcp:8007:interface={longest}{backlog}"), expected);
+    }
+    let v6: Ipv6Addr = "::2:3:4:5:6:7:8".parse().unwrap();
+    check("tcp:8007:::2:3:4:5:6:7:8:3", tcp(8007).interface(v6).backlog(3));
+}
+
+/// Each of these is a megabyte, for which a look at all parts for each of them would take hours.
+#[test]
+fn a_long_text_is_refused_as_soon_as_a_short_one() {
+    const COUNT: usize = 1 << 20;
+    let colons = ":".repeat(COUNT);
+    check_error(&colons, 0, "unknown type of endpoint \"\"");
+    check_error(&format!("tcp{colons}"), 4, "port \"\" is not a number");
+    let parts = "1:".repeat(COUNT / 2);
+    for text in [
+        format!("tcp:8007:interface={colons}"),
+        format!("tcp:8007:interface={parts}"),
+        format!("tcp6:8007:1024:{parts}"),
+        format!("tcp:8007:interface=::1:backlog=1:{parts}"),
+        format!("tcp:8007:interface={}", "1".repeat(COUNT)),
+        format!("tcp:8007:interface={}", "\\:".repeat(COUNT / 2)),
+        format!("tcp:8007:{}", "a=b:".repeat(COUNT / 4)),
+        format!("tcp:8007{}", "=".repeat(COUNT)),
+    ] {
+        let error = text.parse::<ServerEndpoint>().unwrap_err();
+        assert!(error.position() <= text.len());
+    }
+}
+
+#[test]
 fn errors_point_at_the_place() {
     check_error("", 0, "unknown type of endpoint \"\"");
     check_error("tpc:8007", 0, "unknown type of endpoint \"tpc\"; known are tcp and tcp6");
