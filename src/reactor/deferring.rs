@@ -51,8 +51,9 @@ impl Reactor {
     ///
     /// Work begins in the order of asking, on at most
     /// [`threads_max`](crate::Settings::threads_max) threads; they are started when they are needed
-    /// and end when they are not. It cannot be taken back. When the reactor stops, it waits for no
-    /// work: what has not come back by then is dropped, with its `then`.
+    /// and end when they are not. It cannot be taken back. When the reactor stops, work that has
+    /// not begun is dropped. Work that has begun runs to its end; nobody waits for it, and its
+    /// result is dropped. So is every `then` that was not called.
     ///
     /// On a simulated network the work is done at once, before this returns, and takes no time; so
     /// one run is as the next.
@@ -113,8 +114,13 @@ impl Reactor {
         }
     }
 
-    /// Nobody waits for any work any more.
+    /// Nobody waits for any work any more; what has not begun never will.
     pub(super) fn forget_work(&mut self) {
+        for work in self.world.take_waiting_work() {
+            if let Err(panic) = guard(|| drop(work)) {
+                log::error!("dropping work for a thread panicked: {}", panic.0);
+            }
+        }
         let ids: Vec<Id> = self.deferred.iter().map(|(id, _)| id).collect();
         for id in ids {
             let continuation = self.deferred.remove(id);

@@ -57,6 +57,9 @@ pub(crate) trait World: Debug {
     /// thread; the work is dropped.
     fn run_aside(&mut self, work: Work, threads_max: usize) -> io::Result<()>;
 
+    /// Takes back the work that no thread has begun.
+    fn take_waiting_work(&mut self) -> Vec<Work>;
+
     /// Ends a wait from another thread.
     fn waker(&self) -> Arc<dyn Wake>;
 

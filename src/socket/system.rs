@@ -119,6 +119,10 @@ impl World for System {
         self.threads.run(work, threads_max)
     }
 
+    fn take_waiting_work(&mut self) -> Vec<Work> {
+        self.threads.take_waiting()
+    }
+
     fn waker(&self) -> Arc<dyn Wake> {
         Arc::clone(&self.waker)
     }

@@ -77,17 +77,19 @@ impl Threads {
         self.shared.changed.notify_one();
         Ok(())
     }
+
+    /// Takes back what has not begun. What has goes on to its end, and nobody waits for it.
+    pub(super) fn take_waiting(&self) -> Vec<Work> {
+        std::mem::take(&mut self.shared.lock().waiting).into()
+    }
 }
 
 impl Drop for Threads {
     /// What has not begun is dropped; what has goes on to its end, and nobody waits for it.
     fn drop(&mut self) {
-        let mut queue = self.shared.lock();
-        queue.closed = true;
-        let dropped = std::mem::take(&mut queue.waiting);
-        drop(queue);
+        self.shared.lock().closed = true;
         self.shared.changed.notify_all();
-        for work in dropped {
+        for work in self.take_waiting() {
             let _ = catch_unwind(AssertUnwindSafe(|| drop(work)));
         }
     }
@@ -145,7 +147,7 @@ impl fmt::Debug for Threads {
 mod tests {
     use super::*;
     use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::sync::mpsc::channel;
+    use std::sync::mpsc::{Receiver, Sender, channel};
 
     fn threads(pool: &Threads) -> usize {
         pool.shared.lock().threads
@@ -213,9 +215,8 @@ mod tests {
         }
     }
 
-    #[test]
-    fn what_has_not_begun_is_dropped_with_the_pool_and_what_has_goes_on() {
-        let pool = Threads::default();
+    /// Has a pool of one thread begin some work. It ends when it is told to, and says so.
+    fn begin(pool: &Threads) -> (Sender<()>, Receiver<()>) {
         let (go, gate) = channel();
         let (begun_in, begun) = channel();
         let (ended_in, ended) = channel();
@@ -226,6 +227,13 @@ mod tests {
         };
         pool.run(Box::new(work), 1).unwrap();
         begun.recv().unwrap();
+        (go, ended)
+    }
+
+    #[test]
+    fn what_has_not_begun_is_dropped_with_the_pool_and_what_has_goes_on() {
+        let pool = Threads::default();
+        let (go, ended) = begin(&pool);
         let (never_in, never) = channel::<()>();
         pool.run(Box::new(move || never_in.send(()).unwrap()), 1).unwrap();
         let shared = Arc::clone(&pool.shared);
@@ -234,5 +242,21 @@ mod tests {
         go.send(()).unwrap();
         ended.recv().unwrap();
         until(|| shared.lock().threads == 0);
+    }
+
+    #[test]
+    fn what_has_not_begun_can_be_taken_back_and_the_threads_go_on() {
+        let pool = Threads::default();
+        let (go, ended) = begin(&pool);
+        let (done_in, done) = channel();
+        for number in 0..3 {
+            let done_in = done_in.clone();
+            pool.run(Box::new(move || done_in.send(number).unwrap()), 1).unwrap();
+        }
+        assert_eq!(pool.take_waiting().len(), 3);
+        pool.run(Box::new(move || done_in.send(3).unwrap()), 1).unwrap();
+        go.send(()).unwrap();
+        ended.recv().unwrap();
+        assert_eq!(done.iter().collect::<Vec<_>>(), [3]);
     }
 }

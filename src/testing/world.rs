@@ -84,6 +84,10 @@ impl World for HostWorld {
         Ok(())
     }
 
+    fn take_waiting_work(&mut self) -> Vec<Work> {
+        Vec::new()
+    }
+
     fn waker(&self) -> Arc<dyn Wake> {
         Arc::new(NoWake)
     }

@@ -118,6 +118,35 @@ fn work_may_outlive_its_reactor() {
 }
 
 #[test]
+fn work_that_has_not_begun_is_dropped_when_the_reactor_stops() {
+    let settings = twistor::Settings::default().threads_max(1).handle_signals(false);
+    let mut reactor = Reactor::with_settings(settings).unwrap();
+    let (go, gate) = channel::<()>();
+    let (begun_in, begun) = channel();
+    let (ended_in, ended) = channel();
+    let first = ended_in.clone();
+    let work = move || {
+        begun_in.send(()).unwrap();
+        gate.recv().unwrap();
+        first.send("first").unwrap();
+    };
+    reactor.defer_to_thread(work, |_, _| unreachable!("the reactor has stopped"));
+    begun.recv_timeout(PATIENCE).unwrap();
+    for name in ["second", "third"] {
+        let ended_in = ended_in.clone();
+        let work = move || ended_in.send(name).unwrap();
+        reactor.defer_to_thread(work, |_, _| unreachable!("the reactor has stopped"));
+    }
+    drop(ended_in);
+    reactor.stop();
+    reactor.run().unwrap();
+    // The reactor is still there, and its thread is free again.
+    go.send(()).unwrap();
+    assert_eq!(ended.iter().collect::<Vec<_>>(), ["first"]);
+    drop(reactor);
+}
+
+#[test]
 fn more_work_than_threads_is_all_done() {
     let settings = twistor::Settings::default().threads_max(2);
     let mut reactor = Reactor::with_settings(settings).unwrap();

@@ -3,6 +3,7 @@
 use super::*;
 use crate::WorkError;
 use std::cell::Cell;
+use std::sync::mpsc::channel;
 
 /// Notes when it is dropped.
 struct Held(Rc<Cell<bool>>);
@@ -102,6 +103,7 @@ fn a_reactor_that_stops_waits_for_no_work() {
     let dropped = Rc::new(Cell::new(false));
     let held = Held(Rc::clone(&dropped));
     stage.reactor.defer_to_thread(|| 1, move |_, _| drop(held));
+    stage.script.begin_work();
     stage.reactor.stop();
     assert!(stage.reactor.turn(Some(Duration::ZERO)).unwrap().is_break());
     assert!(dropped.get());
@@ -115,13 +117,38 @@ fn a_reactor_that_stops_waits_for_no_work() {
 }
 
 #[test]
-fn an_answer_that_panics_when_it_is_dropped_is_contained() {
-    struct Bomb;
-    impl Drop for Bomb {
-        fn drop(&mut self) {
-            panic!("by a drop");
+fn work_that_has_not_begun_when_the_reactor_stops_never_does() {
+    let mut stage = Stage::new(quiet);
+    let (log_in, log) = channel();
+    for number in 0..3 {
+        let log_in = log_in.clone();
+        stage.reactor.defer_to_thread(move || log_in.send(number).unwrap(), |_, _| {});
+        if number == 0 {
+            stage.script.begin_work();
         }
     }
+    // What it holds may panic when it is dropped, which keeps nothing else.
+    let bomb = Bomb;
+    stage.reactor.defer_to_thread(move || drop(bomb), |_, _| {});
+    drop(log_in);
+    stage.reactor.stop();
+    assert!(stage.reactor.turn(Some(Duration::ZERO)).unwrap().is_break());
+    stage.log.expect(&["stopped"]);
+    assert_eq!(stage.script.work_aside(), 1);
+    assert_eq!(log.iter().collect::<Vec<_>>(), [0], "and the others are dropped");
+}
+
+/// Panics when it is dropped.
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        panic!("by a drop");
+    }
+}
+
+#[test]
+fn an_answer_that_panics_when_it_is_dropped_is_contained() {
     let mut stage = Stage::new(quiet);
     let bomb = Bomb;
     stage.reactor.defer_to_thread(

@@ -50,6 +50,8 @@ struct Inner {
 #[derive(Default)]
 struct Aside {
     waiting: VecDeque<Work>,
+    /// Cannot be taken back any more.
+    begun: VecDeque<Work>,
     /// There are no threads.
     refuses: bool,
 }
@@ -116,9 +118,16 @@ impl Script {
         std::mem::take(&mut self.0.borrow_mut().waits)
     }
 
+    /// Other threads begin all that waits for them.
+    pub(crate) fn begin_work(&self) {
+        let Aside { waiting, begun, .. } = &mut self.0.borrow_mut().aside;
+        begun.append(waiting);
+    }
+
     /// Other threads do their work now, and return how much there was.
     pub(crate) fn work_aside(&self) -> usize {
-        let work = std::mem::take(&mut self.0.borrow_mut().aside.waiting);
+        self.begin_work();
+        let work = std::mem::take(&mut self.0.borrow_mut().aside.begun);
         let count = work.len();
         work.into_iter().for_each(|work| work());
         count
@@ -210,6 +219,10 @@ impl World for Script {
         }
         inner.aside.waiting.push_back(work);
         Ok(())
+    }
+
+    fn take_waiting_work(&mut self) -> Vec<Work> {
+        std::mem::take(&mut self.0.borrow_mut().aside.waiting).into()
     }
 
     fn waker(&self) -> Arc<dyn Wake> {
