@@ -87,6 +87,10 @@ impl Settings {
     /// Signals belong to the process: every reactor that listens is stopped. When `run` returns,
     /// signals do again what they did before. While it runs, a second signal does what it does by
     /// default: it ends the process, for the first may wait behind a callback that never returns.
+    ///
+    /// A signal that is ignored when `run` begins stays ignored, and does not stop the reactor:
+    /// SIGINT, for example, in a job that a script has started in the background. (On Linux only,
+    /// where a program can see that.)
     #[must_use]
     pub fn handle_signals(self, handle_signals: bool) -> Self {
         Self { handle_signals, ..self }

@@ -3,6 +3,10 @@
 //! A signal's action writes a byte to a socket pair that the poller watches; nothing else happens
 //! in the signal's own time. While a reactor listens to signals the second one ends the process at
 //! once, as if nobody listened: the first may be stuck behind a callback that never returns.
+//!
+//! A signal that is ignored stays ignored: whoever started the program wants it to outlive that
+//! signal. A shell says so of SIGINT when it starts a job in the background of a script, where the
+//! Ctrl-C is meant for others.
 
 use mio::net::UnixStream;
 use mio::{Interest, Registry, Token};
@@ -16,12 +20,21 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 const HEARD: [(i32, &str); 2] = [(SIGINT, "SIGINT"), (SIGTERM, "SIGTERM")];
 
-/// Signals belong to the process, reactors to its threads: how many of them listen.
-static LISTENING: Mutex<usize> = Mutex::new(0);
+/// Signals belong to the process, and reactors to its threads.
+static LISTENING: Mutex<Listening> = Mutex::new(Listening { reactors: 0, met: Vec::new() });
+
+/// Who listens to signals.
+#[derive(Debug)]
+struct Listening {
+    /// How many reactors.
+    reactors: usize,
+    /// The signals that were listened to at any time.
+    met: Vec<i32>,
+}
 
 /// True while a signal is to do what it does by default. Only looked at for signals that did their
-/// default when the first reactor began to listen; the action that looks at it stays for the life
-/// of the process, since signal actions cannot be taken back without `unsafe`.
+/// default when a reactor first listened to them; the action that looks at it stays for the life of
+/// the process, since signal actions cannot be taken back without `unsafe`.
 static DEFAULT_APPLIES: LazyLock<Arc<AtomicBool>> =
     LazyLock::new(|| Arc::new(AtomicBool::new(true)));
 
@@ -42,13 +55,18 @@ impl Signals {
         let mut receiver = UnixStream::from_std(receiver);
         registry.register(&mut receiver, token, Interest::READABLE)?;
         let mut listening = listening();
-        DefaultActions::install_once()?;
+        let disposition = Disposition::of_process();
+        let heard = HEARD.into_iter().filter(|(signal, _)| !disposition.ignores(*signal));
+        let heard: Vec<i32> = heard.map(|(signal, _)| signal).collect();
+        for &signal in &heard {
+            listening.stand_in(signal, &disposition)?;
+        }
         DEFAULT_APPLIES.store(false, Ordering::SeqCst);
-        *listening += 1;
+        listening.reactors += 1;
         drop(listening);
         // From here on a failure drops what was set up so far.
         let mut taken = Self { receiver, last: Arc::default(), actions: Vec::new() };
-        for (signal, _) in HEARD {
+        for signal in heard {
             let last = Arc::clone(&taken.last);
             taken.actions.push(flag::register_usize(signal, last, signal as usize)?);
             taken.actions.push(flag::register(signal, Arc::clone(&DEFAULT_APPLIES))?);
@@ -73,45 +91,75 @@ impl Drop for Signals {
             low_level::unregister(action);
         }
         let mut listening = listening();
-        *listening -= 1;
-        if *listening == 0 {
+        listening.reactors -= 1;
+        if listening.reactors == 0 {
             DEFAULT_APPLIES.store(true, Ordering::SeqCst);
         }
     }
 }
 
-fn listening() -> MutexGuard<'static, usize> {
+fn listening() -> MutexGuard<'static, Listening> {
     LISTENING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The actions that stand in for a signal's default while no reactor listens.
-struct DefaultActions;
-
-impl DefaultActions {
-    /// Registered before any other action of ours, so that the first signal, which arms the
-    /// default, does not meet it armed. Only called under the lock.
-    fn install_once() -> io::Result<()> {
-        static INSTALLED: AtomicBool = AtomicBool::new(false);
-        if INSTALLED.load(Ordering::SeqCst) {
-            return Ok(());
-        }
-        for (signal, _) in HEARD {
-            if does_its_default(signal) {
+impl Listening {
+    /// Sees to it that the signal does its default while no reactor listens, if it did so before
+    /// the first listened. The action is registered before any other of ours, so that the first
+    /// signal, which arms the default, does not meet it armed.
+    fn stand_in(&mut self, signal: i32, disposition: &Disposition) -> io::Result<()> {
+        if !self.met.contains(&signal) {
+            if !disposition.catches(signal) {
                 flag::register_conditional_default(signal, Arc::clone(&DEFAULT_APPLIES))?;
             }
+            self.met.push(signal);
         }
-        INSTALLED.store(true, Ordering::SeqCst);
         Ok(())
     }
 }
 
-/// False if the program ignores the signal or has a handler of its own, which goes on being called
-/// beside ours. Linux tells; elsewhere the default is assumed.
-fn does_its_default(signal: i32) -> bool {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let masks = status.lines().filter_map(|line| {
-        let mask = line.strip_prefix("SigIgn:").or_else(|| line.strip_prefix("SigCgt:"))?;
-        u64::from_str_radix(mask.trim(), 16).ok()
-    });
-    masks.fold(0, |all, mask| all | mask) & (1 << (signal - 1)) == 0
+/// What the process does with signals, in bits. Linux tells; elsewhere the default is assumed of
+/// all of them.
+struct Disposition {
+    ignored: u64,
+    caught: u64,
+}
+
+impl Disposition {
+    fn of_process() -> Self {
+        Self::of(&fs::read_to_string("/proc/self/status").unwrap_or_default())
+    }
+
+    fn of(status: &str) -> Self {
+        let mask = |name: &str| {
+            let mask = status.lines().find_map(|line| line.strip_prefix(name))?;
+            u64::from_str_radix(mask.trim(), 16).ok()
+        };
+        let [ignored, caught] = ["SigIgn:", "SigCgt:"].map(|name| mask(name).unwrap_or(0));
+        Self { ignored, caught }
+    }
+
+    fn ignores(&self, signal: i32) -> bool {
+        self.ignored & (1 << (signal - 1)) != 0
+    }
+
+    /// True if the program has a handler of its own, which goes on being called beside ours.
+    fn catches(&self, signal: i32) -> bool {
+        self.caught & (1 << (signal - 1)) != 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_process_does_with_a_signal_is_read_from_its_status() {
+        let status = "Name:\tx\nSigBlk:\t0000000000004002\nSigIgn:\t0000000000001002\n\
+                      SigCgt:\t0000000000004000\n";
+        let disposition = Disposition::of(status);
+        assert!(disposition.ignores(SIGINT) && !disposition.catches(SIGINT));
+        assert!(disposition.catches(SIGTERM) && !disposition.ignores(SIGTERM));
+        let unknown = Disposition::of("");
+        assert!(!unknown.ignores(SIGINT) && !unknown.catches(SIGINT));
+    }
 }

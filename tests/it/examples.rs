@@ -1,6 +1,6 @@
 //! Every example as a program, driven as its users would, by transcripts.
 
-use crate::support::{Callers, Child};
+use crate::support::{Callers, Child, interrupt};
 use std::net::SocketAddr;
 use twistor::testing::Transcript;
 
@@ -39,7 +39,7 @@ impl Example {
     /// Ends it as Ctrl-C would.
     #[track_caller]
     pub(crate) fn stop(self) -> String {
-        self.server.signal("INT");
+        self.server.signal(interrupt());
         let (status, said) = self.server.wait();
         assert!(status.success(), "{status}: {said}");
         said

@@ -1,14 +1,22 @@
 //! SIGINT and SIGTERM, in processes of their own.
 #![cfg(unix)]
 
-use crate::support::Child;
+use crate::support::{Child, Client, interrupt};
 use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
 use std::time::Duration;
-use twistor::{Phase, Reactor, Settings, SystemEvent};
+use twistor::{Context, Phase, Protocol, Reactor, Settings, SystemEvent};
 
 /// Set in the environment of a child: what it is to do.
 const ROLE: &str = "TWISTOR_TEST_ROLE";
+
+struct Echo;
+
+impl<F> Protocol<F> for Echo {
+    fn data_received(&mut self, cx: &mut Context<'_, F>, data: &[u8]) {
+        cx.transport.write(data);
+    }
+}
 
 /// Not a test of its own: what the children of the tests below run. Without a role it does nothing.
 #[test]
@@ -18,15 +26,11 @@ fn role() {
     let settings = settings.drain_timeout(Duration::from_secs(600));
     let mut reactor = Reactor::with_settings(settings).unwrap();
     if role == "again" {
-        let mut run = || {
-            reactor.stop();
-            reactor.run().unwrap();
-            std::fs::read_dir("/proc/self/fd").unwrap().count()
-        };
-        let first = run();
-        let last = (0..10).map(|_| run()).last();
-        println!("\n{} descriptors more", last.unwrap() - first);
-        return;
+        return run_again_and_again(reactor);
+    }
+    if role == "serves" {
+        let port = reactor.listen("tcp:0:interface=127.0.0.1", || Echo).unwrap();
+        println!("\nlistening on {}", port.local_address());
     }
     if role == "stops" {
         reactor.call_when_running(Reactor::stop);
@@ -63,7 +67,8 @@ fn role() {
             println!("second returned");
         })
     });
-    reactor.run().unwrap();
+    let report = reactor.run().unwrap();
+    println!("{report}");
     println!("returned");
     if let Some(second) = second {
         second.join().unwrap();
@@ -73,10 +78,33 @@ fn role() {
     }
 }
 
+fn run_again_and_again(mut reactor: Reactor) {
+    let mut run = || {
+        reactor.stop();
+        reactor.run().unwrap();
+        std::fs::read_dir("/proc/self/fd").unwrap().count()
+    };
+    let first = run();
+    let last = (0..10).map(|_| run()).last();
+    println!("\n{} descriptors more", last.unwrap() - first);
+}
+
 fn child(role: &str) -> Child {
-    let mut command = Command::new(std::env::current_exe().unwrap());
+    child_of(&mut Command::new(std::env::current_exe().unwrap()), role)
+}
+
+fn child_of(command: &mut Command, role: &str) -> Child {
     command.args(["--exact", "signals::role", "--nocapture", "--test-threads=1"]).env(ROLE, role);
-    Child::spawn(&mut command)
+    Child::spawn(command)
+}
+
+/// The same, of a parent that has it ignore a signal.
+#[cfg(target_os = "linux")]
+fn ignoring_child(signal: &str, role: &str) -> Child {
+    let ignoring = format!("trap '' {signal}; exec \"$0\" \"$@\"");
+    let mut command = Command::new("sh");
+    command.args(["-c", &ignoring]).arg(std::env::current_exe().unwrap());
+    child_of(&mut command, role)
 }
 
 #[track_caller]
@@ -86,7 +114,7 @@ fn wait_for(child: &Child, line: &str) {
 
 #[test]
 fn each_of_them_ends_the_run_in_order() {
-    for signal in ["INT", "TERM"] {
+    for signal in [interrupt(), "TERM"] {
         let child = child("once");
         wait_for(&child, "running");
         child.signal(signal);
@@ -132,6 +160,28 @@ fn a_reactor_that_returns_leaves_the_signals_to_the_others() {
     let child = child("outlives");
     wait_for(&child, "running");
     child.signal("TERM");
+    wait_for(&child, "returned");
+    let (status, said) = child.wait();
+    assert!(status.success(), "{status}: {said}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_signal_that_was_ignored_stays_ignored() {
+    let child = ignoring_child("INT", "serves");
+    let mut client = Client::connect(child.line_after("listening on ").parse().unwrap());
+    wait_for(&child, "running");
+    for round in 0..100 {
+        // Twice in a row would end it, if it listened.
+        child.signal("INT");
+        let line = format!("round {round}");
+        client.send(&line);
+        client.expect(&line);
+    }
+    // And it ends in order as ever, by the one that is not ignored.
+    child.signal("TERM");
+    client.expect_close();
+    wait_for(&child, "1 connections drained, 0 aborted, 0 bytes lost");
     wait_for(&child, "returned");
     let (status, said) = child.wait();
     assert!(status.success(), "{status}: {said}");

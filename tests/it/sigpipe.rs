@@ -84,15 +84,6 @@ fn child(role: &str) -> Child {
     Child::spawn(&mut command)
 }
 
-#[track_caller]
-fn line_after(child: &Child, start: &str) -> String {
-    loop {
-        if let Some(rest) = child.line().strip_prefix(start) {
-            return rest.to_owned();
-        }
-    }
-}
-
 #[test]
 fn the_signal_ends_a_child_that_gets_it() {
     let (status, said) = child("control").wait();
@@ -103,9 +94,9 @@ fn the_signal_ends_a_child_that_gets_it() {
 fn no_way_of_writing_to_a_peer_that_has_gone_ends_the_process() {
     for role in ["segment", "broadcast", "bytes"] {
         let child = child(role);
-        let address = line_after(&child, "listening on ").parse().unwrap();
+        let address = child.line_after("listening on ").parse().unwrap();
         drop(child.connect(address));
-        let reason = line_after(&child, "lost: ");
+        let reason = child.line_after("lost: ");
         assert!(reason.contains("Broken pipe"), "{role}: {reason}");
         let (status, said) = child.wait();
         assert!(status.success(), "{role}: {status}: {said}");

@@ -45,6 +45,16 @@ impl Child {
         self.stdout.recv_timeout(PATIENCE).expect("a line of output that does not come")
     }
 
+    /// The rest of the next line that begins so.
+    #[track_caller]
+    pub(crate) fn line_after(&self, start: &str) -> String {
+        loop {
+            if let Some(rest) = self.line().strip_prefix(start) {
+                return rest.to_owned();
+            }
+        }
+    }
+
     /// Where it says that it listens.
     #[track_caller]
     pub(crate) fn address(&self) -> SocketAddr {
@@ -98,6 +108,16 @@ impl Drop for Child {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+/// The signal that interrupts a child. Where these tests were started with SIGINT ignored, as in
+/// the background of a script, their children have it ignored as well, and so it is another.
+pub(crate) fn interrupt() -> &'static str {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    // SIGINT is the second.
+    if ignored.is_some_and(|mask| mask & 2 != 0) { "TERM" } else { "INT" }
 }
 
 fn lines_of(stdout: ChildStdout) -> Receiver<String> {

@@ -12,7 +12,7 @@ mod server;
 #[cfg(feature = "signals")]
 pub(crate) use callers::Callers;
 #[cfg(feature = "signals")]
-pub(crate) use child::Child;
+pub(crate) use child::{Child, interrupt};
 pub(crate) use client::Client;
 pub(crate) use probe::{Cx, Event, Probes, time_out};
 pub(crate) use server::Server;
