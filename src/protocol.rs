@@ -83,7 +83,7 @@ impl<'a, F> Context<'a, F> {
     /// For what needs no protocol there is [`Reactor::call_later`]. Both are cancelled, reset and
     /// asked in the same way, on the reactor.
     pub fn set_timer(&mut self, delay: Duration) -> TimerId {
-        self.reactor.set_connection_timer(self.transport.id(), delay)
+        self.reactor.set_connection_timer(self.transport, delay)
     }
 }
 

@@ -62,7 +62,7 @@ impl<R: LineReceiver<Factory<R>> + 'static> Stage<R> {
         let port = reactor.listen_tcp(8007, factory).unwrap();
         let peer = script.connect();
         assert!(reactor.turn(Some(Duration::ZERO)).unwrap().is_continue());
-        Self { reactor, port, id: ConnectionId(crate::arena::Id::FIRST), peer }
+        Self { id: reactor.first_connection(), reactor, port, peer }
     }
 
     /// What comes in these segments is delivered, in every round.

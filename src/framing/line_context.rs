@@ -132,7 +132,7 @@ impl<'a, F> LineContext<'a, F> {
 
     /// Calls this receiver's `timer_fired` after `delay`; see [`Context::set_timer`].
     pub fn set_timer(&mut self, delay: Duration) -> TimerId {
-        self.reactor.set_connection_timer(self.transport.id(), delay)
+        self.reactor.set_connection_timer(self.transport, delay)
     }
 }
 

@@ -284,7 +284,7 @@ impl Reactor {
             shelf.connections += 1;
         }
         #[cfg(feature = "testing")]
-        self.tell_watcher(transport.id(), super::Happening::Built(transport));
+        self.tell_watcher(transport, super::Happening::Built(transport));
         log::debug!("{} of {peer}: connected", self.protocol_name(host));
         if transport.dials() {
             self.recorder.known.connected += 1;

@@ -114,7 +114,9 @@ impl Reactor {
         match self.begin_to_connect(&endpoint, key) {
             Ok(transport) => Ok(Connector { transport, key }),
             Err(error) => {
-                self.drop_if_unused(key.id);
+                if key.reactor == self.number {
+                    self.drop_if_unused(key.id);
+                }
                 Err(error)
             }
         }
@@ -238,7 +240,7 @@ impl Reactor {
             transport.peer()
         );
         #[cfg(feature = "testing")]
-        self.tell_watcher(transport.id(), super::Happening::NotMade(error.kind()));
+        self.tell_watcher(&transport, super::Happening::NotMade(error.kind()));
         let told = self.on_host(host, |host, reactor| host.fail(&transport, error, reactor));
         if let Some(Err(panic)) = told {
             let name = self.protocol_name(host);

@@ -105,7 +105,7 @@ impl Live {
 
 impl Party {
     pub(super) fn id(&self) -> Id {
-        self.transport.id().0
+        self.transport.slot()
     }
 
     /// Where its factory and its protocol live.
@@ -288,7 +288,7 @@ impl Reactor {
             log::error!("displaying an error of {} panicked: {}", transport.peer(), panic.0);
         }
         #[cfg(feature = "testing")]
-        self.tell_watcher(transport.id(), super::Happening::Lost(&reason));
+        self.tell_watcher(transport, super::Happening::Lost(&reason));
         let told =
             self.on_host(host, |host, reactor| host.end(party.seat(), &reason, transport, reactor));
         self.recorder.known.lost += 1;

@@ -4,7 +4,7 @@ use super::Reactor;
 use super::callback::Callback;
 use super::panic::guard;
 use crate::arena::Id;
-use crate::transport::{ConnectionId, Way};
+use crate::transport::{Transport, Way};
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -12,13 +12,18 @@ use std::time::{Duration, Instant};
 /// every clock.
 const DELAY_MAX: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
-/// Names a timer: to cancel it, to reset it, to recognise it.
+/// Names a timer: to cancel it, to reset it, to recognise it. To other reactors than its own it
+/// names nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct TimerId(pub(super) Id);
+pub struct TimerId {
+    /// The number of its reactor.
+    reactor: usize,
+    id: Id,
+}
 
 impl fmt::Debug for TimerId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "TimerId({})", self.0)
+        write!(f, "TimerId({})", self.id)
     }
 }
 
@@ -87,7 +92,8 @@ impl Reactor {
         delay: Duration,
         call: impl FnOnce(&mut Self) + 'static,
     ) -> TimerId {
-        TimerId(self.set_job(delay, Job::Call(Box::new(call))))
+        let id = self.set_job(delay, Job::Call(Box::new(call)));
+        self.name_timer(id)
     }
 
     /// Calls `call` once, when the clock has reached `deadline`; otherwise as
@@ -121,13 +127,23 @@ impl Reactor {
         deadline: Instant,
         call: impl FnOnce(&mut Self) + 'static,
     ) -> TimerId {
-        TimerId(self.timers.set(deadline, Job::Call(Box::new(call))))
+        let id = self.timers.set(deadline, Job::Call(Box::new(call)));
+        self.name_timer(id)
     }
 
-    /// Takes a timer back, and frees what it holds. False if it has fired, is firing, or was
-    /// cancelled. (`IDelayedCall.cancel`)
+    fn name_timer(&self, id: Id) -> TimerId {
+        TimerId { reactor: self.number, id }
+    }
+
+    /// `None` for a timer of another reactor.
+    fn own_timer(&self, timer: TimerId) -> Option<Id> {
+        Some(timer.id).filter(|_| timer.reactor == self.number)
+    }
+
+    /// Takes a timer back, and frees what it holds. False if it has fired, is firing, was
+    /// cancelled, or belongs to another reactor. (`IDelayedCall.cancel`)
     pub fn cancel(&mut self, timer: TimerId) -> bool {
-        let job = self.timers.cancel(timer.0);
+        let job = self.own_timer(timer).and_then(|id| self.timers.cancel(id));
         let cancelled = job.is_some();
         if let Err(panic) = guard(|| drop(job)) {
             log::error!("dropping a cancelled call panicked: {}", panic.0);
@@ -136,22 +152,22 @@ impl Reactor {
     }
 
     /// Lets a timer fire `delay` from now instead, sooner or later than it would have. False if it
-    /// has fired, is firing, or was cancelled. (`IDelayedCall.reset`)
+    /// has fired, is firing, was cancelled, or belongs to another reactor. (`IDelayedCall.reset`)
     pub fn reset(&mut self, timer: TimerId, delay: Duration) -> bool {
         let due = self.due_in(delay);
-        self.timers.reset(timer.0, due)
+        self.reset_at(timer, due)
     }
 
     /// Lets a timer fire at `deadline` instead; otherwise as [`reset`](Self::reset). Whoever pushes
     /// many back at once reads the clock once.
     pub fn reset_at(&mut self, timer: TimerId, deadline: Instant) -> bool {
-        self.timers.reset(timer.0, deadline)
+        self.own_timer(timer).is_some_and(|id| self.timers.reset(id, deadline))
     }
 
-    /// How long until a timer fires: zero if it is due, `None` if it has fired, is firing, or was
-    /// cancelled. (`IDelayedCall.getTime` and `active`)
+    /// How long until a timer fires: zero if it is due, `None` if it has fired, is firing, was
+    /// cancelled, or belongs to another reactor. (`IDelayedCall.getTime` and `active`)
     pub fn remaining(&self, timer: TimerId) -> Option<Duration> {
-        let due = self.timers.due(timer.0)?;
+        let due = self.timers.due(self.own_timer(timer)?)?;
         Some(due.saturating_duration_since(self.now()))
     }
 
@@ -162,16 +178,16 @@ impl Reactor {
 
     pub(crate) fn set_connection_timer(
         &mut self,
-        connection: ConnectionId,
+        transport: &Transport,
         delay: Duration,
     ) -> TimerId {
-        let timer = self.set_job(delay, Job::Fire(connection.0));
-        match self.connections.live_mut(connection.0) {
+        let timer = self.set_job(delay, Job::Fire(transport.slot()));
+        match self.connections.live_mut(transport.slot()) {
             Some(live) => live.note_timer(timer, |timer| self.timers.contains(timer)),
             // Set from `connection_lost`: it could only ever reach nobody.
             None => drop(self.timers.cancel(timer)),
         }
-        TimerId(timer)
+        self.name_timer(timer)
     }
 
     pub(super) fn set_job(&mut self, delay: Duration, job: Job) -> Id {
@@ -198,7 +214,8 @@ impl Reactor {
             }
             Job::Fire(connection) => {
                 if let Some(party) = self.connections.party(connection) {
-                    self.call(&party, Callback::Timer(TimerId(id)));
+                    let timer = self.name_timer(id);
+                    self.call(&party, Callback::Timer(timer));
                 }
             }
             Job::GiveUp(connection) => self.give_up(connection),

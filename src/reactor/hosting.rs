@@ -257,7 +257,8 @@ impl Reactor {
         call: impl FnOnce(&mut F::Protocol, &mut Context<'_, F>) -> R,
     ) -> Option<R> {
         let key = key.into();
-        let party = self.connections.party(connection.0).filter(|party| party.host() == key.id)?;
+        let slot = Some(connection.slot).filter(|_| connection.reactor == self.number)?;
+        let party = self.connections.party(slot).filter(|party| party.host() == key.id)?;
         self.with_hosted(key, |hosted: &mut Hosted<F>, reactor| {
             let protocol = hosted.protocols.get_mut(party.seat())?;
             Some(call(protocol, &mut Context::new(&party.transport, &mut hosted.factory, reactor)))
@@ -292,7 +293,7 @@ impl Reactor {
     pub(super) fn deliver(&mut self, party: &Party, callback: Callback<'_>) {
         let (host, transport) = (party.host(), &party.transport);
         #[cfg(feature = "testing")]
-        self.tell_watcher(transport.id(), callback.happening());
+        self.tell_watcher(transport, callback.happening());
         let (what, amount) = callback.what();
         let previous = self.agenda.enter(party.id());
         let result = self

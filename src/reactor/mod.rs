@@ -106,7 +106,7 @@ const BUFFER_LEN: usize = 64 * 1024;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Reactor {
-    /// Tells it from the other reactors of the process: keys of theirs mean nothing here.
+    /// Tells it from the other reactors of the process: their keys and ids mean nothing here.
     number: usize,
     world: Box<dyn World>,
     settings: Settings,
@@ -193,10 +193,11 @@ impl Reactor {
         let holds = Holds::new(world.waker());
         let timers = Timers::new(world.now());
         let recorder = Recorder::new(world.now(), settings.slow_callback);
-        let agenda = Rc::new(Agenda::new(settings.unsent_max));
         static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let agenda = Rc::new(Agenda::new(number, settings.unsent_max));
         Self {
-            number: NEXT.fetch_add(1, Ordering::Relaxed),
+            number,
             world,
             settings,
             life: Life::Idle,
@@ -234,6 +235,12 @@ impl Reactor {
     /// A handle for other threads.
     pub fn remote(&self) -> Remote {
         self.calls.remote()
+    }
+
+    /// That of a reactor which had none before.
+    #[cfg(test)]
+    pub(crate) fn first_connection(&self) -> crate::ConnectionId {
+        crate::ConnectionId { reactor: self.number, slot: Id::FIRST }
     }
 
     /// How many connections have a protocol at this moment.

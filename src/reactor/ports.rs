@@ -152,7 +152,7 @@ impl Reactor {
         let endpoint = endpoint.into();
         let key = factory.into_key(self);
         let opened = self.open_port(&endpoint, key);
-        if opened.is_err() {
+        if opened.is_err() && key.reactor == self.number {
             self.drop_if_unused(key.id);
         }
         let (id, address) = opened?;

@@ -285,7 +285,7 @@ impl Reactor {
     /// A callback has returned.
     pub(super) fn note_callback(&mut self, what: What, transport: &Transport, amount: usize) {
         let took = self.lap();
-        self.recorder.remember(what, Some(transport.id().0), amount);
+        self.recorder.remember(what, Some(transport.slot()), amount);
         let host = transport.factory();
         if let Some(shelf) = self.hosts.get_mut(host) {
             shelf.spent.add(took);

@@ -114,13 +114,15 @@ impl Reactor {
         event: SystemEvent,
         call: impl FnOnce(&mut Self) + 'static,
     ) -> TriggerId {
-        self.triggers.add(phase, event, Box::new(call))
+        let id = self.triggers.add(phase, event, Box::new(call));
+        TriggerId { reactor: self.number, id }
     }
 
-    /// Takes a trigger back. False if it was called already, or removed.
-    /// (`removeSystemEventTrigger`)
+    /// Takes a trigger back. False if it was called already, was removed, or belongs to another
+    /// reactor. (`removeSystemEventTrigger`)
     pub fn remove_system_event_trigger(&mut self, trigger: TriggerId) -> bool {
-        let call = self.triggers.remove(trigger);
+        let own = Some(trigger.id).filter(|_| trigger.reactor == self.number);
+        let call = own.and_then(|id| self.triggers.remove(id));
         let removed = call.is_some();
         if let Err(panic) = guard(|| drop(call)) {
             log::error!("dropping a trigger panicked: {}", panic.0);

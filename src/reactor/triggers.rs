@@ -30,9 +30,13 @@ impl Phase {
     pub(super) const ALL: [Self; 3] = [Self::Before, Self::During, Self::After];
 }
 
-/// Names a trigger, to remove it.
+/// Names a trigger, to remove it. To other reactors than its own it names nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct TriggerId(Id);
+pub struct TriggerId {
+    /// The number of its reactor.
+    pub(super) reactor: usize,
+    pub(super) id: Id,
+}
 
 type Call = Box<dyn FnOnce(&mut Reactor)>;
 
@@ -48,17 +52,17 @@ impl Triggers {
         Self { calls: Arena::new(), queues: Default::default() }
     }
 
-    pub(super) fn add(&mut self, phase: Phase, event: SystemEvent, call: Call) -> TriggerId {
+    pub(super) fn add(&mut self, phase: Phase, event: SystemEvent, call: Call) -> Id {
         let id = self.calls.insert_with(|_| call);
         self.queues[event as usize][phase as usize].push_back(id);
-        TriggerId(id)
+        id
     }
 
-    pub(super) fn remove(&mut self, trigger: TriggerId) -> Option<Call> {
+    pub(super) fn remove(&mut self, trigger: Id) -> Option<Call> {
         for queue in self.queues.iter_mut().flatten() {
-            queue.retain(|id| *id != trigger.0);
+            queue.retain(|id| *id != trigger);
         }
-        self.calls.remove(trigger.0)
+        self.calls.remove(trigger)
     }
 
     pub(super) fn wait_for(&self, event: SystemEvent) -> bool {

@@ -77,9 +77,9 @@ impl Reactor {
         self.watcher = Some(watcher);
     }
 
-    pub(super) fn tell_watcher(&self, connection: ConnectionId, happening: Happening<'_>) {
+    pub(super) fn tell_watcher(&self, transport: &Transport, happening: Happening<'_>) {
         if let Some(watcher) = &self.watcher {
-            watcher.happens(connection, happening);
+            watcher.happens(transport.id(), happening);
         }
     }
 

@@ -7,6 +7,8 @@ use std::cell::{Cell, RefCell};
 /// The transports that callbacks have touched, and the one whose callback is running.
 #[derive(Debug, Default)]
 pub(crate) struct Agenda {
+    /// The number of the reactor.
+    reactor: usize,
     /// Settled without being asked for, when its callback returns; so it is not listed.
     current: Cell<Option<Id>>,
     touched: RefCell<Vec<Id>>,
@@ -40,9 +42,13 @@ const SPARE_BYTES_MAX: usize = 1024 * 1024;
 const SPARE_LEN_MAX: usize = 16 * 1024;
 
 impl Agenda {
-    /// For connections of which each may have so much unsent.
-    pub(crate) fn new(unsent_max: usize) -> Self {
-        Self { unsent_max: Cell::new(unsent_max), ..Self::default() }
+    /// For the connections of this reactor, of which each may have so much unsent.
+    pub(crate) fn new(reactor: usize, unsent_max: usize) -> Self {
+        Self { reactor, unsent_max: Cell::new(unsent_max), ..Self::default() }
+    }
+
+    pub(crate) fn reactor(&self) -> usize {
+        self.reactor
     }
 
     pub(crate) fn unsent_max(&self) -> usize {

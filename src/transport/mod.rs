@@ -54,19 +54,24 @@ use std::rc::Rc;
 use std::sync::Arc;
 use wire::Wire;
 
-/// Names one connection of a reactor, for ever: no later connection has the same.
+/// Names one connection, for ever: no later connection of its reactor has the same, and none of
+/// another.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ConnectionId(pub(crate) Id);
+pub struct ConnectionId {
+    /// The number of its reactor.
+    pub(crate) reactor: usize,
+    pub(crate) slot: Id,
+}
 
 impl fmt::Display for ConnectionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        self.slot.fmt(f)
     }
 }
 
 impl fmt::Debug for ConnectionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ConnectionId({})", self.0)
+        write!(f, "ConnectionId({})", self.slot)
     }
 }
 
@@ -212,7 +217,8 @@ impl Transport {
 
     /// The name of the connection.
     pub fn id(&self) -> ConnectionId {
-        ConnectionId(self.0.id)
+        let reactor = self.0.wire.borrow().agenda().reactor();
+        ConnectionId { reactor, slot: self.slot() }
     }
 
     /// False from the moment in which the protocol is told `connection_lost`.

@@ -29,6 +29,12 @@ impl Transport {
         Self(Rc::new(Inner { id, peer: peer.into(), wire }))
     }
 
+    /// Where the reactor finds the connection, as long as it is there.
+    #[inline]
+    pub(crate) fn slot(&self) -> Id {
+        self.0.id
+    }
+
     /// True if the connection stands, false if that is not known yet.
     pub(crate) fn is_established(&self) -> io::Result<bool> {
         self.0.wire.borrow_mut().is_established()

@@ -2,7 +2,7 @@
 
 use super::receiving::Stage;
 use crate::socket::scripted::Script;
-use crate::{ConnectionId, LineContext, LineReceiver, Lines, Reactor, Settings};
+use crate::{LineContext, LineReceiver, Lines, Reactor, Settings};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
@@ -49,7 +49,7 @@ fn what_was_held_back_comes_after_the_news_that_reading_is_resumed() {
     };
     turn(&mut reactor);
     turn(&mut reactor);
-    let id = ConnectionId(crate::arena::Id::FIRST);
+    let id = reactor.first_connection();
     reactor.with_protocol(port, id, |lines, cx| lines.call(cx, |_, cx| cx.resume_reading()));
     assert_eq!(*text.borrow(), ["one"]);
     turn(&mut reactor);
@@ -68,7 +68,7 @@ fn what_was_held_back_comes_also_when_there_is_no_reading_to_resume() {
     for _ in 0..3 {
         assert!(reactor.turn(Some(Duration::ZERO)).unwrap().is_continue());
     }
-    let id = ConnectionId(crate::arena::Id::FIRST);
+    let id = reactor.first_connection();
     reactor.with_protocol(port, id, |lines, cx| {
         lines.call(cx, |_, cx| cx.set_line_mode(b"one\r\ntwo\r\n"));
     });

@@ -83,7 +83,7 @@ impl Stage {
         let port = reactor.listen_tcp(8007, factory).unwrap();
         let peer = script.connect();
         assert!(reactor.turn(Some(Duration::ZERO)).unwrap().is_continue());
-        let id = ConnectionId(crate::arena::Id::FIRST);
+        let id = reactor.first_connection();
         Self { reactor, port, id, receiver, peer }
     }
 

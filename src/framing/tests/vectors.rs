@@ -282,7 +282,7 @@ fn replay(case: &Value) -> Value {
     let mut replay = Replay::begin(case);
     let mut groups = vec![replay.settle()];
     // The table's first tenant, of a reactor that had none before.
-    let id = crate::ConnectionId(crate::arena::Id::FIRST);
+    let id = replay.reactor.first_connection();
     for step in case["steps"].as_array().unwrap() {
         groups.push(replay.step(id, step));
     }

@@ -200,7 +200,7 @@ fn timers_set_again_and_again_leave_no_list_behind() {
         stage.script.advance(Duration::from_millis(1));
         stage.turn();
     }
-    let id = stage.transport(0).id().0;
+    let id = stage.transport(0).slot();
     let noted = stage.reactor.connections.live(id).unwrap().noted_timers();
     assert!(noted < 20, "{noted}");
     assert_eq!(stage.reactor.timers.len(), 1);

@@ -17,6 +17,7 @@ mod reading;
 mod recording;
 mod severing;
 mod sharing;
+mod strangers;
 mod throttling;
 mod truncation;
 mod turns;
