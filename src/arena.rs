@@ -113,6 +113,12 @@ impl<T> Arena<T> {
         Some(tenant)
     }
 
+    /// Moves all tenants out, and gives the room back. Those who come after them have other
+    /// generations, as ever.
+    pub(crate) fn take_all(&mut self) -> impl Iterator<Item = T> + use<T> {
+        std::mem::take(&mut self.tenants).into_iter().map(|(_, (_, tenant))| tenant)
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.tenants.len()
     }
@@ -144,6 +150,22 @@ mod tests {
         assert_eq!(arena.remove(first), None);
         assert_eq!(arena.get(second), Some(&"second"));
         assert_eq!(arena.len(), 1);
+    }
+
+    #[test]
+    fn all_tenants_leave_at_once_and_none_comes_back() {
+        let mut arena = Arena::new();
+        let ids = ["a", "b", "c"].map(|name| arena.insert_with(|_| name));
+        arena.remove(ids[1]);
+        assert_eq!(arena.take_all().collect::<Vec<_>>(), ["a", "c"]);
+        assert_eq!(arena.len(), 0);
+        let next = arena.insert_with(|_| "d");
+        assert_eq!(next.slot, ids[0].slot);
+        for id in ids {
+            assert_eq!((arena.get(id), arena.find(id.to_bits())), (None, None));
+            assert_eq!(arena.remove(id), None);
+        }
+        assert_eq!(arena.get(next), Some(&"d"));
     }
 
     #[test]

@@ -162,6 +162,23 @@ fn chat_100() {
     });
 }
 
+/// What a stop costs for each timer that is left over.
+#[test]
+#[ignore = "counted by benches/counts/check"]
+fn stop_with_10_000_timers() {
+    const TIMERS: usize = 10_000;
+    let Stage { mut reactor, .. } = Stage::new(|| Echo, 0);
+    rounds(|counter| {
+        for number in 0..TIMERS {
+            let delay = Duration::from_millis(number as u64);
+            reactor.call_later(delay, |reactor| reactor.stop());
+        }
+        reactor.stop();
+        assert!(counter.count(|| reactor.turn(Some(Duration::ZERO))).unwrap().is_break());
+        TIMERS
+    });
+}
+
 #[test]
 #[ignore = "counted by benches/counts/check"]
 fn accept_quote_close() {

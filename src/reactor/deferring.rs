@@ -121,9 +121,7 @@ impl Reactor {
                 log::error!("dropping work for a thread panicked: {}", panic.0);
             }
         }
-        let ids: Vec<Id> = self.deferred.iter().map(|(id, _)| id).collect();
-        for id in ids {
-            let continuation = self.deferred.remove(id);
+        for continuation in self.deferred.take_all() {
             if let Err(panic) = guard(|| drop(continuation)) {
                 log::error!("dropping what waits for a thread panicked: {}", panic.0);
             }

@@ -114,15 +114,14 @@ impl Reactor {
         event: SystemEvent,
         call: impl FnOnce(&mut Self) + 'static,
     ) -> TriggerId {
-        let id = self.triggers.add(phase, event, Box::new(call));
-        TriggerId { reactor: self.number, id }
+        TriggerId::new(self.number, self.triggers.add(phase, event, Box::new(call)))
     }
 
     /// Takes a trigger back. False if it was called already, was removed, or belongs to another
     /// reactor. (`removeSystemEventTrigger`)
     pub fn remove_system_event_trigger(&mut self, trigger: TriggerId) -> bool {
-        let own = Some(trigger.id).filter(|_| trigger.reactor == self.number);
-        let call = own.and_then(|id| self.triggers.remove(id));
+        let own = Some(trigger).filter(|trigger| trigger.reactor == self.number);
+        let call = own.and_then(|trigger| self.triggers.remove(trigger));
         let removed = call.is_some();
         if let Err(panic) = guard(|| drop(call)) {
             log::error!("dropping a trigger panicked: {}", panic.0);
@@ -211,7 +210,7 @@ impl Reactor {
         self.acceptable.clear();
         self.retiring.clear();
         self.agenda.take(Vec::new());
-        while let Some((_, job)) = self.timers.pop_any() {
+        for job in self.timers.take_all() {
             if let Err(panic) = guard(|| drop(job)) {
                 log::error!("dropping a delayed call panicked: {}", panic.0);
             }

@@ -1,8 +1,7 @@
 //! What is to happen before, during and after the reactor's start and its end.
 
 use super::Reactor;
-use crate::arena::{Arena, Id};
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// What a trigger waits for.
@@ -35,49 +34,66 @@ impl Phase {
 pub struct TriggerId {
     /// The number of its reactor.
     pub(super) reactor: usize,
-    pub(super) id: Id,
+    place: Place,
+}
+
+/// Where a trigger stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Place {
+    event: SystemEvent,
+    phase: Phase,
+    number: u64,
+}
+
+impl TriggerId {
+    pub(super) fn new(reactor: usize, place: Place) -> Self {
+        Self { reactor, place }
+    }
 }
 
 type Call = Box<dyn FnOnce(&mut Reactor)>;
 
-/// The triggers that have not fired, in the order in which they were added.
+/// The triggers that have not fired.
 pub(super) struct Triggers {
-    calls: Arena<Call>,
-    /// One queue for each event and phase.
-    queues: [[VecDeque<Id>; 3]; 2],
+    /// For each event and phase, by their numbers, and so in the order in which they were added.
+    waiting: [[BTreeMap<u64, Call>; 3]; 2],
+    /// Of the next trigger.
+    number: u64,
 }
 
 impl Triggers {
     pub(super) fn new() -> Self {
-        Self { calls: Arena::new(), queues: Default::default() }
+        Self { waiting: Default::default(), number: 0 }
     }
 
-    pub(super) fn add(&mut self, phase: Phase, event: SystemEvent, call: Call) -> Id {
-        let id = self.calls.insert_with(|_| call);
-        self.queues[event as usize][phase as usize].push_back(id);
-        id
+    fn waiting(&mut self, phase: Phase, event: SystemEvent) -> &mut BTreeMap<u64, Call> {
+        &mut self.waiting[event as usize][phase as usize]
     }
 
-    pub(super) fn remove(&mut self, trigger: Id) -> Option<Call> {
-        for queue in self.queues.iter_mut().flatten() {
-            queue.retain(|id| *id != trigger);
-        }
-        self.calls.remove(trigger)
+    pub(super) fn add(&mut self, phase: Phase, event: SystemEvent, call: Call) -> Place {
+        let number = self.number;
+        self.number += 1;
+        self.waiting(phase, event).insert(number, call);
+        Place { event, phase, number }
+    }
+
+    pub(super) fn remove(&mut self, TriggerId { place, .. }: TriggerId) -> Option<Call> {
+        self.waiting(place.phase, place.event).remove(&place.number)
     }
 
     pub(super) fn wait_for(&self, event: SystemEvent) -> bool {
-        self.queues[event as usize].iter().any(|queue| !queue.is_empty())
+        self.waiting[event as usize].iter().any(|waiting| !waiting.is_empty())
     }
 
     /// Takes the next trigger out.
     pub(super) fn next(&mut self, phase: Phase, event: SystemEvent) -> Option<Call> {
-        let id = self.queues[event as usize][phase as usize].pop_front()?;
-        self.calls.remove(id)
+        self.waiting(phase, event).pop_first().map(|(_, call)| call)
     }
 }
 
 impl fmt::Debug for Triggers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Triggers").field("waiting", &self.calls.len()).finish_non_exhaustive()
+        let count: usize = self.waiting.iter().flatten().map(BTreeMap::len).sum();
+        f.debug_struct("Triggers").field("waiting", &count).finish_non_exhaustive()
     }
 }

@@ -10,6 +10,7 @@ mod failing;
 mod faults;
 mod limits;
 mod lingering;
+mod many;
 mod overflowing;
 mod producing;
 mod proxying;

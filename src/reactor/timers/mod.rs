@@ -160,10 +160,11 @@ impl<J> Timers<J> {
         None
     }
 
-    /// Takes out a job, due or not.
-    pub(crate) fn pop_any(&mut self) -> Option<(Id, J)> {
-        let (id, _) = self.entries.iter().next()?;
-        self.cancel(id).map(|job| (id, job))
+    /// Takes out all jobs, due or not, in no order.
+    pub(crate) fn take_all(&mut self) -> impl Iterator<Item = J> + use<J> {
+        self.heap = Vec::new();
+        self.due = Vec::new();
+        self.entries.take_all().map(|entry| entry.job)
     }
 
     pub(crate) fn len(&self) -> usize {
