@@ -276,6 +276,7 @@ impl Reactor {
             }
             self.recorder.known.refused += u64::from(!transport.dials());
             self.refuse(id, transport, false);
+            self.leave(transport);
             return self.end_use(transport);
         };
         live.party.take_seat(seat);

@@ -249,14 +249,11 @@ impl Reactor {
         self.end_use(&transport);
     }
 
-    /// A connection is over, or will never be: if this side began it, its factory has one use less,
-    /// otherwise one client.
+    /// A connection is over, or will never be: if this side began it, its factory has one use less.
     pub(super) fn end_use(&mut self, transport: &Transport) {
         let host = transport.factory();
         if transport.dials() {
             self.count_use(host, -1);
-        } else {
-            self.leave(host, transport.peer());
         }
         // In shutdown, factories are stopped when all connections are lost.
         if self.life != Life::Stopping {

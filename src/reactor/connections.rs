@@ -279,6 +279,8 @@ impl Reactor {
         }
         let closed = transport.release().filter(|closed| closed.may_talk && in_order);
         self.vacate(id, closed);
+        // It is in no table any more, where a change of the limits would count it.
+        self.leave(transport);
         // The reason may hold an error of the user's, and to display it is the user's code.
         let level = if matches!(reason, Reason::Failed(_)) { Level::Warn } else { Level::Debug };
         let logged = guard(|| {

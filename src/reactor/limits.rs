@@ -5,7 +5,7 @@ use super::bucket::Bucket;
 use super::key::Key;
 use crate::address::{Address, Network};
 use crate::arena::Id;
-use crate::transport::Segment;
+use crate::transport::{Segment, Transport};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
@@ -224,10 +224,11 @@ impl Reactor {
         Err(refusal)
     }
 
-    /// A client that was taken on is gone.
-    pub(super) fn leave(&mut self, host: Id, peer: Address) {
-        if let Some(shelf) = self.hosts.get_mut(host) {
-            shelf.door.leave(peer);
+    /// A connection is gone: if it was a client that was taken on, there is room for another.
+    pub(super) fn leave(&mut self, transport: &Transport) {
+        let shelf = self.hosts.get_mut(transport.factory()).filter(|_| !transport.dials());
+        if let Some(shelf) = shelf {
+            shelf.door.leave(transport.peer());
         }
     }
 }

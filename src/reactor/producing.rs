@@ -4,6 +4,7 @@ use super::Reactor;
 use super::callback::Callback;
 use super::connections::Party;
 use super::panic::guard;
+use super::recorder::What;
 use crate::reason::Reason;
 use std::io::{self, Read};
 
@@ -14,6 +15,11 @@ const CHUNK_LEN: usize = 64 * 1024;
 /// read does not hold up the others.
 pub(super) const CHUNKS_PER_TURN: usize = 4;
 
+/// How many bytes a reader has given.
+fn produced(read: &io::Result<usize>) -> usize {
+    read.as_ref().map_or(0, |count| *count)
+}
+
 impl Reactor {
     /// Reads one chunk from a connection's producer, and writes it.
     pub(super) fn produce(&mut self, party: &Party) {
@@ -23,6 +29,8 @@ impl Reactor {
         chunk.resize(CHUNK_LEN, 0);
         let room = room.min(CHUNK_LEN);
         let read = guard(|| reader.read(&mut chunk[..room]));
+        // A reader is the user's code, and the next callback is not to blame for it.
+        self.note_callback(What::Producing, transport, read.as_ref().map_or(0, produced));
         let left = match read {
             Ok(Ok(count)) if count > 0 => {
                 // It is settled by whoever asked for this.

@@ -138,12 +138,22 @@ pub struct Snapshot {
     /// Callbacks and closures that panicked.
     pub panics: u64,
     /// The time in which the loop did not wait: how long one turn kept all others waiting, each
-    /// time, and at worst. Its `calls` are turns.
+    /// time, and at worst. Its `calls` are turns. All of it stands in one of `protocols`,
+    /// `closures`, `flushes` and `other`; what passes outside of [`run`](Reactor::run) and
+    /// [`turn`](Reactor::turn) stands in none.
     pub busy: Spent,
-    /// The same for each type of protocol: callbacks, with what was read and written for them.
+    /// The same for each type of protocol: callbacks, and readers that produce, with what was read
+    /// and written for them.
     pub protocols: BTreeMap<String, Spent>,
     /// Closures of timers and of other threads.
     pub closures: Spent,
+    /// Sending what callbacks wrote to connections other than their own, and what was written
+    /// outside of callbacks, with what the turn's last callback wrote to its own. Its `calls` are
+    /// turns in which there was any.
+    pub flushes: Spent,
+    /// All else: what the loop does for connections without a callback, such as accepting clients
+    /// that are refused, and what it does for itself. Its `calls` are turns.
+    pub other: Spent,
     /// The callback that took longest.
     pub slowest: Option<Slowest>,
 }
@@ -160,6 +170,8 @@ pub(super) struct Recorder {
     woken: u64,
     busy: Tally,
     closures: Tally,
+    flushes: Tally,
+    other: Tally,
     /// How long the slowest callback took.
     slowest: u64,
     /// From which time on a callback is slow.
@@ -182,6 +194,8 @@ impl Recorder {
             woken: 0,
             busy: Tally::default(),
             closures: Tally::default(),
+            flushes: Tally::default(),
+            other: Tally::default(),
             slowest: 0,
             slow: nanos(slow),
             known: Snapshot::default(),
@@ -233,7 +247,8 @@ impl Reactor {
     /// is displayed on several lines.
     ///
     /// The clock is read once after each callback, and the time since it was read before is counted
-    /// to that callback and its connection: so it covers what was read and written for it.
+    /// to that callback. So it covers reading what the callback was given, and sending what the
+    /// callback before it wrote to its own connection.
     ///
     /// ```
     /// use twistor::Reactor;
@@ -262,6 +277,8 @@ impl Reactor {
             turns: self.recorder.busy.calls,
             busy: self.recorder.busy.into(),
             closures: self.recorder.closures.into(),
+            flushes: self.recorder.flushes.into(),
+            other: self.recorder.other.into(),
             protocols: protocols.into_iter().map(|(name, it)| (name, it.into())).collect(),
             ..self.recorder.known.clone()
         }
@@ -276,10 +293,31 @@ impl Reactor {
         recorder.remember(What::Turn, None, ready);
     }
 
-    /// The loop is about to wait.
+    /// The loop is about to wait, or has stopped.
     pub(super) fn note_turn(&mut self) {
+        let took = self.lap();
         let recorder = &mut self.recorder;
+        recorder.other.add(took);
         recorder.busy.add(recorder.age - recorder.woken);
+        recorder.woken = recorder.age;
+    }
+
+    /// Transports were flushed.
+    pub(super) fn note_flush(&mut self) {
+        let took = self.lap();
+        self.recorder.flushes.add(took);
+    }
+
+    /// A turn begins that somebody else has called. The time since the last one was theirs.
+    pub(super) fn note_entry(&mut self) {
+        let passed = self.lap();
+        self.recorder.woken += passed;
+    }
+
+    /// And ends.
+    pub(super) fn note_exit(&mut self) {
+        let took = self.lap();
+        self.recorder.other.total += took;
     }
 
     /// A callback has returned.
@@ -382,7 +420,9 @@ impl fmt::Display for Snapshot {
         for (protocol, spent) in &self.protocols {
             writeln!(f, "{protocol}: {spent}")?;
         }
-        write!(f, "closures: {}", self.closures)?;
+        writeln!(f, "closures: {}", self.closures)?;
+        writeln!(f, "flushes: {}", self.flushes)?;
+        write!(f, "other: {}", self.other)?;
         if let Some(Slowest { protocol, callback, peer, took, .. }) = &self.slowest {
             write!(f, "\nslowest: {protocol} of {peer}, {callback}: {took:.3?}")?;
         }

@@ -28,13 +28,17 @@ impl Reactor {
         if self.settings.handle_signals {
             self.world.take_signals().map_err(RunError::Signals)?;
         }
+        self.lent = true;
+        self.note_entry();
         let ended = loop {
-            match self.turn(None) {
+            match self.one_turn(None) {
                 Ok(ControlFlow::Continue(())) => {}
                 Ok(ControlFlow::Break(report)) => break Ok(report),
-                Err(error) => break Err(error),
+                Err(error) => break Err(RunError::Poll(error)),
             }
         };
+        self.note_exit();
+        self.lent = false;
         self.world.give_signals_back();
         ended
     }
@@ -68,7 +72,9 @@ impl Reactor {
             return Err(RunError::AlreadyRunning);
         }
         self.lent = true;
+        self.note_entry();
         let turned = self.one_turn(timeout);
+        self.note_exit();
         self.lent = false;
         turned.map_err(RunError::Poll)
     }
@@ -106,8 +112,9 @@ impl Reactor {
     }
 
     /// Calls `call` once, when the reactor next starts up or shuts down. Triggers of one phase are
-    /// called in the order in which they were added. A panic in one is logged, and the others are
-    /// still called. (`addSystemEventTrigger`)
+    /// called in the order in which they were added. One that is added while those of its phase are
+    /// called waits for the next time. A panic in one is logged, and the others are still called.
+    /// (`addSystemEventTrigger`)
     pub fn add_system_event_trigger(
         &mut self,
         phase: Phase,
@@ -130,7 +137,9 @@ impl Reactor {
     }
 
     pub(super) fn fire(&mut self, phase: Phase, event: SystemEvent) {
-        while let Some(call) = self.triggers.next(phase, event) {
+        // One that is added meanwhile waits for the next time.
+        let mark = self.triggers.mark();
+        while let Some(call) = self.triggers.next(phase, event, mark) {
             if let Err(panic) = guard(|| call(self)) {
                 log::error!("a trigger {phase:?} {event:?} panicked: {}", panic.0);
             }

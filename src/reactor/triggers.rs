@@ -85,9 +85,15 @@ impl Triggers {
         self.waiting[event as usize].iter().any(|waiting| !waiting.is_empty())
     }
 
-    /// Takes the next trigger out.
-    pub(super) fn next(&mut self, phase: Phase, event: SystemEvent) -> Option<Call> {
-        self.waiting(phase, event).pop_first().map(|(_, call)| call)
+    /// A mark in the order of adding: what is added from here on comes after it.
+    pub(super) fn mark(&self) -> u64 {
+        self.number
+    }
+
+    /// Takes out the next trigger that was added before `mark`.
+    pub(super) fn next(&mut self, phase: Phase, event: SystemEvent, mark: u64) -> Option<Call> {
+        let first = self.waiting(phase, event).first_entry()?;
+        (*first.key() < mark).then(|| first.remove())
     }
 }
 

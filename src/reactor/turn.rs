@@ -49,6 +49,7 @@ impl Reactor {
         self.run_calls(); //         1. from other threads
         self.run_timers(); //        2. those that are due
         if let Some(report) = self.stop_if_asked() {
+            self.note_turn();
             return Ok(ControlFlow::Break(report)); // 3. it was asked for, and has been done
         }
         self.wait(timeout)?; //      4. until something is ready
@@ -255,6 +256,7 @@ impl Reactor {
             // room of a thousand that is some eight per cent of the cost.
             touched.sort_unstable();
         }
+        let any = !touched.is_empty();
         for id in touched.drain(..) {
             match self.connections.party(id) {
                 Some(party) => {
@@ -266,6 +268,9 @@ impl Reactor {
             }
         }
         self.spare = touched;
+        if any {
+            self.note_flush();
+        }
     }
 
     /// True if a fan-out is to wait for more.

@@ -17,7 +17,7 @@ fn probes(act: fn(Event<'_>, &mut Context<'_, Probes>)) -> (Stage, Probes) {
     stage.reactor.stop_listening(port);
     stage.settle();
     stage.log.expect(&["stopped"]);
-    let probes = Probes { log: stage.log.clone(), act, all: Vec::new() };
+    let probes = Probes { log: stage.log.clone(), act, all: Vec::new(), key: Rc::default() };
     (stage, probes)
 }
 
@@ -258,7 +258,7 @@ fn a_client_of_a_stopping_reactor_is_refused_and_its_factory_dropped() {
     let log = stage.log.clone();
     let trigger = move |reactor: &mut Reactor| {
         let log = log.clone();
-        let probes = Probes { log: log.clone(), act: quiet, all: Vec::new() };
+        let probes = Probes { log: log.clone(), act: quiet, all: Vec::new(), key: Rc::default() };
         let refused = reactor.connect_tcp(target(), probes);
         assert!(matches!(refused, Err(ConnectError::Stopping { .. })));
         log.push("refused");

@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::WorkError;
-use std::cell::Cell;
 use std::sync::mpsc::channel;
 
 /// Notes when it is dropped.

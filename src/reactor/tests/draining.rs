@@ -3,7 +3,6 @@
 use super::*;
 use crate::socket::scripted::Closed;
 use crate::{ConnectError, Key, Limits, ListenError, Phase, ShutdownHold, StopReport, SystemEvent};
-use std::cell::Cell;
 use std::net::Ipv4Addr;
 use std::ops::ControlFlow;
 
@@ -112,7 +111,7 @@ fn a_plain_stop_counts_whom_it_cuts_off() {
     assert_eq!(report(&mut stage), counts(0, 2, 4));
     assert_eq!(stage.log.count("0 is to drain"), 0);
     // The counts begin anew.
-    let probes = Probes { log: stage.log.clone(), act: leave, all: Vec::new() };
+    let probes = Probes { log: stage.log.clone(), act: leave, all: Vec::new(), key: Rc::default() };
     stage.port = stage.reactor.listen_tcp(8007, probes).unwrap();
     stage.connect();
     stage.reactor.stop();

@@ -123,7 +123,7 @@ const PIECES: usize = 1000;
 
 /// Writes pieces in a loop for as long as it may.
 fn looping<const LENGTH: usize>(event: Event<'_>, cx: &mut Context<'_, Probes>) {
-    thread_local!(static WRITTEN: std::cell::Cell<usize> = const { std::cell::Cell::new(0) });
+    thread_local!(static WRITTEN: Cell<usize> = const { Cell::new(0) });
     match event {
         Event::Made => {
             WRITTEN.set(0);
@@ -149,7 +149,8 @@ fn looping<const LENGTH: usize>(event: Event<'_>, cx: &mut Context<'_, Probes>) 
 
 #[test]
 fn a_producer_that_asks_writes_everything_and_never_much_at_once() {
-    let loops: [(usize, fn(Event<'_>, &mut Context<'_, Probes>)); 3] =
+    type Act = fn(Event<'_>, &mut Context<'_, Probes>);
+    let loops: [(usize, Act); 3] =
         [(100, looping::<100>), (8192, looping::<8192>), (100_000, looping::<100_000>)];
     for (length, act) in loops {
         // A socket that takes everything at once, and one that takes a little now and then.

@@ -3,7 +3,6 @@
 
 use super::*;
 use crate::{Deadlines, Overflow, Producer, Rates};
-use std::cell::Cell;
 
 const MINUTE: Duration = Duration::from_secs(60);
 

@@ -163,3 +163,21 @@ fn clients_for_want_of_descriptors_are_counted() {
     stage.settle();
     assert_eq!(stage.refusals(), Refusals { exhausted: 1, ..Refusals::default() });
 }
+
+#[test]
+fn limits_that_change_when_a_client_is_lost_count_those_who_are_there() {
+    let mut stage = Stage::new(|event, cx| {
+        if event == Event::Lost {
+            let key = cx.factory.key.get().unwrap();
+            cx.reactor.set_limits(key, Limits::new().per_peer(2));
+        }
+    });
+    let key = stage.port.key();
+    stage.reactor.with_factory(key, |probes, _| probes.key.set(Some(key))).unwrap();
+    let peers = [stage.connect(), stage.connect()];
+    peers[0].reset();
+    stage.settle();
+    // One is left, so there is room for one more and not for two.
+    assert_eq!(stage.connect().closed(), Closed::No);
+    assert_eq!(stage.connect().closed(), Closed::InOrder);
+}

@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::{Phase, SystemEvent};
-use std::cell::Cell;
 
 /// So many that their square is out of reach.
 const MANY: usize = 500_000;

@@ -28,9 +28,9 @@ mod writing;
 
 use crate::socket::scripted::{Peer, Script};
 use crate::{
-    Context, Deadline, Factory, Port, Protocol, Reactor, Reason, Settings, TimerId, Transport,
+    Context, Deadline, Factory, Key, Port, Protocol, Reactor, Reason, Settings, TimerId, Transport,
 };
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
 use std::time::Duration;
@@ -151,6 +151,8 @@ struct Probes {
     log: Log,
     act: fn(Event<'_>, &mut Context<'_, Self>),
     all: Vec<Transport>,
+    /// Its own, if the test has put it there.
+    key: Rc<Cell<Option<Key<Self>>>>,
 }
 
 impl Factory for Probes {
@@ -188,7 +190,7 @@ impl Stage {
     fn with(settings: Settings, act: fn(Event<'_>, &mut Context<'_, Probes>)) -> Self {
         let (script, log) = (Script::new(), Log::default());
         let mut reactor = Reactor::in_world(script.world(), settings);
-        let probes = Probes { log: log.clone(), act, all: Vec::new() };
+        let probes = Probes { log: log.clone(), act, all: Vec::new(), key: Rc::default() };
         let port = reactor.listen_tcp(8007, probes).unwrap();
         Self { script, reactor, port, log }
     }

@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::Producer;
-use std::cell::Cell;
 use std::io::{self, Read};
 
 const HIGH: usize = 64 * 1024;

@@ -142,3 +142,85 @@ fn time_outlives_the_factory_that_it_was_spent_on() {
     let spent = seen.protocols.values().next().unwrap();
     assert_eq!((seen.protocols.len(), spent.calls), (1, 3), "made, half closed, lost");
 }
+
+/// All that is accounted for.
+fn accounted(seen: &Snapshot) -> Duration {
+    let protocols: Duration = seen.protocols.values().map(|spent| spent.total).sum();
+    protocols + seen.closures.total + seen.flushes.total + seen.other.total
+}
+
+#[test]
+fn every_moment_of_a_turn_is_counted_once_and_sending_is_no_wait() {
+    const MEMBERS: u32 = 10;
+    let mut stage = Stage::new(|event, cx| {
+        if let Event::Data(data) = event {
+            cx.factory.all.iter().for_each(|member| member.write(data));
+        }
+    });
+    let peers: Vec<Peer> = (0..MEMBERS).map(|_| stage.connect()).collect();
+    stage.script.set_write_takes(ms(3));
+    peers[0].send("hello");
+    stage.turn();
+    let seen = stage.reactor.snapshot();
+    // That of the last callback included, which was sent when it had returned.
+    assert_eq!((seen.flushes.calls, seen.flushes.total), (1, MEMBERS * ms(3)));
+    // A closure takes its time, refusing takes some, and what passes outside of turns is nobody's.
+    let script = stage.script.clone();
+    stage.reactor.call_later(ms(0), move |_| script.advance(ms(50)));
+    let limits = crate::Limits::new().connections(0).refusal("no");
+    stage.reactor.set_limits(stage.port, limits);
+    stage.script.connect();
+    stage.turn();
+    for _ in 0..5 {
+        stage.script.advance(ms(1000));
+        stage.turn();
+    }
+    let seen = stage.reactor.snapshot();
+    assert_eq!((seen.closures.total, seen.flushes.total), (ms(50), (MEMBERS + 1) * ms(3)));
+    assert_eq!(seen.busy.total, MEMBERS * ms(3) + ms(50) + ms(3));
+    assert_eq!((seen.busy.longest, accounted(&seen)), (ms(53), seen.busy.total));
+    // The last turn of all counts as well.
+    let script = stage.script.clone();
+    stage.reactor.call_later(ms(0), move |reactor| {
+        script.advance(ms(7));
+        reactor.stop();
+    });
+    stage.reactor.run().unwrap();
+    let last = stage.reactor.snapshot();
+    assert_eq!(last.busy.total, seen.busy.total + ms(7));
+    assert_eq!(accounted(&last), last.busy.total);
+}
+
+#[test]
+fn a_callback_is_not_blamed_for_what_an_outer_loop_does() {
+    let (script, mut reactor) = slow(ms(100));
+    let peer = script.connect();
+    turn(&mut reactor);
+    peer.send([0; 1]);
+    script.advance(ms(1000));
+    let seen = turn(&mut reactor);
+    assert_eq!(seen.protocols["Slow"].longest, ms(1));
+    assert_eq!(reactor.recorder.logged(), None, "no callback was slow");
+}
+
+#[test]
+fn a_reader_that_is_slow_is_counted_to_its_own_protocol() {
+    struct SlowReader(Script, usize);
+    impl io::Read for SlowReader {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            self.0.advance(ms(10));
+            self.1 -= 1;
+            Ok(if self.1 == 0 { 0 } else { buffer.len() })
+        }
+    }
+    let (script, mut reactor) = slow(ms(100));
+    let (_consumer, peer) = (script.connect(), script.connect());
+    turn(&mut reactor);
+    let transport = reactor.connections.all_live().next().unwrap().1.party.transport.clone();
+    transport.register_producer(crate::Producer::reader(SlowReader(script.clone(), 3)));
+    peer.send([0; 1]);
+    turn(&mut reactor);
+    let seen = turn(&mut reactor);
+    assert_eq!((seen.protocols["Slow"].longest, accounted(&seen)), (ms(10), seen.busy.total));
+    assert_eq!(seen.protocols["Slow"].total, ms(31));
+}

@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::{ConnectError, ListenError, Phase, SystemEvent};
-use std::cell::Cell;
 
 /// Two reactors that have done the same, so that their slots are the same.
 fn twins() -> [Stage; 2] {

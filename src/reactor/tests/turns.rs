@@ -250,7 +250,7 @@ fn a_stopped_reactor_can_run_again() {
     stage.reactor.stop();
     assert!(stage.reactor.turn(None).unwrap().is_break());
     stage.expect_empty();
-    let probes = Probes { log: stage.log.clone(), act: echo, all: Vec::new() };
+    let probes = Probes { log: stage.log.clone(), act: echo, all: Vec::new(), key: Rc::default() };
     stage.port = stage.reactor.listen_tcp(8007, probes).unwrap();
     let peer = stage.connect();
     peer.send("again");
@@ -398,4 +398,33 @@ fn what_the_poller_has_not_handed_out_yet_is_left_over() {
     }
     assert!(peers.iter().all(|peer| peer.received() == b"hello"), "after {turns} turns");
     assert_eq!(stage.reactor.next_deadline(), None);
+}
+
+#[test]
+fn a_trigger_that_is_added_while_its_like_are_called_waits_for_the_next_time() {
+    fn add(reactor: &mut Reactor, phase: Phase, event: SystemEvent, log: Log) {
+        reactor.add_system_event_trigger(phase, event, move |reactor| {
+            log.push(format!("{phase:?} {event:?}"));
+            add(reactor, phase, event, log);
+        });
+    }
+    let mut reactor = Reactor::in_world(Script::new().world(), Settings::default());
+    let log = Log::default();
+    let phases = [Phase::Before, Phase::During, Phase::After];
+    for phase in phases {
+        add(&mut reactor, phase, SystemEvent::Startup, log.clone());
+        add(&mut reactor, phase, SystemEvent::Shutdown, log.clone());
+    }
+    for deadline in [Duration::ZERO, Duration::from_secs(1)] {
+        reactor.stop_gracefully(deadline);
+        reactor.run().unwrap();
+        log.expect(&[
+            "Before Startup",
+            "During Startup",
+            "After Startup",
+            "Before Shutdown",
+            "During Shutdown",
+            "After Shutdown",
+        ]);
+    }
 }

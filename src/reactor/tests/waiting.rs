@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::socket::scripted::Closed;
-use crate::{Deadline, Deadlines};
+use crate::{Deadlines, Rates};
 
 fn s(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -342,4 +342,29 @@ fn what_a_peer_has_taken_in_time_counts_though_the_loop_comes_late() {
     stage.script.advance(s(300));
     stage.settle();
     assert_eq!((stage.reactor.connection_count(), peer.received().len()), (1, 6));
+}
+
+#[test]
+fn what_is_set_when_a_protocol_is_built_counts_and_not_what_the_factory_has() {
+    struct Own;
+    struct Quiet;
+    impl Protocol<Own> for Quiet {}
+    impl Factory for Own {
+        type Protocol = Quiet;
+        fn build_protocol(&mut self, transport: &Transport, _: &mut Reactor) -> Option<Quiet> {
+            transport.set_deadlines(Deadlines::new().idle(s(100)));
+            transport.set_rates(Rates::new().write(20));
+            Some(Quiet)
+        }
+    }
+    let mut stage = Stage::new(quiet);
+    assert!(stage.reactor.stop_listening(stage.port));
+    let port = stage.reactor.listen_tcp(8008, Own).unwrap();
+    stage.reactor.set_deadlines(port, Deadlines::new().idle(s(1)));
+    stage.reactor.set_rates(port, Rates::new().write(1_000_000));
+    let _peer = stage.connect();
+    stage.pass(s(99));
+    assert_eq!(stage.reactor.connection_count(), 1);
+    stage.pass(s(1));
+    assert_eq!(stage.reactor.connection_count(), 0);
 }

@@ -20,8 +20,8 @@ impl Random {
 
 thread_local! {
     static RANDOM: RefCell<Random> = const { RefCell::new(Random(1)) };
-    static QUIET: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
-    static GENTLE: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+    static QUIET: Cell<bool> = const { Cell::new(false) };
+    static GENTLE: Cell<bool> = const { Cell::new(false) };
 }
 
 fn below(bound: usize) -> usize {

@@ -40,6 +40,8 @@ struct Inner {
     refills: usize,
     /// There is more than the last wait has handed out.
     more: bool,
+    /// How long a write takes.
+    write_takes: Duration,
     /// As many events as a wait hands out.
     events_max: usize,
     signal: Option<&'static str>,
@@ -73,6 +75,7 @@ impl Script {
             ends: Vec::new(),
             refills: 0,
             more: false,
+            write_takes: Duration::ZERO,
             events_max: usize::MAX,
             signal: None,
             aside: Aside::default(),
@@ -140,6 +143,11 @@ impl Script {
 
     pub(crate) fn refills(&self) -> usize {
         self.0.borrow().refills
+    }
+
+    /// From here on each write takes so long.
+    pub(crate) fn set_write_takes(&self, time: Duration) {
+        self.0.borrow_mut().write_takes = time;
     }
 
     /// From here on a wait hands out no more than this.
@@ -334,6 +342,8 @@ impl Stream for ScriptedStream {
     }
 
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        let takes = self.script.0.borrow().write_takes;
+        self.script.advance(takes);
         self.end(|end| {
             end.calls.writes += 1;
             if end.error.is_some() {
