@@ -5,7 +5,7 @@
 use std::cell::Cell;
 use std::env;
 use std::error::Error;
-use std::io;
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::rc::Rc;
@@ -29,8 +29,11 @@ impl LineReceiver<Asker> for Asking {
     }
 
     fn line_received(&mut self, cx: &mut LineContext<'_, Asker>, line: &[u8]) {
-        println!("{}", String::from_utf8_lossy(line));
-        cx.factory.answered.set(true);
+        // Not `println!`, which panics where nobody can be written to.
+        match writeln!(io::stdout(), "{}", String::from_utf8_lossy(line)) {
+            Ok(()) => cx.factory.answered.set(true),
+            Err(error) => cx.transport.fail(error),
+        }
         cx.transport.lose_connection();
     }
 
@@ -40,7 +43,7 @@ impl LineReceiver<Asker> for Asking {
 
     fn connection_lost(&mut self, cx: &mut LineContext<'_, Asker>, reason: &Reason) {
         if !cx.factory.answered.get() {
-            eprintln!("{}: {reason}", cx.transport.peer());
+            let _ = writeln!(io::stderr(), "{}: {reason}", cx.transport.peer());
         }
         cx.reactor.stop();
     }
@@ -60,7 +63,7 @@ impl Factory for Asker {
     }
 
     fn connection_failed(&mut self, to: &Transport, error: &io::Error, reactor: &mut Reactor) {
-        eprintln!("cannot connect to {}: {error}", to.peer());
+        let _ = writeln!(io::stderr(), "cannot connect to {}: {error}", to.peer());
         reactor.stop();
     }
 }

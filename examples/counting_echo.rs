@@ -4,6 +4,7 @@
 
 use std::env;
 use std::error::Error;
+use std::io::{self, Write};
 use twistor::{Context, Factory, Protocol, Reactor, Reason, Transport};
 
 struct Echo;
@@ -42,7 +43,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let endpoint = env::args().nth(1).unwrap_or("tcp:8007:interface=127.0.0.1".to_owned());
     let mut reactor = Reactor::new()?;
     let port = reactor.listen(&endpoint, EchoFactory::default())?;
-    println!("listening on {}", port.local_address());
+    // Not `println!`, which panics where nobody can be written to.
+    let _ = writeln!(io::stdout(), "listening on {}", port.local_address());
     reactor.run()?;
     Ok(())
 }

@@ -4,6 +4,7 @@
 
 use std::env;
 use std::error::Error;
+use std::io::{self, Write};
 use twistor::{Context, Protocol, Reactor};
 
 struct Echo;
@@ -19,7 +20,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let endpoint = env::args().nth(1).unwrap_or("tcp:8007:interface=127.0.0.1".to_owned());
     let mut reactor = Reactor::new()?;
     let port = reactor.listen(&endpoint, || Echo)?;
-    println!("listening on {}", port.local_address());
+    // Not `println!`, which panics where nobody can be written to.
+    let _ = writeln!(io::stdout(), "listening on {}", port.local_address());
     reactor.run()?;
     Ok(())
 }

@@ -62,7 +62,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let path = arguments.next().unwrap_or("logfile.txt".into()).into();
     let mut reactor = Reactor::new()?;
     let port = reactor.listen(&endpoint.to_string_lossy(), LogfileFactory { path, file: None })?;
-    println!("listening on {}", port.local_address());
+    // Not `println!`, which panics where nobody can be written to.
+    let _ = writeln!(io::stdout(), "listening on {}", port.local_address());
     reactor.run()?;
     Ok(())
 }

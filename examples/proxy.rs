@@ -5,7 +5,7 @@
 
 use std::env;
 use std::error::Error;
-use std::io;
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use twistor::{Context, Factory, Protocol, Reactor, Reason, Transport};
 
@@ -87,7 +87,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         target.parse().map_err(|_| format!("\"{target}\" is no address such as 127.0.0.1:8007"))?;
     let mut reactor = Reactor::new()?;
     let port = reactor.listen(&listen, Proxy { target })?;
-    println!("listening on {}", port.local_address());
+    // Not `println!`, which panics where nobody can be written to.
+    let _ = writeln!(io::stdout(), "listening on {}", port.local_address());
     reactor.run()?;
     Ok(())
 }

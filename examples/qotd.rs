@@ -4,6 +4,7 @@
 
 use std::env;
 use std::error::Error;
+use std::io::{self, Write};
 use twistor::{Context, Factory, Protocol, Reactor, Transport};
 
 struct Qotd;
@@ -34,7 +35,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let quote = arguments.next().unwrap_or("An apple a day keeps the doctor away".to_owned());
     let mut reactor = Reactor::new()?;
     let port = reactor.listen(&endpoint, QotdFactory { quote })?;
-    println!("listening on {}", port.local_address());
+    // Not `println!`, which panics where nobody can be written to.
+    let _ = writeln!(io::stdout(), "listening on {}", port.local_address());
     reactor.run()?;
     Ok(())
 }

@@ -7,7 +7,7 @@ use std::env;
 use std::error::Error;
 use std::ffi::OsString;
 use std::fs::File;
-use std::io;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use twistor::{Context, Factory, Producer, Protocol, Rates, Reactor, Transport};
 
@@ -26,7 +26,11 @@ impl Protocol<Sending> for Sender {
     fn production_ended(&mut self, cx: &mut Context<'_, Sending>, result: io::Result<u64>) {
         let peer = cx.transport.peer();
         match result {
-            Ok(count) => println!("{peer}: {count} bytes"),
+            Ok(count) => {
+                // Not `println!`, which panics where nobody can be written to: that would end the
+                // connection, and with it what is unsent.
+                let _ = writeln!(io::stdout(), "{peer}: {count} bytes");
+            }
             Err(error) => cx.transport.fail(error),
         }
     }
@@ -71,7 +75,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     if let Some(rate) = rate {
         reactor.set_shared_rates(port, Rates::new().write(rate));
     }
-    println!("listening on {}", port.local_address());
+    let _ = writeln!(io::stdout(), "listening on {}", port.local_address());
     reactor.run()?;
     Ok(())
 }

@@ -4,6 +4,7 @@
 pub mod lines;
 
 use std::fmt;
+use std::io::{self, Write};
 use std::process;
 use std::time::Duration;
 
@@ -41,12 +42,13 @@ const fn block() -> [u8; BLOCK_LEN] {
 
 /// Where a server tells the runner that it listens.
 pub fn announce(address: impl fmt::Display) {
-    println!("listening on {address}");
+    // Not `println!`, which panics where nobody can be written to: it serves all the same.
+    let _ = writeln!(io::stdout(), "listening on {address}");
 }
 
 /// Ends a server that was asked for a workload that it cannot do.
 pub fn refuse(why: impl fmt::Display) -> ! {
-    eprintln!("{why}");
+    let _ = writeln!(io::stderr(), "{why}");
     process::exit(3)
 }
 

@@ -11,6 +11,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::env;
 use std::error::Error;
+use std::io::{self, Write};
 use twistor::{
     Delimiter, Factory, LineContext, LineReceiver, Lines, Overflow, Reactor, Reason, Transport,
     broadcast,
@@ -120,12 +121,15 @@ impl Factory for Chat {
 
 /// Prints what the reactor has done, whenever the process is sent SIGUSR1.
 #[cfg(unix)]
-fn print_on_signal(reactor: &Reactor) -> std::io::Result<()> {
+fn print_on_signal(reactor: &Reactor) -> io::Result<()> {
     let remote = reactor.remote();
     let mut signals = signal_hook::iterator::Signals::new([signal_hook::consts::SIGUSR1])?;
     std::thread::spawn(move || {
         for _ in signals.forever() {
-            let print = |reactor: &mut Reactor| println!("{}", reactor.snapshot());
+            let print = |reactor: &mut Reactor| {
+                // Not `println!`, which panics where nobody can be written to.
+                let _ = writeln!(io::stdout(), "{}", reactor.snapshot());
+            };
             if remote.call_from_thread(print).is_err() {
                 return;
             }
@@ -141,7 +145,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let port = reactor.listen(&endpoint, Chat::default())?;
     #[cfg(unix)]
     print_on_signal(&reactor)?;
-    println!("listening on {}", port.local_address());
+    let _ = writeln!(io::stdout(), "listening on {}", port.local_address());
     reactor.run()?;
     Ok(())
 }

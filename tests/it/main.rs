@@ -23,6 +23,8 @@ mod signals;
 #[cfg(feature = "signals")]
 mod sigpipe;
 mod threads;
+#[cfg(feature = "signals")]
+mod unread;
 
 /// The examples' own tests: `cargo test` builds an example that is itself a test as nothing but a
 /// test, and `examples` needs the programs. (`cargo test --example chat` runs the chat's alone.)

@@ -2,7 +2,7 @@
 
 use super::{Client, PATIENCE};
 use std::io::{BufRead, BufReader, Read};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -34,6 +34,28 @@ impl Child {
         let stdout = lines_of(process.stdout.take().unwrap());
         let stderr = process.stderr.take();
         Self { process, stdout, stderr }
+    }
+
+    /// One that nobody reads: it has these in place of its outputs.
+    pub(crate) fn spawn_unread(command: &mut Command, stdout: Stdio, stderr: Stdio) -> Self {
+        let command = command.stdin(Stdio::null()).stdout(stdout).stderr(stderr);
+        let process = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        Self { process, stdout: channel().1, stderr: None }
+    }
+
+    /// A client, as soon as it listens; it says nothing of that.
+    #[track_caller]
+    pub(crate) fn reach(&mut self, address: SocketAddr) -> Client {
+        let start = Instant::now();
+        loop {
+            if let Ok(socket) = TcpStream::connect(address) {
+                return Client::on(socket);
+            }
+            let ended = self.process.try_wait().unwrap();
+            assert!(ended.is_none(), "the program has ended: {}", ended.unwrap());
+            assert!(start.elapsed() < PATIENCE, "the program does not listen");
+            std::thread::yield_now();
+        }
     }
 
     pub(crate) fn id(&self) -> u32 {
@@ -98,7 +120,9 @@ impl Child {
             std::thread::yield_now();
         };
         let mut said = String::new();
-        self.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        if let Some(mut stderr) = self.stderr.take() {
+            stderr.read_to_string(&mut said).unwrap();
+        }
         (status, said)
     }
 }

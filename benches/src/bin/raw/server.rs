@@ -4,7 +4,7 @@ use crate::connection::{Connection, Connections};
 use mio::event::Event;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 use twistor_benches::announce;
@@ -152,7 +152,9 @@ impl<S: Service> Server<S> {
                     }
                     _ => {
                         if !std::mem::replace(&mut self.starved, true) {
-                            eprintln!("nobody can be accepted until somebody leaves: {error}");
+                            let why = "nobody can be accepted until somebody leaves";
+                            // Not `eprintln!`, which panics where nobody can be written to.
+                            let _ = writeln!(io::stderr(), "{why}: {error}");
                         }
                         self.acceptable = false;
                         return Ok(());
