@@ -223,8 +223,8 @@ impl Reactor {
         sent
     }
 
-    /// The connection is closing, and has bytes left or waits for a producer: gives the peer time to
-    /// take the next byte, and the producer to give it.
+    /// The connection is closing, and has bytes left or waits for a producer: gives the peer time
+    /// to take the next byte, and the producer to give it.
     fn mind_close_timeout(&mut self, id: Id, sent: bool) {
         let Some(live) = self.connections.live_mut(id) else {
             return;

@@ -145,9 +145,9 @@ impl Edges {
 /// no event for it there, so their sockets are read until a call would block.
 const SHORT_READ_IS_FINAL: bool = cfg!(any(target_os = "linux", target_os = "android"));
 
-/// Whether a short write has filled a socket of the system, so that an edge is sure to follow. Where
-/// `mio` makes edges up, it does so when a call would block, and each socket is written to until
-/// then.
+/// Whether a short write has filled a socket of the system, so that an edge is sure to follow.
+/// Where `mio` makes edges up, it does so when a call would block, and each socket is written to
+/// until then.
 const SHORT_WRITE_IS_FINAL: bool = cfg!(any(
     target_os = "linux",
     target_os = "android",
@@ -204,8 +204,8 @@ pub(crate) trait Stream: Debug {
 
     /// Asked after a read that returned less than it had room for: whether that has emptied the
     /// stream, so that the next bytes bring an edge of their own. A stream that hands out records,
-    /// or holds bytes back, says no while there may be more. Whatever it says, reading goes on until
-    /// a call would block after an edge with `read_closed` or `priority`.
+    /// or holds bytes back, says no while there may be more. Whatever it says, reading goes on
+    /// until a call would block after an edge with `read_closed` or `priority`.
     fn short_read_is_final(&self) -> bool {
         true
     }

@@ -147,8 +147,8 @@ impl Transport {
     ///
     /// The protocol hears `connection_lost` with [`Reason::Done`] when the last byte was handed to
     /// the operating system. If for the [`close_timeout`](crate::Settings::close_timeout) the peer
-    /// accepts no byte, or the producer that is waited for gives none, the connection is reset, with
-    /// [`Reason::TimedOut`] and [`Deadline::Close`](crate::Deadline::Close).
+    /// accepts no byte, or the producer that is waited for gives none, the connection is reset,
+    /// with [`Reason::TimedOut`] and [`Deadline::Close`](crate::Deadline::Close).
     pub fn lose_connection(&self) {
         self.wish(|wire| wire.state.lose());
     }
@@ -228,8 +228,9 @@ impl Transport {
 
     /// True once the connection is to end, by any of the requests or by an error, and until it has.
     ///
-    /// Nothing is read any more, but for what had arrived when a write failed. What is written is
-    /// dropped, unless a producer is waited for: [`accepts_writes`](Self::accepts_writes) tells.
+    /// Nothing is read any more, and what is written is dropped unless a producer is waited for:
+    /// [`accepts_writes`](Self::accepts_writes) tells. After a write has failed, the connection
+    /// first reads what has arrived, and is not disconnecting before that.
     pub fn is_disconnecting(&self) -> bool {
         self.0.wire.borrow().state.is_disconnecting()
     }

@@ -6,8 +6,8 @@
 pub(crate) struct Readiness {
     /// There may be something to read.
     pub(crate) readable: bool,
-    /// A short read is not the last, whatever the stream says: behind it the peer's FIN waits, which
-    /// shared an edge with data, or what lies behind urgent data. Until a read would block.
+    /// A short read is not the last, whatever the stream says: behind it the peer's FIN waits,
+    /// which shared an edge with data, or what lies behind urgent data. Until a read would block.
     pub(crate) more_behind: bool,
     /// The socket took all that it was last offered.
     pub(crate) writable: bool,

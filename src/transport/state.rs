@@ -146,7 +146,7 @@ impl State {
     }
 
     pub(crate) fn is_disconnecting(&self) -> bool {
-        matches!(self, Self::Closing | Self::Severed { .. } | Self::Ending(_))
+        matches!(self, Self::Closing | Self::Ending(_))
     }
 
     pub(crate) fn is_severed(&self) -> bool {
@@ -392,7 +392,7 @@ mod tests {
         let lost = |next: Next| matches!(next, Next::End(Reason::Lost(_)));
         let mut state = State::new();
         state.sever(broken());
-        assert!(state.reads() && state.delivers() && state.is_disconnecting());
+        assert!(state.reads() && state.delivers() && !state.is_disconnecting());
         assert!(!state.accepts_writes() && !state.sends() && !state.is_open());
         assert!(matches!(state.next(false), Next::ReadOut));
         state.end_input();

@@ -18,6 +18,7 @@ mod panics;
 mod properties;
 mod rings;
 mod running;
+mod severed;
 #[cfg(feature = "signals")]
 mod signals;
 #[cfg(feature = "signals")]

@@ -12,7 +12,7 @@ fn writing(event: Event<'_>, cx: &mut Context<'_, Probes>) {
         Event::Data(b"fail") => cx.transport.fail("it heard enough"),
         Event::Data(b"pause") => cx.transport.pause_reading(),
         Event::Data(_) => {
-            assert!(cx.transport.is_disconnecting() && !cx.transport.accepts_writes())
+            assert!(!cx.transport.is_disconnecting() && !cx.transport.accepts_writes())
         }
         _ => {}
     }

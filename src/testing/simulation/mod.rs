@@ -128,7 +128,8 @@ impl Simulation {
     }
 
     /// What the path between two hosts is like. What concerns a host and no path (`lag`,
-    /// `events_per_wait`, `spurious`, `reorder`) is taken from [`set_conditions`](Self::set_conditions) only.
+    /// `events_per_wait`, `spurious`, `reorder`) is taken from
+    /// [`set_conditions`](Self::set_conditions) only.
     ///
     /// # Panics
     ///

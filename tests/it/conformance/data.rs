@@ -45,13 +45,14 @@ pub(super) fn everything_around_urgent_data_is_answered(carrier: Carrier) {
         server.expect(&[&format!("{number} made")]);
     }
     // All of it is there before the loop reads, and a read stops at the mark.
-    server.while_held_up(Duration::ZERO, || {
+    let send = || {
         for client in &mut clients {
             client.send("before");
             client.send_urgent();
             client.send("behind");
         }
-    });
+    };
+    server.while_held_up(Duration::from_millis(50), send, |_| ());
     for client in &mut clients {
         client.expect("beforebehind");
         client.send("later");

@@ -143,6 +143,33 @@ pub(super) fn failing_tells_the_reason_and_closes_in_order(carrier: Carrier) {
     server.expect(&["0 made", "0 lost: failed: no such room"]);
 }
 
+/// Answers with much, and then ends as the client has said.
+fn answer_much(event: Event<'_>, cx: &mut Cx<'_>) {
+    if let Event::Data(how) = event {
+        cx.transport.write(pattern(MUCH));
+        match how {
+            b"f" => cx.transport.fail("because"),
+            b"p" => panic!("on purpose"),
+            b"s" => cx.reactor.stop(),
+            _ => cx.reactor.stop_gracefully(Duration::from_millis(10)),
+        }
+    }
+}
+
+pub(super) fn a_stream_that_is_cut_short_does_not_look_whole(carrier: Carrier) {
+    for how in ["f", "p", "s", "d"] {
+        let server = carrier.serve(answer_much);
+        let mut client = server.connect();
+        client.send(how);
+        if how == "s" || how == "d" {
+            assert!(server.report().bytes_lost > 0, "{how}");
+        }
+        let (received, in_order) = client.rest_and_end();
+        assert!(!in_order, "{how}: {} bytes of {MUCH} look like all", received.len());
+        assert!(received.len() < MUCH && pattern(MUCH).starts_with(&received), "{how}");
+    }
+}
+
 pub(super) fn the_first_reason_stays(carrier: Carrier) {
     let server = carrier.serve(|event, cx| {
         if event == Event::Made {

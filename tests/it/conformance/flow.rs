@@ -42,6 +42,84 @@ pub(super) fn a_reader_ends_with_its_connection(carrier: Carrier) {
     assert!(["0 lost: ConnectionReset", "0 lost: BrokenPipe"].contains(&&*end), "{end}");
 }
 
+/// Gives some bytes, and then an error.
+struct Broken(usize);
+
+impl std::io::Read for Broken {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.0.min(buffer.len());
+        self.0 -= count;
+        match count {
+            0 => Err(std::io::ErrorKind::InvalidData.into()),
+            count => Ok(count),
+        }
+    }
+}
+
+pub(super) fn a_reader_that_fails_leaves_no_stream_that_looks_whole(carrier: Carrier) {
+    let server = carrier.serve(|event, cx| {
+        if event == Event::Made {
+            cx.transport.register_producer(Producer::reader(Broken(100_000)));
+            cx.transport.lose_connection();
+        }
+    });
+    let (received, in_order) = server.connect().rest_and_end();
+    assert!(!in_order && received.len() <= 100_000, "{} bytes", received.len());
+    let failed = "0 lost: failed: what was to be sent cannot be read: invalid data";
+    let told = "0 produced Err(Kind(InvalidData))";
+    server.expect(&["0 made", told, failed]);
+}
+
+pub(super) fn a_producer_with_nothing_to_give_does_not_outlive_its_peer(carrier: Carrier) {
+    let server = carrier.serve(|event, cx| match event {
+        Event::Made if cx.factory.all.len() == 1 => {
+            cx.transport.register_producer(Producer::push());
+        }
+        Event::Made => cx.transport.register_producer(Producer::pull()),
+        Event::Data(_) => cx.transport.write("answer"),
+        Event::ReadLost => crate::support::read_lost(cx),
+        _ => {}
+    });
+    let mut half = server.connect();
+    server.expect(&["0 made"]);
+    half.send("x");
+    half.finish();
+    assert_eq!(half.rest(), b"answer");
+    server.expect(&["0 read lost", "0 lost: done"]);
+    drop(server.connect());
+    server.expect(&["1 made", "1 may write", "1 read lost", "1 lost: done"]);
+}
+
+/// Writes so much in pieces that go to the system at once, as long as it may.
+fn write_in_a_loop(event: Event<'_>, cx: &mut Cx<'_>) {
+    match event {
+        Event::Made => cx.transport.register_producer(Producer::push()),
+        Event::MayWrite => {}
+        _ => return,
+    }
+    while cx.transport.may_produce() {
+        if cx.factory.written == LOOPED {
+            cx.transport.unregister_producer();
+            return cx.transport.lose_connection();
+        }
+        cx.transport.write(&pattern(LOOPED)[cx.factory.written..][..PIECE]);
+        cx.factory.written += PIECE;
+        assert!(cx.transport.unsent() <= HIGH_MARK + PIECE);
+    }
+}
+
+const PIECE: usize = 16 * 1024;
+const LOOPED: usize = 200 * PIECE;
+
+pub(super) fn a_producer_that_writes_in_a_loop_is_told_when_to_stop(carrier: Carrier) {
+    let server = carrier.serve(write_in_a_loop);
+    let client = server.connect();
+    assert!(client.rest() == pattern(LOOPED));
+    let told = std::iter::repeat_with(|| server.next());
+    let told: Vec<String> = told.take_while(|entry| entry != "0 lost: done").collect();
+    assert!(told.iter().all(|entry| entry == "0 made" || entry == "0 may write"), "{told:?}");
+}
+
 /// The first two connections feed each other.
 fn proxy(event: Event<'_>, cx: &mut Cx<'_>) {
     let own = usize::from(cx.factory.all.get(1) == Some(cx.transport));

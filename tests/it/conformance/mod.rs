@@ -110,6 +110,7 @@ battery! {
         a_reset_by_the_peer_is_told_with_its_error,
         a_reset_is_noticed_while_closing,
         failing_tells_the_reason_and_closes_in_order,
+        a_stream_that_is_cut_short_does_not_look_whole,
         the_first_reason_stays,
         a_transport_says_where_it_is_in_its_life,
         many_ends_at_once_are_told_once_each,
@@ -118,6 +119,9 @@ battery! {
     flow:
         a_reader_is_sent_whole_to_one_who_reads_late,
         a_reader_ends_with_its_connection,
+        a_reader_that_fails_leaves_no_stream_that_looks_whole,
+        a_producer_with_nothing_to_give_does_not_outlive_its_peer,
+        a_producer_that_writes_in_a_loop_is_told_when_to_stop,
         a_proxy_holds_no_more_than_the_mark_and_passes_everything,
         a_consumer_that_is_gone_ends_its_producer,
         a_producer_is_paused_and_resumed_in_turn,
@@ -143,6 +147,7 @@ battery! {
         a_silent_client_is_closed_in_order,
         a_client_that_never_reads_is_reset,
         a_handshake_a_byte_at_a_time_comes_to_an_end,
+        whoever_has_spoken_in_time_is_not_blamed_for_a_late_loop,
         a_protocol_says_goodbye_to_whom_it_has_waited_for;
     halves:
         a_close_by_the_peer_flushes_first,
@@ -155,6 +160,7 @@ battery! {
         idle_paused_half_closed_and_flushing_connections_all_hear_of_it_once,
         aborted_in_the_last_turn_and_during_shutdown,
         draining_delivers_everything_and_then_stops,
+        clients_that_wait_to_be_accepted_are_served_before_a_drain,
         draining_ends_at_its_deadline;
 }
 

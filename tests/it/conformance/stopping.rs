@@ -4,7 +4,7 @@ use super::{Carrier, pattern};
 use crate::support::{Cx, Event};
 use std::sync::mpsc::channel;
 use std::time::Duration;
-use twistor::{Phase, SystemEvent};
+use twistor::{Phase, Reactor, SystemEvent};
 
 /// Each client sends a letter that says how its connection is to be when the reactor stops.
 fn obey(event: Event<'_>, cx: &mut Cx<'_>) {
@@ -125,6 +125,29 @@ pub(super) fn draining_delivers_everything_and_then_stops(carrier: Carrier) {
     assert_eq!(told, expected);
     let report = server.report();
     assert_eq!((report.drained, report.aborted, report.bytes_lost), (2, 0, 0));
+}
+
+pub(super) fn clients_that_wait_to_be_accepted_are_served_before_a_drain(carrier: Carrier) {
+    const COUNT: usize = 20;
+    let server = carrier.serve(|event, cx| match event {
+        Event::Drain => cx.transport.lose_connection(),
+        _ => crate::support::echo(event, cx),
+    });
+    let mut clients = Vec::new();
+    let connect = || {
+        for _ in 0..COUNT {
+            let mut client = server.connect();
+            client.send("request");
+            clients.push(client);
+        }
+    };
+    let stop = |reactor: &mut Reactor| reactor.stop_gracefully(Duration::from_secs(600));
+    server.while_held_up(Duration::from_millis(500), connect, stop);
+    for client in clients {
+        assert_eq!(client.rest(), b"request");
+    }
+    let report = server.report();
+    assert_eq!((report.drained, report.lost, report.aborted), (COUNT, 0, 0));
 }
 
 pub(super) fn draining_ends_at_its_deadline(carrier: Carrier) {

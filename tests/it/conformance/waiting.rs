@@ -57,6 +57,22 @@ pub(super) fn a_handshake_a_byte_at_a_time_comes_to_an_end(carrier: Carrier) {
     client.expect_close();
 }
 
+pub(super) fn whoever_has_spoken_in_time_is_not_blamed_for_a_late_loop(carrier: Carrier) {
+    let server = carrier.serve(|event, cx| match event {
+        Event::Made => cx.transport.set_deadlines(Deadlines::new().idle(LATE / 4)),
+        Event::TimedOut(deadline) => crate::support::time_out(cx, deadline),
+        _ => crate::support::echo(event, cx),
+    });
+    let (mut spoke, _silent) = (server.connect(), server.connect());
+    server.expect(&["0 made", "1 made"]);
+    server.while_held_up(LATE, || spoke.send("in time"), |_| ());
+    server.expect(&["1 timed out: Idle", "1 lost: timed out: Idle"]);
+    spoke.expect("in time");
+}
+
+/// Long enough for what is sent on a rough network.
+const LATE: Duration = Duration::from_secs(1);
+
 pub(super) fn a_protocol_says_goodbye_to_whom_it_has_waited_for(carrier: Carrier) {
     let server = carrier.serve(|event, cx| match event {
         Event::Made => cx.transport.set_timeout(SOON),

@@ -44,6 +44,11 @@ pub(crate) fn time_out(cx: &mut Cx<'_>, deadline: Deadline) {
     Protocol::<Probes>::timed_out(&mut Plain, cx, deadline);
 }
 
+/// The same.
+pub(crate) fn read_lost(cx: &mut Cx<'_>) {
+    Protocol::<Probes>::read_connection_lost(&mut Plain, cx);
+}
+
 impl Probes {
     pub(crate) fn new(act: fn(Event<'_>, &mut Cx<'_>), log: Sender<String>) -> Self {
         Self { act, log, all: Vec::new(), open: 0, received: 0, written: 0, waits: false }

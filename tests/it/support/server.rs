@@ -151,20 +151,29 @@ impl Server {
         self.receive(&result).expect("a call that does not come")
     }
 
-    /// Does something while the loop is held up, as by a callback that takes long; on a simulated
-    /// network for this long.
-    pub(crate) fn while_held_up(&self, lasting: Duration, act: impl FnOnce()) {
-        let (release, gate) = channel::<()>();
-        if let Place::Simulated(simulation, _) = &self.place {
+    /// Does something while the loop is held up for so long, as by a callback that takes its time;
+    /// `then` is the end of that callback.
+    pub(crate) fn while_held_up(
+        &self,
+        lasting: Duration,
+        act: impl FnOnce(),
+        then: impl FnOnce(&mut Reactor) + Send + 'static,
+    ) {
+        if let Place::Simulated(simulation, host) = &self.place {
             simulation.inject(Fault::Stall { host: "server".to_owned(), lasting });
             act();
-            return simulation.run_for(lasting);
+            // What is on its way arrives, and waits.
+            simulation.run_for(lasting - Duration::from_nanos(1));
+            host.reactor(then);
+            return simulation.run_for(Duration::from_nanos(1));
         }
+        let (release, gate) = channel::<()>();
         let (held_in, held) = channel();
-        let hold = move |_: &mut Reactor| {
+        let hold = move |reactor: &mut Reactor| {
             let _ = held_in.send(());
             // Until the sender is dropped.
             let _ = gate.recv_timeout(PATIENCE);
+            then(reactor);
         };
         self.remote.call_from_thread(hold).unwrap();
         held.recv_timeout(PATIENCE).expect("the loop is not held up");
