@@ -34,7 +34,8 @@ impl Deadlines {
     }
 
     /// For how long nothing may come from the peer, and nothing of what is unsent be taken by it.
-    /// While reading is paused the peer cannot be blamed, and the time begins anew.
+    /// While reading is paused the peer cannot be blamed, and the time starts again. It runs on
+    /// after the peer's FIN, until this side closes as well.
     #[must_use]
     pub fn idle(self, idle: Duration) -> Self {
         Self { idle: Some(idle), ..self }

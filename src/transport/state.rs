@@ -190,6 +190,12 @@ impl State {
         self.input() == Some(Input::Paused)
     }
 
+    /// This side does not read what the peer may be sending. (A peer that has sent its FIN sends
+    /// nothing.)
+    pub(crate) fn holds_input(&self) -> bool {
+        matches!(self.input(), Some(Input::Paused | Input::Resuming))
+    }
+
     pub(crate) fn pause(&mut self) {
         if let Some(input @ (Input::Flowing | Input::Resuming)) = self.input_mut() {
             *input = Input::Paused;

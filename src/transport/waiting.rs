@@ -82,7 +82,7 @@ impl Wire {
     fn outlook(&self) -> Outlook {
         Outlook {
             unsent: self.unsent() > 0 && !self.is_held_back(Way::Out),
-            paused: !self.state.reads() || self.readiness.resting || self.is_throttled(),
+            paused: self.state.holds_input() || self.readiness.resting || self.is_throttled(),
             closing: !self.state.is_open(),
         }
     }

@@ -1,16 +1,10 @@
 //! Many clients.
 
-use crate::support::{Client, Server, echo};
-
-/// Both ends of a thousand connections are in this process, and a system's usual limit is lower.
-fn need_many_descriptors() {
-    let limit = rlimit::increase_nofile_limit(4096).unwrap();
-    assert!(limit >= 4096, "this test needs 4096 descriptors, and may have {limit}");
-}
+use crate::support::{Client, Server, echo, need_many_descriptors};
 
 #[test]
 fn a_thousand_clients_at_once() {
-    need_many_descriptors();
+    let _turn = need_many_descriptors();
     let server = Server::new(echo);
     let mut clients: Vec<Client> = (0..1000).map(|_| server.connect()).collect();
     for (number, client) in clients.iter_mut().enumerate() {
@@ -37,7 +31,7 @@ fn a_thousand_clients_at_once() {
 
 #[test]
 fn hundreds_of_clients_that_reset_at_once() {
-    need_many_descriptors();
+    let _turn = need_many_descriptors();
     let server = Server::new(echo);
     let clients: Vec<Client> = (0..500).map(|_| server.connect()).collect();
     for client in clients {

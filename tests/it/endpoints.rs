@@ -1,10 +1,11 @@
 //! Descriptions of ports, and the ports that they open.
 
-use crate::support::{Client, PATIENCE, has_ipv6};
+use crate::support::{Client, PATIENCE, Server, has_ipv6};
 use std::cell::RefCell;
 use std::io::{self, Read};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::rc::Rc;
+use std::sync::mpsc::{Sender, channel};
 use std::time::Instant;
 use twistor::{
     Context, Factory, ListenError, Port, Protocol, Reactor, Reason, ServerEndpoint, Settings,
@@ -161,4 +162,31 @@ fn errors_name_the_address_and_what_is_wrong() {
     assert!(matches!(error, ListenError::Endpoint(_)));
     assert!(error.to_string().contains("tcp:»65536"), "{error}");
     assert_eq!(format!("{error:?}"), error.to_string(), "what a failing main prints");
+}
+
+#[test]
+fn a_connection_from_a_chosen_address_knows_the_port_that_the_system_chose() {
+    let server = Server::new(|_, _| {});
+    let (address_in, address) = channel();
+    let to = server.address;
+    server.call(move |reactor| {
+        let endpoint = TcpClientEndpoint::new(to).bind((Ipv4Addr::LOCALHOST, 0));
+        let client = move || Reports(address_in.clone());
+        endpoint.connect(reactor, client).unwrap();
+    });
+    let own: SocketAddr = address.recv_timeout(PATIENCE).unwrap();
+    let port = server.port;
+    let seen = server.call(move |reactor| {
+        reactor.with_factory(port, |probes, _| probes.all[0].peer().socket_addr())
+    });
+    assert_eq!(seen.flatten(), Some(own));
+}
+
+/// Reports this side's address when it is connected.
+struct Reports(Sender<SocketAddr>);
+
+impl<F> Protocol<F> for Reports {
+    fn connection_made(&mut self, cx: &mut Context<'_, F>) {
+        self.0.send(cx.transport.host().socket_addr().unwrap()).unwrap();
+    }
 }

@@ -1,6 +1,6 @@
 //! Running, stopping, embedding.
 
-use crate::support::{Client, PATIENCE};
+use crate::support::{Client, PATIENCE, need_many_descriptors};
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 use twistor::{Context, Protocol, Reactor, RunError, Settings};
@@ -96,6 +96,51 @@ fn embedded_in_a_loop_of_ones_own() {
     assert!(slept > 0);
     reactor.stop();
     assert!(reactor.turn(None).unwrap().is_break());
+}
+
+/// More connections have something to read than one wait hands out, and an outer loop hears of that
+/// once, as a loop does that is told of edges.
+#[cfg(unix)]
+#[test]
+fn embedded_in_a_loop_of_edges_it_forgets_nobody() {
+    use std::io::{Read, Write};
+    use std::os::fd::{AsFd, AsRawFd};
+    const CLIENTS: usize = 1300;
+    let _turn = need_many_descriptors();
+    let mut reactor = reactor();
+    let port = reactor.listen_tcp((Ipv4Addr::LOCALHOST, 0), || Echo).unwrap();
+    let address = port.local_address().socket_addr().unwrap();
+    let (mut poll, mut events) = (mio::Poll::new().unwrap(), mio::Events::with_capacity(4));
+    let descriptor = AsRawFd::as_raw_fd(&AsFd::as_fd(&reactor));
+    let mut source = mio::unix::SourceFd(&descriptor);
+    poll.registry().register(&mut source, mio::Token(7), mio::Interest::READABLE).unwrap();
+    let connect = |_| std::net::TcpStream::connect(address).unwrap();
+    let mut run = |reactor: &mut Reactor, done: &dyn Fn(&Reactor) -> bool| {
+        while !done(reactor) {
+            let now = reactor.now();
+            let due = reactor.next_deadline().map(|due| due.saturating_duration_since(now));
+            poll.poll(&mut events, due.or(Some(PATIENCE))).unwrap();
+            assert!(due.is_some() || !events.is_empty(), "nothing is due, and somebody waits");
+            assert!(reactor.turn(Some(Duration::ZERO)).unwrap().is_continue());
+        }
+    };
+    let mut clients = Vec::new();
+    // Fewer at a time than the backlog holds.
+    for count in (100..=CLIENTS).step_by(100) {
+        clients.extend((0..100).map(connect));
+        run(&mut reactor, &|reactor| reactor.connection_count() == count);
+    }
+    for client in &mut clients {
+        client.set_read_timeout(Some(PATIENCE)).unwrap();
+        client.write_all(b"hello").unwrap();
+    }
+    let bytes = (5 * CLIENTS) as u64;
+    run(&mut reactor, &|reactor| reactor.snapshot().bytes_received == bytes);
+    for client in &mut clients {
+        let mut answer = [0; 5];
+        client.read_exact(&mut answer).unwrap();
+        assert_eq!(&answer, b"hello");
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The loop over a scripted world: each edge, short write and error exactly where a test wants it.
 
 mod accepting;
+mod bounds;
 mod closing;
 mod connecting;
 mod deferring;

@@ -76,6 +76,17 @@ impl Talker {
         }
     }
 
+    /// Says something as long as it may, and a little longer.
+    pub(super) fn say_while_it_may(&mut self, cx: &Context<'_, Talkers>) {
+        for _ in 0..self.random.below(30) {
+            if !cx.transport.may_produce() {
+                self.held = cx.transport.accepts_writes();
+                return;
+            }
+            self.say(cx);
+        }
+    }
+
     pub(super) fn finish(&self, cx: &Context<'_, Talkers>) {
         cx.transport.lose_write_connection();
         cx.factory.ledger.side(self.client, cx.factory.who, |side| side.finished = true);
@@ -149,10 +160,7 @@ impl Talker {
                 rude();
                 cx.transport.abort_connection();
             }
-            35 => {
-                rude();
-                cx.transport.fail("no more");
-            }
+            35 => cx.transport.fail("no more"),
             _ => drop(cx.set_timer(self.random.up_to(Duration::from_secs(1)))),
         }
     }
@@ -185,14 +193,9 @@ impl Read for Reading {
 fn write(factory: &Talkers, client: SocketAddr, transport: &Transport, length: usize) {
     let accounts = factory.ledger.side(client, factory.who, |side| side.sent);
     let data = factory.ledger.say(client, factory.who, length);
-    let side = factory.ledger.side(client, factory.who, |side| side.clone());
-    let closing = (side.finished || transport.is_disconnecting()) && !side.producing;
-    if closing || !transport.is_connected() {
-        factory.ledger.side(client, factory.who, |side| side.sent = accounts);
-    }
-    let dropped = transport.dropped_writes();
+    let (accepted, dropped) = (transport.accepts_writes(), transport.dropped_writes());
     transport.write(data);
-    if transport.dropped_writes() > dropped {
+    if !accepted || transport.dropped_writes() > dropped {
         factory.ledger.side(client, factory.who, |side| side.sent = accounts);
     }
 }

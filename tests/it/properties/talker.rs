@@ -189,10 +189,7 @@ impl Protocol<Talkers> for Talker {
         assert!(enough && deadline == Deadline::Idle, "{deadline:?} after {waited:?}");
         match self.random.below(3) {
             0 => cx.transport.lose_connection(),
-            _ => {
-                cx.factory.ledger.side(self.client, cx.factory.who, |side| side.rude = true);
-                cx.transport.fail("it has said nothing for too long");
-            }
+            _ => cx.transport.fail("it has said nothing for too long"),
         }
     }
 
@@ -210,12 +207,12 @@ impl Protocol<Talkers> for Talker {
 
     fn producing_paused(&mut self, cx: &mut Context<'_, Talkers>) {
         assert!(!std::mem::replace(&mut self.held, true), "it knows");
-        assert!(cx.transport.unsent() > 0);
+        assert!(cx.transport.unsent() > 0 && !cx.transport.may_produce());
     }
 
     fn producing_resumed(&mut self, cx: &mut Context<'_, Talkers>) {
         assert!(std::mem::take(&mut self.held), "nobody held it back");
-        self.say(cx);
+        self.say_while_it_may(cx);
     }
 
     fn write_refused(&mut self, cx: &mut Context<'_, Talkers>, count: usize) {
@@ -255,7 +252,6 @@ impl Protocol<Talkers> for Talker {
         open.set(open.get() - 1);
         cx.factory.ledger.side(self.client, cx.factory.who, |side| {
             side.lost.push(reason.clone());
-            side.rude |= matches!(reason, Reason::Overflow);
             side.producing = false;
         });
         cx.transport.write("into the void");

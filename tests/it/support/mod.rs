@@ -17,6 +17,7 @@ pub(crate) use client::Client;
 pub(crate) use probe::{Cx, Event, Probes, read_lost, time_out};
 pub(crate) use server::Server;
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// How long a test waits for something before it fails. Far longer than anything takes, so that a
@@ -25,6 +26,16 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The same on a simulated network, where it costs nothing.
 pub(crate) const SIMULATED_PATIENCE: Duration = Duration::from_secs(3600);
+
+/// Both ends of a thousand connections and more are in this process, and a system's usual limit is
+/// lower. Tests that need so many take turns.
+pub(crate) fn need_many_descriptors() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let limit = rlimit::increase_nofile_limit(4096).unwrap();
+    assert!(limit >= 4096, "this test needs 4096 descriptors, and may have {limit}");
+    turn
+}
 
 /// Without it, what needs it is not tested, and says so.
 pub(crate) fn has_ipv6() -> bool {

@@ -1,0 +1,229 @@
+//! Every wait in the life of a connection has an end: the table of `docs/REACTOR.md`, as a test.
+
+use super::*;
+use crate::{Deadlines, Producer, Rates, TcpClientEndpoint};
+use std::net::Ipv4Addr;
+
+const fn s(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// What a connection does that has nothing to do with the wait: what the defaults do.
+fn plain(event: Event<'_>, cx: &mut Context<'_, Probes>) {
+    match event {
+        Event::TimedOut(deadline) => cx.transport.time_out(deadline),
+        // The letter says that the protocol goes on after the peer's FIN, and never closes.
+        Event::ReadLost if cx.factory.log.count("0 data h") == 0 => cx.transport.follow_peer(),
+        _ => {}
+    }
+}
+
+/// One wait: how a connection comes to it, and after which time it is over.
+struct Wait {
+    name: &'static str,
+    begin: fn(&mut Stage, &Peer, &Transport),
+    bound: Duration,
+    /// The last of the log.
+    end: &'static str,
+}
+
+const CLOSE: &str = "0 lost: peer accepted no data while the connection was closing";
+const IDLE: &str = "0 lost: nothing came for too long";
+const DONE: &str = "0 lost: connection closed in order";
+
+/// As the stage sets it.
+const CLOSE_TIMEOUT: Duration = s(10);
+
+const WAITS: [Wait; 15] = [
+    Wait {
+        name: "for the peer, at all",
+        begin: |_, _, transport| transport.set_deadlines(Deadlines::new().idle(s(7))),
+        bound: s(7),
+        end: IDLE,
+    },
+    Wait {
+        name: "for its first byte",
+        begin: |_, _, transport| transport.set_deadlines(Deadlines::new().first_byte(s(7))),
+        bound: s(7),
+        end: "0 lost: the first byte did not come in time",
+    },
+    Wait {
+        name: "for the end of a handshake",
+        begin: |_, _, transport| transport.set_deadlines(Deadlines::new().handshake(s(7))),
+        bound: s(7),
+        end: "0 lost: the handshake did not end in time",
+    },
+    Wait {
+        name: "for what the protocol waits for",
+        begin: |_, _, transport| transport.set_timeout(s(7)),
+        bound: s(7),
+        end: "0 lost: what the protocol waited for did not come in time",
+    },
+    Wait {
+        name: "for a peer that takes nothing",
+        begin: |_, peer, transport| {
+            peer.set_room(0);
+            transport.write("x");
+            transport.set_deadlines(Deadlines::new().progress(1, s(7)));
+        },
+        bound: s(7),
+        end: "0 lost: too little was sent or taken",
+    },
+    Wait {
+        name: "for this side, when the peer has sent its FIN",
+        begin: |_, peer, transport| {
+            peer.send("h");
+            peer.close();
+            transport.set_deadlines(Deadlines::new().idle(s(7)));
+        },
+        bound: s(7),
+        end: IDLE,
+    },
+    Wait {
+        name: "for the peer's FIN, when this side has sent its own",
+        begin: |_, _, transport| {
+            transport.lose_write_connection();
+            transport.set_deadlines(Deadlines::new().idle(s(7)));
+        },
+        bound: s(7),
+        end: IDLE,
+    },
+    Wait {
+        name: "for the protocol to read again",
+        begin: |_, _, transport| {
+            transport.pause_reading();
+            transport.set_deadlines(Deadlines::new().idle(s(1)).lifetime(s(7)));
+        },
+        bound: s(7),
+        end: "0 lost: the connection has lived for long enough",
+    },
+    Wait {
+        name: "for a peer that takes nothing of the last bytes",
+        begin: |_, peer, transport| {
+            peer.set_room(0);
+            transport.write("x");
+            transport.lose_connection();
+        },
+        bound: CLOSE_TIMEOUT,
+        end: CLOSE,
+    },
+    Wait {
+        name: "the same, when it has sent its FIN",
+        begin: |_, peer, transport| {
+            peer.set_room(0);
+            transport.write("x");
+            peer.close();
+        },
+        bound: CLOSE_TIMEOUT,
+        end: CLOSE,
+    },
+    Wait {
+        name: "for a producer, when this side closes",
+        begin: |_, _, transport| {
+            transport.register_producer(Producer::push());
+            transport.lose_connection();
+        },
+        bound: CLOSE_TIMEOUT,
+        end: CLOSE,
+    },
+    Wait {
+        name: "for a connection that produces, when this side closes",
+        begin: |stage, _, transport| {
+            stage.connect();
+            transport.register_producer(&stage.transport(1));
+            transport.lose_connection();
+        },
+        bound: CLOSE_TIMEOUT,
+        end: CLOSE,
+    },
+    Wait {
+        name: "for a producer, when the peer closes",
+        begin: |_, peer, transport| {
+            transport.register_producer(Producer::pull());
+            peer.close();
+        },
+        bound: Duration::ZERO,
+        end: DONE,
+    },
+    Wait {
+        name: "for a rate, with something left to send",
+        begin: |_, _, transport| {
+            transport.set_rates(Rates::new().write(1));
+            transport.write([0; 8]);
+            transport.lose_connection();
+        },
+        // A byte at once, and one in each second.
+        bound: s(7),
+        end: DONE,
+    },
+    Wait {
+        name: "of a drain, for a protocol that stays",
+        begin: |stage, _, _| stage.reactor.stop_gracefully(s(7)),
+        bound: s(7),
+        end: "0 lost: reactor stopped",
+    },
+];
+
+#[test]
+fn every_wait_of_a_connection_ends_when_it_should_and_not_before() {
+    const STEP: Duration = Duration::from_millis(500);
+    for Wait { name, begin, bound, end } in WAITS {
+        let mut stage = Stage::new(plain);
+        let peer = stage.connect();
+        let transport = stage.transport(0);
+        begin(&mut stage, &peer, &transport);
+        let start = stage.reactor.now();
+        let mut ended = None;
+        for _ in 0..100 {
+            for _ in 0..5 {
+                if stage.reactor.turn(Some(Duration::ZERO)).unwrap().is_break() {
+                    break;
+                }
+            }
+            if !transport.is_connected() {
+                ended = Some(stage.reactor.now() - start);
+                break;
+            }
+            stage.script.advance(STEP);
+        }
+        assert_eq!(ended, Some(bound), "{name}");
+        assert_eq!(stage.log.count(end), 1, "{name}: {:?}", stage.log.0.borrow());
+    }
+}
+
+#[test]
+fn an_attempt_to_connect_ends() {
+    let mut stage = Stage::new(quiet);
+    let endpoint = TcpClientEndpoint::new((Ipv4Addr::LOCALHOST, 8000)).timeout(s(7));
+    let probes = Probes { log: stage.log.clone(), act: quiet, all: vec![], key: Rc::default() };
+    let connector = stage.reactor.connect_tcp(endpoint, probes).unwrap();
+    stage.script.advance(s(7) - Duration::from_nanos(1));
+    stage.settle();
+    assert!(connector.transport().is_connected(), "not lost yet");
+    stage.script.advance(Duration::from_nanos(1));
+    stage.settle();
+    stage.log.expect(&["failed: timed out", "stopped"]);
+    stage.expect_empty();
+}
+
+#[test]
+fn a_closed_connection_that_still_reads_ends() {
+    for talks in [false, true] {
+        let mut stage = Stage::new(|event, cx| on_data(event, || cx.transport.lose_connection()));
+        let peer = stage.connect();
+        peer.send("x");
+        stage.settle();
+        let start = stage.reactor.now();
+        while stage.reactor.connections.len() > 0 {
+            assert!(stage.reactor.now() - start < s(60));
+            stage.script.advance(Duration::from_millis(500));
+            if talks {
+                peer.send("and more");
+            }
+            stage.turn();
+        }
+        let bound = if talks { s(30) } else { s(5) };
+        assert_eq!(stage.reactor.now() - start, bound);
+        stage.expect_empty();
+    }
+}
