@@ -181,7 +181,7 @@ fn a_signal_that_was_ignored_stays_ignored() {
     // And it ends in order as ever, by the one that is not ignored.
     child.signal("TERM");
     client.expect_close();
-    wait_for(&child, "1 connections drained, 0 aborted, 0 bytes lost");
+    wait_for(&child, "1 connections drained, 0 lost, 0 aborted, 0 bytes lost");
     wait_for(&child, "returned");
     let (status, said) = child.wait();
     assert!(status.success(), "{status}: {said}");
