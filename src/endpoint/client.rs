@@ -38,7 +38,9 @@ impl TcpClientEndpoint {
         Self { address: address.into(), timeout: DEFAULT_CONNECT_TIMEOUT, local: None }
     }
 
-    /// How long the attempt may take; [`DEFAULT_CONNECT_TIMEOUT`] if not said.
+    /// How long the attempt may take; [`DEFAULT_CONNECT_TIMEOUT`] if not said. With zero it has
+    /// failed in the next turn, whatever the server does; with `Duration::MAX` only the system ends
+    /// it.
     #[must_use]
     pub fn timeout(self, timeout: Duration) -> Self {
         Self { timeout, ..self }

@@ -126,6 +126,7 @@ impl<'a, F> LineContext<'a, F> {
     }
 
     /// Changes the longest line that is delivered, for this connection and from the next line on.
+    /// With zero only empty lines are; `usize::MAX` is no limit.
     pub fn set_max_length(&mut self, max_length: usize) {
         self.setup.max_length = Some(max_length);
     }

@@ -40,7 +40,8 @@ pub trait LineReceiver<F> {
     const DELIMITER: Delimiter = Delimiter::CRLF;
 
     /// The longest line that is delivered, for all connections of this type: in bytes, without the
-    /// delimiter. Default: 16 384, as in Twisted.
+    /// delimiter. Default: 16 384, as in Twisted. With zero only empty lines are delivered;
+    /// `usize::MAX` is no limit, and a line that does not end then takes all memory.
     const MAX_LENGTH: usize = 16_384;
 
     /// The connection is there.

@@ -72,7 +72,8 @@ impl<R> Lines<R> {
         self
     }
 
-    /// The longest line that is delivered, in bytes without the delimiter.
+    /// The longest line that is delivered, in bytes without the delimiter. With zero only empty
+    /// lines are; `usize::MAX` is no limit, and a line that does not end then takes all memory.
     #[must_use]
     pub fn max_length(mut self, max_length: usize) -> Self {
         self.setup.max_length = Some(max_length);

@@ -3,35 +3,48 @@
 use std::time::{Duration, Instant};
 
 /// So many in a span of time, and as many at once.
+///
+/// Times are in nanoseconds, and counted from the first token: the longest of spans is more than an
+/// [`Instant`] can tell.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bucket {
     /// The time that one token takes to come.
-    interval: Duration,
+    interval: u128,
     /// How far it may be ahead: the time that all tokens but one take.
-    tolerance: Duration,
+    tolerance: u128,
+    /// When the first token was taken.
+    beginning: Option<Instant>,
     /// When the bucket is full again.
-    full: Option<Instant>,
+    full: u128,
 }
 
 impl Bucket {
     /// With `count` tokens in it, and as many new ones in each `span`. At least one.
     pub(super) fn new(count: u32, span: Duration) -> Self {
-        let count = count.max(1);
-        let interval = span / count;
-        Self { interval, tolerance: interval.saturating_mul(count - 1), full: None }
+        let count = u128::from(count.max(1));
+        let interval = span.as_nanos() / count;
+        Self { interval, tolerance: interval * (count - 1), beginning: None, full: 0 }
     }
 
-    /// Takes a token, or says when there will be one.
+    /// Takes a token, or says when there will be one, or when it is to be asked again at the
+    /// earliest.
     pub(super) fn take(&mut self, now: Instant) -> Result<(), Instant> {
-        let full = self.full.map_or(now, |full| full.max(now));
-        let ahead = full - now;
+        let beginning = *self.beginning.get_or_insert(now);
+        let age = now.saturating_duration_since(beginning).as_nanos();
+        let full = self.full.max(age);
+        let ahead = full - age;
         if ahead > self.tolerance {
-            return Err(now + (ahead - self.tolerance));
+            return Err(now + capped(ahead - self.tolerance));
         }
-        // A span that no clock reaches is for ever, and so is what comes after the first tokens.
-        self.full = full.checked_add(self.interval).or(Some(full));
+        self.full = full + self.interval;
         Ok(())
     }
+}
+
+/// A wait, or the first hundred years of it, after which every clock still has a time.
+fn capped(nanos: u128) -> Duration {
+    const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+    u64::try_from(nanos).map_or(LONGEST, Duration::from_nanos).min(LONGEST)
 }
 
 #[cfg(test)]
@@ -66,12 +79,39 @@ mod tests {
     }
 
     #[test]
-    fn odd_rates_do_no_harm() {
-        let t = Instant::now();
-        let mut endless = Bucket::new(1, Duration::MAX);
-        assert!(endless.take(t).is_ok());
-        let mut free = Bucket::new(u32::MAX, Duration::ZERO);
-        assert!((0..1000).all(|_| free.take(t).is_ok()));
-        assert!(Bucket::new(0, ms(1)).take(t).is_ok());
+    fn rates_at_their_ends() {
+        const NEVER: u64 = u64::MAX;
+        const MANY: usize = 10_000;
+        // How many at once, and after how many milliseconds there is another.
+        for (count, span, at_once, next) in [
+            (0, ms(10), 1, 10),
+            (1, ms(10), 1, 10),
+            (MANY as u32, ms(10_000), MANY, 1),
+            (0, Duration::MAX, 1, NEVER),
+            (1, Duration::MAX, 1, NEVER),
+            (2, Duration::MAX, 2, NEVER),
+        ] {
+            let (mut bucket, t) = (Bucket::new(count, span), Instant::now());
+            assert!((0..at_once).all(|_| bucket.take(t).is_ok()), "{count}, {span:?}");
+            let again = bucket.take(t).unwrap_err();
+            if next == NEVER {
+                let century = 100 * Duration::from_secs(365 * 24 * 60 * 60);
+                assert_eq!(again - t, century, "{count}, {span:?}");
+                assert!(bucket.take(again).is_err(), "{count}, {span:?}");
+            } else {
+                assert_eq!(again - t, ms(next), "{count}, {span:?}");
+                assert_eq!(bucket.take(again), Ok(()), "{count}, {span:?}");
+            }
+        }
+        for (count, span) in [
+            (0, Duration::ZERO),
+            (1, Duration::ZERO),
+            (u32::MAX, Duration::ZERO),
+            (u32::MAX, ms(1)),
+            (u32::MAX, Duration::MAX),
+        ] {
+            let (mut bucket, t) = (Bucket::new(count, span), Instant::now());
+            assert!((0..MANY).all(|_| bucket.take(t).is_ok()), "{count}, {span:?}");
+        }
     }
 }

@@ -71,8 +71,9 @@ impl Reactor {
     /// Never before `delay` is over by a monotonic clock, and about a millisecond late at the most
     /// while the loop is not busy. Timers with equal deadlines are called in the order in which
     /// they were set; one that is set while timers are being called waits for the next turn, even
-    /// with no delay. A panic in `call` is logged, and everything else goes on. Timers that are not
-    /// due when the reactor stops are dropped.
+    /// with no delay. A delay of more than a hundred years, such as `Duration::MAX`, is cut to
+    /// that. A panic in `call` is logged, and everything else goes on. Timers that are not due when
+    /// the reactor stops are dropped.
     ///
     /// ```
     /// use std::time::Duration;
@@ -152,7 +153,8 @@ impl Reactor {
     }
 
     /// Lets a timer fire `delay` from now instead, sooner or later than it would have. False if it
-    /// has fired, is firing, was cancelled, or belongs to another reactor. (`IDelayedCall.reset`)
+    /// has fired, is firing, was cancelled, or belongs to another reactor. Delays are as for
+    /// [`call_later`](Self::call_later). (`IDelayedCall.reset`)
     pub fn reset(&mut self, timer: TimerId, delay: Duration) -> bool {
         let due = self.due_in(delay);
         self.reset_at(timer, due)

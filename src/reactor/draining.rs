@@ -103,8 +103,10 @@ impl Reactor {
     ///    [`stop`](Self::stop). A closed connection whose peer has sent something since the drain
     ///    began is waited for as well, until the peer closes or is silent for half a second.
     ///
-    /// Asked again while it drains, a sooner deadline counts; `stop` ends it at once. What became
-    /// of the connections is in the [`StopReport`] that [`run`](Self::run) returns.
+    /// A deadline of zero is the same as `stop`, which ends a drain at once; with `Duration::MAX`
+    /// it waits for the last connection, however long that takes. Asked again while it drains, a
+    /// sooner deadline counts. What became of the connections is in the [`StopReport`] that
+    /// [`run`](Self::run) returns.
     ///
     /// ```
     /// use std::time::Duration;

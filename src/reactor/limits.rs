@@ -40,21 +40,24 @@ impl Limits {
         Self::default()
     }
 
-    /// The most connections that clients may have open; who comes then is refused.
+    /// The most connections that clients may have open; who comes then is refused. With zero
+    /// everybody is.
     #[must_use]
     pub fn connections(self, connections: usize) -> Self {
         Self { connections: Some(connections), ..self }
     }
 
     /// The most that one peer may have: an IPv4 address, or the first 64 bits of an IPv6 address,
-    /// which is what one customer is given.
+    /// which is what one customer is given. With zero everybody is refused.
     #[must_use]
     pub fn per_peer(self, per_peer: usize) -> Self {
         Self { per_peer: Some(per_peer), ..self }
     }
 
     /// How many are accepted in each such span of time, and how many at once. The others are not
-    /// refused but wait, in the queues of the ports and then in their own systems.
+    /// refused but wait, in the queues of the ports and then in their own systems. A count of zero
+    /// counts as one. A span of zero is no limit, and one of `Duration::MAX` is never over: when so
+    /// many have been accepted, nobody is any more.
     #[must_use]
     pub fn accept_rate(self, count: u32, span: Duration) -> Self {
         Self { accept_rate: Some((count, span)), ..self }

@@ -45,6 +45,7 @@ impl Reactor {
 
     /// Runs one turn of the loop, for embedding it in another: waits for events until `timeout` is
     /// over, for ever if it is `None`, and handles them. `Break` once a stop has been carried out.
+    /// With a timeout of zero it does not wait; one of more than a day may be over after a day.
     ///
     /// The first turn starts the reactor up. [`next_deadline`](Self::next_deadline) tells when the
     /// next turn is due at the latest; the reactor's descriptor (`AsFd`, on Unix) becomes readable

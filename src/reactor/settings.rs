@@ -6,6 +6,10 @@ use std::time::Duration;
 /// short enough not to collect those that never come back.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// A connection that waits for a rate or for its producer is looked at so often: the loop is to
+/// sleep between.
+const CLOSE_TIMEOUT_MIN: Duration = Duration::from_millis(1);
+
 /// See [`Settings::threads_max`]. What Twisted has: work that blocks mostly waits, for a disk or
 /// for a resolver, and ten that wait cost next to nothing.
 const THREADS_MAX: usize = 10;
@@ -66,16 +70,17 @@ impl Default for Settings {
 
 impl Settings {
     /// How long a connection that is being closed in order waits for its peer to accept the next
-    /// byte, before it is aborted. Counted anew whenever the peer accepts something. Default: 60
-    /// seconds.
+    /// byte, before it is aborted. Counted again whenever the peer accepts something. Default: 60
+    /// seconds. Less than a millisecond counts as one; `Duration::MAX` waits for ever.
     #[must_use]
     pub fn close_timeout(self, close_timeout: Duration) -> Self {
-        Self { close_timeout, ..self }
+        Self { close_timeout: close_timeout.max(CLOSE_TIMEOUT_MIN), ..self }
     }
 
     /// How long SIGTERM lets connections end before they are cut off: it does what
     /// [`stop_gracefully`](crate::Reactor::stop_gracefully) does, with this deadline. Zero stops at
-    /// once, as SIGINT does, which is sent by somebody who waits. Default: 5 seconds.
+    /// once, as SIGINT does, which is sent by somebody who waits; `Duration::MAX` waits for the
+    /// last connection, however long that takes. Default: 5 seconds.
     #[must_use]
     pub fn drain_timeout(self, drain_timeout: Duration) -> Self {
         Self { drain_timeout, ..self }
@@ -108,15 +113,15 @@ impl Settings {
     ///
     /// While it is awake, [`turn`](crate::Reactor::turn) returns before its timeout is over.
     /// [`next_deadline`](crate::Reactor::next_deadline) does not know of this: a loop that sleeps
-    /// by itself sleeps.
+    /// by itself sleeps. With `Duration::MAX` it never sleeps again after the first event.
     #[must_use]
     pub fn busy_poll(self, busy_poll: Duration) -> Self {
         Self { busy_poll, ..self }
     }
 
     /// On how many threads at most [`defer_to_thread`](crate::Reactor::defer_to_thread) does its
-    /// work; what exceeds them waits. At least one. Default: 10, as in Twisted.
-    /// (`suggestThreadPoolSize`)
+    /// work; what exceeds them waits. Zero counts as one; with `usize::MAX` nothing waits, unless
+    /// the system has no more threads. Default: 10, as in Twisted. (`suggestThreadPoolSize`)
     #[must_use]
     pub fn threads_max(self, threads_max: usize) -> Self {
         Self { threads_max, ..self }
@@ -124,15 +129,16 @@ impl Settings {
 
     /// How long a callback may take before it is logged as a warning, with the last events of the
     /// loop; everybody else waits meanwhile. Default: 100 milliseconds. The events are logged once
-    /// in five seconds at most.
+    /// in five seconds at most. With zero every callback is slow, with `Duration::MAX` none.
     #[must_use]
     pub fn slow_callback(self, slow_callback: Duration) -> Self {
         Self { slow_callback, ..self }
     }
 
     /// How many connections the reactor holds at most, of all factories, those included that only
-    /// linger; further clients are refused. `None`, the default, is no limit of its own: the system
-    /// has one, for descriptors, and its exhaustion is survived.
+    /// linger; further clients are refused, and with zero all of them. Connections that the reactor
+    /// begins itself are never refused. `None`, the default, is no limit of its own: the system has
+    /// one, for descriptors, and its exhaustion is survived.
     #[must_use]
     pub fn connections_max(self, connections_max: impl Into<Option<usize>>) -> Self {
         Self { connections_max: connections_max.into(), ..self }
@@ -143,7 +149,8 @@ impl Settings {
     /// connection [`Transport::set_unsent_max`](crate::Transport::set_unsent_max) says otherwise.
     ///
     /// What is written while nothing is unsent is taken however long it is. With three quarters of
-    /// the limit unsent, a connection is not read until its peer has taken something.
+    /// the limit unsent, a connection is not read until its peer has taken something. With zero a
+    /// connection takes no write but one at a time, when all before it is sent.
     #[must_use]
     pub fn unsent_max(self, unsent_max: impl Into<Option<usize>>) -> Self {
         Self { unsent_max: unsent_max.into().unwrap_or(usize::MAX), ..self }
@@ -153,7 +160,8 @@ impl Settings {
     ///
     /// When a turn ends with more, the connections that have the most unsent are lost, with
     /// [`Reason::Overflow`](crate::Reason::Overflow), until three quarters of the limit are left.
-    /// So those who keep up never pay for those who do not.
+    /// So those who keep up never pay for those who do not. With zero, whoever has anything unsent
+    /// at the end of a turn is lost.
     #[must_use]
     pub fn unsent_total_max(self, unsent_total_max: impl Into<Option<usize>>) -> Self {
         Self { unsent_total_max: unsent_total_max.into().unwrap_or(usize::MAX), ..self }

@@ -142,7 +142,7 @@ impl Disposition {
         self.ignored & (1 << (signal - 1)) != 0
     }
 
-    /// True if the program has a handler of its own, which goes on being called beside ours.
+    /// True if the program has a handler of its own, which is still called beside ours.
     fn catches(&self, signal: i32) -> bool {
         self.caught & (1 << (signal - 1)) != 0
     }

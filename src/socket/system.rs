@@ -17,6 +17,10 @@ use std::time::{Duration, Instant};
 /// bounds the memory (12 bytes each) and how long a turn may become.
 const EVENTS_MAX: usize = 1024;
 
+/// The longest wait that every poller takes: kqueue refuses one of some years. The loop then waits
+/// again, which once a day nobody notices.
+const WAIT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// The top bit tells ports from streams; ids leave it clear.
 const PORT: usize = 1 << (usize::BITS - 1);
 const WAKER: Token = Token(usize::MAX);
@@ -71,6 +75,8 @@ impl World for System {
 
     fn wait(&mut self, ready: &mut Vec<Ready>, timeout: Option<Duration>) -> io::Result<()> {
         self.full = false;
+
+        let timeout = timeout.map(|timeout| timeout.min(WAIT_MAX));
         match self.poll.poll(&mut self.events, timeout) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
             result => result?,

@@ -64,7 +64,8 @@ impl TcpListener {
         socket.set_tcp_nodelay(true)?;
         socket.set_nonblocking(true)?;
         socket.bind(&address.into())?;
-        socket.listen(at.backlog_max().try_into().unwrap_or(i32::MAX))?;
+        // Some systems take zero for as many as there may be.
+        socket.listen(at.backlog_max().max(1).try_into().unwrap_or(i32::MAX))?;
         let mut socket = mio::net::TcpListener::from_std(socket.into());
         let address = socket.local_addr()?.into();
         registry.register(&mut socket, token, Interest::READABLE)?;

@@ -78,7 +78,7 @@ impl Threads {
         Ok(())
     }
 
-    /// Takes back what has not begun. What has goes on to its end, and nobody waits for it.
+    /// Takes back what has not begun. What has begun runs to its end, and nobody waits for it.
     pub(super) fn take_waiting(&self) -> Vec<Work> {
         std::mem::take(&mut self.shared.lock().waiting).into()
     }
@@ -191,6 +191,25 @@ mod tests {
         pool.run(Box::new(move || done_in.send(()).unwrap()), 10).unwrap();
         done.recv().unwrap();
         assert_eq!(threads(&pool), 3);
+    }
+
+    #[test]
+    fn no_threads_are_one_and_all_threads_are_no_more_than_needed() {
+        for (max, expected) in [(0, 1), (1, 1), (usize::MAX, 4)] {
+            let pool = Threads::default();
+            let together = Arc::new(std::sync::Barrier::new(expected));
+            let (done_in, done) = channel();
+            for _ in 0..4 {
+                let (together, done_in) = (Arc::clone(&together), done_in.clone());
+                let work = move || {
+                    together.wait();
+                    done_in.send(()).unwrap();
+                };
+                pool.run(Box::new(work), max).unwrap();
+            }
+            assert_eq!(done.iter().take(4).count(), 4);
+            assert_eq!(threads(&pool), expected, "{max}");
+        }
     }
 
     #[test]

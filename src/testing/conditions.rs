@@ -8,6 +8,9 @@ const BUFFER: usize = 256 * 1024;
 /// What the poller of a real reactor hands out at once.
 const EVENTS_PER_WAIT: usize = 1024;
 
+/// More than anybody sends, and a number that can be counted with.
+const BUFFER_MAX: usize = usize::MAX / 4;
+
 /// How a network treats what is sent through it: [`ideal`](Self::ideal), [`rough`](Self::rough), or
 /// one of the two with changes.
 ///
@@ -75,7 +78,7 @@ impl Conditions {
         }
     }
 
-    /// How long a packet travels, one way.
+    /// How long a packet travels, one way. With `Duration::MAX` it never arrives.
     #[must_use]
     pub fn latency(self, latency: Duration) -> Self {
         Self { latency, ..self }
@@ -87,33 +90,35 @@ impl Conditions {
         Self { jitter, ..self }
     }
 
-    /// Bytes a second in each direction, for all connections between two hosts together.
+    /// Bytes a second in each direction, for all connections between two hosts together. Zero
+    /// counts as one.
     #[must_use]
     pub fn bandwidth(self, bytes_per_second: u64) -> Self {
         Self { bandwidth: Some(bytes_per_second.max(1)), ..self }
     }
 
-    /// How many packets in a thousand are lost, and sent again 200 milliseconds later.
+    /// How many packets in a thousand are lost, and sent again 200 milliseconds later. More than a
+    /// thousand are all.
     #[must_use]
     pub fn loss(self, per_mille: u16) -> Self {
         Self { loss: per_mille, ..self }
     }
 
     /// How many in a thousand of the calls that read get only a part of what has arrived, and of
-    /// the packets carry only a part of what they could.
+    /// the packets carry only a part of what they could. More than a thousand are all.
     #[must_use]
     pub fn short_reads(self, per_mille: u16) -> Self {
         Self { short_reads: per_mille, ..self }
     }
 
-    /// How many in a thousand of the calls that write are taken only in part, or not at all. Below
-    /// a thousand, or nothing would ever be sent whole.
+    /// How many in a thousand of the calls that write are taken only in part, or not at all. More
+    /// than 999 count as 999, or the last byte would never be sent.
     #[must_use]
     pub fn short_writes(self, per_mille: u16) -> Self {
-        Self { short_writes: per_mille, ..self }
+        Self { short_writes: per_mille.min(999), ..self }
     }
 
-    /// How many events in a thousand report more than is there.
+    /// How many events in a thousand report more than is there. More than a thousand are all.
     #[must_use]
     pub fn spurious(self, per_mille: u16) -> Self {
         Self { spurious: per_mille, ..self }
@@ -139,16 +144,18 @@ impl Conditions {
         Self { reorder, ..self }
     }
 
-    /// How many bytes a socket holds that its peer has not confirmed. At least one.
+    /// How many bytes a socket holds that its peer has not confirmed. Zero counts as one; with
+    /// `usize::MAX` it is never full.
     #[must_use]
     pub fn send_buffer(self, bytes: usize) -> Self {
-        Self { send_buffer: bytes.max(1), ..self }
+        Self { send_buffer: bytes.clamp(1, BUFFER_MAX), ..self }
     }
 
-    /// How many bytes a socket holds that have not been read. At least one.
+    /// How many bytes a socket holds that have not been read. Zero counts as one; with
+    /// `usize::MAX` it is never full.
     #[must_use]
     pub fn receive_buffer(self, bytes: usize) -> Self {
-        Self { receive_buffer: bytes.max(1), ..self }
+        Self { receive_buffer: bytes.clamp(1, BUFFER_MAX), ..self }
     }
 }
 

@@ -9,6 +9,8 @@ use std::time::Duration;
 /// When one is over, the protocol hears [`timed_out`](crate::Protocol::timed_out), which by default
 /// ends the connection with [`Reason::TimedOut`](crate::Reason::TimedOut).
 ///
+/// A time of less than a millisecond counts as one, zero too; `Duration::MAX` is never over.
+///
 /// ```
 /// use std::time::Duration;
 /// use twistor::Deadlines;
@@ -64,7 +66,7 @@ impl Deadlines {
 
     /// How many bytes the peer must move at least in each such span of time, while something is
     /// unsent or a handshake is awaited: take them, or send them. Against peers that read a byte a
-    /// second, which are never idle.
+    /// second, which are never idle. Zero bytes are always moved; `usize::MAX` never are.
     #[must_use]
     pub fn progress(self, bytes: usize, within: Duration) -> Self {
         Self { progress: Some((bytes, within)), ..self }

@@ -246,7 +246,8 @@ impl Transport {
     /// Sets how many bytes may be unsent, and what becomes of a write that would bring them above
     /// that: all of it, not only what is too much. What is written while nothing is unsent is taken
     /// however long it is. Default: [`Settings::unsent_max`](crate::Settings::unsent_max), and the
-    /// connection is lost. `None` is no limit.
+    /// connection is lost. `None` is no limit. With zero a write is taken only when all before it
+    /// is sent.
     pub fn set_unsent_max(&self, unsent_max: impl Into<Option<usize>>, overflow: Overflow) {
         let unsent_max = unsent_max.into().unwrap_or(usize::MAX);
         self.wish(|wire| {

@@ -53,8 +53,11 @@ pub(super) struct Outlook {
 /// Longer than any process runs.
 const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
+/// A protocol that keeps its connection is told again and again; the loop is to sleep between.
+const SHORTEST: Duration = Duration::from_millis(1);
+
 fn after(since: Instant, time: Duration) -> Option<Instant> {
-    since.checked_add(time.min(LONGEST))
+    since.checked_add(time.clamp(SHORTEST, LONGEST))
 }
 
 impl Patience {
@@ -94,7 +97,7 @@ impl Patience {
 
     pub(super) fn sent(&mut self, count: usize) {
         self.stirred = true;
-        self.moved += count;
+        self.moved = self.moved.saturating_add(count);
     }
 
     pub(super) fn handshake_done(&mut self) {
@@ -185,7 +188,11 @@ impl Patience {
                 Deadline::FirstByte if self.heard => None,
                 Deadline::FirstByte => after(since.first_byte, set.first_byte?),
                 Deadline::Timeout => after(since.timeout, self.timeout?),
-                Deadline::Progress => after(since.progress?, set.progress?.1),
+                Deadline::Progress => {
+                    // No bytes are always enough.
+                    let (_, within) = set.progress.filter(|(bytes, _)| *bytes > 0)?;
+                    after(since.progress?, within)
+                }
                 Deadline::Idle => after(since.idle, set.idle?),
                 Deadline::Close => None,
             }
@@ -327,6 +334,26 @@ mod tests {
         let (mut patience, t) = begin(Deadlines::new().idle(Duration::MAX), QUIET);
         assert_eq!(patience.verdict(t + s(1_000_000), QUIET), None);
         let (mut patience, t) = begin(Deadlines::new().idle(Duration::ZERO), QUIET);
-        assert_eq!(patience.verdict(t, QUIET), Some(Deadline::Idle));
+        assert_eq!(patience.verdict(t, QUIET), None);
+        assert_eq!(patience.verdict(t + SHORTEST, QUIET), Some(Deadline::Idle));
+        assert_eq!(patience.verdict(t + SHORTEST, QUIET), None, "and not twice at once");
+    }
+
+    #[test]
+    fn no_bytes_and_all_bytes() {
+        for (bytes, within, verdict) in [
+            (0, Duration::ZERO, None),
+            (0, s(10), None),
+            (usize::MAX, s(10), Some(Deadline::Progress)),
+            (usize::MAX, Duration::MAX, None),
+        ] {
+            let (mut patience, t) = begin(Deadlines::new().progress(bytes, within), UNSENT);
+            patience.sent(usize::MAX - 1);
+            patience.received(0);
+            assert_eq!(patience.verdict(t + s(10), UNSENT), verdict, "{bytes}, {within:?}");
+        }
+        let (mut patience, t) = begin(Deadlines::new().progress(usize::MAX, s(10)), UNSENT);
+        (0..3).for_each(|_| patience.sent(usize::MAX / 2));
+        assert_eq!(patience.verdict(t + s(10), UNSENT), None, "more than can be counted");
     }
 }

@@ -362,7 +362,8 @@ impl Transport {
     /// Sets the marks between which a producer is paused and resumed: with at least `high` bytes
     /// unsent it is paused, with at most `low` bytes it is resumed. Default: 64 KiB, and a quarter
     /// of it. A `low` that is not below `high` is brought there, and so is a `high` that is above
-    /// what may be unsent ([`set_unsent_max`](Self::set_unsent_max)); zero is one.
+    /// what may be unsent ([`set_unsent_max`](Self::set_unsent_max)), such as `usize::MAX`. A
+    /// `high` of zero counts as one.
     pub fn set_water_marks(&self, high: usize, low: usize) {
         self.wish(|wire| {
             let unsent = wire.unsent();

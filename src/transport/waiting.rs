@@ -19,7 +19,8 @@ impl Transport {
 
     /// From here on the protocol waits for something of its own, for so long: unless
     /// [`reset_timeout`](Self::reset_timeout) is called before, it hears `timed_out` with
-    /// [`Deadline::Timeout`]. `None` waits for nothing any more. (`TimeoutMixin.setTimeout`)
+    /// [`Deadline::Timeout`]. `None` waits for nothing any more, nor does `Duration::MAX`; less
+    /// than a millisecond counts as one. (`TimeoutMixin.setTimeout`)
     pub fn set_timeout(&self, timeout: impl Into<Option<Duration>>) {
         let timeout = timeout.into();
         self.on_patience(|patience| patience.set_timeout(timeout));

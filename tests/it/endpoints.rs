@@ -114,6 +114,17 @@ fn a_client_uses_its_own_port_again_while_the_last_connection_from_there_is_in_t
 }
 
 #[test]
+fn a_port_has_clients_whatever_its_backlog() {
+    for backlog in [0, 1, u32::MAX] {
+        let mut reactor = Reactor::new().unwrap();
+        let endpoint = TcpServerEndpoint::new(0).interface(Ipv4Addr::LOCALHOST).backlog(backlog);
+        let port = reactor.listen_tcp(endpoint, || Greet).unwrap();
+        check_greeting(&mut reactor, at(port));
+        check_greeting(&mut reactor, at(port));
+    }
+}
+
+#[test]
 fn all_interfaces_are_served() {
     let mut reactor = Reactor::new().unwrap();
     let v4 = reactor.listen("0", || Greet).unwrap();

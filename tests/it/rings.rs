@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Lines of code: blank ones and comments do not count, lest documentation be spared.
+/// Lines of code: blank ones and comments do not count, so that nobody saves on documentation.
 const LINES_MAX: usize = 400;
 const COLUMNS_MAX: usize = 100;
 const FUNCTION_LINES_MAX: usize = 60;

@@ -144,6 +144,20 @@ fn embedded_in_a_loop_of_edges_it_forgets_nobody() {
 }
 
 #[test]
+fn a_turn_may_wait_for_longer_than_any_poller() {
+    for timer in [None, Some(Duration::MAX)] {
+        let mut reactor = reactor();
+        if let Some(delay) = timer {
+            reactor.call_later(delay, |_| unreachable!());
+        }
+        let remote = reactor.remote();
+        let woken = std::thread::spawn(move || remote.call_from_thread(Reactor::stop));
+        while reactor.turn(Some(Duration::MAX)).unwrap().is_continue() {}
+        woken.join().unwrap().unwrap();
+    }
+}
+
+#[test]
 fn timers_are_never_early() {
     let mut reactor = reactor();
     for milliseconds in [0, 1, 2, 5, 10, 20] {

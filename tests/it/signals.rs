@@ -178,7 +178,7 @@ fn a_signal_that_was_ignored_stays_ignored() {
         client.send(&line);
         client.expect(&line);
     }
-    // And it ends in order as ever, by the one that is not ignored.
+    // The one that is not ignored drains it as ever.
     child.signal("TERM");
     client.expect_close();
     wait_for(&child, "1 connections drained, 0 lost, 0 aborted, 0 bytes lost");

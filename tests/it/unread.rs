@@ -51,7 +51,7 @@ fn endpoint(address: SocketAddr) -> String {
     format!("tcp:{}:interface={}", address.port(), address.ip())
 }
 
-/// Whatever nobody hears of, an example serves two clients one after the other, and ends in order.
+/// An example that nobody hears serves two clients, one after the other, and ends with success.
 #[track_caller]
 fn check(name: &str, arguments: &[&str], served: impl Fn(Client)) {
     for output in ALL {

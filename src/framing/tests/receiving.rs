@@ -165,6 +165,23 @@ fn a_delimiter_that_changes_from_outside_is_looked_for_in_what_waits() {
 }
 
 #[test]
+fn limits_at_their_ends() {
+    const LINES: &[u8] = b"\r\na\r\nbb\r\n";
+    for (max_length, delivered) in [
+        // Only lines with nothing in them are no longer than that; the next ends the connection.
+        (0, &[""][..]),
+        (1, &["", "a"][..]),
+        (usize::MAX, &["", "a", "bb"][..]),
+    ] {
+        for size in [1, 2, 3, LINES.len()] {
+            let mut stage = Stage::new(|_, _| {}, |lines| lines.max_length(max_length));
+            stage.feed(LINES.chunks(size));
+            stage.expect(delivered);
+        }
+    }
+}
+
+#[test]
 fn the_limit_may_change_between_two_lines_of_one_chunk() {
     let mut stage = Stage::new(|_, cx| cx.set_max_length(3), |lines| lines);
     stage.feed([&b"longer\r\ntwo\r\nfour\r\nfive\r\n"[..]]);

@@ -7,6 +7,7 @@ mod connecting;
 mod deferring;
 mod draining;
 mod endless;
+mod extremes;
 mod failing;
 mod faults;
 mod limits;

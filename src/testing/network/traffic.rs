@@ -136,7 +136,8 @@ impl Network {
         let mut at = self.now;
         if let Some(bandwidth) = conditions.bandwidth {
             let free = self.busy.entry((own, far)).or_default();
-            *free = (*free).max(at) + length as u64 * 1_000_000_000 / bandwidth;
+            let takes = length as u64 * 1_000_000_000 / bandwidth;
+            *free = (*free).max(at).saturating_add(takes);
             at = *free;
         }
         let Some(end) = self.end(id) else { return };
@@ -288,7 +289,7 @@ impl Network {
     pub(super) fn give_up(&mut self, id: EndId) {
         let now = self.now;
         let Some(end) = self.end(id) else { return };
-        if end.pipe.stuck.is_some_and(|since| now >= since + nanos(PATIENCE)) {
+        if end.pipe.stuck.is_some_and(|since| now >= since.saturating_add(nanos(PATIENCE))) {
             end.pipe.lose();
             self.break_end(id, ErrorKind::TimedOut);
             self.remove_if_over(id);

@@ -2,6 +2,7 @@
 
 mod breaking;
 mod connecting;
+mod extremes;
 mod hosts;
 mod paths;
 mod replaying;

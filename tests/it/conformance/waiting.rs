@@ -60,7 +60,7 @@ pub(super) fn a_handshake_a_byte_at_a_time_comes_to_an_end(carrier: Carrier) {
 pub(super) fn whoever_has_spoken_in_time_is_not_blamed_for_a_late_loop(carrier: Carrier) {
     let server = carrier.serve(|event, cx| match event {
         Event::Made => cx.transport.set_deadlines(Deadlines::new().idle(LATE / 4)),
-        Event::TimedOut(deadline) => crate::support::time_out(cx, deadline),
+        Event::TimedOut(deadline) => time_out(cx, deadline),
         _ => crate::support::echo(event, cx),
     });
     let (mut spoke, _silent) = (server.connect(), server.connect());
