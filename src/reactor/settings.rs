@@ -69,9 +69,9 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// How long a connection that is being closed waits for its peer to accept the next byte, or for
-    /// a registered producer to give it, before the connection is reset. Counted again whenever the
-    /// peer accepts something. Default: 60 seconds. Less than a millisecond counts as one;
+    /// How long a connection that is being closed waits for its peer to accept the next byte, or
+    /// for a registered producer to give it, before the connection is reset. Counted again whenever
+    /// the peer accepts something. Default: 60 seconds. Less than a millisecond counts as one;
     /// `Duration::MAX` waits for ever.
     #[must_use]
     pub fn close_timeout(self, close_timeout: Duration) -> Self {
