@@ -251,9 +251,10 @@ impl Reactor {
         let (host, peer) = (transport.factory(), transport.peer());
         let Some(mut party) = self.connections.party(id) else { return };
         let previous = self.agenda.enter(id);
-        // Before the factory sees it, so that what `build_protocol` sets counts.
+        // Before the factory sees it, so that what `build_protocol` sets counts. Whoever connects
+        // may have set something before.
         if let Some(shelf) = self.hosts.get(host) {
-            if let Some(deadlines) = shelf.deadlines {
+            if let Some(deadlines) = shelf.deadlines.filter(|_| !transport.has_deadlines()) {
                 transport.set_deadlines(deadlines);
             }
             shelf.ration.serve(transport);

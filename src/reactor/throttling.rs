@@ -31,7 +31,7 @@ struct Shared {
 impl Ration {
     /// A connection of the factory begins.
     pub(super) fn serve(&self, transport: &Transport) {
-        if self.each != Rates::default() {
+        if self.each != Rates::default() && !transport.has_rates() {
             transport.set_rates(self.each);
         }
         for way in [Way::In, Way::Out] {

@@ -81,6 +81,10 @@ impl Patience {
         self.moved = 0;
     }
 
+    pub(super) fn has_deadlines(&self) -> bool {
+        self.deadlines != Deadlines::default()
+    }
+
     pub(super) fn set_timeout(&mut self, timeout: Option<Duration>) {
         self.timeout = timeout;
         self.restarted = true;

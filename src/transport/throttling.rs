@@ -80,6 +80,11 @@ impl Transport {
         }
     }
 
+    /// True if rates of its own were set.
+    pub(crate) fn has_rates(&self) -> bool {
+        self.0.wire.borrow().flow.as_ref().is_some_and(|flow| flow.throttle.is_some())
+    }
+
     /// From here on it has no rate, nor a share of one.
     pub(crate) fn lift_rates(&self) {
         if let Some(flow) = &mut self.0.wire.borrow_mut().flow {

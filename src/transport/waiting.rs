@@ -37,6 +37,12 @@ impl Transport {
         self.on_patience(Patience::handshake_done);
     }
 
+    pub(crate) fn has_deadlines(&self) -> bool {
+        let wire = self.0.wire.borrow();
+        let patience = wire.flow.as_ref().and_then(|flow| flow.patience.as_ref());
+        patience.is_some_and(|patience| patience.has_deadlines())
+    }
+
     fn on_patience(&self, change: impl FnOnce(&mut Patience)) {
         self.wish(|wire| {
             if wire.state.is_lost() {

@@ -385,3 +385,19 @@ fn urgent_data_alone_and_as_the_last_brings_nothing_and_hides_nothing() {
     stage.settle();
     stage.log.expect(&["0 made", "0 data before", "0 data behind two"]);
 }
+
+#[test]
+fn a_stream_that_has_more_after_a_short_read_is_read_on_and_asked_no_oftener() {
+    let mut stage = Stage::new(echo);
+    let peer = stage.connect();
+    peer.send_in_records();
+    let reads = peer.calls().reads;
+    let records: Vec<String> = (0..10).map(|number| format!("record {number}")).collect();
+    records.iter().for_each(|record| peer.send(record));
+    for _ in 0..3 {
+        stage.turn();
+    }
+    assert_eq!(peer.received(), records.concat().as_bytes());
+    assert_eq!(peer.calls().reads - reads, 10, "the last short read is the last");
+    assert_eq!(stage.reactor.next_deadline(), None);
+}

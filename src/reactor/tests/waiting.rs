@@ -345,6 +345,31 @@ fn what_a_peer_has_taken_in_time_counts_though_the_loop_comes_late() {
 }
 
 #[test]
+fn what_is_set_before_a_connection_stands_counts_and_not_what_the_factory_has() {
+    let mut stage = Stage::new(default);
+    for own in [true, false] {
+        let connector = stage.reactor.connect_tcp(([127, 0, 0, 1], 8000), stage.port).unwrap();
+        stage.reactor.set_deadlines(&connector, Deadlines::new().idle(s(1)));
+        stage.reactor.set_rates(&connector, Rates::new().write(1_000_000));
+        let transport = connector.transport().clone();
+        if own {
+            transport.set_deadlines(Deadlines::new().idle(s(100)));
+            transport.set_rates(Rates::new().write(20));
+        }
+        stage.script.dialled().answer();
+        stage.settle();
+        transport.write([0; 2]);
+        stage.turn();
+        assert_eq!(transport.unsent(), usize::from(own), "a byte in each portion");
+        stage.pass(s(1));
+        stage.pass(s(1));
+        assert_eq!(transport.is_connected(), own);
+        stage.pass(s(100));
+        assert!(!transport.is_connected());
+    }
+}
+
+#[test]
 fn what_is_set_when_a_protocol_is_built_counts_and_not_what_the_factory_has() {
     struct Own;
     struct Quiet;

@@ -20,6 +20,8 @@ pub(super) struct End {
     pub(super) closed: Closed,
     pub(super) output_finished: bool,
     pub(super) calls: Calls,
+    /// Each read returns one record, of which only the first brings an edge.
+    pub(super) records: bool,
     /// The connection stands.
     pub(super) established: bool,
 }
@@ -36,6 +38,7 @@ impl End {
             closed: Closed::No,
             output_finished: false,
             calls: Calls::default(),
+            records: false,
             established,
         }
     }

@@ -332,8 +332,9 @@ impl Stream for ScriptedStream {
                         // One chunk a read. More chunks are announced again, as the edge of a next
                         // segment would; but not what is left of this one, nor what lies behind
                         // the mark of urgent data.
+                        let next = end.input.front();
                         end.edges.readable |=
-                            end.input.front().is_some_and(|next| !matches!(next, Input::Mark));
+                            next.is_some_and(|next| !end.records && !matches!(next, Input::Mark));
                     }
                     Ok(count)
                 }
@@ -357,6 +358,10 @@ impl Stream for ScriptedStream {
             end.output.extend_from_slice(&data[..count]);
             Ok(count)
         })
+    }
+
+    fn short_read_is_final(&self) -> bool {
+        self.end(|end| !end.records || end.input.is_empty())
     }
 
     fn finish_output(&mut self) -> io::Result<()> {

@@ -50,6 +50,12 @@ impl Peer {
         });
     }
 
+    /// From here on the stream hands out what was sent a record at a time, as one would that is
+    /// encrypted: what lies behind the first brings no edge.
+    pub(crate) fn send_in_records(&self) {
+        self.end(|end| end.records = true);
+    }
+
     /// Sends a byte of urgent data, as `send(2)` with `MSG_OOB`.
     pub(crate) fn send_urgent(&self) {
         self.end(|end| {
