@@ -39,8 +39,8 @@ impl TcpClientEndpoint {
     }
 
     /// How long the attempt may take; [`DEFAULT_CONNECT_TIMEOUT`] if not said. With zero it has
-    /// failed in the next turn, whatever the server does; with `Duration::MAX` only the system ends
-    /// it.
+    /// failed in the next turn, unless the connection stands by then; with `Duration::MAX` only the
+    /// system ends it.
     #[must_use]
     pub fn timeout(self, timeout: Duration) -> Self {
         Self { timeout, ..self }

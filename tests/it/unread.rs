@@ -3,11 +3,12 @@
 
 use crate::support::{Child, Client, PATIENCE, interrupt};
 use std::fs::{self, File};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Instant;
 
 /// Where what is written goes.
@@ -42,9 +43,12 @@ impl Output {
     }
 }
 
-/// A port that is free, on an address on which nobody else lets the system choose one.
+/// A port that is free and stays so: on a loopback address that nobody else uses.
 fn free() -> SocketAddr {
-    TcpListener::bind("127.0.0.78:0").unwrap().local_addr().unwrap()
+    static USED: AtomicU8 = AtomicU8::new(1);
+    let [.., high, low] = std::process::id().to_be_bytes();
+    let ip = Ipv4Addr::new(127, high.max(1), low, USED.fetch_add(1, Ordering::Relaxed));
+    TcpListener::bind((ip, 0)).unwrap().local_addr().unwrap()
 }
 
 fn endpoint(address: SocketAddr) -> String {
