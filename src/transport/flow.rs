@@ -1,10 +1,11 @@
 //! What only some connections have: who feeds them and when that is held back, limits, patience.
 //! Pure.
 
-use super::Inner;
 use super::overflow::Overflow;
 use super::patience::Patience;
 use super::throttling::{Throttle, Way};
+use super::{Id, Inner};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io::Read;
 use std::rc::{Rc, Weak};
@@ -28,8 +29,9 @@ pub(super) struct Flow {
     pub(super) broken_off: bool,
     /// Bytes accepted since the connection was settled last, sent or not.
     burst: usize,
-    /// Connections that this one is the producer of.
-    pub(super) consumers: Vec<Weak<Inner>>,
+    /// Connections that this one is the producer of. By their ids, since thousands may leave one
+    /// after the other.
+    pub(super) consumers: BTreeMap<Id, Weak<Inner>>,
     /// How long its peer is waited for.
     pub(super) patience: Option<Box<Patience>>,
     /// How fast it may read and write.
@@ -92,7 +94,7 @@ impl Default for Flow {
             producer: None,
             broken_off: false,
             burst: 0,
-            consumers: Vec::new(),
+            consumers: BTreeMap::new(),
             patience: None,
             throttle: None,
             unsent_max: usize::MAX,

@@ -84,7 +84,7 @@ impl Transport {
             return;
         }
         producer.wish(|wire| {
-            wire.flow_to_fill().consumers.push(Rc::downgrade(&self.0));
+            wire.flow_to_fill().consumers.insert(self.0.id, Rc::downgrade(&self.0));
             // Its input may have ended already.
             true
         });
@@ -137,8 +137,7 @@ impl Transport {
 
     fn forget_consumer(&self, consumer: &Self) {
         if let Some(flow) = &mut self.0.wire.borrow_mut().flow {
-            let consumer = Rc::downgrade(&consumer.0);
-            flow.consumers.retain(|it| !it.ptr_eq(&consumer));
+            flow.consumers.remove(&consumer.0.id);
         }
     }
 
@@ -151,7 +150,7 @@ impl Transport {
             let Some(flow) = &mut wire.flow else { return };
             (std::mem::take(&mut flow.consumers), breaks_off)
         };
-        for consumer in consumers.iter().filter_map(Weak::upgrade).map(Self) {
+        for consumer in consumers.values().filter_map(Weak::upgrade).map(Self) {
             let mut is_fed = false;
             consumer.wish(|wire| {
                 let flow = wire.flow.as_mut().filter(|flow| flow.is_fed_by(&self.0));
@@ -271,7 +270,7 @@ impl Transport {
     pub(super) fn room(&self) -> usize {
         let wire = self.0.wire.borrow();
         let Some(flow) = &wire.flow else { return usize::MAX };
-        let consumers = flow.consumers.iter().filter_map(Weak::upgrade);
+        let consumers = flow.consumers.values().filter_map(Weak::upgrade);
         consumers.map(|it| it.wire.borrow().room()).min().unwrap_or(usize::MAX)
     }
 
