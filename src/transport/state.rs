@@ -26,11 +26,11 @@ use crate::reason::Reason;
 pub(crate) enum State {
     /// Both halves have their own state.
     Open { input: Input, output: Output },
-    /// Nothing is read and nothing more is accepted; what is buffered still goes out.
-    Closing,
     /// The sending half has failed. What has arrived is still delivered, and then the connection is
     /// over, with this reason.
     Severed { input: Input, reason: Box<Reason> },
+    /// Nothing is read and nothing more is accepted; what is buffered still goes out.
+    Closing,
     /// Over, with this reason, as soon as the loop gets to it.
     /// (Boxed, for there are few, and it would be the greater part of an idle transport's state.)
     Ending(Box<Reason>),
@@ -107,6 +107,7 @@ impl State {
         }
     }
 
+    #[inline]
     fn input(&self) -> Option<Input> {
         match self {
             Self::Open { input, .. } | Self::Severed { input, .. } => Some(*input),
@@ -114,6 +115,7 @@ impl State {
         }
     }
 
+    #[inline]
     fn input_mut(&mut self) -> Option<&mut Input> {
         match self {
             Self::Open { input, .. } | Self::Severed { input, .. } => Some(input),
@@ -168,8 +170,9 @@ impl State {
     }
 
     /// What has been received is still delivered.
+    #[inline]
     pub(crate) fn delivers(&self) -> bool {
-        self.input().is_some()
+        matches!(self, Self::Open { .. } | Self::Severed { .. })
     }
 
     pub(crate) fn is_resuming(&self) -> bool {
