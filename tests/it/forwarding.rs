@@ -93,12 +93,13 @@ fn the_chat_prints_what_it_has_done_when_it_is_asked() {
     );
     for _ in 0..2 {
         example.server.signal("USR1");
-        let lines: Vec<String> = (0..7).map(|_| example.server.line()).collect();
+        let lines: Vec<String> = (0..9).map(|_| example.server.line()).collect();
         assert!(lines[0].starts_with("age: "), "{lines:?}");
         assert!(lines[1].starts_with("connections: 1 open, 1 accepted"), "{lines:?}");
         assert!(lines[2].contains(" 5 received"), "{lines:?}");
         assert!(lines[4].starts_with("Lines<Chatter>: 2 times"), "{lines:?}");
-        assert!(lines[6].starts_with("slowest: Lines<Chatter> of 127.0.0.1:"), "{lines:?}");
+        assert!(lines[6].starts_with("flushes: ") && lines[7].starts_with("other: "), "{lines:?}");
+        assert!(lines[8].starts_with("slowest: Lines<Chatter> of 127.0.0.1:"), "{lines:?}");
     }
     example.stop();
 }
