@@ -46,7 +46,8 @@ pub(super) struct Outlook {
     pub(super) unsent: bool,
     /// Nothing is read, or sent, and the peer is not to blame for it.
     pub(super) paused: bool,
-    /// It is being closed: that has a deadline of its own, and only its lifetime still counts.
+    /// It is being closed. What the peer is to send counts no longer; what it is to take does, as
+    /// long as something is unsent, and so does its lifetime.
     pub(super) closing: bool,
 }
 
@@ -109,7 +110,8 @@ impl Patience {
     }
 
     fn is_outstanding(&self, outlook: Outlook) -> bool {
-        let awaited = self.deadlines.handshake.is_some() && !self.shaken && !outlook.paused;
+        let held = outlook.paused || outlook.closing;
+        let awaited = self.deadlines.handshake.is_some() && !self.shaken && !held;
         outlook.unsent || awaited
     }
 
@@ -186,7 +188,12 @@ impl Patience {
             let since = self.since?;
             match which {
                 Deadline::Lifetime => after(since.lifetime, set.lifetime?),
-                _ if outlook.closing => None,
+                Deadline::Progress | Deadline::Idle if outlook.closing && !outlook.unsent => None,
+                Deadline::FirstByte | Deadline::Handshake | Deadline::Timeout
+                    if outlook.closing =>
+                {
+                    None
+                }
                 Deadline::Handshake if self.shaken => None,
                 Deadline::Handshake => after(since.handshake, set.handshake?),
                 Deadline::FirstByte if self.heard => None,
@@ -325,12 +332,29 @@ mod tests {
     }
 
     #[test]
-    fn a_closing_connection_has_but_its_lifetime() {
-        let deadlines = Deadlines::new().idle(s(1)).first_byte(s(1)).lifetime(s(5));
-        let (mut patience, t) = begin(deadlines, QUIET);
+    fn a_closing_connection_waits_for_nothing_to_be_sent() {
+        let deadlines = Deadlines::new().first_byte(s(1)).handshake(s(1)).lifetime(s(5));
+        let (mut patience, t) = begin(deadlines.idle(s(1)).progress(1, s(1)), QUIET);
+        patience.set_timeout(Some(s(1)));
         let closing = Outlook { closing: true, ..QUIET };
         assert_eq!(patience.verdict(t + s(4), closing), None);
         assert_eq!(patience.verdict(t + s(5), closing), Some(Deadline::Lifetime));
+    }
+
+    #[test]
+    fn a_closing_connection_waits_for_its_peer_to_take_what_is_unsent() {
+        let closing = Outlook { closing: true, ..UNSENT };
+        let (mut patience, t) = begin(Deadlines::new().progress(10, s(2)), closing);
+        for second in [2, 4] {
+            patience.sent(10);
+            assert_eq!(patience.verdict(t + s(second), closing), None);
+        }
+        patience.sent(9);
+        assert_eq!(patience.verdict(t + s(6), closing), Some(Deadline::Progress));
+        let (mut patience, t) = begin(Deadlines::new().idle(s(2)), closing);
+        patience.sent(1);
+        assert_eq!(patience.verdict(t + s(1), closing), None);
+        assert_eq!(patience.verdict(t + s(3), closing), Some(Deadline::Idle));
     }
 
     #[test]

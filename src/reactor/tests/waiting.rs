@@ -393,3 +393,27 @@ fn what_is_set_when_a_protocol_is_built_counts_and_not_what_the_factory_has() {
     stage.pass(s(1));
     assert_eq!(stage.reactor.connection_count(), 0);
 }
+
+#[test]
+fn a_peer_that_takes_too_little_of_an_answer_is_given_up_after_the_close_as_well() {
+    for deadlines in [Deadlines::new().progress(1000, s(2)), Deadlines::new().idle(s(1))] {
+        let mut stage = stage(deadlines);
+        let peer = stage.script.connect();
+        peer.set_room(0);
+        stage.turn();
+        stage.transport(0).write(vec![0; 1_000_000]);
+        stage.transport(0).lose_connection();
+        stage.settle();
+        for _ in 0..10 {
+            // Long before the close timeout.
+            stage.pass(s(1));
+            stage.pass(s(1));
+            peer.set_room(100);
+            stage.settle();
+        }
+        assert!(!stage.transport(0).is_connected());
+        assert_eq!(peer.closed(), Closed::Reset);
+        assert!(peer.received().len() <= 200);
+        stage.expect_empty();
+    }
+}
