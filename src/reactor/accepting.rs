@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 /// Connections accepted on one port in one turn: enough that a burst costs few turns, few enough
 /// that those who are connected already wait for some milliseconds at most.
-const ACCEPTS_PER_TURN: usize = 256;
+pub(super) const ACCEPTS_PER_TURN: usize = 256;
 
 /// Connections accepted on one port before it is closed for a graceful stop: what Linux lets a
 /// backlog hold by default.
@@ -52,8 +52,17 @@ enum Accepting {
     Idle,
     /// On the list of ports on which somebody may wait.
     Listed,
-    /// Could not accept; a timer tries again.
-    Resting,
+    /// Could not accept; this timer tries again.
+    Resting(Id),
+    /// In the queue of its factory, for a token.
+    Queued,
+}
+
+/// Whether accepting waits for the rate that the factory has.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pace {
+    AtRate,
+    AtOnce,
 }
 
 impl OpenPort {
@@ -97,27 +106,40 @@ impl Reactor {
             return;
         };
         port.accepting = Accepting::Idle;
-        if self.accept_up_to(id, ACCEPTS_PER_TURN) {
+        if self.accept_up_to(id, ACCEPTS_PER_TURN, Pace::AtRate) {
             self.notice_waiting(id);
         }
+    }
+
+    /// Accepts one client on a port that has waited for its turn. True if it is to wait for
+    /// another.
+    pub(super) fn accept_one(&mut self, id: Id) -> bool {
+        let Some(port) = self.ports.get_mut(id) else { return false };
+        port.accepting = Accepting::Idle;
+        let more = self.accept_up_to(id, 1, Pace::AtOnce);
+        let Some(port) = self.ports.get_mut(id).filter(|_| more) else { return false };
+        port.accepting = Accepting::Queued;
+        true
     }
 
     /// Accepts who waits on a port that is about to be closed: they have connected, and closing the
     /// port would reset them. A rate of accepting does not hold them back.
     pub(super) fn accept_last(&mut self, id: Id) {
-        self.accept_up_to(id, LAST_ACCEPTS_MAX);
+        self.accept_up_to(id, LAST_ACCEPTS_MAX, Pace::AtOnce);
     }
 
     /// Accepts who waits on a port. True if the budget is used up and more may wait.
-    fn accept_up_to(&mut self, id: Id, budget: usize) -> bool {
+    fn accept_up_to(&mut self, id: Id, budget: usize, pace: Pace) -> bool {
         let mut gone = 0;
         for _ in 0..budget {
             // Asked each time: building a protocol may close the port.
             let Some(host) = self.ports.get(id).map(OpenPort::host) else {
                 return false;
             };
-            if let Some(again) = self.accepts_again(host) {
-                self.wait_to_accept(id, again);
+            if pace == Pace::AtRate && self.waits_to_accept(id, host) {
+                if let Some(port) = self.ports.get_mut(id) {
+                    port.accepting = Accepting::Queued;
+                }
                 return false;
             }
             let Some(port) = self.ports.get_mut(id) else {
@@ -198,20 +220,13 @@ impl Reactor {
         }
     }
 
-    /// Enough have been accepted for now: the others wait in the port's queue.
-    fn wait_to_accept(&mut self, id: Id, again: Instant) {
-        if let Some(port) = self.ports.get_mut(id) {
-            port.accepting = Accepting::Resting;
-            self.timers.set(again, Job::Accept(id));
-        }
-    }
-
     /// Nothing can be accepted for now: the port rests. The poller will not report those again who
     /// wait already, so a timer has to.
     fn rest(&mut self, id: Id, error: &io::Error) {
         let now = self.now();
-        let Some(port) = self.ports.get_mut(id) else { return };
-        port.accepting = Accepting::Resting;
+        let timer = self.set_job(REST, Job::Accept(id));
+        let Some(port) = self.ports.get_mut(id) else { return drop(self.timers.cancel(timer)) };
+        port.accepting = Accepting::Resting(timer);
         if port.warned.is_none_or(|at| now.duration_since(at) >= WARNING_INTERVAL) {
             let (address, shed) = (port.address(), port.shed);
             log::warn!(
@@ -220,7 +235,15 @@ impl Reactor {
             );
             (port.warned, port.shed) = (Some(now), 0);
         }
-        self.set_job(REST, Job::Accept(id));
+    }
+
+    /// A port is closed: nothing waits for it any more.
+    pub(super) fn end_accepting(&mut self, id: Id, port: &OpenPort) {
+        match port.accepting {
+            Accepting::Resting(timer) => drop(self.timers.cancel(timer)),
+            Accepting::Queued => self.leave_queue(id, port.host()),
+            Accepting::Idle | Accepting::Listed => {}
+        }
     }
 
     /// A client has connected: builds its protocol and introduces them.

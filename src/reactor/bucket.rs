@@ -19,11 +19,17 @@ pub(super) struct Bucket {
 }
 
 impl Bucket {
-    /// With `count` tokens in it, and as many new ones in each `span`. At least one.
-    pub(super) fn new(count: u32, span: Duration) -> Self {
-        let count = u128::from(count.max(1));
-        let interval = span.as_nanos() / count;
-        Self { interval, tolerance: interval * (count - 1), beginning: None, full: 0 }
+    /// With `burst` tokens in it, and `count` new ones in each `span`. At least one.
+    pub(super) fn new(count: u32, span: Duration, burst: u32) -> Self {
+        let interval = span.as_nanos() / u128::from(count.max(1));
+        let tolerance = interval * (u128::from(burst.max(1)) - 1);
+        Self { interval, tolerance, beginning: None, full: 0 }
+    }
+
+    /// When there will be a token, or when it is to be asked again at the earliest; `None` if there
+    /// is one.
+    pub(super) fn next(&self, now: Instant) -> Option<Instant> {
+        Self::clone(self).take(now).err()
     }
 
     /// Takes a token, or says when there will be one, or when it is to be asked again at the
@@ -57,7 +63,7 @@ mod tests {
 
     #[test]
     fn as_many_at_once_and_then_one_by_one() {
-        let mut bucket = Bucket::new(3, ms(30));
+        let mut bucket = Bucket::new(3, ms(30), 3);
         let t = Instant::now();
         assert!((0..3).all(|_| bucket.take(t).is_ok()));
         assert_eq!(bucket.take(t), Err(t + ms(10)));
@@ -71,7 +77,7 @@ mod tests {
 
     #[test]
     fn the_rate_holds_however_often_it_is_asked() {
-        let mut bucket = Bucket::new(7, Duration::from_secs(1));
+        let mut bucket = Bucket::new(7, Duration::from_secs(1), 7);
         let t = Instant::now();
         let taken = (0..100_000).filter(|at| bucket.take(t + ms(*at)).is_ok()).count();
         // Seven at once, and seven in each of the hundred seconds.
@@ -91,7 +97,7 @@ mod tests {
             (1, Duration::MAX, 1, NEVER),
             (2, Duration::MAX, 2, NEVER),
         ] {
-            let (mut bucket, t) = (Bucket::new(count, span), Instant::now());
+            let (mut bucket, t) = (Bucket::new(count, span, count), Instant::now());
             assert!((0..at_once).all(|_| bucket.take(t).is_ok()), "{count}, {span:?}");
             let again = bucket.take(t).unwrap_err();
             if next == NEVER {
@@ -110,8 +116,22 @@ mod tests {
             (u32::MAX, ms(1)),
             (u32::MAX, Duration::MAX),
         ] {
-            let (mut bucket, t) = (Bucket::new(count, span), Instant::now());
+            let (mut bucket, t) = (Bucket::new(count, span, count), Instant::now());
             assert!((0..MANY).all(|_| bucket.take(t).is_ok()), "{count}, {span:?}");
+        }
+    }
+
+    #[test]
+    fn the_burst_is_apart_from_the_rate() {
+        for (burst, expected) in [(0, 101), (1, 101), (10, 110), (100, 200)] {
+            let (mut bucket, t) = (Bucket::new(100, ms(1000), burst), Instant::now());
+            assert_eq!(bucket.next(t), None);
+            let at_once = (0..1000).take_while(|_| bucket.take(t).is_ok()).count();
+            assert_eq!(at_once, burst.max(1) as usize);
+            assert_eq!(bucket.next(t), Some(t + ms(10)));
+            // And the others in the first span, its end included.
+            let later = (1..=1000).filter(|at| bucket.take(t + ms(*at)).is_ok()).count();
+            assert_eq!(at_once + later, expected, "{burst}");
         }
     }
 }

@@ -47,6 +47,8 @@ pub(super) enum Job {
     Grant(Id, Way),
     /// A port that could accept nothing tries again.
     Accept(Id),
+    /// A factory may accept another client at its rate.
+    AcceptNext(Id),
 }
 
 impl fmt::Debug for Job {
@@ -61,6 +63,7 @@ impl fmt::Debug for Job {
             Self::GoOn(id) => write!(f, "GoOn({id})"),
             Self::Grant(id, way) => write!(f, "Grant({id}, {way:?})"),
             Self::Accept(id) => write!(f, "Accept({id})"),
+            Self::AcceptNext(id) => write!(f, "AcceptNext({id})"),
         }
     }
 }
@@ -227,6 +230,7 @@ impl Reactor {
             Job::GoOn(connection) => self.go_on(connection),
             Job::Grant(host, way) => self.grant(host, way),
             Job::Accept(port) => self.accept_again(port),
+            Job::AcceptNext(host) => self.grant_accepting(host),
         }
     }
 }

@@ -1,16 +1,22 @@
 //! Who is admitted to a factory, and who is not.
 
 use super::Reactor;
+use super::accepting::ACCEPTS_PER_TURN;
 use super::bucket::Bucket;
+use super::delayed::Job;
 use super::key::Key;
 use crate::address::{Address, Network};
 use crate::arena::Id;
 use crate::transport::{Segment, Transport};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 /// A factory that turns clients away says so this often and no oftener.
 const WARNING_INTERVAL: Duration = Duration::from_secs(5);
+
+/// The part of a rate of accepting that may come at once by default: one that is hardly seen in the
+/// rate, and lets a page with its pictures in.
+const BURST_SHARE: u32 = 10;
 
 /// How many clients a factory takes on, and how fast; nothing is limited from the start. Set with
 /// [`Reactor::set_limits`]. (Twisted's policies `LimitTotalConnectionsFactory` and
@@ -31,6 +37,7 @@ pub struct Limits {
     connections: Option<usize>,
     per_peer: Option<usize>,
     accept_rate: Option<(u32, Duration)>,
+    accept_burst: Option<u32>,
     refusal: Option<Segment>,
 }
 
@@ -54,13 +61,31 @@ impl Limits {
         Self { per_peer: Some(per_peer), ..self }
     }
 
-    /// How many are accepted in each such span of time, and how many at once. The others are not
-    /// refused but wait, in the queues of the ports and then in their own systems. A count of zero
-    /// counts as one. A span of zero is no limit, and one of `Duration::MAX` is never over: when so
-    /// many have been accepted, nobody is any more.
+    /// How many clients are accepted in each such span of time, on all ports of the factory
+    /// together. The others are not refused but wait, in the backlogs of the ports and then in
+    /// their own systems; ports on which clients wait take turns. A client that is refused, because
+    /// of another limit, does not count.
+    ///
+    /// This is a token bucket: [`accept_burst`](Self::accept_burst) says how many may come at once.
+    /// Over any span of time, no more than the rate and the burst together are accepted. A count of
+    /// zero counts as one. A span of zero is no limit, and one of `Duration::MAX` is never over:
+    /// after the burst nobody is accepted.
     #[must_use]
     pub fn accept_rate(self, count: u32, span: Duration) -> Self {
         Self { accept_rate: Some((count, span)), ..self }
+    }
+
+    /// How many clients of [`accept_rate`](Self::accept_rate) are accepted at once, after a time
+    /// without any. Default: a tenth of the rate's count, so that in no span more than a tenth
+    /// above the rate are accepted. Zero counts as one.
+    #[must_use]
+    pub fn accept_burst(self, count: u32) -> Self {
+        Self { accept_burst: Some(count), ..self }
+    }
+
+    fn bucket(&self) -> Option<Bucket> {
+        let (count, span) = self.accept_rate?;
+        Some(Bucket::new(count, span, self.accept_burst.unwrap_or(count / BURST_SHARE)))
     }
 
     /// What a client is told that is refused, as far as its socket takes it at once. Without it,
@@ -95,6 +120,12 @@ pub struct Refusals {
 pub(super) struct Door {
     limits: Limits,
     bucket: Option<Bucket>,
+    /// Ports that wait for a token, those first that have waited longest.
+    queue: VecDeque<Id>,
+    /// Set while any do.
+    timer: Option<Id>,
+    /// Clients that were taken on.
+    admitted: u64,
     /// Connections that were accepted and are not over.
     open: usize,
     /// The same for each peer; only if they are limited.
@@ -125,6 +156,7 @@ impl Door {
             *count += 1;
         }
         self.open += 1;
+        self.admitted += 1;
         true
     }
 
@@ -170,7 +202,9 @@ impl Reactor {
             return false;
         };
         let door = &mut shelf.door;
-        door.bucket = limits.accept_rate.map(|(count, span)| Bucket::new(count, span));
+        door.bucket = limits.bucket();
+        // Whoever waits for the former rate is to look at this one.
+        let (queue, timer) = (std::mem::take(&mut door.queue), door.timer.take());
         door.peers.clear();
         let count_peers = limits.per_peer.is_some();
         door.limits = limits;
@@ -182,6 +216,12 @@ impl Reactor {
                 }
             }
         }
+        if let Some(timer) = timer {
+            self.timers.cancel(timer);
+        }
+        for port in queue {
+            self.accept_again(port);
+        }
         true
     }
 
@@ -192,15 +232,67 @@ impl Reactor {
         Some(shelf.door.refusals)
     }
 
-    /// When a factory accepts again, if it may not do so now.
-    pub(super) fn accepts_again(&mut self, host: Id) -> Option<Instant> {
-        if self.is_draining() {
-            return None;
+    /// True if a port has to wait for a token, or for those that have waited longer; it is then in
+    /// the queue.
+    pub(super) fn waits_to_accept(&mut self, port: Id, host: Id) -> bool {
+        let now = self.now();
+        let Some(door) = self.hosts.get_mut(host).map(|shelf| &mut shelf.door) else {
+            return false;
+        };
+        let next = door.bucket.as_ref().and_then(|bucket| bucket.next(now));
+        if next.is_none() && door.queue.is_empty() {
+            return false;
         }
-        let mut bucket = self.hosts.get(host)?.door.bucket?;
-        let again = bucket.take(self.now()).err()?;
-        self.hosts.get_mut(host)?.door.refusals.rests += 1;
-        Some(again)
+        door.refusals.rests += 1;
+        door.queue.push_back(port);
+        if door.timer.is_none() {
+            door.timer = Some(self.timers.set(next.unwrap_or(now), Job::AcceptNext(host)));
+        }
+        true
+    }
+
+    /// There is a token for the port that has waited longest: it accepts in this turn.
+    pub(super) fn grant_accepting(&mut self, host: Id) {
+        if let Some(shelf) = self.hosts.get_mut(host) {
+            shelf.door.timer = None;
+            self.granted.push(host);
+        }
+    }
+
+    /// Each port that waits accepts one client, as long as there are tokens; if more clients may
+    /// wait on it, it stands behind the others.
+    pub(super) fn accept_next(&mut self, host: Id) {
+        let now = self.now();
+        for _ in 0..ACCEPTS_PER_TURN {
+            let Some(door) = self.hosts.get_mut(host).map(|shelf| &mut shelf.door) else { return };
+            if door.bucket.as_ref().is_some_and(|bucket| bucket.next(now).is_some()) {
+                break;
+            }
+            let Some(port) = door.queue.pop_front() else { break };
+            let admitted = door.admitted;
+            let more = self.accept_one(port);
+            let Some(door) = self.hosts.get_mut(host).map(|shelf| &mut shelf.door) else { return };
+            match more {
+                // A client that was refused takes nobody's turn.
+                true if door.admitted == admitted => door.queue.push_front(port),
+                true => door.queue.push_back(port),
+                false => {}
+            }
+        }
+        let Some(door) = self.hosts.get_mut(host).map(|shelf| &mut shelf.door) else { return };
+        if door.timer.is_none() && !door.queue.is_empty() {
+            let next = door.bucket.as_ref().and_then(|bucket| bucket.next(now));
+            door.timer = Some(self.timers.set(next.unwrap_or(now), Job::AcceptNext(host)));
+        }
+    }
+
+    /// A port is closed, and waits for no token.
+    pub(super) fn leave_queue(&mut self, port: Id, host: Id) {
+        let Some(door) = self.hosts.get_mut(host).map(|shelf| &mut shelf.door) else { return };
+        door.queue.retain(|waiting| *waiting != port);
+        if let Some(timer) = door.timer.take_if(|_| door.queue.is_empty()) {
+            self.timers.cancel(timer);
+        }
     }
 
     /// Takes a client on, or says what it is to be told. (An empty line says nothing.)
@@ -209,11 +301,11 @@ impl Reactor {
         let full = self.settings.connections_max.is_some_and(|max| self.connections.len() >= max);
         let Some(shelf) = self.hosts.get_mut(host) else { return Err(None) };
         let door = &mut shelf.door;
-        if let Some(bucket) = &mut door.bucket {
-            // It was asked before, and has a token.
-            let _ = bucket.take(now);
-        }
         if door.admit(peer, full) {
+            if let Some(bucket) = &mut door.bucket {
+                // It was asked before, and has a token, unless this is a last pass.
+                let _ = bucket.take(now);
+            }
             return Ok(());
         }
         let refusal = door.limits.refusal.clone();

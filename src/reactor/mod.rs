@@ -141,6 +141,8 @@ pub struct Reactor {
     talking: usize,
     /// Ports on which somebody may wait.
     acceptable: Vec<Id>,
+    /// Factories whose rate of accepting allows for another client.
+    granted: Vec<Id>,
     /// Connections that are reset, and whose protocols are to be told.
     aborted: Vec<Aborted>,
     /// Factories that have lost a port.
@@ -220,6 +222,7 @@ impl Reactor {
             overdue: Vec::new(),
             talking: 0,
             acceptable: Vec::new(),
+            granted: Vec::new(),
             aborted: Vec::new(),
             retiring: Vec::new(),
             buffer: vec![0; BUFFER_LEN].into_boxed_slice(),

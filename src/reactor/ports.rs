@@ -228,6 +228,7 @@ impl Reactor {
             return false;
         };
         let (host, address) = (port.host(), port.address());
+        self.end_accepting(id, &port);
         drop(port);
         log::info!("{} stopped listening on {address}", self.protocol_name(host));
         self.count_use(host, -1);

@@ -218,6 +218,7 @@ impl Reactor {
         self.resting = Resting::default();
         self.overdue.clear();
         self.acceptable.clear();
+        self.granted.clear();
         self.retiring.clear();
         self.agenda.take(Vec::new());
         for job in self.timers.take_all() {

@@ -134,6 +134,7 @@ impl Reactor {
     pub fn next_deadline(&mut self) -> Option<Instant> {
         let left_over = !self.served.is_empty()
             || !self.acceptable.is_empty()
+            || !self.granted.is_empty()
             || !self.aborted.is_empty()
             || !self.retiring.is_empty()
             || self.agenda.len() > 0
@@ -193,6 +194,9 @@ impl Reactor {
     }
 
     fn accept_waiting(&mut self) {
+        for host in std::mem::take(&mut self.granted) {
+            self.accept_next(host);
+        }
         for port in std::mem::take(&mut self.acceptable) {
             self.accept(port);
         }

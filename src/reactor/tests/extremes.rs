@@ -156,7 +156,10 @@ fn how_many_clients_and_how_fast() {
         // A time without end does not begin again.
         (none.clone().accept_rate(0, Duration::MAX), 1, 1),
         (none.clone().accept_rate(1, Duration::MAX), 1, 1),
-        (none.clone().accept_rate(3, Duration::MAX), 3, 3),
+        (none.clone().accept_rate(30, Duration::MAX), 3, 3),
+        (none.clone().accept_rate(1, Duration::MAX).accept_burst(3), 3, 3),
+        (none.clone().accept_rate(1, SECOND).accept_burst(0), 1, 2),
+        (none.clone().accept_rate(1, SECOND).accept_burst(u32::MAX), MANY, MANY),
         (none.clone().accept_rate(u32::MAX, Duration::MAX), MANY, MANY),
     ] {
         let mut stage = Stage::new(quiet);

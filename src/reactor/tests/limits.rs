@@ -85,7 +85,8 @@ fn limits_that_come_later_count_who_is_there() {
 
 #[test]
 fn a_rate_lets_the_others_wait() {
-    let mut stage = stage(Limits::new().accept_rate(2, Duration::from_secs(2)));
+    let limits = Limits::new().accept_rate(2, Duration::from_secs(2)).accept_burst(2);
+    let mut stage = stage(limits);
     let peers: Vec<Peer> = (0..4).map(|_| stage.script.connect()).collect();
     stage.settle();
     stage.log.expect(&["0 made", "1 made"]);
@@ -180,4 +181,97 @@ fn limits_that_change_when_a_client_is_lost_count_those_who_are_there() {
     // One is left, so there is room for one more and not for two.
     assert_eq!(stage.connect().closed(), Closed::No);
     assert_eq!(stage.connect().closed(), Closed::InOrder);
+}
+
+/// A stage with a second port of the same factory, and clients that wait at both.
+fn two_ports(limits: Limits, waiting: usize) -> (Stage, [Vec<Peer>; 2]) {
+    let mut stage = stage(limits);
+    stage.reactor.listen_tcp(8008, stage.port).unwrap();
+    let peers = [0, 1].map(|port| (0..waiting).map(|_| stage.script.connect_to(port)).collect());
+    (stage, peers)
+}
+
+/// How many of them have been accepted.
+fn accepted(stage: &Stage, port: usize) -> usize {
+    stage.script.accepted_on(port)
+}
+
+#[test]
+fn ports_that_share_a_rate_take_turns() {
+    let (mut stage, _peers) =
+        two_ports(Limits::new().accept_rate(20, Duration::from_secs(1)).accept_burst(10), 300);
+    stage.settle();
+    assert_eq!(accepted(&stage, 0) + accepted(&stage, 1), 10);
+    for _ in 0..100 {
+        stage.script.advance(Duration::from_millis(50));
+        stage.settle();
+    }
+    let [one, other] = [accepted(&stage, 0), accepted(&stage, 1)];
+    assert_eq!(one + other, 110);
+    assert!(one.abs_diff(other) <= 10, "{one} and {other}");
+    // A loop that comes late makes up for no more than the burst, and for both alike.
+    stage.script.advance(Duration::from_secs(60));
+    stage.settle();
+    let late = [accepted(&stage, 0) - one, accepted(&stage, 1) - other];
+    assert_eq!(late, [5, 5]);
+}
+
+#[test]
+fn a_client_that_is_refused_for_its_peer_s_limit_takes_nobody_s_turn() {
+    let limits = Limits::new().per_peer(1).accept_rate(10, Duration::from_secs(1));
+    let mut stage = stage(limits);
+    let _greedy: Vec<Peer> = (0..50).map(|_| stage.script.connect()).collect();
+    let honest = stage.script.connect_from([198, 51, 100, 1]);
+    stage.settle();
+    stage.script.advance(Duration::from_millis(100));
+    stage.settle();
+    assert_eq!(stage.log.count("1 made"), 1);
+    assert_eq!((stage.refusals().per_peer, honest.closed()), (49, Closed::No));
+}
+
+#[test]
+fn a_rate_that_changes_wakes_those_who_wait() {
+    for limits in [
+        Limits::new(),
+        Limits::new().accept_rate(1000, Duration::from_secs(1)),
+        Limits::new().accept_rate(1, Duration::from_secs(1)).accept_burst(100),
+    ] {
+        let mut stage = stage(Limits::new().accept_rate(1, Duration::MAX));
+        let _waiting: Vec<Peer> = (0..10).map(|_| stage.script.connect()).collect();
+        stage.settle();
+        assert_eq!(stage.reactor.connection_count(), 1);
+        stage.reactor.set_limits(stage.port, limits);
+        assert_eq!(stage.reactor.next_deadline(), Some(stage.reactor.now()));
+        stage.turn();
+        assert!(stage.reactor.connection_count() >= 10);
+        assert_eq!(stage.reactor.timers.len(), 0);
+    }
+}
+
+#[test]
+fn a_port_that_is_closed_leaves_no_timer() {
+    let mut stage = stage(Limits::new().accept_rate(1, Duration::from_secs(1)));
+    let open = stage.reactor.timers.len();
+    for _ in 0..300 {
+        let port = stage.reactor.listen_tcp(8008, stage.port).unwrap();
+        stage.script.connect_to(1);
+        stage.settle();
+        stage.reactor.stop_listening(port);
+    }
+    stage.settle();
+    assert!(stage.reactor.timers.len() <= open + 1, "{}", stage.reactor.timers.len());
+    // And one that rests for want of descriptors.
+    let mut stage = stage_that_rests();
+    assert_eq!(stage.reactor.timers.len(), 1);
+    stage.reactor.stop_listening(stage.port);
+    stage.settle();
+    stage.expect_empty();
+}
+
+fn stage_that_rests() -> Stage {
+    let mut stage = Stage::new(echo);
+    stage.script.fail_accept(io::Error::from_raw_os_error(24));
+    stage.script.connect();
+    stage.turn();
+    stage
 }

@@ -5,12 +5,17 @@ use crate::socket::Edges;
 use std::collections::VecDeque;
 use std::io;
 
+/// Where all come from who come from nowhere else.
+pub(super) const END_IP: [u8; 4] = [192, 0, 2, 1];
+
 const ANY_ROOM: usize = usize::MAX / 2;
 
 /// As the operating system would keep it.
 #[derive(Debug)]
 pub(super) struct End {
     pub(super) id: Option<Id>,
+    /// Of the other side.
+    pub(super) ip: [u8; 4],
     pub(super) input: VecDeque<Input>,
     pub(super) output: Vec<u8>,
     /// How many bytes the socket still takes.
@@ -30,6 +35,7 @@ impl End {
     pub(super) fn new(established: bool) -> Self {
         Self {
             id: None,
+            ip: END_IP,
             input: VecDeque::new(),
             output: Vec::new(),
             room: ANY_ROOM,

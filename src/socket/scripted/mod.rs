@@ -6,7 +6,7 @@ mod peer;
 pub(crate) use end::Closed;
 pub(crate) use peer::Peer;
 
-use end::{End, Input};
+use end::{END_IP, End, Input};
 
 use super::{Carrier, Listener, Ready, Stream, Wake, Work, World};
 use crate::address::Address;
@@ -32,7 +32,9 @@ struct Inner {
     waits: Vec<Option<Duration>>,
     ports: Vec<Id>,
     /// What the next calls of accept(2) say; then would-block.
-    accepts: VecDeque<io::Result<usize>>,
+    accepts: VecDeque<Waiting>,
+    /// Clients that were accepted on each port.
+    accepted: [usize; PORTS_MAX],
     /// Something was added to `accepts` since the poller last said so.
     knocked: bool,
     ends: Vec<End>,
@@ -46,6 +48,16 @@ struct Inner {
     events_max: usize,
     signal: Option<&'static str>,
     aside: Aside,
+}
+
+/// No test opens more.
+const PORTS_MAX: usize = 300;
+
+/// What a call of accept(2) says, on one port or on any.
+#[derive(Debug)]
+struct Waiting {
+    port: Option<usize>,
+    outcome: io::Result<usize>,
 }
 
 /// Work for other threads, which is done when the test says so.
@@ -71,6 +83,7 @@ impl Script {
             waits: Vec::new(),
             ports: Vec::new(),
             accepts: VecDeque::new(),
+            accepted: [0; PORTS_MAX],
             knocked: false,
             ends: Vec::new(),
             refills: 0,
@@ -86,14 +99,33 @@ impl Script {
         Box::new(self.clone())
     }
 
-    /// A client connects, to the only port.
+    /// A client connects, to whichever port accepts it.
     pub(crate) fn connect(&self) -> Peer {
+        self.wait_on(None, END_IP)
+    }
+
+    /// A client connects to the port that was opened as the n-th of those that are open.
+    pub(crate) fn connect_to(&self, port: usize) -> Peer {
+        self.wait_on(Some(port), END_IP)
+    }
+
+    /// A client connects from an address of its own.
+    pub(crate) fn connect_from(&self, ip: [u8; 4]) -> Peer {
+        self.wait_on(None, ip)
+    }
+
+    fn wait_on(&self, port: Option<usize>, ip: [u8; 4]) -> Peer {
         let mut inner = self.0.borrow_mut();
         let end = inner.ends.len();
-        inner.ends.push(End::new(true));
-        inner.accepts.push_back(Ok(end));
+        inner.ends.push(End { ip, ..End::new(true) });
+        inner.accepts.push_back(Waiting { port, outcome: Ok(end) });
         inner.knocked = true;
         Peer::new(self.clone(), end)
+    }
+
+    /// How many clients were accepted on a port.
+    pub(crate) fn accepted_on(&self, port: usize) -> usize {
+        self.0.borrow().accepted[port]
     }
 
     /// Whom the reactor has asked for a connection last.
@@ -105,7 +137,7 @@ impl Script {
     /// The next accept(2) fails.
     pub(crate) fn fail_accept(&self, error: io::Error) {
         let mut inner = self.0.borrow_mut();
-        inner.accepts.push_back(Err(error));
+        inner.accepts.push_back(Waiting { port: None, outcome: Err(error) });
         inner.knocked = true;
     }
 
@@ -205,8 +237,10 @@ impl World for Script {
         if at.address().port() == 1 {
             return Err(io::ErrorKind::AddrInUse.into());
         }
+        let number = self.0.borrow().ports.len();
         self.0.borrow_mut().ports.push(id);
-        Ok(Box::new(ScriptedPort { script: self.clone(), id, address: at.address().into() }))
+        let address = at.address().into();
+        Ok(Box::new(ScriptedPort { script: self.clone(), id, number, address }))
     }
 
     fn connect(&mut self, to: &TcpClientEndpoint, id: Id) -> io::Result<Carrier> {
@@ -253,6 +287,8 @@ impl World for Script {
 struct ScriptedPort {
     script: Script,
     id: Id,
+    /// How many were open before it.
+    number: usize,
     address: Address,
 }
 
@@ -268,9 +304,12 @@ impl Listener for ScriptedPort {
     }
 
     fn accept(&mut self) -> io::Result<(Carrier, Address)> {
-        let accepted = self.script.0.borrow_mut().accepts.pop_front();
-        let end = accepted.unwrap_or_else(|| Err(io::ErrorKind::WouldBlock.into()))?;
-        let peer = SocketAddr::from((Ipv4Addr::new(192, 0, 2, 1), end as u16));
+        let inner = &mut *self.script.0.borrow_mut();
+        let here = |it: &Waiting| it.port.is_none_or(|port| port == self.number);
+        let first = inner.accepts.iter().position(here).ok_or(io::ErrorKind::WouldBlock)?;
+        let end = inner.accepts.remove(first).ok_or(io::ErrorKind::WouldBlock)?.outcome?;
+        inner.accepted[self.number] += 1;
+        let peer = SocketAddr::from((inner.ends[end].ip, end as u16));
         let stream = ScriptedStream { script: self.script.clone(), end };
         Ok((Carrier::Other(Box::new(stream)), peer.into()))
     }
