@@ -72,8 +72,8 @@ pub use endpoint::{
 pub use framing::{Delimiter, LineContext, LineReceiver, Lines};
 pub use protocol::{Context, Factory, Protocol};
 pub use reactor::{
-    ConnectError, Connector, IntoKey, Key, Limits, ListenError, Phase, Port, PortId, Reactor,
-    ReactorGone, Refusals, Remote, RunError, Settings, ShutdownHold, Slowest, Snapshot, Spent,
+    CallError, ConnectError, Connector, IntoKey, Key, Limits, ListenError, Phase, Port, PortId,
+    Reactor, Refusals, Remote, RunError, Settings, ShutdownHold, Slowest, Snapshot, Spent,
     StopReport, SystemEvent, TimerId, TriggerId, WorkError,
 };
 pub use reason::{Deadline, Failure, Reason};

@@ -94,11 +94,11 @@ impl Reactor {
             }
         });
         let id = self.deferred.insert_with(|_| continuation);
-        let remote = self.remote();
+        let calls = Arc::clone(&self.calls);
         let finish = move |outcome: Result<T, WorkError>| {
             let outcome: Box<dyn Any + Send> = Box::new(outcome);
             // A reactor that is gone has dropped the continuation as well.
-            let _ = remote.call_from_thread(move |reactor| reactor.finish_work(id, outcome));
+            calls.finish(move |reactor| reactor.finish_work(id, outcome));
         };
         let finish_without = finish.clone();
         let work = move || finish(guard(work).map_err(|panic| WorkError::Panicked(panic.0)));

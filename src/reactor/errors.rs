@@ -180,14 +180,39 @@ impl Error for RunError {
     }
 }
 
-/// The reactor of a [`Remote`](crate::Remote) is gone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ReactorGone;
+/// Why a call from another thread was not taken; see
+/// [`Remote::call_from_thread`](crate::Remote::call_from_thread). The call is handed back.
+///
+/// Displayed and debugged as a sentence.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum CallError<C> {
+    /// As many calls wait as [`Settings::calls_max`](crate::Settings::calls_max) says.
+    QueueFull(C),
+    /// The reactor was dropped.
+    ReactorGone(C),
+}
 
-impl fmt::Display for ReactorGone {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the reactor is gone")
+impl<C> CallError<C> {
+    /// The call, to be tried again or dropped.
+    pub fn into_call(self) -> C {
+        let (Self::QueueFull(call) | Self::ReactorGone(call)) = self;
+        call
     }
 }
 
-impl Error for ReactorGone {}
+impl<C> fmt::Display for CallError<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::QueueFull(_) => "too many calls wait for the reactor",
+            Self::ReactorGone(_) => "the reactor is gone",
+        })
+    }
+}
+
+impl<C> fmt::Debug for CallError<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl<C> Error for CallError<C> {}

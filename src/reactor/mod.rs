@@ -44,7 +44,7 @@ pub use connecting::Connector;
 pub use deferring::WorkError;
 pub use delayed::TimerId;
 pub use draining::{ShutdownHold, StopReport};
-pub use errors::{ConnectError, ListenError, ReactorGone, RunError};
+pub use errors::{CallError, ConnectError, ListenError, RunError};
 pub use key::{IntoKey, Key};
 pub use limits::{Limits, Refusals};
 pub use ports::{Port, PortId};
@@ -191,7 +191,7 @@ impl Reactor {
 
     /// A reactor behind whose door is `world`.
     pub(crate) fn in_world(world: Box<dyn World>, settings: Settings) -> Self {
-        let calls = Calls::new(world.waker());
+        let calls = Calls::new(world.waker(), settings.calls_max);
         let holds = Holds::new(world.waker());
         let timers = Timers::new(world.now());
         let recorder = Recorder::new(world.now(), settings.slow_callback);

@@ -227,7 +227,7 @@ impl Reactor {
             }
         }
         self.forget_work();
-        for call in self.calls.take() {
+        for call in self.calls.take_all() {
             if let Err(panic) = guard(|| drop(call)) {
                 log::error!("dropping a call from another thread panicked: {}", panic.0);
             }

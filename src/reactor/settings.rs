@@ -14,6 +14,10 @@ const CLOSE_TIMEOUT_MIN: Duration = Duration::from_millis(1);
 /// for a resolver, and ten that wait cost next to nothing.
 const THREADS_MAX: usize = 10;
 
+/// See [`Settings::calls_max`]. Some megabytes, if the closures hold little, and less than a tenth
+/// of a second for the loop to catch up with, if they do little.
+const CALLS_MAX: usize = 64 * 1024;
+
 /// See [`Settings::slow_callback`]. What people begin to notice.
 const SLOW_CALLBACK: Duration = Duration::from_millis(100);
 
@@ -45,6 +49,7 @@ pub struct Settings {
     pub(super) handle_signals: bool,
     pub(super) busy_poll: Duration,
     pub(super) threads_max: usize,
+    pub(super) calls_max: usize,
     pub(super) drain_timeout: Duration,
     pub(super) slow_callback: Duration,
     pub(super) connections_max: Option<usize>,
@@ -59,6 +64,7 @@ impl Default for Settings {
             handle_signals: true,
             busy_poll: Duration::ZERO,
             threads_max: THREADS_MAX,
+            calls_max: CALLS_MAX,
             drain_timeout: DRAIN_TIMEOUT,
             slow_callback: SLOW_CALLBACK,
             connections_max: None,
@@ -126,6 +132,16 @@ impl Settings {
     #[must_use]
     pub fn threads_max(self, threads_max: usize) -> Self {
         Self { threads_max, ..self }
+    }
+
+    /// How many calls from other threads may wait for the reactor; see
+    /// [`Remote::call_from_thread`](crate::Remote::call_from_thread). Beside them each thread may
+    /// have one, however many there are, and results of
+    /// [`defer_to_thread`](crate::Reactor::defer_to_thread) are always taken. With zero each thread
+    /// has one at a time. Default: 65 536.
+    #[must_use]
+    pub fn calls_max(self, calls_max: usize) -> Self {
+        Self { calls_max, ..self }
     }
 
     /// How long a callback may take before it is logged as a warning, with the last events of the

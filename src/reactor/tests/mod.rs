@@ -2,6 +2,7 @@
 
 mod accepting;
 mod bounds;
+mod calls;
 mod closing;
 mod connecting;
 mod deferring;
