@@ -93,6 +93,11 @@ impl Reason {
         }
     }
 
+    /// True if the peer was waited for, and did not do what it was waited for.
+    pub(crate) fn blames_peer(&self) -> bool {
+        matches!(self, Self::TimedOut(deadline) if *deadline != Deadline::Lifetime)
+    }
+
     pub(crate) fn lost(error: io::Error) -> Self {
         Self::Lost(Arc::new(error))
     }

@@ -4,6 +4,7 @@ use super::Reactor;
 use super::callback::Callback;
 use super::connections::{Connection, Live};
 use super::delayed::Job;
+use super::lingering::Courtesy;
 use super::panic::guard;
 use super::recorder::What;
 use crate::address::Address;
@@ -340,7 +341,10 @@ impl Reactor {
         if let Some(closed) = &mut closed {
             closed.spoken |= lingers;
         }
-        self.vacate(id, closed);
+        let lingering = closed.and_then(|closed| {
+            self.linger(id, closed, transport.peer().network(), Courtesy::Refusal)
+        });
+        self.vacate(id, lingering);
         if guard(|| drop(end)).is_err() {
             log::error!("dropping an error of {} panicked", transport.peer());
         }

@@ -3,14 +3,14 @@
 use super::callback::Callback;
 use super::connecting::Connecting;
 use super::delayed::Job;
-use super::lingering::Lingering;
+use super::lingering::{Courtesy, Lingering};
 use super::panic::guard;
 use super::producing::CHUNKS_PER_TURN;
 use super::recorder::What;
 use super::{Life, Reactor};
 use crate::arena::{Arena, Id};
 use crate::reason::{Deadline, Reason};
-use crate::transport::{ClosedStream, Next, Transport, Way};
+use crate::transport::{Next, Transport, Way};
 use log::Level;
 use std::time::Instant;
 
@@ -266,8 +266,10 @@ impl Reactor {
             return;
         };
         let (host, transport) = (party.host(), &party.transport);
+        // To linger is a courtesy, which a peer that was to blame does not get.
         let in_order = self.life != Life::Stopping
             && !reason.cuts_off()
+            && !reason.blames_peer()
             && !matches!(reason, Reason::Lost(_) | Reason::Stopped);
         self.note_for_report(&reason, transport.unsent());
         let is_cut_short = !reason.is_done() && transport.is_unfinished();
@@ -278,7 +280,10 @@ impl Reactor {
             transport.reset();
         }
         let closed = transport.release().filter(|closed| closed.may_talk && in_order);
-        self.vacate(id, closed);
+        let lingering = closed.and_then(|closed| {
+            self.linger(id, closed, transport.peer().network(), Courtesy::Close)
+        });
+        self.vacate(id, lingering);
         // It is in no table any more, where a change of the limits would count it.
         self.leave(transport);
         // The reason may hold an error of the user's, and to display it is the user's code.
@@ -310,8 +315,7 @@ impl Reactor {
     }
 
     /// Takes a live connection and its timers out of the table; its socket may stay a while.
-    pub(super) fn vacate(&mut self, id: Id, closed: Option<ClosedStream>) {
-        let lingering = closed.and_then(|closed| self.linger(id, closed));
+    pub(super) fn vacate(&mut self, id: Id, lingering: Option<Connection>) {
         let vacated = match lingering {
             Some(lingering) => {
                 self.connections.get_mut(id).map(|slot| std::mem::replace(slot, lingering))

@@ -196,7 +196,7 @@ impl Reactor {
 
     /// Nobody is left to be waited for.
     fn is_drained(&self) -> bool {
-        self.connection_count() == 0 && self.talking == 0
+        self.connection_count() == 0 && self.lingerers.talking() == 0
     }
 
     /// Nothing new begins from here on. Who has connected already is served.

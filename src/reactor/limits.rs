@@ -298,7 +298,9 @@ impl Reactor {
     /// Takes a client on, or says what it is to be told. (An empty line says nothing.)
     pub(super) fn admit(&mut self, host: Id, peer: Address) -> Result<(), Option<Segment>> {
         let now = self.now();
-        let full = self.settings.connections_max.is_some_and(|max| self.connections.len() >= max);
+        // Whoever only lingers takes nobody's place.
+        let open = self.connections.len() - self.lingerers.len();
+        let full = self.settings.connections_max.is_some_and(|max| open >= max);
         let Some(shelf) = self.hosts.get_mut(host) else { return Err(None) };
         let door = &mut shelf.door;
         if door.admit(peer, full) {

@@ -3,6 +3,8 @@
 use super::Reactor;
 use super::connections::Connection;
 use super::delayed::Job;
+use super::linger_budget::{LingerBudget, Place};
+use crate::address::Network;
 use crate::arena::Id;
 use crate::socket::{Carrier, Stream};
 use crate::transport::ClosedStream;
@@ -19,6 +21,25 @@ const LINGER_IDLE: Duration = Duration::from_secs(5);
 /// so that a peer which was sending has heard of the close, and short beside any drain's deadline.
 const LINGER_IDLE_DRAINING: Duration = Duration::from_millis(500);
 
+/// Bytes that are discarded of one connection: more than a client sends before it looks at the
+/// answer. Who sends more is reset.
+const LINGER_BYTES_MAX: usize = 64 << 20;
+
+/// Connections that linger at once: each holds a descriptor and some hundred bytes, and the oldest
+/// makes room for the next.
+const LINGERING_MAX: usize = 1024;
+
+/// The same of one peer, so that one who lingers on purpose costs others nothing.
+const LINGERING_PER_PEER_MAX: usize = 64;
+
+/// The same for clients that were refused and are told so: they get the line in any case, and the
+/// rest is a courtesy to those who were about to speak.
+const REFUSED_MAX: Duration = Duration::from_secs(2);
+const REFUSED_IDLE: Duration = Duration::from_millis(500);
+const REFUSED_BYTES_MAX: usize = 64 * 1024;
+const REFUSED_LINGERING_MAX: usize = 64;
+const REFUSED_PER_PEER_MAX: usize = 4;
+
 /// Bytes discarded in one call.
 const DISCARD_LEN: usize = 16 * 1024;
 
@@ -29,10 +50,76 @@ const GLANCE_LEN: usize = 64;
 /// stops sending does not hold up the others.
 const DISCARDS_PER_TURN: usize = 32;
 
+/// Why a connection lingers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Courtesy {
+    /// Its protocol has ended it.
+    Close,
+    /// No protocol has ever had it.
+    Refusal,
+}
+
+impl Courtesy {
+    fn time_max(self) -> Duration {
+        match self {
+            Self::Close => LINGER_MAX,
+            Self::Refusal => REFUSED_MAX,
+        }
+    }
+
+    fn bytes_max(self) -> usize {
+        match self {
+            Self::Close => LINGER_BYTES_MAX,
+            Self::Refusal => REFUSED_BYTES_MAX,
+        }
+    }
+}
+
+/// All connections that linger: closed ones, and refused ones apart.
+#[derive(Debug)]
+pub(super) struct Lingerers {
+    closed: LingerBudget,
+    refused: LingerBudget,
+    /// How many of them have peers that still send.
+    talking: usize,
+}
+
+impl Default for Lingerers {
+    fn default() -> Self {
+        Self {
+            closed: LingerBudget::new(LINGERING_MAX, LINGERING_PER_PEER_MAX),
+            refused: LingerBudget::new(REFUSED_LINGERING_MAX, REFUSED_PER_PEER_MAX),
+            talking: 0,
+        }
+    }
+}
+
+impl Lingerers {
+    pub(super) fn len(&self) -> usize {
+        self.closed.len() + self.refused.len()
+    }
+
+    /// How many of them have peers that still send.
+    pub(super) fn talking(&self) -> usize {
+        self.talking
+    }
+
+    fn budget(&mut self, courtesy: Courtesy) -> &mut LingerBudget {
+        match courtesy {
+            Courtesy::Close => &mut self.closed,
+            Courtesy::Refusal => &mut self.refused,
+        }
+    }
+}
+
 /// A socket whose protocol is gone.
 #[derive(Debug)]
 pub(super) struct Lingering {
     stream: Carrier,
+    courtesy: Courtesy,
+    place: Place,
+    /// Bytes that may still be discarded.
+    bytes_left: usize,
     /// The timer that ends it, which each byte pushes back, but not beyond `until`.
     end: Id,
     until: Instant,
@@ -46,47 +133,75 @@ impl Reactor {
     /// resets the connection, and its peer loses what was sent last: our goodbye. So if the peer
     /// has ever said anything, this side only sends its FIN, and discards what comes until the peer
     /// closes too, or for [`LINGER_MAX`].
-    pub(super) fn linger(&mut self, id: Id, mut closed: ClosedStream) -> Option<Connection> {
+    ///
+    /// It is a courtesy with a budget of its own, which counts against nobody who connects.
+    pub(super) fn linger(
+        &mut self,
+        id: Id,
+        mut closed: ClosedStream,
+        peer: Network,
+        courtesy: Courtesy,
+    ) -> Option<Connection> {
         let stream = &mut *closed.stream;
         let talks = match discard(stream, &mut [0; GLANCE_LEN]) {
             Discarded::End => return None,
             Discarded::Nothing if !closed.spoken => return None,
             Discarded::Nothing => closed.talked && self.is_draining(),
-            Discarded::Some => true,
+            Discarded::Some(_) => true,
         };
         stream.finish_output().ok()?;
         if !closed.watched {
             stream.watch(id).ok()?;
         }
-        let end = self.set_job(self.linger_idle(), Job::EndLingering(id));
+        let (place, evicted) = self.lingerers.budget(courtesy).enter(id, peer);
+        evicted.into_iter().for_each(|oldest| self.cut_lingering(oldest));
+        let end = self.set_job(self.linger_idle(courtesy), Job::EndLingering(id));
         self.served.push(id);
-        self.talking += usize::from(talks);
-        let (stream, until) = (closed.stream, self.due_in(LINGER_MAX));
-        Some(Connection::Lingering(Box::new(Lingering { stream, end, until, talks })))
+        self.lingerers.talking += usize::from(talks);
+        Some(Connection::Lingering(Box::new(Lingering {
+            stream: closed.stream,
+            courtesy,
+            place,
+            bytes_left: courtesy.bytes_max(),
+            end,
+            until: self.due_in(courtesy.time_max()),
+            talks,
+        })))
     }
 
-    fn linger_idle(&self) -> Duration {
-        if self.is_draining() { LINGER_IDLE_DRAINING } else { LINGER_IDLE }
+    fn linger_idle(&self, courtesy: Courtesy) -> Duration {
+        match courtesy {
+            Courtesy::Refusal => REFUSED_IDLE,
+            Courtesy::Close if self.is_draining() => LINGER_IDLE_DRAINING,
+            Courtesy::Close => LINGER_IDLE,
+        }
+    }
+
+    /// Ends a lingering close before its time.
+    fn cut_lingering(&mut self, id: Id) {
+        if let Some(Connection::Lingering(lingering)) = self.connections.get(id) {
+            self.timers.cancel(lingering.end);
+            self.remove_lingering(id);
+        }
     }
 
     /// Out of descriptors: those who are only listened to go first. False if there are none.
     pub(super) fn close_lingering(&mut self) -> bool {
-        let lingering = |(id, slot): (Id, &Connection)| match slot {
-            Connection::Lingering(lingering) => Some((id, lingering.end)),
-            Connection::Live(_) | Connection::Connecting(_) => None,
-        };
-        let all: Vec<(Id, Id)> = self.connections.iter().filter_map(lingering).collect();
-        for &(id, end) in &all {
-            self.timers.cancel(end);
-            self.remove_lingering(id);
+        if self.lingerers.len() == 0 {
+            return false;
         }
-        !all.is_empty()
+        let is_lingering = |slot: &Connection| matches!(slot, Connection::Lingering(_));
+        let all = self.connections.iter().filter(|(_, slot)| is_lingering(slot));
+        let all: Vec<Id> = all.map(|(id, _)| id).collect();
+        all.into_iter().for_each(|id| self.cut_lingering(id));
+        true
     }
 
     /// Closes the socket. Its timer is cancelled, or was due.
     pub(super) fn remove_lingering(&mut self, id: Id) {
         if let Some(Connection::Lingering(lingering)) = self.connections.get(id) {
-            self.talking -= usize::from(lingering.talks);
+            self.lingerers.talking -= usize::from(lingering.talks);
+            self.lingerers.budget(lingering.courtesy).leave(lingering.place);
             self.connections.remove(id);
         }
     }
@@ -94,23 +209,23 @@ impl Reactor {
     /// A drain begins: nobody who only lingers has been heard since.
     pub(super) fn forget_talk(&mut self) {
         self.connections.all_lingering_mut().for_each(|lingering| lingering.talks = false);
-        self.talking = 0;
+        self.lingerers.talking = 0;
     }
 
     /// Discards what a lingering connection's peer has sent.
     pub(super) fn serve_lingering(&mut self, id: Id) {
-        let idle = self.due_in(self.linger_idle());
-        let Some(Connection::Lingering(lingering)) = self.connections.get_mut(id) else {
-            return;
-        };
+        let Some(Connection::Lingering(lingering)) = self.connections.get(id) else { return };
+        let idle = self.due_in(self.linger_idle(lingering.courtesy));
+        let Some(Connection::Lingering(lingering)) = self.connections.get_mut(id) else { return };
         let (end, due) = (lingering.end, idle.min(lingering.until));
         let (heard, last) = lingering.discard_all();
         if heard {
-            self.talking += usize::from(!std::mem::replace(&mut lingering.talks, true));
+            let talked = std::mem::replace(&mut lingering.talks, true);
+            self.lingerers.talking += usize::from(!talked);
             self.timers.reset(end, due);
         }
         match last {
-            Discarded::Some => self.served.push(id),
+            Discarded::Some(_) => self.served.push(id),
             Discarded::Nothing => {}
             Discarded::End => {
                 self.timers.cancel(end);
@@ -121,13 +236,13 @@ impl Reactor {
 
     /// Nothing has come for long enough; unless it is the loop that comes late.
     pub(super) fn end_lingering(&mut self, id: Id) {
-        let (now, idle) = (self.now(), self.due_in(self.linger_idle()));
-        let Some(Connection::Lingering(lingering)) = self.connections.get_mut(id) else {
-            return;
-        };
+        let Some(Connection::Lingering(lingering)) = self.connections.get(id) else { return };
+        let idle = self.due_in(self.linger_idle(lingering.courtesy));
+        let now = self.now();
+        let Some(Connection::Lingering(lingering)) = self.connections.get_mut(id) else { return };
         let due = idle.min(lingering.until);
         if lingering.until <= now
-            || !matches!(lingering.discard_all(), (true, Discarded::Some | Discarded::Nothing))
+            || !matches!(lingering.discard_all(), (true, Discarded::Some(_) | Discarded::Nothing))
         {
             return self.remove_lingering(id);
         }
@@ -141,13 +256,15 @@ impl Lingering {
     /// last call found.
     fn discard_all(&mut self) -> (bool, Discarded) {
         let mut bytes = [0; DISCARD_LEN];
-        let (mut heard, mut last) = (false, Discarded::Some);
+        let (mut heard, mut last) = (false, Discarded::Some(0));
         for _ in 0..DISCARDS_PER_TURN {
             last = discard(&mut *self.stream, &mut bytes);
-            if last != Discarded::Some {
-                break;
-            }
+            let Discarded::Some(count) = last else { break };
             heard = true;
+            self.bytes_left = self.bytes_left.saturating_sub(count);
+            if self.bytes_left == 0 {
+                return (heard, Discarded::End);
+            }
         }
         (heard, last)
     }
@@ -155,7 +272,7 @@ impl Lingering {
 
 #[derive(PartialEq, Eq)]
 enum Discarded {
-    Some,
+    Some(usize),
     Nothing,
     /// No more will come.
     End,
@@ -164,10 +281,10 @@ enum Discarded {
 fn discard(stream: &mut dyn Stream, bytes: &mut [u8]) -> Discarded {
     match stream.read(bytes) {
         Ok(0) => Discarded::End,
-        Ok(_) => Discarded::Some,
+        Ok(count) => Discarded::Some(count),
         Err(error) => match error.kind() {
             std::io::ErrorKind::WouldBlock => Discarded::Nothing,
-            std::io::ErrorKind::Interrupted => Discarded::Some,
+            std::io::ErrorKind::Interrupted => Discarded::Some(0),
             _ => Discarded::End,
         },
     }

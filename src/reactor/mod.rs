@@ -16,6 +16,7 @@ mod errors;
 mod hosting;
 mod key;
 mod limits;
+mod linger_budget;
 mod lingering;
 mod overflow;
 mod panic;
@@ -66,6 +67,7 @@ use deferring::Continuation;
 use delayed::Job;
 use draining::{Holds, Stop};
 use hosting::Shelf;
+use lingering::Lingerers;
 use recorder::Recorder;
 use remote::Calls;
 use resting::Resting;
@@ -137,8 +139,8 @@ pub struct Reactor {
     resting: Resting,
     /// Connections that may have kept this side waiting for too long.
     overdue: Vec<Overdue>,
-    /// How many of the lingering connections have peers that still send.
-    talking: usize,
+    /// Connections that are closed and still read.
+    lingerers: Lingerers,
     /// Ports on which somebody may wait.
     acceptable: Vec<Id>,
     /// Factories whose rate of accepting allows for another client.
@@ -220,7 +222,7 @@ impl Reactor {
             served: Vec::new(),
             resting: Resting::default(),
             overdue: Vec::new(),
-            talking: 0,
+            lingerers: Lingerers::default(),
             acceptable: Vec::new(),
             granted: Vec::new(),
             aborted: Vec::new(),

@@ -152,10 +152,10 @@ impl Settings {
         Self { slow_callback, ..self }
     }
 
-    /// How many connections the reactor holds at most, of all factories, those included that only
-    /// linger; further clients are refused, and with zero all of them. Connections that the reactor
-    /// begins itself are never refused. `None`, the default, is no limit of its own: the system has
-    /// one, for descriptors, and its exhaustion is survived.
+    /// How many connections the reactor holds at most, of all factories; further clients are
+    /// refused, and with zero all of them. Connections that the reactor begins itself are never
+    /// refused. `None`, the default, is no limit of its own: the system has one, for descriptors,
+    /// and its exhaustion is survived.
     #[must_use]
     pub fn connections_max(self, connections_max: impl Into<Option<usize>>) -> Self {
         Self { connections_max: connections_max.into(), ..self }

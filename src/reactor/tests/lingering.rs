@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::socket::scripted::Closed;
+use crate::{Deadlines, Limits};
 
 #[test]
 fn a_talker_is_listened_to_after_the_goodbye() {
@@ -161,4 +162,129 @@ fn a_loop_that_is_late_looks_before_it_ends_what_lingers() {
     stage.turn();
     assert_eq!(peer.closed(), Closed::InOrder);
     stage.expect_empty();
+}
+
+/// Closes when it hears something.
+fn closing(event: Event<'_>, cx: &mut Context<'_, Probes>) {
+    on_data(event, || cx.transport.lose_connection());
+}
+
+fn held(peers: &[Peer]) -> usize {
+    peers.iter().filter(|peer| peer.closed() == Closed::No).count()
+}
+
+#[test]
+fn those_who_linger_take_nobody_s_place() {
+    let settings = Settings::default().connections_max(2);
+    let mut stage = Stage::with(settings, closing);
+    for _ in 0..10 {
+        stage.connect().send("x");
+        stage.settle();
+    }
+    assert_eq!((stage.reactor.connection_count(), stage.reactor.lingerers.len()), (0, 10));
+    assert_eq!(held(&[stage.connect(), stage.connect(), stage.connect()]), 2);
+}
+
+#[test]
+fn too_many_who_linger_make_room_for_each_other_the_oldest_first() {
+    let mut stage = Stage::new(closing);
+    let mut peers = Vec::new();
+    // Of one peer no more than its share lingers, and of all no more than is set.
+    for peer in 0..40 {
+        for _ in 0..70 {
+            peers.push(stage.script.connect_from([192, 0, 2, peer]));
+        }
+    }
+    stage.settle();
+    peers.iter().for_each(|peer| peer.send("x"));
+    stage.settle();
+    assert_eq!((stage.reactor.connection_count(), held(&peers)), (0, 1024));
+    assert_eq!(held(&peers[40 * 70 - 70..]), 64, "those of the last peer, but for the oldest");
+    assert_eq!(held(&peers[..70]), 0, "the first have made room");
+    stage.script.advance(Duration::from_secs(5));
+    stage.settle();
+    stage.expect_empty();
+}
+
+#[test]
+fn one_who_sends_without_end_is_cut_off_by_bytes_as_well() {
+    let mut stage = Stage::new(closing);
+    let peer = stage.connect();
+    peer.send("x");
+    stage.settle();
+    let mut sent = 0;
+    while peer.closed() == Closed::No {
+        sent += 1;
+        peer.send(vec![0; 1 << 20]);
+        for _ in 0..4 {
+            stage.turn();
+        }
+        assert!(sent <= 64, "{sent} megabytes");
+    }
+    assert_eq!(sent, 64);
+    stage.expect_empty();
+}
+
+#[test]
+fn the_refused_are_told_and_cost_next_to_nothing() {
+    let mut stage = Stage::new(echo);
+    let limits = Limits::new().connections(10).refusal("busy\r\n");
+    stage.reactor.set_limits(stage.port, limits);
+    let mut peers: Vec<Peer> = Vec::new();
+    for peer in 0..50 {
+        for _ in 0..10 {
+            peers.push(stage.script.connect_from([192, 0, 2, peer]));
+        }
+    }
+    stage.settle();
+    let refused = &peers[10..];
+    assert!(refused.iter().all(|peer| peer.received() == b"busy\r\n"));
+    assert_eq!((stage.reactor.connection_count(), held(refused)), (10, 64));
+    assert!(refused.chunks(10).all(|of_one| held(of_one) <= 4));
+    // They dribble, and are gone soon all the same.
+    for _ in 0..10 {
+        stage.script.advance(Duration::from_millis(250));
+        refused.iter().for_each(|peer| peer.send("x"));
+        stage.settle();
+    }
+    assert_eq!((held(refused), stage.reactor.lingerers.len()), (0, 0));
+    assert_eq!(stage.reactor.connection_count(), 10);
+}
+
+#[test]
+fn a_refused_client_that_floods_is_cut_off() {
+    let mut stage = Stage::new(echo);
+    stage.reactor.set_limits(stage.port, Limits::new().connections(0).refusal("busy\r\n"));
+    let peer = stage.connect();
+    peer.send(vec![0; 1 << 20]);
+    stage.settle();
+    assert_eq!((peer.received(), peer.closed()), (b"busy\r\n".to_vec(), Closed::InOrder));
+    assert!(peer.unread() > 0, "not all of it was read");
+    stage.expect_empty();
+}
+
+#[test]
+fn an_end_that_blames_the_peer_does_not_linger() {
+    let second = Duration::from_secs(1);
+    for deadlines in [
+        Deadlines::new().idle(second),
+        Deadlines::new().handshake(second),
+        Deadlines::new().lifetime(second),
+    ] {
+        let mut stage = Stage::new(|event, cx| {
+            if let Event::TimedOut(deadline) = event {
+                cx.transport.time_out(deadline);
+            }
+        });
+        stage.reactor.set_deadlines(stage.port, deadlines);
+        let peer = stage.connect();
+        peer.send("x");
+        stage.settle();
+        stage.script.advance(second);
+        stage.settle();
+        // A long life is nobody's fault.
+        let blames = deadlines != Deadlines::new().lifetime(second);
+        let expected = if blames { Closed::InOrder } else { Closed::No };
+        assert_eq!((stage.reactor.connection_count(), peer.closed()), (0, expected));
+    }
 }

@@ -1,0 +1,107 @@
+//! How many closed connections may linger, in all and of one peer. Pure.
+
+use crate::address::Network;
+use crate::arena::Id;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// Closed connections that linger, with the oldest first: when there are too many, of all or of one
+/// peer, the oldest of them makes room.
+#[derive(Debug)]
+pub(super) struct LingerBudget {
+    max: usize,
+    per_peer_max: usize,
+    /// By the order in which they began.
+    all: BTreeMap<u64, Id>,
+    peers: HashMap<Network, BTreeSet<u64>>,
+    /// Of the next.
+    number: u64,
+}
+
+/// A place in a budget.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    number: u64,
+    peer: Network,
+}
+
+impl LingerBudget {
+    pub(super) fn new(max: usize, per_peer_max: usize) -> Self {
+        Self { max, per_peer_max, all: BTreeMap::new(), peers: HashMap::new(), number: 0 }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    /// A connection begins to linger. The second is one that has to make room for it, if there are
+    /// too many; it is still to be [left](Self::leave).
+    pub(super) fn enter(&mut self, id: Id, peer: Network) -> (Place, Option<Id>) {
+        let number = self.number;
+        self.number += 1;
+        let own = self.peers.entry(peer).or_default();
+        let too_many_own = own.len() >= self.per_peer_max;
+        let oldest = if too_many_own { own.first() } else { None };
+        let oldest = oldest.and_then(|oldest| self.all.get(oldest)).copied();
+        let is_full = self.all.len() >= self.max;
+        let evicted = oldest
+            .or_else(|| self.all.first_key_value().filter(|_| is_full).map(|(_, oldest)| *oldest));
+        own.insert(number);
+        self.all.insert(number, id);
+        (Place { number, peer }, evicted)
+    }
+
+    /// A connection lingers no more.
+    pub(super) fn leave(&mut self, Place { number, peer }: Place) {
+        self.all.remove(&number);
+        if let Some(own) = self.peers.get_mut(&peer) {
+            own.remove(&number);
+            if own.is_empty() {
+                self.peers.remove(&peer);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arena::Arena;
+    use std::net::Ipv4Addr;
+
+    fn peer(number: u8) -> Network {
+        Network::V4(Ipv4Addr::new(192, 0, 2, number))
+    }
+
+    #[test]
+    fn the_oldest_of_all_and_of_one_peer_make_room() {
+        let mut arena = Arena::new();
+        let ids: Vec<Id> = (0..10).map(|_| arena.insert_with(|_| ())).collect();
+        let mut budget = LingerBudget::new(4, 2);
+        let (first, none) = budget.enter(ids[0], peer(1));
+        assert_eq!(none, None);
+        let (second, none) = budget.enter(ids[1], peer(2));
+        assert_eq!(none, None);
+        assert_eq!(budget.enter(ids[2], peer(2)).1, None);
+        // One too many of the second peer: its own oldest goes, though another is older.
+        assert_eq!(budget.enter(ids[3], peer(2)).1, Some(ids[1]));
+        budget.leave(second);
+        // One too many of all.
+        assert_eq!(budget.enter(ids[4], peer(3)).1, None);
+        assert_eq!(budget.len(), 4);
+        assert_eq!(budget.enter(ids[5], peer(4)).1, Some(ids[0]));
+        budget.leave(first);
+        assert_eq!((budget.len(), budget.peers.len()), (4, 3));
+    }
+
+    #[test]
+    fn nothing_is_left_of_those_who_have_left() {
+        let mut arena = Arena::new();
+        let mut budget = LingerBudget::new(usize::MAX, usize::MAX);
+        let places: Vec<Place> = (0..100)
+            .map(|number| budget.enter(arena.insert_with(|_| ()), peer(number % 7)).0)
+            .collect();
+        assert_eq!(budget.len(), 100);
+        places.into_iter().for_each(|place| budget.leave(place));
+        assert_eq!((budget.len(), budget.peers.len()), (0, 0));
+    }
+}
