@@ -12,7 +12,7 @@ use std::rc::Rc;
 use std::time::Duration;
 use twistor::{
     Delimiter, Factory, LineContext, LineReceiver, Lines, Reactor, Reason, TcpClientEndpoint,
-    TimerId, Transport,
+    Transport,
 };
 
 /// A person waits for it.
@@ -25,7 +25,7 @@ impl LineReceiver<Asker> for Asking {
 
     fn connection_made(&mut self, cx: &mut LineContext<'_, Asker>) {
         cx.transport.write_sequence([cx.factory.question.as_str(), "\r\n"]);
-        cx.set_timer(PATIENCE);
+        cx.transport.set_timeout(PATIENCE);
     }
 
     fn line_received(&mut self, cx: &mut LineContext<'_, Asker>, line: &[u8]) {
@@ -35,10 +35,6 @@ impl LineReceiver<Asker> for Asking {
             Err(error) => cx.transport.fail(error),
         }
         cx.transport.lose_connection();
-    }
-
-    fn timer_fired(&mut self, cx: &mut LineContext<'_, Asker>, _timer: TimerId) {
-        cx.transport.fail("no answer came in time");
     }
 
     fn connection_lost(&mut self, cx: &mut LineContext<'_, Asker>, reason: &Reason) {

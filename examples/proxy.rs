@@ -73,7 +73,8 @@ impl Factory for Dialling {
 
     fn connection_failed(&mut self, target: &Transport, error: &io::Error, _: &mut Reactor) {
         log::warn!("{} for {}: {error}", target.peer(), self.client.peer());
-        self.client.lose_connection();
+        // An orderly close would say that the target had nothing to answer.
+        self.client.abort_connection();
     }
 }
 

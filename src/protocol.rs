@@ -173,10 +173,12 @@ pub trait Protocol<F> {
     /// The reactor drains: it stops, but lets connections end; see
     /// [`Reactor::stop_gracefully`]. Called once, and not if the connection is ending already.
     ///
-    /// By default this loses the connection, in order. A protocol with something to finish
-    /// overrides it, and closes when that is done; at the deadline the connection is cut off.
+    /// By default this loses the connection in an orderly way, unless it feeds another one as its
+    /// producer: what it still has to give would be missing there, so that one comes to its own
+    /// end. A protocol with something to finish overrides it, and closes when that is done; at the
+    /// deadline the connection is cut off.
     fn drain_requested(&mut self, cx: &mut Context<'_, F>) {
-        cx.transport.lose_connection();
+        cx.transport.drain();
     }
 
     /// So much is unsent that this protocol, registered with

@@ -58,7 +58,8 @@ pub enum Deadline {
     /// What the protocol waits for; see
     /// [`Transport::set_timeout`](crate::Transport::set_timeout).
     Timeout,
-    /// That the peer takes the next byte while the connection is closing; see
+    /// That the peer takes the next byte, or a producer gives it, while the connection is closing;
+    /// see
     /// [`Settings::close_timeout`](crate::Settings::close_timeout). No callback tells of it.
     Close,
 }
@@ -127,7 +128,7 @@ impl fmt::Display for Deadline {
             Self::Progress => "too little was sent or taken",
             Self::Lifetime => "the connection has lived for long enough",
             Self::Timeout => "what the protocol waited for did not come in time",
-            Self::Close => "peer accepted no data while the connection was closing",
+            Self::Close => "the last bytes were not taken, or not produced, in time",
         })
     }
 }

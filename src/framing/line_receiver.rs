@@ -84,9 +84,10 @@ pub trait LineReceiver<F> {
         cx.transport.time_out(deadline);
     }
 
-    /// The reactor drains before it stops. By default this loses the connection, in order.
+    /// The reactor drains before it stops. By default this loses the connection, as
+    /// [`Protocol::drain_requested`](crate::Protocol::drain_requested) does.
     fn drain_requested(&mut self, cx: &mut LineContext<'_, F>) {
-        cx.transport.lose_connection();
+        cx.transport.drain();
     }
 
     /// So much is unsent that this receiver, registered as a push producer, should write no more.

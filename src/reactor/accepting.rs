@@ -300,6 +300,7 @@ impl Reactor {
                 shelf.door.refusals.factory += u64::from(!transport.dials());
             }
             self.recorder.known.refused += u64::from(!transport.dials());
+            self.note_call();
             self.refuse(id, transport, false);
             self.leave(transport);
             return self.end_use(transport);

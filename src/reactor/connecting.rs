@@ -242,6 +242,7 @@ impl Reactor {
         #[cfg(feature = "testing")]
         self.tell_watcher(&transport, super::Happening::NotMade(error.kind()));
         let told = self.on_host(host, |host, reactor| host.fail(&transport, error, reactor));
+        self.note_call();
         if let Some(Err(panic)) = told {
             let name = self.protocol_name(host);
             log::error!("connection_failed of the factory of {name} panicked: {}", panic.0);

@@ -7,6 +7,7 @@ use super::lingering::{Courtesy, Lingering};
 use super::panic::guard;
 use super::producing::CHUNKS_PER_TURN;
 use super::recorder::What;
+use super::waiting::Overdue;
 use super::{Life, Reactor};
 use crate::arena::{Arena, Id};
 use crate::reason::{Deadline, Reason};
@@ -253,11 +254,22 @@ impl Reactor {
                 live.alarms.get_or_insert_default().close = None;
             }
             party.transport.try_writing();
-            if !self.settle(&party) && !party.transport.is_held_back(Way::Out) {
-                party.transport.time_out(Deadline::Close);
-                self.settle(&party);
+            if self.settle(&party) || party.transport.is_held_back(Way::Out) {
+                return;
             }
+            if !party.transport.watch_producer() {
+                return self.close_timed_out(&party);
+            }
+            // What the producer gives may be there, and the loop late.
+            let producer = party.transport.producer().filter(|producer| producer.look());
+            self.served.extend(producer.map(|producer| producer.slot()));
+            self.overdue.push(Overdue { id, looks: 0 });
         }
+    }
+
+    pub(super) fn close_timed_out(&mut self, party: &Party) {
+        party.transport.time_out(Deadline::Close);
+        self.settle(party);
     }
 
     /// Ends a connection: closes its socket, tells its protocol, and forgets it.

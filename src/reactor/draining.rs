@@ -98,7 +98,8 @@ impl Reactor {
     ///    ports are closed. Attempts to connect are given up, and neither `listen` nor
     ///    `connect_tcp` begins anything any more. What has arrived by now is read.
     /// 3. Each protocol hears [`drain_requested`](crate::Protocol::drain_requested), which by
-    ///    default loses its connection in order. Reading, writing, timers and calls go on.
+    ///    default loses its connection in an orderly way, unless it feeds another one. Reading,
+    ///    writing, timers and calls continue.
     /// 4. When no connection is left, or at the deadline, the reactor shuts down as after
     ///    [`stop`](Self::stop). A closed connection whose peer has sent something since the drain
     ///    began is waited for as well, until the peer closes or is silent for half a second.

@@ -347,6 +347,7 @@ impl Reactor {
         }
         if std::mem::take(&mut shelf.started) {
             let stopped = self.on_host(id, |host, reactor| host.stop(reactor));
+            self.note_call();
             if let Some(Err(panic)) = stopped {
                 log::error!("stop_factory of {} panicked: {}", self.protocol_name(id), panic.0);
             }

@@ -29,6 +29,10 @@ impl LingerBudget {
         Self { max, per_peer_max, all: BTreeMap::new(), peers: HashMap::new(), number: 0 }
     }
 
+    pub(super) fn ids(&self) -> impl Iterator<Item = Id> {
+        self.all.values().copied()
+    }
+
     pub(super) fn len(&self) -> usize {
         self.all.len()
     }

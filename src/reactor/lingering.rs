@@ -126,6 +126,8 @@ pub(super) struct Lingering {
     /// Its peer was sending when it was closed, or has sent since. A drain waits only for these:
     /// to the others everything was sent, and nothing of theirs provokes a reset.
     talks: bool,
+    /// Listed to be served.
+    queued: bool,
 }
 
 impl Reactor {
@@ -166,6 +168,7 @@ impl Reactor {
             end,
             until: self.due_in(courtesy.time_max()),
             talks,
+            queued: true,
         })))
     }
 
@@ -190,9 +193,8 @@ impl Reactor {
         if self.lingerers.len() == 0 {
             return false;
         }
-        let is_lingering = |slot: &Connection| matches!(slot, Connection::Lingering(_));
-        let all = self.connections.iter().filter(|(_, slot)| is_lingering(slot));
-        let all: Vec<Id> = all.map(|(id, _)| id).collect();
+        let Lingerers { closed, refused, .. } = &self.lingerers;
+        let all: Vec<Id> = closed.ids().chain(refused.ids()).collect();
         all.into_iter().for_each(|id| self.cut_lingering(id));
         true
     }
@@ -218,6 +220,7 @@ impl Reactor {
         let idle = self.due_in(self.linger_idle(lingering.courtesy));
         let Some(Connection::Lingering(lingering)) = self.connections.get_mut(id) else { return };
         let (end, due) = (lingering.end, idle.min(lingering.until));
+        lingering.queued = false;
         let (heard, last) = lingering.discard_all();
         if heard {
             let talked = std::mem::replace(&mut lingering.talks, true);
@@ -225,7 +228,7 @@ impl Reactor {
             self.timers.reset(end, due);
         }
         match last {
-            Discarded::Some(_) => self.served.push(id),
+            Discarded::Some(_) => self.queue_lingering(id),
             Discarded::Nothing => {}
             Discarded::End => {
                 self.timers.cancel(end);
@@ -246,8 +249,19 @@ impl Reactor {
         {
             return self.remove_lingering(id);
         }
+        let talked = std::mem::replace(&mut lingering.talks, true);
+        self.lingerers.talking += usize::from(!talked);
         lingering.end = self.timers.set(due, Job::EndLingering(id));
-        self.served.push(id);
+        self.queue_lingering(id);
+    }
+
+    /// Lists it to be served, once.
+    pub(super) fn queue_lingering(&mut self, id: Id) {
+        if let Some(Connection::Lingering(lingering)) = self.connections.get_mut(id) {
+            if !std::mem::replace(&mut lingering.queued, true) {
+                self.served.push(id);
+            }
+        }
     }
 }
 

@@ -204,7 +204,12 @@ impl Reactor {
         if self.hosts.get(host).is_some_and(|shelf| shelf.started) {
             return Some(Ok(()));
         }
-        let started = match self.on_host(host, |host, reactor| host.start(reactor))? {
+        let is_in_turn = self.lent;
+        let started = self.on_host(host, |host, reactor| host.start(reactor))?;
+        if is_in_turn {
+            self.note_call();
+        }
+        let started = match started {
             Ok(started) => started,
             Err(panic) => Err(io::Error::other(format!("start_factory panicked: {}", panic.0))),
         };

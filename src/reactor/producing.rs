@@ -45,10 +45,13 @@ impl Reactor {
             Ok(ended) => {
                 if let Some(produced) = transport.end_production() {
                     let failed = ended.as_ref().err().map(io::Error::kind);
+                    // Before the protocol is told, which may close in words of its own.
+                    let waited = failed.is_some() && transport.break_off();
                     let mut result = Some(ended.map(|_| produced));
                     self.deliver(party, Callback::ProductionEnded(&mut result));
-                    if let Some(kind) = failed {
-                        transport.break_off(format!("what was to be sent cannot be read: {kind}"));
+                    if let Some(kind) = failed.filter(|_| waited) {
+                        let error = format!("what was to be sent cannot be read: {kind}");
+                        transport.fail_unfinished(error);
                     }
                 }
                 Some(reader)

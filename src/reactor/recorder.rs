@@ -145,11 +145,11 @@ pub struct Snapshot {
     /// The same for each type of protocol: callbacks, and readers that produce, with what was read
     /// and written for them.
     pub protocols: BTreeMap<String, Spent>,
-    /// Closures of timers and of other threads.
+    /// Closures of timers, of other threads and of triggers, and what factories were told.
     pub closures: Spent,
     /// Sending what callbacks wrote to connections other than their own, and what was written
-    /// outside of callbacks, with what the turn's last callback wrote to its own. Its `calls` are
-    /// turns in which there was any.
+    /// outside of callbacks. What the last callback before it wrote to its own connection is
+    /// included. Its `calls` are turns in which there was any.
     pub flushes: Spent,
     /// All else: what the loop does for connections without a callback, such as accepting clients
     /// that are refused, and what it does for itself. Its `calls` are turns.

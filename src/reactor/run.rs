@@ -141,7 +141,9 @@ impl Reactor {
         // One that is added meanwhile waits for the next time.
         let mark = self.triggers.mark();
         while let Some(call) = self.triggers.next(phase, event, mark) {
-            if let Err(panic) = guard(|| call(self)) {
+            let called = guard(|| call(self));
+            self.note_call();
+            if let Err(panic) = called {
                 log::error!("a trigger {phase:?} {event:?} panicked: {}", panic.0);
             }
         }
@@ -241,6 +243,7 @@ impl Drop for Reactor {
         let in_use = self.life == Life::Running || self.hosts.len() > 0;
         if in_use && !std::thread::panicking() {
             self.lent = true;
+            self.note_entry();
             self.shut_down();
         }
         if guard(|| self.calls.close()).is_err() {

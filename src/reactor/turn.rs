@@ -182,8 +182,9 @@ impl Reactor {
             // Not reported again; whatever else it says is looked at when the connection stands.
             let Edges { read_closed, priority, .. } = edges;
             connecting.transport.notice(Edges { read_closed, priority, ..Edges::default() });
+            self.served.push(id);
         }
-        self.served.push(id);
+        self.queue_lingering(id);
     }
 
     pub(super) fn report_aborted(&mut self) {

@@ -17,6 +17,7 @@ const LOOKS_MAX: u8 = 32;
 #[derive(Debug)]
 pub(super) struct Overdue {
     pub(super) id: Id,
+    /// How often it was looked at; zero if it is a close that waits for a producer.
     pub(super) looks: u8,
 }
 
@@ -80,6 +81,12 @@ impl Reactor {
         for Overdue { id, looks } in std::mem::take(&mut self.overdue) {
             self.time_out_connecting(id);
             let Some(party) = self.connections.party(id) else { continue };
+            if looks == 0 {
+                if !party.transport.was_fed() {
+                    self.close_timed_out(&party);
+                }
+                continue;
+            }
             if looks < LOOKS_MAX && party.transport.is_queued() {
                 self.overdue.push(Overdue { id, looks: looks + 1 });
                 continue;

@@ -105,12 +105,6 @@ pub(crate) struct Edges {
     pub(crate) error: bool,
 }
 
-impl Edges {
-    pub(crate) fn any(self) -> bool {
-        self != Self::default()
-    }
-}
-
 /// What simulated streams report.
 #[cfg(any(test, feature = "testing"))]
 impl Edges {

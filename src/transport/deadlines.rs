@@ -36,8 +36,9 @@ impl Deadlines {
     }
 
     /// For how long nothing may come from the peer, and nothing of what is unsent be taken by it.
-    /// While reading is paused the peer cannot be blamed, and the time starts again. It runs on
-    /// after the peer's FIN, and while this side closes as long as something is unsent.
+    /// While reading is paused and nothing is unsent, the peer cannot be blamed, and the time
+    /// starts again. It runs on after the peer's FIN, and while this side closes as long as
+    /// something is unsent.
     #[must_use]
     pub fn idle(self, idle: Duration) -> Self {
         Self { idle: Some(idle), ..self }
@@ -67,7 +68,8 @@ impl Deadlines {
     /// How many bytes the peer must move at least in each such span of time, while something is
     /// unsent or a handshake is awaited: take them, or send them. It holds until everything is
     /// sent, after `lose_connection` as well. Against peers that read a byte a second, which are
-    /// never idle. Zero bytes are always moved; `usize::MAX` never are.
+    /// never idle. A count of zero
+    /// switches this off; `usize::MAX` can never be met.
     #[must_use]
     pub fn progress(self, bytes: usize, within: Duration) -> Self {
         Self { progress: Some((bytes, within)), ..self }

@@ -4,7 +4,7 @@
 use super::overflow::Overflow;
 use super::patience::Patience;
 use super::throttling::{Throttle, Way};
-use super::{Id, Inner};
+use super::{ConnectionId, Inner};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::Read;
@@ -29,9 +29,11 @@ pub(super) struct Flow {
     pub(super) broken_off: bool,
     /// Bytes accepted since the connection was settled last, sent or not.
     burst: usize,
+    /// Something was accepted since this was last cleared.
+    pub(super) fed: bool,
     /// Connections that this one is the producer of. By their ids, since thousands may leave one
     /// after the other.
-    pub(super) consumers: BTreeMap<Id, Weak<Inner>>,
+    pub(super) consumers: BTreeMap<ConnectionId, Weak<Inner>>,
     /// How long its peer is waited for.
     pub(super) patience: Option<Box<Patience>>,
     /// How fast it may read and write.
@@ -94,6 +96,7 @@ impl Default for Flow {
             producer: None,
             broken_off: false,
             burst: 0,
+            fed: false,
             consumers: BTreeMap::new(),
             patience: None,
             throttle: None,
@@ -169,10 +172,10 @@ impl Flow {
 
     /// True if the producer should write more now. One that is told no is told when it may.
     pub(super) fn may_produce(&mut self, unsent: usize) -> bool {
-        let enough = self.burst.max(unsent) >= self.high();
-        if let (true, Some(Production { source: Source::Push, phase })) =
-            (enough, &mut self.producer)
-        {
+        let high = self.high();
+        let Some(Production { source, phase }) = &mut self.producer else { return unsent < high };
+        let enough = self.burst.max(unsent) >= high;
+        if enough && matches!(source, Source::Push) {
             *phase = Phase::Paused;
         }
         !enough
@@ -181,6 +184,14 @@ impl Flow {
     /// The connection is being settled.
     pub(super) fn end_burst(&mut self) {
         self.burst = 0;
+    }
+
+    /// The connection that produces, if one does.
+    pub(super) fn connection(&self) -> Option<Rc<Inner>> {
+        match &self.producer {
+            Some(Production { source: Source::Connection(producer), .. }) => producer.upgrade(),
+            _ => None,
+        }
     }
 
     /// Takes out a producer that stops when the peer closes: one that comes to its end by itself
@@ -210,6 +221,7 @@ impl Flow {
     pub(super) fn accepted(&mut self, count: usize, unsent: usize) -> bool {
         let high = self.high();
         self.burst = self.burst.saturating_add(count);
+        self.fed |= count > 0;
         match &mut self.producer {
             Some(Production { source: Source::Pull, phase }) => {
                 *phase = Phase::Paused;

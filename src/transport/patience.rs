@@ -136,7 +136,7 @@ impl Patience {
             timeout: now,
             progress: None,
         });
-        if std::mem::take(&mut self.stirred) || outlook.paused {
+        if std::mem::take(&mut self.stirred) || (outlook.paused && !outlook.unsent) {
             since.idle = now;
         }
         if std::mem::take(&mut self.restarted) {
@@ -264,6 +264,10 @@ mod tests {
         assert_eq!(patience.verdict(t + s(10), paused), None);
         assert_eq!(patience.verdict(t + s(19), QUIET), None);
         assert_eq!(patience.verdict(t + s(20), QUIET), Some(Deadline::Idle));
+        // Reading is often paused because the peer takes nothing, which it can be blamed for.
+        let both = Outlook { unsent: true, ..paused };
+        assert_eq!(patience.verdict(t + s(29), both), None);
+        assert_eq!(patience.verdict(t + s(30), both), Some(Deadline::Idle));
     }
 
     #[test]

@@ -7,6 +7,9 @@ use std::error::Error;
 use std::io::Read;
 use std::rc::{Rc, Weak};
 
+/// Why a connection fails whose producer was another one, and broke off.
+const LOST_PRODUCER: &str = "the connection that fed this one was lost before its end";
+
 impl Transport {
     /// Lets something feed this connection only as fast as the peer takes it: it is paused when
     /// so much is unsent as the high-water mark says, and resumed when no more is than the
@@ -83,8 +86,10 @@ impl Transport {
             }
             return;
         }
+        // It may be its own producer, whose wire is held below.
+        let id = self.id();
         producer.wish(|wire| {
-            wire.flow_to_fill().consumers.insert(self.0.id, Rc::downgrade(&self.0));
+            wire.flow_to_fill().consumers.insert(id, Rc::downgrade(&self.0));
             // Its input may have ended already.
             true
         });
@@ -115,9 +120,13 @@ impl Transport {
     /// Takes the producer's promise that nothing more will come. A connection that is being lost
     /// goes on with that. Does nothing if there is none. (`unregisterProducer`)
     ///
-    /// Connections and readers that have come to their end are unregistered without being asked.
+    /// Connections and readers that have come to their end are unregistered without being asked. A
+    /// protocol that has told its peer of a reader's error, and keeps the connection, calls this to
+    /// say that nothing is missing any more.
     pub fn unregister_producer(&self) {
         let source = self.take_source();
+        // Whatever a former one has left out, the protocol has taken care of it.
+        self.on_flow(|flow| flow.broken_off = false);
         if let Some(flow::Source::Connection(producer)) = &source {
             if let Some(producer) = producer.upgrade().map(Self) {
                 producer.forget_consumer(self);
@@ -135,9 +144,21 @@ impl Transport {
         source
     }
 
+    /// What [`drain_requested`](crate::Protocol::drain_requested) does by default.
+    pub(crate) fn drain(&self) {
+        let feeds = {
+            let wire = self.0.wire.borrow();
+            wire.flow.as_ref().is_some_and(|flow| !flow.consumers.is_empty())
+        };
+        if !feeds {
+            self.lose_connection();
+        }
+    }
+
     fn forget_consumer(&self, consumer: &Self) {
+        let id = consumer.id();
         if let Some(flow) = &mut self.0.wire.borrow_mut().flow {
-            flow.consumers.remove(&consumer.0.id);
+            flow.consumers.remove(&id);
         }
     }
 
@@ -157,21 +178,30 @@ impl Transport {
                 is_fed = flow.is_some_and(|flow| flow.unregister().is_some());
                 is_fed
             });
-            if is_fed && breaks_off {
-                consumer.break_off("the connection that fed this one was lost before its end");
+            if is_fed && breaks_off && consumer.break_off() {
+                consumer.fail_unfinished(LOST_PRODUCER);
             }
         }
     }
 
-    /// The producer, which is unregistered, has not given everything. A connection that only waited
-    /// for it to close has nobody left to decide what to do about that, and fails.
-    pub(crate) fn break_off(&self, error: impl Into<Box<dyn Error + Send + Sync>>) {
+    /// The producer, which is unregistered, has not given everything. True if the connection only
+    /// waited for it to close.
+    pub(crate) fn break_off(&self) -> bool {
         let mut wire = self.0.wire.borrow_mut();
-        let Some(flow) = wire.flow.as_mut().filter(|flow| !flow.has_producer()) else { return };
-        flow.broken_off = true;
-        let waited = wire.state.waits_for_producer();
-        drop(wire);
-        if waited {
+        if let Some(flow) = &mut wire.flow {
+            flow.broken_off = true;
+        }
+        wire.state.waits_for_producer()
+    }
+
+    /// A connection that only waited for the producer which broke off has nobody left to decide
+    /// what to do about that, and fails; unless it has another by now.
+    pub(crate) fn fail_unfinished(&self, error: impl Into<Box<dyn Error + Send + Sync>>) {
+        let is_broken_off = {
+            let wire = self.0.wire.borrow();
+            wire.flow.as_ref().is_some_and(|flow| flow.broken_off)
+        };
+        if is_broken_off {
             self.fail(error);
         }
     }
@@ -190,16 +220,19 @@ impl Transport {
         }
     }
 
-    /// A connection that feeds this one need not go on.
+    /// A connection that feeds this one is to stop. If this one fed it as well, and broke off, its
+    /// peer must not see an orderly close.
     fn stop_connection(&self, producer: &Weak<Inner>) {
         if let Some(producer) = producer.upgrade().map(Self) {
             producer.forget_consumer(self);
+            producer.fail_unfinished(LOST_PRODUCER);
             producer.lose_connection();
         }
     }
 
-    /// Whether a producer should write more now: false once as much was written since the callback
-    /// began, or is unsent, as the high-water mark says, and when nothing is accepted any more.
+    /// Whether a registered producer should write more now: false once as much was written since
+    /// the callback began, or is unsent, as the high-water mark says, and when nothing is accepted
+    /// any more. Without a producer it only tells whether less is unsent than the mark says.
     ///
     /// This is how a producer that writes in a loop knows when to stop:
     /// [`unsent`](Self::unsent) does not tell, since large writes may go to the operating system at
@@ -292,6 +325,7 @@ impl Transport {
         if let Some(producer) = flow.resume_connection(unsent).map(Self) {
             // Which may be this one.
             drop(wire);
+            producer.restart_idleness();
             producer.serve_later();
             wire = self.0.wire.borrow_mut();
         }

@@ -84,6 +84,11 @@ impl Wire {
                     return Received::Data(count);
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // Once more: at the mark of urgent data Linux says so of a read that a signal
+                // meets.
+                Err(error)
+                    if error.kind() == io::ErrorKind::WouldBlock
+                        && std::mem::take(&mut self.readiness.more_behind) => {}
                 Err(error) => {
                     self.readiness.readable = false;
                     self.readiness.more_behind = false;

@@ -140,11 +140,35 @@ impl Transport {
     pub(crate) fn look(&self) -> bool {
         let mut wire = self.0.wire.borrow_mut();
         // A look must not cost a connection its turn at a rate; what the poller has said counts.
-        let may_read = matches!(wire.pass(Way::In), Pass::Bytes(_));
+        let may_read = match wire.pass(Way::In) {
+            Pass::Bytes(_) => true,
+            Pass::Ask => !wire.shares_rate(Way::In),
+            Pass::Wait => false,
+        };
         let ready = &mut wire.readiness;
         ready.readable |= may_read;
         (ready.writable, ready.due) = (true, true);
         !std::mem::replace(&mut ready.queued, true)
+    }
+
+    /// From here on it is noted whether a producer gives anything. False if none is waited for.
+    pub(crate) fn watch_producer(&self) -> bool {
+        let mut wire = self.0.wire.borrow_mut();
+        let is_waited_for = wire.unsent() == 0 && wire.has_producer();
+        if let Some(flow) = &mut wire.flow {
+            flow.fed = false;
+        }
+        is_waited_for
+    }
+
+    /// A producer has given something since.
+    pub(crate) fn was_fed(&self) -> bool {
+        self.0.wire.borrow().flow.as_ref().is_some_and(|flow| flow.fed)
+    }
+
+    /// The connection that feeds this one, if one does.
+    pub(crate) fn producer(&self) -> Option<Self> {
+        self.0.wire.borrow().flow.as_ref()?.connection().map(Self)
     }
 
     /// True if it is listed to be served.
@@ -225,6 +249,7 @@ impl Transport {
 
     pub(crate) fn resumed(&self) {
         self.0.wire.borrow_mut().state.resumed();
+        self.restart_idleness();
     }
 
     /// Sends our FIN. False if the connection turns out to be broken.

@@ -155,6 +155,12 @@ impl Wire {
         }
     }
 
+    /// True if it shares a rate, for which others may wait.
+    pub(super) fn shares_rate(&self, way: Way) -> bool {
+        let throttle = self.flow.as_ref().and_then(|flow| flow.throttle.as_ref());
+        throttle.is_some_and(|throttle| throttle.valve(way).shares())
+    }
+
     pub(super) fn is_held_back(&self, way: Way) -> bool {
         self.pass(way) == Pass::Wait
     }

@@ -75,6 +75,10 @@ impl Valve {
         }
     }
 
+    pub(super) fn shares(&self) -> bool {
+        self.pool.is_some()
+    }
+
     pub(super) fn waits(&self) -> bool {
         self.wait != Wait::No
     }

@@ -60,24 +60,39 @@ impl Transport {
 
     /// Notes the time, and says when to look again.
     pub(crate) fn mind_patience(&self, now: Instant) -> Option<Instant> {
+        let outlook = self.outlook();
         let mut wire = self.0.wire.borrow_mut();
-        let outlook = wire.outlook();
         wire.flow.as_mut()?.patience.as_mut()?.mind(now, outlook)
     }
 
     /// True if something is over, as far as is known.
     pub(crate) fn is_overdue(&self, now: Instant) -> bool {
+        let outlook = self.outlook();
         let mut wire = self.0.wire.borrow_mut();
-        let outlook = wire.outlook();
         let patience = wire.flow.as_mut().and_then(|flow| flow.patience.as_mut());
         patience.is_some_and(|patience| patience.is_overdue(now, outlook))
     }
 
     /// What is over, if anything is.
     pub(crate) fn lose_patience(&self, now: Instant) -> Option<Deadline> {
+        let outlook = self.outlook();
         let mut wire = self.0.wire.borrow_mut();
-        let outlook = wire.outlook();
         wire.flow.as_mut()?.patience.as_mut()?.verdict(now, outlook)
+    }
+
+    /// What it is about; a peer that is not read because a consumer is full is not to blame either.
+    fn outlook(&self) -> Outlook {
+        let is_held_by_consumer = self.room() == 0;
+        let outlook = self.0.wire.borrow().outlook();
+        Outlook { paused: outlook.paused || is_held_by_consumer, ..outlook }
+    }
+
+    /// Reading begins again: the peer may not have been able to send until now.
+    pub(super) fn restart_idleness(&self) {
+        let mut wire = self.0.wire.borrow_mut();
+        if let Some(patience) = wire.flow.as_mut().and_then(|flow| flow.patience.as_mut()) {
+            patience.sent(0);
+        }
     }
 }
 

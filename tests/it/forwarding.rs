@@ -60,9 +60,27 @@ fn proxy() {
     target.stop();
     // What the target's end means to the client: it has sent everything.
     client.expect_close();
-    let client = example.server.connect(example.address);
-    client.expect_close();
+    // Without a target there is no answer, which must not look like an empty one.
+    example.server.connect(example.address).expect_reset();
     example.stop();
+}
+
+/// A stream that is cut off must not look whole: not by a server that stops, either.
+#[test]
+fn a_proxy_that_stops_lets_streams_come_to_their_ends() {
+    let target = Example::start("echo", &[]);
+    let example = Example::start("proxy", &[&target.address.to_string()]);
+    let mut client = example.server.connect(example.address);
+    client.send("half ");
+    client.expect("half ");
+    example.server.signal("TERM");
+    client.send("an answer");
+    client.expect("an answer");
+    client.finish();
+    client.expect_close();
+    let (status, said) = example.server.wait();
+    assert!(status.success(), "{said}");
+    target.stop();
 }
 
 #[test]

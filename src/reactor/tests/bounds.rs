@@ -27,7 +27,7 @@ struct Wait {
     end: &'static str,
 }
 
-const CLOSE: &str = "0 lost: peer accepted no data while the connection was closing";
+const CLOSE: &str = "0 lost: the last bytes were not taken, or not produced, in time";
 const IDLE: &str = "0 lost: nothing came for too long";
 const DONE: &str = "0 lost: connection closed in order";
 

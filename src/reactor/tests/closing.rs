@@ -101,7 +101,7 @@ fn a_peer_that_takes_nothing_is_given_up_counted_from_its_last_progress() {
     stage.log.expect(&[]);
     stage.script.advance(Duration::from_secs(1));
     stage.settle();
-    stage.log.expect(&["0 lost: peer accepted no data while the connection was closing"]);
+    stage.log.expect(&["0 lost: the last bytes were not taken, or not produced, in time"]);
     assert_eq!(peer.received(), b"01234567");
     assert_eq!(peer.closed(), Closed::Reset);
     stage.expect_empty();
@@ -144,7 +144,7 @@ fn a_half_closed_peer_that_takes_nothing_is_given_up_as_well() {
     stage.log.expect(&["0 made", "0 read lost"]);
     stage.script.advance(Duration::from_secs(10));
     stage.settle();
-    stage.log.expect(&["0 lost: peer accepted no data while the connection was closing"]);
+    stage.log.expect(&["0 lost: the last bytes were not taken, or not produced, in time"]);
 }
 
 #[test]

@@ -105,7 +105,7 @@ fn the_timeout_of_a_close() {
         stage.transport(0).write("never taken");
         stage.transport(0).lose_connection();
         stage.live(SECOND);
-        let entry = "0 lost: peer accepted no data while the connection was closing";
+        let entry = "0 lost: the last bytes were not taken, or not produced, in time";
         assert_eq!(stage.log.count(entry), lost, "{timeout:?}");
         // What a rate holds back is waited for however long that takes.
         let _peer = stage.connect();

@@ -288,3 +288,24 @@ fn an_end_that_blames_the_peer_does_not_linger() {
         assert_eq!((stage.reactor.connection_count(), peer.closed()), (0, expected));
     }
 }
+
+#[test]
+fn what_a_late_loop_hears_counts_as_talk_while_it_drains() {
+    let mut stage = Stage::new(|event, cx| match event {
+        Event::Drain => cx.transport.lose_connection(),
+        _ => echo(event, cx),
+    });
+    let peer = stage.connect();
+    stage.reactor.stop_gracefully(Duration::from_secs(600));
+    // It speaks just before it is asked to go, and so is listened to for half a second.
+    peer.send("x");
+    stage.turn();
+    stage.turn();
+    peer.send("and more");
+    stage.script.advance(Duration::from_secs(1));
+    stage.turn();
+    assert_eq!((peer.closed(), peer.unread()), (Closed::No, 0));
+    stage.turn();
+    stage.script.advance(Duration::from_millis(500));
+    assert!(stage.reactor.turn(Some(Duration::ZERO)).unwrap().is_break());
+}

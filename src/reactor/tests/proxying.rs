@@ -163,7 +163,7 @@ fn a_producer_that_gives_nothing_is_not_waited_for_for_ever() {
     assert_eq!(stage.log.count("0 lost: connection closed in order"), 1, "it is stopped");
 }
 
-const CLOSE: &str = "peer accepted no data while the connection was closing";
+const CLOSE: &str = "the last bytes were not taken, or not produced, in time";
 
 /// A consumer with something unsent that waits for its producer; and then that is ended.
 fn end_producer(end: fn(&Transport)) -> (Stage, Peer, Peer) {
@@ -265,4 +265,104 @@ fn unregistering_in_the_producer_s_own_timer_goes_on_reading() {
     stage.script.advance(Duration::from_secs(1));
     stage.settle();
     assert_eq!(stage.transport(1).unsent(), 3 * HIGH);
+}
+
+#[test]
+fn a_broken_stream_between_two_that_feed_each_other_does_not_look_whole() {
+    for broken in [0, 1] {
+        let mut stage = Stage::new(|event, cx| {
+            let other = usize::from(*cx.transport == cx.factory.all[0]);
+            match (event, cx.factory.all.get(other)) {
+                (Event::Data(data), Some(other)) => other.write(data),
+                (Event::ReadLost, Some(other)) => other.lose_write_connection(),
+                _ => {}
+            }
+        });
+        let peers = [stage.connect(), stage.connect()];
+        let transports = [stage.transport(0), stage.transport(1)];
+        transports[0].register_producer(&transports[1]);
+        transports[1].register_producer(&transports[0]);
+        peers[broken].send("half an answer");
+        stage.settle();
+        peers[broken].reset();
+        stage.settle();
+        assert_eq!(peers[1 - broken].received(), b"half an answer");
+        assert_eq!(peers[1 - broken].closed(), Closed::Reset, "{broken}");
+        stage.expect_empty();
+    }
+}
+
+#[test]
+fn a_peer_that_is_not_read_because_the_consumer_is_full_is_not_idle() {
+    let second = Duration::from_secs(1);
+    let mut stage = Stage::new(|event, cx| match event {
+        Event::TimedOut(deadline) => cx.transport.time_out(deadline),
+        _ => proxy(event, cx),
+    });
+    let (from, to) = pair(&mut stage);
+    stage.transport(0).set_deadlines(crate::Deadlines::new().idle(10 * second));
+    to.set_room(0);
+    from.send(vec![0; 3 * HIGH]);
+    stage.settle();
+    for _ in 0..100 {
+        // A little now and then, as a slow client takes it.
+        stage.script.advance(second);
+        to.set_room(100);
+        stage.settle();
+        assert!(stage.transport(0).is_connected());
+    }
+    to.set_room(usize::MAX / 2);
+    stage.settle();
+    // From here on it is read, and has its time.
+    stage.script.advance(9 * second);
+    stage.settle();
+    assert!(stage.transport(0).is_connected());
+    stage.script.advance(second);
+    stage.settle();
+    assert!(!stage.transport(0).is_connected());
+}
+
+#[test]
+fn a_close_that_waits_for_its_producer_looks_at_it_before_it_gives_up() {
+    let mut stage = Stage::new(proxy);
+    let (from, to) = pair(&mut stage);
+    stage.transport(1).lose_connection();
+    stage.settle();
+    // The loop was held up for longer than the close timeout, which is ten seconds.
+    from.send("in time");
+    stage.script.advance(Duration::from_secs(3600));
+    stage.turn();
+    assert_eq!((to.received(), to.closed()), (b"in time".to_vec(), Closed::No));
+    stage.script.advance(Duration::from_secs(10));
+    stage.settle();
+    assert_eq!(to.closed(), Closed::Reset);
+}
+
+#[test]
+fn a_drain_leaves_no_consumer_with_half_a_stream_that_looks_whole() {
+    for finishes in [true, false] {
+        let mut stage = Stage::new(|event, cx| match event {
+            Event::Drain => cx.transport.drain(),
+            _ => proxy(event, cx),
+        });
+        let (from, to) = pair(&mut stage);
+        from.send("half ");
+        stage.settle();
+        stage.reactor.stop_gracefully(Duration::from_secs(5));
+        stage.settle();
+        from.send("an answer");
+        if finishes {
+            from.close();
+        }
+        for _ in 0..10 {
+            if stage.reactor.turn(Some(Duration::ZERO)).unwrap().is_break() {
+                break;
+            }
+            stage.script.advance(Duration::from_secs(1));
+        }
+        assert_eq!(to.received(), b"half an answer");
+        let end = if finishes { Closed::InOrder } else { Closed::Reset };
+        assert_eq!(to.closed(), end);
+        assert_eq!(stage.reactor.connection_count(), 0);
+    }
 }

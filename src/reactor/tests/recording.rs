@@ -224,3 +224,45 @@ fn a_reader_that_is_slow_is_counted_to_its_own_protocol() {
     assert_eq!((seen.protocols["Slow"].longest, accounted(&seen)), (ms(10), seen.busy.total));
     assert_eq!(seen.protocols["Slow"].total, ms(31));
 }
+
+#[test]
+fn no_callback_is_blamed_for_what_a_factory_or_a_trigger_does() {
+    struct SlowFactory(Script);
+    impl Factory for SlowFactory {
+        type Protocol = Slow;
+        fn build_protocol(&mut self, _: &Transport, _: &mut Reactor) -> Option<Slow> {
+            self.0.advance(ms(300));
+            None
+        }
+        fn connection_failed(&mut self, _: &Transport, _: &io::Error, _: &mut Reactor) {
+            self.0.advance(ms(400));
+        }
+        fn start_factory(&mut self, _: &mut Reactor) -> io::Result<()> {
+            self.0.advance(ms(500));
+            Ok(())
+        }
+        fn stop_factory(&mut self, _: &mut Reactor) {
+            self.0.advance(ms(600));
+        }
+    }
+    let (script, mut reactor) = slow(ms(100));
+    let innocent = script.connect();
+    turn(&mut reactor);
+    let inner = script.clone();
+    reactor.call_later(ms(0), move |reactor| {
+        reactor.listen_tcp(8008, SlowFactory(inner.clone())).unwrap();
+        // The scripted world refuses port 1.
+        reactor.connect_tcp(([127, 0, 0, 1], 1), SlowFactory(inner)).unwrap();
+    });
+    script.connect_to(1);
+    for _ in 0..3 {
+        innocent.send([0; 1]);
+        turn(&mut reactor);
+    }
+    let seen = turn(&mut reactor);
+    assert_eq!((seen.protocols["Slow"].longest, accounted(&seen)), (ms(1), seen.busy.total));
+    assert!(seen.closures.longest >= ms(600), "{seen}");
+    // Nor for the time in which nobody has turned the loop.
+    script.advance(ms(3_600_000));
+    drop(reactor);
+}

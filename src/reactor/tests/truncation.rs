@@ -3,6 +3,7 @@
 use super::*;
 use crate::socket::scripted::Closed;
 use crate::{Deadlines, Overflow, Producer};
+use std::cell::Cell;
 use std::io::Read;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -74,8 +75,18 @@ fn plain(event: Event<'_>, cx: &mut Context<'_, Probes>) {
         Event::Data(b"panic") => panic!("on purpose"),
         Event::TimedOut(deadline) => cx.transport.time_out(deadline),
         Event::ReadLost => cx.transport.follow_peer(),
+        // As the protocol hears it: from within the callback.
+        Event::Produced if EXPLAINS.get() => {
+            cx.transport.write(", and no more");
+            cx.transport.lose_connection();
+        }
         _ => {}
     }
+}
+
+thread_local! {
+    /// A protocol whose reader has failed says so to its peer, and closes.
+    static EXPLAINS: Cell<bool> = const { Cell::new(false) };
 }
 
 /// What the peer of a connection sees that is ended in this way.
@@ -181,6 +192,20 @@ fn a_reader_that_fails_leaves_no_stream_that_looks_whole() {
     };
     let (received, closed) = seen(|_, _, _| {}, explains);
     assert_eq!((received, closed), (b"abc, and no more".to_vec(), Closed::InOrder));
+    EXPLAINS.set(true);
+    let (received, closed) = seen(|_, _, _| {}, |_, _, transport| broken_reader(transport));
+    assert_eq!((received, closed), (b"abc, and no more".to_vec(), Closed::InOrder));
+    EXPLAINS.set(false);
+    // It has said so, and keeps the connection: nothing is missing any more.
+    let continues: Way = |stage, _, transport| {
+        broken_reader(transport);
+        stage.settle();
+        transport.write(", and no more");
+        transport.unregister_producer();
+        stage.settle();
+        transport.fail("much later");
+    };
+    assert_eq!(seen(|_, _, _| {}, continues).1, Closed::InOrder);
     // Another reader gives the rest.
     let goes_on: Way = |stage, _, transport| {
         broken_reader(transport);

@@ -211,7 +211,7 @@ impl World for Script {
         }
         inner.more = false;
         for end in &mut inner.ends {
-            let Some(id) = end.id.filter(|_| end.edges.any()) else { continue };
+            let Some(id) = end.id.filter(|_| end.edges != super::Edges::NONE) else { continue };
             if ready.len() - before == inner.events_max {
                 inner.more = true;
                 break;

@@ -269,7 +269,7 @@ impl Network {
 
     fn list(&mut self, id: EndId) {
         let Some(end) = self.end(id) else { return };
-        if end.watched.is_none() || end.listed || !end.edges.any() {
+        if end.watched.is_none() || end.listed || end.edges == Edges::NONE {
             return;
         }
         end.listed = true;
