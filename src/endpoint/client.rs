@@ -49,7 +49,7 @@ impl TcpClientEndpoint {
     /// The address of this side, which the system chooses otherwise; with port 0 it chooses the
     /// port. (`bindAddress`)
     ///
-    /// A port of one's own can be used for connections to several servers, and on Unix again as
+    /// A fixed local port can be used for connections to several servers, and on Unix again as
     /// soon as a connection is over. Only for the same server the system may refuse it for a
     /// minute or two: if this side closed first, it guards against stray packets of the former
     /// connection (TIME_WAIT).

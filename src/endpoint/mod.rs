@@ -53,8 +53,8 @@ impl TcpServerEndpoint {
         Self { address: SocketAddr::new(interface.into(), self.address.port()), ..self }
     }
 
-    /// How many connections may wait to be accepted; [`DEFAULT_BACKLOG`] if not said. Zero counts
-    /// as one, and what is more than the system allows, up to `u32::MAX`, as that.
+    /// How many connections may wait to be accepted; [`DEFAULT_BACKLOG`] by default. Zero counts
+    /// as one. A value above the system's limit is reduced to it.
     #[must_use]
     pub fn backlog(self, backlog: u32) -> Self {
         Self { backlog, ..self }

@@ -75,8 +75,8 @@ impl Reactor {
     /// while the loop is not busy. Timers with equal deadlines are called in the order in which
     /// they were set; one that is set while timers are being called waits for the next turn, even
     /// with no delay. A delay of more than a hundred years, such as `Duration::MAX`, is cut to
-    /// that. A panic in `call` is logged, and everything else goes on. Timers that are not due when
-    /// the reactor stops are dropped.
+    /// that. A panic in `call` is logged, and nothing else is affected. Timers that are not due
+    /// when the reactor stops are dropped.
     ///
     /// ```
     /// use std::time::Duration;

@@ -93,7 +93,7 @@ impl Reactor {
     /// one at the latest:
     ///
     /// 1. The triggers *before* shutdown are called. As long as one of them, or somebody else,
-    ///    holds the shutdown ([`hold_shutdown`](Self::hold_shutdown)), everything goes on.
+    ///    holds the shutdown ([`hold_shutdown`](Self::hold_shutdown)), everything continues.
     /// 2. Clients that wait to be accepted are accepted, whatever rate of accepting is set, and
     ///    ports are closed. Attempts to connect are given up, and neither `listen` nor
     ///    `connect_tcp` begins anything any more. What has arrived by now is read.

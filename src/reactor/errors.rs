@@ -102,7 +102,7 @@ pub enum ConnectError {
         /// Where it was to connect to.
         address: Address,
     },
-    /// The reactor is shutting down.
+    /// The reactor is shutting down, or drains before that.
     Stopping {
         /// Where it was to connect to.
         address: Address,

@@ -68,8 +68,8 @@ impl Limits {
     ///
     /// This is a token bucket: [`accept_burst`](Self::accept_burst) says how many may come at once.
     /// Over any span of time, no more than the rate and the burst together are accepted. A count of
-    /// zero counts as one. A span of zero is no limit, and one of `Duration::MAX` is never over:
-    /// after the burst nobody is accepted.
+    /// zero counts as one. A span of zero sets no limit. A span of `Duration::MAX`
+    /// never ends: after the burst no client is accepted.
     #[must_use]
     pub fn accept_rate(self, count: u32, span: Duration) -> Self {
         Self { accept_rate: Some((count, span)), ..self }

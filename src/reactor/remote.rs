@@ -167,7 +167,7 @@ impl Remote {
     ///
     /// [`CallError`], with the call: as many calls wait as
     /// [`Settings::calls_max`](crate::Settings::calls_max) says, or the reactor was dropped. A
-    /// thread of which no call waits is never refused for others that fill the queue.
+    /// thread that has no call waiting is never refused because others have filled the queue.
     pub fn call_from_thread<C>(&self, call: C) -> Result<(), CallError<C>>
     where
         C: FnOnce(&mut Reactor) + Send + 'static,

@@ -198,7 +198,7 @@ pub(crate) trait Stream: Debug {
 
     /// Asked after a read that returned less than it had room for: whether that has emptied the
     /// stream, so that the next bytes bring an edge of their own. A stream that hands out records,
-    /// or holds bytes back, says no while there may be more. Whatever it says, reading goes on
+    /// or holds bytes back, says no while there may be more. Whatever it says, the loop reads
     /// until a call would block after an edge with `read_closed` or `priority`.
     fn short_read_is_final(&self) -> bool {
         true

@@ -8,7 +8,7 @@
 /// What is above the rate waits: unread in the operating systems, so that in the end the peer
 /// waits; or unsent. A rate is given out in twenty portions a second, each of a byte at least; four
 /// of them may be ahead of it, and over any longer time it is kept. A rate of zero counts as one;
-/// `u64::MAX` is more than anything moves, and holds nothing back.
+/// `u64::MAX` holds nothing back.
 ///
 /// ```
 /// use twistor::Rates;

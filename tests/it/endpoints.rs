@@ -186,6 +186,7 @@ fn a_connection_from_a_chosen_address_knows_the_port_that_the_system_chose() {
         endpoint.connect(reactor, client).unwrap();
     });
     let own: SocketAddr = address.recv_timeout(PATIENCE).unwrap();
+    server.expect(&["started", "0 made"]);
     let port = server.port;
     let seen = server.call(move |reactor| {
         reactor.with_factory(port, |probes, _| probes.all[0].peer().socket_addr())

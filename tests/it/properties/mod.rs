@@ -20,7 +20,7 @@ const PORT: u16 = 7000;
 const SECOND: u16 = 7001;
 
 /// Seeds that are run if the environment says nothing.
-const RUNS: u64 = 1500;
+const RUNS: u64 = 1000;
 
 /// A client without a reactor.
 struct Client {
