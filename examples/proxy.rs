@@ -53,6 +53,7 @@ impl Factory for Proxy {
             Ok(connector) => Some(Side { other: connector.transport().clone() }),
             Err(error) => {
                 log::error!("{error}");
+                client.abort_connection();
                 None
             }
         }
