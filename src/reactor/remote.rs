@@ -106,7 +106,10 @@ impl Calls {
 
     fn take_up_to(&self, count: usize) -> Vec<Call> {
         let mut queue = self.lock();
-        let Some(queue) = queue.as_mut() else { return Vec::new() };
+        // Most turns find it so.
+        let Some(queue) = queue.as_mut().filter(|queue| !queue.calls.is_empty()) else {
+            return Vec::new();
+        };
         let was_full = queue.calls.len() >= self.max;
         let taken = (0..count).map_while(|_| queue.pop()).collect();
         if was_full {
