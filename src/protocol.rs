@@ -216,8 +216,8 @@ pub trait Protocol<F> {
     ///
     /// By default this loses the connection: what was written is still sent, and what a registered
     /// [`Producer::reader`](crate::Producer::reader) gives, then this side closes as well. Any
-    /// other producer is stopped instead of waited for. A protocol that overrides it can go on
-    /// writing, and has to close in the end.
+    /// other producer is stopped instead of waited for. A protocol that overrides it can
+    /// write more, and has to close in the end.
     fn read_connection_lost(&mut self, cx: &mut Context<'_, F>) {
         cx.transport.follow_peer();
     }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-/// So many in a span of time, and as many at once.
+/// A token bucket: a number of tokens for each span of time, and a burst at once.
 ///
 /// Times are in nanoseconds, and counted from the first token: the longest of spans is more than an
 /// [`Instant`] can tell.
@@ -26,14 +26,13 @@ impl Bucket {
         Self { interval, tolerance, beginning: None, full: 0 }
     }
 
-    /// When there will be a token, or when it is to be asked again at the earliest; `None` if there
-    /// is one.
+    /// The time at which to ask for a token again; `None` if there is one now.
     pub(super) fn next(&self, now: Instant) -> Option<Instant> {
         Self::clone(self).take(now).err()
     }
 
-    /// Takes a token, or says when there will be one, or when it is to be asked again at the
-    /// earliest.
+    /// Takes a token. The error is the time at which to ask again: when the next token comes, but
+    /// no later than in a hundred years.
     pub(super) fn take(&mut self, now: Instant) -> Result<(), Instant> {
         let beginning = *self.beginning.get_or_insert(now);
         let age = now.saturating_duration_since(beginning).as_nanos();

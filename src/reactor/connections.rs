@@ -43,7 +43,8 @@ pub(super) struct Party {
     pub(super) transport: Transport,
 }
 
-/// A connection that is reset, and whose protocol is to be told.
+/// A connection that was reset by [`Transport::abort_connection`] or for a like reason; its
+/// `connection_lost` is due.
 #[derive(Debug)]
 pub(super) struct Aborted {
     pub(super) id: Id,

@@ -20,8 +20,8 @@ pub(super) enum Stop {
     Requested(Duration),
     /// Everything stands and goes on, until nobody holds the shutdown any more.
     Held { until: Instant },
-    /// Ports are closed. What had arrived by then is read before protocols are told, in so many
-    /// turns by now.
+    /// Ports are closed, and the loop reads what had arrived by then; protocols are told after
+    /// that. `turns` counts the turns that this has taken.
     LastReads { until: Instant, turns: u32 },
     /// Protocols have been told, and connections end.
     Draining { until: Instant },
@@ -200,7 +200,7 @@ impl Reactor {
         self.connection_count() == 0 && self.lingerers.talking() == 0
     }
 
-    /// Nothing new begins from here on. Who has connected already is served.
+    /// Accepts the clients in the backlogs, closes the ports, and gives up attempts to connect.
     fn begin_last_reads(&mut self) {
         let ports: Vec<Id> = self.ports.iter().map(|(id, _)| id).collect();
         for port in ports {
@@ -238,7 +238,7 @@ impl Reactor {
         }
     }
 
-    /// A connection ends, and so many bytes are unsent.
+    /// Counts a connection that ends with `unsent` bytes unsent.
     pub(super) fn note_for_report(&mut self, reason: &Reason, unsent: usize) {
         if self.life == Life::Stopping {
             self.report.aborted += 1;
@@ -252,13 +252,13 @@ impl Reactor {
         self.note_bytes_lost(unsent);
     }
 
-    /// An attempt to connect is given up, and with it so many bytes that waited for it.
+    /// Counts an attempt to connect that is given up with `unsent` bytes written to it.
     pub(super) fn note_abandoned(&mut self, unsent: usize) {
         self.report.aborted += 1;
         self.note_bytes_lost(unsent);
     }
 
-    /// So many bytes, which were written, will not be sent.
+    /// Counts bytes that were written and will not be sent.
     pub(super) fn note_bytes_lost(&mut self, count: usize) {
         if self.life == Life::Stopping || self.is_draining() {
             self.report.bytes_lost += count as u64;

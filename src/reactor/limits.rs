@@ -203,7 +203,7 @@ impl Reactor {
         };
         let door = &mut shelf.door;
         door.bucket = limits.bucket();
-        // Whoever waits for the former rate is to look at this one.
+        // Clients that wait for a token of the former rate must see the new one.
         let (queue, timer) = (std::mem::take(&mut door.queue), door.timer.take());
         door.peers.clear();
         let count_peers = limits.per_peer.is_some();
@@ -298,7 +298,7 @@ impl Reactor {
     /// Takes a client on, or says what it is to be told. (An empty line says nothing.)
     pub(super) fn admit(&mut self, host: Id, peer: Address) -> Result<(), Option<Segment>> {
         let now = self.now();
-        // Whoever only lingers takes nobody's place.
+        // A lingering socket does not count as a client.
         let open = self.connections.len() - self.lingerers.len();
         let full = self.settings.connections_max.is_some_and(|max| open >= max);
         let Some(shelf) = self.hosts.get_mut(host) else { return Err(None) };

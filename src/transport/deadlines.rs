@@ -65,11 +65,11 @@ impl Deadlines {
         Self { lifetime: Some(lifetime), ..self }
     }
 
-    /// How many bytes the peer must move at least in each such span of time, while something is
-    /// unsent or a handshake is awaited: take them, or send them. It holds until everything is
-    /// sent, after `lose_connection` as well. Against peers that read a byte a second, which are
-    /// never idle. A count of zero
-    /// switches this off; `usize::MAX` can never be met.
+    /// The minimum number of bytes that the peer must send or take in each span `within`, while
+    /// something is unsent or a handshake is awaited: take them, or send them. It holds until
+    /// everything is sent, after `lose_connection` as well. Against peers that read a byte a
+    /// second, which are never idle. A count of zero switches this off; `usize::MAX` can never be
+    /// met.
     #[must_use]
     pub fn progress(self, bytes: usize, within: Duration) -> Self {
         Self { progress: Some((bytes, within)), ..self }

@@ -54,8 +54,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use wire::Wire;
 
-/// Names one connection, for ever: no later connection of its reactor has the same, and none of
-/// another.
+/// The identity of a connection, unique within the process: it is never reused, by this reactor or
+/// another one.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ConnectionId {
     /// The number of its reactor.

@@ -56,19 +56,25 @@ fn two_reactors_live_side_by_side() {
     clients.join().unwrap();
 }
 
+/// A poller that watches the reactor's descriptor.
+#[cfg(unix)]
+fn outer_loop(reactor: &Reactor) -> (mio::Poll, mio::Events) {
+    use std::os::fd::{AsFd, AsRawFd};
+    let poll = mio::Poll::new().unwrap();
+    let descriptor = reactor.as_fd().as_raw_fd();
+    let mut source = mio::unix::SourceFd(&descriptor);
+    poll.registry().register(&mut source, mio::Token(7), mio::Interest::READABLE).unwrap();
+    (poll, mio::Events::with_capacity(4))
+}
+
 /// The reactor inside another loop: that one sleeps, on the reactor's descriptor and its deadline.
 #[cfg(unix)]
 #[test]
 fn embedded_in_a_loop_of_ones_own() {
-    use std::os::fd::{AsFd, AsRawFd};
-    const REACTOR: mio::Token = mio::Token(7);
     let mut reactor = reactor();
     let port = reactor.listen_tcp((Ipv4Addr::LOCALHOST, 0), || Echo).unwrap();
     let address = port.local_address().socket_addr().unwrap();
-    let (mut poll, mut events) = (mio::Poll::new().unwrap(), mio::Events::with_capacity(4));
-    let descriptor = AsRawFd::as_raw_fd(&AsFd::as_fd(&reactor));
-    let mut source = mio::unix::SourceFd(&descriptor);
-    poll.registry().register(&mut source, REACTOR, mio::Interest::READABLE).unwrap();
+    let (mut poll, mut events) = outer_loop(&reactor);
 
     let client = std::thread::spawn(move || {
         let mut client = Client::connect(address);
@@ -104,16 +110,12 @@ fn embedded_in_a_loop_of_ones_own() {
 #[test]
 fn embedded_in_a_loop_of_edges_it_forgets_nobody() {
     use std::io::{Read, Write};
-    use std::os::fd::{AsFd, AsRawFd};
     const CLIENTS: usize = 1300;
     let _turn = need_many_descriptors();
     let mut reactor = reactor();
     let port = reactor.listen_tcp((Ipv4Addr::LOCALHOST, 0), || Echo).unwrap();
     let address = port.local_address().socket_addr().unwrap();
-    let (mut poll, mut events) = (mio::Poll::new().unwrap(), mio::Events::with_capacity(4));
-    let descriptor = AsRawFd::as_raw_fd(&AsFd::as_fd(&reactor));
-    let mut source = mio::unix::SourceFd(&descriptor);
-    poll.registry().register(&mut source, mio::Token(7), mio::Interest::READABLE).unwrap();
+    let (mut poll, mut events) = outer_loop(&reactor);
     let connect = |_| std::net::TcpStream::connect(address).unwrap();
     let mut run = |reactor: &mut Reactor, done: &dyn Fn(&Reactor) -> bool| {
         while !done(reactor) {
