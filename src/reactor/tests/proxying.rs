@@ -322,6 +322,35 @@ fn a_peer_that_is_not_read_because_the_consumer_is_full_is_not_idle() {
     assert!(!stage.transport(0).is_connected());
 }
 
+/// Though nothing lies in its socket when it is read again.
+#[test]
+fn the_time_behind_a_full_consumer_counts_for_no_idleness() {
+    let second = Duration::from_secs(1);
+    let mut stage = Stage::new(|event, cx| match event {
+        Event::TimedOut(deadline) => cx.transport.time_out(deadline),
+        _ => proxy(event, cx),
+    });
+    let (from, to) = pair(&mut stage);
+    stage.transport(0).set_deadlines(crate::Deadlines::new().idle(10 * second));
+    to.set_room(0);
+    from.send(vec![0; HIGH]);
+    stage.settle();
+    assert_eq!(stage.transport(1).unsent(), HIGH);
+    for time in [10, 5] {
+        stage.script.advance(time * second);
+        stage.settle();
+    }
+    to.set_room(usize::MAX / 2);
+    stage.settle();
+    assert_eq!(stage.transport(1).unsent(), 0);
+    stage.script.advance(9 * second);
+    stage.settle();
+    assert!(stage.transport(0).is_connected());
+    stage.script.advance(second);
+    stage.settle();
+    assert!(!stage.transport(0).is_connected());
+}
+
 #[test]
 fn a_close_that_waits_for_its_producer_looks_at_it_before_it_gives_up() {
     let mut stage = Stage::new(proxy);
