@@ -48,7 +48,7 @@ impl Delimiter {
     }
 
     /// Finds the first line in `bytes`, of which the first `searched` are known to end none.
-    #[inline]
+    #[inline(always)]
     pub(super) fn find(&self, bytes: &[u8], mut searched: usize) -> Option<Found> {
         let Self::Exact(delimiter) = self else {
             let end = searched + memchr(b'\n', &bytes[searched..])?;

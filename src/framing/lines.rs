@@ -46,12 +46,21 @@ pub struct Lines<R> {
 /// A beginning of a line no longer than this does not keep the memory of a burst behind it.
 const REST_SMALL: usize = 1024;
 
+/// After how many bytes it is asked whether others wait: after a line or a few, for each may have
+/// been sent to thousands, and then after several times as many, for asking costs as much as a very
+/// short line. In bytes, since counting lines would cost each of them something.
+const ASK_FIRST: usize = 8;
+const ASK_GROWTH: usize = 8;
+const ASK_MAX: usize = 512;
+
 /// Where a pass over the input came to rest.
 enum Pass {
     /// What follows `at` waits for more; up to `searched` it is known to end no line.
     Wait { at: usize, searched: usize },
     /// What follows `at`, and then `extra`, is to be looked at next.
     Splice { at: usize, extra: Vec<u8> },
+    /// As much was delivered as was asked for.
+    Enough { at: usize },
 }
 
 impl<R> Lines<R> {
@@ -138,8 +147,13 @@ impl<R> Lines<R> {
     ) where
         R: LineReceiver<F>,
     {
+        let mut step = ASK_FIRST;
         loop {
-            match self.pass(cx, &input, at, searched) {
+            match self.pass(cx, &input, at, searched, step) {
+                Pass::Enough { at: end } => {
+                    (at, searched) = (end, end);
+                    step = (step * ASK_GROWTH).min(ASK_MAX);
+                }
                 Pass::Wait { at, searched } => {
                     self.searched = searched - at;
                     return self.keep(input, at);
@@ -148,6 +162,11 @@ impl<R> Lines<R> {
                     input = Cow::Owned([&input[end..], &extra].concat());
                     (at, searched) = (0, 0);
                 }
+            }
+            if cx.reactor.should_yield() {
+                cx.transport.yield_now();
+                self.searched = 0;
+                return self.keep(input, at);
             }
         }
     }
@@ -158,6 +177,7 @@ impl<R> Lines<R> {
         input: &[u8],
         mut at: usize,
         mut searched: usize,
+        step: usize,
     ) -> Pass
     where
         R: LineReceiver<F>,
@@ -165,7 +185,8 @@ impl<R> Lines<R> {
         let Self { receiver, setup, pending, .. } = self;
         let (transport, mut effects) = (cx.transport, Effects::default());
         let mut cx = LineContext::new(cx, setup, &mut effects, &[], &[]);
-        while at < input.len() && !cx.setup.paused && transport.delivers() {
+        let stop = input.len().min(at + step);
+        while at < stop && !cx.setup.paused && transport.delivers() {
             let left = &input[at..];
             let Some(piece) = cx.setup.next_piece(left, searched - at) else {
                 return Pass::Wait { at, searched: input.len() };
@@ -189,7 +210,10 @@ impl<R> Lines<R> {
                 }
             }
         }
-        Pass::Wait { at, searched }
+        match at < stop || at == input.len() {
+            true => Pass::Wait { at, searched },
+            false => Pass::Enough { at },
+        }
     }
 
     /// Keeps what follows `at`, and the memory only if there is something to keep.

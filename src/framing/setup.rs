@@ -70,7 +70,7 @@ impl Setup {
 
     /// What `input`, which is not empty, begins with, if it can be told yet. The first `searched`
     /// bytes are known to end no line.
-    #[inline]
+    #[inline(always)]
     pub(super) fn next_piece(&self, input: &[u8], searched: usize) -> Option<Piece> {
         if self.mode == Mode::Raw {
             return Some(Piece::Raw);

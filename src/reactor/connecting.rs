@@ -175,7 +175,7 @@ impl Reactor {
         };
         let transport = connecting.transport.clone();
         transport.untouch();
-        transport.unqueue();
+        transport.begin_serving();
         if let Some(error) = connecting.refused.take() {
             return self.fail_to_connect(id, &error);
         }

@@ -197,8 +197,8 @@ impl Reactor {
                     self.deliver(party, Callback::ProducingPaused);
                 }
                 // Nor must one that writes whenever it may, or reads as fast as it is sent.
-                Next::ResumeProducer | Next::Refuse if told => break transport.settle_later(),
-                Next::Produce if produced == CHUNKS_PER_TURN => break transport.settle_later(),
+                Next::ResumeProducer | Next::Refuse if told => break self.take_turns(party),
+                Next::Produce if produced == CHUNKS_PER_TURN => break self.take_turns(party),
                 Next::ResumeProducer => {
                     told = true;
                     transport.producer_resumed();
@@ -262,7 +262,7 @@ impl Reactor {
                 return self.close_timed_out(&party);
             }
             // What the producer gives may be there, and the loop late.
-            let producer = party.transport.producer().filter(|producer| producer.look());
+            let producer = party.transport.producer().filter(Transport::look);
             self.served.extend(producer.map(|producer| producer.slot()));
             self.overdue.push(Overdue { id, looks: 0 });
         }

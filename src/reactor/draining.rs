@@ -180,7 +180,7 @@ impl Reactor {
             self.stop = Stop::LastReads { until, turns: 0 };
             self.begin_last_reads();
         } else if let Stop::LastReads { until, turns } = self.stop {
-            if turns < LAST_READS_MAX && self.world.may_have_more() {
+            if turns < LAST_READS_MAX && self.may_have_more_to_read() {
                 self.stop = Stop::LastReads { until, turns: turns + 1 };
             } else {
                 self.stop = Stop::Draining { until };
@@ -193,6 +193,11 @@ impl Reactor {
             }
             _ => false,
         }
+    }
+
+    /// True if something that has arrived may not have been given to its protocol yet.
+    fn may_have_more_to_read(&self) -> bool {
+        self.world.may_have_more() || !self.bulk.is_empty() || self.agenda.has_yielded()
     }
 
     /// Nobody is left to be waited for.

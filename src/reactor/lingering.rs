@@ -46,9 +46,9 @@ const DISCARD_LEN: usize = 16 * 1024;
 /// And when a connection closes, only to see whether something has come: every close pays for it.
 const GLANCE_LEN: usize = 64;
 
-/// Calls that discard, of one connection in one turn: half a megabyte, so that a peer which never
-/// stops sending does not hold up the others.
-const DISCARDS_PER_TURN: usize = 32;
+/// Calls that discard, of one connection at a time: 64 KiB, as much as one read of those that have
+/// a protocol, with whom it takes turns if there is more.
+const DISCARDS_PER_TURN: usize = 4;
 
 /// Why a connection lingers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -228,7 +228,10 @@ impl Reactor {
             self.timers.reset(end, due);
         }
         match last {
-            Discarded::Some(_) => self.queue_lingering(id),
+            Discarded::Some(_) => {
+                lingering.queued = true;
+                self.bulk.push_back(id);
+            }
             Discarded::Nothing => {}
             Discarded::End => {
                 self.timers.cancel(end);

@@ -71,6 +71,7 @@ use lingering::Lingerers;
 use recorder::Recorder;
 use remote::Calls;
 use resting::Resting;
+use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::rc::Rc;
@@ -135,6 +136,8 @@ pub struct Reactor {
     awake_until: Option<Instant>,
     /// Connections to be served in the next turn.
     served: Vec<Id>,
+    /// Connections whose peers send more than their share, in the order of their turns.
+    bulk: VecDeque<Id>,
     /// Connections that are not read although they could be.
     resting: Resting,
     /// Connections that may have kept this side waiting for too long.
@@ -220,6 +223,7 @@ impl Reactor {
             held: None,
             awake_until: None,
             served: Vec::new(),
+            bulk: VecDeque::new(),
             resting: Resting::default(),
             overdue: Vec::new(),
             lingerers: Lingerers::default(),

@@ -224,6 +224,12 @@ impl Recorder {
         }
     }
 
+    /// When the clock was read last: when the last callback had returned, and so the one that is
+    /// running began.
+    pub(super) fn mark(&self) -> Instant {
+        self.mark
+    }
+
     /// When the events were logged last.
     #[cfg(test)]
     pub(super) fn logged(&self) -> Option<Instant> {

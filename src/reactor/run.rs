@@ -217,6 +217,8 @@ impl Reactor {
         self.stop = Stop::No;
         self.held = None;
         self.served.clear();
+        self.bulk.clear();
+        self.agenda.take_yielded();
         self.resting = Resting::default();
         self.overdue.clear();
         self.acceptable.clear();

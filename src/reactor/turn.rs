@@ -1,20 +1,40 @@
 //! One turn of the loop. This file is its specification; `docs/REACTOR.md` numbers the same phases.
 
-use super::Reactor;
 use super::callback::Callback;
 use super::connections::{Aborted, Connection, Party};
 use super::draining::StopReport;
 use super::panic::guard;
+use super::{BUFFER_LEN, Reactor};
 use crate::arena::Id;
 use crate::socket::{Edges, Ready};
-use crate::transport::{Received, Way};
+use crate::transport::{Received, Traffic, Way};
 use std::io;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-/// Buffers full read from one connection in one turn: a quarter of a megabyte, some 50 µs of the
-/// kernel's time, so that a peer which never stops sending does not hold up the others.
-const READS_PER_TURN: usize = 4;
+/// Bytes that are read of a bulk connection before the next has its turn: a quarter of a megabyte,
+/// some 50 µs of the kernel's time.
+const READ_PER_TURN: usize = 4 * BUFFER_LEN;
+
+/// Calls of a connection that its turn may take, if they bring less than that: a stream of records
+/// may have the end of its peer behind some short reads.
+const CALLS_PER_TURN: usize = 8;
+
+/// Bytes that are read in a turn of all connections whose traffic is sparse, as long as each gets
+/// [`SHARE_MIN`]: a whole buffer for each of 64. Some milliseconds, if all of it is there.
+const SHARES: usize = 4 * 1024 * 1024;
+
+/// The least that is read of a sparse connection in a turn: most messages are shorter.
+const SHARE_MIN: usize = 4 * 1024;
+
+/// Time in a turn for bulk connections, after which the others wait for the next: so nobody else
+/// waits longer, however many of them there are. Looking for events in between costs some per cent
+/// of it.
+const BULK_TIME: Duration = Duration::from_millis(2);
+
+/// A callback that has run for this long should yield. A protocol that asks now and then, and not
+/// at every step, is late by a few times as much.
+const CALLBACK_TIME: Duration = Duration::from_micros(500);
 
 /// More transports than this touched in one turn are a fan-out, which is worth waiting for more of
 /// the same: each member then gets the lines of several turns in one call.
@@ -133,6 +153,8 @@ impl Reactor {
     /// For those who embed the reactor in another loop; see [`turn`](Self::turn).
     pub fn next_deadline(&mut self) -> Option<Instant> {
         let left_over = !self.served.is_empty()
+            || !self.bulk.is_empty()
+            || self.agenda.has_yielded()
             || !self.acceptable.is_empty()
             || !self.granted.is_empty()
             || !self.aborted.is_empty()
@@ -166,8 +188,8 @@ impl Reactor {
                     Some(live) => {
                         let transport = &live.party.transport;
                         transport.notice(edges);
-                        if transport.queue() {
-                            self.served.push(id);
+                        if let Some(traffic) = transport.queue() {
+                            self.list(id, traffic);
                         }
                     }
                     None => self.notice_other(id, edges),
@@ -205,28 +227,99 @@ impl Reactor {
 
     fn serve_ready(&mut self) {
         self.end_rests();
+        self.list_yielded();
         let mut served = std::mem::replace(&mut self.served, std::mem::take(&mut self.spare));
-        for id in served.drain(..) {
+        let share = (SHARES / served.len().max(1)).clamp(SHARE_MIN, BUFFER_LEN);
+        let mut sparse = served.drain(..);
+        let mut time = None;
+        // One place that serves both: what is inlined there is most of what a request costs.
+        while let Some(id) = sparse.next().or_else(|| self.next_bulk(&mut time)) {
             match self.connections.party(id) {
-                Some(party) => self.serve(&party),
+                Some(party) => self.serve(&party, share),
                 None => {
                     self.serve_lingering(id);
                     self.mind_connecting(id);
                 }
             }
         }
+        drop(sparse);
         self.spare = served;
     }
 
-    fn serve(&mut self, party: &Party) {
+    /// Those whose protocols have yielded take their turns with the bulk connections.
+    fn list_yielded(&mut self) {
+        if !self.agenda.has_yielded() {
+            return;
+        }
+        for id in self.agenda.take_yielded() {
+            let party = self.connections.party(id);
+            if let Some(traffic) = party.and_then(|party| party.transport.queue()) {
+                self.list(id, traffic);
+            }
+        }
+    }
+
+    /// The bulk connection whose turn it is, as long as there is time; and at least one.
+    fn next_bulk(&mut self, time: &mut Option<(Instant, usize)>) -> Option<Id> {
+        if self.bulk.is_empty() {
+            return None;
+        }
+        let now = self.now();
+        let (until, left) = time.get_or_insert((now + BULK_TIME, self.bulk.len()));
+        if *left == 0 || now >= *until {
+            return None;
+        }
+        *left -= 1;
+        self.bulk.pop_front()
+    }
+
+    /// Serves a connection: reads, and then writes; if its traffic is sparse, no more than `share`
+    /// of either.
+    fn serve(&mut self, party: &Party, share: usize) {
         let transport = &party.transport;
-        transport.unqueue();
+        let (traffic, yielded) = transport.begin_serving();
+        let is_sparse = traffic == Traffic::Sparse;
+        if yielded {
+            self.call(party, Callback::Data(&[]));
+        }
+        self.read(party, traffic.portion(), if is_sparse { share } else { READ_PER_TURN });
+        if transport.take_due() {
+            if is_sparse && transport.has_much_to_send(share) {
+                self.take_turns(party);
+            } else {
+                self.settle(party);
+            }
+        }
+        if let Some(traffic) = transport.end_serving() {
+            self.list(party.id(), traffic);
+        }
+    }
+
+    /// A connection has more to do than the others should wait for: it is served again with the
+    /// bulk connections.
+    pub(super) fn take_turns(&mut self, party: &Party) {
+        if party.transport.take_turns() {
+            self.bulk.push_back(party.id());
+        }
+    }
+
+    /// Reads from a connection, so much at once and so much in all, and calls its protocol with
+    /// what came.
+    #[inline(always)]
+    fn read(&mut self, party: &Party, portion: usize, most: usize) {
+        let transport = &party.transport;
         let mut buffer = std::mem::take(&mut self.buffer);
-        for _ in 0..READS_PER_TURN {
-            match transport.receive(&mut buffer) {
-                Received::Data(count) => {
+        let mut left = most;
+        for _ in 0..CALLS_PER_TURN {
+            let length = buffer.len().min(portion).min(left);
+            match transport.receive(&mut buffer[..length]) {
+                Received::Data { count, last } => {
+                    left -= count;
                     self.recorder.known.bytes_received += count as u64;
                     self.call(party, Callback::Data(&buffer[..count]));
+                    if last {
+                        break;
+                    }
                 }
                 Received::End => self.call(party, Callback::ReadLost),
                 Received::Congestion => {
@@ -238,17 +331,40 @@ impl Reactor {
             }
         }
         self.buffer = buffer;
-        if transport.take_due() {
-            self.settle(party);
-        }
-        self.serve_again(party);
     }
 
-    /// Lists a connection for the next turn, if there is more to read.
-    pub(super) fn serve_again(&mut self, party: &Party) {
-        if party.transport.queue_if_readable() {
-            self.served.push(party.id());
+    /// Reads from a connection whatever the others have had of this turn.
+    pub(super) fn read_at_once(&mut self, party: &Party) {
+        if party.transport.take_yield() {
+            self.call(party, Callback::Data(&[]));
         }
+        self.read(party, BUFFER_LEN, READ_PER_TURN);
+    }
+
+    /// Lists a connection to be served, if there is more to read.
+    #[inline]
+    pub(super) fn serve_again(&mut self, party: &Party) {
+        if let Some(traffic) = party.transport.queue_if_readable() {
+            self.list(party.id(), traffic);
+        }
+    }
+
+    #[inline]
+    fn list(&mut self, id: Id, traffic: Traffic) {
+        match traffic {
+            Traffic::Sparse => self.served.push(id),
+            Traffic::Bulk | Traffic::Yielding => self.bulk.push_back(id),
+        }
+    }
+
+    /// True if the callback that is running should give the loop back: others wait, or may. What is
+    /// left to do is done when it is called again, in the next turn: see
+    /// [`Transport::yield_now`](crate::Transport::yield_now).
+    ///
+    /// It reads the clock, which costs as much as a very short line. So whoever does many small
+    /// things asks now and then.
+    pub fn should_yield(&self) -> bool {
+        self.world.is_time_up(self.recorder.mark(), CALLBACK_TIME)
     }
 
     fn flush(&mut self) {

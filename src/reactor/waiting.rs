@@ -7,11 +7,15 @@ use super::delayed::Job;
 use super::key::Key;
 use crate::arena::Id;
 use crate::transport::Deadlines;
+use std::time::Duration;
 
 /// How often a connection is read before one of its timeouts is held against it: each time by the
 /// budget of a turn, a quarter of a megabyte, which together is more than the six megabytes that
 /// Linux lets a socket hold by default. More than that has come since.
 const LOOKS_MAX: u8 = 32;
+
+/// Time in a turn for such looks.
+const LOOKS_TIME: Duration = Duration::from_millis(2);
 
 /// A connection, or an attempt to make one, for which a timeout is over.
 #[derive(Debug)]
@@ -78,6 +82,10 @@ impl Reactor {
 
     /// What was found to be over before everything that had arrived was read: the verdict.
     pub(super) fn judge_overdue(&mut self) {
+        if self.overdue.is_empty() {
+            return;
+        }
+        let until = self.due_in(LOOKS_TIME);
         for Overdue { id, looks } in std::mem::take(&mut self.overdue) {
             self.time_out_connecting(id);
             let Some(party) = self.connections.party(id) else { continue };
@@ -87,8 +95,13 @@ impl Reactor {
                 }
                 continue;
             }
-            if looks < LOOKS_MAX && party.transport.is_queued() {
-                self.overdue.push(Overdue { id, looks: looks + 1 });
+            if looks < LOOKS_MAX && party.transport.has_more() {
+                // If there is no time for it now, it is looked at as often later.
+                let in_time = self.now() < until;
+                if in_time {
+                    self.read_at_once(&party);
+                }
+                self.overdue.push(Overdue { id, looks: looks + u8::from(in_time) });
                 continue;
             }
             if let Some(deadline) = party.transport.lose_patience(self.now()) {

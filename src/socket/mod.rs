@@ -38,6 +38,11 @@ use std::time::{Duration, Instant};
 pub(crate) trait World: Debug {
     fn now(&self) -> Instant;
 
+    /// True if what began at `since` has had its `time`.
+    fn is_time_up(&self, since: Instant, time: Duration) -> bool {
+        self.now().saturating_duration_since(since) >= time
+    }
+
     /// Waits until something is ready or the time is over, and appends what is ready. `None` waits
     /// for ever. May return early.
     fn wait(&mut self, ready: &mut Vec<Ready>, timeout: Option<Duration>) -> io::Result<()>;

@@ -31,6 +31,7 @@ pub struct Conditions {
     pub(super) short_reads: u16,
     pub(super) short_writes: u16,
     pub(super) spurious: u16,
+    pub(super) yields: u16,
     pub(super) lag: Duration,
     pub(super) events_per_wait: usize,
     pub(super) reorder: bool,
@@ -50,6 +51,7 @@ impl Conditions {
             short_reads: 0,
             short_writes: 0,
             spurious: 0,
+            yields: 0,
             lag: Duration::ZERO,
             events_per_wait: EVENTS_PER_WAIT,
             reorder: false,
@@ -70,6 +72,7 @@ impl Conditions {
             short_reads: 300,
             short_writes: 300,
             spurious: 50,
+            yields: 200,
             lag: Duration::from_millis(2),
             events_per_wait: 3,
             reorder: true,
@@ -122,6 +125,14 @@ impl Conditions {
     #[must_use]
     pub fn spurious(self, per_mille: u16) -> Self {
         Self { spurious: per_mille, ..self }
+    }
+
+    /// How often in a thousand a protocol that asks whether it
+    /// [should yield](crate::Reactor::should_yield) is told so; no time passes within its callbacks
+    /// that would decide it. More than 999 count as 999.
+    #[must_use]
+    pub fn yields(self, per_mille: u16) -> Self {
+        Self { yields: per_mille.min(999), ..self }
     }
 
     /// By up to how much later than an event a reactor gets to it. Events that come meanwhile are

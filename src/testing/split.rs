@@ -2,7 +2,7 @@
 
 use super::diff::diff;
 use super::transcript::escaped;
-use super::{Calls, End, Peer, Random, connect};
+use super::{Calls, Conditions, End, Peer, Random, connect};
 use crate::Factory;
 use std::time::Duration;
 
@@ -24,7 +24,8 @@ const SHOWN_CHARS: usize = 24;
 const SHOWN_PIECES: usize = 12;
 
 /// Feeds the bytes to a protocol whole, in every split in two, byte by byte, and in random splits,
-/// each time to a new one; what it does must be the same. Then the client finishes.
+/// each time to a new one; what it does must be the same. In some of them it is told to yield
+/// whenever it asks, or now and then ([`Conditions::yields`]). Then the client finishes.
 ///
 /// A peer's bytes come in whatever pieces the network makes of them, and a protocol that takes a
 /// piece for a message works until the day it is deployed. Compared are the bytes that came back,
@@ -73,10 +74,10 @@ const SHOWN_PIECES: usize = 12;
 #[track_caller]
 pub fn assert_split_invariant<F: Factory + Clone>(factory: F, bytes: impl AsRef<[u8]>) {
     let bytes = bytes.as_ref();
-    let mut whole = outcome(factory.clone(), &[bytes]);
-    for cuts in ways(bytes.len()) {
+    let mut whole = outcome(factory.clone(), &[bytes], 0);
+    for Way { cuts, yields } in ways(bytes.len()) {
         let pieces = pieces(bytes, &cuts);
-        let mut other = outcome(factory.clone(), &pieces);
+        let mut other = outcome(factory.clone(), &pieces, yields);
         if whole.end == Some(End::Reset) && other.end == whole.end {
             // One began as the other did. The longer is kept: it says most about all others.
             let both = whole.output.len().min(other.output.len());
@@ -90,8 +91,9 @@ pub fn assert_split_invariant<F: Factory + Clone>(factory: F, bytes: impl AsRef<
         if let Some((_, list)) = diff(&whole.entries(), &other.entries(), |_| "") {
             panic!(
                 "what the protocol does depends on how its bytes arrive \
-                 (- whole, + in {} pieces)\n\n{}\n{list}",
+                 (- whole, + in {} pieces{})\n\n{}\n{list}",
                 pieces.len(),
+                if yields > 0 { ", told to yield" } else { "" },
                 shown(&pieces)
             );
         }
@@ -108,8 +110,9 @@ struct Outcome {
     calls: Calls,
 }
 
-fn outcome<F: Factory>(factory: F, pieces: &[&[u8]]) -> Outcome {
+fn outcome<F: Factory>(factory: F, pieces: &[&[u8]], yields: u16) -> Outcome {
     let peer = connect(factory);
+    peer.simulation().set_conditions(Conditions::ideal().yields(yields));
     pieces.iter().for_each(|piece| peer.send(piece));
     sit_out(&peer);
     let paused = is_paused(&peer);
@@ -161,10 +164,18 @@ impl Outcome {
     }
 }
 
-/// Where to cut: for each way the places, in order.
-fn ways(length: usize) -> impl Iterator<Item = Vec<usize>> {
+/// One way in which the bytes arrive.
+struct Way {
+    /// Where they are cut, in order.
+    cuts: Vec<usize>,
+    /// How often in a thousand the protocol is told to yield.
+    yields: u16,
+}
+
+fn ways(length: usize) -> impl Iterator<Item = Way> {
     let mut random = Random::new(SEED);
     let last = length.saturating_sub(1);
+    let whole = std::iter::once(Way { cuts: Vec::new(), yields: 999 });
     let bytewise = std::iter::once((1..length).collect());
     let twos = (0..last.min(CUTS_MAX)).map({
         let mut random = random.split();
@@ -178,7 +189,9 @@ fn ways(length: usize) -> impl Iterator<Item = Vec<usize>> {
         cuts
     });
     // A difference is easiest to understand from two pieces.
-    twos.chain(bytewise).chain(others).filter(move |_| last > 0)
+    let calm = twos.chain(bytewise).map(|cuts| Way { cuts, yields: 0 });
+    let others = others.map(|cuts| Way { cuts, yields: 500 });
+    calm.chain(others).filter(move |_| last > 0).chain(whole)
 }
 
 fn pieces<'a>(bytes: &'a [u8], cuts: &[usize]) -> Vec<&'a [u8]> {
@@ -332,15 +345,17 @@ piece: bort
     #[test]
     fn every_cut_is_tried_and_of_long_inputs_many() {
         for length in 0..2 {
-            assert_eq!(ways(length).count(), 0);
+            assert_eq!(ways(length).count(), 1, "whole, but told to yield");
         }
         for length in [2, 3, 100, CUTS_MAX + 2] {
-            let ways: Vec<_> = ways(length).collect();
-            assert_eq!(ways.len(), (length - 1).min(CUTS_MAX) + 1 + RANDOM_WAYS);
+            let ways: Vec<Vec<usize>> = ways(length).map(|way| way.cuts).collect();
+            assert_eq!(ways.len(), (length - 1).min(CUTS_MAX) + 1 + RANDOM_WAYS + 1);
             assert!(length > CUTS_MAX || (1..length).all(|cut| ways.contains(&vec![cut])));
             let bytes = vec![0; length];
-            for way in ways {
-                let pieces = pieces(&bytes, &way);
+            let (whole, cut) = ways.split_last().unwrap();
+            assert!(whole.is_empty());
+            for way in cut {
+                let pieces = pieces(&bytes, way);
                 assert!(pieces.len() > 1 && pieces.iter().all(|piece| !piece.is_empty()));
                 assert_eq!(pieces.concat(), bytes);
             }

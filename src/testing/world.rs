@@ -44,6 +44,10 @@ impl World for HostWorld {
         self.network.borrow().clock(self.node)
     }
 
+    fn is_time_up(&self, _: Instant, _: Duration) -> bool {
+        self.network.borrow_mut().interrupts()
+    }
+
     fn wait(&mut self, ready: &mut Vec<Ready>, _: Option<Duration>) -> io::Result<()> {
         if !self.gate.open.get() {
             return Err(io::Error::other(

@@ -12,6 +12,8 @@ pub(crate) struct Agenda {
     /// Settled without being asked for, when its callback returns; so it is not listed.
     current: Cell<Option<Id>>,
     touched: RefCell<Vec<Id>>,
+    /// Whose protocols have yielded.
+    yielded: RefCell<Vec<Id>>,
     /// One of the touched is to end.
     hurried: Cell<bool>,
     spares: RefCell<Spares>,
@@ -97,6 +99,20 @@ impl Agenda {
     /// Lists a transport to be settled, and read from if it can be.
     pub(crate) fn list(&self, id: Id) {
         self.touched.borrow_mut().push(id);
+    }
+
+    /// Lists a transport whose protocol has yielded.
+    pub(crate) fn list_yielded(&self, id: Id) {
+        self.yielded.borrow_mut().push(id);
+    }
+
+    /// Those whose protocols have yielded since this was asked last.
+    pub(crate) fn take_yielded(&self) -> Vec<Id> {
+        self.yielded.take()
+    }
+
+    pub(crate) fn has_yielded(&self) -> bool {
+        !self.yielded.borrow().is_empty()
     }
 
     /// What is touched now is not to wait.

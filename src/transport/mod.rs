@@ -19,6 +19,7 @@ mod sending;
 mod service;
 mod state;
 mod throttling;
+mod traffic;
 mod valve;
 mod waiting;
 mod wire;
@@ -38,6 +39,7 @@ pub(crate) use pool::Pool;
 pub(crate) use receiving::Received;
 pub(crate) use state::Next;
 pub(crate) use throttling::Way;
+pub(crate) use traffic::Traffic;
 pub(crate) use valve::Supply;
 pub(crate) use wire::ClosedStream;
 
@@ -198,6 +200,41 @@ impl Transport {
     /// Twisted's `resumeProducing` of a transport.
     pub fn resume_reading(&self) {
         self.wish(|wire| wire.state.resume());
+    }
+
+    /// Gives the loop back to the others before this connection's protocol has dealt with all that
+    /// it was given: `data_received` is called again in a later turn, with no bytes, before
+    /// anything else is read. For protocols that split what they receive, whenever
+    /// [`Reactor::should_yield`](crate::Reactor::should_yield) says so; the bytes that are left
+    /// are theirs to keep. Does nothing once the connection is to end.
+    ///
+    /// ```
+    /// use std::collections::VecDeque;
+    /// use twistor::{Context, Protocol};
+    ///
+    /// /// Works for a while on each byte.
+    /// struct Digits(VecDeque<u8>);
+    ///
+    /// impl<F> Protocol<F> for Digits {
+    ///     fn data_received(&mut self, cx: &mut Context<'_, F>, data: &[u8]) {
+    ///         self.0.extend(data);
+    ///         while let Some(byte) = self.0.pop_front() {
+    ///             cx.transport.write(byte.to_string());
+    ///             if cx.reactor.should_yield() {
+    ///                 return cx.transport.yield_now();
+    ///             }
+    ///         }
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// [`Lines`](crate::Lines) does this by itself.
+    pub fn yield_now(&self) {
+        let wire = &mut *self.0.wire.borrow_mut();
+        if wire.state.delivers() && !std::mem::replace(&mut wire.readiness.yielded, true) {
+            wire.readiness.traffic = Traffic::Yielding;
+            wire.agenda().list_yielded(self.0.id);
+        }
     }
 
     /// True while reading is paused.

@@ -1,6 +1,8 @@
 //! What the poller and the socket's calls have said, and on which of the loop's lists a transport
 //! is.
 
+use super::traffic::Traffic;
+
 /// Independent facts, learned one by one.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Readiness {
@@ -15,6 +17,10 @@ pub(crate) struct Readiness {
     pub(crate) due: bool,
     /// Listed among the connections that are to be served in the next turn.
     pub(crate) queued: bool,
+    /// What kind of traffic it carries.
+    pub(crate) traffic: Traffic,
+    /// Its protocol has yielded, and is called again before anything is read.
+    pub(crate) yielded: bool,
     /// On the agenda.
     pub(crate) touched: bool,
     /// The poller watches the socket.
@@ -40,6 +46,8 @@ impl Readiness {
             writable: true,
             due: false,
             queued: false,
+            traffic: Traffic::Sparse,
+            yielded: false,
             touched: false,
             watched: false,
             resting: false,

@@ -8,7 +8,11 @@ use std::io;
 /// What came in.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Received {
-    Data(usize),
+    Data {
+        count: usize,
+        /// Nothing is left in the socket.
+        last: bool,
+    },
     /// The peer's FIN.
     End,
     /// The peer takes nothing of all that it is sent: reading is to rest.
@@ -21,8 +25,8 @@ pub(crate) enum Received {
 impl Wire {
     /// True if there may be something to read and it is wanted.
     pub(crate) fn wants_reading(&self) -> bool {
-        let Readiness { readable, resting, .. } = self.readiness;
-        readable && !resting && self.state.reads() && !self.is_full()
+        let Readiness { readable, resting, yielded, .. } = self.readiness;
+        readable && !resting && !yielded && self.state.reads() && !self.is_full()
     }
 
     /// (What can no longer be sent holds up nothing.)
@@ -37,12 +41,19 @@ impl Wire {
         outbox.is_some_and(|outbox| outbox.is_congested())
     }
 
+    /// True if its protocol has yielded and is to be called again.
+    #[inline]
+    pub(super) fn take_yield(&mut self) -> bool {
+        std::mem::take(&mut self.readiness.yielded) && self.state.delivers()
+    }
+
     /// Reading goes on after a rest.
     pub(crate) fn end_rest(&mut self) {
         self.readiness.rested |= std::mem::take(&mut self.readiness.resting);
     }
 
     /// Reads what has arrived, at most a buffer full.
+    #[inline(always)]
     pub(crate) fn receive(&mut self, buffer: &mut [u8]) -> Received {
         if buffer.is_empty() || !self.wants_reading() {
             return Received::Nothing;
@@ -78,10 +89,9 @@ impl Wire {
                     }
                     (self.readiness.spoken, self.readiness.talked) = (true, true);
                     let short = count < buffer.len() && !self.readiness.more_behind;
-                    if short && stream.short_read_is_final() {
-                        self.readiness.readable = false;
-                    }
-                    return Received::Data(count);
+                    let last = short && stream.short_read_is_final();
+                    self.readiness.readable = !last;
+                    return Received::Data { count, last };
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 // Once more: at the mark of urgent data Linux says so of a read that a signal

@@ -3,7 +3,7 @@
 use super::receiving::Received;
 use super::valve::Pass;
 use super::wire::{ClosedStream, Wire};
-use super::{Inner, Next, Origin, Transport, Way};
+use super::{Inner, Next, Origin, Traffic, Transport, Way};
 use crate::address::Address;
 use crate::arena::Id;
 use crate::reason::Reason;
@@ -171,9 +171,10 @@ impl Transport {
         self.0.wire.borrow().flow.as_ref()?.connection().map(Self)
     }
 
-    /// True if it is listed to be served.
-    pub(crate) fn is_queued(&self) -> bool {
-        self.0.wire.borrow().readiness.queued
+    /// True if it is listed to be read, or its protocol to be called again.
+    pub(crate) fn has_more(&self) -> bool {
+        let wire = self.0.wire.borrow();
+        wire.readiness.yielded || wire.readiness.queued && wire.wants_reading()
     }
 
     /// The agenda no longer lists it.
@@ -181,6 +182,7 @@ impl Transport {
         self.0.wire.borrow_mut().readiness.touched = false;
     }
 
+    #[inline(always)]
     pub(crate) fn receive(&self, buffer: &mut [u8]) -> Received {
         let mut wire = self.0.wire.borrow_mut();
         let mut room = buffer.len();
@@ -216,35 +218,79 @@ impl Transport {
         self.0.wire.borrow_mut().end_rest();
     }
 
-    /// True if the connection is to be served in the next turn and is not yet listed for it.
-    pub(crate) fn queue_if_readable(&self) -> bool {
+    /// If there may be more to read and it is not yet listed to be served, it is from now on: by
+    /// its kind of traffic.
+    #[inline]
+    pub(crate) fn queue_if_readable(&self) -> Option<Traffic> {
         let mut wire = self.0.wire.borrow_mut();
         if !wire.wants_reading() {
-            if wire.flow.is_some() {
-                wire.give_back(Way::In);
-            }
-            return false;
+            wire.want_nothing();
+            return None;
         }
-        if wire.readiness.queued {
-            return false;
-        }
-        let queue = wire.flow.is_none() || {
-            drop(wire);
-            let room = self.room();
-            wire = self.0.wire.borrow_mut();
-            room > 0 && !wire.is_held_back(Way::In)
-        };
-        wire.readiness.queued = queue;
-        queue
+        drop(wire);
+        self.queue_readable()
     }
 
-    /// True if it was not yet listed to be served.
-    pub(crate) fn queue(&self) -> bool {
-        !std::mem::replace(&mut self.0.wire.borrow_mut().readiness.queued, true)
+    /// The same, unless it is held back by those that it feeds, or by a rate.
+    #[inline(never)]
+    fn queue_readable(&self) -> Option<Traffic> {
+        let room = self.room();
+        let wire = &mut *self.0.wire.borrow_mut();
+        if wire.readiness.queued || room == 0 || wire.is_held_back(Way::In) {
+            return None;
+        }
+        wire.readiness.queued = true;
+        Some(wire.readiness.traffic)
     }
 
-    pub(crate) fn unqueue(&self) {
-        self.0.wire.borrow_mut().readiness.queued = false;
+    /// Its kind of traffic, if it was not yet listed to be served.
+    pub(crate) fn queue(&self) -> Option<Traffic> {
+        let ready = &mut self.0.wire.borrow_mut().readiness;
+        (!std::mem::replace(&mut ready.queued, true)).then_some(ready.traffic)
+    }
+
+    /// It is being served: what its traffic was up to now, and whether its protocol has yielded and
+    /// is to be called again.
+    #[inline]
+    pub(crate) fn begin_serving(&self) -> (Traffic, bool) {
+        let wire = &mut *self.0.wire.borrow_mut();
+        wire.readiness.queued = false;
+        (wire.readiness.traffic, wire.take_yield())
+    }
+
+    /// True if its protocol has yielded and is to be called again.
+    pub(crate) fn take_yield(&self) -> bool {
+        self.0.wire.borrow_mut().take_yield()
+    }
+
+    /// It was served. If there is more to read and it is not yet listed for that, it is from now
+    /// on: by its kind of traffic.
+    #[inline]
+    pub(crate) fn end_serving(&self) -> Option<Traffic> {
+        let mut wire = self.0.wire.borrow_mut();
+        let more = wire.wants_reading();
+        let ready = &mut wire.readiness;
+        ready.traffic = ready.traffic.served(more || ready.yielded || ready.queued);
+        if !more {
+            wire.want_nothing();
+            return None;
+        }
+        drop(wire);
+        self.queue_readable()
+    }
+
+    /// True if it has more to send than this, or may soon have.
+    pub(crate) fn has_much_to_send(&self, share: usize) -> bool {
+        let wire = self.0.wire.borrow();
+        !wire.state.is_breaking() && (wire.unsent() > share || wire.has_producer())
+    }
+
+    /// It is served, and settled, with the bulk connections. True if it is to be listed for that.
+    pub(crate) fn take_turns(&self) -> bool {
+        let ready = &mut self.0.wire.borrow_mut().readiness;
+        ready.due = true;
+        ready.traffic = ready.traffic.served(true);
+        !std::mem::replace(&mut ready.queued, true)
     }
 
     pub(crate) fn resumed(&self) {

@@ -172,6 +172,14 @@ impl Wire {
         offers && !self.is_held_back(Way::Out)
     }
 
+    /// There is nothing to read, for now.
+    #[inline]
+    pub(super) fn want_nothing(&mut self) {
+        if self.flow.is_some() {
+            self.give_back(Way::In);
+        }
+    }
+
     /// Others may have what the pool has granted, if there is no use for it here.
     pub(super) fn give_back(&mut self, way: Way) {
         if let Some(valve) = self.valve(way) {

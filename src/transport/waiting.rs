@@ -101,10 +101,15 @@ impl Wire {
         self.is_held_back(Way::In) || self.is_held_back(Way::Out)
     }
 
+    /// What the peer sends is not read, for now.
+    fn holds_input(&self) -> bool {
+        self.state.holds_input() || self.readiness.resting || self.readiness.yielded
+    }
+
     fn outlook(&self) -> Outlook {
         Outlook {
             unsent: self.unsent() > 0 && !self.is_held_back(Way::Out),
-            paused: self.state.holds_input() || self.readiness.resting || self.is_throttled(),
+            paused: self.holds_input() || self.is_throttled(),
             closing: !self.state.is_open(),
         }
     }

@@ -10,6 +10,7 @@ mod draining;
 mod endless;
 mod extremes;
 mod failing;
+mod fairness;
 mod faults;
 mod limits;
 mod lingering;

@@ -42,6 +42,8 @@ struct Inner {
     refills: usize,
     /// There is more than the last wait has handed out.
     more: bool,
+    /// What is asked of callbacks: to yield whenever they can.
+    yields: bool,
     /// How long a write takes.
     write_takes: Duration,
     /// As many events as a wait hands out.
@@ -88,6 +90,7 @@ impl Script {
             ends: Vec::new(),
             refills: 0,
             more: false,
+            yields: false,
             write_takes: Duration::ZERO,
             events_max: usize::MAX,
             signal: None,
@@ -97,6 +100,11 @@ impl Script {
 
     pub(crate) fn world(&self) -> Box<dyn World> {
         Box::new(self.clone())
+    }
+
+    /// From here on callbacks are to yield whenever they ask.
+    pub(crate) fn set_yields(&self, yields: bool) {
+        self.0.borrow_mut().yields = yields;
     }
 
     /// A client connects, to whichever port accepts it.
@@ -198,6 +206,10 @@ impl Wake for NoWake {
 impl World for Script {
     fn now(&self) -> Instant {
         self.0.borrow().now
+    }
+
+    fn is_time_up(&self, since: Instant, time: Duration) -> bool {
+        self.0.borrow().yields || self.now().saturating_duration_since(since) >= time
     }
 
     fn wait(&mut self, ready: &mut Vec<Ready>, timeout: Option<Duration>) -> io::Result<()> {

@@ -290,6 +290,11 @@ impl Network {
         }
     }
 
+    /// True if a callback that asks is to yield.
+    pub(super) fn interrupts(&mut self) -> bool {
+        self.random.happens(self.conditions.yields)
+    }
+
     /// True if the reactor of a host has something to hear now.
     pub(super) fn is_ready(&self, node: usize) -> bool {
         let state = &self.nodes[node];

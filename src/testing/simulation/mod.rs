@@ -128,7 +128,7 @@ impl Simulation {
     }
 
     /// What the path between two hosts is like. What concerns a host and no path (`lag`,
-    /// `events_per_wait`, `spurious`, `reorder`) is taken from
+    /// `events_per_wait`, `spurious`, `reorder`, `yields`) is taken from
     /// [`set_conditions`](Self::set_conditions) only.
     ///
     /// # Panics

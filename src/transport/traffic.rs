@@ -1,0 +1,53 @@
+//! What kind of traffic a connection carries, which decides how much of it one turn reads. Pure.
+
+/// How a connection has used its last share of a turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Traffic {
+    /// Its peer sends less than one share at a time. Such connections are read in every turn, so
+    /// that nobody waits behind those who send without a pause.
+    Sparse,
+    /// Its peer sends more. Such connections take turns, for a limited time in each turn.
+    Bulk,
+    /// The same, and its protocol has yielded before it was done with one read. It is read in
+    /// smaller portions, since what it has not dealt with stays in memory.
+    Yielding,
+}
+
+/// What is read of a yielding connection at once. A protocol that takes a large part of a turn for
+/// so little does not notice the system calls, and thousands of them hold a few megabytes.
+const YIELDING_READ: usize = 8 * 1024;
+
+impl Traffic {
+    /// The most to read at once, if the buffer is not shorter.
+    pub(crate) fn portion(self) -> usize {
+        match self {
+            Self::Sparse | Self::Bulk => usize::MAX,
+            Self::Yielding => YIELDING_READ,
+        }
+    }
+
+    /// What it is after it was served, when there may be more to do, or is not.
+    pub(crate) fn served(self, more: bool) -> Self {
+        match self {
+            _ if !more => Self::Sparse,
+            Self::Sparse => Self::Bulk,
+            Self::Bulk | Self::Yielding => self,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_sends_more_than_a_share_takes_turns_until_there_is_less() {
+        assert_eq!(Traffic::Sparse.served(true), Traffic::Bulk);
+        for traffic in [Traffic::Sparse, Traffic::Bulk, Traffic::Yielding] {
+            assert_eq!(traffic.served(false), Traffic::Sparse);
+        }
+        for traffic in [Traffic::Bulk, Traffic::Yielding] {
+            assert_eq!(traffic.served(true), traffic);
+        }
+    }
+}
