@@ -11,7 +11,7 @@ use crate::address::Address;
 use crate::arena::Id;
 use crate::reason::Reason;
 use crate::socket::{Carrier, Listener, is_exhausted};
-use crate::transport::{Agenda, Next, Origin, Transport};
+use crate::transport::{Agenda, Next, Origin, Settled, Transport};
 use std::io;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -333,7 +333,7 @@ impl Reactor {
         log::debug!("{} is refused", transport.peer());
         // Nothing is left to send more at a time.
         transport.lift_rates();
-        let end = transport.settle(&mut false);
+        let end = transport.settle(&mut Settled::default());
         if matches!(end, Next::End(Reason::Aborted)) || transport.is_unfinished() {
             transport.reset();
         }

@@ -187,7 +187,7 @@ impl Reactor {
             return;
         }
         match transport.is_established() {
-            Ok(false) => {}
+            Ok(false) => transport.note_backlog(),
             Ok(true) => {
                 self.timers.cancel(connecting.timeout);
                 if let Some(slot) = self.connections.get_mut(id) {

@@ -11,7 +11,7 @@ use super::waiting::Overdue;
 use super::{Life, Reactor};
 use crate::arena::{Arena, Id};
 use crate::reason::{Deadline, Reason};
-use crate::transport::{Next, Transport, Way};
+use crate::transport::{Next, Settled, Transport, Way};
 use log::Level;
 use std::time::Instant;
 
@@ -170,12 +170,12 @@ impl Reactor {
     pub(super) fn settle(&mut self, party: &Party) -> bool {
         let transport = &party.transport;
         let (mut resumed, mut told, mut produced) = (false, false, 0);
-        let mut sent = false;
+        let mut settled = Settled::default();
         loop {
-            match transport.settle(&mut sent) {
+            match transport.settle(&mut settled) {
                 Next::Stay => break,
                 Next::Drain => {
-                    self.mind_close_timeout(party.id(), sent);
+                    self.mind_close_timeout(party.id(), settled.sent);
                     break;
                 }
                 // A protocol that pauses whenever it is resumed must not keep the loop here.
@@ -222,7 +222,10 @@ impl Reactor {
                 Next::End(reason) => break self.lose(party.id(), reason),
             }
         }
-        sent
+        if settled.is_behind {
+            transport.note_backlog();
+        }
+        settled.sent
     }
 
     /// The connection is closing, and has bytes left or waits for a producer: gives the peer time

@@ -18,7 +18,6 @@ mod key;
 mod limits;
 mod linger_budget;
 mod lingering;
-mod overflow;
 mod panic;
 mod ports;
 mod producing;
@@ -202,7 +201,7 @@ impl Reactor {
         let recorder = Recorder::new(world.now(), settings.slow_callback);
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let agenda = Rc::new(Agenda::new(number, settings.unsent_max));
+        let agenda = Rc::new(Agenda::new(number, settings.unsent_max, settings.unsent_total_max));
         Self {
             number,
             world,

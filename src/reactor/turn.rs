@@ -78,7 +78,6 @@ impl Reactor {
         self.serve_ready(); //       7. each connection: reading, then writing
         self.judge_overdue(); //     8. timeouts that are over, though all that had come is read
         self.flush(); //             9. what callbacks wrote to connections other than their own
-        self.shed_unsent(); //          and if too much is unsent, the worst are lost
         self.retire_factories(); // 10. those whose last port was closed
         Ok(ControlFlow::Continue(()))
     }
@@ -210,6 +209,8 @@ impl Reactor {
     }
 
     pub(super) fn report_aborted(&mut self) {
+        let shed = self.agenda.take_shed();
+        self.note_bytes_lost(shed);
         for Aborted { id, reason, unsent } in std::mem::take(&mut self.aborted) {
             self.note_bytes_lost(unsent);
             self.lose(id, reason);
@@ -290,8 +291,8 @@ impl Reactor {
                 self.settle(party);
             }
         }
-        if let Some(traffic) = transport.end_serving() {
-            self.list(party.id(), traffic);
+        if transport.end_serving() {
+            self.list_readable(party);
         }
     }
 
@@ -339,12 +340,20 @@ impl Reactor {
             self.call(party, Callback::Data(&[]));
         }
         self.read(party, BUFFER_LEN, READ_PER_TURN);
+        self.serve_again(party);
     }
 
     /// Lists a connection to be served, if there is more to read.
     #[inline]
     pub(super) fn serve_again(&mut self, party: &Party) {
-        if let Some(traffic) = party.transport.queue_if_readable() {
+        if party.transport.wants_reading() {
+            self.list_readable(party);
+        }
+    }
+
+    #[inline(never)]
+    fn list_readable(&mut self, party: &Party) {
+        if let Some(traffic) = party.transport.queue_readable() {
             self.list(party.id(), traffic);
         }
     }

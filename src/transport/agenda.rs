@@ -1,8 +1,10 @@
 //! What callbacks leave for the loop to do, shared by a reactor and its transports.
 
+use super::Inner;
 use super::outbox::Outbox;
 use crate::arena::Id;
 use std::cell::{Cell, RefCell};
+use std::rc::Weak;
 
 /// The transports that callbacks have touched, and the one whose callback is running.
 #[derive(Debug, Default)]
@@ -17,8 +19,18 @@ pub(crate) struct Agenda {
     /// One of the touched is to end.
     hurried: Cell<bool>,
     spares: RefCell<Spares>,
-    /// Bytes unsent, of all connections.
+    /// Bytes unsent, of all connections, and what they may append without asking.
     unsent: Cell<usize>,
+    /// The most that this may be.
+    unsent_total_max: usize,
+    /// How much a connection may append before it asks whether there is room: so little of the
+    /// whole that thousands of them are not what reaches the limit.
+    allowance: usize,
+    /// Connections that had something unsent when they were settled last, and some that have not
+    /// any more.
+    backlogged: RefCell<Vec<Weak<Inner>>>,
+    /// Bytes that were discarded because there was too much of them, since this was asked last.
+    shed: Cell<usize>,
     /// Bytes sent, of all connections.
     sent: Cell<u64>,
     /// The most that a connection may have unsent, unless it has a limit of its own.
@@ -39,14 +51,30 @@ struct Spares {
 /// that a burst is not paid for ever.
 const SPARE_BYTES_MAX: usize = 1024 * 1024;
 
+/// What a connection may append without asking whether there is room for it: some lines.
+const ALLOWANCE: usize = 1024;
+
+/// And of how many of them the limit of all connections consists at least.
+const ALLOWANCES_MIN: usize = 64 * 1024;
+
+/// The list of connections with something unsent is not weeded before it is this long.
+const BACKLOGGED_MIN: usize = 16;
+
 /// A buffer with more room than this is freed: the next to take it might keep it for a few bytes
 /// that its peer does not read.
 const SPARE_LEN_MAX: usize = 16 * 1024;
 
 impl Agenda {
-    /// For the connections of this reactor, of which each may have so much unsent.
-    pub(crate) fn new(reactor: usize, unsent_max: usize) -> Self {
-        Self { reactor, unsent_max: Cell::new(unsent_max), ..Self::default() }
+    /// For the connections of this reactor, of which each may have so much unsent, and all of them
+    /// together so much.
+    pub(crate) fn new(reactor: usize, unsent_max: usize, unsent_total_max: usize) -> Self {
+        Self {
+            reactor,
+            unsent_max: Cell::new(unsent_max),
+            unsent_total_max,
+            allowance: ALLOWANCE.min(unsent_max).min(unsent_total_max / ALLOWANCES_MIN),
+            ..Self::default()
+        }
     }
 
     pub(crate) fn reactor(&self) -> usize {
@@ -57,9 +85,58 @@ impl Agenda {
         self.unsent_max.get()
     }
 
-    /// Bytes unsent, of all connections, each as it was when it was settled last.
+    /// Bytes unsent, of all connections; while a callback runs, perhaps some more.
     pub(crate) fn unsent(&self) -> usize {
         self.unsent.get()
+    }
+
+    pub(super) fn unsent_total_max(&self) -> usize {
+        self.unsent_total_max
+    }
+
+    /// True if so many bytes more are not too many for all connections together.
+    pub(super) fn has_room_for(&self, count: usize) -> bool {
+        self.unsent.get().saturating_add(count) <= self.unsent_total_max
+    }
+
+    #[inline]
+    pub(super) fn has_too_much(&self) -> bool {
+        self.unsent.get() > self.unsent_total_max
+    }
+
+    /// How much a connection may append before it asks again.
+    #[inline]
+    pub(super) fn allowance(&self) -> usize {
+        self.allowance
+    }
+
+    /// Lists a connection that has something unsent. Those that have nothing any more are weeded
+    /// out as the list grows, and are told so.
+    pub(super) fn list_backlogged(&self, transport: Weak<Inner>) {
+        let list = &mut *self.backlogged.borrow_mut();
+        if list.len() == list.capacity() {
+            list.retain(|transport| transport.upgrade().is_some_and(|it| it.stays_backlogged()));
+            if list.len() > list.capacity() / 2 {
+                // Most have: not to be looked through again for each.
+                list.reserve(list.capacity().max(BACKLOGGED_MIN));
+            }
+        }
+        list.push(transport);
+    }
+
+    /// Those that may have something unsent.
+    pub(super) fn backlogged(&self) -> Vec<Weak<Inner>> {
+        self.backlogged.borrow().clone()
+    }
+
+    /// So many bytes were discarded because there was too much of them.
+    pub(super) fn count_shed(&self, count: usize) {
+        self.shed.set(self.shed.get() + count);
+    }
+
+    /// Bytes that were discarded because there was too much of them, since this was asked last.
+    pub(crate) fn take_shed(&self) -> usize {
+        self.shed.take()
     }
 
     /// Bytes that sockets have taken.
@@ -76,6 +153,17 @@ impl Agenda {
     /// Of a connection so many bytes are unsent now, where so many were.
     pub(crate) fn recount_unsent(&self, before: usize, now: usize) {
         self.unsent.set(self.unsent.get() - before + now);
+    }
+
+    /// The same, unless that is too much for all connections together.
+    #[inline]
+    pub(super) fn recount(&self, before: usize, now: usize) -> bool {
+        let unsent = self.unsent.get() - before + now;
+        let room = unsent <= self.unsent_total_max;
+        if room {
+            self.unsent.set(unsent);
+        }
+        room
     }
 
     /// From here on `id` is the connection whose callback is running.

@@ -1,6 +1,7 @@
 //! A connection, as protocols see it.
 
 mod agenda;
+mod backlog;
 mod deadlines;
 mod flow;
 mod meter;
@@ -37,6 +38,7 @@ pub(crate) use agenda::Agenda;
 pub(crate) use origin::Origin;
 pub(crate) use pool::Pool;
 pub(crate) use receiving::Received;
+pub(crate) use sending::Settled;
 pub(crate) use state::Next;
 pub(crate) use throttling::Way;
 pub(crate) use traffic::Traffic;
@@ -47,6 +49,7 @@ use crate::address::{Address, PackedAddress};
 use crate::arena::Id;
 use crate::reason::{Failure, Reason};
 use crate::socket::Stream;
+use sending::Written;
 use std::cell::RefCell;
 use std::error::Error;
 use std::fmt;
@@ -128,13 +131,13 @@ impl Transport {
     pub fn write(&self, data: impl AsRef<[u8]>) {
         // The user's code, and so not to be called while the wire is held.
         let data = data.as_ref();
-        self.wish(|wire| wire.accept(data));
+        self.on_write(|wire| wire.accept(data));
     }
 
     /// Sends a segment, after all that was written before. A large one is not copied: what the
     /// socket does not take at once is a reference to it. [`broadcast`] does this for many.
     pub fn write_segment(&self, segment: &Segment) {
-        self.wish(|wire| wire.accept_segment(segment));
+        self.on_write(|wire| wire.accept_segment(segment));
     }
 
     /// Sends several pieces, one after the other, each like a [`write`](Self::write) of its own.
@@ -337,7 +340,30 @@ impl Transport {
     /// Changes the wire, and lists the transport to be settled if that asks for it.
     fn wish(&self, change: impl FnOnce(&mut Wire) -> bool) {
         let mut wire = self.0.wire.borrow_mut();
-        if change(&mut wire) && !wire.readiness.touched {
+        if change(&mut wire) {
+            self.touch(&mut wire);
+        }
+    }
+
+    /// Writes, and sees to it that the loop looks at what that asks for.
+    #[inline]
+    fn on_write(&self, accept: impl FnOnce(&mut Wire) -> Written) {
+        let mut wire = self.0.wire.borrow_mut();
+        match accept(&mut wire) {
+            Written::Known => {}
+            Written::News => self.touch(&mut wire),
+            Written::TooMuch => {
+                self.touch(&mut wire);
+                drop(wire);
+                self.shed_unsent();
+            }
+        }
+    }
+
+    /// Lists the transport to be settled, once.
+    #[inline]
+    fn touch(&self, wire: &mut Wire) {
+        if !wire.readiness.touched {
             wire.readiness.touched = wire.agenda().touch(self.0.id);
         }
     }

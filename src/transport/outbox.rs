@@ -16,11 +16,11 @@ pub(crate) struct Outbox {
     /// How many bytes that is.
     behind_len: usize,
     /// Up to this length of `bytes` appending asks for nothing else to be looked at: not the room,
-    /// nor the limit, nor whoever produces. Zero if that is not known.
+    /// nor the limits, nor whoever produces. Zero if that is not known.
     easy: usize,
     /// The most that may be unsent.
     pub(super) max: usize,
-    /// What of it the reactor knows.
+    /// What the reactor counts for it: no less than is unsent.
     pub(super) counted: usize,
     /// With more than this unsent, and a peer that takes nothing, reading rests.
     read_ahead: usize,
@@ -40,6 +40,11 @@ pub(super) const PIECES_MAX: usize = 64;
 /// A run whose memory is so large, and of which little is left, is moved to where it needs less: a
 /// burst must not cost its memory until the peer has read the last byte.
 const KEPT_LEN: usize = 64 * 1024;
+
+/// What is copied is kept in pieces of this length, but for longer writes: so what waits for a slow
+/// reader takes hardly more memory than it has bytes, is not moved as it grows, and is freed as it
+/// is sent.
+const PIECE_LEN: usize = 64 * 1024;
 
 /// At first. The socket's buffer is full before the first byte stays here, so the peer has enough
 /// to take.
@@ -105,11 +110,27 @@ impl Outbox {
         self.bytes.len() + length <= self.easy
     }
 
-    /// From here on appending is easy, if only the outbox itself is to be asked.
+    /// Tells the reactor how much is unsent now, and that some more may follow: from here on
+    /// appending is easy, if only the outbox itself is to be asked.
     #[inline]
-    pub(super) fn ease(&mut self) {
-        if self.behind_len == 0 && self.counted == 0 {
-            self.easy = self.bytes.capacity().min(self.sent.saturating_add(self.max));
+    pub(super) fn ease(&mut self, agenda: &Agenda) {
+        let length = self.len();
+        let counted = self.max.min(length + agenda.allowance());
+        if self.behind_len == 0 && counted > length && agenda.recount(self.counted, counted) {
+            (self.easy, self.counted) = (self.sent + counted, counted);
+        } else {
+            self.recount(agenda);
+        }
+    }
+
+    /// The same for the first bytes.
+    #[inline]
+    pub(super) fn ease_first(&mut self, agenda: &Agenda) {
+        let counted = agenda.allowance();
+        if self.bytes.len() <= counted && self.behind_len == 0 && agenda.recount(0, counted) {
+            (self.easy, self.counted) = (counted, counted);
+        } else {
+            self.recount(agenda);
         }
     }
 
@@ -168,23 +189,37 @@ impl Outbox {
 
     #[inline(never)]
     fn append_with_care(&mut self, data: &[u8]) {
-        if self.behind_len > 0 {
-            return self.append_behind(data);
-        }
-        // Moving the rest to the front costs as many bytes as were sent at most, so each byte is
-        // moved once on average; growing instead would keep the sent ones for ever.
-        if self.sent >= self.bytes.len() - self.sent {
-            self.bytes.drain(..self.sent);
-            self.sent = 0;
-        }
-        self.bytes.extend_from_slice(data);
+        self.end_for(data.len()).extend_from_slice(data);
     }
 
-    fn append_behind(&mut self, data: &[u8]) {
-        self.behind_len += data.len();
+    /// Where so many bytes are to be appended.
+    fn end_for(&mut self, length: usize) -> &mut Vec<u8> {
+        if self.behind_len == 0 && self.bytes.len() - self.sent < PIECE_LEN {
+            // Moving the rest to the front costs as many bytes as were sent at most, so each byte
+            // is moved once on average; growing instead would keep the sent ones for ever.
+            if self.sent >= self.bytes.len() - self.sent {
+                self.bytes.drain(..self.sent);
+                self.easy = self.easy.saturating_sub(self.sent);
+                self.sent = 0;
+            }
+            self.bytes.reserve(length);
+            return &mut self.bytes;
+        }
+        self.easy = 0;
+        self.behind_len += length;
+        let fits = |piece: &Piece| match piece {
+            Piece::Copied(bytes) => bytes.len() + length <= PIECE_LEN,
+            Piece::Shared(..) => false,
+        };
+        if !self.behind.back().is_some_and(fits) {
+            // Of a power of two it grows to just the length of a piece.
+            let small = length <= PIECE_LEN / 2;
+            let capacity = if small { length.next_power_of_two() } else { length };
+            self.behind.push_back(Piece::Copied(Vec::with_capacity(capacity)));
+        }
         match self.behind.back_mut() {
-            Some(Piece::Copied(bytes)) => bytes.extend_from_slice(data),
-            _ => self.behind.push_back(Piece::Copied(data.to_vec())),
+            Some(Piece::Copied(bytes)) => bytes,
+            _ => &mut self.bytes,
         }
     }
 
@@ -199,8 +234,9 @@ impl Outbox {
                 _ => self.bytes.extend_from_slice(second),
             }
         } else {
-            self.append(first);
-            self.append(second);
+            let end = self.end_for(first.len() + second.len());
+            end.extend_from_slice(first);
+            end.extend_from_slice(second);
         }
     }
 
@@ -356,6 +392,23 @@ mod tests {
         }
         assert!(outbox.capacity() <= KEPT_LEN, "{}", outbox.capacity());
         assert_eq!(outbox.run().unwrap(), vec![1; outbox.len()]);
+    }
+
+    #[test]
+    fn a_backlog_takes_hardly_more_memory_than_it_has_bytes() {
+        for length in [1, 100, 1000, 40_000, 65_536, 100_000] {
+            let mut outbox = Outbox::default();
+            while outbox.len() < 20_000_000 {
+                outbox.append(&vec![1; length]);
+            }
+            let piece = |piece: &Piece| match piece {
+                Piece::Copied(bytes) => bytes.capacity(),
+                Piece::Shared(..) => 0,
+            };
+            let memory = outbox.bytes.capacity() + outbox.behind.iter().map(piece).sum::<usize>();
+            // The greatest part of a piece that the next write does not fit into.
+            assert!(memory <= 20_000_000 / 100 * 108 + 2 * PIECE_LEN, "{length}: {memory}");
+        }
     }
 
     #[test]

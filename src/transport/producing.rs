@@ -2,6 +2,7 @@
 
 use super::flow::{self, Flow, Step};
 use super::producer::{Producer, Source};
+use super::sending::Settled;
 use super::{Inner, Next, Transport, Way};
 use std::error::Error;
 use std::io::Read;
@@ -308,7 +309,7 @@ impl Transport {
     }
 
     /// What is next for a connection that feeds, or is fed.
-    pub(super) fn settle_flow(&self, sent: &mut bool) -> Next {
+    pub(super) fn settle_flow(&self, settled: &mut Settled) -> Next {
         if !self.0.wire.borrow().state.will_read() {
             self.leave_consumers();
         }
@@ -316,7 +317,7 @@ impl Transport {
         if let Some(flow) = &mut wire.flow {
             flow.end_burst();
         }
-        let next = wire.settle(sent);
+        let next = wire.settle(settled);
         let unsent = wire.unsent();
         if unsent == 0 || !wire.readiness.writable {
             wire.give_back(Way::Out);

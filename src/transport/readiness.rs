@@ -21,6 +21,8 @@ pub(crate) struct Readiness {
     pub(crate) traffic: Traffic,
     /// Its protocol has yielded, and is called again before anything is read.
     pub(crate) yielded: bool,
+    /// On the list of those that may have something unsent.
+    pub(crate) backlogged: bool,
     /// On the agenda.
     pub(crate) touched: bool,
     /// The poller watches the socket.
@@ -48,6 +50,7 @@ impl Readiness {
             queued: false,
             traffic: Traffic::Sparse,
             yielded: false,
+            backlogged: false,
             touched: false,
             watched: false,
             resting: false,

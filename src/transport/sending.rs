@@ -13,6 +13,26 @@ use std::io::{self, IoSlice};
 /// call; at 16 KiB the copy costs 8 % of an echo. Half of that, since a stream cuts messages.
 const DIRECT_WRITE_MIN: usize = 8 * 1024;
 
+/// What is to be done when bytes were written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Written {
+    /// Nothing: the loop knows already that there is something to send.
+    Known,
+    /// The loop is to look at the connection.
+    News,
+    /// The same; and more is unsent on all connections together than may be.
+    TooMuch,
+}
+
+/// What came of settling a connection.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Settled {
+    /// The socket took something.
+    pub(crate) sent: bool,
+    /// The connection has something unsent, and is not listed among those.
+    pub(crate) is_behind: bool,
+}
+
 impl Wire {
     pub(crate) fn unsent(&self) -> usize {
         self.outbox.as_ref().map_or(0, |outbox| outbox.len())
@@ -25,89 +45,87 @@ impl Wire {
         self.state.accepts_writes() || (self.has_producer() && self.state.waits_for_producer())
     }
 
-    /// Takes bytes for sending. True if the loop has to look at the transport afterwards.
+    /// Takes bytes for sending.
     #[inline]
-    pub(crate) fn accept(&mut self, data: &[u8]) -> bool {
+    pub(super) fn accept(&mut self, data: &[u8]) -> Written {
         match &mut self.outbox {
             Some(outbox) if outbox.is_easy(data.len()) && self.state.accepts_writes() => {
                 outbox.append(data);
-                false
+                Written::Known
             }
             _ => self.accept_with_care(data),
         }
     }
 
-    fn accept_with_care(&mut self, data: &[u8]) -> bool {
+    fn accept_with_care(&mut self, data: &[u8]) -> Written {
         if data.is_empty() || !self.takes_writes() {
-            return false;
+            return Written::Known;
         }
         let first = self.outbox.is_none();
         if first && data.len() >= DIRECT_WRITE_MIN {
             return self.accept_straight(data);
         }
         if !first && !self.has_room_for(data.len()) {
-            return true;
+            return Written::News;
         }
         self.outbox_to_fill().append(data);
-        // What was unsent before has the loop's attention already.
-        self.tell_flow(data.len()) || first
+        self.tell(data.len(), first)
     }
 
     /// Takes a large write with nothing before it. The loop has to look even if nothing is left to
     /// send: the write may have failed.
-    fn accept_straight(&mut self, data: &[u8]) -> bool {
+    fn accept_straight(&mut self, data: &[u8]) -> Written {
         let rest = &data[self.send(data)..];
         if !rest.is_empty() && self.takes_writes() {
             self.outbox_to_fill().append(rest);
         }
-        self.tell_flow(data.len());
-        true
+        self.tell(data.len(), true)
     }
 
     /// Takes a line and its end, to leave in one piece: never straight out, however long the line.
     #[inline]
-    pub(crate) fn accept_line(&mut self, line: &[u8], end: &[u8]) -> bool {
+    pub(super) fn accept_line(&mut self, line: &[u8], end: &[u8]) -> Written {
         match &mut self.outbox {
             Some(outbox)
                 if outbox.is_easy(line.len() + end.len()) && self.state.accepts_writes() =>
             {
                 outbox.append_both(line, end);
-                false
+                Written::Known
             }
             _ => self.accept_line_with_care(line, end),
         }
     }
 
-    fn accept_line_with_care(&mut self, line: &[u8], end: &[u8]) -> bool {
+    fn accept_line_with_care(&mut self, line: &[u8], end: &[u8]) -> Written {
         if !self.takes_writes() {
-            return false;
+            return Written::Known;
         }
         let first = self.outbox.is_none();
         let length = line.len() + end.len();
         if !first && !self.has_room_for(length) {
-            return true;
+            return Written::News;
         }
         self.outbox_to_fill().append_both(line, end);
-        self.tell_flow(length) || first
+        self.tell(length, first)
     }
 
     /// Takes a segment, without copying it if it is large.
-    pub(crate) fn accept_segment(&mut self, segment: &Segment) -> bool {
+    pub(super) fn accept_segment(&mut self, segment: &Segment) -> Written {
         if segment.is_small() {
             return self.accept(segment);
         }
         if !self.takes_writes() {
-            return false;
+            return Written::Known;
         }
         let first = self.outbox.is_none();
         let sent = if first { self.send(segment) } else { 0 };
         if !first && !self.has_room_for(segment.len()) {
-            return true;
+            return Written::News;
         }
         if sent < segment.len() && self.takes_writes() {
             self.outbox_to_fill().share(segment, sent);
         }
-        self.tell_flow(segment.len()) || first
+        self.tell(segment.len(), first)
     }
 
     #[inline]
@@ -121,27 +139,38 @@ impl Wire {
         })
     }
 
-    /// So many bytes were accepted. True if the loop has to look at whoever produces.
+    /// So many bytes were accepted, and nothing was unsent before, or something, which has the
+    /// loop's attention already.
     #[inline]
-    fn tell_flow(&mut self, count: usize) -> bool {
-        let mut unsent = 0;
-        if let Some(outbox) = &mut self.outbox {
-            unsent = outbox.len();
-            // One that waits for the socket is not settled before that has room.
-            if outbox.counted > 0 {
-                outbox.recount(&self.origin.agenda);
-            } else if self.flow.is_none() {
-                outbox.ease();
+    fn tell(&mut self, count: usize, first: bool) -> Written {
+        let agenda = &self.origin.agenda;
+        let mut told = first;
+        match (&mut self.outbox, &mut self.flow) {
+            (Some(outbox), None) if first => outbox.ease_first(agenda),
+            (Some(outbox), None) => outbox.ease(agenda),
+            (None, None) => {}
+            (outbox, Some(flow)) => {
+                let unsent = outbox.as_mut().map_or(0, |outbox| {
+                    outbox.recount(agenda);
+                    outbox.len()
+                });
+                told |= flow.accepted(count, unsent);
             }
         }
-        self.flow.as_mut().is_some_and(|flow| flow.accepted(count, unsent))
+        match told {
+            _ if agenda.has_too_much() => Written::TooMuch,
+            true => Written::News,
+            false => Written::Known,
+        }
     }
 
     /// False if so many bytes more are too many: they are not to be taken, and it is seen to what
     /// becomes of that.
     #[inline]
     fn has_room_for(&mut self, length: usize) -> bool {
-        let room = self.outbox.as_ref().is_none_or(|outbox| outbox.has_room_for(length));
+        let Some(outbox) = &self.outbox else { return true };
+        let unknown = (outbox.len() + length).saturating_sub(outbox.counted);
+        let room = outbox.has_room_for(length) && self.agenda().has_room_for(unknown);
         room || self.make_room_for(length)
     }
 
@@ -149,30 +178,37 @@ impl Wire {
     /// take it.
     #[cold]
     fn make_room_for(&mut self, length: usize) -> bool {
-        self.offer();
-        if self.outbox.as_ref().is_none_or(|outbox| outbox.has_room_for(length)) {
-            return true;
-        }
-        match self.flow.as_ref().map_or(Overflow::Lose, |flow| flow.overflow) {
-            Overflow::Lose => {
+        self.offer_now();
+        let Some(outbox) = &self.outbox else { return true };
+        let is_own_limit = !outbox.has_room_for(length);
+        let overflow = self.flow.as_ref().map_or(Overflow::Lose, |flow| flow.overflow);
+        match overflow {
+            Overflow::Lose if is_own_limit => {
                 // What is unsent is discarded, and counted, when the connection is settled.
                 drop(self.state.end(Reason::Overflow));
                 self.agenda().hurry();
+                false
+            }
+            // Too much on all connections is looked to when it is taken: this may not be the one
+            // to pay. Nor may anything be missed of what a producer gives.
+            Overflow::Lose => true,
+            _ if !is_own_limit && (self.has_producer() || self.agenda().has_room_for(length)) => {
+                true
             }
             policy @ (Overflow::Refuse | Overflow::Drop) => {
                 let flow = self.flow_to_fill();
                 flow.dropped += 1;
                 flow.refused += usize::from(policy == Overflow::Refuse);
+                false
             }
         }
-        false
     }
 
-    /// Frees what is unsent.
-    pub(super) fn discard(&mut self) {
-        if let Some(outbox) = self.outbox.take() {
-            self.origin.agenda.recount_unsent(outbox.counted, 0);
-        }
+    /// Frees what is unsent, and returns how much that was.
+    pub(super) fn discard(&mut self) -> usize {
+        let Some(outbox) = self.outbox.take() else { return 0 };
+        self.origin.agenda.recount_unsent(outbox.counted, 0);
+        outbox.len()
     }
 
     /// Offers `data` to the socket and returns how much it took.
@@ -256,6 +292,14 @@ impl Wire {
         self.state.sever(Reason::lost(error));
     }
 
+    /// Offers what is unsent to the socket before the callback has returned.
+    pub(super) fn offer_now(&mut self) {
+        self.offer();
+        if let Some(outbox) = &mut self.outbox {
+            outbox.recount(&self.origin.agenda);
+        }
+    }
+
     /// Offers what is unsent to the socket. True if it took anything.
     fn offer(&mut self) -> bool {
         if !self.readiness.writable || !self.state.sends() {
@@ -281,13 +325,13 @@ impl Wire {
         count > 0
     }
 
-    /// Offers what is unsent to the socket, and says what comes next. `sent` is set if it took
-    /// anything.
-    pub(crate) fn settle(&mut self, sent: &mut bool) -> Next {
-        *sent |= self.offer();
+    /// Offers what is unsent to the socket, and says what comes next.
+    pub(crate) fn settle(&mut self, settled: &mut Settled) -> Next {
+        settled.sent |= self.offer();
         let empty = self.outbox.is_none();
         if let Some(outbox) = &mut self.outbox {
             outbox.recount(&self.origin.agenda);
+            settled.is_behind = !self.readiness.backlogged;
         }
         self.state.next(empty && !self.has_producer())
     }

@@ -1,6 +1,7 @@
 //! What the loop and the framing ask of a transport.
 
 use super::receiving::Received;
+use super::sending::Settled;
 use super::valve::Pass;
 use super::wire::{ClosedStream, Wire};
 use super::{Inner, Next, Origin, Traffic, Transport, Way};
@@ -65,7 +66,7 @@ impl Transport {
 
     /// Sends a line and its end.
     pub(crate) fn write_line(&self, line: &[u8], end: &[u8]) {
-        self.wish(|wire| wire.accept_line(line, end));
+        self.on_write(|wire| wire.accept_line(line, end));
     }
 
     /// False once the connection is to end.
@@ -106,15 +107,14 @@ impl Transport {
         self.0.wire.borrow().state.is_resuming()
     }
 
-    /// Offers what is unsent to the socket, and says what comes next. `sent` is set if it took
-    /// anything.
-    pub(crate) fn settle(&self, sent: &mut bool) -> Next {
+    /// Offers what is unsent to the socket, and says what comes next.
+    pub(crate) fn settle(&self, settled: &mut Settled) -> Next {
         let mut wire = self.0.wire.borrow_mut();
         if wire.flow.is_none() {
-            return wire.settle(sent);
+            return wire.settle(settled);
         }
         drop(wire);
-        self.settle_flow(sent)
+        self.settle_flow(settled)
     }
 
     /// Lists the transport to be settled in a later phase, from within its own settling.
@@ -218,22 +218,20 @@ impl Transport {
         self.0.wire.borrow_mut().end_rest();
     }
 
-    /// If there may be more to read and it is not yet listed to be served, it is from now on: by
-    /// its kind of traffic.
+    /// True if there may be more to read. If not, others may have what it was granted of a rate.
     #[inline]
-    pub(crate) fn queue_if_readable(&self) -> Option<Traffic> {
-        let mut wire = self.0.wire.borrow_mut();
-        if !wire.wants_reading() {
+    pub(crate) fn wants_reading(&self) -> bool {
+        let wire = &mut *self.0.wire.borrow_mut();
+        let wants_reading = wire.wants_reading();
+        if !wants_reading {
             wire.want_nothing();
-            return None;
         }
-        drop(wire);
-        self.queue_readable()
+        wants_reading
     }
 
-    /// The same, unless it is held back by those that it feeds, or by a rate.
-    #[inline(never)]
-    fn queue_readable(&self) -> Option<Traffic> {
+    /// One that wants reading is listed to be served from now on, by its kind of traffic, unless it
+    /// is already, or is held back by those that it feeds or by a rate.
+    pub(crate) fn queue_readable(&self) -> Option<Traffic> {
         let room = self.room();
         let wire = &mut *self.0.wire.borrow_mut();
         if wire.readiness.queued || room == 0 || wire.is_held_back(Way::In) {
@@ -263,20 +261,17 @@ impl Transport {
         self.0.wire.borrow_mut().take_yield()
     }
 
-    /// It was served. If there is more to read and it is not yet listed for that, it is from now
-    /// on: by its kind of traffic.
+    /// It was served. True if there is more to read.
     #[inline]
-    pub(crate) fn end_serving(&self) -> Option<Traffic> {
-        let mut wire = self.0.wire.borrow_mut();
+    pub(crate) fn end_serving(&self) -> bool {
+        let wire = &mut *self.0.wire.borrow_mut();
         let more = wire.wants_reading();
         let ready = &mut wire.readiness;
         ready.traffic = ready.traffic.served(more || ready.yielded || ready.queued);
         if !more {
             wire.want_nothing();
-            return None;
         }
-        drop(wire);
-        self.queue_readable()
+        more
     }
 
     /// True if it has more to send than this, or may soon have.

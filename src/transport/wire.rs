@@ -168,8 +168,7 @@ impl Wire {
     /// bytes were unsent.
     pub(crate) fn reset(&mut self) -> usize {
         self.host();
-        let unsent = self.unsent();
-        self.discard();
+        let unsent = self.discard();
         if let Some(mut stream) = self.stream.take() {
             stream.reset_on_close();
         }

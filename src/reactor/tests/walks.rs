@@ -22,6 +22,8 @@ thread_local! {
     static RANDOM: RefCell<Random> = const { RefCell::new(Random(1)) };
     static QUIET: Cell<bool> = const { Cell::new(false) };
     static GENTLE: Cell<bool> = const { Cell::new(false) };
+    /// What may be unsent on all connections.
+    static TOTAL: Cell<usize> = const { Cell::new(usize::MAX) };
 }
 
 fn below(bound: usize) -> usize {
@@ -115,12 +117,15 @@ fn act(event: Event<'_>, cx: &mut Context<'_, Probes>) {
                 });
             }
             2 => scribble(cx.transport),
+            4 => cx.transport.yield_now(),
             3 => {
                 cx.transport.pause_reading();
                 cx.transport.resume_reading();
             }
             _ => wish(&all, "callback"),
         }
+        let unsent: usize = all.iter().map(Transport::unsent).sum();
+        assert!(unsent <= TOTAL.get(), "{unsent}");
     }
 }
 
@@ -132,6 +137,7 @@ fn check(stage: &Stage, seed: u64) {
             assert_eq!(forgotten, None, "seed {seed}: {:?}", party.transport);
         }
     }
+    assert!(stage.reactor.agenda.unsent() <= TOTAL.get(), "seed {seed}");
 }
 
 /// Something happens outside.
@@ -200,6 +206,7 @@ fn whatever_happens_nothing_unsent_and_nothing_unread_is_forgotten() {
         QUIET.set(false);
         GENTLE.set(seed % 2 == 0);
         let total = if seed % 5 == 0 { 2_000_000 } else { usize::MAX };
+        TOTAL.set(total);
         let settings = Settings::default().unsent_total_max(total);
         let (mut stage, mut peers) = (Stage::with(settings, act), Vec::new());
         for _ in 0..150 {
