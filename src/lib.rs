@@ -47,6 +47,7 @@
 
 mod protocol;
 mod reactor;
+mod token_bucket;
 mod transport;
 
 mod framing;

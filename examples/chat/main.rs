@@ -12,16 +12,32 @@ use std::collections::BTreeMap;
 use std::env;
 use std::error::Error;
 use std::io::{self, Write};
+use std::time::Duration;
 use twistor::{
-    Delimiter, Factory, LineContext, LineReceiver, Lines, Overflow, Reactor, Reason, Transport,
-    broadcast,
+    Deadlines, Delimiter, Factory, LineContext, LineReceiver, Lines, Overflow, Rates, Reactor,
+    Reason, Transport, broadcast,
 };
 
 /// Longer names would fill the others' screens.
 const NAME_MAX: usize = 32;
 
-/// A member who would have more than this unsent does not read what is said, and is let go.
-const UNSENT_MAX: usize = 1024 * 1024;
+/// Lines that one client may send in a second, and at once: each is told to everyone, so one client
+/// must not keep the chat busy. Faster than anybody types, and a few lines may be pasted.
+const LINES_PER_SECOND: u32 = 10;
+
+/// Bytes that are read of one client in a second: some long lines.
+const BYTES_PER_SECOND: u64 = 16 * 1024;
+
+/// A member who would have more than this unsent does not read what is said, and is let go. A
+/// picture's worth, which a slow line takes in some seconds.
+const UNSENT_MAX: usize = 4 * 1024 * 1024;
+
+/// So is one who takes less than this, within [`PATIENCE`], of what there is to hear.
+const TAKEN_MIN: usize = 1024;
+
+/// How long the chat waits for a name, and for those who do not listen: a line that is down for a
+/// minute loses nobody.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 enum Chatter {
     Nameless,
@@ -35,6 +51,9 @@ impl LineReceiver<Chat> for Chatter {
 
     fn connection_made(&mut self, cx: &mut LineContext<'_, Chat>) {
         cx.transport.set_unsent_max(UNSENT_MAX, Overflow::Lose);
+        cx.transport.set_rates(Rates::new().read(BYTES_PER_SECOND));
+        let deadlines = Deadlines::new().handshake(PATIENCE).progress(TAKEN_MIN, PATIENCE);
+        cx.transport.set_deadlines(deadlines);
         cx.send_line("What's your name?");
     }
 
@@ -60,7 +79,7 @@ impl LineReceiver<Chat> for Chatter {
 
     fn connection_lost(&mut self, cx: &mut LineContext<'_, Chat>, _reason: &Reason) {
         if let Self::Named(name) = self {
-            cx.factory.members.remove(name);
+            cx.factory.members.remove(&key(name));
         }
     }
 }
@@ -70,12 +89,12 @@ impl Chatter {
         if !is_name(name) {
             return cx.send_line("That is not a name, please choose another.");
         }
-        // Ann and ann would be taken for one another.
-        if cx.factory.members.keys().any(|taken| taken.eq_ignore_ascii_case(name)) {
+        if cx.factory.members.contains_key(&key(name)) {
             return cx.send_line("Name taken, please choose another.");
         }
+        cx.transport.handshake_done();
         cx.send_line(format!("Welcome, {name}!"));
-        cx.factory.members.insert(name.to_owned(), cx.transport.clone());
+        cx.factory.members.insert(key(name), cx.transport.clone());
         *self = Self::Named(name.to_owned());
     }
 }
@@ -98,15 +117,22 @@ fn is_name(name: &str) -> bool {
     (1..=NAME_MAX).contains(&name.len()) && name.chars().all(plain) && !name.contains("  ")
 }
 
+/// Ann and ann would be taken for one another.
+fn key(name: &str) -> String {
+    name.to_ascii_lowercase()
+}
+
 #[derive(Default)]
 struct Chat {
-    /// In order, so that the same session is the same in every run.
+    /// By their keys, so that a name is looked up and not searched for; and in order, so that the
+    /// same session is the same in every run.
     members: BTreeMap<String, Transport>,
 }
 
 impl Chat {
     fn tell_the_others(&self, name: &str, text: &str) {
-        let others = self.members.iter().filter(|(other, _)| *other != name);
+        let own = key(name);
+        let others = self.members.iter().filter(|(other, _)| **other != own);
         broadcast(others.map(|(_, member)| member), format!("<{name}> {text}\r\n"));
     }
 }
@@ -115,7 +141,8 @@ impl Factory for Chat {
     type Protocol = Lines<Chatter>;
 
     fn build_protocol(&mut self, _: &Transport, _: &mut Reactor) -> Option<Lines<Chatter>> {
-        Some(Lines::new(Chatter::Nameless))
+        let lines = Lines::new(Chatter::Nameless);
+        Some(lines.line_rate(LINES_PER_SECOND, Duration::from_secs(1)))
     }
 }
 

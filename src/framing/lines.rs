@@ -2,6 +2,7 @@
 
 use super::delimiter::Delimiter;
 use super::line_context::LineContext;
+use super::line_rate::LineRate;
 use super::line_receiver::LineReceiver;
 use super::setup::{Effects, Mode, Piece, Setup};
 use crate::protocol::{Context, Protocol};
@@ -9,6 +10,7 @@ use crate::reactor::TimerId;
 use crate::reason::{Deadline, Reason};
 use std::borrow::Cow;
 use std::io;
+use std::time::Duration;
 
 /// Makes a [`Protocol`] of a [`LineReceiver`].
 ///
@@ -41,6 +43,8 @@ pub struct Lines<R> {
     start: usize,
     /// How many bytes from `start` on are known to end no line.
     searched: usize,
+    /// Most connections have none.
+    rate: Option<Box<LineRate>>,
 }
 
 /// A beginning of a line no longer than this does not keep the memory of a burst behind it.
@@ -67,7 +71,7 @@ impl<R> Lines<R> {
     /// Lines for a receiver, in line mode.
     pub fn new(receiver: R) -> Self {
         let setup = Setup { delimiter: None, max_length: None, mode: Mode::Line, paused: false };
-        Self { receiver, setup, pending: Vec::new(), start: 0, searched: 0 }
+        Self { receiver, setup, pending: Vec::new(), start: 0, searched: 0, rate: None }
     }
 
     /// What ends a line of this connection.
@@ -86,6 +90,37 @@ impl<R> Lines<R> {
     #[must_use]
     pub fn max_length(mut self, max_length: usize) -> Self {
         self.setup.max_length = Some(max_length);
+        self
+    }
+
+    /// How many lines are delivered in a span of time, and how many at once: a token bucket that
+    /// holds `count`. At least one. What comes faster waits, here and unread, so that in the end the
+    /// peer waits; it is not idle meanwhile. Raw data is not counted.
+    ///
+    /// For lines that cost much, such as those that are told to thousands. Together with
+    /// [`Rates::read`](crate::Rates::read), which limits bytes.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use twistor::{LineContext, LineReceiver, Lines, testing};
+    ///
+    /// struct Echo;
+    ///
+    /// impl<F> LineReceiver<F> for Echo {
+    ///     fn line_received(&mut self, cx: &mut LineContext<'_, F>, line: &[u8]) {
+    ///         cx.send_line(line);
+    ///     }
+    /// }
+    ///
+    /// let peer = testing::connect(|| Lines::new(Echo).line_rate(2, Duration::from_secs(1)));
+    /// peer.send("one\r\ntwo\r\nthree\r\n");
+    /// assert_eq!(peer.take(), b"one\r\ntwo\r\n");
+    /// peer.advance(Duration::from_millis(500));
+    /// assert_eq!(peer.take(), b"three\r\n");
+    /// ```
+    #[must_use]
+    pub fn line_rate(mut self, count: u32, span: Duration) -> Self {
+        self.rate = Some(Box::new(LineRate::new(count, span)));
         self
     }
 
@@ -147,25 +182,38 @@ impl<R> Lines<R> {
     ) where
         R: LineReceiver<F>,
     {
-        let mut step = ASK_FIRST;
+        if self.rate.as_ref().is_some_and(|rate| rate.is_holding()) {
+            self.searched = searched - at;
+            return self.keep(input, at);
+        }
+        let mut step = if self.rate.is_some() { 1 } else { ASK_FIRST };
         loop {
+            let (begin, mode) = (at, self.setup.mode);
+            let (mut is_last, mut delivered) = (false, true);
             match self.pass(cx, &input, at, searched, step) {
-                Pass::Enough { at: end } => {
-                    (at, searched) = (end, end);
-                    step = (step * ASK_GROWTH).min(ASK_MAX);
-                }
-                Pass::Wait { at, searched } => {
-                    self.searched = searched - at;
-                    return self.keep(input, at);
+                Pass::Enough { at: end } => (at, searched) = (end, end),
+                Pass::Wait { at: end, searched: known } => {
+                    (at, searched, is_last) = (end, known, true);
+                    delivered = at != begin;
                 }
                 Pass::Splice { at: end, extra } => {
                     input = Cow::Owned([&input[end..], &extra].concat());
                     (at, searched) = (0, 0);
                 }
             }
-            if cx.reactor.should_yield() {
+            let is_held = match &mut self.rate {
+                Some(rate) => delivered && mode == Mode::Line && rate.delivered(cx),
+                None => {
+                    step = (step * ASK_GROWTH).min(ASK_MAX);
+                    false
+                }
+            };
+            if !is_last && !is_held && cx.reactor.should_yield() {
                 cx.transport.yield_now();
-                self.searched = 0;
+                is_last = true;
+            }
+            if is_last || is_held {
+                self.searched = searched - at;
                 return self.keep(input, at);
             }
         }
@@ -277,6 +325,9 @@ impl<F, R: LineReceiver<F>> Protocol<F> for Lines<R> {
     }
 
     fn timer_fired(&mut self, cx: &mut Context<'_, F>, timer: TimerId) {
+        if self.rate.as_mut().is_some_and(|rate| rate.end_hold(timer)) {
+            return cx.transport.release_input();
+        }
         self.call(cx, |receiver, cx| receiver.timer_fired(cx, timer));
     }
 

@@ -2,6 +2,7 @@
 
 mod delimiter;
 mod line_context;
+mod line_rate;
 mod line_receiver;
 mod lines;
 mod setup;

@@ -2,11 +2,11 @@
 
 use super::Reactor;
 use super::accepting::ACCEPTS_PER_TURN;
-use super::bucket::Bucket;
 use super::delayed::Job;
 use super::key::Key;
 use crate::address::{Address, Network};
 use crate::arena::Id;
+use crate::token_bucket::TokenBucket;
 use crate::transport::{Segment, Transport};
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -83,9 +83,9 @@ impl Limits {
         Self { accept_burst: Some(count), ..self }
     }
 
-    fn bucket(&self) -> Option<Bucket> {
+    fn bucket(&self) -> Option<TokenBucket> {
         let (count, span) = self.accept_rate?;
-        Some(Bucket::new(count, span, self.accept_burst.unwrap_or(count / BURST_SHARE)))
+        Some(TokenBucket::new(count, span, self.accept_burst.unwrap_or(count / BURST_SHARE)))
     }
 
     /// What a client is told that is refused, as far as its socket takes it at once. Without it,
@@ -119,7 +119,7 @@ pub struct Refusals {
 #[derive(Debug, Default)]
 pub(super) struct Door {
     limits: Limits,
-    bucket: Option<Bucket>,
+    bucket: Option<TokenBucket>,
     /// Ports that wait for a token, those first that have waited longest.
     queue: VecDeque<Id>,
     /// Set while any do.

@@ -5,7 +5,6 @@
 //! starts and stops.
 
 mod accepting;
-mod bucket;
 mod callback;
 mod connecting;
 mod connections;

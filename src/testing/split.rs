@@ -126,7 +126,7 @@ fn outcome<F: Factory>(factory: F, pieces: &[&[u8]], yields: u16) -> Outcome {
 fn sit_out(peer: &Peer) {
     let mut step = Duration::from_millis(1);
     let mut waited = Duration::ZERO;
-    while is_paused(peer) && waited < PAUSE_MAX {
+    while (is_paused(peer) || is_held(peer)) && waited < PAUSE_MAX {
         peer.advance(step);
         waited += step;
         // Most pauses are short, and some have no end.
@@ -136,6 +136,10 @@ fn sit_out(peer: &Peer) {
 
 fn is_paused(peer: &Peer) -> bool {
     peer.lost().is_none() && peer.transport().is_some_and(|transport| transport.is_paused())
+}
+
+fn is_held(peer: &Peer) -> bool {
+    peer.lost().is_none() && peer.transport().is_some_and(|transport| transport.holds_input())
 }
 
 impl Outcome {

@@ -49,6 +49,7 @@ use crate::address::{Address, PackedAddress};
 use crate::arena::Id;
 use crate::reason::{Failure, Reason};
 use crate::socket::Stream;
+use readiness::Processing;
 use sending::Written;
 use std::cell::RefCell;
 use std::error::Error;
@@ -234,7 +235,8 @@ impl Transport {
     /// [`Lines`](crate::Lines) does this by itself.
     pub fn yield_now(&self) {
         let wire = &mut *self.0.wire.borrow_mut();
-        if wire.state.delivers() && !std::mem::replace(&mut wire.readiness.yielded, true) {
+        if wire.state.delivers() && wire.readiness.processing == Processing::Done {
+            wire.readiness.processing = Processing::Yielded;
             wire.readiness.traffic = Traffic::Yielding;
             wire.agenda().list_yielded(self.0.id);
         }

@@ -3,6 +3,16 @@
 
 use super::traffic::Traffic;
 
+/// What a protocol does with what it was given. Nothing is read before it is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Processing {
+    Done,
+    /// It has yielded, and is called again in the next turn.
+    Yielded,
+    /// It holds back what is left, and will say when it is to be called again.
+    Held,
+}
+
 /// Independent facts, learned one by one.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Readiness {
@@ -19,8 +29,8 @@ pub(crate) struct Readiness {
     pub(crate) queued: bool,
     /// What kind of traffic it carries.
     pub(crate) traffic: Traffic,
-    /// Its protocol has yielded, and is called again before anything is read.
-    pub(crate) yielded: bool,
+    /// What its protocol does with what it was given.
+    pub(crate) processing: Processing,
     /// On the list of those that may have something unsent.
     pub(crate) backlogged: bool,
     /// On the agenda.
@@ -49,7 +59,7 @@ impl Readiness {
             due: false,
             queued: false,
             traffic: Traffic::Sparse,
-            yielded: false,
+            processing: Processing::Done,
             backlogged: false,
             touched: false,
             watched: false,

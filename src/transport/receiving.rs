@@ -1,6 +1,6 @@
 //! How bytes come in, and when none are wanted.
 
-use super::readiness::Readiness;
+use super::readiness::{Processing, Readiness};
 use super::wire::Wire;
 use crate::reason::Reason;
 use std::io;
@@ -25,8 +25,12 @@ pub(crate) enum Received {
 impl Wire {
     /// True if there may be something to read and it is wanted.
     pub(crate) fn wants_reading(&self) -> bool {
-        let Readiness { readable, resting, yielded, .. } = self.readiness;
-        readable && !resting && !yielded && self.state.reads() && !self.is_full()
+        let Readiness { readable, resting, processing, .. } = self.readiness;
+        readable
+            && !resting
+            && processing == Processing::Done
+            && self.state.reads()
+            && !self.is_full()
     }
 
     /// (What can no longer be sent holds up nothing.)
@@ -44,7 +48,11 @@ impl Wire {
     /// True if its protocol has yielded and is to be called again.
     #[inline]
     pub(super) fn take_yield(&mut self) -> bool {
-        std::mem::take(&mut self.readiness.yielded) && self.state.delivers()
+        let yielded = self.readiness.processing == Processing::Yielded;
+        if yielded {
+            self.readiness.processing = Processing::Done;
+        }
+        yielded && self.state.delivers()
     }
 
     /// Reading goes on after a rest.

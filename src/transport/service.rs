@@ -1,5 +1,6 @@
 //! What the loop and the framing ask of a transport.
 
+use super::readiness::Processing;
 use super::receiving::Received;
 use super::sending::Settled;
 use super::valve::Pass;
@@ -151,6 +152,27 @@ impl Transport {
         !std::mem::replace(&mut ready.queued, true)
     }
 
+    /// Nothing is read from here on, until [`release_input`](Self::release_input) says so.
+    pub(crate) fn hold_input(&self) {
+        let ready = &mut self.0.wire.borrow_mut().readiness;
+        (ready.processing, ready.traffic) = (Processing::Held, Traffic::Yielding);
+    }
+
+    /// True while its protocol holds back what it was given.
+    #[cfg(feature = "testing")]
+    pub(crate) fn holds_input(&self) -> bool {
+        self.0.wire.borrow().readiness.processing == Processing::Held
+    }
+
+    /// Its protocol is called again in this turn or the next, if it has held its input back.
+    pub(crate) fn release_input(&self) {
+        let wire = &mut *self.0.wire.borrow_mut();
+        if wire.readiness.processing == Processing::Held {
+            wire.readiness.processing = Processing::Yielded;
+            wire.agenda().list_yielded(self.0.id);
+        }
+    }
+
     /// From here on it is noted whether a producer gives anything. False if none is waited for.
     pub(crate) fn watch_producer(&self) -> bool {
         let mut wire = self.0.wire.borrow_mut();
@@ -174,7 +196,8 @@ impl Transport {
     /// True if it is listed to be read, or its protocol to be called again.
     pub(crate) fn has_more(&self) -> bool {
         let wire = self.0.wire.borrow();
-        wire.readiness.yielded || wire.readiness.queued && wire.wants_reading()
+        let yielded = wire.readiness.processing == Processing::Yielded;
+        yielded || wire.readiness.queued && wire.wants_reading()
     }
 
     /// The agenda no longer lists it.
@@ -267,7 +290,8 @@ impl Transport {
         let wire = &mut *self.0.wire.borrow_mut();
         let more = wire.wants_reading();
         let ready = &mut wire.readiness;
-        ready.traffic = ready.traffic.served(more || ready.yielded || ready.queued);
+        let unprocessed = ready.processing != Processing::Done;
+        ready.traffic = ready.traffic.served(more || unprocessed || ready.queued);
         if !more {
             wire.want_nothing();
         }

@@ -2,6 +2,7 @@
 
 use super::deadlines::Deadlines;
 use super::patience::{Outlook, Patience};
+use super::readiness::Processing;
 use super::wire::Wire;
 use super::{Transport, Way};
 use crate::reason::{Deadline, Reason};
@@ -103,7 +104,8 @@ impl Wire {
 
     /// What the peer sends is not read, for now.
     fn holds_input(&self) -> bool {
-        self.state.holds_input() || self.readiness.resting || self.readiness.yielded
+        let unprocessed = self.readiness.processing != Processing::Done;
+        self.state.holds_input() || self.readiness.resting || unprocessed
     }
 
     fn outlook(&self) -> Outlook {

@@ -8,7 +8,7 @@ use super::agenda::Agenda;
 use super::flow::Flow;
 use super::origin::Origin;
 use super::outbox::Outbox;
-use super::readiness::Readiness;
+use super::readiness::{Processing, Readiness};
 use super::state::State;
 use super::throttling::Way;
 use crate::address::Address;
@@ -139,7 +139,8 @@ impl Wire {
     /// The poller reports an error. If nothing is read that would meet it, it has to be asked for.
     /// There is room for so much of what would be read.
     pub(super) fn notice_error(&mut self, room: usize) {
-        let waits = self.state.is_deaf() || self.is_held_back(Way::In) || room == 0;
+        let held = self.readiness.processing == Processing::Held;
+        let waits = held || self.state.is_deaf() || self.is_held_back(Way::In) || room == 0;
         if !waits {
             return;
         }

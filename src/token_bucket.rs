@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 /// Times are in nanoseconds, and counted from the first token: the longest of spans is more than an
 /// [`Instant`] can tell.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Bucket {
+pub(crate) struct TokenBucket {
     /// The time that one token takes to come.
     interval: u128,
     /// How far it may be ahead: the time that all tokens but one take.
@@ -18,22 +18,22 @@ pub(super) struct Bucket {
     full: u128,
 }
 
-impl Bucket {
+impl TokenBucket {
     /// With `burst` tokens in it, and `count` new ones in each `span`. At least one.
-    pub(super) fn new(count: u32, span: Duration, burst: u32) -> Self {
+    pub(crate) fn new(count: u32, span: Duration, burst: u32) -> Self {
         let interval = span.as_nanos() / u128::from(count.max(1));
         let tolerance = interval * (u128::from(burst.max(1)) - 1);
         Self { interval, tolerance, beginning: None, full: 0 }
     }
 
     /// The time at which to ask for a token again; `None` if there is one now.
-    pub(super) fn next(&self, now: Instant) -> Option<Instant> {
+    pub(crate) fn next(&self, now: Instant) -> Option<Instant> {
         Self::clone(self).take(now).err()
     }
 
     /// Takes a token. The error is the time at which to ask again: when the next token comes, but
     /// no later than in a hundred years.
-    pub(super) fn take(&mut self, now: Instant) -> Result<(), Instant> {
+    pub(crate) fn take(&mut self, now: Instant) -> Result<(), Instant> {
         let beginning = *self.beginning.get_or_insert(now);
         let age = now.saturating_duration_since(beginning).as_nanos();
         let full = self.full.max(age);
@@ -62,7 +62,7 @@ mod tests {
 
     #[test]
     fn as_many_at_once_and_then_one_by_one() {
-        let mut bucket = Bucket::new(3, ms(30), 3);
+        let mut bucket = TokenBucket::new(3, ms(30), 3);
         let t = Instant::now();
         assert!((0..3).all(|_| bucket.take(t).is_ok()));
         assert_eq!(bucket.take(t), Err(t + ms(10)));
@@ -76,7 +76,7 @@ mod tests {
 
     #[test]
     fn the_rate_holds_however_often_it_is_asked() {
-        let mut bucket = Bucket::new(7, Duration::from_secs(1), 7);
+        let mut bucket = TokenBucket::new(7, Duration::from_secs(1), 7);
         let t = Instant::now();
         let taken = (0..100_000).filter(|at| bucket.take(t + ms(*at)).is_ok()).count();
         // Seven at once, and seven in each of the hundred seconds.
@@ -96,7 +96,7 @@ mod tests {
             (1, Duration::MAX, 1, NEVER),
             (2, Duration::MAX, 2, NEVER),
         ] {
-            let (mut bucket, t) = (Bucket::new(count, span, count), Instant::now());
+            let (mut bucket, t) = (TokenBucket::new(count, span, count), Instant::now());
             assert!((0..at_once).all(|_| bucket.take(t).is_ok()), "{count}, {span:?}");
             let again = bucket.take(t).unwrap_err();
             if next == NEVER {
@@ -115,7 +115,7 @@ mod tests {
             (u32::MAX, ms(1)),
             (u32::MAX, Duration::MAX),
         ] {
-            let (mut bucket, t) = (Bucket::new(count, span, count), Instant::now());
+            let (mut bucket, t) = (TokenBucket::new(count, span, count), Instant::now());
             assert!((0..MANY).all(|_| bucket.take(t).is_ok()), "{count}, {span:?}");
         }
     }
@@ -123,7 +123,7 @@ mod tests {
     #[test]
     fn the_burst_is_apart_from_the_rate() {
         for (burst, expected) in [(0, 101), (1, 101), (10, 110), (100, 200)] {
-            let (mut bucket, t) = (Bucket::new(100, ms(1000), burst), Instant::now());
+            let (mut bucket, t) = (TokenBucket::new(100, ms(1000), burst), Instant::now());
             assert_eq!(bucket.next(t), None);
             let at_once = (0..1000).take_while(|_| bucket.take(t).is_ok()).count();
             assert_eq!(at_once, burst.max(1) as usize);

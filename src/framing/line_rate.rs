@@ -1,0 +1,45 @@
+//! How fast lines are delivered.
+
+use crate::protocol::Context;
+use crate::reactor::TimerId;
+use crate::token_bucket::TokenBucket;
+use std::time::Duration;
+
+/// The rate of one connection's lines.
+#[derive(Debug)]
+pub(super) struct LineRate {
+    bucket: TokenBucket,
+    /// Set while the next line is held back.
+    held: Option<TimerId>,
+}
+
+impl LineRate {
+    pub(super) fn new(count: u32, span: Duration) -> Self {
+        Self { bucket: TokenBucket::new(count, span, count), held: None }
+    }
+
+    pub(super) fn is_holding(&self) -> bool {
+        self.held.is_some()
+    }
+
+    /// A line was delivered. True if the next is to be held back.
+    pub(super) fn delivered<F>(&mut self, cx: &mut Context<'_, F>) -> bool {
+        let now = cx.reactor.now();
+        // There was a token, or the line would have been held back.
+        let _ = self.bucket.take(now);
+        let next = self.bucket.next(now).filter(|_| cx.transport.delivers());
+        let Some(next) = next else { return false };
+        cx.transport.hold_input();
+        self.held = Some(cx.set_timer(next.saturating_duration_since(now)));
+        true
+    }
+
+    /// True if the timer is that of the next line, which then is not held back any more.
+    pub(super) fn end_hold(&mut self, timer: TimerId) -> bool {
+        let ends = self.held == Some(timer);
+        if ends {
+            self.held = None;
+        }
+        ends
+    }
+}

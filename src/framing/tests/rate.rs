@@ -1,0 +1,143 @@
+//! Lines that come faster than they are to be delivered.
+
+use crate::testing::{Conditions, Peer, assert_split_invariant, connect};
+use crate::{Delimiter, LineContext, LineReceiver, Lines, TimerId};
+use std::time::Duration;
+
+/// Answers each line, and does what some say.
+struct Answering(Option<TimerId>);
+
+impl<F> LineReceiver<F> for Answering {
+    const DELIMITER: Delimiter = Delimiter::Newline;
+
+    fn line_received(&mut self, cx: &mut LineContext<'_, F>, line: &[u8]) {
+        cx.transport.write_sequence([line, b"\n"]);
+        match line {
+            b"raw" => cx.set_raw_mode(),
+            b"pause" => {
+                cx.pause_reading();
+                self.0 = Some(cx.set_timer(Duration::from_secs(60)));
+            }
+            b"again" => cx.set_line_mode(b"and again\n"),
+            b"bye" => cx.transport.lose_connection(),
+            _ => {}
+        }
+    }
+
+    fn raw_data_received(&mut self, cx: &mut LineContext<'_, F>, data: &[u8]) {
+        let end = data.iter().position(|&byte| byte == b'.');
+        let (raw, extra) = data.split_at(end.map_or(data.len(), |end| end + 1));
+        cx.transport.write(raw);
+        if end.is_some() {
+            cx.set_line_mode(extra);
+        }
+    }
+
+    fn timer_fired(&mut self, cx: &mut LineContext<'_, F>, timer: TimerId) {
+        assert_eq!(self.0.take(), Some(timer), "only its own are told to a receiver");
+        cx.resume_reading();
+    }
+}
+
+/// Three lines at once, and then one a second.
+fn lines() -> Lines<Answering> {
+    Lines::new(Answering(None)).line_rate(3, Duration::from_secs(3))
+}
+
+#[track_caller]
+fn expect(peer: &Peer, text: &str) {
+    assert_eq!(String::from_utf8(peer.take()).unwrap(), text);
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[test]
+fn so_many_at_once_and_then_one_by_one() {
+    for yields in [0, 999] {
+        let peer = connect(lines);
+        peer.simulation().set_conditions(Conditions::ideal().yields(yields));
+        peer.send("1\n2\n3\n4\n5\n6");
+        expect(&peer, "1\n2\n3\n");
+        peer.send("6\n7\n8\n9\n");
+        expect(&peer, "");
+        for line in ["4\n", "5\n", "66\n", "7\n"] {
+            peer.advance(SECOND - Duration::from_millis(1));
+            expect(&peer, "");
+            peer.advance(Duration::from_millis(1));
+            expect(&peer, line);
+        }
+        peer.advance(10 * SECOND);
+        expect(&peer, "8\n9\n");
+        peer.send("a\nb\nc\nd\n");
+        expect(&peer, "a\nb\nc\n");
+    }
+}
+
+#[test]
+fn the_rest_comes_before_the_end() {
+    let peer = connect(lines);
+    peer.send("1\n2\n3\n4\n5\n6\n7");
+    peer.finish();
+    expect(&peer, "1\n2\n3\n");
+    assert!(peer.lost().is_none());
+    peer.advance(3 * SECOND);
+    expect(&peer, "4\n5\n6\n");
+    peer.advance(SECOND);
+    assert!(peer.lost().unwrap().is_done());
+}
+
+#[test]
+fn a_pause_and_the_rate_hold_back_what_comes_first() {
+    let peer = connect(lines);
+    peer.send("pause\n2\n3\n4\n5\n");
+    expect(&peer, "pause\n");
+    peer.advance(60 * SECOND);
+    expect(&peer, "2\n3\n4\n");
+    peer.advance(SECOND);
+    expect(&peer, "5\n");
+    // The third of them, so that both hold.
+    peer.advance(60 * SECOND);
+    peer.send("1\n2\npause\n4\n");
+    peer.advance(59 * SECOND);
+    expect(&peer, "1\n2\npause\n");
+    peer.advance(SECOND);
+    expect(&peer, "4\n");
+}
+
+#[test]
+fn raw_data_is_not_counted_and_what_is_handed_back_is() {
+    let peer = connect(lines);
+    peer.send("raw\n");
+    for _ in 0..100 {
+        peer.send("not a line\n");
+    }
+    assert_eq!(peer.take().len(), 4 + 1100);
+    peer.send(".2\n3\n4\n");
+    expect(&peer, ".2\n3\n");
+    peer.advance(SECOND);
+    expect(&peer, "4\n");
+    peer.advance(60 * SECOND);
+    peer.send("again\n");
+    expect(&peer, "again\nand again\n");
+    peer.send("3\n4\n");
+    expect(&peer, "3\n");
+}
+
+#[test]
+fn an_end_among_the_lines_is_the_end() {
+    let peer = connect(lines);
+    peer.send("1\n2\nbye\n4\n");
+    expect(&peer, "1\n2\nbye\n");
+    assert!(peer.lost().unwrap().is_done());
+    let peer = connect(lines);
+    peer.send("1\n2\n3\n4\n");
+    peer.reset();
+    assert!(peer.lost().is_some());
+    peer.advance(60 * SECOND);
+}
+
+#[test]
+fn however_lines_are_cut_they_are_the_same() {
+    let long = "1\n2\npause\n3\nraw\nabc.4\n5\n6\n7\n8\nraw\n\n\n.pause\n9\n";
+    assert_split_invariant(lines, long);
+}
