@@ -94,8 +94,8 @@ impl<R> Lines<R> {
     }
 
     /// How many lines are delivered in a span of time, and how many at once: a token bucket that
-    /// holds `count`. At least one. What comes faster waits, here and unread, so that in the end the
-    /// peer waits; it is not idle meanwhile. Raw data is not counted.
+    /// holds `count`, at least one. Lines beyond that wait, here and unread, so that in the end the
+    /// peer waits; it does not count as idle meanwhile. Raw data is not counted.
     ///
     /// For lines that cost much, such as those that are told to thousands. Together with
     /// [`Rates::read`](crate::Rates::read), which limits bytes.

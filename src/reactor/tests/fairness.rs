@@ -321,3 +321,38 @@ fn lines_that_take_long_hold_nobody_up_for_long() {
     }
     assert!(reactor.now() - began >= Duration::from_micros(100) * 20 * 400);
 }
+
+#[test]
+fn after_a_stall_nobody_who_talks_is_lost_though_some_send_without_a_pause() {
+    for events_max in [usize::MAX, 16] {
+        let mut stage = Stage::new(|event, cx| match event {
+            Event::TimedOut(_) => cx.transport.lose_connection(),
+            _ => echo(event, cx),
+        });
+        let deadlines = Deadlines::new().idle(Duration::from_secs(3));
+        stage.reactor.set_deadlines(stage.port, deadlines);
+        let peers: Vec<Peer> = (0..200).map(|_| stage.connect()).collect();
+        stage.script.set_write_takes(Duration::from_millis(1));
+        stage.script.limit_events(events_max);
+        for _ in 0..3 {
+            for (number, peer) in peers.iter().enumerate() {
+                match number % 4 {
+                    0 => (0..10).for_each(|_| peer.send(vec![b'x'; BUFFER])),
+                    1 => {}
+                    _ => peer.send("talk"),
+                }
+            }
+            // The loop is held up for longer than anybody may be silent.
+            stage.script.advance(Duration::from_secs(4));
+            for _ in 0..200 {
+                stage.turn();
+            }
+        }
+        let log = stage.log.0.take();
+        let lost = |number: usize| log.contains(&format!("{number} timed out: Idle"));
+        let silent = |number: &usize| number % 4 == 1;
+        assert_eq!((0..200).filter(|&it| lost(it)).collect::<Vec<_>>(), {
+            (0..200).filter(silent).collect::<Vec<_>>()
+        });
+    }
+}
