@@ -255,6 +255,28 @@ pub(super) fn with_too_much_unsent_in_all_the_slowest_is_lost(carrier: Carrier) 
     clients[2].expect(vec![0; 1 << 20]);
 }
 
+pub(super) fn within_a_callback_no_more_is_unsent_in_all_than_may_be(carrier: Carrier) {
+    const MAX: usize = 4 << 20;
+    let settings = Settings::default().unsent_total_max(MAX);
+    let server = carrier.serve_with(settings, |event, cx| {
+        if let Event::Data(b"x") = event {
+            let all = cx.factory.all.clone();
+            for _ in 0..2000 {
+                broadcast(&all, [b'x'; 10_000]);
+                let unsent: usize = all.iter().map(Transport::unsent).sum();
+                assert!(unsent <= MAX, "{unsent}");
+            }
+            cx.factory.note("written");
+        }
+    });
+    let mut clients: Vec<_> = (0..3).map(|_| server.connect()).collect();
+    server.expect(&["0 made", "1 made", "2 made"]);
+    clients[0].send("x");
+    server.expect(&["written"]);
+    // Twenty megabytes to each, which none of them has begun to read.
+    server.wait_until("all are lost", |reactor| reactor.connection_count() == 0);
+}
+
 /// A message that says its number and its length: most are short, and some are not copied.
 fn message(number: usize) -> Vec<u8> {
     let length = if number % 4 == 0 { 150_000 } else { number % 500 };

@@ -97,6 +97,7 @@ battery! {
         pausing_when_made_sticks,
         resuming_is_heard_once_and_before_what_was_held_back,
         a_reader_that_stops_and_goes_loses_nothing,
+        a_protocol_that_yields_is_called_again_first_and_loses_nothing,
         a_close_is_noticed_behind_what_was_held_back,
         losing_a_paused_connection_keeps_the_goodbye;
     ends:
@@ -127,6 +128,7 @@ battery! {
         a_producer_is_paused_and_resumed_in_turn,
         above_the_limit_a_slow_reader_is_lost,
         with_too_much_unsent_in_all_the_slowest_is_lost,
+        within_a_callback_no_more_is_unsent_in_all_than_may_be,
         a_slow_member_misses_whole_messages_and_the_others_none,
         refused_writes_are_told;
     limits:

@@ -27,6 +27,40 @@ fn pause_when_told(event: Event<'_>, cx: &mut Cx<'_>) {
     }
 }
 
+/// Echoes, and yields after each read.
+fn yield_each_time(event: Event<'_>, cx: &mut Cx<'_>) {
+    let probes = &mut *cx.factory;
+    match event {
+        Event::Data([]) => probes.written += 1,
+        Event::Data(data) => {
+            assert_eq!(probes.yields, probes.written, "it is called before anything is read");
+            probes.yields += 1;
+            cx.transport.write(data);
+            cx.transport.yield_now();
+        }
+        Event::ReadLost => {
+            assert_eq!(probes.yields, probes.written);
+            probes.note(format!("{} bytes", probes.received));
+            cx.transport.lose_connection();
+        }
+        _ => {}
+    }
+}
+
+pub(super) fn a_protocol_that_yields_is_called_again_first_and_loses_nothing(carrier: Carrier) {
+    let server = carrier.serve(yield_each_time);
+    let mut client = server.connect();
+    let bytes = pattern(300_000);
+    for piece in bytes.chunks(70_000) {
+        client.send(piece);
+        client.expect(piece);
+    }
+    client.send(&bytes[..1000]);
+    client.finish();
+    assert!(client.rest() == bytes[..1000]);
+    server.expect(&["0 made", "0 read lost", "301000 bytes", "0 lost: done"]);
+}
+
 /// A client whose connection is paused.
 fn paused(server: &Server) -> Client {
     let mut client = server.connect();

@@ -61,6 +61,8 @@ pub(super) struct Talker {
     pub(super) held: bool,
     /// Ends a pause.
     pub(super) resumption: Option<TimerId>,
+    /// It is to be called again before anything is read.
+    pub(super) yielded: bool,
 }
 
 impl Talkers {
@@ -123,6 +125,7 @@ impl Factory for Talkers {
             received: 0,
             held: false,
             resumption: None,
+            yielded: false,
         })
     }
 
@@ -149,7 +152,11 @@ impl Protocol<Talkers> for Talker {
     }
 
     fn data_received(&mut self, cx: &mut Context<'_, Talkers>, data: &[u8]) {
-        assert!(!cx.transport.is_paused(), "data while reading is paused");
+        if std::mem::take(&mut self.yielded) {
+            assert!(data.is_empty(), "it was not done with what came before");
+        } else {
+            assert!(!data.is_empty() && !cx.transport.is_paused(), "data while reading is paused");
+        }
         cx.factory.ledger.hear(self.client, cx.factory.who, data);
         let now = cx.reactor.now();
         self.heard = now;
@@ -166,6 +173,10 @@ impl Protocol<Talkers> for Talker {
         if self.deeds > 0 && self.random.below(2) == 0 {
             self.deeds -= 1;
             self.act(cx);
+        }
+        if self.random.below(8) == 0 {
+            cx.transport.yield_now();
+            self.yielded = !cx.transport.is_disconnecting();
         }
     }
 
@@ -228,6 +239,7 @@ impl Protocol<Talkers> for Talker {
     }
 
     fn read_connection_lost(&mut self, cx: &mut Context<'_, Talkers>) {
+        assert!(!self.yielded, "it was not done with what came before");
         cx.factory.ledger.side(self.client, cx.factory.who, |side| side.heard_end = true);
         match self.random.below(4) {
             0 => {
