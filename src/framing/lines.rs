@@ -93,12 +93,12 @@ impl<R> Lines<R> {
         self
     }
 
-    /// How many lines are delivered in a span of time, and how many at once: a token bucket that
-    /// holds `count`, at least one. Lines beyond that wait, here and unread, so that in the end the
-    /// peer waits; it does not count as idle meanwhile. Raw data is not counted.
+    /// Rate limit: delivers at most `count` lines per `span`, with a burst of `count` (a token
+    /// bucket; at least one). Lines beyond the limit wait here and in the socket, so that the peer
+    /// gets backpressure; it does not count as idle meanwhile. Raw data is not counted.
     ///
-    /// For lines that cost much, such as those that are told to thousands. Together with
-    /// [`Rates::read`](crate::Rates::read), which limits bytes.
+    /// For lines that are expensive, such as those broadcast to thousands of members. Combine it
+    /// with [`Rates::read`](crate::Rates::read), which limits bytes.
     ///
     /// ```
     /// use std::time::Duration;

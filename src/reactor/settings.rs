@@ -175,18 +175,17 @@ impl Settings {
 
     /// How many bytes all connections together may have unsent; `None` is no limit. Default: 1 GiB.
     ///
-    /// There is never more, not even while a callback runs. A write that would bring it above the
-    /// limit is first offered to its socket. If that does not take it, connections that have the
-    /// most unsent are lost at once, with [`Reason::Overflow`](crate::Reason::Overflow), and what
-    /// they had is freed, until three quarters of the limit are left: out of those that were behind
-    /// before this callback, and the one that was written to. So those who keep up never pay for
-    /// those who do not. If the connection that was written to has something unsent, and its
-    /// [`Overflow`](crate::Overflow) is to refuse or drop what is too much, it does that with the
-    /// write, and nobody is lost.
+    /// The limit holds at every moment, within callbacks too. A write above it is first offered to
+    /// its socket. If the socket does not take it, the slowest consumers are lost at once, with
+    /// [`Reason::Overflow`](crate::Reason::Overflow), and their unsent bytes are freed, until three
+    /// quarters of the limit are left. Candidates are the connections that had something unsent
+    /// before this callback, and the one written to. Connections that keep up never pay for slow
+    /// ones. If the connection written to already has something unsent, and its
+    /// [`Overflow`](crate::Overflow) policy is to refuse or drop, that happens to the write, and no
+    /// connection is lost.
     ///
-    /// What a connection may append without being counted byte by byte counts from the start: a
-    /// kilobyte at most, and no more than a 65 536th of the limit. Memory is a little more than
-    /// what is counted.
+    /// While a callback runs, a connection counts with up to a kilobyte more than it has unsent (at
+    /// most a 65 536th of the limit), so that small writes need not be counted one by one.
     #[must_use]
     pub fn unsent_total_max(self, unsent_total_max: impl Into<Option<usize>>) -> Self {
         Self { unsent_total_max: unsent_total_max.into().unwrap_or(usize::MAX), ..self }

@@ -12,28 +12,28 @@ use std::io;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-/// Bytes that are read of a bulk connection before the next has its turn: a quarter of a megabyte,
-/// some 50 µs of the kernel's time.
+/// Bytes read from a bulk connection before the next one is served: a quarter of a megabyte, about
+/// 50 µs of the kernel's time.
 const READ_PER_TURN: usize = 4 * BUFFER_LEN;
 
-/// Calls of a connection that its turn may take, if they bring less than that: a stream of records
-/// may have the end of its peer behind some short reads.
+/// Reads from one connection in a turn, however short they are: a FIN may stand behind a few short
+/// reads.
 const CALLS_PER_TURN: usize = 8;
 
-/// Bytes that are read in a turn of all connections whose traffic is sparse, as long as each gets
-/// [`SHARE_MIN`]: a whole buffer for each of 64. Some milliseconds, if all of it is there.
+/// Bytes read per turn from all connections with sparse traffic together, unless [`SHARE_MIN`] for
+/// each is more: a whole buffer for each of 64. A few milliseconds' work, if all of it is there.
 const SHARES: usize = 4 * 1024 * 1024;
 
-/// The least that is read of a sparse connection in a turn: most messages are shorter.
+/// Smallest share of a sparse connection in a turn: most messages are shorter.
 const SHARE_MIN: usize = 4 * 1024;
 
-/// Time in a turn for bulk connections, after which the others wait for the next: so nobody else
-/// waits longer, however many of them there are. Looking for events in between costs some per cent
-/// of it.
+/// Time per turn for bulk connections; the rest of their queue waits for the next turn. It bounds
+/// what they add to everybody else's latency, however many they are. Polling in between costs a few
+/// per cent of it.
 const BULK_TIME: Duration = Duration::from_millis(2);
 
-/// A callback that has run for this long should yield. A protocol that asks now and then, and not
-/// at every step, is late by a few times as much.
+/// A callback that has run for this long should yield. A protocol that asks once in several
+/// messages overruns it by a small factor.
 const CALLBACK_TIME: Duration = Duration::from_micros(500);
 
 /// More transports than this touched in one turn are a fan-out, which is worth waiting for more of
@@ -366,12 +366,13 @@ impl Reactor {
         }
     }
 
-    /// True if the callback that is running should give the loop back: others wait, or may. What is
-    /// left to do is done when it is called again, in the next turn: see
-    /// [`Transport::yield_now`](crate::Transport::yield_now).
+    /// True if the running callback has used its share of the turn, half a millisecond, and should
+    /// return so that other connections are served. The protocol keeps what is left, calls
+    /// [`Transport::yield_now`](crate::Transport::yield_now), and continues when it is called
+    /// again.
     ///
-    /// It reads the clock, which costs as much as a very short line. So whoever does many small
-    /// things asks now and then.
+    /// This reads the clock, which costs about as much as processing a very short line: a protocol
+    /// with many small messages should ask once in several of them.
     pub fn should_yield(&self) -> bool {
         self.world.is_time_up(self.recorder.mark(), CALLBACK_TIME)
     }

@@ -127,9 +127,9 @@ impl Conditions {
         Self { spurious: per_mille, ..self }
     }
 
-    /// How often in a thousand a protocol that asks whether it
-    /// [should yield](crate::Reactor::should_yield) is told so; no time passes within its callbacks
-    /// that would decide it. More than 999 count as 999.
+    /// Per mille of the calls of [`Reactor::should_yield`](crate::Reactor::should_yield) that
+    /// return true. (No virtual time passes within a callback that could decide it.) More than 999
+    /// count as 999.
     #[must_use]
     pub fn yields(self, per_mille: u16) -> Self {
         Self { yields: per_mille.min(999), ..self }

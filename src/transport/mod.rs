@@ -206,11 +206,13 @@ impl Transport {
         self.wish(|wire| wire.state.resume());
     }
 
-    /// Gives the loop back to the others before this connection's protocol has dealt with all that
-    /// it was given: `data_received` is called again in a later turn, with no bytes, before
-    /// anything else is read. For protocols that split what they receive, whenever
-    /// [`Reactor::should_yield`](crate::Reactor::should_yield) says so; the bytes that are left
-    /// are theirs to keep. Does nothing once the connection is to end.
+    /// Cooperative yielding: returns control to the event loop before the protocol has processed
+    /// everything it received. `data_received` is called again in a later turn, with no bytes,
+    /// before anything else is read. The protocol keeps the unprocessed bytes itself.
+    ///
+    /// For protocols that split their input, when
+    /// [`Reactor::should_yield`](crate::Reactor::should_yield) returns true. Does nothing once the
+    /// connection is closing.
     ///
     /// ```
     /// use std::collections::VecDeque;
