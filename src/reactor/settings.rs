@@ -185,7 +185,7 @@ impl Settings {
     /// connection is lost.
     ///
     /// While a callback runs, a connection counts with up to a kilobyte more than it has unsent (at
-    /// most a 65 536th of the limit), so that small writes need not be counted one by one.
+    /// most a millionth of the limit), so that small writes need not be counted one by one.
     #[must_use]
     pub fn unsent_total_max(self, unsent_total_max: impl Into<Option<usize>>) -> Self {
         Self { unsent_total_max: unsent_total_max.into().unwrap_or(usize::MAX), ..self }

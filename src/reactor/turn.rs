@@ -334,12 +334,15 @@ impl Reactor {
         self.buffer = buffer;
     }
 
-    /// Reads from a connection whatever the others have had of this turn.
-    pub(super) fn read_at_once(&mut self, party: &Party) {
+    /// Serves a connection wherever it stands in the bulk queue.
+    pub(super) fn serve_at_once(&mut self, party: &Party) {
         if party.transport.take_yield() {
             self.call(party, Callback::Data(&[]));
         }
         self.read(party, BUFFER_LEN, READ_PER_TURN);
+        if party.transport.take_due() {
+            self.settle(party);
+        }
         self.serve_again(party);
     }
 

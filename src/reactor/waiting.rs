@@ -90,6 +90,11 @@ impl Reactor {
             self.time_out_connecting(id);
             let Some(party) = self.connections.party(id) else { continue };
             if looks == 0 {
+                // What the producer gives may have arrived, and stand in the bulk queue.
+                let producer = party.transport.producer().map(|producer| producer.slot());
+                if let Some(producer) = producer.and_then(|id| self.connections.party(id)) {
+                    self.serve_at_once(&producer);
+                }
                 if !party.transport.was_fed() {
                     self.close_timed_out(&party);
                 }
@@ -99,7 +104,7 @@ impl Reactor {
                 // If there is no time for it now, it is looked at as often later.
                 let in_time = self.now() < until;
                 if in_time {
-                    self.read_at_once(&party);
+                    self.serve_at_once(&party);
                 }
                 self.overdue.push(Overdue { id, looks: looks + u8::from(in_time) });
                 continue;

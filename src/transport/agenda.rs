@@ -54,8 +54,9 @@ const SPARE_BYTES_MAX: usize = 1024 * 1024;
 /// What a connection may append without asking whether there is room for it: some lines.
 const ALLOWANCE: usize = 1024;
 
-/// And of how many of them the limit of all connections consists at least.
-const ALLOWANCES_MIN: usize = 64 * 1024;
+/// And of how many of them the limit of all connections consists at least: more than there are
+/// connections.
+const ALLOWANCES_MIN: usize = 1024 * 1024;
 
 /// The list of connections with something unsent is not weeded before it is this long.
 const BACKLOGGED_MIN: usize = 16;

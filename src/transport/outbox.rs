@@ -252,7 +252,14 @@ impl Outbox {
         if self.sent == self.bytes.len() {
             self.bytes.clear();
             (self.sent, self.read_ahead) = (0, READ_AHEAD);
-        } else if self.bytes.capacity() > KEPT_LEN {
+        } else {
+            self.shrink();
+        }
+    }
+
+    #[inline]
+    fn shrink(&mut self) {
+        if self.bytes.capacity() > KEPT_LEN {
             self.give_memory_back();
         }
     }
@@ -272,7 +279,7 @@ impl Outbox {
         let run = self.bytes.len() - self.sent;
         if count < run {
             self.sent += count;
-            return;
+            return self.shrink();
         }
         let mut count = count - run;
         self.bytes.clear();
@@ -286,7 +293,10 @@ impl Outbox {
             }
             match piece {
                 // It is the run from here on.
-                Piece::Copied(bytes) => (self.bytes, self.sent) = (bytes, count),
+                Piece::Copied(bytes) => {
+                    (self.bytes, self.sent) = (bytes, count);
+                    self.shrink();
+                }
                 Piece::Shared(segment, start) => self.unshift(segment, start + count),
             }
             return;
@@ -392,6 +402,21 @@ mod tests {
         }
         assert!(outbox.capacity() <= KEPT_LEN, "{}", outbox.capacity());
         assert_eq!(outbox.run().unwrap(), vec![1; outbox.len()]);
+    }
+
+    #[test]
+    fn so_does_one_with_something_behind_it() {
+        for first in [&b""[..], b"first"] {
+            let mut outbox = Outbox::default();
+            outbox.append(&vec![2; first.len() * PIECE_LEN]);
+            outbox.append(&vec![1; 10 << 20]);
+            outbox.append(b"trailer");
+            while outbox.len() > 1000 {
+                outbox.consume(1000.min(outbox.len() - 7));
+            }
+            let (memory, left) = (outbox.capacity(), outbox.len());
+            assert!(memory <= KEPT_LEN, "{memory} for {left}");
+        }
     }
 
     #[test]

@@ -51,6 +51,7 @@ impl Wire {
         let yielded = self.readiness.processing == Processing::Yielded;
         if yielded {
             self.readiness.processing = Processing::Done;
+            self.restart_idleness();
         }
         yielded && self.state.delivers()
     }

@@ -193,11 +193,11 @@ impl Transport {
         self.0.wire.borrow().flow.as_ref()?.connection().map(Self)
     }
 
-    /// True if it is listed to be read, or its protocol to be called again.
+    /// True if it is listed to be read or settled, or its protocol to be called again.
     pub(crate) fn has_more(&self) -> bool {
         let wire = self.0.wire.borrow();
         let yielded = wire.readiness.processing == Processing::Yielded;
-        yielded || wire.readiness.queued && wire.wants_reading()
+        yielded || wire.readiness.queued && (wire.readiness.due || wire.wants_reading())
     }
 
     /// The agenda no longer lists it.

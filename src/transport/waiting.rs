@@ -90,14 +90,17 @@ impl Transport {
 
     /// Reading begins again: the peer may not have been able to send until now.
     pub(super) fn restart_idleness(&self) {
-        let mut wire = self.0.wire.borrow_mut();
-        if let Some(patience) = wire.flow.as_mut().and_then(|flow| flow.patience.as_mut()) {
-            patience.sent(0);
-        }
+        self.0.wire.borrow_mut().restart_idleness();
     }
 }
 
 impl Wire {
+    pub(super) fn restart_idleness(&mut self) {
+        if let Some(patience) = self.flow.as_mut().and_then(|flow| flow.patience.as_mut()) {
+            patience.sent(0);
+        }
+    }
+
     fn is_throttled(&self) -> bool {
         self.is_held_back(Way::In) || self.is_held_back(Way::Out)
     }

@@ -1,7 +1,7 @@
 //! Lines that come faster than they are to be delivered.
 
 use crate::testing::{Conditions, Peer, assert_split_invariant, connect};
-use crate::{Delimiter, LineContext, LineReceiver, Lines, TimerId};
+use crate::{Deadlines, Delimiter, LineContext, LineReceiver, Lines, TimerId};
 use std::time::Duration;
 
 /// Answers each line, and does what some say.
@@ -102,6 +102,30 @@ fn a_pause_and_the_rate_hold_back_what_comes_first() {
     expect(&peer, "1\n2\npause\n");
     peer.advance(SECOND);
     expect(&peer, "4\n");
+}
+
+/// Only listens.
+struct Silent;
+
+impl<F> LineReceiver<F> for Silent {
+    const DELIMITER: Delimiter = Delimiter::Newline;
+
+    fn connection_made(&mut self, cx: &mut LineContext<'_, F>) {
+        cx.transport.set_deadlines(Deadlines::new().idle(10 * SECOND));
+    }
+
+    fn line_received(&mut self, _: &mut LineContext<'_, F>, _: &[u8]) {}
+}
+
+#[test]
+fn one_whose_lines_are_held_back_has_all_the_time_to_speak_afterwards() {
+    let peer = connect(|| Lines::new(Silent).line_rate(1, 9 * SECOND));
+    peer.send("1\n2\n");
+    // The second comes after nine seconds, and nothing is read for as long after it.
+    peer.advance(27 * SECOND);
+    assert!(peer.lost().is_none());
+    peer.advance(SECOND + Duration::from_millis(1));
+    assert!(peer.lost().is_some());
 }
 
 #[test]

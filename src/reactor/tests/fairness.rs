@@ -356,3 +356,65 @@ fn after_a_stall_nobody_who_talks_is_lost_though_some_send_without_a_pause() {
         });
     }
 }
+
+/// Each of these sends all the time, and takes four milliseconds of each of its turns.
+fn flood(stage: &mut Stage, count: usize) -> Vec<Peer> {
+    let flooders: Vec<Peer> = (0..count).map(|_| stage.connect()).collect();
+    stage.script.set_write_takes(Duration::from_millis(1));
+    for flooder in &flooders {
+        (0..40).for_each(|_| flooder.send(vec![b'x'; BUFFER]));
+    }
+    flooders
+}
+
+#[test]
+fn one_that_takes_what_it_is_sent_is_not_blamed_for_its_place_in_the_queue() {
+    for paused in [false, true] {
+        let mut stage = Stage::new(|event, cx| match event {
+            Event::TimedOut(deadline) => cx.transport.time_out(deadline),
+            _ => echo(event, cx),
+        });
+        let peer = stage.connect();
+        peer.set_room(0);
+        let transport = stage.transport(0);
+        transport.write(vec![0; 200_000]);
+        if paused {
+            transport.pause_reading();
+        }
+        let deadlines = Deadlines::new().progress(1000, Duration::from_millis(200));
+        transport.set_deadlines(deadlines);
+        stage.settle();
+        let _flooders = flood(&mut stage, 100);
+        stage.turn();
+        // Long before its time is over.
+        peer.set_room(usize::MAX / 2);
+        for _ in 0..200 {
+            stage.turn();
+        }
+        assert_eq!(stage.log.count("0 timed out: Progress"), 0);
+        assert_eq!(peer.received().len(), 200_000);
+    }
+}
+
+#[test]
+fn a_close_is_not_given_up_for_the_place_of_its_producer_in_the_queue() {
+    let settings = Settings::default().close_timeout(Duration::from_millis(200));
+    let mut stage = Stage::with(settings, |event, cx| match event {
+        Event::Data(data) if cx.transport == &cx.factory.all[1] => cx.factory.all[0].write(data),
+        _ => echo(event, cx),
+    });
+    let (peer, source) = (stage.connect(), stage.connect());
+    let [fed, producer] = [0, 1].map(|number| stage.transport(number));
+    fed.register_producer(&producer);
+    stage.settle();
+    let _flooders = flood(&mut stage, 100);
+    (0..20).for_each(|_| source.send(vec![b'y'; BUFFER]));
+    source.close();
+    stage.turn();
+    fed.lose_connection();
+    for _ in 0..2000 {
+        stage.turn();
+    }
+    assert_eq!(peer.received().len(), 20 * BUFFER);
+    assert_eq!(stage.log.count(&format!("0 {}", &CLOSED[2..])), 1);
+}
