@@ -130,6 +130,11 @@ impl Agenda {
         self.backlogged.borrow().clone()
     }
 
+    #[cfg(test)]
+    pub(crate) fn backlog_len(&self) -> usize {
+        self.backlogged.borrow().len()
+    }
+
     /// So many bytes were discarded because there was too much of them.
     pub(super) fn count_shed(&self, count: usize) {
         self.shed.set(self.shed.get() + count);

@@ -44,11 +44,6 @@ impl Transport {
             transport.overflow();
             lost += 1;
         }
-        // The bytes are those of connections that nobody has settled yet.
-        if !agenda.has_room_for(0) {
-            self.overflow();
-            lost += 1;
-        }
         log::warn!("{total} bytes are unsent, {max} may be: the {lost} slowest readers are lost");
     }
 

@@ -418,3 +418,56 @@ fn a_close_is_not_given_up_for_the_place_of_its_producer_in_the_queue() {
     assert_eq!(peer.received().len(), 20 * BUFFER);
     assert_eq!(stage.log.count(&format!("0 {}", &CLOSED[2..])), 1);
 }
+
+#[test]
+fn a_drain_waits_for_what_has_arrived_and_stands_in_the_queue() {
+    let mut stage = Stage::new(|event, cx| match event {
+        Event::Drain => cx.transport.lose_connection(),
+        _ => echo(event, cx),
+    });
+    stage.script.set_write_takes(Duration::from_millis(1));
+    let peers: Vec<Peer> = (0..10).map(|_| stage.connect()).collect();
+    for peer in &peers {
+        (0..10).for_each(|_| peer.send(vec![b'x'; BUFFER]));
+    }
+    stage.reactor.stop_gracefully(Duration::from_secs(100));
+    for _ in 0..200 {
+        if stage.reactor.turn(Some(Duration::ZERO)).unwrap().is_break() {
+            break;
+        }
+    }
+    for peer in &peers {
+        assert_eq!(peer.received().len(), 10 * BUFFER);
+    }
+}
+
+#[test]
+fn a_broken_connection_with_much_to_send_is_told_at_once() {
+    let mut stage = slow_echo();
+    let peer = stage.connect();
+    peer.set_room(0);
+    stage.transport(0).write(vec![0; 200_000]);
+    stage.settle();
+    let _flooders = flood(&mut stage, 100);
+    stage.turn();
+    peer.reset();
+    stage.turn();
+    assert_eq!(stage.log.0.borrow().iter().filter(|it| it.starts_with("0 lost")).count(), 1);
+}
+
+#[test]
+fn one_that_its_consumer_holds_back_does_not_keep_the_loop_awake() {
+    let mut stage = Stage::new(|event, cx| {
+        if let Event::Data(data) = event {
+            cx.factory.all[0].write(data);
+        }
+    });
+    let (sink, source) = (stage.connect(), stage.connect());
+    let [fed, producer] = [0, 1].map(|number| stage.transport(number));
+    fed.register_producer(&producer);
+    sink.set_room(0);
+    (0..10).for_each(|_| source.send(vec![0; BUFFER]));
+    stage.settle();
+    assert!(fed.unsent() > 0 && source.unread() > 0);
+    assert_eq!(stage.reactor.next_deadline(), None);
+}

@@ -188,6 +188,56 @@ fn those_who_were_behind_pay_at_once_and_not_the_one_that_is_written_to() {
 }
 
 #[test]
+fn a_quarter_of_the_limit_is_freed_at_a_time() {
+    let mut stage = with_limits(Settings::default().unsent_total_max(100_000));
+    let peers: Vec<Peer> = (0..10).map(|_| stage.connect()).collect();
+    peers.iter().for_each(|peer| peer.set_room(0));
+    for number in 0..10 {
+        stage.transport(number).write(vec![0; 10_000]);
+    }
+    stage.settle();
+    stage.transport(9).write("x");
+    assert_eq!(stage.reactor.agenda.unsent(), 70_000);
+    stage.settle();
+    assert_eq!(stage.reactor.connection_count(), 7);
+}
+
+#[test]
+fn what_waits_for_a_connection_to_be_made_counts_as_well() {
+    let mut stage = with_limits(Settings::default().unsent_total_max(100_000));
+    let log = Log::default();
+    let probes = Probes { log: log.clone(), act: quiet, all: Vec::new(), key: Rc::default() };
+    let target = crate::TcpClientEndpoint::new(std::net::SocketAddr::from(([192, 0, 2, 7], 80)));
+    let connector = stage.reactor.connect_tcp(target, probes).unwrap();
+    connector.transport().write(vec![0; 90_000]);
+    stage.settle();
+    let peer = stage.connect();
+    peer.set_room(0);
+    let member = stage.transport(0);
+    member.write(vec![0; 20_000]);
+    assert_eq!((connector.transport().unsent(), member.unsent()), (0, 20_000));
+    stage.settle();
+    assert_eq!(log.count("failed: connection aborted") + log.count("failed: other error"), 1);
+    assert_eq!(stage.reactor.connection_count(), 1);
+}
+
+#[test]
+fn those_who_have_caught_up_are_no_longer_on_the_list_of_those_behind() {
+    let mut stage = with_limits(Settings::default());
+    for round in 0..500 {
+        let peer = stage.connect();
+        peer.set_room(0);
+        let transport = stage.transport(round);
+        transport.write([0; 100]);
+        stage.turn();
+        peer.set_room(100);
+        stage.turn();
+        assert_eq!(transport.unsent(), 0);
+    }
+    assert!(stage.reactor.agenda.backlog_len() < 40, "{}", stage.reactor.agenda.backlog_len());
+}
+
+#[test]
 fn a_write_that_may_be_missed_is_missed_before_anybody_is_lost() {
     for (policy, refused) in [(Overflow::Drop, 0), (Overflow::Refuse, 1)] {
         let mut stage = with_limits(Settings::default().unsent_total_max(100_000));
