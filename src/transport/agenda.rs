@@ -275,4 +275,36 @@ mod tests {
         agenda.spare_in(outbox);
         assert!(agenda.spare_out().capacity() <= SPARE_LEN_MAX);
     }
+
+    /// As a transport uses it.
+    #[test]
+    fn the_reactor_counts_no_less_than_is_unsent_however_bytes_come_and_go() {
+        let agenda = Agenda::new(0, usize::MAX, 1 << 40);
+        let (mut outbox, mut random) = (Outbox::default(), 1_u64);
+        let mut below = |bound: usize| {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (random >> 33) as usize % bound
+        };
+        for round in 0..100_000 {
+            let length = 1 + below(if round % 1000 < 10 { 100_000 } else { 300 });
+            if outbox.is_easy(length) {
+                outbox.append(&vec![0; length]);
+            } else {
+                let first = outbox.is_empty();
+                outbox.append(&vec![0; length]);
+                if first { outbox.ease_first(&agenda) } else { outbox.ease(&agenda) }
+            }
+            assert!(outbox.len() <= outbox.counted, "{round}");
+            assert_eq!(outbox.counted, agenda.unsent());
+            if below(3) == 0 {
+                let count = below(outbox.len() + 1);
+                outbox.consume(count);
+                if outbox.is_empty() {
+                    agenda.recount_unsent(std::mem::take(&mut outbox.counted), 0);
+                } else {
+                    outbox.recount(&agenda);
+                }
+            }
+        }
+    }
 }

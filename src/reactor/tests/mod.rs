@@ -29,6 +29,7 @@ mod turns;
 mod waiting;
 mod walks;
 mod writing;
+mod yielding;
 
 use crate::socket::scripted::{Peer, Script};
 use crate::{
