@@ -104,6 +104,16 @@ fn a_pause_and_the_rate_hold_back_what_comes_first() {
     expect(&peer, "4\n");
 }
 
+#[test]
+fn a_pause_that_ends_sooner_does_not_end_the_wait_for_the_rate() {
+    let peer = connect(|| Lines::new(Answering(None)).line_rate(1, 100 * SECOND));
+    peer.send("pause\n2\n");
+    peer.advance(99 * SECOND);
+    expect(&peer, "pause\n");
+    peer.advance(SECOND);
+    expect(&peer, "2\n");
+}
+
 /// Only listens.
 struct Silent;
 
