@@ -310,9 +310,10 @@ impl Reactor {
     fn read(&mut self, party: &Party, portion: usize, most: usize) {
         let transport = &party.transport;
         let mut buffer = std::mem::take(&mut self.buffer);
+        let portion = portion.min(buffer.len());
         let mut left = most;
         for _ in 0..CALLS_PER_TURN {
-            let length = buffer.len().min(portion).min(left);
+            let length = portion.min(left);
             match transport.receive(&mut buffer[..length]) {
                 Received::Data { count, last } => {
                     left -= count;

@@ -123,15 +123,17 @@ impl Outbox {
         }
     }
 
-    /// The same for the first bytes.
+    /// The same for the first bytes, if they and some more are not too many. False if it has to be
+    /// looked at more closely.
     #[inline]
-    pub(super) fn ease_first(&mut self, agenda: &Agenda) {
+    pub(super) fn ease_first(&mut self, agenda: &Agenda) -> bool {
         let counted = agenda.allowance();
-        if self.bytes.len() <= counted && self.behind_len == 0 && agenda.recount(0, counted) {
+        let eased =
+            self.bytes.len() <= counted && self.behind_len == 0 && agenda.recount(0, counted);
+        if eased {
             (self.easy, self.counted) = (counted, counted);
-        } else {
-            self.recount(agenda);
         }
+        eased
     }
 
     /// Whoever appends has to look.

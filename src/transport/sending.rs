@@ -146,9 +146,13 @@ impl Wire {
         let agenda = &self.origin.agenda;
         let mut told = first;
         match (&mut self.outbox, &mut self.flow) {
-            (Some(outbox), None) if first => outbox.ease_first(agenda),
-            (Some(outbox), None) => outbox.ease(agenda),
-            (None, None) => {}
+            (Some(outbox), None) => {
+                if first && outbox.ease_first(agenda) {
+                    return Written::News;
+                }
+                outbox.ease(agenda);
+            }
+            (None, None) => return Written::News,
             (outbox, Some(flow)) => {
                 let unsent = outbox.as_mut().map_or(0, |outbox| {
                     outbox.recount(agenda);
