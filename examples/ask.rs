@@ -39,7 +39,7 @@ impl LineReceiver<Asker> for Asking {
 
     fn connection_lost(&mut self, cx: &mut LineContext<'_, Asker>, reason: &Reason) {
         if !cx.factory.answered.get() {
-            let _ = writeln!(io::stderr(), "{}: {reason}", cx.transport.peer());
+            let _ = writeln!(io::stderr(), "{}: {reason}", cx.transport.peer_address());
         }
         cx.reactor.stop();
     }
@@ -59,7 +59,7 @@ impl Factory for Asker {
     }
 
     fn connection_failed(&mut self, to: &Transport, error: &io::Error, reactor: &mut Reactor) {
-        let _ = writeln!(io::stderr(), "cannot connect to {}: {error}", to.peer());
+        let _ = writeln!(io::stderr(), "cannot connect to {}: {error}", to.peer_address());
         reactor.stop();
     }
 }

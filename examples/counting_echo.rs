@@ -58,7 +58,7 @@ mod tests {
     fn those_who_left_are_not_counted() {
         let server = Server::new(EchoFactory::default());
         let (ann, bob) = (server.connect(), server.connect());
-        assert_eq!(bob.take(), b"Welcome! There are currently 2 open connections.\n");
+        assert_eq!(bob.take_received(), b"Welcome! There are currently 2 open connections.\n");
         ann.reset();
         drop(bob);
         assert_eq!(server.factory(|factory, _| factory.open), 0);

@@ -73,7 +73,7 @@ impl Factory for Dialling {
     }
 
     fn connection_failed(&mut self, target: &Transport, error: &io::Error, _: &mut Reactor) {
-        log::warn!("{} for {}: {error}", target.peer(), self.client.peer());
+        log::warn!("{} for {}: {error}", target.peer_address(), self.client.peer_address());
         // An orderly close would say that the target had nothing to answer.
         self.client.abort_connection();
     }

@@ -9,7 +9,7 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::PathBuf;
-use twistor::{Context, Factory, Producer, Protocol, Rates, Reactor, Transport};
+use twistor::{Context, Factory, Producer, Protocol, RateLimits, Reactor, Transport};
 
 struct Sender;
 
@@ -23,8 +23,8 @@ impl Protocol<Sending> for Sender {
         cx.transport.lose_connection();
     }
 
-    fn production_ended(&mut self, cx: &mut Context<'_, Sending>, result: io::Result<u64>) {
-        let peer = cx.transport.peer();
+    fn producer_finished(&mut self, cx: &mut Context<'_, Sending>, result: io::Result<u64>) {
+        let peer = cx.transport.peer_address();
         match result {
             Ok(count) => {
                 // Not `println!`, which panics where nobody can be written to: that would end the
@@ -73,7 +73,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut reactor = Reactor::new()?;
     let port = reactor.listen(&endpoint, Sending { path })?;
     if let Some(rate) = rate {
-        reactor.set_shared_rates(port, Rates::new().write(rate));
+        reactor.set_shared_rate_limits(port, RateLimits::new().write(rate));
     }
     let _ = writeln!(io::stdout(), "listening on {}", port.local_address());
     reactor.run()?;
@@ -89,7 +89,7 @@ mod tests {
     fn a_client_gets_the_file_and_a_close() {
         let path = PathBuf::from("README.md");
         let client = connect(Sending { path });
-        assert_eq!(client.end(), Some(End::Closed));
-        assert!(client.take() == std::fs::read("README.md").unwrap());
+        assert_eq!(client.close_kind(), Some(End::Closed));
+        assert!(client.take_received() == std::fs::read("README.md").unwrap());
     }
 }

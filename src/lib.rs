@@ -73,13 +73,14 @@ pub use endpoint::{
 pub use framing::{Delimiter, LineContext, LineReceiver, Lines};
 pub use protocol::{Context, Factory, Protocol};
 pub use reactor::{
-    CallError, ConnectError, Connector, IntoKey, Key, Limits, ListenError, Phase, Port, PortId,
-    Reactor, Refusals, Remote, RunError, Settings, ShutdownHold, Slowest, Snapshot, Spent,
-    StopReport, SystemEvent, TimerId, TriggerId, WorkError,
+    CallError, CallStats, ConnectError, ConnectionLimits, Connector, DeferError, FactoryKey,
+    IntoFactory, ListenError, ListeningPort, ListeningPortId, Metrics, Phase, Reactor,
+    RejectionStats, Remote, RunError, Settings, ShutdownGuard, ShutdownReport, SlowestCallback,
+    SystemEvent, TimerId, TriggerId,
 };
-pub use reason::{Deadline, Failure, Reason};
+pub use reason::{Failure, Reason, TimeoutKind};
 pub use transport::{
-    ConnectionId, Deadlines, Overflow, Producer, Rates, Segment, Transport, broadcast,
+    ConnectionId, OverflowPolicy, Producer, RateLimits, Segment, Timeouts, Transport, broadcast,
 };
 
 /// The listings of the documentation, as tests.

@@ -1,7 +1,7 @@
 //! What users implement: protocols and factories.
 
 use crate::reactor::{Reactor, TimerId};
-use crate::reason::{Deadline, Reason};
+use crate::reason::{Reason, TimeoutKind};
 use crate::transport::Transport;
 use std::fmt;
 use std::io;
@@ -46,17 +46,17 @@ impl<'a, F> Context<'a, F> {
     /// impl<F: Factory> Protocol<Counted<F>> for Counting<F::Protocol> {
     ///     fn connection_made(&mut self, cx: &mut Context<'_, Counted<F>>) {
     ///         cx.factory.open += 1;
-    ///         self.0.connection_made(&mut cx.project(|counted| &mut counted.inner));
+    ///         self.0.connection_made(&mut cx.map_factory(|counted| &mut counted.inner));
     ///     }
     ///
     ///     fn data_received(&mut self, cx: &mut Context<'_, Counted<F>>, data: &[u8]) {
-    ///         self.0.data_received(&mut cx.project(|counted| &mut counted.inner), data);
+    ///         self.0.data_received(&mut cx.map_factory(|counted| &mut counted.inner), data);
     ///     }
     ///
     ///     // And so on for the other callbacks.
     ///
     ///     fn connection_lost(&mut self, cx: &mut Context<'_, Counted<F>>, reason: &Reason) {
-    ///         self.0.connection_lost(&mut cx.project(|counted| &mut counted.inner), reason);
+    ///         self.0.connection_lost(&mut cx.map_factory(|counted| &mut counted.inner), reason);
     ///         cx.factory.open -= 1;
     ///     }
     /// }
@@ -73,7 +73,7 @@ impl<'a, F> Context<'a, F> {
     ///     }
     /// }
     /// ```
-    pub fn project<G>(&mut self, part: impl FnOnce(&mut F) -> &mut G) -> Context<'_, G> {
+    pub fn map_factory<G>(&mut self, part: impl FnOnce(&mut F) -> &mut G) -> Context<'_, G> {
         Context::new(self.transport, part(self.factory), self.reactor)
     }
 
@@ -104,7 +104,7 @@ impl<F: fmt::Debug> fmt::Debug for Context<'_, F> {
 /// ```text
 /// connection_made
 ///   ( data_received | timer_fired | reading_resumed
-///     | producing_paused | producing_resumed | production_ended | write_refused
+///     | producing_paused | producing_resumed | producer_finished | write_rejected
 ///     | drain_requested | timed_out )*
 ///   [ read_connection_lost ]  [ write_connection_lost ]    in either order, the above between
 /// connection_lost                                          exactly once, and last
@@ -117,7 +117,7 @@ impl<F: fmt::Debug> fmt::Debug for Context<'_, F> {
 /// All callbacks do nothing by default, but for
 /// [`read_connection_lost`](Self::read_connection_lost),
 /// [`drain_requested`](Self::drain_requested), [`timed_out`](Self::timed_out) and
-/// [`production_ended`](Self::production_ended).
+/// [`producer_finished`](Self::producer_finished).
 ///
 /// ```
 /// use twistor::{Context, Protocol};
@@ -159,14 +159,14 @@ pub trait Protocol<F> {
         let _ = cx;
     }
 
-    /// The peer was waited for in vain, as [`Deadlines`](crate::Deadlines) or
+    /// The peer was waited for in vain, as [`Timeouts`](crate::Timeouts) or
     /// [`Transport::set_timeout`] say. (`timeoutConnection`)
     ///
     /// By default the connection ends with [`Reason::TimedOut`]: what was written is sent as far as
-    /// the socket takes it at once; for [`Deadline::Progress`] the peer is reset, since it takes
+    /// the socket takes it at once; for [`TimeoutKind::MinRate`] the peer is reset, since it takes
     /// nothing. A protocol that overrides it may say goodbye and close, or let the connection live:
     /// the deadline then counts anew.
-    fn timed_out(&mut self, cx: &mut Context<'_, F>, deadline: Deadline) {
+    fn timed_out(&mut self, cx: &mut Context<'_, F>, deadline: TimeoutKind) {
         cx.transport.time_out(deadline);
     }
 
@@ -199,15 +199,15 @@ pub trait Protocol<F> {
     /// and perhaps not yet sent. Not called if the connection is lost before.
     ///
     /// By default an error fails the connection.
-    fn production_ended(&mut self, cx: &mut Context<'_, F>, result: io::Result<u64>) {
+    fn producer_finished(&mut self, cx: &mut Context<'_, F>, result: io::Result<u64>) {
         if let Err(error) = result {
             cx.transport.fail(error);
         }
     }
 
     /// So many writes were refused since this was last called, because too much is unsent; see
-    /// [`Overflow::Refuse`](crate::Overflow::Refuse).
-    fn write_refused(&mut self, cx: &mut Context<'_, F>, count: usize) {
+    /// [`OverflowPolicy::Reject`](crate::OverflowPolicy::Reject).
+    fn write_rejected(&mut self, cx: &mut Context<'_, F>, count: usize) {
         let _ = (cx, count);
     }
 
@@ -252,7 +252,7 @@ impl<F, P: Protocol<F> + ?Sized> Protocol<F> for Box<P> {
         (**self).reading_resumed(cx);
     }
 
-    fn timed_out(&mut self, cx: &mut Context<'_, F>, deadline: Deadline) {
+    fn timed_out(&mut self, cx: &mut Context<'_, F>, deadline: TimeoutKind) {
         (**self).timed_out(cx, deadline);
     }
 
@@ -268,12 +268,12 @@ impl<F, P: Protocol<F> + ?Sized> Protocol<F> for Box<P> {
         (**self).producing_resumed(cx);
     }
 
-    fn production_ended(&mut self, cx: &mut Context<'_, F>, result: io::Result<u64>) {
-        (**self).production_ended(cx, result);
+    fn producer_finished(&mut self, cx: &mut Context<'_, F>, result: io::Result<u64>) {
+        (**self).producer_finished(cx, result);
     }
 
-    fn write_refused(&mut self, cx: &mut Context<'_, F>, count: usize) {
-        (**self).write_refused(cx, count);
+    fn write_rejected(&mut self, cx: &mut Context<'_, F>, count: usize) {
+        (**self).write_rejected(cx, count);
     }
 
     fn read_connection_lost(&mut self, cx: &mut Context<'_, F>) {

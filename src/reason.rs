@@ -25,12 +25,12 @@ pub enum Reason {
     /// The connection broke: reset by the peer, unreachable, or another error of the socket.
     /// (`ConnectionLost`)
     Lost(Arc<io::Error>),
-    /// Something was waited for in vain. For [`Deadline::Progress`] and [`Deadline::Close`], when
-    /// the peer would not hear a goodbye, what is unsent is discarded.
-    TimedOut(Deadline),
+    /// Something was waited for in vain. For [`TimeoutKind::MinRate`] and [`TimeoutKind::Close`],
+    /// when the peer would not hear a goodbye, what is unsent is discarded.
+    TimedOut(TimeoutKind),
     /// The peer did not keep up: more would have been unsent than is allowed, on this connection
-    /// ([`Settings::unsent_max`](crate::Settings::unsent_max)) or on all of them together
-    /// ([`Settings::unsent_total_max`](crate::Settings::unsent_total_max)); what is unsent is
+    /// ([`Settings::max_unsent`](crate::Settings::max_unsent)) or on all of them together
+    /// ([`Settings::max_unsent_total`](crate::Settings::max_unsent_total)); what is unsent is
     /// discarded.
     Overflow,
     /// A callback gave the connection up with [`Transport::fail`](crate::Transport::fail).
@@ -44,20 +44,20 @@ pub enum Reason {
 /// What a connection was waited for in vain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Deadline {
-    /// Anything; see [`Deadlines::idle`](crate::Deadlines::idle).
+pub enum TimeoutKind {
+    /// Anything; see [`Timeouts::idle`](crate::Timeouts::idle).
     Idle,
-    /// The first byte; see [`Deadlines::first_byte`](crate::Deadlines::first_byte).
+    /// The first byte; see [`Timeouts::first_byte`](crate::Timeouts::first_byte).
     FirstByte,
-    /// The end of a handshake; see [`Deadlines::handshake`](crate::Deadlines::handshake).
+    /// The end of a handshake; see [`Timeouts::handshake`](crate::Timeouts::handshake).
     Handshake,
-    /// Enough bytes; see [`Deadlines::progress`](crate::Deadlines::progress).
-    Progress,
-    /// Its end; see [`Deadlines::lifetime`](crate::Deadlines::lifetime).
-    Lifetime,
+    /// Enough bytes; see [`Timeouts::min_rate`](crate::Timeouts::min_rate).
+    MinRate,
+    /// Its end; see [`Timeouts::max_lifetime`](crate::Timeouts::max_lifetime).
+    MaxLifetime,
     /// What the protocol waits for; see
     /// [`Transport::set_timeout`](crate::Transport::set_timeout).
-    Timeout,
+    Protocol,
     /// That the peer takes the next byte, or a producer gives it, while the connection is closing;
     /// see
     /// [`Settings::close_timeout`](crate::Settings::close_timeout). No callback tells of it.
@@ -89,14 +89,16 @@ impl Reason {
     pub(crate) fn cuts_off(&self) -> bool {
         match self {
             Self::Aborted | Self::Overflow => true,
-            Self::TimedOut(deadline) => matches!(deadline, Deadline::Progress | Deadline::Close),
+            Self::TimedOut(deadline) => {
+                matches!(deadline, TimeoutKind::MinRate | TimeoutKind::Close)
+            }
             _ => false,
         }
     }
 
     /// True if the peer was waited for, and did not do what it was waited for.
     pub(crate) fn blames_peer(&self) -> bool {
-        matches!(self, Self::TimedOut(deadline) if *deadline != Deadline::Lifetime)
+        matches!(self, Self::TimedOut(deadline) if *deadline != TimeoutKind::MaxLifetime)
     }
 
     pub(crate) fn lost(error: io::Error) -> Self {
@@ -119,15 +121,15 @@ impl fmt::Display for Reason {
     }
 }
 
-impl fmt::Display for Deadline {
+impl fmt::Display for TimeoutKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Idle => "nothing came for too long",
             Self::FirstByte => "the first byte did not come in time",
             Self::Handshake => "the handshake did not end in time",
-            Self::Progress => "too little was sent or taken",
-            Self::Lifetime => "the connection has lived for long enough",
-            Self::Timeout => "what the protocol waited for did not come in time",
+            Self::MinRate => "too little was sent or taken",
+            Self::MaxLifetime => "the connection has lived for long enough",
+            Self::Protocol => "what the protocol waited for did not come in time",
             Self::Close => "the last bytes were not taken, or not produced, in time",
         })
     }
@@ -168,7 +170,7 @@ mod tests {
         assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
         assert!(error.to_string().starts_with("connection lost: "));
         assert_eq!(
-            io::Error::from(Reason::TimedOut(Deadline::Close)).kind(),
+            io::Error::from(Reason::TimedOut(TimeoutKind::Close)).kind(),
             io::ErrorKind::TimedOut
         );
         assert_eq!(io::Error::from(Reason::Done).kind(), io::ErrorKind::UnexpectedEof);

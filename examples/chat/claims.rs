@@ -3,7 +3,9 @@
 use super::Chat;
 use std::collections::BTreeMap;
 use std::time::Duration;
-use twistor::testing::{Conditions, End, Fault, Host, Peer, Plan, Random, Simulation, explore};
+use twistor::testing::{
+    Conditions, End, Fault, FaultPlan, Host, Peer, Random, Simulation, explore,
+};
 
 const NAMES: [&str; 4] = ["Ann", "Bob", "Cat", "Dan"];
 
@@ -39,7 +41,7 @@ impl Person {
 
     /// Reads what has come, and answers.
     fn read(&mut self) {
-        self.rest.extend(self.peer.take());
+        self.rest.extend(self.peer.take_received());
         while let Some(at) = self.rest.windows(2).position(|end| end == b"\r\n") {
             let line: Vec<u8> = self.rest.drain(..at + 2).collect();
             self.hear(std::str::from_utf8(&line[..at]).unwrap());
@@ -128,7 +130,7 @@ impl Room {
     fn step(&mut self) {
         let time = self.random.up_to(Duration::from_millis(300));
         self.pass(time);
-        self.people.retain(|person| person.peer.end().is_none());
+        self.people.retain(|person| person.peer.close_kind().is_none());
         let name = *self.random.pick(&NAMES);
         let choice = self.random.below(20);
         if choice < 3 && self.people.len() < 8 {
@@ -150,7 +152,7 @@ impl Room {
                 self.people[number].peer.send([b'x'; 5000]);
             }
             6 => self.people[number].peer.stop_reading(),
-            7..=9 => self.people[number].peer.read_on(),
+            7..=9 => self.people[number].peer.resume_reading(),
             _ => self.people[number].talk(),
         }
     }
@@ -158,9 +160,9 @@ impl Room {
     /// Where nothing goes wrong, everybody has heard everything in the end. (A connection that is
     /// silently dead has not, and nobody can tell.)
     fn check_hearing(&mut self, faulty: bool) {
-        self.people.iter().for_each(|person| person.peer.read_on());
+        self.people.iter().for_each(|person| person.peer.resume_reading());
         self.pass(Duration::from_secs(120));
-        self.people.retain(|person| person.peer.end().is_none());
+        self.people.retain(|person| person.peer.close_kind().is_none());
         let members = || self.people.iter().filter(|person| person.stage == Stage::Member);
         for listener in members() {
             for speaker in members().filter(|it| it.name != listener.name && it.said > 0) {
@@ -181,7 +183,7 @@ impl Room {
     fn join(&mut self, name: &'static str) {
         self.enter("witness", name);
         self.pass(Duration::from_secs(20));
-        if self.people.last().is_some_and(|person| person.peer.end() == Some(End::Reset)) {
+        if self.people.last().is_some_and(|person| person.peer.close_kind() == Some(End::Reset)) {
             // A fault that was left over.
             self.people.pop();
             return self.join(name);
@@ -217,7 +219,7 @@ fn chat(simulation: &Simulation) {
         let hosts = ["server", "Ann", "Bob", "Cat", "Dan"];
         let within = Duration::from_secs(15);
         let count = 1 + room.random.below(6);
-        simulation.follow(&Plan::random(&mut room.random, &hosts, within, count));
+        simulation.follow(&FaultPlan::random(&mut room.random, &hosts, within, count));
     }
     for _ in 0..60 {
         room.step();
@@ -237,7 +239,7 @@ fn a_member_who_is_cut_off_hears_it_all_when_he_is_back() {
     let simulation = Simulation::new(1);
     let mut room = Room::new(&simulation);
     room.pass(Duration::from_secs(1));
-    let plan: Plan = "0s: partition Ann server\n20s: heal Ann server".parse().unwrap();
+    let plan: FaultPlan = "0s: partition Ann server\n20s: heal Ann server".parse().unwrap();
     simulation.follow(&plan);
     for _ in 0..10 {
         room.people[1].talk();
@@ -247,5 +249,5 @@ fn a_member_who_is_cut_off_hears_it_all_when_he_is_back() {
     room.pass(Duration::from_secs(20));
     assert_eq!(room.people[0].heard.values().max(), Some(&10));
     simulation.inject(Fault::Reset { a: "Ann".into(), b: "server".into() });
-    assert_eq!(room.people[0].peer.end(), Some(End::Reset));
+    assert_eq!(room.people[0].peer.close_kind(), Some(End::Reset));
 }

@@ -14,8 +14,8 @@ use std::error::Error;
 use std::io::{self, Write};
 use std::time::Duration;
 use twistor::{
-    Deadlines, Delimiter, Factory, LineContext, LineReceiver, Lines, Overflow, Rates, Reactor,
-    Reason, Transport, broadcast,
+    Delimiter, Factory, LineContext, LineReceiver, Lines, OverflowPolicy, RateLimits, Reactor,
+    Reason, Timeouts, Transport, broadcast,
 };
 
 /// Longer names would fill the others' screens.
@@ -50,10 +50,10 @@ impl LineReceiver<Chat> for Chatter {
     const MAX_LENGTH: usize = 4096;
 
     fn connection_made(&mut self, cx: &mut LineContext<'_, Chat>) {
-        cx.transport.set_unsent_max(UNSENT_MAX, Overflow::Lose);
-        cx.transport.set_rates(Rates::new().read(BYTES_PER_SECOND));
-        let deadlines = Deadlines::new().handshake(PATIENCE).progress(TAKEN_MIN, PATIENCE);
-        cx.transport.set_deadlines(deadlines);
+        cx.transport.set_max_unsent(UNSENT_MAX, OverflowPolicy::Close);
+        cx.transport.set_rate_limits(RateLimits::new().read(BYTES_PER_SECOND));
+        let deadlines = Timeouts::new().handshake(PATIENCE).min_rate(TAKEN_MIN, PATIENCE);
+        cx.transport.set_timeouts(deadlines);
         cx.send_line("What's your name?");
     }
 
@@ -155,7 +155,7 @@ fn print_on_signal(reactor: &Reactor) -> io::Result<()> {
         for _ in signals.forever() {
             let print = |reactor: &mut Reactor| {
                 // Not `println!`, which panics where nobody can be written to.
-                let _ = writeln!(io::stdout(), "{}", reactor.snapshot());
+                let _ = writeln!(io::stdout(), "{}", reactor.metrics());
             };
             if remote.call_from_thread(print).is_err() {
                 return;

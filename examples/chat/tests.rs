@@ -65,10 +65,10 @@ fn a_member_who_does_not_listen_is_let_go() {
     for _ in 0..200 {
         ann.send(&line);
     }
-    assert!(bob.lost().is_none());
+    assert!(bob.lost_reason().is_none());
     // More than what the network holds is unsent by then, and none of it is taken.
     ann.advance(Duration::from_secs(260));
-    assert_eq!(bob.lost().unwrap().to_string(), "too little was sent or taken");
+    assert_eq!(bob.lost_reason().unwrap().to_string(), "too little was sent or taken");
     assert!(server.factory(|chat, _| chat.members.keys().eq(["ann"])));
 }
 
@@ -76,7 +76,7 @@ fn a_member_who_does_not_listen_is_let_go() {
 fn join(peer: &Peer, name: &str) {
     peer.send(format!("{name}\n"));
     peer.advance(Duration::from_secs(1));
-    assert!(peer.take().ends_with(format!("Welcome, {name}!\r\n").as_bytes()));
+    assert!(peer.take_received().ends_with(format!("Welcome, {name}!\r\n").as_bytes()));
 }
 
 #[test]
@@ -86,12 +86,12 @@ fn one_member_does_not_keep_the_others_busy() {
     join(&ann, "Ann");
     join(&bob, "Bob");
     ann.send("a\n".repeat(30_000));
-    assert_eq!(bob.take(), b"<Ann> a\r\n".repeat(10));
+    assert_eq!(bob.take_received(), b"<Ann> a\r\n".repeat(10));
     for _ in 0..60 {
         bob.advance(Duration::from_secs(1));
-        assert_eq!(bob.take(), b"<Ann> a\r\n".repeat(10));
+        assert_eq!(bob.take_received(), b"<Ann> a\r\n".repeat(10));
         bob.send("so?\n");
-        assert!(ann.take().ends_with(b"<Bob> so?\r\n"), "nobody else waits");
+        assert!(ann.take_received().ends_with(b"<Bob> so?\r\n"), "nobody else waits");
     }
 }
 
@@ -120,8 +120,8 @@ fn nobody_on_a_slow_line_is_let_go_for_what_one_member_says_at_once() {
     ann.send(&said);
     simulation.run_for(Duration::from_secs(600));
     for peer in &slow {
-        assert_eq!(peer.lost().map(|reason| reason.to_string()), None);
-        let heard = peer.take().len();
+        assert_eq!(peer.lost_reason().map(|reason| reason.to_string()), None);
+        let heard = peer.take_received().len();
         assert!(heard > said.len(), "{heard}");
     }
 }
@@ -132,7 +132,7 @@ fn one_who_says_no_name_is_not_waited_for_for_ever() {
     let (nobody, ann) = (server.connect(), server.connect());
     join(&ann, "Ann");
     ann.advance(Duration::from_secs(130));
-    assert!(nobody.lost().is_some() && ann.lost().is_none());
+    assert!(nobody.lost_reason().is_some() && ann.lost_reason().is_none());
 }
 
 #[test]
@@ -141,7 +141,7 @@ fn members_are_told_when_the_chat_closes() {
     let ann = server.connect();
     server.factory(|_, reactor| reactor.stop_gracefully(Duration::from_secs(5)));
     ann.advance(Duration::ZERO);
-    let said = String::from_utf8(ann.take()).unwrap();
+    let said = String::from_utf8(ann.take_received()).unwrap();
     assert!(said.ends_with("The chat is closing. Goodbye.\r\n"), "{said}");
-    assert!(ann.lost().unwrap().is_done());
+    assert!(ann.lost_reason().unwrap().is_done());
 }

@@ -3,8 +3,8 @@
 use super::{ALL_ROUNDS, rounds, script};
 use crate::socket::scripted::Peer;
 use crate::{
-    ConnectionId, Context, Delimiter, LineContext, LineReceiver, Lines, Port, Protocol, Reactor,
-    Settings,
+    ConnectionId, Context, Delimiter, LineContext, LineReceiver, Lines, ListeningPort, Protocol,
+    Reactor, Settings,
 };
 use std::hint::black_box;
 use std::time::Duration;
@@ -50,7 +50,7 @@ type Factory<R> = fn() -> Lines<R>;
 /// A receiver on a connection.
 struct Stage<R: LineReceiver<Factory<R>> + 'static> {
     reactor: Reactor,
-    port: Port<Factory<R>>,
+    port: ListeningPort<Factory<R>>,
     id: ConnectionId,
     peer: Peer,
 }

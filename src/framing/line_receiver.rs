@@ -3,7 +3,7 @@
 use super::delimiter::Delimiter;
 use super::line_context::LineContext;
 use crate::reactor::TimerId;
-use crate::reason::{Deadline, Reason};
+use crate::reason::{Reason, TimeoutKind};
 use std::io;
 
 /// Receives lines, and raw data in between; [`Lines`](super::Lines) makes a
@@ -80,7 +80,7 @@ pub trait LineReceiver<F> {
     }
 
     /// The peer was waited for in vain. By default the connection ends with `Reason::TimedOut`.
-    fn timed_out(&mut self, cx: &mut LineContext<'_, F>, deadline: Deadline) {
+    fn timed_out(&mut self, cx: &mut LineContext<'_, F>, deadline: TimeoutKind) {
         cx.transport.time_out(deadline);
     }
 
@@ -102,14 +102,14 @@ pub trait LineReceiver<F> {
 
     /// What was read for this connection has come to its end, or to an error. By default an error
     /// fails the connection.
-    fn production_ended(&mut self, cx: &mut LineContext<'_, F>, result: io::Result<u64>) {
+    fn producer_finished(&mut self, cx: &mut LineContext<'_, F>, result: io::Result<u64>) {
         if let Err(error) = result {
             cx.transport.fail(error);
         }
     }
 
     /// So many writes were refused, because too much is unsent.
-    fn write_refused(&mut self, cx: &mut LineContext<'_, F>, count: usize) {
+    fn write_rejected(&mut self, cx: &mut LineContext<'_, F>, count: usize) {
         let _ = (cx, count);
     }
 

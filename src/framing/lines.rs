@@ -7,7 +7,7 @@ use super::line_receiver::LineReceiver;
 use super::setup::{Effects, Mode, Piece, Setup};
 use crate::protocol::{Context, Protocol};
 use crate::reactor::TimerId;
-use crate::reason::{Deadline, Reason};
+use crate::reason::{Reason, TimeoutKind};
 use std::borrow::Cow;
 use std::io;
 use std::time::Duration;
@@ -98,7 +98,7 @@ impl<R> Lines<R> {
     /// gets backpressure; it does not count as idle meanwhile. Raw data is not counted.
     ///
     /// For lines that are expensive, such as those broadcast to thousands of members. Combine it
-    /// with [`Rates::read`](crate::Rates::read), which limits bytes.
+    /// with [`RateLimits::read`](crate::RateLimits::read), which limits bytes.
     ///
     /// ```
     /// use std::time::Duration;
@@ -114,9 +114,9 @@ impl<R> Lines<R> {
     ///
     /// let peer = testing::connect(|| Lines::new(Echo).line_rate(2, Duration::from_secs(1)));
     /// peer.send("one\r\ntwo\r\nthree\r\n");
-    /// assert_eq!(peer.take(), b"one\r\ntwo\r\n");
+    /// assert_eq!(peer.take_received(), b"one\r\ntwo\r\n");
     /// peer.advance(Duration::from_millis(500));
-    /// assert_eq!(peer.take(), b"three\r\n");
+    /// assert_eq!(peer.take_received(), b"three\r\n");
     /// ```
     #[must_use]
     pub fn line_rate(mut self, count: u32, span: Duration) -> Self {
@@ -131,7 +131,7 @@ impl<R> Lines<R> {
 
     /// Calls `call` with the receiver and its context, as if it were one of its callbacks: for
     /// [`Reactor::with_protocol`](crate::Reactor::with_protocol).
-    pub fn call<F, T>(
+    pub fn with_receiver<F, T>(
         &mut self,
         cx: &mut Context<'_, F>,
         call: impl FnOnce(&mut R, &mut LineContext<'_, F>) -> T,
@@ -312,7 +312,7 @@ impl<F, R: LineReceiver<F>> Protocol<F> for Lines<R> {
     fn connection_made(&mut self, cx: &mut Context<'_, F>) {
         self.setup.delimiter.get_or_insert_with(|| R::DELIMITER.checked());
         self.setup.max_length.get_or_insert(R::MAX_LENGTH);
-        self.call(cx, |receiver, cx| receiver.connection_made(cx));
+        self.with_receiver(cx, |receiver, cx| receiver.connection_made(cx));
     }
 
     fn data_received(&mut self, cx: &mut Context<'_, F>, data: &[u8]) {
@@ -328,48 +328,48 @@ impl<F, R: LineReceiver<F>> Protocol<F> for Lines<R> {
         if self.rate.as_mut().is_some_and(|rate| rate.end_hold(timer)) {
             return cx.transport.release_input();
         }
-        self.call(cx, |receiver, cx| receiver.timer_fired(cx, timer));
+        self.with_receiver(cx, |receiver, cx| receiver.timer_fired(cx, timer));
     }
 
     fn reading_resumed(&mut self, cx: &mut Context<'_, F>) {
         self.setup.paused = false;
-        self.call(cx, |receiver, cx| receiver.reading_resumed(cx));
+        self.with_receiver(cx, |receiver, cx| receiver.reading_resumed(cx));
         self.split_pending(cx);
     }
 
-    fn timed_out(&mut self, cx: &mut Context<'_, F>, deadline: Deadline) {
-        self.call(cx, |receiver, cx| receiver.timed_out(cx, deadline));
+    fn timed_out(&mut self, cx: &mut Context<'_, F>, deadline: TimeoutKind) {
+        self.with_receiver(cx, |receiver, cx| receiver.timed_out(cx, deadline));
     }
 
     fn drain_requested(&mut self, cx: &mut Context<'_, F>) {
-        self.call(cx, |receiver, cx| receiver.drain_requested(cx));
+        self.with_receiver(cx, |receiver, cx| receiver.drain_requested(cx));
     }
 
     fn producing_paused(&mut self, cx: &mut Context<'_, F>) {
-        self.call(cx, |receiver, cx| receiver.producing_paused(cx));
+        self.with_receiver(cx, |receiver, cx| receiver.producing_paused(cx));
     }
 
     fn producing_resumed(&mut self, cx: &mut Context<'_, F>) {
-        self.call(cx, |receiver, cx| receiver.producing_resumed(cx));
+        self.with_receiver(cx, |receiver, cx| receiver.producing_resumed(cx));
     }
 
-    fn production_ended(&mut self, cx: &mut Context<'_, F>, result: io::Result<u64>) {
-        self.call(cx, |receiver, cx| receiver.production_ended(cx, result));
+    fn producer_finished(&mut self, cx: &mut Context<'_, F>, result: io::Result<u64>) {
+        self.with_receiver(cx, |receiver, cx| receiver.producer_finished(cx, result));
     }
 
-    fn write_refused(&mut self, cx: &mut Context<'_, F>, count: usize) {
-        self.call(cx, |receiver, cx| receiver.write_refused(cx, count));
+    fn write_rejected(&mut self, cx: &mut Context<'_, F>, count: usize) {
+        self.with_receiver(cx, |receiver, cx| receiver.write_rejected(cx, count));
     }
 
     fn read_connection_lost(&mut self, cx: &mut Context<'_, F>) {
-        self.call(cx, |receiver, cx| receiver.read_connection_lost(cx));
+        self.with_receiver(cx, |receiver, cx| receiver.read_connection_lost(cx));
     }
 
     fn write_connection_lost(&mut self, cx: &mut Context<'_, F>) {
-        self.call(cx, |receiver, cx| receiver.write_connection_lost(cx));
+        self.with_receiver(cx, |receiver, cx| receiver.write_connection_lost(cx));
     }
 
     fn connection_lost(&mut self, cx: &mut Context<'_, F>, reason: &Reason) {
-        self.call(cx, |receiver, cx| receiver.connection_lost(cx, reason));
+        self.with_receiver(cx, |receiver, cx| receiver.connection_lost(cx, reason));
     }
 }

@@ -272,14 +272,14 @@ impl Reactor {
 
     /// A connection stands: builds its protocol.
     pub(super) fn introduce(&mut self, id: Id, transport: &Transport) {
-        let (host, peer) = (transport.factory(), transport.peer());
+        let (host, peer) = (transport.factory(), transport.peer_address());
         let Some(mut party) = self.connections.party(id) else { return };
         let previous = self.agenda.enter(id);
         // Before the factory sees it, so that what `build_protocol` sets counts. Whoever connects
         // may have set something before.
         if let Some(shelf) = self.hosts.get(host) {
-            if let Some(deadlines) = shelf.deadlines.filter(|_| !transport.has_deadlines()) {
-                transport.set_deadlines(deadlines);
+            if let Some(deadlines) = shelf.deadlines.filter(|_| !transport.has_timeouts()) {
+                transport.set_timeouts(deadlines);
             }
             shelf.ration.serve(transport);
         }
@@ -330,7 +330,7 @@ impl Reactor {
     /// The factory does not want the client, or has too many. What was written, such as the reason,
     /// is sent as far as the socket takes it at once.
     fn refuse(&mut self, id: Id, transport: &Transport, lingers: bool) {
-        log::debug!("{} is refused", transport.peer());
+        log::debug!("{} is refused", transport.peer_address());
         // Nothing is left to send more at a time.
         transport.lift_rates();
         let end = transport.settle(&mut Settled::default());
@@ -343,11 +343,11 @@ impl Reactor {
             closed.spoken |= lingers;
         }
         let lingering = closed.and_then(|closed| {
-            self.linger(id, closed, transport.peer().network(), Courtesy::Refusal)
+            self.linger(id, closed, transport.peer_address().network(), Courtesy::Refusal)
         });
         self.vacate(id, lingering);
         if guard(|| drop(end)).is_err() {
-            log::error!("dropping an error of {} panicked", transport.peer());
+            log::error!("dropping an error of {} panicked", transport.peer_address());
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::delayed::TimerId;
 use super::recorder::What;
-use crate::reason::Deadline;
+use crate::reason::TimeoutKind;
 use std::io;
 
 /// A callback to make.
@@ -12,13 +12,13 @@ pub(super) enum Callback<'a> {
     Data(&'a [u8]),
     Timer(TimerId),
     Resumed,
-    TimedOut(Deadline),
+    TimedOut(TimeoutKind),
     Drain,
     ProducingPaused,
     ProducingResumed,
     /// (Taken out; a callback that owned it would have to be dropped, each time.)
-    ProductionEnded(&'a mut Option<io::Result<u64>>),
-    WriteRefused(usize),
+    ProducerFinished(&'a mut Option<io::Result<u64>>),
+    WriteRejected(usize),
     ReadLost,
     WriteLost,
 }
@@ -28,13 +28,13 @@ impl Callback<'_> {
     pub(super) fn what(&self) -> (What, usize) {
         let what = match self {
             Self::Data(data) => return (What::Data, data.len()),
-            Self::WriteRefused(count) => return (What::WriteRefused, *count),
+            Self::WriteRejected(count) => return (What::WriteRejected, *count),
             Self::Made => What::Made,
             Self::Timer(_) => What::Timer,
             Self::Resumed => What::Resumed,
             Self::TimedOut(_) => What::TimedOut,
             Self::Drain => What::Drain,
-            Self::ProducingPaused | Self::ProducingResumed | Self::ProductionEnded(_) => {
+            Self::ProducingPaused | Self::ProducingResumed | Self::ProducerFinished(_) => {
                 What::Producing
             }
             Self::ReadLost => What::ReadLost,

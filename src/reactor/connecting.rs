@@ -3,7 +3,7 @@
 use super::connections::{Connection, Live};
 use super::delayed::Job;
 use super::errors::ConnectError;
-use super::key::{IntoKey, Key};
+use super::key::{FactoryKey, IntoFactory};
 use super::panic::guard;
 use super::waiting::Overdue;
 use super::{Life, Reactor};
@@ -18,7 +18,7 @@ use std::rc::Rc;
 /// (`IConnector`)
 pub struct Connector<F> {
     transport: Transport,
-    key: Key<F>,
+    key: FactoryKey<F>,
 }
 
 impl<F> Connector<F> {
@@ -29,7 +29,7 @@ impl<F> Connector<F> {
     }
 
     /// The factory.
-    pub fn key(&self) -> Key<F> {
+    pub fn key(&self) -> FactoryKey<F> {
         self.key
     }
 }
@@ -40,7 +40,7 @@ impl<F> Clone for Connector<F> {
     }
 }
 
-impl<F> From<&Connector<F>> for Key<F> {
+impl<F> From<&Connector<F>> for FactoryKey<F> {
     fn from(connector: &Connector<F>) -> Self {
         connector.key
     }
@@ -68,7 +68,7 @@ pub(super) struct Connecting {
 impl Reactor {
     /// Begins to connect over TCP, and has the factory build a protocol when the connection stands.
     /// The factory may be a closure that returns a protocol, a [`Factory`](crate::Factory), or the
-    /// [`Key`] or a [`Port`](crate::Port) of one. (`connectTCP`)
+    /// [`FactoryKey`] or a [`ListeningPort`](crate::ListeningPort) of one. (`connectTCP`)
     ///
     /// The endpoint is an address, a pair of IP address and port number, or a
     /// [`TcpClientEndpoint`], which has a timeout. Nothing is called before this returns but
@@ -104,7 +104,7 @@ impl Reactor {
     ///
     /// [`ConnectError`]: nothing was begun, and a factory that was moved in is dropped. That nobody
     /// answers is told to the factory.
-    pub fn connect_tcp<S: IntoKey>(
+    pub fn connect_tcp<S: IntoFactory>(
         &mut self,
         endpoint: impl Into<TcpClientEndpoint>,
         factory: S,
@@ -125,7 +125,7 @@ impl Reactor {
     fn begin_to_connect<F>(
         &mut self,
         endpoint: &TcpClientEndpoint,
-        key: Key<F>,
+        key: FactoryKey<F>,
     ) -> Result<Transport, ConnectError> {
         let (host, address) = (key.id, endpoint.address().into());
         if self.life == Life::Stopping || self.is_draining() {
@@ -182,7 +182,7 @@ impl Reactor {
         if let Some(reason) = transport.given_up() {
             self.fail_to_connect(id, &io::Error::from(&reason));
             if guard(|| drop(reason)).is_err() {
-                log::error!("dropping an error of {} panicked", transport.peer());
+                log::error!("dropping an error of {} panicked", transport.peer_address());
             }
             return;
         }
@@ -237,7 +237,7 @@ impl Reactor {
         log::debug!(
             "{} could not connect to {}: {error}",
             self.protocol_name(host),
-            transport.peer()
+            transport.peer_address()
         );
         #[cfg(feature = "testing")]
         self.tell_watcher(&transport, super::Happening::NotMade(error.kind()));
@@ -269,7 +269,7 @@ impl TcpClientEndpoint {
     /// # Errors
     ///
     /// [`ConnectError`]; nothing is left behind.
-    pub fn connect<S: IntoKey>(
+    pub fn connect<S: IntoFactory>(
         self,
         reactor: &mut Reactor,
         factory: S,

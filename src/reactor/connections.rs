@@ -10,7 +10,7 @@ use super::recorder::What;
 use super::waiting::Overdue;
 use super::{Life, Reactor};
 use crate::arena::{Arena, Id};
-use crate::reason::{Deadline, Reason};
+use crate::reason::{Reason, TimeoutKind};
 use crate::transport::{Next, Settled, Transport, Way};
 use log::Level;
 use std::time::Instant;
@@ -206,14 +206,14 @@ impl Reactor {
                 }
                 Next::Refuse => {
                     told = true;
-                    self.deliver(party, Callback::WriteRefused(transport.take_refused()));
+                    self.deliver(party, Callback::WriteRejected(transport.take_refused()));
                 }
                 Next::Produce => {
                     produced += 1;
                     self.produce(party);
                 }
                 Next::ReadOut => break self.serve_again(party),
-                Next::MindDeadlines => self.mind_deadlines(party),
+                Next::UpdateTimeouts => self.update_timeouts(party),
                 Next::AskToSend => drop(self.ask_for_more(party, Way::Out)),
                 Next::End(reason) if reason.cuts_off() => {
                     let unsent = transport.reset();
@@ -272,7 +272,7 @@ impl Reactor {
     }
 
     pub(super) fn close_timed_out(&mut self, party: &Party) {
-        party.transport.time_out(Deadline::Close);
+        party.transport.time_out(TimeoutKind::Close);
         self.settle(party);
     }
 
@@ -297,7 +297,7 @@ impl Reactor {
         }
         let closed = transport.release().filter(|closed| closed.may_talk && in_order);
         let lingering = closed.and_then(|closed| {
-            self.linger(id, closed, transport.peer().network(), Courtesy::Close)
+            self.linger(id, closed, transport.peer_address().network(), Courtesy::Close)
         });
         self.vacate(id, lingering);
         // It is in no table any more, where a change of the limits would count it.
@@ -305,10 +305,19 @@ impl Reactor {
         // The reason may hold an error of the user's, and to display it is the user's code.
         let level = if matches!(reason, Reason::Failed(_)) { Level::Warn } else { Level::Debug };
         let logged = guard(|| {
-            log::log!(level, "{} of {}: {reason}", self.protocol_name(host), transport.peer());
+            log::log!(
+                level,
+                "{} of {}: {reason}",
+                self.protocol_name(host),
+                transport.peer_address()
+            );
         });
         if let Err(panic) = logged {
-            log::error!("displaying an error of {} panicked: {}", transport.peer(), panic.0);
+            log::error!(
+                "displaying an error of {} panicked: {}",
+                transport.peer_address(),
+                panic.0
+            );
         }
         #[cfg(feature = "testing")]
         self.tell_watcher(transport, super::Happening::Lost(&reason));
@@ -317,7 +326,7 @@ impl Reactor {
         self.recorder.known.lost += 1;
         self.note_callback(What::Lost, transport, 0);
         if let Some(Err(panic)) = told {
-            let (protocol, peer) = (self.protocol_name(host), transport.peer());
+            let (protocol, peer) = (self.protocol_name(host), transport.peer_address());
             log::error!("{protocol} of {peer} panicked in connection_lost: {}", panic.0);
             self.note_panic(&format!("a panic in {protocol}"));
         }

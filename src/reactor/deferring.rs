@@ -16,14 +16,14 @@ pub(super) type Continuation = Box<dyn FnOnce(&mut Reactor, Box<dyn Any + Send>)
 /// Why work that was deferred to a thread has no result.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub enum WorkError {
+pub enum DeferError {
     /// It panicked, with this message.
     Panicked(Arc<str>),
     /// The system has no thread for it.
     NoThread(Arc<io::Error>),
 }
 
-impl fmt::Display for WorkError {
+impl fmt::Display for DeferError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Panicked(message) => write!(f, "work on a thread panicked: {message}"),
@@ -32,7 +32,7 @@ impl fmt::Display for WorkError {
     }
 }
 
-impl Error for WorkError {
+impl Error for DeferError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Panicked(_) => None,
@@ -50,10 +50,10 @@ impl Reactor {
     /// a [`Transport`](crate::Transport).
     ///
     /// Work begins in the order of asking, on at most
-    /// [`threads_max`](crate::Settings::threads_max) threads; they are started when they are needed
-    /// and end when they are not. It cannot be taken back. When the reactor stops, work that has
-    /// not begun is dropped. Work that has begun runs to its end; nobody waits for it, and its
-    /// result is dropped. So is every `then` that was not called.
+    /// [`max_blocking_threads`](crate::Settings::max_blocking_threads) threads; they are started
+    /// when they are needed and end when they are not. It cannot be taken back. When the reactor
+    /// stops, work that has not begun is dropped. Work that has begun runs to its end; nobody waits
+    /// for it, and its result is dropped. So is every `then` that was not called.
     ///
     /// On a simulated network the work is done at once, before this returns, and takes no time; so
     /// one run is as the next.
@@ -82,11 +82,11 @@ impl Reactor {
     ///
     /// # Errors
     ///
-    /// `then` is called with [`WorkError`] if the work panicked, or if no thread could be started.
+    /// `then` is called with [`DeferError`] if the work panicked, or if no thread could be started.
     pub fn defer_to_thread<T: Send + 'static>(
         &mut self,
         work: impl FnOnce() -> T + Send + 'static,
-        then: impl FnOnce(&mut Self, Result<T, WorkError>) + 'static,
+        then: impl FnOnce(&mut Self, Result<T, DeferError>) + 'static,
     ) {
         let continuation: Continuation = Box::new(move |reactor, outcome| {
             if let Ok(outcome) = outcome.downcast() {
@@ -95,15 +95,16 @@ impl Reactor {
         });
         let id = self.deferred.insert_with(|_| continuation);
         let calls = Arc::clone(&self.calls);
-        let finish = move |outcome: Result<T, WorkError>| {
+        let finish = move |outcome: Result<T, DeferError>| {
             let outcome: Box<dyn Any + Send> = Box::new(outcome);
             // A reactor that is gone has dropped the continuation as well.
             calls.finish(move |reactor| reactor.finish_work(id, outcome));
         };
         let finish_without = finish.clone();
-        let work = move || finish(guard(work).map_err(|panic| WorkError::Panicked(panic.0)));
-        if let Err(error) = self.world.run_aside(Box::new(work), self.settings.threads_max) {
-            finish_without(Err(WorkError::NoThread(Arc::new(error))));
+        let work = move || finish(guard(work).map_err(|panic| DeferError::Panicked(panic.0)));
+        if let Err(error) = self.world.run_aside(Box::new(work), self.settings.max_blocking_threads)
+        {
+            finish_without(Err(DeferError::NoThread(Arc::new(error))));
         }
     }
 

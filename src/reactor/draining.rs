@@ -33,7 +33,7 @@ const LAST_READS_MAX: u32 = 64;
 
 /// What became of the connections when a reactor stopped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct StopReport {
+pub struct ShutdownReport {
     /// Connections that closed while the reactor drained, when everything written was handed to the
     /// operating system.
     pub drained: usize,
@@ -46,7 +46,7 @@ pub struct StopReport {
     pub bytes_lost: u64,
 }
 
-impl fmt::Display for StopReport {
+impl fmt::Display for ShutdownReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { drained, lost, aborted, bytes_lost } = self;
         write!(
@@ -60,7 +60,7 @@ impl fmt::Display for StopReport {
 ///
 /// It may be dropped on any thread.
 #[derive(Debug)]
-pub struct ShutdownHold(Arc<Holds>);
+pub struct ShutdownGuard(Arc<Holds>);
 
 /// Who holds the shutdown.
 #[derive(Debug)]
@@ -79,7 +79,7 @@ impl Holds {
     }
 }
 
-impl Drop for ShutdownHold {
+impl Drop for ShutdownGuard {
     fn drop(&mut self) {
         self.0.count.fetch_sub(1, Ordering::SeqCst);
         self.0.waker.wake();
@@ -106,7 +106,7 @@ impl Reactor {
     ///
     /// A deadline of zero is the same as `stop`, which ends a drain at once; with `Duration::MAX`
     /// it waits for the last connection, however long that takes. Asked again while it drains, a
-    /// sooner deadline counts. What became of the connections is in the [`StopReport`] that
+    /// sooner deadline counts. What became of the connections is in the [`ShutdownReport`] that
     /// [`run`](Self::run) returns.
     ///
     /// ```
@@ -149,9 +149,9 @@ impl Reactor {
     /// reactor.run()?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn hold_shutdown(&self) -> ShutdownHold {
+    pub fn hold_shutdown(&self) -> ShutdownGuard {
         self.holds.count.fetch_add(1, Ordering::SeqCst);
-        ShutdownHold(Arc::clone(&self.holds))
+        ShutdownGuard(Arc::clone(&self.holds))
     }
 
     /// True from the moment in which ports are closed for a graceful stop until it is done.
@@ -160,7 +160,7 @@ impl Reactor {
     }
 
     /// Carries out a stop that was asked for, as far as it can be.
-    pub(super) fn stop_if_asked(&mut self) -> Option<StopReport> {
+    pub(super) fn stop_if_asked(&mut self) -> Option<ShutdownReport> {
         self.is_to_shut_down().then(|| self.shut_down())
     }
 

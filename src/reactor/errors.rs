@@ -186,7 +186,8 @@ impl Error for RunError {
 /// Displayed and debugged as a sentence.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum CallError<C> {
-    /// As many calls wait as [`Settings::calls_max`](crate::Settings::calls_max) says.
+    /// As many calls wait as [`Settings::max_pending_calls`](crate::Settings::max_pending_calls)
+    /// says.
     QueueFull(C),
     /// The reactor was dropped.
     ReactorGone(C),

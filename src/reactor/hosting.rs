@@ -8,7 +8,7 @@
 use super::Reactor;
 use super::callback::Callback;
 use super::connections::Party;
-use super::key::{IntoKey, Key};
+use super::key::{FactoryKey, IntoFactory};
 use super::limits::Door;
 use super::panic::{Panic, guard};
 use super::recorder::Tally;
@@ -17,20 +17,20 @@ use super::type_name::short_name;
 use crate::arena::Id;
 use crate::protocol::{Context, Factory, Protocol};
 use crate::reason::Reason;
-use crate::transport::{ConnectionId, Deadlines, Transport};
+use crate::transport::{ConnectionId, Timeouts, Transport};
 use slab::Slab;
 use std::any::{Any, type_name};
 use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-impl<F: Factory> IntoKey for F {
+impl<F: Factory> IntoFactory for F {
     type Factory = F;
 
-    fn into_key(self, reactor: &mut Reactor) -> Key<F> {
+    fn into_key(self, reactor: &mut Reactor) -> FactoryKey<F> {
         let host = Hosted { factory: self, protocols: Slab::new() };
         let id = reactor.hosts.insert_with(|_| Shelf::new(Box::new(host)));
-        Key::new(id, reactor.number)
+        FactoryKey::new(id, reactor.number)
     }
 }
 
@@ -46,7 +46,7 @@ pub(super) struct Shelf {
     pub(super) door: Door,
     pub(super) spent: Tally,
     /// Of its connections that are yet to be made.
-    pub(super) deadlines: Option<Deadlines>,
+    pub(super) deadlines: Option<Timeouts>,
     pub(super) ration: Ration,
     /// `start_factory` has run, and `stop_factory` has not.
     pub(super) started: bool,
@@ -147,12 +147,12 @@ impl<F: Factory> Host for Hosted<F> {
             Callback::Drain => protocol.drain_requested(&mut cx),
             Callback::ProducingPaused => protocol.producing_paused(&mut cx),
             Callback::ProducingResumed => protocol.producing_resumed(&mut cx),
-            Callback::ProductionEnded(result) => {
+            Callback::ProducerFinished(result) => {
                 if let Some(result) = result.take() {
-                    protocol.production_ended(&mut cx, result);
+                    protocol.producer_finished(&mut cx, result);
                 }
             }
-            Callback::WriteRefused(count) => protocol.write_refused(&mut cx, count),
+            Callback::WriteRejected(count) => protocol.write_rejected(&mut cx, count),
             Callback::ReadLost => protocol.read_connection_lost(&mut cx),
             Callback::WriteLost => protocol.write_connection_lost(&mut cx),
         })
@@ -238,7 +238,7 @@ impl Reactor {
     /// ```
     pub fn with_factory<F: Factory, R>(
         &mut self,
-        key: impl Into<Key<F>>,
+        key: impl Into<FactoryKey<F>>,
         call: impl FnOnce(&mut F, &mut Self) -> R,
     ) -> Option<R> {
         self.with_hosted(key.into(), |hosted: &mut Hosted<F>, reactor| {
@@ -252,7 +252,7 @@ impl Reactor {
     /// connection.
     pub fn with_protocol<F: Factory, R>(
         &mut self,
-        key: impl Into<Key<F>>,
+        key: impl Into<FactoryKey<F>>,
         connection: ConnectionId,
         call: impl FnOnce(&mut F::Protocol, &mut Context<'_, F>) -> R,
     ) -> Option<R> {
@@ -267,7 +267,7 @@ impl Reactor {
 
     fn with_hosted<F: Factory, R>(
         &mut self,
-        Key { id, reactor, .. }: Key<F>,
+        FactoryKey { id, reactor, .. }: FactoryKey<F>,
         call: impl FnOnce(&mut Hosted<F>, &mut Self) -> Option<R>,
     ) -> Option<R> {
         if reactor != self.number {
@@ -301,7 +301,7 @@ impl Reactor {
         self.note_callback(what, transport, amount);
         if let Some(Err(panic)) = result {
             let protocol = self.protocol_name(host);
-            log::error!("{protocol} of {} panicked: {}", transport.peer(), panic.0);
+            log::error!("{protocol} of {} panicked: {}", transport.peer_address(), panic.0);
             self.note_panic(&format!("a panic in {protocol}"));
             // It may replace an error of the user's, whose drop is the user's code.
             if let Err(again) = guard(|| transport.end(Reason::Panicked(panic.0))) {

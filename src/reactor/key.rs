@@ -9,63 +9,64 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::marker::PhantomData;
 
-/// Reaches a factory of type `F` that lives in a reactor; [`Port::key`](crate::Port::key) gives it.
+/// Reaches a factory of type `F` that lives in a reactor; [`Port::key`](crate::ListeningPort::key)
+/// gives it.
 ///
 /// It can be copied and sent to other threads. A key whose factory is gone reaches nothing.
-pub struct Key<F> {
+pub struct FactoryKey<F> {
     pub(super) id: Id,
     /// The number of its reactor.
     pub(super) reactor: usize,
     factory: PhantomData<fn() -> F>,
 }
 
-impl<F> Key<F> {
+impl<F> FactoryKey<F> {
     /// The caller knows that a factory of this type has this id.
     pub(super) fn new(id: Id, reactor: usize) -> Self {
         Self { id, reactor, factory: PhantomData }
     }
 }
 
-impl<F> Clone for Key<F> {
+impl<F> Clone for FactoryKey<F> {
     fn clone(&self) -> Self {
         *self
     }
 }
 
-impl<F> Copy for Key<F> {}
+impl<F> Copy for FactoryKey<F> {}
 
-impl<F> PartialEq for Key<F> {
+impl<F> PartialEq for FactoryKey<F> {
     fn eq(&self, other: &Self) -> bool {
         (self.reactor, self.id) == (other.reactor, other.id)
     }
 }
 
-impl<F> Eq for Key<F> {}
+impl<F> Eq for FactoryKey<F> {}
 
-impl<F> Hash for Key<F> {
+impl<F> Hash for FactoryKey<F> {
     fn hash<H: Hasher>(&self, state: &mut H) {
         (self.reactor, self.id).hash(state);
     }
 }
 
-impl<F> fmt::Debug for Key<F> {
+impl<F> fmt::Debug for FactoryKey<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Key<{}>({})", short_name(type_name::<F>()), self.id)
+        write!(f, "FactoryKey<{}>({})", short_name(type_name::<F>()), self.id)
     }
 }
 
 /// What a port can be opened with: a factory, or the key of one that already lives in the reactor,
 /// or another port of it.
-pub trait IntoKey {
+pub trait IntoFactory {
     /// The factory.
     type Factory: Factory;
 
     /// Moves the factory into the reactor, unless it is there.
     #[doc(hidden)]
-    fn into_key(self, reactor: &mut Reactor) -> Key<Self::Factory>;
+    fn into_key(self, reactor: &mut Reactor) -> FactoryKey<Self::Factory>;
 }
 
-impl<F: Factory> IntoKey for Key<F> {
+impl<F: Factory> IntoFactory for FactoryKey<F> {
     type Factory = F;
 
     fn into_key(self, _: &mut Reactor) -> Self {

@@ -3,7 +3,7 @@
 use super::Reactor;
 use super::accepting::ACCEPTS_PER_TURN;
 use super::delayed::Job;
-use super::key::Key;
+use super::key::FactoryKey;
 use crate::address::{Address, Network};
 use crate::arena::Id;
 use crate::token_bucket::TokenBucket;
@@ -24,16 +24,16 @@ const BURST_SHARE: u32 = 10;
 ///
 /// ```
 /// use std::time::Duration;
-/// use twistor::Limits;
+/// use twistor::ConnectionLimits;
 ///
-/// let limits = Limits::new()
-///     .connections(10_000)
-///     .per_peer(100)
+/// let limits = ConnectionLimits::new()
+///     .max_connections(10_000)
+///     .max_per_peer(100)
 ///     .accept_rate(500, Duration::from_secs(1))
-///     .refusal("Too many guests, please come back later.\r\n");
+///     .reject_message("Too many guests, please come back later.\r\n");
 /// ```
 #[derive(Clone, Debug, Default)]
-pub struct Limits {
+pub struct ConnectionLimits {
     connections: Option<usize>,
     per_peer: Option<usize>,
     accept_rate: Option<(u32, Duration)>,
@@ -41,7 +41,7 @@ pub struct Limits {
     refusal: Option<Segment>,
 }
 
-impl Limits {
+impl ConnectionLimits {
     /// None.
     pub fn new() -> Self {
         Self::default()
@@ -50,14 +50,14 @@ impl Limits {
     /// The most connections that clients may have open; who comes then is refused. With zero
     /// everybody is.
     #[must_use]
-    pub fn connections(self, connections: usize) -> Self {
+    pub fn max_connections(self, connections: usize) -> Self {
         Self { connections: Some(connections), ..self }
     }
 
     /// The most that one peer may have: an IPv4 address, or the first 64 bits of an IPv6 address,
     /// which is what one customer is given. With zero everybody is refused.
     #[must_use]
-    pub fn per_peer(self, per_peer: usize) -> Self {
+    pub fn max_per_peer(self, per_peer: usize) -> Self {
         Self { per_peer: Some(per_peer), ..self }
     }
 
@@ -91,34 +91,35 @@ impl Limits {
     /// What a client is told that is refused, as far as its socket takes it at once. Without it,
     /// the client only sees a close.
     #[must_use]
-    pub fn refusal(self, refusal: impl AsRef<[u8]>) -> Self {
+    pub fn reject_message(self, refusal: impl AsRef<[u8]>) -> Self {
         Self { refusal: Some(Segment::from(refusal.as_ref())), ..self }
     }
 }
 
 /// How many clients a factory has not taken on, and why.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Refusals {
-    /// Because of [`Limits::connections`], or of
-    /// [`Settings::connections_max`](crate::Settings::connections_max).
+pub struct RejectionStats {
+    /// Because of [`ConnectionLimits::max_connections`], or of
+    /// [`Settings::max_connections`](crate::Settings::max_connections).
     pub connections: u64,
-    /// Because of [`Limits::per_peer`].
+    /// Because of [`ConnectionLimits::max_per_peer`].
     pub per_peer: u64,
     /// By `build_protocol`, or because it panicked.
     pub factory: u64,
     /// Because there were no descriptors, or no memory.
     pub exhausted: u64,
-    /// How often a port has rested because of [`Limits::accept_rate`]; nobody was refused for it.
+    /// How often a port has rested because of [`ConnectionLimits::accept_rate`]; nobody was refused
+    /// for it.
     pub rests: u64,
     /// How often a connection has waited because of a rate, its own or that of the factory; see
-    /// [`Rates`](crate::Rates).
+    /// [`RateLimits`](crate::RateLimits).
     pub waits: u64,
 }
 
 /// What a factory knows of its clients.
 #[derive(Debug, Default)]
 pub(super) struct Door {
-    limits: Limits,
+    limits: ConnectionLimits,
     bucket: Option<TokenBucket>,
     /// Ports that wait for a token, those first that have waited longest.
     queue: VecDeque<Id>,
@@ -130,7 +131,7 @@ pub(super) struct Door {
     open: usize,
     /// The same for each peer; only if they are limited.
     peers: HashMap<Network, usize>,
-    pub(super) refusals: Refusals,
+    pub(super) refusals: RejectionStats,
     /// When it last said that it turns clients away, and how many it has since.
     warned: Option<Instant>,
     unsaid: u64,
@@ -183,20 +184,24 @@ impl Reactor {
     /// stays, and counts. False if the factory is gone.
     ///
     /// A client that is refused costs no protocol, and `build_protocol` does not hear of it;
-    /// [`refusals`](Self::refusals) counts it, and a warning is logged, once in five seconds at
+    /// [`rejections`](Self::rejections) counts it, and a warning is logged, once in five seconds at
     /// most. Connections that the factory has begun itself do not count.
     ///
     /// ```
-    /// use twistor::{Context, Limits, Protocol, Reactor};
+    /// use twistor::{Context, ConnectionLimits, Protocol, Reactor};
     /// # struct Echo;
     /// # impl<F> Protocol<F> for Echo {}
     ///
     /// let mut reactor = Reactor::new()?;
     /// let port = reactor.listen("tcp:0:interface=127.0.0.1", || Echo)?;
-    /// reactor.set_limits(port, Limits::new().connections(1000).per_peer(10));
+    /// reactor.set_limits(port, ConnectionLimits::new().max_connections(1000).max_per_peer(10));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn set_limits<F>(&mut self, key: impl Into<Key<F>>, limits: Limits) -> bool {
+    pub fn set_limits<F>(
+        &mut self,
+        key: impl Into<FactoryKey<F>>,
+        limits: ConnectionLimits,
+    ) -> bool {
         let key = key.into();
         let Some(shelf) = self.hosts.get_mut(key.id).filter(|_| key.reactor == self.number) else {
             return false;
@@ -212,7 +217,7 @@ impl Reactor {
             for (_, live) in self.connections.all_live() {
                 let transport = &live.party.transport;
                 if live.party.host() == key.id && !transport.dials() {
-                    *door.peers.entry(transport.peer().network()).or_default() += 1;
+                    *door.peers.entry(transport.peer_address().network()).or_default() += 1;
                 }
             }
         }
@@ -226,7 +231,7 @@ impl Reactor {
     }
 
     /// How many clients a factory has not taken on since it lives here. `None` if it is gone.
-    pub fn refusals<F>(&self, key: impl Into<Key<F>>) -> Option<Refusals> {
+    pub fn rejections<F>(&self, key: impl Into<FactoryKey<F>>) -> Option<RejectionStats> {
         let key = key.into();
         let shelf = self.hosts.get(key.id).filter(|_| key.reactor == self.number)?;
         Some(shelf.door.refusals)
@@ -300,7 +305,7 @@ impl Reactor {
         let now = self.now();
         // A lingering socket does not count as a client.
         let open = self.connections.len() - self.lingerers.len();
-        let full = self.settings.connections_max.is_some_and(|max| open >= max);
+        let full = self.settings.max_connections.is_some_and(|max| open >= max);
         let Some(shelf) = self.hosts.get_mut(host) else { return Err(None) };
         let door = &mut shelf.door;
         if door.admit(peer, full) {
@@ -325,7 +330,7 @@ impl Reactor {
     pub(super) fn leave(&mut self, transport: &Transport) {
         let shelf = self.hosts.get_mut(transport.factory()).filter(|_| !transport.dials());
         if let Some(shelf) = shelf {
-            shelf.door.leave(transport.peer());
+            shelf.door.leave(transport.peer_address());
         }
     }
 }

@@ -40,19 +40,19 @@ mod counts;
 mod tests;
 
 pub use connecting::Connector;
-pub use deferring::WorkError;
+pub use deferring::DeferError;
 pub use delayed::TimerId;
-pub use draining::{ShutdownHold, StopReport};
+pub use draining::{ShutdownGuard, ShutdownReport};
 pub use errors::{CallError, ConnectError, ListenError, RunError};
-pub use key::{IntoKey, Key};
-pub use limits::{Limits, Refusals};
-pub use ports::{Port, PortId};
-pub use recorder::{Slowest, Snapshot, Spent};
+pub use key::{FactoryKey, IntoFactory};
+pub use limits::{ConnectionLimits, RejectionStats};
+pub use ports::{ListeningPort, ListeningPortId};
+pub use recorder::{CallStats, Metrics, SlowestCallback};
 pub use remote::Remote;
 pub use settings::Settings;
 pub use triggers::{Phase, SystemEvent, TriggerId};
 #[cfg(feature = "testing")]
-pub use watching::Holdings;
+pub use watching::OpenResources;
 #[cfg(feature = "testing")]
 pub(crate) use watching::{Happening, Watch};
 
@@ -115,7 +115,7 @@ pub struct Reactor {
     stop: Stop,
     holds: Arc<Holds>,
     /// Of the stop that is being carried out.
-    report: StopReport,
+    report: ShutdownReport,
     /// A turn is running or a factory is lent to its owner: no other turn may begin.
     lent: bool,
     hosts: Arena<Shelf>,
@@ -194,13 +194,13 @@ impl Reactor {
 
     /// A reactor behind whose door is `world`.
     pub(crate) fn in_world(world: Box<dyn World>, settings: Settings) -> Self {
-        let calls = Calls::new(world.waker(), settings.calls_max);
+        let calls = Calls::new(world.waker(), settings.max_pending_calls);
         let holds = Holds::new(world.waker());
         let timers = Timers::new(world.now());
-        let recorder = Recorder::new(world.now(), settings.slow_callback);
+        let recorder = Recorder::new(world.now(), settings.slow_callback_duration);
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let agenda = Rc::new(Agenda::new(number, settings.unsent_max, settings.unsent_total_max));
+        let agenda = Rc::new(Agenda::new(number, settings.max_unsent, settings.max_unsent_total));
         Self {
             number,
             world,
@@ -208,7 +208,7 @@ impl Reactor {
             life: Life::Idle,
             stop: Stop::No,
             holds,
-            report: StopReport::default(),
+            report: ShutdownReport::default(),
             lent: false,
             hosts: Arena::new(),
             ports: Arena::new(),

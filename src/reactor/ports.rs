@@ -2,7 +2,7 @@
 
 use super::accepting::OpenPort;
 use super::errors::ListenError;
-use super::key::{IntoKey, Key};
+use super::key::{FactoryKey, IntoFactory};
 use super::{Life, Reactor};
 use crate::address::Address;
 use crate::arena::Id;
@@ -15,31 +15,31 @@ use std::rc::Rc;
 
 /// An open port, and the key of the factory behind it.
 ///
-/// It can be copied and sent to other threads, and stands for its factory wherever a [`Key`] does.
-/// (`IListeningPort`)
-pub struct Port<F> {
+/// It can be copied and sent to other threads, and stands for its factory wherever a [`FactoryKey`]
+/// does. (`IListeningPort`)
+pub struct ListeningPort<F> {
     id: Id,
-    key: Key<F>,
+    key: FactoryKey<F>,
     address: Address,
 }
 
 /// Names a port, whatever its factory's type: for closing it later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct PortId {
+pub struct ListeningPortId {
     id: Id,
     reactor: usize,
 }
 
-impl<F> From<Port<F>> for PortId {
-    fn from(port: Port<F>) -> Self {
+impl<F> From<ListeningPort<F>> for ListeningPortId {
+    fn from(port: ListeningPort<F>) -> Self {
         port.id()
     }
 }
 
-impl<F> Port<F> {
+impl<F> ListeningPort<F> {
     /// Its name, which says nothing of the factory: that of a closure cannot be written.
-    pub fn id(&self) -> PortId {
-        PortId { id: self.id, reactor: self.key.reactor }
+    pub fn id(&self) -> ListeningPortId {
+        ListeningPortId { id: self.id, reactor: self.key.reactor }
     }
 
     /// Where it listens: with the port number that the system chose, if it was asked to choose.
@@ -48,48 +48,48 @@ impl<F> Port<F> {
     }
 
     /// The factory behind it.
-    pub fn key(&self) -> Key<F> {
+    pub fn key(&self) -> FactoryKey<F> {
         self.key
     }
 }
 
-impl<F> Clone for Port<F> {
+impl<F> Clone for ListeningPort<F> {
     fn clone(&self) -> Self {
         *self
     }
 }
 
-impl<F> Copy for Port<F> {}
+impl<F> Copy for ListeningPort<F> {}
 
-impl<F> PartialEq for Port<F> {
+impl<F> PartialEq for ListeningPort<F> {
     fn eq(&self, other: &Self) -> bool {
         self.id() == other.id()
     }
 }
 
-impl<F> Eq for Port<F> {}
+impl<F> Eq for ListeningPort<F> {}
 
-impl<F> Hash for Port<F> {
+impl<F> Hash for ListeningPort<F> {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.id().hash(state);
     }
 }
 
-impl<F> From<Port<F>> for Key<F> {
-    fn from(port: Port<F>) -> Self {
+impl<F> From<ListeningPort<F>> for FactoryKey<F> {
+    fn from(port: ListeningPort<F>) -> Self {
         port.key
     }
 }
 
-impl<F: Factory> IntoKey for Port<F> {
+impl<F: Factory> IntoFactory for ListeningPort<F> {
     type Factory = F;
 
-    fn into_key(self, _: &mut Reactor) -> Key<F> {
+    fn into_key(self, _: &mut Reactor) -> FactoryKey<F> {
         self.key
     }
 }
 
-impl<F> fmt::Debug for Port<F> {
+impl<F> fmt::Debug for ListeningPort<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Port").field("address", &self.address).field("key", &self.key).finish()
     }
@@ -103,18 +103,19 @@ impl Reactor {
     /// # Errors
     ///
     /// [`ListenError`]; nothing is left behind, and a factory that was moved in is dropped.
-    pub fn listen<S: IntoKey>(
+    pub fn listen<S: IntoFactory>(
         &mut self,
         description: &str,
         factory: S,
-    ) -> Result<Port<S::Factory>, ListenError> {
+    ) -> Result<ListeningPort<S::Factory>, ListenError> {
         match description.parse()? {
             ServerEndpoint::Tcp(endpoint) => self.listen_tcp(endpoint, factory),
         }
     }
 
     /// Opens a TCP port and serves it with a factory: a closure that returns a protocol, a
-    /// [`Factory`], or the [`Key`] or a [`Port`] of a factory that already serves another.
+    /// [`Factory`], or the [`FactoryKey`] or a [`ListeningPort`] of a factory that already serves
+    /// another.
     ///
     /// The endpoint is a port number, which means all IPv4 interfaces; or an address, a pair of
     /// address and number, or a [`TcpServerEndpoint`]. (`listenTCP`)
@@ -144,11 +145,11 @@ impl Reactor {
     /// # Errors
     ///
     /// [`ListenError`]; nothing is left behind, and a factory that was moved in is dropped.
-    pub fn listen_tcp<S: IntoKey>(
+    pub fn listen_tcp<S: IntoFactory>(
         &mut self,
         endpoint: impl Into<TcpServerEndpoint>,
         factory: S,
-    ) -> Result<Port<S::Factory>, ListenError> {
+    ) -> Result<ListeningPort<S::Factory>, ListenError> {
         let endpoint = endpoint.into();
         let key = factory.into_key(self);
         let opened = self.open_port(&endpoint, key);
@@ -156,13 +157,13 @@ impl Reactor {
             self.drop_if_unused(key.id);
         }
         let (id, address) = opened?;
-        Ok(Port { id, key, address })
+        Ok(ListeningPort { id, key, address })
     }
 
     fn open_port<F>(
         &mut self,
         endpoint: &TcpServerEndpoint,
-        key: Key<F>,
+        key: FactoryKey<F>,
     ) -> Result<(Id, Address), ListenError> {
         let (host, address) = (key.id, endpoint.address().into());
         if self.life == Life::Stopping || self.is_draining() {
@@ -223,7 +224,7 @@ impl Reactor {
     ///
     /// If it was the factory's last, `stop_factory` is called at the end of the turn, or of the
     /// next one; never from within this. (`stopListening`)
-    pub fn stop_listening(&mut self, port: impl Into<PortId>) -> bool {
+    pub fn stop_listening(&mut self, port: impl Into<ListeningPortId>) -> bool {
         let port = port.into();
         port.reactor == self.number && self.close_port(port.id)
     }
@@ -248,11 +249,11 @@ impl TcpServerEndpoint {
     /// # Errors
     ///
     /// [`ListenError`]; nothing is left behind.
-    pub fn listen<S: IntoKey>(
+    pub fn listen<S: IntoFactory>(
         self,
         reactor: &mut Reactor,
         factory: S,
-    ) -> Result<Port<S::Factory>, ListenError> {
+    ) -> Result<ListeningPort<S::Factory>, ListenError> {
         reactor.listen_tcp(self, factory)
     }
 }
@@ -263,11 +264,11 @@ impl ServerEndpoint {
     /// # Errors
     ///
     /// [`ListenError`]; nothing is left behind.
-    pub fn listen<S: IntoKey>(
+    pub fn listen<S: IntoFactory>(
         self,
         reactor: &mut Reactor,
         factory: S,
-    ) -> Result<Port<S::Factory>, ListenError> {
+    ) -> Result<ListeningPort<S::Factory>, ListenError> {
         match self {
             Self::Tcp(endpoint) => reactor.listen_tcp(endpoint, factory),
         }

@@ -48,7 +48,7 @@ impl Reactor {
                     // Before the protocol is told, which may close in words of its own.
                     let waited = failed.is_some() && transport.break_off();
                     let mut result = Some(ended.map(|_| produced));
-                    self.deliver(party, Callback::ProductionEnded(&mut result));
+                    self.deliver(party, Callback::ProducerFinished(&mut result));
                     if let Some(kind) = failed.filter(|_| waited) {
                         let error = format!("what was to be sent cannot be read: {kind}");
                         transport.fail_unfinished(error);
@@ -57,7 +57,7 @@ impl Reactor {
                 Some(reader)
             }
             Err(panic) => {
-                let (name, peer) = (self.protocol_name(party.host()), transport.peer());
+                let (name, peer) = (self.protocol_name(party.host()), transport.peer_address());
                 log::error!("the producer of {name} of {peer} panicked: {}", panic.0);
                 drop(guard(|| transport.end(Reason::Panicked(panic.0))));
                 Some(reader)

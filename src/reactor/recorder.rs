@@ -27,7 +27,7 @@ pub(super) enum What {
     TimedOut,
     Drain,
     Producing,
-    WriteRefused,
+    WriteRejected,
     ReadLost,
     WriteLost,
     Lost,
@@ -48,7 +48,7 @@ struct Event {
 
 /// Time that was spent on something.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Spent {
+pub struct CallStats {
     /// How often something was called.
     pub calls: u64,
     /// How long all of it took.
@@ -80,7 +80,7 @@ impl Tally {
     }
 }
 
-impl From<Tally> for Spent {
+impl From<Tally> for CallStats {
     fn from(Tally { calls, total, longest }: Tally) -> Self {
         let [total, longest] = [total, longest].map(Duration::from_nanos);
         Self { calls, total, longest }
@@ -94,7 +94,7 @@ fn nanos(time: Duration) -> u64 {
 
 /// The callback that took longest.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Slowest {
+pub struct SlowestCallback {
     /// The protocol's type.
     pub protocol: String,
     /// Which callback, in short.
@@ -107,10 +107,10 @@ pub struct Slowest {
     pub took: Duration,
 }
 
-/// What a reactor has done; see [`Reactor::snapshot`].
+/// What a reactor has done; see [`Reactor::metrics`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Snapshot {
+pub struct Metrics {
     /// How long the reactor has been there.
     pub age: Duration,
     /// Turns of the loop.
@@ -141,21 +141,21 @@ pub struct Snapshot {
     /// time, and at worst. Its `calls` are turns. All of it stands in one of `protocols`,
     /// `closures`, `flushes` and `other`; what passes outside of [`run`](Reactor::run) and
     /// [`turn`](Reactor::turn) stands in none.
-    pub busy: Spent,
+    pub busy: CallStats,
     /// The same for each type of protocol: callbacks, and readers that produce, with what was read
     /// and written for them.
-    pub protocols: BTreeMap<String, Spent>,
+    pub protocols: BTreeMap<String, CallStats>,
     /// Closures of timers, of other threads and of triggers, and what factories were told.
-    pub closures: Spent,
+    pub closures: CallStats,
     /// Sending what callbacks wrote to connections other than their own, and what was written
     /// outside of callbacks. What the last callback before it wrote to its own connection is
     /// included. Its `calls` are turns in which there was any.
-    pub flushes: Spent,
+    pub flushes: CallStats,
     /// All else: what the loop does for connections without a callback, such as accepting clients
     /// that are refused, and what it does for itself. Its `calls` are turns.
-    pub other: Spent,
+    pub other: CallStats,
     /// The callback that took longest.
-    pub slowest: Option<Slowest>,
+    pub slowest: Option<SlowestCallback>,
 }
 
 /// Kept by the reactor.
@@ -176,7 +176,7 @@ pub(super) struct Recorder {
     slowest: u64,
     /// From which time on a callback is slow.
     slow: u64,
-    pub(super) known: Snapshot,
+    pub(super) known: Metrics,
     /// Of protocols whose factories are gone.
     former: BTreeMap<&'static str, Tally>,
     ring: Vec<Event>,
@@ -198,7 +198,7 @@ impl Recorder {
             other: Tally::default(),
             slowest: 0,
             slow: nanos(slow),
-            known: Snapshot::default(),
+            known: Metrics::default(),
             former: BTreeMap::new(),
             ring: Vec::with_capacity(EVENTS),
             next: 0,
@@ -262,19 +262,19 @@ impl Reactor {
     /// let mut reactor = Reactor::new()?;
     /// reactor.stop();
     /// reactor.run()?;
-    /// let snapshot = reactor.snapshot();
-    /// assert_eq!((snapshot.accepted, snapshot.panics), (0, 0));
-    /// println!("{snapshot}");
+    /// let metrics = reactor.metrics();
+    /// assert_eq!((metrics.accepted, metrics.panics), (0, 0));
+    /// println!("{metrics}");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn snapshot(&self) -> Snapshot {
+    pub fn metrics(&self) -> Metrics {
         let mut protocols = BTreeMap::<String, Tally>::new();
         let present = self.hosts.iter().map(|(_, shelf)| (shelf.protocol, shelf.spent));
         let former = self.recorder.former.iter().map(|(name, spent)| (*name, *spent));
         for (name, spent) in present.chain(former) {
             protocols.entry(short_name(name)).or_default().merge(spent);
         }
-        Snapshot {
+        Metrics {
             age: self.now().saturating_duration_since(self.recorder.began),
             open: self.connection_count(),
             bytes_sent: self.agenda.sent(),
@@ -338,7 +338,7 @@ impl Reactor {
             self.note_slowest(what, transport, took);
         }
         if took >= self.recorder.slow {
-            let (name, peer) = (self.protocol_name(host), transport.peer());
+            let (name, peer) = (self.protocol_name(host), transport.peer_address());
             let took = Duration::from_nanos(took);
             self.log_events(&format!("{name} of {peer} took {took:?} ({what:?})"));
         }
@@ -348,11 +348,11 @@ impl Reactor {
     fn note_slowest(&mut self, what: What, transport: &Transport, took: u64) {
         self.recorder.slowest = took;
         let took = Duration::from_nanos(took);
-        self.recorder.known.slowest = Some(Slowest {
+        self.recorder.known.slowest = Some(SlowestCallback {
             protocol: self.protocol_name(transport.factory()),
             callback: format!("{what:?}"),
             connection: transport.id(),
-            peer: transport.peer(),
+            peer: transport.peer_address(),
             took,
         });
     }
@@ -403,13 +403,13 @@ impl Reactor {
     }
 }
 
-impl fmt::Display for Spent {
+impl fmt::Display for CallStats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} times, {:.3?}, {:.3?} at most", self.calls, self.total, self.longest)
     }
 }
 
-impl fmt::Display for Snapshot {
+impl fmt::Display for Metrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "age: {:.3?}, {} turns, {} events", self.age, self.turns, self.events)?;
         writeln!(
@@ -429,7 +429,7 @@ impl fmt::Display for Snapshot {
         writeln!(f, "closures: {}", self.closures)?;
         writeln!(f, "flushes: {}", self.flushes)?;
         write!(f, "other: {}", self.other)?;
-        if let Some(Slowest { protocol, callback, peer, took, .. }) = &self.slowest {
+        if let Some(SlowestCallback { protocol, callback, peer, took, .. }) = &self.slowest {
             write!(f, "\nslowest: {protocol} of {peer}, {callback}: {took:.3?}")?;
         }
         Ok(())

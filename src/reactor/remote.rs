@@ -169,8 +169,9 @@ impl Remote {
     /// # Errors
     ///
     /// [`CallError`], with the call: as many calls wait as
-    /// [`Settings::calls_max`](crate::Settings::calls_max) says, or the reactor was dropped. A
-    /// thread that has no call waiting is never refused because others have filled the queue.
+    /// [`Settings::max_pending_calls`](crate::Settings::max_pending_calls) says, or the reactor was
+    /// dropped. A thread that has no call waiting is never refused because others have filled the
+    /// queue.
     pub fn call_from_thread<C>(&self, call: C) -> Result<(), CallError<C>>
     where
         C: FnOnce(&mut Reactor) + Send + 'static,

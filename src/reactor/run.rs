@@ -1,6 +1,6 @@
 //! Running: start-up, turns until a stop, shutdown.
 
-use super::draining::{Stop, StopReport};
+use super::draining::{ShutdownReport, Stop};
 use super::errors::RunError;
 use super::panic::guard;
 use super::resting::Resting;
@@ -21,7 +21,7 @@ impl Reactor {
     /// # Errors
     ///
     /// [`RunError`]: it was called from within a callback, or the system refused signals or events.
-    pub fn run(&mut self) -> Result<StopReport, RunError> {
+    pub fn run(&mut self) -> Result<ShutdownReport, RunError> {
         if self.lent {
             return Err(RunError::AlreadyRunning);
         }
@@ -68,7 +68,10 @@ impl Reactor {
     /// # Errors
     ///
     /// [`RunError`]: it was called from within a callback, or the system refused events.
-    pub fn turn(&mut self, timeout: Option<Duration>) -> Result<ControlFlow<StopReport>, RunError> {
+    pub fn turn(
+        &mut self,
+        timeout: Option<Duration>,
+    ) -> Result<ControlFlow<ShutdownReport>, RunError> {
         if self.lent {
             return Err(RunError::AlreadyRunning);
         }
@@ -165,7 +168,7 @@ impl Reactor {
 
     /// Everything ends, in order: ports, then connections, then factories, then what was to be
     /// called later.
-    pub(super) fn shut_down(&mut self) -> StopReport {
+    pub(super) fn shut_down(&mut self) -> ShutdownReport {
         if matches!(self.stop, Stop::No | Stop::Requested(_)) {
             // Dropped, without having been asked to stop.
             self.fire(Phase::Before, SystemEvent::Shutdown);

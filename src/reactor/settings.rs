@@ -10,22 +10,22 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(60);
 /// sleep between.
 const CLOSE_TIMEOUT_MIN: Duration = Duration::from_millis(1);
 
-/// See [`Settings::threads_max`]. What Twisted has: work that blocks mostly waits, for a disk or
-/// for a resolver, and ten that wait cost next to nothing.
+/// See [`Settings::max_blocking_threads`]. What Twisted has: work that blocks mostly waits, for a
+/// disk or for a resolver, and ten that wait cost next to nothing.
 const THREADS_MAX: usize = 10;
 
-/// See [`Settings::calls_max`]. Some megabytes, if the closures hold little, and less than a tenth
-/// of a second for the loop to catch up with, if they do little.
+/// See [`Settings::max_pending_calls`]. Some megabytes, if the closures hold little, and less than
+/// a tenth of a second for the loop to catch up with, if they do little.
 const CALLS_MAX: usize = 64 * 1024;
 
-/// See [`Settings::slow_callback`]. What people begin to notice.
+/// See [`Settings::slow_callback_duration`]. What people begin to notice.
 const SLOW_CALLBACK: Duration = Duration::from_millis(100);
 
-/// See [`Settings::unsent_max`]. A client may well send all it has before it begins to read, and
+/// See [`Settings::max_unsent`]. A client may well send all it has before it begins to read, and
 /// has it sent back; more than this is no such client.
 const UNSENT_MAX: usize = 64 * 1024 * 1024;
 
-/// See [`Settings::unsent_total_max`]. What a machine of these days has to spare; a small one
+/// See [`Settings::max_unsent_total`]. What a machine of these days has to spare; a small one
 /// should be told less.
 const UNSENT_TOTAL_MAX: usize = 1024 * 1024 * 1024;
 
@@ -48,13 +48,13 @@ pub struct Settings {
     pub(super) close_timeout: Duration,
     pub(super) handle_signals: bool,
     pub(super) busy_poll: Duration,
-    pub(super) threads_max: usize,
-    pub(super) calls_max: usize,
+    pub(super) max_blocking_threads: usize,
+    pub(super) max_pending_calls: usize,
     pub(super) drain_timeout: Duration,
-    pub(super) slow_callback: Duration,
-    pub(super) connections_max: Option<usize>,
-    pub(super) unsent_max: usize,
-    pub(super) unsent_total_max: usize,
+    pub(super) slow_callback_duration: Duration,
+    pub(super) max_connections: Option<usize>,
+    pub(super) max_unsent: usize,
+    pub(super) max_unsent_total: usize,
 }
 
 impl Default for Settings {
@@ -63,13 +63,13 @@ impl Default for Settings {
             close_timeout: CLOSE_TIMEOUT,
             handle_signals: true,
             busy_poll: Duration::ZERO,
-            threads_max: THREADS_MAX,
-            calls_max: CALLS_MAX,
+            max_blocking_threads: THREADS_MAX,
+            max_pending_calls: CALLS_MAX,
             drain_timeout: DRAIN_TIMEOUT,
-            slow_callback: SLOW_CALLBACK,
-            connections_max: None,
-            unsent_max: UNSENT_MAX,
-            unsent_total_max: UNSENT_TOTAL_MAX,
+            slow_callback_duration: SLOW_CALLBACK,
+            max_connections: None,
+            max_unsent: UNSENT_MAX,
+            max_unsent_total: UNSENT_TOTAL_MAX,
         }
     }
 }
@@ -130,8 +130,8 @@ impl Settings {
     /// work; what exceeds them waits. Zero counts as one; with `usize::MAX` nothing waits, unless
     /// the system has no more threads. Default: 10, as in Twisted. (`suggestThreadPoolSize`)
     #[must_use]
-    pub fn threads_max(self, threads_max: usize) -> Self {
-        Self { threads_max, ..self }
+    pub fn max_blocking_threads(self, max_blocking_threads: usize) -> Self {
+        Self { max_blocking_threads, ..self }
     }
 
     /// How many calls from other threads may wait for the reactor; see
@@ -140,16 +140,16 @@ impl Settings {
     /// [`defer_to_thread`](crate::Reactor::defer_to_thread) are always taken. With zero each thread
     /// has one at a time. Default: 65 536.
     #[must_use]
-    pub fn calls_max(self, calls_max: usize) -> Self {
-        Self { calls_max, ..self }
+    pub fn max_pending_calls(self, max_pending_calls: usize) -> Self {
+        Self { max_pending_calls, ..self }
     }
 
     /// How long a callback may take before it is logged as a warning, with the last events of the
     /// loop; everybody else waits meanwhile. Default: 100 milliseconds. The events are logged once
     /// in five seconds at most. With zero every callback is slow, with `Duration::MAX` none.
     #[must_use]
-    pub fn slow_callback(self, slow_callback: Duration) -> Self {
-        Self { slow_callback, ..self }
+    pub fn slow_callback_duration(self, slow_callback_duration: Duration) -> Self {
+        Self { slow_callback_duration, ..self }
     }
 
     /// How many connections the reactor holds at most, of all factories; further clients are
@@ -157,20 +157,20 @@ impl Settings {
     /// refused. `None`, the default, is no limit of its own: the system has one, for descriptors,
     /// and its exhaustion is survived.
     #[must_use]
-    pub fn connections_max(self, connections_max: impl Into<Option<usize>>) -> Self {
-        Self { connections_max: connections_max.into(), ..self }
+    pub fn max_connections(self, max_connections: impl Into<Option<usize>>) -> Self {
+        Self { max_connections: max_connections.into(), ..self }
     }
 
     /// How many bytes a connection may have unsent before it is lost with
     /// [`Reason::Overflow`](crate::Reason::Overflow); `None` is no limit. Default: 64 MiB. For one
-    /// connection [`Transport::set_unsent_max`](crate::Transport::set_unsent_max) says otherwise.
+    /// connection [`Transport::set_max_unsent`](crate::Transport::set_max_unsent) says otherwise.
     ///
     /// What is written while nothing is unsent is taken however long it is. With three quarters of
     /// the limit unsent, a connection is not read until its peer has taken something. With zero a
     /// connection takes no write but one at a time, when all before it is sent.
     #[must_use]
-    pub fn unsent_max(self, unsent_max: impl Into<Option<usize>>) -> Self {
-        Self { unsent_max: unsent_max.into().unwrap_or(usize::MAX), ..self }
+    pub fn max_unsent(self, max_unsent: impl Into<Option<usize>>) -> Self {
+        Self { max_unsent: max_unsent.into().unwrap_or(usize::MAX), ..self }
     }
 
     /// How many bytes all connections together may have unsent; `None` is no limit. Default: 1 GiB.
@@ -181,13 +181,13 @@ impl Settings {
     /// quarters of the limit are left. Candidates are the connections that had something unsent
     /// before this callback, and the one written to. Connections that keep up never pay for slow
     /// ones. If the connection written to already has something unsent, and its
-    /// [`Overflow`](crate::Overflow) policy is to refuse or drop, that happens to the write, and no
-    /// connection is lost.
+    /// [`OverflowPolicy`](crate::OverflowPolicy) is to refuse or drop, that happens to the
+    /// write, and no connection is lost.
     ///
     /// While a callback runs, a connection counts with up to a kilobyte more than it has unsent (at
     /// most a millionth of the limit), so that small writes need not be counted one by one.
     #[must_use]
-    pub fn unsent_total_max(self, unsent_total_max: impl Into<Option<usize>>) -> Self {
-        Self { unsent_total_max: unsent_total_max.into().unwrap_or(usize::MAX), ..self }
+    pub fn max_unsent_total(self, max_unsent_total: impl Into<Option<usize>>) -> Self {
+        Self { max_unsent_total: max_unsent_total.into().unwrap_or(usize::MAX), ..self }
     }
 }

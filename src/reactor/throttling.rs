@@ -3,9 +3,9 @@
 use super::Reactor;
 use super::connections::Party;
 use super::delayed::Job;
-use super::key::Key;
+use super::key::FactoryKey;
 use crate::arena::Id;
-use crate::transport::{Pool, Rates, Supply, Transport, Way};
+use crate::transport::{Pool, RateLimits, Supply, Transport, Way};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Instant;
@@ -14,7 +14,7 @@ use std::time::Instant;
 #[derive(Debug, Default)]
 pub(super) struct Ration {
     /// Of each that is yet to be made.
-    each: Rates,
+    each: RateLimits,
     /// Of all together.
     reading: Option<Shared>,
     writing: Option<Shared>,
@@ -31,8 +31,8 @@ struct Shared {
 impl Ration {
     /// A connection of the factory begins.
     pub(super) fn serve(&self, transport: &Transport) {
-        if self.each != Rates::default() && !transport.has_rates() {
-            transport.set_rates(self.each);
+        if self.each != RateLimits::default() && !transport.has_rates() {
+            transport.set_rate_limits(self.each);
         }
         for way in [Way::In, Way::Out] {
             if let Some(shared) = self.shared(way) {
@@ -59,8 +59,8 @@ impl Ration {
 impl Reactor {
     /// Sets how many bytes each connection of a factory may read and write in a second: of those
     /// that are made from now on, also those that the factory begins itself.
-    /// [`Transport::set_rates`] sets it for one. False if the factory is gone.
-    pub fn set_rates<F>(&mut self, key: impl Into<Key<F>>, rates: Rates) -> bool {
+    /// [`Transport::set_rate_limits`] sets it for one. False if the factory is gone.
+    pub fn set_rate_limits<F>(&mut self, key: impl Into<FactoryKey<F>>, rates: RateLimits) -> bool {
         let key = key.into();
         let shelf = self.hosts.get_mut(key.id).filter(|_| key.reactor == self.number);
         shelf.map(|shelf| shelf.ration.each = rates).is_some()
@@ -73,18 +73,22 @@ impl Reactor {
     /// `ThrottlingFactory`, which pauses everybody for as long as the last second was too fast.)
     ///
     /// ```
-    /// use twistor::{Context, Protocol, Rates, Reactor};
+    /// use twistor::{Context, Protocol, RateLimits, Reactor};
     /// # struct Echo;
     /// # impl<F> Protocol<F> for Echo {}
     ///
     /// let mut reactor = Reactor::new()?;
     /// let port = reactor.listen("tcp:0:interface=127.0.0.1", || Echo)?;
     /// // A megabyte a second for each of them, and ten for all.
-    /// reactor.set_rates(port, Rates::new().read(1_000_000).write(1_000_000));
-    /// reactor.set_shared_rates(port, Rates::new().read(10_000_000).write(10_000_000));
+    /// reactor.set_rate_limits(port, RateLimits::new().read(1_000_000).write(1_000_000));
+    /// reactor.set_shared_rate_limits(port, RateLimits::new().read(10_000_000).write(10_000_000));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn set_shared_rates<F>(&mut self, key: impl Into<Key<F>>, rates: Rates) -> bool {
+    pub fn set_shared_rate_limits<F>(
+        &mut self,
+        key: impl Into<FactoryKey<F>>,
+        rates: RateLimits,
+    ) -> bool {
         let key = key.into();
         let Some(shelf) = self.hosts.get_mut(key.id).filter(|_| key.reactor == self.number) else {
             return false;

@@ -2,7 +2,7 @@
 
 use super::callback::Callback;
 use super::connections::{Aborted, Connection, Party};
-use super::draining::StopReport;
+use super::draining::ShutdownReport;
 use super::panic::guard;
 use super::{BUFFER_LEN, Reactor};
 use crate::arena::Id;
@@ -64,7 +64,7 @@ impl Reactor {
     pub(super) fn one_turn(
         &mut self,
         timeout: Option<Duration>,
-    ) -> io::Result<ControlFlow<StopReport>> {
+    ) -> io::Result<ControlFlow<ShutdownReport>> {
         self.start_up(); //          only in the first turn of a run
         self.run_calls(); //         1. from other threads
         self.run_timers(); //        2. those that are due

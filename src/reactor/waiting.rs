@@ -4,9 +4,9 @@ use super::Reactor;
 use super::callback::Callback;
 use super::connections::Party;
 use super::delayed::Job;
-use super::key::Key;
+use super::key::FactoryKey;
 use crate::arena::Id;
-use crate::transport::Deadlines;
+use crate::transport::Timeouts;
 use std::time::Duration;
 
 /// How often a connection is read before one of its timeouts is held against it: each time by the
@@ -27,21 +27,21 @@ pub(super) struct Overdue {
 
 impl Reactor {
     /// Sets how long the peers of a factory's connections are waited for: of those that are made
-    /// from now on, on all its ports. [`Transport::set_deadlines`](crate::Transport::set_deadlines)
+    /// from now on, on all its ports. [`Transport::set_timeouts`](crate::Transport::set_timeouts)
     /// sets it for one. False if the factory is gone.
     ///
     /// ```
     /// use std::time::Duration;
-    /// use twistor::{Context, Deadlines, Protocol, Reactor};
+    /// use twistor::{Context, Timeouts, Protocol, Reactor};
     /// # struct Echo;
     /// # impl<F> Protocol<F> for Echo {}
     ///
     /// let mut reactor = Reactor::new()?;
     /// let port = reactor.listen("tcp:0:interface=127.0.0.1", || Echo)?;
-    /// reactor.set_deadlines(port, Deadlines::new().idle(Duration::from_secs(60)));
+    /// reactor.set_timeouts(port, Timeouts::new().idle(Duration::from_secs(60)));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn set_deadlines<F>(&mut self, key: impl Into<Key<F>>, deadlines: Deadlines) -> bool {
+    pub fn set_timeouts<F>(&mut self, key: impl Into<FactoryKey<F>>, deadlines: Timeouts) -> bool {
         let key = key.into();
         let shelf = self.hosts.get_mut(key.id).filter(|_| key.reactor == self.number);
         shelf.map(|shelf| shelf.deadlines = Some(deadlines)).is_some()
@@ -49,7 +49,7 @@ impl Reactor {
 
     /// Reads the clock for a connection, and has a timer look again. One that is set already and
     /// comes sooner is left alone: it will be set for what is left.
-    pub(super) fn mind_deadlines(&mut self, party: &Party) {
+    pub(super) fn update_timeouts(&mut self, party: &Party) {
         let due = party.transport.mind_patience(self.now());
         let (Some(due), Some(live)) = (due, self.connections.live_mut(party.id())) else { return };
         let timer = live.patience();
@@ -76,7 +76,7 @@ impl Reactor {
             }
             self.overdue.push(Overdue { id, looks: 1 });
         } else {
-            self.mind_deadlines(&party);
+            self.update_timeouts(&party);
         }
     }
 
@@ -112,7 +112,7 @@ impl Reactor {
             if let Some(deadline) = party.transport.lose_patience(self.now()) {
                 self.call(&party, Callback::TimedOut(deadline));
             }
-            self.mind_deadlines(&party);
+            self.update_timeouts(&party);
         }
     }
 }

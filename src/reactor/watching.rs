@@ -24,8 +24,8 @@ pub(crate) enum Happening<'a> {
     Drain,
     ProducingPaused,
     ProducingResumed,
-    ProductionEnded,
-    WriteRefused,
+    ProducerFinished,
+    WriteRejected,
     ReadLost,
     WriteLost,
     Lost(&'a Reason),
@@ -40,7 +40,7 @@ pub(crate) trait Watch: Debug {
 
 /// What a reactor holds at a moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Holdings {
+pub struct OpenResources {
     /// Open ports.
     pub ports: usize,
     /// Factories that are in use.
@@ -63,8 +63,8 @@ impl Callback<'_> {
             Self::Drain => Happening::Drain,
             Self::ProducingPaused => Happening::ProducingPaused,
             Self::ProducingResumed => Happening::ProducingResumed,
-            Self::ProductionEnded(_) => Happening::ProductionEnded,
-            Self::WriteRefused(_) => Happening::WriteRefused,
+            Self::ProducerFinished(_) => Happening::ProducerFinished,
+            Self::WriteRejected(_) => Happening::WriteRejected,
             Self::ReadLost => Happening::ReadLost,
             Self::WriteLost => Happening::WriteLost,
         }
@@ -92,8 +92,8 @@ impl Reactor {
         }
     }
 
-    pub(crate) fn holdings(&self) -> Holdings {
-        Holdings {
+    pub(crate) fn holdings(&self) -> OpenResources {
+        OpenResources {
             ports: self.ports.len(),
             factories: self.hosts.len(),
             connections: self.connections.len(),

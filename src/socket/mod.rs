@@ -60,7 +60,7 @@ pub(crate) trait World: Debug {
 
     /// Does work that may block, on one of at most so many threads. An error is for want of a
     /// thread; the work is dropped.
-    fn run_aside(&mut self, work: Work, threads_max: usize) -> io::Result<()>;
+    fn run_aside(&mut self, work: Work, max_blocking_threads: usize) -> io::Result<()>;
 
     /// Takes back the work that no thread has begun.
     fn take_waiting_work(&mut self) -> Vec<Work>;

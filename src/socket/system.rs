@@ -121,8 +121,8 @@ impl World for System {
         TcpStream::connect(to, id, Rc::clone(&self.registry)).map(Carrier::Tcp)
     }
 
-    fn run_aside(&mut self, work: Work, threads_max: usize) -> io::Result<()> {
-        self.threads.run(work, threads_max)
+    fn run_aside(&mut self, work: Work, max_blocking_threads: usize) -> io::Result<()> {
+        self.threads.run(work, max_blocking_threads)
     }
 
     fn take_waiting_work(&mut self) -> Vec<Work> {

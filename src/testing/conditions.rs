@@ -32,7 +32,7 @@ pub struct Conditions {
     pub(super) short_writes: u16,
     pub(super) spurious: u16,
     pub(super) yields: u16,
-    pub(super) lag: Duration,
+    pub(super) wakeup_delay: Duration,
     pub(super) events_per_wait: usize,
     pub(super) reorder: bool,
     pub(super) send_buffer: usize,
@@ -52,7 +52,7 @@ impl Conditions {
             short_writes: 0,
             spurious: 0,
             yields: 0,
-            lag: Duration::ZERO,
+            wakeup_delay: Duration::ZERO,
             events_per_wait: EVENTS_PER_WAIT,
             reorder: false,
             send_buffer: BUFFER,
@@ -73,7 +73,7 @@ impl Conditions {
             short_writes: 300,
             spurious: 50,
             yields: 200,
-            lag: Duration::from_millis(2),
+            wakeup_delay: Duration::from_millis(2),
             events_per_wait: 3,
             reorder: true,
             send_buffer: 16 * 1024,
@@ -138,8 +138,8 @@ impl Conditions {
     /// By up to how much later than an event a reactor gets to it. Events that come meanwhile are
     /// reported together.
     #[must_use]
-    pub fn lag(self, lag: Duration) -> Self {
-        Self { lag, ..self }
+    pub fn wakeup_delay(self, wakeup_delay: Duration) -> Self {
+        Self { wakeup_delay, ..self }
     }
 
     /// How many connections a poller reports at once, at least one. What is left out is fetched by

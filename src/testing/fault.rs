@@ -15,13 +15,13 @@ use std::time::Duration;
 /// | [`Partition`](Self::Partition) | `partition ann server` |
 /// | [`Heal`](Self::Heal) | `heal ann server` |
 /// | [`Reset`](Self::Reset) | `reset ann server` |
-/// | [`Silence`](Self::Silence) | `silence ann server` |
+/// | [`HalfOpen`](Self::HalfOpen) | `silence ann server` |
 /// | [`Crash`](Self::Crash) | `crash server` |
 /// | [`Restart`](Self::Restart) | `restart server` |
-/// | [`Exhaust`](Self::Exhaust) | `exhaust server 500ms` |
+/// | [`ExhaustFds`](Self::ExhaustFds) | `exhaust server 500ms` |
 /// | [`FailAccept`](Self::FailAccept) | `fail-accept server` |
 /// | [`Stall`](Self::Stall) | `stall server 2s` |
-/// | [`Jump`](Self::Jump) | `jump server 3600s` |
+/// | [`ClockJump`](Self::ClockJump) | `jump server 3600s` |
 ///
 /// ```
 /// use twistor::testing::Fault;
@@ -57,7 +57,7 @@ pub enum Fault {
     },
     /// All connections between two hosts are dead, and neither is told: half-open connections.
     /// New ones work.
-    Silence {
+    HalfOpen {
         /// One host.
         a: String,
         /// The other.
@@ -77,7 +77,7 @@ pub enum Fault {
     },
     /// A host has no descriptors left: accepting fails with EMFILE. As with all that can befall a
     /// running host, a host without power does not notice.
-    Exhaust {
+    ExhaustFds {
         /// The host.
         host: String,
         /// For how long.
@@ -96,7 +96,7 @@ pub enum Fault {
         lasting: Duration,
     },
     /// A host's clock jumps forward.
-    Jump {
+    ClockJump {
         /// The host.
         host: String,
         /// How far.
@@ -111,13 +111,13 @@ impl Fault {
             Self::Partition { .. } => "fault: partition",
             Self::Heal { .. } => "fault: heal",
             Self::Reset { .. } => "fault: reset",
-            Self::Silence { .. } => "fault: silence",
+            Self::HalfOpen { .. } => "fault: silence",
             Self::Crash { .. } => "fault: crash",
             Self::Restart { .. } => "fault: restart",
-            Self::Exhaust { .. } => "fault: exhaust",
+            Self::ExhaustFds { .. } => "fault: exhaust",
             Self::FailAccept { .. } => "fault: fail-accept",
             Self::Stall { .. } => "fault: stall",
-            Self::Jump { .. } => "fault: jump",
+            Self::ClockJump { .. } => "fault: jump",
         }
     }
 
@@ -127,13 +127,13 @@ impl Fault {
             Self::Partition { a, b }
             | Self::Heal { a, b }
             | Self::Reset { a, b }
-            | Self::Silence { a, b } => vec![a, b],
+            | Self::HalfOpen { a, b } => vec![a, b],
             Self::Crash { host }
             | Self::Restart { host }
-            | Self::Exhaust { host, .. }
+            | Self::ExhaustFds { host, .. }
             | Self::FailAccept { host }
             | Self::Stall { host, .. }
-            | Self::Jump { host, .. } => vec![host],
+            | Self::ClockJump { host, .. } => vec![host],
         }
     }
 }
@@ -169,13 +169,13 @@ impl fmt::Display for Fault {
             Self::Partition { a, b } => write!(f, "partition {a} {b}"),
             Self::Heal { a, b } => write!(f, "heal {a} {b}"),
             Self::Reset { a, b } => write!(f, "reset {a} {b}"),
-            Self::Silence { a, b } => write!(f, "silence {a} {b}"),
+            Self::HalfOpen { a, b } => write!(f, "silence {a} {b}"),
             Self::Crash { host } => write!(f, "crash {host}"),
             Self::Restart { host } => write!(f, "restart {host}"),
-            Self::Exhaust { host, lasting } => write!(f, "exhaust {host} {}", text(*lasting)),
+            Self::ExhaustFds { host, lasting } => write!(f, "exhaust {host} {}", text(*lasting)),
             Self::FailAccept { host } => write!(f, "fail-accept {host}"),
             Self::Stall { host, lasting } => write!(f, "stall {host} {}", text(*lasting)),
-            Self::Jump { host, by } => write!(f, "jump {host} {}", text(*by)),
+            Self::ClockJump { host, by } => write!(f, "jump {host} {}", text(*by)),
         }
     }
 }
@@ -206,13 +206,15 @@ impl FromStr for Fault {
             ["partition", a, b] => Self::Partition { a: own(a), b: own(b) },
             ["heal", a, b] => Self::Heal { a: own(a), b: own(b) },
             ["reset", a, b] => Self::Reset { a: own(a), b: own(b) },
-            ["silence", a, b] => Self::Silence { a: own(a), b: own(b) },
+            ["silence", a, b] => Self::HalfOpen { a: own(a), b: own(b) },
             ["crash", host] => Self::Crash { host: own(host) },
             ["restart", host] => Self::Restart { host: own(host) },
-            ["exhaust", host, time] => Self::Exhaust { host: own(host), lasting: lasting(time)? },
+            ["exhaust", host, time] => {
+                Self::ExhaustFds { host: own(host), lasting: lasting(time)? }
+            }
             ["fail-accept", host] => Self::FailAccept { host: own(host) },
             ["stall", host, time] => Self::Stall { host: own(host), lasting: lasting(time)? },
-            ["jump", host, time] => Self::Jump { host: own(host), by: lasting(time)? },
+            ["jump", host, time] => Self::ClockJump { host: own(host), by: lasting(time)? },
             _ => {
                 return Err(wrong(
                     "expected one of: partition A B, heal A B, reset A B, silence A B, crash H, \
@@ -228,20 +230,20 @@ impl FromStr for Fault {
 /// What a failing run prints can be read back, and so kept as a test:
 ///
 /// ```
-/// use twistor::testing::Plan;
+/// use twistor::testing::FaultPlan;
 ///
-/// let plan: Plan = "
+/// let plan: FaultPlan = "
 ///     1500ms: crash server
 ///     4s: restart server
 /// ".parse().unwrap();
 /// assert_eq!(plan.to_string(), "1500ms: crash server\n4s: restart server\n");
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Plan {
+pub struct FaultPlan {
     pub(super) faults: Vec<(Duration, Fault)>,
 }
 
-impl Plan {
+impl FaultPlan {
     /// One in which nothing goes wrong.
     pub fn new() -> Self {
         Self::default()
@@ -280,14 +282,14 @@ impl Plan {
                     .at(begins, Fault::Partition { a: a.clone(), b: b.clone() })
                     .at(ends, Fault::Heal { a, b }),
                 1 => plan.at(begins, Fault::Reset { a, b }),
-                2 => plan.at(begins, Fault::Silence { a, b }),
+                2 => plan.at(begins, Fault::HalfOpen { a, b }),
                 3 => plan
                     .at(begins, Fault::Crash { host: host.clone() })
                     .at(ends, Fault::Restart { host }),
-                4 => plan.at(begins, Fault::Exhaust { host, lasting }),
+                4 => plan.at(begins, Fault::ExhaustFds { host, lasting }),
                 5 => plan.at(begins, Fault::FailAccept { host }),
                 6 => plan.at(begins, Fault::Stall { host, lasting }),
-                _ => plan.at(begins, Fault::Jump { host, by: lasting }),
+                _ => plan.at(begins, Fault::ClockJump { host, by: lasting }),
             };
         }
         plan.faults.sort_by_key(|(at, _)| *at);
@@ -295,13 +297,13 @@ impl Plan {
     }
 }
 
-impl fmt::Display for Plan {
+impl fmt::Display for FaultPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.faults.iter().try_for_each(|(at, fault)| writeln!(f, "{}: {fault}", text(*at)))
     }
 }
 
-impl FromStr for Plan {
+impl FromStr for FaultPlan {
     type Err = ParseFaultError;
 
     fn from_str(plan: &str) -> Result<Self, ParseFaultError> {
@@ -325,9 +327,9 @@ mod tests {
     fn any_plan_can_be_written_down_and_read_back() {
         let mut random = Random::new(3);
         for _ in 0..50 {
-            let plan = Plan::random(&mut random, &["ann", "*"], Duration::from_secs(100), 20);
+            let plan = FaultPlan::random(&mut random, &["ann", "*"], Duration::from_secs(100), 20);
             assert_eq!(plan.to_string().parse(), Ok(plan.clone()));
-            let longest = Plan::new().at(Duration::MAX, Fault::Crash { host: "ann".into() });
+            let longest = FaultPlan::new().at(Duration::MAX, Fault::Crash { host: "ann".into() });
             assert_eq!(longest.to_string().parse(), Ok(longest));
             let down = |it: &str| plan.faults.iter().filter(|(_, f)| f.to_string() == it).count();
             assert_eq!(down("crash ann"), down("restart ann"));
@@ -336,7 +338,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_said() {
-        let error = |text: &str| text.parse::<Plan>().unwrap_err().to_string();
+        let error = |text: &str| text.parse::<FaultPlan>().unwrap_err().to_string();
         assert!(error("crash server").contains("does not begin with a time"));
         assert!(error("1h: crash server").contains("does not begin with a time"));
         assert!(

@@ -35,13 +35,15 @@ mod world;
 #[cfg(test)]
 mod tests;
 
-pub use crate::reactor::Holdings;
+pub use crate::reactor::OpenResources;
 pub use conditions::Conditions;
-pub use fault::{Fault, ParseFaultError, Plan};
-pub use observer::Calls;
+pub use fault::{Fault, FaultPlan, ParseFaultError};
+pub use observer::CallbackCounts;
 pub use peer::{End, Peer};
 pub use random::Random;
 pub use server::{Server, connect};
 pub use simulation::{Attempt, Host, Report, Simulation, explore, replay};
 pub use split::assert_split_invariant;
-pub use transcript::{Clients, Difference, Heard, ParseTranscriptError, Stage, Transcript, check};
+pub use transcript::{
+    Backend, Clients, Difference, ParseTranscriptError, Received, Transcript, check,
+};

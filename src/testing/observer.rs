@@ -11,7 +11,7 @@ use std::ops::AddAssign;
 
 /// How often each callback has run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Calls {
+pub struct CallbackCounts {
     /// `connection_made`.
     pub connection_made: usize,
     /// `data_received`.
@@ -28,10 +28,10 @@ pub struct Calls {
     pub producing_paused: usize,
     /// `producing_resumed`.
     pub producing_resumed: usize,
-    /// `production_ended`.
-    pub production_ended: usize,
-    /// `write_refused`.
-    pub write_refused: usize,
+    /// `producer_finished`.
+    pub producer_finished: usize,
+    /// `write_rejected`.
+    pub write_rejected: usize,
     /// `read_connection_lost`.
     pub read_connection_lost: usize,
     /// `write_connection_lost`.
@@ -40,7 +40,7 @@ pub struct Calls {
     pub connection_lost: usize,
 }
 
-impl AddAssign for Calls {
+impl AddAssign for CallbackCounts {
     fn add_assign(&mut self, more: Self) {
         self.connection_made += more.connection_made;
         self.data_received += more.data_received;
@@ -50,15 +50,15 @@ impl AddAssign for Calls {
         self.drain_requested += more.drain_requested;
         self.producing_paused += more.producing_paused;
         self.producing_resumed += more.producing_resumed;
-        self.production_ended += more.production_ended;
-        self.write_refused += more.write_refused;
+        self.producer_finished += more.producer_finished;
+        self.write_rejected += more.write_rejected;
         self.read_connection_lost += more.read_connection_lost;
         self.write_connection_lost += more.write_connection_lost;
         self.connection_lost += more.connection_lost;
     }
 }
 
-impl Calls {
+impl CallbackCounts {
     fn count(&mut self, happening: Happening<'_>) {
         let count = match happening {
             Happening::Built(_) | Happening::NotMade(_) => return,
@@ -70,8 +70,8 @@ impl Calls {
             Happening::Drain => &mut self.drain_requested,
             Happening::ProducingPaused => &mut self.producing_paused,
             Happening::ProducingResumed => &mut self.producing_resumed,
-            Happening::ProductionEnded => &mut self.production_ended,
-            Happening::WriteRefused => &mut self.write_refused,
+            Happening::ProducerFinished => &mut self.producer_finished,
+            Happening::WriteRejected => &mut self.write_rejected,
             Happening::ReadLost => &mut self.read_connection_lost,
             Happening::WriteLost => &mut self.write_connection_lost,
             Happening::Lost(_) => &mut self.connection_lost,
@@ -107,7 +107,7 @@ impl Calls {
 #[derive(Clone, Debug)]
 pub(super) struct Seen {
     pub(super) transport: Transport,
-    pub(super) calls: Calls,
+    pub(super) calls: CallbackCounts,
     pub(super) lost: Option<Reason>,
 }
 
@@ -120,7 +120,7 @@ pub(super) struct Observer(RefCell<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
-    total: Calls,
+    total: CallbackCounts,
     /// Those that a test may still ask for: the last of each client's address.
     seen: BTreeMap<Key, Seen>,
     latest: BTreeMap<SocketAddr, Key>,
@@ -132,7 +132,7 @@ struct Inner {
 }
 
 impl Observer {
-    pub(super) fn total(&self) -> Calls {
+    pub(super) fn total(&self) -> CallbackCounts {
         self.0.borrow().total
     }
 
@@ -172,8 +172,8 @@ impl Watch for Observer {
         inner.total.count(happening);
         let connection = (inner.crashes, connection);
         if let Happening::Built(transport) = happening {
-            let (transport, calls) = (transport.clone(), Calls::default());
-            if let Some(client) = transport.peer().socket_addr() {
+            let (transport, calls) = (transport.clone(), CallbackCounts::default());
+            if let Some(client) = transport.peer_address().socket_addr() {
                 if let Some(former) = inner.latest.insert(client, connection) {
                     // A port number that is used again; a lost one is of no more interest.
                     let lost = |seen: &Seen| seen.lost.is_some();

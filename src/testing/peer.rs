@@ -1,7 +1,7 @@
 //! The other end of a connection, in a test's hands.
 
 use super::network::EndId;
-use super::observer::Calls;
+use super::observer::CallbackCounts;
 use super::simulation::Simulation;
 use crate::reason::Reason;
 use crate::transport::Transport;
@@ -33,9 +33,9 @@ use std::time::Duration;
 /// }
 ///
 /// let peer = testing::connect(|| Quote);
-/// assert_eq!(peer.take(), b"Less is more\r\n");
-/// assert_eq!(peer.end(), Some(End::Closed));
-/// assert!(peer.lost().unwrap().is_done());
+/// assert_eq!(peer.take_received(), b"Less is more\r\n");
+/// assert_eq!(peer.close_kind(), Some(End::Closed));
+/// assert!(peer.lost_reason().unwrap().is_done());
 /// assert_eq!(peer.calls().connection_lost, 1);
 /// ```
 pub struct Peer {
@@ -95,12 +95,12 @@ impl Peer {
     }
 
     /// The same, and takes it.
-    pub fn take(&self) -> Vec<u8> {
+    pub fn take_received(&self) -> Vec<u8> {
         self.simulation.network(|it| it.bare_take(self.end))
     }
 
     /// Sends a FIN behind all that was sent. What comes is still received.
-    pub fn finish(&self) {
+    pub fn close_write(&self) {
         self.simulation.network(|it| it.bare_finish(self.end));
         self.simulation.settle();
     }
@@ -118,7 +118,7 @@ impl Peer {
     }
 
     /// Reads again.
-    pub fn read_on(&self) {
+    pub fn resume_reading(&self) {
         self.simulation.network(|it| it.bare_read_on(self.end));
         self.simulation.settle();
     }
@@ -131,7 +131,7 @@ impl Peer {
 
     /// How the connection ended, if it has, and if everything that came before was read. A host
     /// that has crashed learns of no end.
-    pub fn end(&self) -> Option<End> {
+    pub fn close_kind(&self) -> Option<End> {
         self.simulation.network(|it| it.bare_end(self.end))
     }
 
@@ -142,14 +142,14 @@ impl Peer {
     }
 
     /// What `connection_lost` was told. `None` before that.
-    pub fn lost(&self) -> Option<Reason> {
+    pub fn lost_reason(&self) -> Option<Reason> {
         self.simulation.seen(self.server, self.address)?.lost
     }
 
     /// How often each callback of the protocol has run.
-    pub fn calls(&self) -> Calls {
+    pub fn calls(&self) -> CallbackCounts {
         let seen = self.simulation.seen(self.server, self.address);
-        seen.map_or(Calls::default(), |seen| seen.calls)
+        seen.map_or(CallbackCounts::default(), |seen| seen.calls)
     }
 
     /// Lets time pass.
@@ -181,7 +181,7 @@ impl fmt::Debug for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Peer")
             .field("address", &self.address)
-            .field("end", &self.end())
+            .field("end", &self.close_kind())
             .finish_non_exhaustive()
     }
 }

@@ -3,8 +3,8 @@
 use super::peer::Peer;
 use super::simulation::{Host, Simulation};
 use crate::protocol::Factory;
-use crate::reactor::{Port, Reactor, Settings};
-use crate::testing::observer::Calls;
+use crate::reactor::{ListeningPort, Reactor, Settings};
+use crate::testing::observer::CallbackCounts;
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::Rc;
@@ -28,7 +28,7 @@ const PORT: u16 = 8000;
 ///
 /// let peer = twistor::testing::connect(|| Echo);
 /// peer.send("hello");
-/// assert_eq!(peer.take(), b"hello");
+/// assert_eq!(peer.take_received(), b"hello");
 /// ```
 ///
 /// # Panics
@@ -46,7 +46,7 @@ pub fn connect<F: Factory>(factory: F) -> Peer {
 pub struct Server<F: Factory> {
     simulation: Simulation,
     host: Host,
-    port: Port<F>,
+    port: ListeningPort<F>,
 }
 
 impl<F: Factory> Server<F> {
@@ -98,7 +98,7 @@ impl<F: Factory> Server<F> {
     }
 
     /// Its port.
-    pub fn port(&self) -> Port<F> {
+    pub fn port(&self) -> ListeningPort<F> {
         self.port
     }
 
@@ -108,7 +108,7 @@ impl<F: Factory> Server<F> {
     }
 
     /// How often each callback has run, of all protocols together.
-    pub fn calls(&self) -> Calls {
+    pub fn calls(&self) -> CallbackCounts {
         self.host.calls()
     }
 

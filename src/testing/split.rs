@@ -2,7 +2,7 @@
 
 use super::diff::diff;
 use super::transcript::escaped;
-use super::{Calls, Conditions, End, Peer, Random, connect};
+use super::{CallbackCounts, Conditions, End, Peer, Random, connect};
 use crate::Factory;
 use std::time::Duration;
 
@@ -107,7 +107,7 @@ struct Outcome {
     end: Option<End>,
     reason: Option<String>,
     paused: bool,
-    calls: Calls,
+    calls: CallbackCounts,
 }
 
 fn outcome<F: Factory>(factory: F, pieces: &[&[u8]], yields: u16) -> Outcome {
@@ -116,10 +116,16 @@ fn outcome<F: Factory>(factory: F, pieces: &[&[u8]], yields: u16) -> Outcome {
     pieces.iter().for_each(|piece| peer.send(piece));
     sit_out(&peer);
     let paused = is_paused(&peer);
-    peer.finish();
+    peer.close_write();
     sit_out(&peer);
-    let reason = peer.lost().map(|reason| reason.to_string());
-    Outcome { output: peer.take(), end: peer.end(), reason, paused, calls: peer.calls() }
+    let reason = peer.lost_reason().map(|reason| reason.to_string());
+    Outcome {
+        output: peer.take_received(),
+        end: peer.close_kind(),
+        reason,
+        paused,
+        calls: peer.calls(),
+    }
 }
 
 /// Waits until nothing holds the bytes back any more.
@@ -135,11 +141,12 @@ fn sit_out(peer: &Peer) {
 }
 
 fn is_paused(peer: &Peer) -> bool {
-    peer.lost().is_none() && peer.transport().is_some_and(|transport| transport.is_paused())
+    peer.lost_reason().is_none() && peer.transport().is_some_and(|transport| transport.is_paused())
 }
 
 fn is_held(peer: &Peer) -> bool {
-    peer.lost().is_none() && peer.transport().is_some_and(|transport| transport.holds_input())
+    peer.lost_reason().is_none()
+        && peer.transport().is_some_and(|transport| transport.holds_input())
 }
 
 impl Outcome {

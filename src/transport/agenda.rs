@@ -22,7 +22,7 @@ pub(crate) struct Agenda {
     /// Bytes unsent, of all connections, and what they may append without asking.
     unsent: Cell<usize>,
     /// The most that this may be.
-    unsent_total_max: usize,
+    max_unsent_total: usize,
     /// How much a connection may append before it asks whether there is room: so little of the
     /// whole that thousands of them are not what reaches the limit.
     allowance: usize,
@@ -34,7 +34,7 @@ pub(crate) struct Agenda {
     /// Bytes sent, of all connections.
     sent: Cell<u64>,
     /// The most that a connection may have unsent, unless it has a limit of its own.
-    unsent_max: Cell<usize>,
+    max_unsent: Cell<usize>,
 }
 
 /// The memory of outboxes that ran empty, for those that fill next: most connections have nothing
@@ -68,12 +68,12 @@ const SPARE_LEN_MAX: usize = 16 * 1024;
 impl Agenda {
     /// For the connections of this reactor, of which each may have so much unsent, and all of them
     /// together so much.
-    pub(crate) fn new(reactor: usize, unsent_max: usize, unsent_total_max: usize) -> Self {
+    pub(crate) fn new(reactor: usize, max_unsent: usize, max_unsent_total: usize) -> Self {
         Self {
             reactor,
-            unsent_max: Cell::new(unsent_max),
-            unsent_total_max,
-            allowance: ALLOWANCE.min(unsent_max).min(unsent_total_max / ALLOWANCES_MIN),
+            max_unsent: Cell::new(max_unsent),
+            max_unsent_total,
+            allowance: ALLOWANCE.min(max_unsent).min(max_unsent_total / ALLOWANCES_MIN),
             ..Self::default()
         }
     }
@@ -82,8 +82,8 @@ impl Agenda {
         self.reactor
     }
 
-    pub(crate) fn unsent_max(&self) -> usize {
-        self.unsent_max.get()
+    pub(crate) fn max_unsent(&self) -> usize {
+        self.max_unsent.get()
     }
 
     /// Bytes unsent, of all connections; while a callback runs, perhaps some more.
@@ -91,18 +91,18 @@ impl Agenda {
         self.unsent.get()
     }
 
-    pub(super) fn unsent_total_max(&self) -> usize {
-        self.unsent_total_max
+    pub(super) fn max_unsent_total(&self) -> usize {
+        self.max_unsent_total
     }
 
     /// True if so many bytes more are not too many for all connections together.
     pub(super) fn has_room_for(&self, count: usize) -> bool {
-        self.unsent.get().saturating_add(count) <= self.unsent_total_max
+        self.unsent.get().saturating_add(count) <= self.max_unsent_total
     }
 
     #[inline]
     pub(super) fn has_too_much(&self) -> bool {
-        self.unsent.get() > self.unsent_total_max
+        self.unsent.get() > self.max_unsent_total
     }
 
     /// How much a connection may append before it asks again.
@@ -165,7 +165,7 @@ impl Agenda {
     #[inline]
     pub(super) fn recount(&self, before: usize, now: usize) -> bool {
         let unsent = self.unsent.get() - before + now;
-        let room = unsent <= self.unsent_total_max;
+        let room = unsent <= self.max_unsent_total;
         if room {
             self.unsent.set(unsent);
         }

@@ -31,7 +31,7 @@ impl Transport {
             return;
         }
         self.note_backlog();
-        let (total, max) = (agenda.unsent(), agenda.unsent_total_max());
+        let (total, max) = (agenda.unsent(), agenda.max_unsent_total());
         let listed = agenda.backlogged().into_iter().filter_map(|it| it.upgrade()).map(Self);
         let mut all: Vec<(usize, Self)> = listed.map(|it| (it.unsent(), it)).collect();
         all.retain(|(unsent, _)| *unsent > 0);

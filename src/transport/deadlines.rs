@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 /// How long peers are waited for, and with what; none of it from the start. For all new connections
-/// of a factory by [`Reactor::set_deadlines`](crate::Reactor::set_deadlines), for one by
-/// [`Transport::set_deadlines`](crate::Transport::set_deadlines).
+/// of a factory by [`Reactor::set_timeouts`](crate::Reactor::set_timeouts), for one by
+/// [`Transport::set_timeouts`](crate::Transport::set_timeouts).
 ///
 /// When one is over, the protocol hears [`timed_out`](crate::Protocol::timed_out), which by default
 /// ends the connection with [`Reason::TimedOut`](crate::Reason::TimedOut).
@@ -13,15 +13,15 @@ use std::time::Duration;
 ///
 /// ```
 /// use std::time::Duration;
-/// use twistor::Deadlines;
+/// use twistor::Timeouts;
 ///
-/// let deadlines = Deadlines::new()
+/// let deadlines = Timeouts::new()
 ///     .first_byte(Duration::from_secs(10))
 ///     .idle(Duration::from_secs(60))
-///     .progress(1000, Duration::from_secs(10));
+///     .min_rate(1000, Duration::from_secs(10));
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Deadlines {
+pub struct Timeouts {
     pub(super) idle: Option<Duration>,
     pub(super) first_byte: Option<Duration>,
     pub(super) handshake: Option<Duration>,
@@ -29,7 +29,7 @@ pub struct Deadlines {
     pub(super) progress: Option<(usize, Duration)>,
 }
 
-impl Deadlines {
+impl Timeouts {
     /// None.
     pub fn new() -> Self {
         Self::default()
@@ -61,8 +61,8 @@ impl Deadlines {
 
     /// How long the connection may live, whatever it does.
     #[must_use]
-    pub fn lifetime(self, lifetime: Duration) -> Self {
-        Self { lifetime: Some(lifetime), ..self }
+    pub fn max_lifetime(self, max_lifetime: Duration) -> Self {
+        Self { lifetime: Some(max_lifetime), ..self }
     }
 
     /// The minimum number of bytes that the peer must send or take in each span `within`, while
@@ -71,7 +71,7 @@ impl Deadlines {
     /// second, which are never idle. A count of zero switches this off; `usize::MAX` can never be
     /// met.
     #[must_use]
-    pub fn progress(self, bytes: usize, within: Duration) -> Self {
+    pub fn min_rate(self, bytes: usize, within: Duration) -> Self {
         Self { progress: Some((bytes, within)), ..self }
     }
 }

@@ -1,7 +1,7 @@
 //! What only some connections have: who feeds them and when that is held back, limits, patience.
 //! Pure.
 
-use super::overflow::Overflow;
+use super::overflow::OverflowPolicy;
 use super::patience::Patience;
 use super::throttling::{Throttle, Way};
 use super::{ConnectionId, Inner};
@@ -39,8 +39,8 @@ pub(super) struct Flow {
     /// How fast it may read and write.
     pub(super) throttle: Option<Box<Throttle>>,
     /// The most that may be unsent: the reactor's, or its own.
-    pub(super) unsent_max: usize,
-    pub(super) overflow: Overflow,
+    pub(super) max_unsent: usize,
+    pub(super) overflow: OverflowPolicy,
     /// Writes that were refused since the protocol was last told.
     pub(super) refused: usize,
     /// Writes that were refused or dropped in all.
@@ -100,8 +100,8 @@ impl Default for Flow {
             consumers: BTreeMap::new(),
             patience: None,
             throttle: None,
-            unsent_max: usize::MAX,
-            overflow: Overflow::Lose,
+            max_unsent: usize::MAX,
+            overflow: OverflowPolicy::Close,
             refused: 0,
             dropped: 0,
         }
@@ -110,8 +110,8 @@ impl Default for Flow {
 
 impl Flow {
     /// Of a connection that may have so much unsent.
-    pub(super) fn new(unsent_max: usize) -> Self {
-        Self { unsent_max, ..Self::default() }
+    pub(super) fn new(max_unsent: usize) -> Self {
+        Self { max_unsent, ..Self::default() }
     }
 
     pub(super) fn set_marks(&mut self, high: usize, low: usize) {
@@ -120,7 +120,7 @@ impl Flow {
 
     /// No more than may be unsent: what a producer has given must not be too much.
     pub(super) fn high(&self) -> usize {
-        self.high.min(self.unsent_max).max(1)
+        self.high.min(self.max_unsent).max(1)
     }
 
     fn low(&self) -> usize {
@@ -394,7 +394,7 @@ mod tests {
             (flow.high(), flow.step(600), flow.step(599)),
             (600, Step::Nothing, Step::Produce)
         );
-        flow.unsent_max = 0;
+        flow.max_unsent = 0;
         assert_eq!((flow.high(), flow.step(1), flow.step(0)), (1, Step::Nothing, Step::Produce));
     }
 

@@ -28,10 +28,10 @@ mod wire;
 #[cfg(test)]
 mod counts;
 
-pub use deadlines::Deadlines;
-pub use overflow::Overflow;
+pub use deadlines::Timeouts;
+pub use overflow::OverflowPolicy;
 pub use producer::Producer;
-pub use rates::Rates;
+pub use rates::RateLimits;
 pub use segment::{Segment, broadcast};
 
 pub(crate) use agenda::Agenda;
@@ -154,7 +154,7 @@ impl Transport {
     /// The protocol hears `connection_lost` with [`Reason::Done`] when the last byte was handed to
     /// the operating system. If for the [`close_timeout`](crate::Settings::close_timeout) the peer
     /// accepts no byte, or the producer that is waited for gives none, the connection is reset,
-    /// with [`Reason::TimedOut`] and [`Deadline::Close`](crate::Deadline::Close).
+    /// with [`Reason::TimedOut`] and [`TimeoutKind::Close`](crate::TimeoutKind::Close).
     pub fn lose_connection(&self) {
         self.wish(|wire| wire.state.lose());
     }
@@ -250,12 +250,12 @@ impl Transport {
     }
 
     /// The address of the other side.
-    pub fn peer(&self) -> Address {
+    pub fn peer_address(&self) -> Address {
         self.0.peer.unpack()
     }
 
     /// The address of this side.
-    pub fn host(&self) -> Address {
+    pub fn local_address(&self) -> Address {
         self.0.wire.borrow_mut().host()
     }
 
@@ -282,25 +282,25 @@ impl Transport {
     /// True if what is written now is taken, false if it is dropped: because this side's half is
     /// closed or to be closed and no registered producer is waited for, or because the connection
     /// ends. What the limits say comes on top of this; see
-    /// [`set_unsent_max`](Self::set_unsent_max).
+    /// [`set_max_unsent`](Self::set_max_unsent).
     pub fn accepts_writes(&self) -> bool {
         self.0.wire.borrow().takes_writes()
     }
 
     /// Sets how many bytes may be unsent, and what becomes of a write that would bring them above
     /// that: all of it, not only what is too much. What is written while nothing is unsent is taken
-    /// however long it is. Default: [`Settings::unsent_max`](crate::Settings::unsent_max), and the
+    /// however long it is. Default: [`Settings::max_unsent`](crate::Settings::max_unsent), and the
     /// connection is lost. `None` is no limit. With zero a write is taken only when all before it
     /// is sent.
-    pub fn set_unsent_max(&self, unsent_max: impl Into<Option<usize>>, overflow: Overflow) {
-        let unsent_max = unsent_max.into().unwrap_or(usize::MAX);
+    pub fn set_max_unsent(&self, max_unsent: impl Into<Option<usize>>, overflow: OverflowPolicy) {
+        let max_unsent = max_unsent.into().unwrap_or(usize::MAX);
         self.wish(|wire| {
             let unsent = wire.unsent();
             let flow = wire.flow_to_fill();
-            (flow.unsent_max, flow.overflow) = (unsent_max, overflow);
+            (flow.max_unsent, flow.overflow) = (max_unsent, overflow);
             // The marks may be lower now.
             flow.accepted(0, unsent);
-            wire.limit_unsent(unsent_max);
+            wire.limit_unsent(max_unsent);
             false
         });
         // Reading may go on that stopped at the former limit, whichever callback is running.
@@ -308,7 +308,7 @@ impl Transport {
     }
 
     /// How many writes were refused or dropped because too much was unsent; see
-    /// [`set_unsent_max`](Self::set_unsent_max). Zero once the connection is lost.
+    /// [`set_max_unsent`](Self::set_max_unsent). Zero once the connection is lost.
     pub fn dropped_writes(&self) -> u64 {
         self.0.wire.borrow().flow.as_ref().map_or(0, |flow| flow.dropped)
     }
@@ -419,7 +419,7 @@ impl fmt::Debug for Transport {
         let wire = self.0.wire.borrow();
         f.debug_struct("Transport")
             .field("id", &self.0.id)
-            .field("peer", &self.peer())
+            .field("peer", &self.peer_address())
             .field("state", &wire.state.name())
             .field("unsent", &wire.unsent())
             .finish_non_exhaustive()

@@ -4,14 +4,14 @@
 //! and the one timer of a connection is not moved by that: when it is due, it looks, and is set for
 //! what is left.
 
-use super::deadlines::Deadlines;
-use crate::reason::Deadline;
+use super::deadlines::Timeouts;
+use crate::reason::TimeoutKind;
 use std::time::{Duration, Instant};
 
 /// Of one connection.
 #[derive(Debug)]
 pub(super) struct Patience {
-    deadlines: Deadlines,
+    deadlines: Timeouts,
     /// Set by the protocol.
     timeout: Option<Duration>,
     /// Since when each of them counts; nothing counts before the loop has begun to.
@@ -64,7 +64,7 @@ fn after(since: Instant, time: Duration) -> Option<Instant> {
 impl Patience {
     pub(super) fn new() -> Self {
         Self {
-            deadlines: Deadlines::default(),
+            deadlines: Timeouts::default(),
             timeout: None,
             since: None,
             stirred: false,
@@ -76,14 +76,14 @@ impl Patience {
     }
 
     /// From here on these count, from now on; what has happened already has happened.
-    pub(super) fn set(&mut self, deadlines: Deadlines) {
+    pub(super) fn set(&mut self, deadlines: Timeouts) {
         self.deadlines = deadlines;
         self.since = None;
         self.moved = 0;
     }
 
-    pub(super) fn has_deadlines(&self) -> bool {
-        self.deadlines != Deadlines::default()
+    pub(super) fn has_timeouts(&self) -> bool {
+        self.deadlines != Timeouts::default()
     }
 
     pub(super) fn set_timeout(&mut self, timeout: Option<Duration>) {
@@ -157,12 +157,12 @@ impl Patience {
     }
 
     /// What is over, if anything is; it then counts anew.
-    pub(super) fn verdict(&mut self, now: Instant, outlook: Outlook) -> Option<Deadline> {
+    pub(super) fn verdict(&mut self, now: Instant, outlook: Outlook) -> Option<TimeoutKind> {
         self.mind(now, outlook);
-        let over = |(due, which): (Option<Instant>, Deadline)| (due? <= now).then_some(which);
+        let over = |(due, which): (Option<Instant>, TimeoutKind)| (due? <= now).then_some(which);
         let mut verdict = self.all(outlook).into_iter().find_map(over);
         let since = self.since.as_mut()?;
-        if verdict == Some(Deadline::Progress) {
+        if verdict == Some(TimeoutKind::MinRate) {
             let enough = self.deadlines.progress.is_some_and(|(bytes, _)| self.moved >= bytes);
             self.moved = 0;
             since.progress = Some(now);
@@ -171,50 +171,52 @@ impl Patience {
             }
         }
         match verdict? {
-            Deadline::FirstByte => since.first_byte = now,
-            Deadline::Handshake => since.handshake = now,
-            Deadline::Lifetime => since.lifetime = now,
-            Deadline::Idle => since.idle = now,
-            Deadline::Timeout => since.timeout = now,
-            Deadline::Progress | Deadline::Close => {}
+            TimeoutKind::FirstByte => since.first_byte = now,
+            TimeoutKind::Handshake => since.handshake = now,
+            TimeoutKind::MaxLifetime => since.lifetime = now,
+            TimeoutKind::Idle => since.idle = now,
+            TimeoutKind::Protocol => since.timeout = now,
+            TimeoutKind::MinRate | TimeoutKind::Close => {}
         }
         verdict
     }
 
     /// When each of them is over, those first that say the most.
-    fn all(&self, outlook: Outlook) -> [(Option<Instant>, Deadline); 6] {
+    fn all(&self, outlook: Outlook) -> [(Option<Instant>, TimeoutKind); 6] {
         let set = &self.deadlines;
-        let due = |which: Deadline| {
+        let due = |which: TimeoutKind| {
             let since = self.since?;
             match which {
-                Deadline::Lifetime => after(since.lifetime, set.lifetime?),
-                Deadline::Progress | Deadline::Idle if outlook.closing && !outlook.unsent => None,
-                Deadline::FirstByte | Deadline::Handshake | Deadline::Timeout
+                TimeoutKind::MaxLifetime => after(since.lifetime, set.lifetime?),
+                TimeoutKind::MinRate | TimeoutKind::Idle if outlook.closing && !outlook.unsent => {
+                    None
+                }
+                TimeoutKind::FirstByte | TimeoutKind::Handshake | TimeoutKind::Protocol
                     if outlook.closing =>
                 {
                     None
                 }
-                Deadline::Handshake if self.shaken => None,
-                Deadline::Handshake => after(since.handshake, set.handshake?),
-                Deadline::FirstByte if self.heard => None,
-                Deadline::FirstByte => after(since.first_byte, set.first_byte?),
-                Deadline::Timeout => after(since.timeout, self.timeout?),
-                Deadline::Progress => {
+                TimeoutKind::Handshake if self.shaken => None,
+                TimeoutKind::Handshake => after(since.handshake, set.handshake?),
+                TimeoutKind::FirstByte if self.heard => None,
+                TimeoutKind::FirstByte => after(since.first_byte, set.first_byte?),
+                TimeoutKind::Protocol => after(since.timeout, self.timeout?),
+                TimeoutKind::MinRate => {
                     // No bytes are always enough.
                     let (_, within) = set.progress.filter(|(bytes, _)| *bytes > 0)?;
                     after(since.progress?, within)
                 }
-                Deadline::Idle => after(since.idle, set.idle?),
-                Deadline::Close => None,
+                TimeoutKind::Idle => after(since.idle, set.idle?),
+                TimeoutKind::Close => None,
             }
         };
         [
-            Deadline::Lifetime,
-            Deadline::FirstByte,
-            Deadline::Handshake,
-            Deadline::Timeout,
-            Deadline::Progress,
-            Deadline::Idle,
+            TimeoutKind::MaxLifetime,
+            TimeoutKind::FirstByte,
+            TimeoutKind::Handshake,
+            TimeoutKind::Protocol,
+            TimeoutKind::MinRate,
+            TimeoutKind::Idle,
         ]
         .map(|which| (due(which), which))
     }
@@ -231,7 +233,7 @@ mod tests {
         Duration::from_secs(seconds)
     }
 
-    fn begin(deadlines: Deadlines, outlook: Outlook) -> (Patience, Instant) {
+    fn begin(deadlines: Timeouts, outlook: Outlook) -> (Patience, Instant) {
         let mut patience = Patience::new();
         patience.set(deadlines);
         let now = Instant::now();
@@ -243,7 +245,7 @@ mod tests {
 
     #[test]
     fn packets_push_idleness_back_and_nothing_else() {
-        let (mut patience, t) = begin(Deadlines::new().idle(s(10)).lifetime(s(25)), QUIET);
+        let (mut patience, t) = begin(Timeouts::new().idle(s(10)).max_lifetime(s(25)), QUIET);
         for second in [9, 18] {
             patience.received(1);
             assert!(patience.is_to_be_minded(QUIET));
@@ -251,32 +253,32 @@ mod tests {
             assert_eq!(patience.verdict(t + s(second), QUIET), None);
         }
         assert_eq!(patience.verdict(t + s(24), QUIET), None);
-        assert_eq!(patience.verdict(t + s(25), QUIET), Some(Deadline::Lifetime));
-        assert_eq!(patience.verdict(t + s(28), QUIET), Some(Deadline::Idle));
+        assert_eq!(patience.verdict(t + s(25), QUIET), Some(TimeoutKind::MaxLifetime));
+        assert_eq!(patience.verdict(t + s(28), QUIET), Some(TimeoutKind::Idle));
         assert_eq!(patience.verdict(t + s(29), QUIET), None, "counts anew");
-        assert_eq!(patience.verdict(t + s(38), QUIET), Some(Deadline::Idle));
+        assert_eq!(patience.verdict(t + s(38), QUIET), Some(TimeoutKind::Idle));
     }
 
     #[test]
     fn a_pause_is_no_idleness() {
-        let (mut patience, t) = begin(Deadlines::new().idle(s(10)), QUIET);
+        let (mut patience, t) = begin(Timeouts::new().idle(s(10)), QUIET);
         let paused = Outlook { paused: true, ..QUIET };
         assert_eq!(patience.verdict(t + s(10), paused), None);
         assert_eq!(patience.verdict(t + s(19), QUIET), None);
-        assert_eq!(patience.verdict(t + s(20), QUIET), Some(Deadline::Idle));
+        assert_eq!(patience.verdict(t + s(20), QUIET), Some(TimeoutKind::Idle));
         // Reading is often paused because the peer takes nothing, which it can be blamed for.
         let both = Outlook { unsent: true, ..paused };
         assert_eq!(patience.verdict(t + s(29), both), None);
-        assert_eq!(patience.verdict(t + s(30), both), Some(Deadline::Idle));
+        assert_eq!(patience.verdict(t + s(30), both), Some(TimeoutKind::Idle));
     }
 
     #[test]
     fn the_first_byte_and_the_handshake_are_waited_for_once() {
-        let deadlines = Deadlines::new().first_byte(s(5)).handshake(s(8));
+        let deadlines = Timeouts::new().first_byte(s(5)).handshake(s(8));
         let (mut patience, t) = begin(deadlines, QUIET);
-        assert_eq!(patience.verdict(t + s(5), QUIET), Some(Deadline::FirstByte));
+        assert_eq!(patience.verdict(t + s(5), QUIET), Some(TimeoutKind::FirstByte));
         patience.received(1);
-        assert_eq!(patience.verdict(t + s(8), QUIET), Some(Deadline::Handshake));
+        assert_eq!(patience.verdict(t + s(8), QUIET), Some(TimeoutKind::Handshake));
         patience.handshake_done();
         assert_eq!(patience.mind(t + s(9), QUIET), None);
         assert_eq!(patience.verdict(t + s(1000), QUIET), None);
@@ -284,7 +286,7 @@ mod tests {
 
     #[test]
     fn progress_counts_while_something_is_unsent_and_in_each_span_anew() {
-        let (mut patience, t) = begin(Deadlines::new().progress(100, s(10)), QUIET);
+        let (mut patience, t) = begin(Timeouts::new().min_rate(100, s(10)), QUIET);
         assert_eq!(patience.mind(t, QUIET), None);
         assert!(patience.is_to_be_minded(UNSENT));
         assert_eq!(patience.mind(t + s(50), UNSENT), Some(t + s(60)));
@@ -293,9 +295,9 @@ mod tests {
         assert_eq!(patience.verdict(t + s(60), UNSENT), None, "enough");
         patience.sent(99);
         assert_eq!(patience.verdict(t + s(69), UNSENT), None, "not yet over");
-        assert_eq!(patience.verdict(t + s(70), UNSENT), Some(Deadline::Progress));
+        assert_eq!(patience.verdict(t + s(70), UNSENT), Some(TimeoutKind::MinRate));
         // What was unsent for a while and has been taken was not too slow, however little it was.
-        let (mut few, t) = begin(Deadlines::new().progress(100, s(10)), UNSENT);
+        let (mut few, t) = begin(Timeouts::new().min_rate(100, s(10)), UNSENT);
         few.sent(10);
         assert_eq!(few.mind(t + s(1), QUIET), None);
         assert_eq!(few.verdict(t + s(10), QUIET), None);
@@ -312,62 +314,62 @@ mod tests {
 
     #[test]
     fn a_handshake_in_small_pieces_is_no_progress() {
-        let deadlines = Deadlines::new().handshake(s(100)).progress(10, s(10));
+        let deadlines = Timeouts::new().handshake(s(100)).min_rate(10, s(10));
         let (mut patience, t) = begin(deadlines, QUIET);
         for second in 1..10 {
             patience.received(1);
             assert_eq!(patience.verdict(t + s(second), QUIET), None);
         }
-        assert_eq!(patience.verdict(t + s(10), QUIET), Some(Deadline::Progress));
+        assert_eq!(patience.verdict(t + s(10), QUIET), Some(TimeoutKind::MinRate));
     }
 
     #[test]
     fn a_timeout_is_the_protocol_s_own_and_packets_do_not_move_it() {
-        let (mut patience, t) = begin(Deadlines::new(), QUIET);
+        let (mut patience, t) = begin(Timeouts::new(), QUIET);
         patience.set_timeout(Some(s(10)));
         assert_eq!(patience.mind(t + s(1), QUIET), Some(t + s(11)));
         patience.received(1);
         assert_eq!(patience.mind(t + s(9), QUIET), Some(t + s(11)));
         patience.restart_timeout();
         assert_eq!(patience.mind(t + s(9), QUIET), Some(t + s(19)));
-        assert_eq!(patience.verdict(t + s(19), QUIET), Some(Deadline::Timeout));
+        assert_eq!(patience.verdict(t + s(19), QUIET), Some(TimeoutKind::Protocol));
         patience.set_timeout(None);
         assert_eq!(patience.mind(t + s(20), QUIET), None);
     }
 
     #[test]
     fn a_closing_connection_waits_for_nothing_to_be_sent() {
-        let deadlines = Deadlines::new().first_byte(s(1)).handshake(s(1)).lifetime(s(5));
-        let (mut patience, t) = begin(deadlines.idle(s(1)).progress(1, s(1)), QUIET);
+        let deadlines = Timeouts::new().first_byte(s(1)).handshake(s(1)).max_lifetime(s(5));
+        let (mut patience, t) = begin(deadlines.idle(s(1)).min_rate(1, s(1)), QUIET);
         patience.set_timeout(Some(s(1)));
         let closing = Outlook { closing: true, ..QUIET };
         assert_eq!(patience.verdict(t + s(4), closing), None);
-        assert_eq!(patience.verdict(t + s(5), closing), Some(Deadline::Lifetime));
+        assert_eq!(patience.verdict(t + s(5), closing), Some(TimeoutKind::MaxLifetime));
     }
 
     #[test]
     fn a_closing_connection_waits_for_its_peer_to_take_what_is_unsent() {
         let closing = Outlook { closing: true, ..UNSENT };
-        let (mut patience, t) = begin(Deadlines::new().progress(10, s(2)), closing);
+        let (mut patience, t) = begin(Timeouts::new().min_rate(10, s(2)), closing);
         for second in [2, 4] {
             patience.sent(10);
             assert_eq!(patience.verdict(t + s(second), closing), None);
         }
         patience.sent(9);
-        assert_eq!(patience.verdict(t + s(6), closing), Some(Deadline::Progress));
-        let (mut patience, t) = begin(Deadlines::new().idle(s(2)), closing);
+        assert_eq!(patience.verdict(t + s(6), closing), Some(TimeoutKind::MinRate));
+        let (mut patience, t) = begin(Timeouts::new().idle(s(2)), closing);
         patience.sent(1);
         assert_eq!(patience.verdict(t + s(1), closing), None);
-        assert_eq!(patience.verdict(t + s(3), closing), Some(Deadline::Idle));
+        assert_eq!(patience.verdict(t + s(3), closing), Some(TimeoutKind::Idle));
     }
 
     #[test]
     fn times_without_end_and_without_length() {
-        let (mut patience, t) = begin(Deadlines::new().idle(Duration::MAX), QUIET);
+        let (mut patience, t) = begin(Timeouts::new().idle(Duration::MAX), QUIET);
         assert_eq!(patience.verdict(t + s(1_000_000), QUIET), None);
-        let (mut patience, t) = begin(Deadlines::new().idle(Duration::ZERO), QUIET);
+        let (mut patience, t) = begin(Timeouts::new().idle(Duration::ZERO), QUIET);
         assert_eq!(patience.verdict(t, QUIET), None);
-        assert_eq!(patience.verdict(t + SHORTEST, QUIET), Some(Deadline::Idle));
+        assert_eq!(patience.verdict(t + SHORTEST, QUIET), Some(TimeoutKind::Idle));
         assert_eq!(patience.verdict(t + SHORTEST, QUIET), None, "and not twice at once");
     }
 
@@ -376,15 +378,15 @@ mod tests {
         for (bytes, within, verdict) in [
             (0, Duration::ZERO, None),
             (0, s(10), None),
-            (usize::MAX, s(10), Some(Deadline::Progress)),
+            (usize::MAX, s(10), Some(TimeoutKind::MinRate)),
             (usize::MAX, Duration::MAX, None),
         ] {
-            let (mut patience, t) = begin(Deadlines::new().progress(bytes, within), UNSENT);
+            let (mut patience, t) = begin(Timeouts::new().min_rate(bytes, within), UNSENT);
             patience.sent(usize::MAX - 1);
             patience.received(0);
             assert_eq!(patience.verdict(t + s(10), UNSENT), verdict, "{bytes}, {within:?}");
         }
-        let (mut patience, t) = begin(Deadlines::new().progress(usize::MAX, s(10)), UNSENT);
+        let (mut patience, t) = begin(Timeouts::new().min_rate(usize::MAX, s(10)), UNSENT);
         (0..3).for_each(|_| patience.sent(usize::MAX / 2));
         assert_eq!(patience.verdict(t + s(10), UNSENT), None, "more than can be counted");
     }

@@ -49,7 +49,7 @@ impl Producer {
 
     /// Anything that can be read: the loop reads it when there is room, and sends what it reads.
     /// At its end, or at an error, the producer is unregistered and the protocol hears
-    /// `production_ended`. (`FileSender`)
+    /// `producer_finished`. (`FileSender`)
     ///
     /// It is read on the loop, 64 KiB at a time, and everything else waits meanwhile: for files,
     /// and for what is in memory. What blocks for long belongs to

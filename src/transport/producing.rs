@@ -337,7 +337,7 @@ impl Transport {
         let (step, refused) = (flow.step(unsent), flow.refused);
         match step {
             _ if wire.asks_to_send() => Next::AskToSend,
-            _ if wire.is_to_be_minded() => Next::MindDeadlines,
+            _ if wire.is_to_be_minded() => Next::UpdateTimeouts,
             Step::Nothing if refused > 0 => Next::Refuse,
             Step::Nothing => next,
             Step::Pause => Next::PauseProducer,
@@ -396,7 +396,7 @@ impl Transport {
     /// Sets the marks between which a producer is paused and resumed: with at least `high` bytes
     /// unsent it is paused, with at most `low` bytes it is resumed. Default: 64 KiB, and a quarter
     /// of it. A `low` that is not below `high` is brought there, and so is a `high` that is above
-    /// what may be unsent ([`set_unsent_max`](Self::set_unsent_max)), such as `usize::MAX`. A
+    /// what may be unsent ([`set_max_unsent`](Self::set_max_unsent)), such as `usize::MAX`. A
     /// `high` of zero counts as one.
     pub fn set_water_marks(&self, high: usize, low: usize) {
         self.wish(|wire| {

@@ -1,9 +1,10 @@
 //! How fast bytes may move.
 
 /// How many bytes may be read and written in a second; as many as can be, from the start. For all
-/// new connections of a factory by [`Reactor::set_rates`](crate::Reactor::set_rates), for all of
-/// them together by [`Reactor::set_shared_rates`](crate::Reactor::set_shared_rates), for one by
-/// [`Transport::set_rates`](crate::Transport::set_rates).
+/// new connections of a factory by [`Reactor::set_rate_limits`](crate::Reactor::set_rate_limits),
+/// for all of them together by
+/// [`Reactor::set_shared_rate_limits`](crate::Reactor::set_shared_rate_limits), for one by
+/// [`Transport::set_rate_limits`](crate::Transport::set_rate_limits).
 ///
 /// What is above the rate waits: unread in the operating systems, so that in the end the peer
 /// waits; or unsent. A rate is given out in twenty portions a second, each of a byte at least; four
@@ -11,17 +12,17 @@
 /// `u64::MAX` holds nothing back.
 ///
 /// ```
-/// use twistor::Rates;
+/// use twistor::RateLimits;
 ///
-/// let rates = Rates::new().read(100_000).write(1_000_000);
+/// let rates = RateLimits::new().read(100_000).write(1_000_000);
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Rates {
+pub struct RateLimits {
     pub(crate) read: Option<u64>,
     pub(crate) write: Option<u64>,
 }
 
-impl Rates {
+impl RateLimits {
     /// None.
     pub fn new() -> Self {
         Self::default()

@@ -62,7 +62,7 @@ impl fmt::Debug for Segment {
 /// all who cannot send it at once; what is small is copied together with what stands beside it.
 ///
 /// What a member does not take counts as unsent for each of them; what becomes of those that do not
-/// keep up is said by [`Transport::set_unsent_max`].
+/// keep up is said by [`Transport::set_max_unsent`].
 ///
 /// ```
 /// use std::collections::BTreeMap;

@@ -1,6 +1,6 @@
 //! How bytes are accepted, and leave.
 
-use super::Overflow;
+use super::OverflowPolicy;
 use super::outbox::{Outbox, PIECES_MAX};
 use super::segment::Segment;
 use super::state::Next;
@@ -133,8 +133,8 @@ impl Wire {
         let Self { outbox, origin, flow, .. } = self;
         outbox.get_or_insert_with(|| {
             let mut outbox = origin.agenda.spare_out();
-            let own = flow.as_ref().map(|flow| flow.unsent_max);
-            outbox.max = own.unwrap_or(origin.agenda.unsent_max());
+            let own = flow.as_ref().map(|flow| flow.max_unsent);
+            outbox.max = own.unwrap_or(origin.agenda.max_unsent());
             outbox
         })
     }
@@ -185,9 +185,9 @@ impl Wire {
         self.offer_now();
         let Some(outbox) = &self.outbox else { return true };
         let is_own_limit = !outbox.has_room_for(length);
-        let overflow = self.flow.as_ref().map_or(Overflow::Lose, |flow| flow.overflow);
+        let overflow = self.flow.as_ref().map_or(OverflowPolicy::Close, |flow| flow.overflow);
         match overflow {
-            Overflow::Lose if is_own_limit => {
+            OverflowPolicy::Close if is_own_limit => {
                 // What is unsent is discarded, and counted, when the connection is settled.
                 drop(self.state.end(Reason::Overflow));
                 self.agenda().hurry();
@@ -195,14 +195,14 @@ impl Wire {
             }
             // Too much on all connections is looked to when it is taken: this may not be the one
             // to pay. Nor may anything be missed of what a producer gives.
-            Overflow::Lose => true,
+            OverflowPolicy::Close => true,
             _ if !is_own_limit && (self.has_producer() || self.agenda().has_room_for(length)) => {
                 true
             }
-            policy @ (Overflow::Refuse | Overflow::Drop) => {
+            policy @ (OverflowPolicy::Reject | OverflowPolicy::DropNew) => {
                 let flow = self.flow_to_fill();
                 flow.dropped += 1;
-                flow.refused += usize::from(policy == Overflow::Refuse);
+                flow.refused += usize::from(policy == OverflowPolicy::Reject);
                 false
             }
         }

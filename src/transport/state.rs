@@ -71,7 +71,7 @@ pub(crate) enum Next {
     /// Tell the protocol that it may write.
     ResumeProducer,
     /// Look at the time, and when to look again.
-    MindDeadlines,
+    UpdateTimeouts,
     /// Ask whether more may be sent at the rate that is set.
     AskToSend,
     /// Read for the connection.

@@ -1,7 +1,7 @@
 //! Moving bytes no faster than was said.
 
 use super::pool::Pool;
-use super::rates::Rates;
+use super::rates::RateLimits;
 use super::valve::{Pass, Supply, Valve};
 use super::wire::Wire;
 use super::{Inner, Transport};
@@ -46,11 +46,12 @@ impl Transport {
     /// give up a close; the other deadlines count on.
     ///
     /// For all connections of a factory there is
-    /// [`Reactor::set_rates`](crate::Reactor::set_rates), and for all of them together
-    /// [`Reactor::set_shared_rates`](crate::Reactor::set_shared_rates), which counts as well.
-    pub fn set_rates(&self, rates: Rates) {
-        let Rates { read, write } = rates;
-        self.on_throttle(rates != Rates::new(), |throttle| {
+    /// [`Reactor::set_rate_limits`](crate::Reactor::set_rate_limits), and for all of them together
+    /// [`Reactor::set_shared_rate_limits`](crate::Reactor::set_shared_rate_limits), which counts as
+    /// well.
+    pub fn set_rate_limits(&self, rates: RateLimits) {
+        let RateLimits { read, write } = rates;
+        self.on_throttle(rates != RateLimits::new(), |throttle| {
             throttle.reading.set(read) | throttle.writing.set(write)
         });
     }

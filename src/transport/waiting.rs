@@ -1,11 +1,11 @@
 //! How long a connection waits for its peer.
 
-use super::deadlines::Deadlines;
+use super::deadlines::Timeouts;
 use super::patience::{Outlook, Patience};
 use super::readiness::Processing;
 use super::wire::Wire;
 use super::{Transport, Way};
-use crate::reason::{Deadline, Reason};
+use crate::reason::{Reason, TimeoutKind};
 use std::time::{Duration, Instant};
 
 impl Transport {
@@ -13,14 +13,14 @@ impl Transport {
     /// set before. The protocol hears [`timed_out`](crate::Protocol::timed_out).
     ///
     /// For all connections of a factory there is
-    /// [`Reactor::set_deadlines`](crate::Reactor::set_deadlines).
-    pub fn set_deadlines(&self, deadlines: Deadlines) {
+    /// [`Reactor::set_timeouts`](crate::Reactor::set_timeouts).
+    pub fn set_timeouts(&self, deadlines: Timeouts) {
         self.on_patience(|patience| patience.set(deadlines));
     }
 
     /// From here on the protocol waits for something of its own, for so long: unless
     /// [`reset_timeout`](Self::reset_timeout) is called before, it hears `timed_out` with
-    /// [`Deadline::Timeout`]. `None` waits for nothing any more, nor does `Duration::MAX`; less
+    /// [`TimeoutKind::Protocol`]. `None` waits for nothing any more, nor does `Duration::MAX`; less
     /// than a millisecond counts as one. (`TimeoutMixin.setTimeout`)
     pub fn set_timeout(&self, timeout: impl Into<Option<Duration>>) {
         let timeout = timeout.into();
@@ -33,15 +33,15 @@ impl Transport {
         self.on_patience(Patience::restart_timeout);
     }
 
-    /// What [`Deadlines::handshake`] waits for is done.
+    /// What [`Timeouts::handshake`] waits for is done.
     pub fn handshake_done(&self) {
         self.on_patience(Patience::handshake_done);
     }
 
-    pub(crate) fn has_deadlines(&self) -> bool {
+    pub(crate) fn has_timeouts(&self) -> bool {
         let wire = self.0.wire.borrow();
         let patience = wire.flow.as_ref().and_then(|flow| flow.patience.as_ref());
-        patience.is_some_and(|patience| patience.has_deadlines())
+        patience.is_some_and(|patience| patience.has_timeouts())
     }
 
     fn on_patience(&self, change: impl FnOnce(&mut Patience)) {
@@ -55,7 +55,7 @@ impl Transport {
     }
 
     /// The connection is given up because something did not come in time.
-    pub(crate) fn time_out(&self, deadline: Deadline) {
+    pub(crate) fn time_out(&self, deadline: TimeoutKind) {
         self.end(Reason::TimedOut(deadline));
     }
 
@@ -75,7 +75,7 @@ impl Transport {
     }
 
     /// What is over, if anything is.
-    pub(crate) fn lose_patience(&self, now: Instant) -> Option<Deadline> {
+    pub(crate) fn lose_patience(&self, now: Instant) -> Option<TimeoutKind> {
         let outlook = self.outlook();
         let mut wire = self.0.wire.borrow_mut();
         wire.flow.as_mut()?.patience.as_mut()?.verdict(now, outlook)

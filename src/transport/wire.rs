@@ -106,8 +106,8 @@ impl Wire {
         if let Some(outbox) = &mut self.outbox {
             outbox.harden();
         }
-        let unsent_max = self.origin.agenda.unsent_max();
-        self.flow.get_or_insert_with(|| Box::new(Flow::new(unsent_max)))
+        let max_unsent = self.origin.agenda.max_unsent();
+        self.flow.get_or_insert_with(|| Box::new(Flow::new(max_unsent)))
     }
 
     /// How much a connection that feeds this one may read.

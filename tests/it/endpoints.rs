@@ -8,8 +8,8 @@ use std::rc::Rc;
 use std::sync::mpsc::{Sender, channel};
 use std::time::Instant;
 use twistor::{
-    Context, Factory, ListenError, Port, Protocol, Reactor, Reason, ServerEndpoint, Settings,
-    TcpClientEndpoint, TcpServerEndpoint, Transport,
+    Context, Factory, ListenError, ListeningPort, Protocol, Reactor, Reason, ServerEndpoint,
+    Settings, TcpClientEndpoint, TcpServerEndpoint, Transport,
 };
 
 struct Greet;
@@ -34,7 +34,7 @@ fn check_greeting(reactor: &mut Reactor, at: SocketAddr) {
     assert_eq!(client.join().unwrap(), b"hello");
 }
 
-fn at<F>(port: Port<F>) -> SocketAddr {
+fn at<F>(port: ListeningPort<F>) -> SocketAddr {
     port.local_address().socket_addr().unwrap()
 }
 
@@ -189,7 +189,7 @@ fn a_connection_from_a_chosen_address_knows_the_port_that_the_system_chose() {
     server.expect(&["started", "0 made"]);
     let port = server.port;
     let seen = server.call(move |reactor| {
-        reactor.with_factory(port, |probes, _| probes.all[0].peer().socket_addr())
+        reactor.with_factory(port, |probes, _| probes.all[0].peer_address().socket_addr())
     });
     assert_eq!(seen.flatten(), Some(own));
 }
@@ -199,6 +199,6 @@ struct Reports(Sender<SocketAddr>);
 
 impl<F> Protocol<F> for Reports {
     fn connection_made(&mut self, cx: &mut Context<'_, F>) {
-        self.0.send(cx.transport.host().socket_addr().unwrap()).unwrap();
+        self.0.send(cx.transport.local_address().socket_addr().unwrap()).unwrap();
     }
 }

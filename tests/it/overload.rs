@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use twistor::testing::{Conditions, End, Simulation};
 use twistor::{
-    Context, Deadline, Deadlines, Factory, LineContext, LineReceiver, Lines, Overflow, Protocol,
-    Reactor, Reason, Settings, Transport, broadcast,
+    Context, Factory, LineContext, LineReceiver, Lines, OverflowPolicy, Protocol, Reactor, Reason,
+    Settings, TimeoutKind, Timeouts, Transport, broadcast,
 };
 
 /// Counts its connections, and sends back what it receives.
@@ -103,7 +103,7 @@ fn descriptors_that_are_short_for_a_while_keep_nobody_out_for_ever() {
     old.send("hello");
     simulation.run_for(Duration::from_secs(5));
     assert_eq!(old.received(), b"hello");
-    let closed = clients.iter().filter(|it| it.end() == Some(End::Closed)).count();
+    let closed = clients.iter().filter(|it| it.close_kind() == Some(End::Closed)).count();
     let served = clients.iter().filter(|it| it.transport().is_some()).count();
     assert_eq!(closed + served, 50, "everybody was served, or saw a close");
     assert!(closed > 0 && served > 0, "{closed} {served}");
@@ -124,7 +124,8 @@ impl LineReceiver<Greeters> for Greeter {
     }
 
     fn connection_lost(&mut self, cx: &mut LineContext<'_, Greeters>, reason: &Reason) {
-        let slow = matches!(reason, Reason::TimedOut(Deadline::Handshake | Deadline::Progress));
+        let slow =
+            matches!(reason, Reason::TimedOut(TimeoutKind::Handshake | TimeoutKind::MinRate));
         cx.factory.given_up += usize::from(slow);
     }
 }
@@ -151,8 +152,8 @@ fn clients_that_send_a_byte_at_a_time_do_not_collect() {
     let opened = std::rc::Rc::clone(&port);
     let server = simulation.host("server", move |reactor| {
         let port = reactor.listen_tcp(8007, Greeters::default())?;
-        let deadlines = Deadlines::new().handshake(Duration::from_secs(30));
-        reactor.set_deadlines(port, deadlines.idle(Duration::from_secs(3600)));
+        let deadlines = Timeouts::new().handshake(Duration::from_secs(30));
+        reactor.set_timeouts(port, deadlines.idle(Duration::from_secs(3600)));
         opened.set(Some(port));
         Ok(())
     });
@@ -164,7 +165,7 @@ fn clients_that_send_a_byte_at_a_time_do_not_collect() {
         simulation.run_for(Duration::from_secs(3));
     }
     assert_eq!(good.received(), b"welcome\r\n");
-    assert!(slow.iter().all(|peer| peer.end().is_some()));
+    assert!(slow.iter().all(|peer| peer.close_kind().is_some()));
     let given_up = server.reactor(|reactor| {
         reactor.with_factory(port.get().unwrap(), |greeters, _| greeters.given_up)
     });
@@ -185,7 +186,7 @@ struct Member;
 
 impl Protocol<Room> for Member {
     fn connection_made(&mut self, cx: &mut Context<'_, Room>) {
-        cx.transport.set_unsent_max(LAGGARD_MAX, Overflow::Lose);
+        cx.transport.set_max_unsent(LAGGARD_MAX, OverflowPolicy::Close);
         cx.factory.members.push(cx.transport.clone());
     }
 
@@ -221,7 +222,7 @@ fn a_broadcast_to_many_loses_the_laggards_and_nothing_of_the_others() {
     let buffer = 32_000;
     simulation.set_conditions(Conditions::ideal().send_buffer(buffer).receive_buffer(buffer));
     // All that the laggards may have, and what a round leaves for a moment.
-    let settings = Settings::default().unsent_total_max(4 * LAGGARDS * LAGGARD_MAX);
+    let settings = Settings::default().max_unsent_total(4 * LAGGARDS * LAGGARD_MAX);
     let server = simulation.host_with("server", settings, |reactor| {
         reactor.listen_tcp(8007, Room::default())?;
         Ok(())
@@ -237,9 +238,9 @@ fn a_broadcast_to_many_loses_the_laggards_and_nothing_of_the_others() {
         talker.send([round as u8]);
         simulation.run_for(Duration::from_secs(1));
         let expected: Vec<u8> = [&[round as u8][..], &[b'.'; PICTURE]].concat();
-        assert!(others.iter().all(|peer| peer.take() == expected), "in round {round}");
-        assert!(talker.take() == expected);
+        assert!(others.iter().all(|peer| peer.take_received() == expected), "in round {round}");
+        assert!(talker.take_received() == expected);
     }
     assert_eq!(server.open(), MEMBERS - LAGGARDS);
-    assert!(laggards.iter().all(|peer| peer.end() != Some(End::Closed)));
+    assert!(laggards.iter().all(|peer| peer.close_kind() != Some(End::Closed)));
 }

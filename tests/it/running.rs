@@ -137,7 +137,7 @@ fn embedded_in_a_loop_of_edges_it_forgets_nobody() {
         client.write_all(b"hello").unwrap();
     }
     let bytes = (5 * CLIENTS) as u64;
-    run(&mut reactor, &|reactor| reactor.snapshot().bytes_received == bytes);
+    run(&mut reactor, &|reactor| reactor.metrics().bytes_received == bytes);
     for client in &mut clients {
         let mut answer = [0; 5];
         client.read_exact(&mut answer).unwrap();

@@ -42,7 +42,8 @@ impl<F> Protocol<F> for Late {
 /// The system's table lists a connection until it is reset.
 fn wait_until_reset(transport: &Transport) {
     let hex = |address: Option<SocketAddr>| format!(":{:04X}", address.unwrap().port());
-    let (host, peer) = (hex(transport.host().socket_addr()), hex(transport.peer().socket_addr()));
+    let (host, peer) =
+        (hex(transport.local_address().socket_addr()), hex(transport.peer_address().socket_addr()));
     let is_ours = |line: &str| {
         let mut words = line.split_whitespace().skip(1);
         let mut next_ends_with = |end: &str| words.next().is_some_and(|word| word.ends_with(end));

@@ -120,7 +120,7 @@ fn work_may_outlive_its_reactor() {
 
 #[test]
 fn work_that_has_not_begun_is_dropped_when_the_reactor_stops() {
-    let settings = twistor::Settings::default().threads_max(1).handle_signals(false);
+    let settings = twistor::Settings::default().max_blocking_threads(1).handle_signals(false);
     let mut reactor = Reactor::with_settings(settings).unwrap();
     let (go, gate) = channel::<()>();
     let (begun_in, begun) = channel();
@@ -149,7 +149,7 @@ fn work_that_has_not_begun_is_dropped_when_the_reactor_stops() {
 
 #[test]
 fn more_work_than_threads_is_all_done() {
-    let settings = twistor::Settings::default().threads_max(2);
+    let settings = twistor::Settings::default().max_blocking_threads(2);
     let mut reactor = Reactor::with_settings(settings).unwrap();
     let left = std::rc::Rc::new(std::cell::Cell::new(100));
     for number in 0..100 {

@@ -1,7 +1,7 @@
 //! Lines that come faster than they are to be delivered.
 
 use crate::testing::{Conditions, Peer, assert_split_invariant, connect};
-use crate::{Deadlines, Delimiter, LineContext, LineReceiver, Lines, TimerId};
+use crate::{Delimiter, LineContext, LineReceiver, Lines, Timeouts, TimerId};
 use std::time::Duration;
 
 /// Answers each line, and does what some say.
@@ -46,7 +46,7 @@ fn lines() -> Lines<Answering> {
 
 #[track_caller]
 fn expect(peer: &Peer, text: &str) {
-    assert_eq!(String::from_utf8(peer.take()).unwrap(), text);
+    assert_eq!(String::from_utf8(peer.take_received()).unwrap(), text);
 }
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -77,13 +77,13 @@ fn so_many_at_once_and_then_one_by_one() {
 fn the_rest_comes_before_the_end() {
     let peer = connect(lines);
     peer.send("1\n2\n3\n4\n5\n6\n7");
-    peer.finish();
+    peer.close_write();
     expect(&peer, "1\n2\n3\n");
-    assert!(peer.lost().is_none());
+    assert!(peer.lost_reason().is_none());
     peer.advance(3 * SECOND);
     expect(&peer, "4\n5\n6\n");
     peer.advance(SECOND);
-    assert!(peer.lost().unwrap().is_done());
+    assert!(peer.lost_reason().unwrap().is_done());
 }
 
 #[test]
@@ -121,7 +121,7 @@ impl<F> LineReceiver<F> for Silent {
     const DELIMITER: Delimiter = Delimiter::Newline;
 
     fn connection_made(&mut self, cx: &mut LineContext<'_, F>) {
-        cx.transport.set_deadlines(Deadlines::new().idle(10 * SECOND));
+        cx.transport.set_timeouts(Timeouts::new().idle(10 * SECOND));
     }
 
     fn line_received(&mut self, _: &mut LineContext<'_, F>, _: &[u8]) {}
@@ -135,9 +135,9 @@ fn one_whose_lines_are_held_back_has_all_the_time_to_speak_afterwards() {
         peer.send("1\n2\n");
         // The second comes after that time, and nothing is read for as long after it.
         peer.advance(2 * held * SECOND + 9 * SECOND);
-        assert!(peer.lost().is_none());
+        assert!(peer.lost_reason().is_none());
         peer.advance(20 * SECOND);
-        assert!(peer.lost().is_some());
+        assert!(peer.lost_reason().is_some());
     }
 }
 
@@ -148,7 +148,7 @@ fn raw_data_is_not_counted_and_what_is_handed_back_is() {
     for _ in 0..100 {
         peer.send("not a line\n");
     }
-    assert_eq!(peer.take().len(), 4 + 1100);
+    assert_eq!(peer.take_received().len(), 4 + 1100);
     peer.send(".2\n3\n4\n");
     expect(&peer, ".2\n3\n");
     peer.advance(SECOND);
@@ -165,11 +165,11 @@ fn an_end_among_the_lines_is_the_end() {
     let peer = connect(lines);
     peer.send("1\n2\nbye\n4\n");
     expect(&peer, "1\n2\nbye\n");
-    assert!(peer.lost().unwrap().is_done());
+    assert!(peer.lost_reason().unwrap().is_done());
     let peer = connect(lines);
     peer.send("1\n2\n3\n4\n");
     peer.reset();
-    assert!(peer.lost().is_some());
+    assert!(peer.lost_reason().is_some());
     peer.advance(60 * SECOND);
 }
 

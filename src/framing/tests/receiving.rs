@@ -2,8 +2,8 @@
 
 use crate::socket::scripted::{Peer, Script};
 use crate::{
-    ConnectionId, Delimiter, Factory, LineContext, LineReceiver, Lines, Port, Protocol, Reactor,
-    Settings, Transport,
+    ConnectionId, Delimiter, Factory, LineContext, LineReceiver, Lines, ListeningPort, Protocol,
+    Reactor, Settings, Transport,
 };
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -67,7 +67,7 @@ impl Factory for Receivers {
 /// A receiver on a connection.
 pub(super) struct Stage {
     reactor: Reactor,
-    port: Port<Receivers>,
+    port: ListeningPort<Receivers>,
     id: ConnectionId,
     receiver: Rc<RefCell<Receiver>>,
     peer: Peer,
@@ -135,7 +135,7 @@ fn nothing_is_delivered_once_the_connection_is_to_end() {
         let mut stage = Stage::new(|_, _| {}, |lines| lines);
         stage.feed([&b"one\r\n"[..]]);
         stage.reactor.with_protocol(stage.port, stage.id, |lines: &mut Lines<Shared>, cx| {
-            lines.call(cx, |_, cx| {
+            lines.with_receiver(cx, |_, cx| {
                 cx.set_line_mode(b"two\r\n");
                 end(cx);
             });
@@ -157,7 +157,7 @@ fn a_delimiter_that_changes_from_outside_is_looked_for_in_what_waits() {
     let mut stage = Stage::new(|_, _| {}, |lines| lines);
     stage.feed([&b"one;two"[..]]);
     stage.reactor.with_protocol(stage.port, stage.id, |lines: &mut Lines<Shared>, cx| {
-        lines.call(cx, |_, cx| cx.set_delimiter(b";"));
+        lines.with_receiver(cx, |_, cx| cx.set_delimiter(b";"));
     });
     stage.expect(&[]);
     stage.feed([&b";"[..]]);
@@ -211,7 +211,7 @@ fn what_is_cleared_from_outside_is_what_was_not_delivered() {
     stage.resume();
     stage.expect(&["a", "b"]);
     let clear = |lines: &mut Lines<Shared>, cx: &mut crate::Context<'_, Receivers>| {
-        lines.call(cx, |_, cx| cx.clear_line_buffer())
+        lines.with_receiver(cx, |_, cx| cx.clear_line_buffer())
     };
     let cleared = stage.reactor.with_protocol(stage.port, stage.id, clear);
     assert_eq!(cleared.unwrap(), b"a longer line\r\n");
@@ -310,14 +310,14 @@ fn a_panic_that_goes_to_its_caller_leaves_the_splitting_whole() {
     stage.feed([&b"a beginning"[..]]);
     let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         stage.reactor.with_protocol(stage.port, stage.id, |lines: &mut Lines<Shared>, cx| {
-            lines.call(cx, |_, cx| cx.set_line_mode(b" boom\r\n"));
+            lines.with_receiver(cx, |_, cx| cx.set_line_mode(b" boom\r\n"));
         });
     }));
     assert!(panicked.is_err());
     // The panic was the caller's, and the connection goes on.
     stage.receiver.borrow_mut().text.clear();
     stage.reactor.with_protocol(stage.port, stage.id, |lines: &mut Lines<Shared>, cx| {
-        lines.call(cx, |_, cx| cx.set_line_mode(b"x"));
+        lines.with_receiver(cx, |_, cx| cx.set_line_mode(b"x"));
     });
     stage.feed([&b"y\r\n"[..]]);
     stage.expect(&["xy"]);

@@ -3,7 +3,7 @@
 
 use crate::framing::{Delimiter, LineContext, LineReceiver, Lines};
 use crate::socket::scripted::{Peer, Script};
-use crate::{Factory, Port, Reactor, Reason, Settings, Transport};
+use crate::{Factory, ListeningPort, Reactor, Reason, Settings, Transport};
 use serde_json::Value;
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -216,7 +216,7 @@ impl Factory for Cases {
 /// One case under way.
 struct Replay {
     reactor: Reactor,
-    port: Port<Cases>,
+    port: ListeningPort<Cases>,
     peer: Peer,
     events: Events,
 }
@@ -267,7 +267,7 @@ impl Replay {
         } else {
             let actions = step["do"].as_array().unwrap();
             self.reactor.with_protocol(self.port, id, |lines: &mut Lines<App>, cx| {
-                lines.call(cx, |app, cx| {
+                lines.with_receiver(cx, |app, cx| {
                     for action in actions {
                         app.act(cx, action, "", b"");
                     }

@@ -33,7 +33,7 @@ fn out_of_descriptors_a_port_sheds_rests_and_comes_back() {
 }
 
 fn turned_away(stage: &Stage) -> u64 {
-    stage.reactor.refusals(stage.port).unwrap().exhausted
+    stage.reactor.rejections(stage.port).unwrap().exhausted
 }
 
 /// Says goodbye and closes when it hears something.
@@ -167,7 +167,7 @@ impl<F> Protocol<F> for Silent {}
 
 /// Refuses, closes its own port, or panics, as the test says.
 struct Fickle {
-    port: Rc<RefCell<Option<Port<Self>>>>,
+    port: Rc<RefCell<Option<ListeningPort<Self>>>>,
     built: usize,
     log: Log,
 }

@@ -1,7 +1,7 @@
 //! Every wait in the life of a connection has an end: the table of `docs/REACTOR.md`, as a test.
 
 use super::*;
-use crate::{Deadlines, Producer, Rates, TcpClientEndpoint};
+use crate::{Producer, RateLimits, TcpClientEndpoint, Timeouts};
 use std::net::Ipv4Addr;
 
 const fn s(seconds: u64) -> Duration {
@@ -37,19 +37,19 @@ const CLOSE_TIMEOUT: Duration = s(10);
 const WAITS: [Wait; 15] = [
     Wait {
         name: "for the peer, at all",
-        begin: |_, _, transport| transport.set_deadlines(Deadlines::new().idle(s(7))),
+        begin: |_, _, transport| transport.set_timeouts(Timeouts::new().idle(s(7))),
         bound: s(7),
         end: IDLE,
     },
     Wait {
         name: "for its first byte",
-        begin: |_, _, transport| transport.set_deadlines(Deadlines::new().first_byte(s(7))),
+        begin: |_, _, transport| transport.set_timeouts(Timeouts::new().first_byte(s(7))),
         bound: s(7),
         end: "0 lost: the first byte did not come in time",
     },
     Wait {
         name: "for the end of a handshake",
-        begin: |_, _, transport| transport.set_deadlines(Deadlines::new().handshake(s(7))),
+        begin: |_, _, transport| transport.set_timeouts(Timeouts::new().handshake(s(7))),
         bound: s(7),
         end: "0 lost: the handshake did not end in time",
     },
@@ -64,7 +64,7 @@ const WAITS: [Wait; 15] = [
         begin: |_, peer, transport| {
             peer.set_room(0);
             transport.write("x");
-            transport.set_deadlines(Deadlines::new().progress(1, s(7)));
+            transport.set_timeouts(Timeouts::new().min_rate(1, s(7)));
         },
         bound: s(7),
         end: "0 lost: too little was sent or taken",
@@ -74,7 +74,7 @@ const WAITS: [Wait; 15] = [
         begin: |_, peer, transport| {
             peer.send("h");
             peer.close();
-            transport.set_deadlines(Deadlines::new().idle(s(7)));
+            transport.set_timeouts(Timeouts::new().idle(s(7)));
         },
         bound: s(7),
         end: IDLE,
@@ -83,7 +83,7 @@ const WAITS: [Wait; 15] = [
         name: "for the peer's FIN, when this side has sent its own",
         begin: |_, _, transport| {
             transport.lose_write_connection();
-            transport.set_deadlines(Deadlines::new().idle(s(7)));
+            transport.set_timeouts(Timeouts::new().idle(s(7)));
         },
         bound: s(7),
         end: IDLE,
@@ -92,7 +92,7 @@ const WAITS: [Wait; 15] = [
         name: "for the protocol to read again",
         begin: |_, _, transport| {
             transport.pause_reading();
-            transport.set_deadlines(Deadlines::new().idle(s(1)).lifetime(s(7)));
+            transport.set_timeouts(Timeouts::new().idle(s(1)).max_lifetime(s(7)));
         },
         bound: s(7),
         end: "0 lost: the connection has lived for long enough",
@@ -148,7 +148,7 @@ const WAITS: [Wait; 15] = [
     Wait {
         name: "for a rate, with something left to send",
         begin: |_, _, transport| {
-            transport.set_rates(Rates::new().write(1));
+            transport.set_rate_limits(RateLimits::new().write(1));
             transport.write([0; 8]);
             transport.lose_connection();
         },

@@ -53,7 +53,7 @@ fn abort_connection_resets_and_is_reported_in_the_next_turn() {
 fn the_address_of_a_connection_that_was_reset_stays_readable() {
     let mut stage = Stage::new(|event, cx| match event {
         Event::Data(_) => cx.transport.abort_connection(),
-        Event::Lost => cx.factory.log.push(cx.transport.host().to_string()),
+        Event::Lost => cx.factory.log.push(cx.transport.local_address().to_string()),
         _ => {}
     });
     stage.connect().send("x");
@@ -270,7 +270,7 @@ fn a_handle_of_a_lost_connection_reaches_no_later_one() {
     stage.settle();
     assert_eq!(second.received(), b"");
     assert_eq!(stage.reactor.connection_count(), 1);
-    assert_eq!(old.peer().to_string(), "192.0.2.1:0");
-    assert_eq!(old.host().to_string(), "127.0.0.1:8007");
+    assert_eq!(old.peer_address().to_string(), "192.0.2.1:0");
+    assert_eq!(old.local_address().to_string(), "127.0.0.1:8007");
     assert!(!old.is_connected() && !old.is_disconnecting() && old.unsent() == 0);
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::socket::scripted::Closed;
-use crate::{ConnectError, Connector, Key, Producer, TcpClientEndpoint};
+use crate::{ConnectError, Connector, FactoryKey, Producer, TcpClientEndpoint};
 use std::net::{Ipv4Addr, SocketAddr};
 
 fn target() -> TcpClientEndpoint {
@@ -38,12 +38,12 @@ fn what_was_written_leaves_when_it_is_answered() {
     stage.settle();
     stage.log.expect(&[]);
     assert_eq!((peer.calls().writes, transport.unsent()), (0, 20_006));
-    assert_eq!(transport.peer().to_string(), "192.0.2.7:80");
+    assert_eq!(transport.peer_address().to_string(), "192.0.2.7:80");
     peer.answer();
     stage.settle();
     stage.log.expect(&["0 made"]);
     assert!(peer.received().starts_with(b"hello xxx"));
-    assert!(transport.host().port() == Some(8007), "asked of the socket");
+    assert!(transport.local_address().port() == Some(8007), "asked of the socket");
     // Edges are not lost, whenever they come.
     peer.send("data");
     peer.close();
@@ -177,7 +177,7 @@ fn a_factory_is_in_use_as_long_as_one_of_its_connections_is() {
 fn a_factory_may_try_again_when_it_failed() {
     struct Stubborn {
         log: Log,
-        key: Option<Key<Self>>,
+        key: Option<FactoryKey<Self>>,
     }
     struct Nobody;
     impl Protocol<Stubborn> for Nobody {}
@@ -293,7 +293,7 @@ fn a_connection_that_is_yet_to_be_holds_its_producer_back() {
 fn too_much_that_waits_for_an_answer_ends_the_attempt() {
     let (mut stage, probes) = probes(quiet);
     let (connector, _) = dial(&mut stage, probes);
-    connector.transport().set_unsent_max(10, crate::Overflow::Lose);
+    connector.transport().set_max_unsent(10, crate::OverflowPolicy::Close);
     connector.transport().write("12345678");
     connector.transport().write("12345678");
     stage.settle();

@@ -1,7 +1,7 @@
 //! Work on other threads, and what becomes of its results.
 
 use super::*;
-use crate::WorkError;
+use crate::DeferError;
 use std::sync::mpsc::channel;
 
 /// Notes when it is dropped.
@@ -13,7 +13,7 @@ impl Drop for Held {
     }
 }
 
-fn entry(outcome: Result<i32, WorkError>) -> String {
+fn entry(outcome: Result<i32, DeferError>) -> String {
     match outcome {
         Ok(number) => format!("result {number}"),
         Err(error) => error.to_string(),

@@ -2,7 +2,10 @@
 
 use super::*;
 use crate::socket::scripted::Closed;
-use crate::{ConnectError, Key, Limits, ListenError, Phase, ShutdownHold, StopReport, SystemEvent};
+use crate::{
+    ConnectError, ConnectionLimits, FactoryKey, ListenError, Phase, ShutdownGuard, ShutdownReport,
+    SystemEvent,
+};
 use std::net::Ipv4Addr;
 use std::ops::ControlFlow;
 
@@ -18,7 +21,7 @@ fn leave(event: Event<'_>, cx: &mut Context<'_, Probes>) {
 
 /// The reactor stops: in this turn, or after one in which what has arrived is read.
 #[track_caller]
-fn report(stage: &mut Stage) -> StopReport {
+fn report(stage: &mut Stage) -> ShutdownReport {
     for _ in 0..2 {
         if let ControlFlow::Break(report) = stage.reactor.turn(Some(Duration::ZERO)).unwrap() {
             return report;
@@ -27,8 +30,8 @@ fn report(stage: &mut Stage) -> StopReport {
     panic!("it goes on")
 }
 
-fn counts(drained: usize, aborted: usize, bytes_lost: u64) -> StopReport {
-    StopReport { drained, lost: 0, aborted, bytes_lost }
+fn counts(drained: usize, aborted: usize, bytes_lost: u64) -> ShutdownReport {
+    ShutdownReport { drained, lost: 0, aborted, bytes_lost }
 }
 
 #[test]
@@ -139,7 +142,7 @@ fn a_stop_in_the_middle_ends_it_and_a_later_deadline_does_not_count() {
 }
 
 /// A stage whose shutdown is held by a trigger, and where the hold is kept.
-fn held() -> (Stage, Rc<RefCell<Option<ShutdownHold>>>) {
+fn held() -> (Stage, Rc<RefCell<Option<ShutdownGuard>>>) {
     let mut stage = Stage::new(leave);
     let (place, log) = (Rc::new(RefCell::new(None)), stage.log.clone());
     let hold = Rc::clone(&place);
@@ -211,7 +214,7 @@ fn a_panic_when_it_is_told_ends_that_connection_alone() {
     stage.connect();
     stage.connect();
     stage.reactor.stop_gracefully(SECOND);
-    let expected = StopReport { drained: 1, lost: 1, ..StopReport::default() };
+    let expected = ShutdownReport { drained: 1, lost: 1, ..ShutdownReport::default() };
     assert_eq!(report(&mut stage), expected);
     assert_eq!(stage.log.count("0 lost: a callback panicked: boom"), 1);
     assert_eq!(stage.log.count("1 lost: connection closed in order"), 1);
@@ -232,7 +235,10 @@ fn a_reactor_that_is_dropped_while_it_drains_shuts_down() {
 #[test]
 fn clients_that_wait_to_be_accepted_are_served_and_counted() {
     let mut stage = Stage::new(leave);
-    stage.reactor.set_limits(stage.port, Limits::new().connections(300).accept_rate(1, SECOND));
+    stage.reactor.set_limits(
+        stage.port,
+        ConnectionLimits::new().max_connections(300).accept_rate(1, SECOND),
+    );
     stage.connect();
     // More than are accepted in a turn, and than the rate lets in.
     let waiting: Vec<Peer> = (0..302).map(|_| stage.script.connect()).collect();
@@ -242,7 +248,7 @@ fn clients_that_wait_to_be_accepted_are_served_and_counted() {
     assert!(stage.reactor.is_draining());
     let served = waiting.iter().filter(|peer| peer.received() == b"request").count();
     assert_eq!((served, stage.reactor.connection_count()), (299, 300));
-    assert_eq!(stage.reactor.refusals(stage.port).unwrap().connections, 3, "limits count");
+    assert_eq!(stage.reactor.rejections(stage.port).unwrap().connections, 3, "limits count");
     assert_eq!(stage.log.count("1 is to drain"), 0, "not before its request is answered");
     stage.turn();
     assert_eq!(stage.log.count("1 is to drain"), 1);
@@ -329,7 +335,7 @@ fn those_who_are_speaking_are_heard_out_but_not_for_long() {
 /// Connects again as soon as it has failed.
 struct Stubborn {
     log: Log,
-    key: Rc<Cell<Option<Key<Self>>>>,
+    key: Rc<Cell<Option<FactoryKey<Self>>>>,
 }
 
 impl Factory for Stubborn {

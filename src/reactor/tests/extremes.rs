@@ -1,7 +1,9 @@
 //! Settings at their ends: nothing panics, nothing spins, and none means the opposite.
 
 use super::*;
-use crate::{Deadlines, Limits, Overflow, Rates, StopReport, TcpClientEndpoint};
+use crate::{
+    ConnectionLimits, OverflowPolicy, RateLimits, ShutdownReport, TcpClientEndpoint, Timeouts,
+};
 use std::cell::Cell;
 use std::ops::ControlFlow;
 
@@ -16,7 +18,7 @@ impl Stage {
     /// Runs as `run` would, for so long by the clock, which only moves while the loop sleeps; says
     /// if the reactor has stopped by then.
     #[track_caller]
-    fn live(&mut self, span: Duration) -> Option<StopReport> {
+    fn live(&mut self, span: Duration) -> Option<ShutdownReport> {
         let end = self.reactor.now() + span;
         for _ in 0..TURNS_MAX {
             if let ControlFlow::Break(report) = self.reactor.turn(Some(Duration::ZERO)).unwrap() {
@@ -43,21 +45,21 @@ fn connected(act: fn(Event<'_>, &mut Context<'_, Probes>)) -> (Stage, Peer) {
 
 #[test]
 fn deadlines() {
-    let none = Deadlines::new();
+    let none = Timeouts::new();
     for short in [Duration::ZERO, NANOSECOND] {
         for (deadlines, name) in [
             (none.idle(short), "Idle"),
             (none.first_byte(short), "FirstByte"),
             (none.handshake(short), "Handshake"),
-            (none.lifetime(short), "Lifetime"),
-            (none.progress(1, short), "Progress"),
-            (none.progress(usize::MAX, short), "Progress"),
+            (none.max_lifetime(short), "MaxLifetime"),
+            (none.min_rate(1, short), "MinRate"),
+            (none.min_rate(usize::MAX, short), "MinRate"),
         ] {
             // A protocol that keeps its connection hears it again and again, but the loop sleeps.
             let (mut stage, peer) = connected(quiet);
             peer.set_room(0);
             stage.transport(0).write("never taken");
-            stage.transport(0).set_deadlines(deadlines);
+            stage.transport(0).set_timeouts(deadlines);
             stage.live(SECOND);
             let count = stage.log.count(&format!("0 timed out: {name}"));
             assert!((900..=1000).contains(&count), "{deadlines:?}: {count}");
@@ -65,16 +67,16 @@ fn deadlines() {
     }
     for deadlines in [
         none.idle(Duration::MAX).first_byte(Duration::MAX).handshake(Duration::MAX),
-        none.lifetime(Duration::MAX).progress(usize::MAX, Duration::MAX),
+        none.max_lifetime(Duration::MAX).min_rate(usize::MAX, Duration::MAX),
         // Nothing is enough, in any time.
-        none.progress(0, Duration::MAX),
-        none.progress(0, NANOSECOND),
-        none.progress(0, Duration::ZERO),
+        none.min_rate(0, Duration::MAX),
+        none.min_rate(0, NANOSECOND),
+        none.min_rate(0, Duration::ZERO),
     ] {
         let (mut stage, peer) = connected(quiet);
         peer.set_room(0);
         stage.transport(0).write("never taken");
-        stage.transport(0).set_deadlines(deadlines);
+        stage.transport(0).set_timeouts(deadlines);
         stage.live(10 * YEAR);
         stage.log.expect(&[]);
     }
@@ -91,7 +93,7 @@ fn timeouts() {
         let (mut stage, _peer) = connected(quiet);
         stage.transport(0).set_timeout(timeout);
         stage.live(SECOND);
-        let count = stage.log.count("0 timed out: Timeout");
+        let count = stage.log.count("0 timed out: Protocol");
         assert!(counts.contains(&count), "{timeout:?}: {count}");
     }
 }
@@ -109,7 +111,7 @@ fn the_timeout_of_a_close() {
         assert_eq!(stage.log.count(entry), lost, "{timeout:?}");
         // What a rate holds back is waited for however long that takes.
         let _peer = stage.connect();
-        stage.transport(1).set_rates(Rates::new().write(1));
+        stage.transport(1).set_rate_limits(RateLimits::new().write(1));
         stage.transport(1).write("held back");
         stage.transport(1).lose_connection();
         stage.live(SECOND);
@@ -136,15 +138,15 @@ fn the_timeout_of_a_drain() {
 
 #[test]
 fn how_many_clients_and_how_fast() {
-    let none = Limits::new();
+    let none = ConnectionLimits::new();
     const MANY: usize = 20;
     for (limits, at_once, later) in [
-        (none.clone().connections(0), 0, 0),
-        (none.clone().connections(1), 1, 1),
-        (none.clone().connections(usize::MAX), MANY, MANY),
-        (none.clone().per_peer(0), 0, 0),
-        (none.clone().per_peer(1), 1, 1),
-        (none.clone().per_peer(usize::MAX), MANY, MANY),
+        (none.clone().max_connections(0), 0, 0),
+        (none.clone().max_connections(1), 1, 1),
+        (none.clone().max_connections(usize::MAX), MANY, MANY),
+        (none.clone().max_per_peer(0), 0, 0),
+        (none.clone().max_per_peer(1), 1, 1),
+        (none.clone().max_per_peer(usize::MAX), MANY, MANY),
         // Zero is one.
         (none.clone().accept_rate(0, SECOND), 1, 2),
         (none.clone().accept_rate(1, SECOND), 1, 2),
@@ -172,7 +174,7 @@ fn how_many_clients_and_how_fast() {
         assert_eq!(stage.reactor.connection_count(), later, "{limits:?}");
     }
     for (max, count) in [(Some(0), 0), (Some(1), 1), (Some(usize::MAX), MANY), (None, MANY)] {
-        let mut stage = Stage::with(Settings::default().connections_max(max), quiet);
+        let mut stage = Stage::with(Settings::default().max_connections(max), quiet);
         let _peers: Vec<Peer> = (0..MANY).map(|_| stage.script.connect()).collect();
         stage.live(SECOND);
         assert_eq!(stage.reactor.connection_count(), count, "{max:?}");
@@ -185,11 +187,11 @@ fn how_fast_bytes_move() {
     for (rate, counts) in [(0, 2..=4), (1, 2..=4), (u64::MAX, 20..=20)] {
         for shared in [false, true] {
             let (mut stage, peer) = connected(echo);
-            let (port, rates) = (stage.port, Rates::new().read(rate).write(rate));
+            let (port, rates) = (stage.port, RateLimits::new().read(rate).write(rate));
             if shared {
-                stage.reactor.set_shared_rates(port, rates);
+                stage.reactor.set_shared_rate_limits(port, rates);
             } else {
-                stage.transport(0).set_rates(rates);
+                stage.transport(0).set_rate_limits(rates);
             }
             peer.send(BYTES);
             stage.live(3 * SECOND);
@@ -204,14 +206,14 @@ fn how_fast_bytes_move() {
 fn how_much_is_unsent() {
     let none = Settings::default;
     for (settings, lost) in [
-        (none().unsent_max(0), true),
-        (none().unsent_max(1), true),
-        (none().unsent_max(usize::MAX), false),
-        (none().unsent_max(None), false),
-        (none().unsent_total_max(0), true),
-        (none().unsent_total_max(1), true),
-        (none().unsent_total_max(usize::MAX), false),
-        (none().unsent_total_max(None), false),
+        (none().max_unsent(0), true),
+        (none().max_unsent(1), true),
+        (none().max_unsent(usize::MAX), false),
+        (none().max_unsent(None), false),
+        (none().max_unsent_total(0), true),
+        (none().max_unsent_total(1), true),
+        (none().max_unsent_total(usize::MAX), false),
+        (none().max_unsent_total(None), false),
     ] {
         let shown = format!("{settings:?}");
         let mut stage = Stage::with(settings, echo);
@@ -233,15 +235,15 @@ fn how_much_is_unsent() {
         );
     }
     for (max, policy, dropped) in [
-        (0, Overflow::Drop, 1),
-        (1, Overflow::Drop, 1),
-        (usize::MAX, Overflow::Drop, 0),
-        (0, Overflow::Refuse, 1),
+        (0, OverflowPolicy::DropNew, 1),
+        (1, OverflowPolicy::DropNew, 1),
+        (usize::MAX, OverflowPolicy::DropNew, 0),
+        (0, OverflowPolicy::Reject, 1),
     ] {
         let (mut stage, peer) = connected(quiet);
         peer.set_room(0);
         let transport = stage.transport(0);
-        transport.set_unsent_max(max, policy);
+        transport.set_max_unsent(max, policy);
         transport.write("the first is taken");
         transport.write("the second if there is room");
         stage.live(SECOND);
@@ -344,7 +346,7 @@ fn how_long_the_loop_stays_awake() {
 #[test]
 fn how_long_a_callback_takes() {
     for slow in [Duration::ZERO, NANOSECOND, Duration::MAX] {
-        let mut stage = Stage::with(Settings::default().slow_callback(slow), echo);
+        let mut stage = Stage::with(Settings::default().slow_callback_duration(slow), echo);
         let peer = stage.connect();
         peer.send("hello");
         stage.live(SECOND);

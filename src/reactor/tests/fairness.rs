@@ -1,7 +1,7 @@
 //! What a turn has for each connection, and for all of them together.
 
 use super::*;
-use crate::Deadlines;
+use crate::Timeouts;
 
 const BUFFER: usize = super::super::BUFFER_LEN;
 
@@ -132,8 +132,8 @@ fn after_a_stall_nobody_who_talks_is_lost_though_some_send_without_a_pause() {
             Event::TimedOut(_) => cx.transport.lose_connection(),
             _ => echo(event, cx),
         });
-        let deadlines = Deadlines::new().idle(Duration::from_secs(3));
-        stage.reactor.set_deadlines(stage.port, deadlines);
+        let deadlines = Timeouts::new().idle(Duration::from_secs(3));
+        stage.reactor.set_timeouts(stage.port, deadlines);
         let peers: Vec<Peer> = (0..200).map(|_| stage.connect()).collect();
         stage.script.set_write_takes(Duration::from_millis(1));
         stage.script.limit_events(events_max);
@@ -184,8 +184,8 @@ fn one_that_takes_what_it_is_sent_is_not_blamed_for_its_place_in_the_queue() {
         if paused {
             transport.pause_reading();
         }
-        let deadlines = Deadlines::new().progress(1000, Duration::from_millis(200));
-        transport.set_deadlines(deadlines);
+        let deadlines = Timeouts::new().min_rate(1000, Duration::from_millis(200));
+        transport.set_timeouts(deadlines);
         stage.settle();
         let _flooders = flood(&mut stage, 100);
         stage.turn();
@@ -194,7 +194,7 @@ fn one_that_takes_what_it_is_sent_is_not_blamed_for_its_place_in_the_queue() {
         for _ in 0..200 {
             stage.turn();
         }
-        assert_eq!(stage.log.count("0 timed out: Progress"), 0);
+        assert_eq!(stage.log.count("0 timed out: MinRate"), 0);
         assert_eq!(peer.received().len(), 200_000);
     }
 }

@@ -2,7 +2,7 @@
 //! nothing behind, and nobody else notices.
 
 use super::*;
-use crate::{Deadlines, Overflow, Producer, Rates};
+use crate::{OverflowPolicy, Producer, RateLimits, Timeouts};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -42,7 +42,7 @@ const CALLBACKS: [(Event<'static>, Way); 12] = [
         stage.script.advance(MINUTE);
     }),
     (Event::Resumed, |_, peer, _| peer.send("resume")),
-    (Event::TimedOut(Deadline::Timeout), |stage, _, transport| {
+    (Event::TimedOut(TimeoutKind::Protocol), |stage, _, transport| {
         transport.set_timeout(Duration::from_secs(1));
         stage.settle();
         stage.script.advance(MINUTE);
@@ -64,7 +64,7 @@ const CALLBACKS: [(Event<'static>, Way); 12] = [
     }),
     (Event::Refused, |_, peer, transport| {
         peer.set_room(0);
-        transport.set_unsent_max(1, Overflow::Refuse);
+        transport.set_max_unsent(1, OverflowPolicy::Reject);
         transport.write("ab");
         transport.write("c");
     }),
@@ -154,17 +154,17 @@ const POINTS: [(&str, Way); 19] = [
         stage.settle();
     }),
     ("reading at a rate", |stage, peer, transport| {
-        transport.set_rates(Rates::new().read(20));
+        transport.set_rate_limits(RateLimits::new().read(20));
         peer.send([0; 3]);
         stage.settle();
     }),
     ("writing at a rate", |stage, _, transport| {
-        transport.set_rates(Rates::new().write(20));
+        transport.set_rate_limits(RateLimits::new().write(20));
         transport.write([0; MUCH]);
         stage.settle();
     }),
     ("in turn for a rate that is shared", |stage, peer, transport| {
-        stage.reactor.set_shared_rates(stage.port, Rates::new().read(20).write(20));
+        stage.reactor.set_shared_rate_limits(stage.port, RateLimits::new().read(20).write(20));
         peer.send([0; 3]);
         transport.write([0; MUCH]);
         stage.settle();
@@ -191,7 +191,7 @@ const POINTS: [(&str, Way); 19] = [
     }),
     ("waited for", |stage, _, transport| {
         let second = Duration::from_secs(1);
-        transport.set_deadlines(Deadlines::new().idle(second).lifetime(second));
+        transport.set_timeouts(Timeouts::new().idle(second).max_lifetime(second));
         stage.settle();
     }),
     ("aborted", |_, _, transport| transport.abort_connection()),
@@ -224,7 +224,7 @@ fn a_reset_at_any_point_is_the_end_of_one_and_of_no_other() {
         stage.settle();
         let lost = stage.log.0.borrow().iter().filter(|it| it.starts_with("0 lost:")).count();
         assert_eq!((lost, transport.is_connected()), (1, false), "{name}");
-        stage.reactor.set_shared_rates(stage.port, Rates::new());
+        stage.reactor.set_shared_rate_limits(stage.port, RateLimits::new());
         witness.send("hello");
         stage.settle();
         assert_eq!(witness.received(), b"hello", "{name}");
@@ -253,14 +253,14 @@ fn a_client_that_resets_before_it_is_accepted_is_made_and_lost_or_neither() {
 #[test]
 fn one_who_reads_a_byte_a_second_gets_everything_unless_there_is_a_deadline() {
     const LENGTH: usize = 100;
-    let read = |deadlines: Deadlines| {
+    let read = |deadlines: Timeouts| {
         let mut stage = Stage::new(|event, cx| match event {
             Event::TimedOut(deadline) => cx.transport.time_out(deadline),
             _ => echo(event, cx),
         });
         let peer = stage.connect();
         let transport = stage.transport(0);
-        transport.set_deadlines(deadlines);
+        transport.set_timeouts(deadlines);
         peer.set_room(0);
         transport.write([1; LENGTH]);
         transport.lose_connection();
@@ -276,8 +276,8 @@ fn one_who_reads_a_byte_a_second_gets_everything_unless_there_is_a_deadline() {
         (received, lost)
     };
     let all = (LENGTH, "0 lost: connection closed in order".to_owned());
-    assert_eq!(read(Deadlines::new()), all);
+    assert_eq!(read(Timeouts::new()), all);
     // The last byte is taken in the turn in which its time is over, and counts.
     let some = (60, "0 lost: the connection has lived for long enough".to_owned());
-    assert_eq!(read(Deadlines::new().lifetime(MINUTE)), some);
+    assert_eq!(read(Timeouts::new().max_lifetime(MINUTE)), some);
 }

@@ -2,17 +2,17 @@
 
 use super::*;
 use crate::socket::scripted::Closed;
-use crate::{Limits, Refusals};
+use crate::{ConnectionLimits, RejectionStats};
 
-fn stage(limits: Limits) -> Stage {
+fn stage(limits: ConnectionLimits) -> Stage {
     let mut stage = Stage::new(echo);
     assert!(stage.reactor.set_limits(stage.port, limits));
     stage
 }
 
 impl Stage {
-    fn refusals(&self) -> Refusals {
-        self.reactor.refusals(self.port).unwrap()
+    fn rejections(&self) -> RejectionStats {
+        self.reactor.rejections(self.port).unwrap()
     }
 
     /// Connections, and peers that the door knows.
@@ -24,7 +24,7 @@ impl Stage {
 
 #[test]
 fn who_is_one_too_many_is_told_so_and_closed_until_somebody_goes() {
-    let mut stage = stage(Limits::new().connections(2).refusal("busy\r\n"));
+    let mut stage = stage(ConnectionLimits::new().max_connections(2).reject_message("busy\r\n"));
     let (first, _second) = (stage.connect(), stage.connect());
     let third = stage.connect();
     assert_eq!((third.received(), third.output_finished()), (b"busy\r\n".to_vec(), true));
@@ -34,12 +34,12 @@ fn who_is_one_too_many_is_told_so_and_closed_until_somebody_goes() {
     stage.settle();
     stage.connect();
     assert_eq!(stage.log.count("2 made"), 1);
-    assert_eq!(stage.refusals(), Refusals { connections: 1, ..Refusals::default() });
+    assert_eq!(stage.rejections(), RejectionStats { connections: 1, ..RejectionStats::default() });
 }
 
 #[test]
 fn without_a_line_a_refused_client_sees_a_close() {
-    let mut stage = stage(Limits::new().connections(0));
+    let mut stage = stage(ConnectionLimits::new().max_connections(0));
     let peer = stage.connect();
     assert_eq!((peer.received(), peer.closed()), (Vec::new(), Closed::InOrder));
     stage.settle();
@@ -48,14 +48,14 @@ fn without_a_line_a_refused_client_sees_a_close() {
 
 #[test]
 fn one_peer_has_no_more_than_its_share_and_is_forgotten_with_its_last() {
-    let mut stage = stage(Limits::new().per_peer(2));
+    let mut stage = stage(ConnectionLimits::new().max_per_peer(2));
     let (one, two) = (stage.connect(), stage.connect());
     assert_eq!(stage.connect().closed(), Closed::InOrder);
-    assert_eq!((stage.refusals().per_peer, stage.known()), (1, (2, 1)));
+    assert_eq!((stage.rejections().per_peer, stage.known()), (1, (2, 1)));
     one.reset();
     stage.settle();
     stage.connect();
-    assert_eq!((stage.refusals().per_peer, stage.known()), (1, (2, 1)));
+    assert_eq!((stage.rejections().per_peer, stage.known()), (1, (2, 1)));
     two.reset();
     stage.transport(2).abort_connection();
     stage.settle();
@@ -67,14 +67,16 @@ fn limits_that_come_later_count_who_is_there() {
     let mut stage = Stage::new(echo);
     stage.connect();
     stage.connect();
-    stage.reactor.set_limits(stage.port, Limits::new().per_peer(2).connections(5));
+    stage
+        .reactor
+        .set_limits(stage.port, ConnectionLimits::new().max_per_peer(2).max_connections(5));
     assert_eq!(stage.connect().closed(), Closed::InOrder);
-    stage.reactor.set_limits(stage.port, Limits::new().connections(2));
+    stage.reactor.set_limits(stage.port, ConnectionLimits::new().max_connections(2));
     assert_eq!(stage.connect().closed(), Closed::InOrder);
-    stage.reactor.set_limits(stage.port, Limits::new());
+    stage.reactor.set_limits(stage.port, ConnectionLimits::new());
     assert_eq!(stage.connect().closed(), Closed::No);
-    let expected = Refusals { connections: 1, per_peer: 1, ..Refusals::default() };
-    assert_eq!(stage.refusals(), expected);
+    let expected = RejectionStats { connections: 1, per_peer: 1, ..RejectionStats::default() };
+    assert_eq!(stage.rejections(), expected);
     // Everybody is counted out, whoever was counted in.
     for number in 0..3 {
         stage.transport(number).abort_connection();
@@ -85,7 +87,7 @@ fn limits_that_come_later_count_who_is_there() {
 
 #[test]
 fn a_rate_lets_the_others_wait() {
-    let limits = Limits::new().accept_rate(2, Duration::from_secs(2)).accept_burst(2);
+    let limits = ConnectionLimits::new().accept_rate(2, Duration::from_secs(2)).accept_burst(2);
     let mut stage = stage(limits);
     let peers: Vec<Peer> = (0..4).map(|_| stage.script.connect()).collect();
     stage.settle();
@@ -100,7 +102,7 @@ fn a_rate_lets_the_others_wait() {
     stage.script.advance(Duration::from_secs(1));
     stage.settle();
     stage.log.expect(&["3 made"]);
-    assert!(stage.refusals().rests > 0);
+    assert!(stage.rejections().rests > 0);
     stage.settle();
     assert_eq!(stage.connect().closed(), Closed::No);
 }
@@ -122,13 +124,13 @@ fn what_the_factory_refuses_is_counted_apart_and_takes_no_place() {
     let script = Script::new();
     let mut reactor = Reactor::in_world(script.world(), Settings::default());
     let port = reactor.listen_tcp(8007, Picky(0)).unwrap();
-    reactor.set_limits(port, Limits::new().connections(1).per_peer(1));
+    reactor.set_limits(port, ConnectionLimits::new().max_connections(1).max_per_peer(1));
     for _ in 0..4 {
         script.connect();
         assert!(reactor.turn(Some(Duration::ZERO)).unwrap().is_continue());
     }
-    let expected = Refusals { factory: 2, connections: 1, ..Refusals::default() };
-    assert_eq!(reactor.refusals(port), Some(expected));
+    let expected = RejectionStats { factory: 2, connections: 1, ..RejectionStats::default() };
+    assert_eq!(reactor.rejections(port), Some(expected));
     assert_eq!(reactor.connection_count(), 1);
 }
 
@@ -139,21 +141,23 @@ fn clients_that_are_closed_when_made_take_no_place() {
             cx.transport.abort_connection();
         }
     });
-    stage.reactor.set_limits(stage.port, Limits::new().connections(1).per_peer(1));
+    stage
+        .reactor
+        .set_limits(stage.port, ConnectionLimits::new().max_connections(1).max_per_peer(1));
     for _ in 0..5 {
         stage.connect();
         stage.settle();
     }
-    assert_eq!((stage.refusals(), stage.known()), (Refusals::default(), (0, 0)));
+    assert_eq!((stage.rejections(), stage.known()), (RejectionStats::default(), (0, 0)));
 }
 
 #[test]
 fn the_reactor_has_a_limit_of_its_own() {
-    let settings = Settings::default().connections_max(2);
+    let settings = Settings::default().max_connections(2);
     let mut stage = Stage::with(settings, echo);
     let peers = [stage.connect(), stage.connect(), stage.connect()];
     assert_eq!(peers.map(|peer| peer.closed()), [Closed::No, Closed::No, Closed::InOrder]);
-    assert_eq!(stage.refusals().connections, 1);
+    assert_eq!(stage.rejections().connections, 1);
 }
 
 #[test]
@@ -162,7 +166,7 @@ fn clients_for_want_of_descriptors_are_counted() {
     stage.script.fail_accept(io::Error::from_raw_os_error(24));
     stage.script.connect();
     stage.settle();
-    assert_eq!(stage.refusals(), Refusals { exhausted: 1, ..Refusals::default() });
+    assert_eq!(stage.rejections(), RejectionStats { exhausted: 1, ..RejectionStats::default() });
 }
 
 #[test]
@@ -170,7 +174,7 @@ fn limits_that_change_when_a_client_is_lost_count_those_who_are_there() {
     let mut stage = Stage::new(|event, cx| {
         if event == Event::Lost {
             let key = cx.factory.key.get().unwrap();
-            cx.reactor.set_limits(key, Limits::new().per_peer(2));
+            cx.reactor.set_limits(key, ConnectionLimits::new().max_per_peer(2));
         }
     });
     let key = stage.port.key();
@@ -184,7 +188,7 @@ fn limits_that_change_when_a_client_is_lost_count_those_who_are_there() {
 }
 
 /// A stage with a second port of the same factory, and clients that wait at both.
-fn two_ports(limits: Limits, waiting: usize) -> (Stage, [Vec<Peer>; 2]) {
+fn two_ports(limits: ConnectionLimits, waiting: usize) -> (Stage, [Vec<Peer>; 2]) {
     let mut stage = stage(limits);
     stage.reactor.listen_tcp(8008, stage.port).unwrap();
     let peers = [0, 1].map(|port| (0..waiting).map(|_| stage.script.connect_to(port)).collect());
@@ -198,8 +202,10 @@ fn accepted(stage: &Stage, port: usize) -> usize {
 
 #[test]
 fn ports_that_share_a_rate_take_turns() {
-    let (mut stage, _peers) =
-        two_ports(Limits::new().accept_rate(20, Duration::from_secs(1)).accept_burst(10), 300);
+    let (mut stage, _peers) = two_ports(
+        ConnectionLimits::new().accept_rate(20, Duration::from_secs(1)).accept_burst(10),
+        300,
+    );
     stage.settle();
     assert_eq!(accepted(&stage, 0) + accepted(&stage, 1), 10);
     for _ in 0..100 {
@@ -218,7 +224,7 @@ fn ports_that_share_a_rate_take_turns() {
 
 #[test]
 fn a_client_that_is_refused_for_its_peer_s_limit_takes_nobody_s_turn() {
-    let limits = Limits::new().per_peer(1).accept_rate(10, Duration::from_secs(1));
+    let limits = ConnectionLimits::new().max_per_peer(1).accept_rate(10, Duration::from_secs(1));
     let mut stage = stage(limits);
     let _greedy: Vec<Peer> = (0..50).map(|_| stage.script.connect()).collect();
     let honest = stage.script.connect_from([198, 51, 100, 1]);
@@ -226,17 +232,17 @@ fn a_client_that_is_refused_for_its_peer_s_limit_takes_nobody_s_turn() {
     stage.script.advance(Duration::from_millis(100));
     stage.settle();
     assert_eq!(stage.log.count("1 made"), 1);
-    assert_eq!((stage.refusals().per_peer, honest.closed()), (49, Closed::No));
+    assert_eq!((stage.rejections().per_peer, honest.closed()), (49, Closed::No));
 }
 
 #[test]
 fn a_rate_that_changes_wakes_those_who_wait() {
     for limits in [
-        Limits::new(),
-        Limits::new().accept_rate(1000, Duration::from_secs(1)),
-        Limits::new().accept_rate(1, Duration::from_secs(1)).accept_burst(100),
+        ConnectionLimits::new(),
+        ConnectionLimits::new().accept_rate(1000, Duration::from_secs(1)),
+        ConnectionLimits::new().accept_rate(1, Duration::from_secs(1)).accept_burst(100),
     ] {
-        let mut stage = stage(Limits::new().accept_rate(1, Duration::MAX));
+        let mut stage = stage(ConnectionLimits::new().accept_rate(1, Duration::MAX));
         let _waiting: Vec<Peer> = (0..10).map(|_| stage.script.connect()).collect();
         stage.settle();
         assert_eq!(stage.reactor.connection_count(), 1);
@@ -250,7 +256,7 @@ fn a_rate_that_changes_wakes_those_who_wait() {
 
 #[test]
 fn a_port_that_is_closed_leaves_no_timer() {
-    let mut stage = stage(Limits::new().accept_rate(1, Duration::from_secs(1)));
+    let mut stage = stage(ConnectionLimits::new().accept_rate(1, Duration::from_secs(1)));
     let open = stage.reactor.timers.len();
     for _ in 0..300 {
         let port = stage.reactor.listen_tcp(8008, stage.port).unwrap();

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::socket::scripted::Closed;
-use crate::{Deadlines, Limits};
+use crate::{ConnectionLimits, Timeouts};
 
 #[test]
 fn a_talker_is_listened_to_after_the_goodbye() {
@@ -175,7 +175,7 @@ fn held(peers: &[Peer]) -> usize {
 
 #[test]
 fn those_who_linger_take_nobody_s_place() {
-    let settings = Settings::default().connections_max(2);
+    let settings = Settings::default().max_connections(2);
     let mut stage = Stage::with(settings, closing);
     for _ in 0..10 {
         stage.connect().send("x");
@@ -226,7 +226,7 @@ fn one_who_sends_without_end_is_cut_off_by_bytes_as_well() {
 #[test]
 fn the_refused_are_told_and_cost_next_to_nothing() {
     let mut stage = Stage::new(echo);
-    let limits = Limits::new().connections(10).refusal("busy\r\n");
+    let limits = ConnectionLimits::new().max_connections(10).reject_message("busy\r\n");
     stage.reactor.set_limits(stage.port, limits);
     let mut peers: Vec<Peer> = Vec::new();
     for peer in 0..50 {
@@ -252,7 +252,10 @@ fn the_refused_are_told_and_cost_next_to_nothing() {
 #[test]
 fn a_refused_client_that_floods_is_cut_off() {
     let mut stage = Stage::new(echo);
-    stage.reactor.set_limits(stage.port, Limits::new().connections(0).refusal("busy\r\n"));
+    stage.reactor.set_limits(
+        stage.port,
+        ConnectionLimits::new().max_connections(0).reject_message("busy\r\n"),
+    );
     let peer = stage.connect();
     peer.send(vec![0; 1 << 20]);
     stage.settle();
@@ -265,23 +268,23 @@ fn a_refused_client_that_floods_is_cut_off() {
 fn an_end_that_blames_the_peer_does_not_linger() {
     let second = Duration::from_secs(1);
     for deadlines in [
-        Deadlines::new().idle(second),
-        Deadlines::new().handshake(second),
-        Deadlines::new().lifetime(second),
+        Timeouts::new().idle(second),
+        Timeouts::new().handshake(second),
+        Timeouts::new().max_lifetime(second),
     ] {
         let mut stage = Stage::new(|event, cx| {
             if let Event::TimedOut(deadline) = event {
                 cx.transport.time_out(deadline);
             }
         });
-        stage.reactor.set_deadlines(stage.port, deadlines);
+        stage.reactor.set_timeouts(stage.port, deadlines);
         let peer = stage.connect();
         peer.send("x");
         stage.settle();
         stage.script.advance(second);
         stage.settle();
         // A long life is nobody's fault.
-        let blames = deadlines != Deadlines::new().lifetime(second);
+        let blames = deadlines != Timeouts::new().max_lifetime(second);
         let expected = if blames { Closed::InOrder } else { Closed::No };
         assert_eq!((stage.reactor.connection_count(), peer.closed()), (0, expected));
     }

@@ -1,6 +1,7 @@
 //! The loop over a scripted world: each edge, short write and error exactly where a test wants it.
 
 mod accepting;
+mod backlog;
 mod bounds;
 mod calls;
 mod closing;
@@ -33,7 +34,8 @@ mod yielding;
 
 use crate::socket::scripted::{Peer, Script};
 use crate::{
-    Context, Deadline, Factory, Key, Port, Protocol, Reactor, Reason, Settings, TimerId, Transport,
+    Context, Factory, FactoryKey, ListeningPort, Protocol, Reactor, Reason, Settings, TimeoutKind,
+    TimerId, Transport,
 };
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -65,7 +67,7 @@ enum Event<'a> {
     Data(&'a [u8]),
     Timer,
     Resumed,
-    TimedOut(Deadline),
+    TimedOut(TimeoutKind),
     Drain,
     MustWait,
     MayWrite,
@@ -113,7 +115,7 @@ impl Protocol<Probes> for Probe {
         self.happened(cx, "resumed", Event::Resumed);
     }
 
-    fn timed_out(&mut self, cx: &mut Context<'_, Probes>, deadline: Deadline) {
+    fn timed_out(&mut self, cx: &mut Context<'_, Probes>, deadline: TimeoutKind) {
         self.happened(cx, &format!("timed out: {deadline:?}"), Event::TimedOut(deadline));
     }
 
@@ -129,12 +131,12 @@ impl Protocol<Probes> for Probe {
         self.happened(cx, "may write", Event::MayWrite);
     }
 
-    fn production_ended(&mut self, cx: &mut Context<'_, Probes>, result: io::Result<u64>) {
+    fn producer_finished(&mut self, cx: &mut Context<'_, Probes>, result: io::Result<u64>) {
         let result = result.map_err(|error| error.kind());
         self.happened(cx, &format!("produced {result:?}"), Event::Produced);
     }
 
-    fn write_refused(&mut self, cx: &mut Context<'_, Probes>, count: usize) {
+    fn write_rejected(&mut self, cx: &mut Context<'_, Probes>, count: usize) {
         self.happened(cx, &format!("refused {count}"), Event::Refused);
     }
 
@@ -157,7 +159,7 @@ struct Probes {
     act: fn(Event<'_>, &mut Context<'_, Self>),
     all: Vec<Transport>,
     /// Its own, if the test has put it there.
-    key: Rc<Cell<Option<Key<Self>>>>,
+    key: Rc<Cell<Option<FactoryKey<Self>>>>,
 }
 
 impl Factory for Probes {
@@ -183,7 +185,7 @@ impl Factory for Probes {
 struct Stage {
     script: Script,
     reactor: Reactor,
-    port: Port<Probes>,
+    port: ListeningPort<Probes>,
     log: Log,
 }
 

@@ -1,7 +1,7 @@
 //! What the reactor remembers of what it has done.
 
 use super::*;
-use crate::Snapshot;
+use crate::Metrics;
 
 fn ms(count: u64) -> Duration {
     Duration::from_millis(count)
@@ -16,7 +16,7 @@ fn everything_is_counted() {
     other.send("hello");
     stage.settle();
     stage.reactor.call_later(ms(5), |_| ());
-    let seen = stage.reactor.snapshot();
+    let seen = stage.reactor.metrics();
     assert_eq!((seen.accepted, seen.open, seen.lost, seen.refused), (2, 2, 0, 0));
     assert_eq!((seen.bytes_received, seen.bytes_sent, seen.unsent), (10, 7, 3));
     assert_eq!((seen.timers, seen.panics, seen.closures.calls), (1, 0, 0));
@@ -27,7 +27,7 @@ fn everything_is_counted() {
     other.reset();
     stage.script.advance(ms(5));
     stage.settle();
-    let seen = stage.reactor.snapshot();
+    let seen = stage.reactor.metrics();
     assert_eq!((seen.open, seen.lost, seen.closures.calls), (0, 2, 1));
     assert_eq!(seen.busy.calls, seen.turns);
     assert_eq!(seen.slowest, None, "in no time at all");
@@ -45,16 +45,16 @@ impl<F> Protocol<F> for Slow {
 
 fn slow(threshold: Duration) -> (Script, Reactor) {
     let script = Script::new();
-    let settings = Settings::default().slow_callback(threshold);
+    let settings = Settings::default().slow_callback_duration(threshold);
     let mut reactor = Reactor::in_world(script.world(), settings);
     let inner = script.clone();
     reactor.listen_tcp(8007, move || Slow(inner.clone())).unwrap();
     (script, reactor)
 }
 
-fn turn(reactor: &mut Reactor) -> Snapshot {
+fn turn(reactor: &mut Reactor) -> Metrics {
     assert!(reactor.turn(Some(Duration::ZERO)).unwrap().is_continue());
-    reactor.snapshot()
+    reactor.metrics()
 }
 
 #[test]
@@ -123,11 +123,11 @@ fn panics_are_counted_wherever_they_come_from() {
     peer.send("x");
     stage.settle();
     // In `data_received`, and in `connection_lost`.
-    assert_eq!(stage.reactor.snapshot().panics, 2);
+    assert_eq!(stage.reactor.metrics().panics, 2);
     stage.reactor.call_later(Duration::ZERO, |_| panic!("boom"));
     stage.reactor.remote().call_from_thread(|_| panic!("boom")).unwrap();
     stage.settle();
-    assert_eq!(stage.reactor.snapshot().panics, 4);
+    assert_eq!(stage.reactor.metrics().panics, 4);
 }
 
 #[test]
@@ -138,13 +138,13 @@ fn time_outlives_the_factory_that_it_was_spent_on() {
     stage.reactor.stop_listening(port);
     stage.settle();
     stage.expect_empty();
-    let seen = stage.reactor.snapshot();
+    let seen = stage.reactor.metrics();
     let spent = seen.protocols.values().next().unwrap();
     assert_eq!((seen.protocols.len(), spent.calls), (1, 3), "made, half closed, lost");
 }
 
 /// All that is accounted for.
-fn accounted(seen: &Snapshot) -> Duration {
+fn accounted(seen: &Metrics) -> Duration {
     let protocols: Duration = seen.protocols.values().map(|spent| spent.total).sum();
     protocols + seen.closures.total + seen.flushes.total + seen.other.total
 }
@@ -161,13 +161,13 @@ fn every_moment_of_a_turn_is_counted_once_and_sending_is_no_wait() {
     stage.script.set_write_takes(ms(3));
     peers[0].send("hello");
     stage.turn();
-    let seen = stage.reactor.snapshot();
+    let seen = stage.reactor.metrics();
     // That of the last callback included, which was sent when it had returned.
     assert_eq!((seen.flushes.calls, seen.flushes.total), (1, MEMBERS * ms(3)));
     // A closure takes its time, refusing takes some, and what passes outside of turns is nobody's.
     let script = stage.script.clone();
     stage.reactor.call_later(ms(0), move |_| script.advance(ms(50)));
-    let limits = crate::Limits::new().connections(0).refusal("no");
+    let limits = crate::ConnectionLimits::new().max_connections(0).reject_message("no");
     stage.reactor.set_limits(stage.port, limits);
     stage.script.connect();
     stage.turn();
@@ -175,7 +175,7 @@ fn every_moment_of_a_turn_is_counted_once_and_sending_is_no_wait() {
         stage.script.advance(ms(1000));
         stage.turn();
     }
-    let seen = stage.reactor.snapshot();
+    let seen = stage.reactor.metrics();
     assert_eq!((seen.closures.total, seen.flushes.total), (ms(50), (MEMBERS + 1) * ms(3)));
     assert_eq!(seen.busy.total, MEMBERS * ms(3) + ms(50) + ms(3));
     assert_eq!(accounted(&seen), seen.busy.total);
@@ -186,7 +186,7 @@ fn every_moment_of_a_turn_is_counted_once_and_sending_is_no_wait() {
         reactor.stop();
     });
     stage.reactor.run().unwrap();
-    let last = stage.reactor.snapshot();
+    let last = stage.reactor.metrics();
     assert_eq!(last.busy.total, seen.busy.total + ms(7));
     assert_eq!(accounted(&last), last.busy.total);
 }

@@ -3,14 +3,14 @@
 use super::throttling::{INTERVAL, PORTION, RATE, Sink, reading, stage, writing};
 use super::*;
 use crate::socket::scripted::Closed;
-use crate::{Deadlines, Rates};
+use crate::{RateLimits, Timeouts};
 
 #[test]
 fn who_waits_for_what_is_held_back_is_not_idle() {
-    for shared in [Rates::new().write(1), Rates::new().read(1)] {
-        let mut stage = stage(Rates::new(), shared);
-        let deadlines = Deadlines::new().idle(Duration::from_millis(1500));
-        stage.reactor.set_deadlines(stage.port, deadlines);
+    for shared in [RateLimits::new().write(1), RateLimits::new().read(1)] {
+        let mut stage = stage(RateLimits::new(), shared);
+        let deadlines = Timeouts::new().idle(Duration::from_millis(1500));
+        stage.reactor.set_timeouts(stage.port, deadlines);
         let peers = [stage.sink(), stage.sink(), stage.sink()];
         for (number, peer) in peers.iter().enumerate() {
             peer.send("in");
@@ -29,7 +29,7 @@ fn who_waits_for_what_is_held_back_is_not_idle() {
 
 #[test]
 fn a_close_waits_for_its_turn_longer_than_for_a_peer() {
-    let mut stage = stage(Rates::new(), Rates::new().write(1));
+    let mut stage = stage(RateLimits::new(), RateLimits::new().write(1));
     let peers: Vec<Sink> = (0..15).map(|_| stage.sink()).collect();
     for number in 0..15 {
         stage.transport(number).write([1; 2]);
@@ -46,7 +46,7 @@ fn a_close_waits_for_its_turn_longer_than_for_a_peer() {
 
 #[test]
 fn those_who_share_a_rate_get_the_same() {
-    let mut stage = stage(Rates::new(), Rates::new().read(8 * RATE).write(8 * RATE));
+    let mut stage = stage(RateLimits::new(), RateLimits::new().read(8 * RATE).write(8 * RATE));
     let peers: Vec<Sink> = (0..4).map(|_| stage.sink()).collect();
     for (number, peer) in peers.iter().enumerate() {
         peer.send(vec![1; 100_000]);
@@ -73,7 +73,7 @@ fn those_who_share_a_rate_get_the_same() {
 
 #[test]
 fn what_one_does_not_need_is_for_the_next() {
-    let mut stage = stage(Rates::new(), Rates::new().write(8 * RATE));
+    let mut stage = stage(RateLimits::new(), RateLimits::new().write(8 * RATE));
     let peers: Vec<Sink> = (0..3).map(|_| stage.sink()).collect();
     for (number, length) in [8000, 100, 20_000].into_iter().enumerate() {
         stage.transport(number).write(vec![1; length]);
@@ -89,7 +89,7 @@ fn what_one_does_not_need_is_for_the_next() {
 
 #[test]
 fn who_comes_while_others_wait_stands_behind_them() {
-    let mut stage = stage(Rates::new(), writing());
+    let mut stage = stage(RateLimits::new(), writing());
     let peers: Vec<Sink> = (0..3).map(|_| stage.sink()).collect();
     let all: Vec<Transport> = (0..3).map(|number| stage.transport(number)).collect();
     // A portion is no more than the least that is granted: one of them in each.
@@ -111,7 +111,7 @@ fn who_comes_while_others_wait_stands_behind_them() {
 
 #[test]
 fn the_narrower_of_both_rates_counts() {
-    let mut stage = stage(writing(), Rates::new().write(2 * RATE));
+    let mut stage = stage(writing(), RateLimits::new().write(2 * RATE));
     let peer = stage.sink();
     stage.transport(0).write([1; 100_000]);
     stage.settle();
@@ -129,12 +129,12 @@ fn the_narrower_of_both_rates_counts() {
 
 #[test]
 fn rates_that_go_take_their_timers_along() {
-    let mut stage = stage(Rates::new(), reading());
+    let mut stage = stage(RateLimits::new(), reading());
     let peer = stage.connect();
     peer.send([1; 3000]);
     stage.settle();
     assert_eq!(stage.reactor.timers.len(), 1);
-    stage.reactor.set_shared_rates(stage.port, Rates::new());
+    stage.reactor.set_shared_rate_limits(stage.port, RateLimits::new());
     assert_eq!(stage.reactor.timers.len(), 0);
     stage.settle();
     stage.log.expect(&["0 made", "0 data 1000 bytes", "0 data 2000 bytes"]);
@@ -142,7 +142,7 @@ fn rates_that_go_take_their_timers_along() {
 
 #[test]
 fn a_factory_that_goes_takes_its_timers_along() {
-    let mut stage = stage(Rates::new(), reading());
+    let mut stage = stage(RateLimits::new(), reading());
     let peer = stage.sink();
     peer.send([1; 3000]);
     stage.settle();
@@ -165,7 +165,7 @@ impl Stage {
 
 #[test]
 fn a_pause_gives_back_what_was_granted() {
-    let mut stage = stage(Rates::new(), reading());
+    let mut stage = stage(RateLimits::new(), reading());
     let peers = [stage.sink(), stage.sink()];
     peers[0].send([1; 3000]);
     stage.settle();

@@ -90,11 +90,11 @@ fn a_factory_of_another_reactor_is_no_factory() {
     let strange = other.port;
     assert!(mine.reactor.with_factory(strange, |_, _| ()).is_none());
     assert!(!mine.reactor.stop_listening(strange));
-    assert!(!mine.reactor.set_limits(strange, crate::Limits::new()));
-    assert!(!mine.reactor.set_deadlines(strange, crate::Deadlines::new()));
-    assert!(!mine.reactor.set_rates(strange, crate::Rates::new()));
-    assert!(!mine.reactor.set_shared_rates(strange, crate::Rates::new()));
-    assert_eq!(mine.reactor.refusals(strange), None);
+    assert!(!mine.reactor.set_limits(strange, crate::ConnectionLimits::new()));
+    assert!(!mine.reactor.set_timeouts(strange, crate::Timeouts::new()));
+    assert!(!mine.reactor.set_rate_limits(strange, crate::RateLimits::new()));
+    assert!(!mine.reactor.set_shared_rate_limits(strange, crate::RateLimits::new()));
+    assert_eq!(mine.reactor.rejections(strange), None);
     let listened = mine.reactor.listen_tcp(8008, strange);
     assert!(matches!(listened, Err(ListenError::NoFactory { .. })), "{listened:?}");
     let dialled = mine.reactor.connect_tcp(([127, 0, 0, 1], 8008), strange);

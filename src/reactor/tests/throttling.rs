@@ -2,30 +2,30 @@
 
 use super::*;
 use crate::socket::scripted::Closed;
-use crate::{Deadlines, Producer, Rates, Segment};
+use crate::{Producer, RateLimits, Segment, Timeouts};
 
 /// Of a rate of 20 000 bytes a second.
 pub(super) const PORTION: usize = 1000;
 pub(super) const RATE: u64 = 20_000;
 pub(super) const INTERVAL: Duration = Duration::from_millis(50);
 
-pub(super) fn stage(each: Rates, shared: Rates) -> Stage {
+pub(super) fn stage(each: RateLimits, shared: RateLimits) -> Stage {
     let mut stage = Stage::new(|event, cx| match event {
         Event::TimedOut(deadline) => cx.transport.time_out(deadline),
         Event::ReadLost => cx.transport.lose_connection(),
         _ => {}
     });
-    assert!(stage.reactor.set_rates(stage.port, each));
-    assert!(stage.reactor.set_shared_rates(stage.port, shared));
+    assert!(stage.reactor.set_rate_limits(stage.port, each));
+    assert!(stage.reactor.set_shared_rate_limits(stage.port, shared));
     stage
 }
 
-pub(super) fn reading() -> Rates {
-    Rates::new().read(RATE)
+pub(super) fn reading() -> RateLimits {
+    RateLimits::new().read(RATE)
 }
 
-pub(super) fn writing() -> Rates {
-    Rates::new().write(RATE)
+pub(super) fn writing() -> RateLimits {
+    RateLimits::new().write(RATE)
 }
 
 /// A peer, and all that it has received.
@@ -60,13 +60,13 @@ impl Stage {
     }
 
     fn waits(&self) -> u64 {
-        self.reactor.refusals(self.port).unwrap().waits
+        self.reactor.rejections(self.port).unwrap().waits
     }
 }
 
 #[test]
 fn a_connection_is_read_a_portion_at_a_time() {
-    let mut stage = stage(reading(), Rates::new());
+    let mut stage = stage(reading(), RateLimits::new());
     let peer = stage.sink();
     peer.send([1; 3 * PORTION + 1]);
     peer.close();
@@ -108,7 +108,7 @@ fn what_comes_slower_than_the_rate_costs_no_timer() {
 
 #[test]
 fn a_connection_is_written_to_a_portion_at_a_time_and_closed_when_all_is_sent() {
-    let mut stage = stage(writing(), Rates::new());
+    let mut stage = stage(writing(), RateLimits::new());
     let peer = stage.sink();
     let transport = stage.transport(0);
     let bytes: Vec<u8> = (0..5 * PORTION).map(|at| (at % 251) as u8).collect();
@@ -129,7 +129,7 @@ fn a_connection_is_written_to_a_portion_at_a_time_and_closed_when_all_is_sent() 
 
 #[test]
 fn a_large_write_on_nothing_unsent_is_no_way_around_the_rate() {
-    let mut stage = stage(writing(), Rates::new());
+    let mut stage = stage(writing(), RateLimits::new());
     let peer = stage.sink();
     stage.transport(0).write([7; 100 * PORTION]);
     assert_eq!(peer.received().len(), 0);
@@ -143,11 +143,11 @@ fn a_large_write_on_nothing_unsent_is_no_way_around_the_rate() {
 
 #[test]
 fn nobody_is_timed_out_for_what_is_held_back_here() {
-    let slow = Rates::new().read(1).write(1);
-    let mut stage = stage(slow, Rates::new());
+    let slow = RateLimits::new().read(1).write(1);
+    let mut stage = stage(slow, RateLimits::new());
     let deadlines =
-        Deadlines::new().idle(Duration::from_millis(500)).progress(100, Duration::from_secs(1));
-    stage.reactor.set_deadlines(stage.port, deadlines);
+        Timeouts::new().idle(Duration::from_millis(500)).min_rate(100, Duration::from_secs(1));
+    stage.reactor.set_timeouts(stage.port, deadlines);
     let peer = stage.sink();
     peer.send([1; 100]);
     let transport = stage.transport(0);
@@ -165,7 +165,7 @@ fn nobody_is_timed_out_for_what_is_held_back_here() {
 
 #[test]
 fn a_connection_is_woken_for_whichever_way_comes_first() {
-    let mut stage = stage(Rates::new().read(1).write(RATE), Rates::new());
+    let mut stage = stage(RateLimits::new().read(1).write(RATE), RateLimits::new());
     let peer = stage.sink();
     peer.send("slow");
     stage.settle();
@@ -179,10 +179,10 @@ fn a_connection_is_woken_for_whichever_way_comes_first() {
 
 #[test]
 fn no_rate_is_nothing_to_remember() {
-    let mut stage = stage(Rates::new(), Rates::new());
+    let mut stage = stage(RateLimits::new(), RateLimits::new());
     stage.connect();
-    stage.reactor.set_shared_rates(stage.port, Rates::new());
-    stage.transport(0).set_rates(Rates::new());
+    stage.reactor.set_shared_rate_limits(stage.port, RateLimits::new());
+    stage.transport(0).set_rate_limits(RateLimits::new());
     assert!(!stage.transport(0).has_flow());
 }
 
@@ -204,32 +204,32 @@ fn a_peer_that_takes_nothing_is_still_given_up() {
 
 #[test]
 fn whoever_waits_goes_on_when_the_rates_are_changed() {
-    let mut stage = stage(reading().write(RATE), Rates::new());
+    let mut stage = stage(reading().write(RATE), RateLimits::new());
     let peer = stage.sink();
     let transport = stage.transport(0);
     peer.send([1; 3000]);
     transport.write([1; 3000]);
     stage.settle();
-    transport.set_rates(Rates::new());
+    transport.set_rate_limits(RateLimits::new());
     stage.settle();
     assert_eq!(peer.received().len(), 3000);
     stage.log.expect(&["0 made", "0 data 1000 bytes", "0 data 2000 bytes"]);
     // One direction by itself.
-    transport.set_rates(reading());
+    transport.set_rate_limits(reading());
     peer.send([1; 3000]);
     stage.settle();
-    transport.set_rates(Rates::new().write(RATE));
+    transport.set_rate_limits(RateLimits::new().write(RATE));
     stage.settle();
     stage.log.expect(&["0 data 1000 bytes", "0 data 2000 bytes"]);
-    transport.set_rates(Rates::new());
+    transport.set_rate_limits(RateLimits::new());
     // The same of a rate that is shared, by one which was there before it.
-    stage.reactor.set_shared_rates(stage.port, reading().write(RATE));
+    stage.reactor.set_shared_rate_limits(stage.port, reading().write(RATE));
     peer.send([1; 3000]);
     transport.write([1; 3000]);
     stage.settle();
     stage.log.expect(&["0 data 1000 bytes"]);
     assert_eq!(peer.received().len(), 4000);
-    stage.reactor.set_shared_rates(stage.port, Rates::new());
+    stage.reactor.set_shared_rate_limits(stage.port, RateLimits::new());
     stage.settle();
     stage.log.expect(&["0 data 2000 bytes"]);
     assert_eq!(peer.received().len(), 6000);
@@ -240,7 +240,7 @@ fn whoever_waits_goes_on_when_the_rates_are_changed() {
 
 #[test]
 fn a_connection_that_ends_while_it_waits_leaves_nothing_behind() {
-    let mut stage = stage(Rates::new().read(1).write(1), Rates::new());
+    let mut stage = stage(RateLimits::new().read(1).write(1), RateLimits::new());
     let (peer, transport) = (stage.connect(), stage.transport(0));
     peer.send("hello");
     stage.settle();
@@ -248,7 +248,7 @@ fn a_connection_that_ends_while_it_waits_leaves_nothing_behind() {
     transport.abort_connection();
     stage.settle();
     stage.expect_empty();
-    stage.reactor.set_shared_rates(stage.port, reading().write(RATE));
+    stage.reactor.set_shared_rate_limits(stage.port, reading().write(RATE));
     for round in 1..4 {
         let peer = stage.sink();
         let transport = stage.transport(round);
@@ -266,7 +266,7 @@ fn a_connection_that_ends_while_it_waits_leaves_nothing_behind() {
 
 #[test]
 fn a_reader_is_sent_at_the_rate_and_its_end_is_told() {
-    let mut stage = stage(writing(), Rates::new());
+    let mut stage = stage(writing(), RateLimits::new());
     let peer = stage.sink();
     let transport = stage.transport(0);
     transport.register_producer(Producer::reader(io::Cursor::new(vec![9; 200 * PORTION])));
@@ -292,7 +292,7 @@ fn a_proxy_reads_no_faster_than_its_consumer_may_write() {
     });
     let (source, sink) = (stage.sink(), stage.sink());
     let (from, to) = (stage.transport(0), stage.transport(1));
-    to.set_rates(writing());
+    to.set_rate_limits(writing());
     to.set_water_marks(4 * PORTION, PORTION);
     to.register_producer(&from);
     source.send([1; 20 * PORTION]);
@@ -321,9 +321,9 @@ fn a_connection_of_one_s_own_has_the_rates_of_its_factory() {
 
 #[test]
 fn a_factory_that_is_gone_has_no_rates() {
-    let mut stage = stage(Rates::new(), Rates::new());
+    let mut stage = stage(RateLimits::new(), RateLimits::new());
     stage.reactor.stop_listening(stage.port);
     stage.settle();
-    assert!(!stage.reactor.set_rates(stage.port, reading()));
-    assert!(!stage.reactor.set_shared_rates(stage.port, reading()));
+    assert!(!stage.reactor.set_rate_limits(stage.port, reading()));
+    assert!(!stage.reactor.set_shared_rate_limits(stage.port, reading()));
 }

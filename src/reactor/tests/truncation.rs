@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::socket::scripted::Closed;
-use crate::{Deadlines, Overflow, Producer};
+use crate::{OverflowPolicy, Producer, Timeouts};
 use std::cell::Cell;
 use std::io::Read;
 
@@ -16,14 +16,10 @@ type Way = fn(&mut Stage, &Peer, &Transport);
 const ENDS: [(&str, Way, bool); 10] = [
     ("fail", |_, _, transport| transport.fail("because"), false),
     ("panic", |_, peer, _| peer.send("panic"), false),
-    (
-        "idle",
-        |stage, _, transport| time_out(stage, transport, Deadlines::new().idle(SECOND)),
-        false,
-    ),
+    ("idle", |stage, _, transport| time_out(stage, transport, Timeouts::new().idle(SECOND)), false),
     (
         "lifetime",
-        |stage, _, transport| time_out(stage, transport, Deadlines::new().lifetime(SECOND)),
+        |stage, _, transport| time_out(stage, transport, Timeouts::new().max_lifetime(SECOND)),
         false,
     ),
     (
@@ -43,7 +39,7 @@ const ENDS: [(&str, Way, bool); 10] = [
         "overflow",
         |_, peer, transport| {
             peer.set_room(0);
-            transport.set_unsent_max(10, Overflow::Lose);
+            transport.set_max_unsent(10, OverflowPolicy::Close);
             transport.write([0; 10]);
             transport.write([0; 10]);
         },
@@ -51,8 +47,8 @@ const ENDS: [(&str, Way, bool); 10] = [
     ),
 ];
 
-fn time_out(stage: &mut Stage, transport: &Transport, deadlines: Deadlines) {
-    transport.set_deadlines(deadlines);
+fn time_out(stage: &mut Stage, transport: &Transport, deadlines: Timeouts) {
+    transport.set_timeouts(deadlines);
     stage.settle();
     stage.script.advance(SECOND);
 }
@@ -220,7 +216,10 @@ fn a_reader_that_fails_leaves_no_stream_that_looks_whole() {
 #[test]
 fn a_refusal_that_is_cut_is_a_reset() {
     let mut stage = Stage::new(quiet);
-    stage.reactor.set_limits(stage.port, crate::Limits::new().connections(0).refusal("go away"));
+    stage.reactor.set_limits(
+        stage.port,
+        crate::ConnectionLimits::new().max_connections(0).reject_message("go away"),
+    );
     let (told, cut) = (stage.script.connect(), stage.script.connect());
     cut.set_room(3);
     stage.turn();
@@ -260,8 +259,12 @@ fn bytes_that_are_lost_while_it_drains_are_counted_whatever_ends_their_connectio
         let std::ops::ControlFlow::Break(report) = stage.reactor.turn(None).unwrap() else {
             panic!("it does not stop")
         };
-        let expected =
-            crate::StopReport { drained: 1 - lost, lost, aborted: 1, bytes_lost: 4 * lost as u64 };
+        let expected = crate::ShutdownReport {
+            drained: 1 - lost,
+            lost,
+            aborted: 1,
+            bytes_lost: 4 * lost as u64,
+        };
         assert_eq!(report, expected, "end {number}");
     }
 }

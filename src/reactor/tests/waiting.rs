@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::socket::scripted::Closed;
-use crate::{Deadlines, Rates};
+use crate::{RateLimits, Timeouts};
 
 fn s(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -16,9 +16,9 @@ fn default(event: Event<'_>, cx: &mut Context<'_, Probes>) {
     }
 }
 
-fn stage(deadlines: Deadlines) -> Stage {
+fn stage(deadlines: Timeouts) -> Stage {
     let mut stage = Stage::new(default);
-    assert!(stage.reactor.set_deadlines(stage.port, deadlines));
+    assert!(stage.reactor.set_timeouts(stage.port, deadlines));
     stage
 }
 
@@ -31,7 +31,7 @@ impl Stage {
 
 #[test]
 fn an_idle_connection_ends_in_order_with_its_reason() {
-    let mut stage = stage(Deadlines::new().idle(s(10)));
+    let mut stage = stage(Timeouts::new().idle(s(10)));
     let peer = stage.connect();
     stage.pass(s(9));
     peer.send("hello");
@@ -47,7 +47,7 @@ fn an_idle_connection_ends_in_order_with_its_reason() {
 
 #[test]
 fn a_packet_moves_no_timer() {
-    let mut stage = stage(Deadlines::new().idle(s(10)).lifetime(s(1000)));
+    let mut stage = stage(Timeouts::new().idle(s(10)).max_lifetime(s(1000)));
     let peer = stage.connect();
     let timer = stage.reactor.next_deadline();
     for _ in 0..100 {
@@ -67,7 +67,7 @@ fn a_packet_moves_no_timer() {
 
 #[test]
 fn what_a_peer_takes_is_no_idleness() {
-    let mut stage = stage(Deadlines::new().idle(s(10)));
+    let mut stage = stage(Timeouts::new().idle(s(10)));
     let peer = stage.connect();
     peer.set_room(0);
     stage.transport(0).write(vec![0; 1000]);
@@ -83,7 +83,7 @@ fn what_a_peer_takes_is_no_idleness() {
 
 #[test]
 fn a_peer_that_takes_too_little_is_reset() {
-    let mut stage = stage(Deadlines::new().idle(s(10)).progress(10, s(5)));
+    let mut stage = stage(Timeouts::new().idle(s(10)).min_rate(10, s(5)));
     let peer = stage.connect();
     stage.pass(s(8));
     assert_eq!(stage.reactor.connection_count(), 1, "nothing is asked of it");
@@ -96,14 +96,14 @@ fn a_peer_that_takes_too_little_is_reset() {
         stage.settle();
     }
     stage.pass(s(1));
-    stage.log.expect(&["0 made", "0 timed out: Progress", "0 lost: too little was sent or taken"]);
+    stage.log.expect(&["0 made", "0 timed out: MinRate", "0 lost: too little was sent or taken"]);
     assert_eq!(peer.closed(), Closed::Reset);
     stage.expect_empty();
 }
 
 #[test]
 fn the_first_byte_is_waited_for_once() {
-    let mut stage = stage(Deadlines::new().first_byte(s(5)));
+    let mut stage = stage(Timeouts::new().first_byte(s(5)));
     let (quick, _slow) = (stage.connect(), stage.connect());
     stage.pass(s(4));
     quick.send("x");
@@ -117,7 +117,7 @@ fn the_first_byte_is_waited_for_once() {
 
 #[test]
 fn a_handshake_a_byte_at_a_time_ends_at_its_deadline() {
-    let mut stage = stage(Deadlines::new().handshake(s(10)).idle(s(5)));
+    let mut stage = stage(Timeouts::new().handshake(s(10)).idle(s(5)));
     let (slow, quick) = (stage.connect(), stage.connect());
     stage.transport(1).handshake_done();
     for _ in 0..10 {
@@ -131,7 +131,7 @@ fn a_handshake_a_byte_at_a_time_ends_at_its_deadline() {
 
 #[test]
 fn a_lifetime_ends_whatever_happens_even_while_it_closes() {
-    let mut stage = stage(Deadlines::new().lifetime(s(8)));
+    let mut stage = stage(Timeouts::new().max_lifetime(s(8)));
     let (talks, closes) = (stage.connect(), stage.connect());
     closes.set_room(0);
     stage.transport(1).write("more");
@@ -140,8 +140,8 @@ fn a_lifetime_ends_whatever_happens_even_while_it_closes() {
         talks.send("x");
         stage.pass(s(1));
     }
-    assert_eq!(stage.log.count("0 timed out: Lifetime"), 1);
-    assert_eq!(stage.log.count("1 timed out: Lifetime"), 1);
+    assert_eq!(stage.log.count("0 timed out: MaxLifetime"), 1);
+    assert_eq!(stage.log.count("1 timed out: MaxLifetime"), 1);
     assert_eq!(stage.reactor.connection_count(), 0);
 }
 
@@ -151,7 +151,7 @@ fn a_timeout_of_the_protocol_s_own() {
         Event::Made => cx.transport.set_timeout(s(10)),
         Event::Data(b"reset") => cx.transport.reset_timeout(),
         Event::Data(b"never") => cx.transport.set_timeout(None),
-        Event::TimedOut(Deadline::Timeout) => {
+        Event::TimedOut(TimeoutKind::Protocol) => {
             cx.transport.write("goodbye");
             cx.transport.lose_connection();
         }
@@ -166,11 +166,11 @@ fn a_timeout_of_the_protocol_s_own() {
     one.send("other");
     stage.settle();
     stage.pass(s(1));
-    assert_eq!(stage.log.count("0 timed out: Timeout"), 1);
+    assert_eq!(stage.log.count("0 timed out: Protocol"), 1);
     assert_eq!(one.received(), b"goodbye");
     assert_eq!(stage.log.count("0 lost: connection closed in order"), 1);
     stage.pass(s(1000));
-    assert_eq!(stage.log.count("1 timed out: Timeout"), 0);
+    assert_eq!(stage.log.count("1 timed out: Protocol"), 0);
 }
 
 #[test]
@@ -180,7 +180,7 @@ fn a_protocol_may_let_the_connection_live() {
             cx.transport.write("still there?");
         }
     });
-    stage.reactor.set_deadlines(stage.port, Deadlines::new().idle(s(10)).first_byte(s(3)));
+    stage.reactor.set_timeouts(stage.port, Timeouts::new().idle(s(10)).first_byte(s(3)));
     let peer = stage.connect();
     stage.pass(s(3));
     stage.pass(s(3));
@@ -196,33 +196,33 @@ fn a_protocol_may_let_the_connection_live() {
 
 #[test]
 fn deadlines_can_be_changed_and_taken_back_while_it_runs() {
-    let mut stage = stage(Deadlines::new().idle(s(10)));
+    let mut stage = stage(Timeouts::new().idle(s(10)));
     stage.connect();
     stage.pass(s(9));
-    stage.transport(0).set_deadlines(Deadlines::new().idle(s(2)));
+    stage.transport(0).set_timeouts(Timeouts::new().idle(s(2)));
     stage.settle();
     stage.pass(s(1));
     stage.pass(s(1));
     assert_eq!(stage.log.count("0 timed out: Idle"), 1);
     stage.connect();
-    stage.transport(1).set_deadlines(Deadlines::new());
+    stage.transport(1).set_timeouts(Timeouts::new());
     stage.pass(s(1000));
     assert_eq!((stage.reactor.connection_count(), stage.reactor.timers.len()), (1, 0));
     // A key that reaches nobody.
     let port = stage.port;
     let (mut other, log) = (Stage::new(quiet), stage.log.clone());
-    assert!(!other.reactor.set_deadlines(port, Deadlines::new()));
+    assert!(!other.reactor.set_timeouts(port, Timeouts::new()));
     drop(log);
 }
 
 #[test]
 fn no_deadline_outlives_its_connection() {
-    let mut stage = stage(Deadlines::new().idle(s(10)).lifetime(s(20)));
+    let mut stage = stage(Timeouts::new().idle(s(10)).max_lifetime(s(20)));
     let peer = stage.connect();
     let transport = stage.transport(0);
     peer.close();
     stage.settle();
-    transport.set_deadlines(Deadlines::new().idle(s(1)));
+    transport.set_timeouts(Timeouts::new().idle(s(1)));
     transport.set_timeout(s(1));
     transport.reset_timeout();
     transport.handshake_done();
@@ -232,7 +232,7 @@ fn no_deadline_outlives_its_connection() {
 
 #[test]
 fn a_paused_connection_is_not_idle() {
-    let mut stage = stage(Deadlines::new().idle(s(10)));
+    let mut stage = stage(Timeouts::new().idle(s(10)));
     stage.connect();
     stage.transport(0).pause_reading();
     stage.pass(s(10));
@@ -250,7 +250,7 @@ fn a_panic_in_it_ends_the_connection() {
     let mut stage = Stage::new(|event, _| {
         assert!(!matches!(event, Event::TimedOut(_)), "boom");
     });
-    stage.reactor.set_deadlines(stage.port, Deadlines::new().lifetime(s(1)));
+    stage.reactor.set_timeouts(stage.port, Timeouts::new().max_lifetime(s(1)));
     stage.connect();
     stage.pass(s(1));
     assert_eq!(stage.log.count("0 lost: a callback panicked: boom"), 1);
@@ -259,7 +259,7 @@ fn a_panic_in_it_ends_the_connection() {
 
 #[test]
 fn who_has_something_unsent_when_his_time_is_over_is_reset() {
-    let mut stage = stage(Deadlines::new().idle(s(10)));
+    let mut stage = stage(Timeouts::new().idle(s(10)));
     let peer = stage.connect();
     peer.set_room(3);
     stage.transport(0).write("goodbye");
@@ -273,18 +273,18 @@ fn who_has_something_unsent_when_his_time_is_over_is_reset() {
 
 #[test]
 fn whoever_has_spoken_in_time_is_not_blamed_for_a_loop_that_is_late() {
-    let ways: [(&str, Deadlines); 4] = [
-        ("idle", Deadlines::new().idle(s(1))),
-        ("first byte", Deadlines::new().first_byte(s(1))),
-        ("handshake", Deadlines::new().handshake(s(1))),
-        ("progress", Deadlines::new().handshake(s(1000)).progress(4, s(1))),
+    let ways: [(&str, Timeouts); 4] = [
+        ("idle", Timeouts::new().idle(s(1))),
+        ("first byte", Timeouts::new().first_byte(s(1))),
+        ("handshake", Timeouts::new().handshake(s(1))),
+        ("progress", Timeouts::new().handshake(s(1000)).min_rate(4, s(1))),
     ];
     for (name, deadlines) in ways {
         let mut stage = Stage::new(|event, cx| match event {
             Event::Data(_) => cx.transport.handshake_done(),
             _ => default(event, cx),
         });
-        stage.reactor.set_deadlines(stage.port, deadlines);
+        stage.reactor.set_timeouts(stage.port, deadlines);
         let (spoke, silent) = (stage.connect(), stage.connect());
         // The process was stopped, or a callback took long.
         spoke.send("in time");
@@ -299,7 +299,7 @@ fn whoever_has_spoken_in_time_is_not_blamed_for_a_loop_that_is_late() {
 
 #[test]
 fn what_the_poller_has_not_handed_out_is_found_as_well() {
-    let mut stage = stage(Deadlines::new().idle(s(1)));
+    let mut stage = stage(Timeouts::new().idle(s(1)));
     let peers: Vec<Peer> = (0..20).map(|_| stage.connect()).collect();
     stage.script.limit_events(3);
     peers.iter().for_each(|peer| peer.send("in time"));
@@ -314,7 +314,7 @@ fn more_than_a_turn_reads_is_looked_through_before_the_verdict() {
         Event::Data(b"done") => cx.transport.handshake_done(),
         _ => default(event, cx),
     });
-    stage.reactor.set_deadlines(stage.port, Deadlines::new().handshake(s(1)));
+    stage.reactor.set_timeouts(stage.port, Timeouts::new().handshake(s(1)));
     let (long, endless) = (stage.connect(), stage.connect());
     // What a socket may hold: more than twenty turns read.
     long.send(vec![0; 6 << 20]);
@@ -330,7 +330,7 @@ fn more_than_a_turn_reads_is_looked_through_before_the_verdict() {
 
 #[test]
 fn what_a_peer_has_taken_in_time_counts_though_the_loop_comes_late() {
-    let mut stage = stage(Deadlines::new().idle(s(10)).progress(5, s(10)));
+    let mut stage = stage(Timeouts::new().idle(s(10)).min_rate(5, s(10)));
     let peer = stage.connect();
     peer.set_room(0);
     stage.transport(0).write(vec![0; 10]);
@@ -346,12 +346,12 @@ fn what_is_set_before_a_connection_stands_counts_and_not_what_the_factory_has() 
     let mut stage = Stage::new(default);
     for own in [true, false] {
         let connector = stage.reactor.connect_tcp(([127, 0, 0, 1], 8000), stage.port).unwrap();
-        stage.reactor.set_deadlines(&connector, Deadlines::new().idle(s(1)));
-        stage.reactor.set_rates(&connector, Rates::new().write(1_000_000));
+        stage.reactor.set_timeouts(&connector, Timeouts::new().idle(s(1)));
+        stage.reactor.set_rate_limits(&connector, RateLimits::new().write(1_000_000));
         let transport = connector.transport().clone();
         if own {
-            transport.set_deadlines(Deadlines::new().idle(s(100)));
-            transport.set_rates(Rates::new().write(20));
+            transport.set_timeouts(Timeouts::new().idle(s(100)));
+            transport.set_rate_limits(RateLimits::new().write(20));
         }
         stage.script.dialled().answer();
         stage.settle();
@@ -374,16 +374,16 @@ fn what_is_set_when_a_protocol_is_built_counts_and_not_what_the_factory_has() {
     impl Factory for Own {
         type Protocol = Quiet;
         fn build_protocol(&mut self, transport: &Transport, _: &mut Reactor) -> Option<Quiet> {
-            transport.set_deadlines(Deadlines::new().idle(s(100)));
-            transport.set_rates(Rates::new().write(20));
+            transport.set_timeouts(Timeouts::new().idle(s(100)));
+            transport.set_rate_limits(RateLimits::new().write(20));
             Some(Quiet)
         }
     }
     let mut stage = Stage::new(quiet);
     assert!(stage.reactor.stop_listening(stage.port));
     let port = stage.reactor.listen_tcp(8008, Own).unwrap();
-    stage.reactor.set_deadlines(port, Deadlines::new().idle(s(1)));
-    stage.reactor.set_rates(port, Rates::new().write(1_000_000));
+    stage.reactor.set_timeouts(port, Timeouts::new().idle(s(1)));
+    stage.reactor.set_rate_limits(port, RateLimits::new().write(1_000_000));
     let _peer = stage.connect();
     stage.pass(s(99));
     assert_eq!(stage.reactor.connection_count(), 1);
@@ -393,7 +393,7 @@ fn what_is_set_when_a_protocol_is_built_counts_and_not_what_the_factory_has() {
 
 #[test]
 fn a_peer_that_takes_too_little_of_an_answer_is_given_up_after_the_close_as_well() {
-    for deadlines in [Deadlines::new().progress(1000, s(2)), Deadlines::new().idle(s(1))] {
+    for deadlines in [Timeouts::new().min_rate(1000, s(2)), Timeouts::new().idle(s(1))] {
         let mut stage = stage(deadlines);
         let peer = stage.script.connect();
         peer.set_room(0);

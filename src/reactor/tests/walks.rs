@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::socket::scripted::Closed;
-use crate::{Deadlines, Overflow, Producer, Rates, Segment, broadcast};
+use crate::{OverflowPolicy, Producer, RateLimits, Segment, Timeouts, broadcast};
 use std::io::Read;
 
 /// Deterministic numbers for a random walk (xorshift64*).
@@ -44,8 +44,8 @@ fn scribble(transport: &Transport) {
     }
 }
 
-fn rates() -> Rates {
-    let mut rates = Rates::new();
+fn rates() -> RateLimits {
+    let mut rates = RateLimits::new();
     if below(2) == 0 {
         rates = rates.read(1_000_000 + below(100_000_000) as u64);
     }
@@ -57,12 +57,12 @@ fn rates() -> Rates {
 
 /// What feeds a connection, and how much it takes.
 fn tune(all: &[Transport], transport: &Transport) {
-    let policies = [Overflow::Refuse, Overflow::Drop, Overflow::Lose];
+    let policies = [OverflowPolicy::Reject, OverflowPolicy::DropNew, OverflowPolicy::Close];
     match below(12) {
-        0 | 1 => transport.set_rates(rates()),
+        0 | 1 => transport.set_rate_limits(rates()),
         2 => transport.set_water_marks(below(100_000), below(50_000)),
-        3 => transport.set_unsent_max(1000 + below(500_000), policies[below(3)]),
-        4 => transport.set_unsent_max(None, policies[below(3)]),
+        3 => transport.set_max_unsent(1000 + below(500_000), policies[below(3)]),
+        4 => transport.set_max_unsent(None, policies[below(3)]),
         5 => transport.register_producer(&all[below(all.len())]),
         6 => transport.register_producer(Producer::push()),
         7 => transport.register_producer(Producer::pull()),
@@ -72,7 +72,7 @@ fn tune(all: &[Transport], transport: &Transport) {
         }
         9 => transport.unregister_producer(),
         10 => broadcast(all, Segment::from(vec![b'w'; 1 + below(30_000)])),
-        _ => transport.set_deadlines(Deadlines::new().idle(Duration::from_millis(1))),
+        _ => transport.set_timeouts(Timeouts::new().idle(Duration::from_millis(1))),
     }
 }
 
@@ -161,7 +161,7 @@ fn stir(stage: &mut Stage, peers: &[Peer]) {
         wish(&all, "main");
     }
     if below(30) == 0 {
-        stage.reactor.set_shared_rates(stage.port, rates());
+        stage.reactor.set_shared_rate_limits(stage.port, rates());
     }
     if below(4) == 0 {
         stage.script.advance(Duration::from_micros(below(1500) as u64));
@@ -173,10 +173,10 @@ fn calm(stage: &mut Stage, peers: &[Peer], seed: u64) {
     QUIET.set(true);
     let all = stage.reactor.with_factory(stage.port, |it, _| it.all.clone()).unwrap();
     peers.iter().for_each(|peer| peer.set_room(usize::MAX / 2));
-    stage.reactor.set_shared_rates(stage.port, Rates::new());
+    stage.reactor.set_shared_rate_limits(stage.port, RateLimits::new());
     for transport in &all {
         transport.unregister_producer();
-        transport.set_rates(Rates::new());
+        transport.set_rate_limits(RateLimits::new());
         transport.resume_reading();
     }
     for _ in 0..100 {
@@ -207,7 +207,7 @@ fn whatever_happens_nothing_unsent_and_nothing_unread_is_forgotten() {
         GENTLE.set(seed % 2 == 0);
         let total = if seed % 5 == 0 { 2_000_000 } else { usize::MAX };
         TOTAL.set(total);
-        let settings = Settings::default().unsent_total_max(total);
+        let settings = Settings::default().max_unsent_total(total);
         let (mut stage, mut peers) = (Stage::with(settings, act), Vec::new());
         for _ in 0..150 {
             if peers.len() < 3 + (seed as usize % 3) * 12 {

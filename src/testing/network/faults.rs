@@ -89,10 +89,10 @@ impl Network {
                 self.unstick_all(&pairs);
             }
             Fault::Reset { a, b } => self.reset_all(&self.pairs(a, b)),
-            Fault::Silence { a, b } => self.silence(&self.pairs(a, b)),
+            Fault::HalfOpen { a, b } => self.silence(&self.pairs(a, b)),
             Fault::Crash { host } => self.named(host).into_iter().for_each(|it| self.crash(it)),
             Fault::Restart { host } => self.named(host).into_iter().for_each(|it| self.restart(it)),
-            Fault::Exhaust { host, lasting } => {
+            Fault::ExhaustFds { host, lasting } => {
                 let until = self.time_after(*lasting);
                 for node in self.running(host) {
                     let last = &mut self.nodes[node].exhausted_until;
@@ -110,7 +110,7 @@ impl Network {
                 }
                 self.schedule(until, Event::Wake);
             }
-            Fault::Jump { host, by } => {
+            Fault::ClockJump { host, by } => {
                 for node in self.named(host) {
                     let ahead = &mut self.nodes[node].ahead;
                     *ahead = ahead.saturating_add(nanos(*by));

@@ -281,7 +281,7 @@ impl Network {
     /// The reactor of a host gets to what is ready, soon.
     fn wake(&mut self, node: usize) {
         if self.nodes[node].wakes_at.is_none() {
-            let lag = self.random.up_to(self.conditions.lag);
+            let lag = self.random.up_to(self.conditions.wakeup_delay);
             let at = self.time_after(lag);
             self.nodes[node].wakes_at = Some(at);
             if at > self.now {

@@ -2,7 +2,7 @@
 
 use super::Simulation;
 use super::replaying::least;
-use crate::testing::fault::Plan;
+use crate::testing::fault::FaultPlan;
 use std::any::Any;
 use std::env;
 use std::fmt;
@@ -84,7 +84,7 @@ pub(in crate::testing) fn explore_seeds(
 }
 
 /// Says with which faults alone the run fails as well.
-fn fewest(seed: u64, scenario: &impl Fn(&Simulation), plan: Plan) -> String {
+fn fewest(seed: u64, scenario: &impl Fn(&Simulation), plan: FaultPlan) -> String {
     let Some((least, message)) = least(seed, scenario, plan) else { return String::new() };
     let first = message.lines().next().unwrap_or_default();
     format!(

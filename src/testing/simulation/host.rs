@@ -2,9 +2,9 @@
 
 use super::Simulation;
 use crate::protocol::Factory;
-use crate::reactor::{Holdings, Reactor, Settings, StopReport};
+use crate::reactor::{OpenResources, Reactor, Settings, ShutdownReport};
 use crate::testing::network::{EndId, Network};
-use crate::testing::observer::{Calls, Observer, Seen};
+use crate::testing::observer::{CallbackCounts, Observer, Seen};
 use crate::testing::world::{Gate, HostWorld};
 use crate::transport::ConnectionId;
 use std::cell::Cell;
@@ -35,7 +35,7 @@ enum Machine {
     /// Its reactor is lent to whoever runs it at the moment.
     Lent,
     /// The reactor has stopped, and stays as it is.
-    Stopped(Reactor, StopReport),
+    Stopped(Reactor, ShutdownReport),
     /// Without power.
     Down,
 }
@@ -229,7 +229,7 @@ impl Host {
     }
 
     /// How often each callback has run, of all protocols that it ever had.
-    pub fn calls(&self) -> Calls {
+    pub fn calls(&self) -> CallbackCounts {
         self.state(|host| host.observer.total())
     }
 
@@ -239,10 +239,10 @@ impl Host {
     }
 
     /// What its reactor holds; nothing while it has crashed.
-    pub fn holdings(&self) -> Holdings {
+    pub fn holdings(&self) -> OpenResources {
         self.state(|host| match &host.machine {
             Machine::Up(reactor) | Machine::Stopped(reactor, _) => reactor.holdings(),
-            _ => Holdings { ports: 0, factories: 0, connections: 0, timers: 0 },
+            _ => OpenResources { ports: 0, factories: 0, connections: 0, timers: 0 },
         })
     }
 
@@ -257,7 +257,7 @@ impl Host {
     }
 
     /// What became of its connections, when its reactor has stopped.
-    pub fn report(&self) -> Option<StopReport> {
+    pub fn report(&self) -> Option<ShutdownReport> {
         self.state(|host| match host.machine {
             Machine::Stopped(_, report) => Some(report),
             _ => None,

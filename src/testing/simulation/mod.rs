@@ -12,7 +12,7 @@ pub use replaying::replay;
 pub(super) use explore::explore_seeds;
 
 use super::conditions::Conditions;
-use super::fault::{Fault, Plan};
+use super::fault::{Fault, FaultPlan};
 use super::network::{Deed, Network, nanos};
 use super::peer::Peer;
 use super::random::Random;
@@ -74,7 +74,7 @@ pub(super) struct Core {
     hosts: RefCell<Vec<HostState>>,
     random: RefCell<Random>,
     /// What went wrong by plan, for the report.
-    plans: RefCell<Vec<(Duration, Plan)>>,
+    plans: RefCell<Vec<(Duration, FaultPlan)>>,
     /// The faults were given with the seed, and what is planned later does not happen.
     given: bool,
     running: Cell<bool>,
@@ -87,16 +87,16 @@ impl Simulation {
     }
 
     /// The same, on which these faults and no others happen.
-    fn with_faults(seed: u64, plan: &Plan) -> Self {
+    fn with_faults(seed: u64, plan: &FaultPlan) -> Self {
         Self::begin(seed, Some(plan))
     }
 
-    fn begin(seed: u64, plan: Option<&Plan>) -> Self {
+    fn begin(seed: u64, plan: Option<&FaultPlan>) -> Self {
         let mut random = Random::new(seed);
         // Differences between readings are all that anybody sees of it.
         let beginning = Instant::now();
         let mut network = Network::new(random.next(), beginning);
-        for (after, fault) in plan.map_or(&[][..], Plan::faults) {
+        for (after, fault) in plan.map_or(&[][..], FaultPlan::faults) {
             network.plan(*after, fault.clone());
         }
         let network = Rc::new(RefCell::new(network));
@@ -127,7 +127,7 @@ impl Simulation {
         self.0.network.borrow_mut().set_conditions(conditions);
     }
 
-    /// What the path between two hosts is like. What concerns a host and no path (`lag`,
+    /// What the path between two hosts is like. What concerns a host and no path (`wakeup_delay`,
     /// `events_per_wait`, `spurious`, `reorder`, `yields`) is taken from
     /// [`set_conditions`](Self::set_conditions) only.
     ///
@@ -188,11 +188,12 @@ impl Simulation {
     /// 16 384 port numbers.
     pub fn peer(&self, name: &str, to: SocketAddr) -> Peer {
         let peer = self.late_reader(name, to);
-        peer.read_on();
+        peer.resume_reading();
         peer
     }
 
-    /// The same, but it reads nothing before it is told to [`read_on`](Peer::read_on).
+    /// The same, but it reads nothing before it is told to:
+    /// [`resume_reading`](Peer::resume_reading).
     pub fn late_reader(&self, name: &str, to: SocketAddr) -> Peer {
         let end = {
             let mut network = self.0.network.borrow_mut();
@@ -211,7 +212,7 @@ impl Simulation {
     ///
     /// If it names a host that does not exist.
     pub fn inject(&self, fault: Fault) {
-        self.follow(&Plan::new().at(Duration::ZERO, fault));
+        self.follow(&FaultPlan::new().at(Duration::ZERO, fault));
         self.settle();
     }
 
@@ -220,7 +221,7 @@ impl Simulation {
     /// # Panics
     ///
     /// If it names a host that does not exist.
-    pub fn follow(&self, plan: &Plan) {
+    pub fn follow(&self, plan: &FaultPlan) {
         let mut network = self.0.network.borrow_mut();
         for (after, fault) in plan.faults() {
             network.check(fault);
@@ -338,8 +339,8 @@ impl Simulation {
     }
 
     /// All faults that were planned, at their times from the beginning.
-    fn faults(&self) -> Plan {
-        let mut all = Plan::new();
+    fn faults(&self) -> FaultPlan {
+        let mut all = FaultPlan::new();
         for (from, plan) in &*self.0.plans.borrow() {
             for (after, fault) in plan.faults() {
                 all = all.at(from.saturating_add(*after), fault.clone());

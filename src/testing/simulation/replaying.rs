@@ -2,7 +2,7 @@
 
 use super::Simulation;
 use super::explore::message_of;
-use crate::testing::fault::Plan;
+use crate::testing::fault::FaultPlan;
 use std::cell::Cell;
 use std::panic::{self, AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
@@ -39,7 +39,7 @@ const ATTEMPTS_MAX: usize = 100;
 /// If the scenario does, or if the plan is none.
 #[track_caller]
 pub fn replay(seed: u64, plan: &str, scenario: impl FnOnce(&Simulation)) {
-    let plan: Plan = plan.parse().unwrap_or_else(|error| panic!("{error}"));
+    let plan: FaultPlan = plan.parse().unwrap_or_else(|error| panic!("{error}"));
     scenario(&Simulation::with_faults(seed, &plan));
 }
 
@@ -48,9 +48,9 @@ pub fn replay(seed: u64, plan: &str, scenario: impl FnOnce(&Simulation)) {
 pub(super) fn least(
     seed: u64,
     scenario: &impl Fn(&Simulation),
-    mut plan: Plan,
-) -> Option<(Plan, String)> {
-    let fails = |plan: &Plan| {
+    mut plan: FaultPlan,
+) -> Option<(FaultPlan, String)> {
+    let fails = |plan: &FaultPlan| {
         let simulation = Simulation::with_faults(seed, plan);
         let result = quietly(|| catch_unwind(AssertUnwindSafe(|| scenario(&simulation))));
         result.err().map(|payload| message_of(&*payload))
@@ -71,7 +71,8 @@ thread_local! {
     static QUIET: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Calls `call`, and lets no panic of this thread be printed meanwhile. Those of other threads are.
+/// Calls `call`, and lets no panic of this thread be printed meanwhile. Those of other
+/// threads are.
 fn quietly<R>(call: impl FnOnce() -> R) -> R {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {

@@ -14,7 +14,7 @@ fn a_close_with_unread_bytes_resets() {
         let (simulation, _, address) = serve(Conditions::ideal(), echo);
         let peer = simulation.late_reader("ann", address);
         if reads {
-            peer.read_on();
+            peer.resume_reading();
         }
         drop(peer);
         assert_eq!(log.reason(), reason);
@@ -69,10 +69,10 @@ fn what_lies_between_may_reset_both_sides() {
     let (simulation, _, address) = serve(Conditions::ideal(), echo);
     let (ann, bob) = (simulation.peer("ann", address), simulation.peer("bob", address));
     inject(&simulation, "reset ann *");
-    assert_eq!((ann.end(), bob.end()), (Some(End::Reset), None));
+    assert_eq!((ann.close_kind(), bob.close_kind()), (Some(End::Reset), None));
     assert_eq!(log.reason(), "ConnectionReset");
     bob.send("still here");
-    assert_eq!(bob.take(), b"still here");
+    assert_eq!(bob.take_received(), b"still here");
 }
 
 #[test]
@@ -83,17 +83,20 @@ fn a_partition_holds_everything_up_until_it_heals() {
     ann.send("hello");
     bob.send("hello");
     simulation.run_for(s(600));
-    assert_eq!((ann.take().as_slice(), bob.take().as_slice()), (&b""[..], &b"hello"[..]));
+    assert_eq!(
+        (ann.take_received().as_slice(), bob.take_received().as_slice()),
+        (&b""[..], &b"hello"[..])
+    );
     inject(&simulation, "heal ann server");
     simulation.run_for(s(1));
-    assert_eq!(ann.take(), b"hello");
+    assert_eq!(ann.take_received(), b"hello");
 
     inject(&simulation, "partition * server");
     ann.send("hello");
     let lasting = s(15 * 60);
-    assert!(!simulation.run_until(lasting - ms(1), || ann.end().is_some()));
-    assert!(simulation.run_until(s(1), || ann.end() == Some(End::TimedOut)));
-    assert_eq!(bob.end(), None, "who sends nothing learns nothing");
+    assert!(!simulation.run_until(lasting - ms(1), || ann.close_kind().is_some()));
+    assert!(simulation.run_until(s(1), || ann.close_kind() == Some(End::TimedOut)));
+    assert_eq!(bob.close_kind(), None, "who sends nothing learns nothing");
     assert_eq!(host.open(), 2, "and nor does the server");
 }
 
@@ -121,17 +124,17 @@ fn a_dead_connection_is_closed_for_lack_of_progress() {
     let (simulation, host, address) = serve_with(settings, small, echo);
     let (ann, bob) = (simulation.late_reader("ann", address), simulation.peer("bob", address));
     inject(&simulation, "silence ann server");
-    ann.read_on();
+    ann.resume_reading();
     ann.transport().unwrap().lose_connection();
     host.reactor(|_| {});
     simulation.run_for(s(29));
     assert_eq!(host.open(), 2);
     simulation.run_for(s(1));
     assert_eq!(log.reason(), "TimedOut(Close)");
-    assert_eq!(bob.take().len(), 1000);
+    assert_eq!(bob.take_received().len(), 1000);
     assert_eq!(ann.received().len(), 100, "what had come");
     let third = simulation.peer("ann", address);
-    assert_eq!(third.take().len(), 1000, "new connections work");
+    assert_eq!(third.take_received().len(), 1000, "new connections work");
 }
 
 #[test]
@@ -179,13 +182,13 @@ fn nobody_sends_again_what_was_lost_with_an_abort_or_a_crash() {
         }
         inject(&simulation, "heal ann server");
         simulation.run_for(s(3600));
-        assert_eq!((ann.received().len(), ann.end()), (0, None), "{ending}");
+        assert_eq!((ann.received().len(), ann.close_kind()), (0, None), "{ending}");
         if ending == "crash" {
             inject(&simulation, "restart server");
         }
-        ann.finish();
+        ann.close_write();
         simulation.run_for(s(1));
-        assert_eq!(ann.end(), Some(End::Reset), "a goodbye to nobody is answered: {ending}");
+        assert_eq!(ann.close_kind(), Some(End::Reset), "a goodbye to nobody is answered: {ending}");
     }
 }
 
@@ -194,7 +197,7 @@ fn what_a_client_received_outlives_its_connection() {
     let peer = connect(Echo::default);
     peer.send("hello");
     peer.reset();
-    assert_eq!(peer.take(), b"hello");
+    assert_eq!(peer.take_received(), b"hello");
     let simulation = peer.simulation().clone();
     drop(peer);
     assert_eq!(simulation.connections(), 0);

@@ -12,16 +12,16 @@ fn where_nobody_listens_a_client_is_refused() {
     let (simulation, host, address) = serve(Conditions::ideal().latency(ms(10)), Echo::default());
     let peer = simulation.peer("ann", host.address(PORT + 1));
     simulation.run_for(ms(19));
-    assert_eq!(peer.end(), None);
+    assert_eq!(peer.close_kind(), None);
     simulation.run_for(ms(1));
-    assert_eq!(peer.end(), Some(End::Refused));
+    assert_eq!(peer.close_kind(), Some(End::Refused));
     drop(peer);
     assert_eq!(simulation.connections(), 0);
 
     let peer = simulation.peer("ann", address);
     host.reactor(crate::Reactor::stop);
     simulation.run_for(s(1));
-    assert_eq!(peer.end(), Some(End::Refused), "a port that was closed while it knocked");
+    assert_eq!(peer.close_kind(), Some(End::Refused), "a port that was closed while it knocked");
 }
 
 #[test]
@@ -31,9 +31,9 @@ fn a_host_that_does_not_answer_is_asked_for_two_minutes() {
     assert!(!host.is_up());
     let peer = simulation.peer("ann", address);
     simulation.run_for(s(126));
-    assert_eq!(peer.end(), None);
+    assert_eq!(peer.close_kind(), None);
     simulation.run_for(s(1));
-    assert_eq!(peer.end(), Some(End::TimedOut));
+    assert_eq!(peer.close_kind(), Some(End::TimedOut));
 
     let peer = simulation.peer("ann", address);
     simulation.run_for(s(10));
@@ -42,7 +42,7 @@ fn a_host_that_does_not_answer_is_asked_for_two_minutes() {
     simulation.run_for(s(5));
     assert!(peer.is_connected());
     peer.send("hello");
-    assert_eq!(peer.take(), b"hello");
+    assert_eq!(peer.take_received(), b"hello");
 }
 
 #[test]
@@ -70,11 +70,11 @@ fn out_of_descriptors_a_server_turns_away_and_recovers() {
     inject(&simulation, "exhaust server 10s");
     let peer = simulation.peer("ann", address);
     simulation.run_for(s(1));
-    assert_eq!((peer.end(), host.open()), (Some(End::Closed), 0));
+    assert_eq!((peer.close_kind(), host.open()), (Some(End::Closed), 0));
     simulation.run_for(s(9));
     let peer = simulation.peer("ann", address);
     simulation.run_for(s(1));
-    assert_eq!((peer.end(), host.open()), (None, 1));
+    assert_eq!((peer.close_kind(), host.open()), (None, 1));
 }
 
 #[test]
@@ -82,7 +82,7 @@ fn a_client_may_be_gone_when_it_is_accepted() {
     let (simulation, host, address) = serve(Conditions::ideal(), Echo::default());
     inject(&simulation, "fail-accept server");
     let (first, second) = (simulation.peer("ann", address), simulation.peer("ann", address));
-    assert_eq!((first.end(), second.end(), host.open()), (Some(End::Reset), None, 1));
+    assert_eq!((first.close_kind(), second.close_kind(), host.open()), (Some(End::Reset), None, 1));
     assert_eq!(host.calls().connection_made, 1);
 }
 
@@ -131,9 +131,9 @@ fn a_client_whose_answer_is_lost_gives_up() {
     simulation.run_for(ms(15));
     inject(&simulation, "partition ann server");
     simulation.run_for(s(126));
-    assert_eq!((peer.end(), peer.is_connected()), (None, false));
+    assert_eq!((peer.close_kind(), peer.is_connected()), (None, false));
     simulation.run_for(s(2));
-    assert_eq!((peer.end(), peer.is_connected()), (Some(End::TimedOut), false));
+    assert_eq!((peer.close_kind(), peer.is_connected()), (Some(End::TimedOut), false));
 }
 
 #[test]
@@ -142,7 +142,7 @@ fn a_connection_that_is_being_made_can_be_silenced() {
     let peer = simulation.peer("ann", address);
     inject(&simulation, "silence ann server");
     simulation.run_for(s(128));
-    assert_eq!((peer.end(), peer.is_connected()), (Some(End::TimedOut), false));
+    assert_eq!((peer.close_kind(), peer.is_connected()), (Some(End::TimedOut), false));
 }
 
 #[test]
@@ -153,7 +153,7 @@ fn no_two_connections_have_the_same_address() {
         assert_ne!(simulation.peer("ann", address).address(), first.address());
     }
     first.send("hello");
-    assert_eq!((first.take().as_slice(), first.calls().data_received), (&b"hello"[..], 1));
+    assert_eq!((first.take_received().as_slice(), first.calls().data_received), (&b"hello"[..], 1));
 }
 
 #[test]

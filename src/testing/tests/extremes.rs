@@ -15,7 +15,7 @@ fn whatever_the_conditions_what_arrives_is_whole() {
     let ideal = Conditions::ideal;
     let bytes: Vec<u8> = (0..2000_u32).map(|at| at as u8).collect();
     for conditions in [
-        ideal().latency(Duration::ZERO).jitter(Duration::ZERO).lag(Duration::ZERO),
+        ideal().latency(Duration::ZERO).jitter(Duration::ZERO).wakeup_delay(Duration::ZERO),
         ideal().bandwidth(1),
         ideal().bandwidth(u64::MAX),
         ideal().loss(1000),
@@ -49,7 +49,7 @@ fn what_takes_for_ever_never_comes() {
     for conditions in [
         ideal().latency(Duration::MAX),
         ideal().latency(Duration::MAX).jitter(Duration::MAX).loss(1000).bandwidth(1),
-        ideal().lag(Duration::MAX),
+        ideal().wakeup_delay(Duration::MAX),
         ideal().jitter(Duration::MAX),
     ] {
         assert!(!echoes(conditions.clone(), b"hello"), "{conditions:?}");

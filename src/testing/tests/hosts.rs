@@ -11,15 +11,15 @@ fn a_host_that_was_restarted_knows_its_connections_no_more() {
     let (simulation, host, address) = serve(Conditions::ideal(), Echo::default());
     let (ann, bob) = (simulation.peer("ann", address), simulation.peer("bob", address));
     inject(&simulation, "crash server");
-    assert_eq!((ann.end(), host.holdings().connections), (None, 0), "nobody is told");
+    assert_eq!((ann.close_kind(), host.holdings().connections), (None, 0), "nobody is told");
     inject(&simulation, "restart server");
     assert!(host.is_up());
     ann.send("are you there?");
-    assert_eq!(ann.end(), Some(End::Reset));
-    assert_eq!(bob.end(), None, "who sends nothing learns nothing");
+    assert_eq!(ann.close_kind(), Some(End::Reset));
+    assert_eq!(bob.close_kind(), None, "who sends nothing learns nothing");
     let again = simulation.peer("ann", address);
     again.send("hello");
-    assert_eq!(again.take(), b"hello", "it was set up as it was the first time");
+    assert_eq!(again.take_received(), b"hello", "it was set up as it was the first time");
 }
 
 #[test]
@@ -82,7 +82,7 @@ fn a_host_that_stalls_takes_no_turn() {
     simulation.run_for(ms(4999));
     assert_eq!((peer.received().len(), fired.get()), (0, None));
     simulation.run_for(ms(1));
-    assert_eq!((peer.take().as_slice(), fired.get()), (&b"hello"[..], Some(s(5))));
+    assert_eq!((peer.take_received().as_slice(), fired.get()), (&b"hello"[..], Some(s(5))));
 }
 
 #[test]
@@ -109,15 +109,15 @@ fn time_that_never_ends_is_no_trouble() {
     simulation.set_conditions(Conditions::ideal().bandwidth(0).send_buffer(0).receive_buffer(0));
     for fault in [
         Fault::Stall { host: "server".into(), lasting: Duration::MAX },
-        Fault::Jump { host: "server".into(), by: Duration::MAX },
-        Fault::Exhaust { host: "*".into(), lasting: Duration::MAX },
+        Fault::ClockJump { host: "server".into(), by: Duration::MAX },
+        Fault::ExhaustFds { host: "*".into(), lasting: Duration::MAX },
     ] {
         simulation.inject(fault);
     }
     let other = simulation.peer("ann", address);
     other.send("hello");
     simulation.run_for(s(1000));
-    assert_eq!((host.open(), peer.end(), other.is_connected()), (0, None, true));
+    assert_eq!((host.open(), peer.close_kind(), other.is_connected()), (0, None, true));
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn nothing_happens_to_a_host_without_power() {
     inject(&simulation, "restart server");
     let peer = simulation.peer("ann", address);
     peer.send("hello");
-    assert_eq!((peer.take().as_slice(), host.has_stopped()), (&b"hello"[..], false));
+    assert_eq!((peer.take_received().as_slice(), host.has_stopped()), (&b"hello"[..], false));
 }
 
 #[test]
@@ -161,14 +161,14 @@ fn a_power_failure_tells_nobody_anything() {
     old.send("hello");
     inject(&simulation, "crash server");
     assert!(log.lost.borrow().is_empty() && !shut_down.get());
-    assert_eq!((old.lost().is_none(), host.open()), (true, 0));
+    assert_eq!((old.lost_reason().is_none(), host.open()), (true, 0));
 
     inject(&simulation, "restart server");
     let new = simulation.peer("bob", address);
     new.send("one");
     new.send("two");
     assert_eq!((old.calls().data_received, new.calls().data_received), (1, 2));
-    assert_eq!(old.transport().unwrap().peer(), old.address().into());
+    assert_eq!(old.transport().unwrap().peer_address(), old.address().into());
     assert_eq!(host.open(), 1);
 }
 
@@ -190,7 +190,10 @@ fn a_signal_ends_a_server_in_order() {
     let peer = simulation.peer("ann", address);
     host.signal("SIGTERM");
     assert!(host.has_stopped());
-    assert_eq!((peer.take().as_slice(), peer.end()), (&b"..."[..], Some(End::Closed)));
+    assert_eq!(
+        (peer.take_received().as_slice(), peer.close_kind()),
+        (&b"..."[..], Some(End::Closed))
+    );
     // SIGTERM drains, and all that was written is delivered.
     assert_eq!(log.reason(), "Done");
 }
@@ -229,7 +232,9 @@ fn a_callback_cannot_let_time_pass() {
     });
     let peer = simulation.peer("ann", host.address(PORT));
     peer.send("go");
-    let Some(Reason::Panicked(message)) = peer.lost() else { panic!("{:?}", peer.lost()) };
+    let Some(Reason::Panicked(message)) = peer.lost_reason() else {
+        panic!("{:?}", peer.lost_reason())
+    };
     assert!(message.contains("asked to run by a callback"), "{message}");
     simulation.run_for(s(1));
     assert_eq!(host.open(), 0, "and the simulation goes on");

@@ -97,7 +97,7 @@ fn serve_with(
 fn five_lines() {
     let peer = connect(Echo::default);
     peer.send("hello");
-    assert_eq!(peer.take(), b"hello");
-    peer.finish();
-    assert_eq!(peer.end(), Some(End::Closed));
+    assert_eq!(peer.take_received(), b"hello");
+    peer.close_write();
+    assert_eq!(peer.close_kind(), Some(End::Closed));
 }

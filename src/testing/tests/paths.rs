@@ -16,7 +16,7 @@ fn a_packet_takes_the_time_of_its_path() {
     simulation.run_for(ms(99));
     assert_eq!(peer.received(), b"");
     simulation.run_for(ms(1));
-    assert_eq!(peer.take(), b"hello");
+    assert_eq!(peer.take_received(), b"hello");
 }
 
 #[test]
@@ -26,9 +26,9 @@ fn each_pair_of_hosts_may_have_a_path_of_its_own() {
     simulation.set_conditions_between("far", "server", Conditions::ideal().latency(s(1)));
     near.send("now");
     far.send("later");
-    assert_eq!((near.take(), far.take()), (b"now".to_vec(), Vec::new()));
+    assert_eq!((near.take_received(), far.take_received()), (b"now".to_vec(), Vec::new()));
     simulation.run_for(s(2));
-    assert_eq!(far.take(), b"later");
+    assert_eq!(far.take_received(), b"later");
 }
 
 #[test]
@@ -43,7 +43,7 @@ fn packets_that_jitter_do_not_overtake_each_other() {
         simulation.run_for(ms(3));
     }
     simulation.run_for(s(9));
-    assert_eq!(peer.take(), b"abcdefghijklmnopqrstuvwxyz");
+    assert_eq!(peer.take_received(), b"abcdefghijklmnopqrstuvwxyz");
     let pieces = log.pieces.get();
     assert!((2..26).contains(&pieces), "{pieces} pieces: some were held up by others");
 }
@@ -57,7 +57,7 @@ fn a_lost_packet_comes_a_fifth_of_a_second_later() {
     simulation.run_for(ms(399));
     assert_eq!(peer.received(), b"");
     simulation.run_for(ms(1));
-    assert_eq!(peer.take(), b"hello", "lost once on either way");
+    assert_eq!(peer.take_received(), b"hello", "lost once on either way");
 }
 
 #[test]
@@ -90,8 +90,8 @@ fn what_nobody_reads_waits_in_both_buffers_and_then_at_the_protocol() {
     assert_eq!((transport.unsent(), peer.received().len()), (47_000, 0));
     simulation.run_for(s(3600));
     assert_eq!(transport.unsent(), 47_000, "for ever");
-    peer.read_on();
-    assert_eq!((transport.unsent(), peer.take().len()), (0, 50_000));
+    peer.resume_reading();
+    assert_eq!((transport.unsent(), peer.take_received().len()), (0, 50_000));
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn what_the_server_does_not_read_waits_at_the_client() {
     assert_eq!((peer.unsent(), peer.received().len()), (47_000, 0));
     peer.transport().unwrap().resume_reading();
     simulation.settle();
-    assert_eq!((peer.unsent(), peer.take().len()), (0, 50_000));
+    assert_eq!((peer.unsent(), peer.take_received().len()), (0, 50_000));
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn reads_get_less_than_there_is() {
         let peer = simulation.peer("ann", address);
         let data: Vec<u8> = (0..50_000_u32).map(|at| (at * 7 + at / 256) as u8).collect();
         peer.send(&data);
-        assert!(peer.take() == data);
+        assert!(peer.take_received() == data);
         assert!(pieces.contains(&log.pieces.get()), "{} pieces", log.pieces.get());
     }
 }
@@ -145,7 +145,7 @@ fn writes_are_taken_in_part() {
     let unsent = peer.transport().unwrap().unsent();
     assert!((1..50_000).contains(&unsent), "{unsent}");
     simulation.run_for(s(1));
-    assert_eq!((peer.transport().unwrap().unsent(), peer.take().len()), (0, 50_000));
+    assert_eq!((peer.transport().unwrap().unsent(), peer.take_received().len()), (0, 50_000));
 }
 
 #[test]
@@ -162,7 +162,7 @@ fn a_reactor_that_comes_late_hears_of_several_things_at_once_in_any_order() {
             Ok(())
         });
         let peers: Vec<_> = (0..3).map(|_| simulation.peer("crowd", host.address(PORT))).collect();
-        simulation.set_conditions(Conditions::ideal().lag(ms(10)).reorder(true));
+        simulation.set_conditions(Conditions::ideal().wakeup_delay(ms(10)).reorder(true));
         for byte in b"12" {
             peers.iter().zip(b"abc").for_each(|(peer, name)| peer.send([*name, *byte, *name]));
         }
@@ -181,7 +181,7 @@ fn events_about_nothing_do_no_harm() {
     let (simulation, _, address) = serve(Conditions::ideal().spurious(1000), echo);
     let peer = simulation.peer("ann", address);
     peer.send("hello");
-    assert_eq!((peer.take().as_slice(), log.pieces.get()), (&b".....hello"[..], 1));
-    peer.finish();
+    assert_eq!((peer.take_received().as_slice(), log.pieces.get()), (&b".....hello"[..], 1));
+    peer.close_write();
     assert_eq!(log.reason(), "Done");
 }

@@ -17,7 +17,7 @@ fn eventful(simulation: &Simulation) {
         let peer = simulation.peer("crowd", host.address(PORT));
         peer.send(vec![7; random.below(100_000)]);
         simulation.run_for(random.up_to(ms(200)));
-        peer.finish();
+        peer.close_write();
     }
     simulation.run_for(s(60));
 }
@@ -93,9 +93,9 @@ fn a_rough_network_brings_everything() {
         ann.send(&data);
         let all = || ann.received().len() == data.len();
         assert!(simulation.run_until(s(600), all));
-        assert!(ann.take() == data);
-        ann.finish();
-        assert!(simulation.run_until(s(10), || ann.end() == Some(End::Closed)));
+        assert!(ann.take_received() == data);
+        ann.close_write();
+        assert!(simulation.run_until(s(10), || ann.close_kind() == Some(End::Closed)));
         drop(ann);
         simulation.run_for(s(60));
         assert_eq!(simulation.connections(), 0);
@@ -111,7 +111,7 @@ fn always_up(simulation: &Simulation) {
     });
     let mut random = simulation.random();
     let _ann = simulation.peer("ann", host.address(PORT));
-    simulation.follow(&Plan::random(&mut random, &["ann", "server"], s(5), 10));
+    simulation.follow(&FaultPlan::random(&mut random, &["ann", "server"], s(5), 10));
     let crash = "100ms: stall server 1ms\n200ms: crash server\n300ms: restart server\n";
     simulation.follow(&crash.parse().unwrap());
     for _ in 0..100 {

@@ -12,7 +12,7 @@ mod tests;
 
 pub use difference::Difference;
 pub use parse::ParseTranscriptError;
-pub use stage::{Clients, Heard, Stage};
+pub use stage::{Backend, Clients, Received};
 
 pub(super) use escape::escaped;
 
@@ -72,7 +72,7 @@ impl Transcript {
     }
 
     /// Plays it on a stage, to its end, and says what differed.
-    pub fn play(&self, stage: &mut impl Stage) -> Result<(), Difference> {
+    pub fn play(&self, stage: &mut impl Backend) -> Result<(), Difference> {
         play::play(&self.steps, &self.line_end, stage)
     }
 }

@@ -1,7 +1,7 @@
 //! A transcript on a stage: what happens, beside what it says.
 
 use super::difference::Difference;
-use super::stage::{Heard, Stage};
+use super::stage::{Backend, Received};
 use super::step::{Act, Step, of};
 use crate::testing::End;
 use std::io;
@@ -10,7 +10,7 @@ use std::io;
 pub(super) fn play(
     steps: &[Step],
     line_end: &[u8],
-    stage: &mut impl Stage,
+    stage: &mut impl Backend,
 ) -> Result<(), Difference> {
     let mut play = Play { stage, line_end, clients: Vec::new(), happened: Vec::new() };
     let unnamed = steps.iter().find(|it| it.client.is_empty() && !matches!(it.act, Act::Pass(_)));
@@ -47,7 +47,7 @@ struct Client {
     left: bool,
 }
 
-impl<S: Stage> Play<'_, S> {
+impl<S: Backend> Play<'_, S> {
     fn step(&mut self, step: &Step) {
         let Step { client: name, act, .. } = step;
         if let Act::Pass(time) = act {
@@ -135,11 +135,11 @@ impl<S: Stage> Play<'_, S> {
             return false;
         }
         match self.stage.next(&client.name, awaited) {
-            Heard::Data(data) if !data.is_empty() => {
+            Received::Data(data) if !data.is_empty() => {
                 client.came.extend_from_slice(&data);
                 return true;
             }
-            Heard::End(end) => client.end = Some(end),
+            Received::End(end) => client.end = Some(end),
             _ => {}
         }
         false

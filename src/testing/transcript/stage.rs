@@ -12,7 +12,7 @@ use std::time::Duration;
 /// [`Clients`] are in memory. A stage over real sockets, to a process for instance, implements this
 /// as well, and the same transcript is played there. A name is connected before anything else is
 /// asked for it; one that connects again has a new connection, and the old one may be closed.
-pub trait Stage {
+pub trait Backend {
     /// A client connects.
     fn connect(&mut self, client: &str) -> io::Result<()>;
 
@@ -39,7 +39,7 @@ pub trait Stage {
     /// If it is `awaited`, the transcript says that something comes, and a stage on which things
     /// take their time waits for it, with whatever patience it has. Otherwise it says what is there
     /// now.
-    fn next(&mut self, client: &str, awaited: bool) -> Heard;
+    fn next(&mut self, client: &str, awaited: bool) -> Received;
 
     /// What else is known of a client's connection, to be read below a difference.
     fn remark(&self, client: &str) -> Option<String> {
@@ -48,9 +48,9 @@ pub trait Stage {
     }
 }
 
-/// What comes to a client of a [`Stage`].
+/// What comes to a client of a [`Backend`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Heard {
+pub enum Received {
     /// These bytes, at least one.
     Data(Vec<u8>),
     /// The server has ended the connection, and no more bytes will come.
@@ -98,7 +98,7 @@ impl<F: Factory> fmt::Debug for Clients<'_, F> {
     }
 }
 
-impl<F: Factory> Stage for Clients<'_, F> {
+impl<F: Factory> Backend for Clients<'_, F> {
     fn connect(&mut self, client: &str) -> io::Result<()> {
         self.peers.insert(client.to_owned(), self.server.connect());
         Ok(())
@@ -110,7 +110,7 @@ impl<F: Factory> Stage for Clients<'_, F> {
     }
 
     fn finish(&mut self, client: &str) {
-        self.peers[client].finish();
+        self.peers[client].close_write();
     }
 
     fn reset(&mut self, client: &str) {
@@ -122,7 +122,7 @@ impl<F: Factory> Stage for Clients<'_, F> {
     }
 
     fn read_on(&mut self, client: &str) {
-        self.peers[client].read_on();
+        self.peers[client].resume_reading();
     }
 
     fn pass(&mut self, time: Duration) {
@@ -130,17 +130,17 @@ impl<F: Factory> Stage for Clients<'_, F> {
     }
 
     /// All that is due has happened already.
-    fn next(&mut self, client: &str, _awaited: bool) -> Heard {
+    fn next(&mut self, client: &str, _awaited: bool) -> Received {
         let peer = &self.peers[client];
-        match (peer.take(), peer.end()) {
-            (data, _) if !data.is_empty() => Heard::Data(data),
-            (_, Some(end)) => Heard::End(end),
-            (_, None) => Heard::Nothing,
+        match (peer.take_received(), peer.close_kind()) {
+            (data, _) if !data.is_empty() => Received::Data(data),
+            (_, Some(end)) => Received::End(end),
+            (_, None) => Received::Nothing,
         }
     }
 
     fn remark(&self, client: &str) -> Option<String> {
-        let reason = self.peers[client].lost().filter(|reason| !reason.is_done())?;
+        let reason = self.peers[client].lost_reason().filter(|reason| !reason.is_done())?;
         Some(format!("connection_lost was told: {reason}"))
     }
 }

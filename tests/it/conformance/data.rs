@@ -213,7 +213,7 @@ pub(super) fn a_timer_comes_back_to_its_protocol(carrier: Carrier) {
 pub(super) fn addresses_are_those_of_the_sockets(carrier: Carrier) {
     let server = carrier.serve(|event, cx| {
         if event == Event::Made {
-            let (host, peer) = (cx.transport.host(), cx.transport.peer());
+            let (host, peer) = (cx.transport.local_address(), cx.transport.peer_address());
             cx.transport.write(format!("{host} {peer}\n"));
         }
     });

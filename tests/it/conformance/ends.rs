@@ -270,8 +270,8 @@ pub(super) fn kept_handles_are_harmless(carrier: Carrier) {
             old.fail("nothing");
             old.set_tcp_keep_alive(true).unwrap();
             assert!(!old.is_connected() && old.unsent() == 0);
-            assert_eq!(old.peer().socket_addr(), Some(address));
-            assert_eq!(old.host().port(), probes.all[1].host().port());
+            assert_eq!(old.peer_address().socket_addr(), Some(address));
+            assert_eq!(old.local_address().port(), probes.all[1].local_address().port());
             assert_ne!(old.id(), probes.all[1].id());
         })
     });

@@ -4,7 +4,7 @@ use super::{Carrier, pattern};
 use crate::support::{Cx, Event};
 use std::io::Cursor;
 use std::time::Duration;
-use twistor::{Overflow, Producer, Settings, Transport, broadcast};
+use twistor::{OverflowPolicy, Producer, Settings, Transport, broadcast};
 
 /// Where a producer is paused from the start.
 const HIGH_MARK: usize = 64 * 1024;
@@ -216,7 +216,7 @@ pub(super) fn a_producer_is_paused_and_resumed_in_turn(carrier: Carrier) {
 }
 
 pub(super) fn above_the_limit_a_slow_reader_is_lost(carrier: Carrier) {
-    let settings = Settings::default().unsent_max(1 << 20);
+    let settings = Settings::default().max_unsent(1 << 20);
     let server = carrier.serve_with(settings, |event, cx| {
         if let Event::Data(_) = event {
             for _ in 0..LARGE >> 16 {
@@ -230,7 +230,8 @@ pub(super) fn above_the_limit_a_slow_reader_is_lost(carrier: Carrier) {
     assert_eq!(server.call(|reactor| reactor.connection_count()), 1);
     slow.expect_reset();
     // What somebody takes is no matter of limits.
-    let settings_of_one = |transport: &Transport| transport.set_unsent_max(None, Overflow::Lose);
+    let settings_of_one =
+        |transport: &Transport| transport.set_max_unsent(None, OverflowPolicy::Close);
     let port = server.port;
     server.call(move |it| it.with_factory(port, |probes, _| settings_of_one(&probes.all[1])));
     quick.send("x");
@@ -238,7 +239,7 @@ pub(super) fn above_the_limit_a_slow_reader_is_lost(carrier: Carrier) {
 }
 
 pub(super) fn with_too_much_unsent_in_all_the_slowest_is_lost(carrier: Carrier) {
-    let settings = Settings::default().unsent_total_max(16 << 20);
+    let settings = Settings::default().max_unsent_total(16 << 20);
     let server = carrier.serve_with(settings, |event, cx| {
         if let Event::Data([count]) = event {
             cx.transport.write(vec![0; usize::from(*count) << 20]);
@@ -257,7 +258,7 @@ pub(super) fn with_too_much_unsent_in_all_the_slowest_is_lost(carrier: Carrier) 
 
 pub(super) fn within_a_callback_no_more_is_unsent_in_all_than_may_be(carrier: Carrier) {
     const MAX: usize = 4 << 20;
-    let settings = Settings::default().unsent_total_max(MAX);
+    let settings = Settings::default().max_unsent_total(MAX);
     let server = carrier.serve_with(settings, |event, cx| {
         if let Event::Data(b"x") = event {
             let all = cx.factory.all.clone();
@@ -303,7 +304,7 @@ fn numbers(mut received: &[u8]) -> Vec<usize> {
 pub(super) fn a_slow_member_misses_whole_messages_and_the_others_none(carrier: Carrier) {
     const COUNT: usize = 400;
     let server = carrier.serve(|event, cx| match event {
-        Event::Made => cx.transport.set_unsent_max(200_000, Overflow::Drop),
+        Event::Made => cx.transport.set_max_unsent(200_000, OverflowPolicy::DropNew),
         Event::Data(b"n") => {
             cx.factory.written += 1;
             broadcast(&cx.factory.all, message(cx.factory.written));
@@ -332,7 +333,7 @@ pub(super) fn a_slow_member_misses_whole_messages_and_the_others_none(carrier: C
 pub(super) fn refused_writes_are_told(carrier: Carrier) {
     let server = carrier.serve(|event, cx| match event {
         Event::Data(_) => {
-            cx.transport.set_unsent_max(LARGE, Overflow::Refuse);
+            cx.transport.set_max_unsent(LARGE, OverflowPolicy::Reject);
             for number in 0..10 {
                 cx.transport.write(vec![number; LARGE / 2]);
             }

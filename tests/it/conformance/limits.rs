@@ -3,7 +3,7 @@
 use super::Carrier;
 use crate::support::{Client, echo};
 use std::time::Duration;
-use twistor::{Limits, Refusals};
+use twistor::{ConnectionLimits, RejectionStats};
 
 /// As far as its socket took it at once, and with a reset if that was not all.
 fn is_told(carrier: Carrier, client: Client) {
@@ -16,8 +16,10 @@ fn is_told(carrier: Carrier, client: Client) {
 pub(super) fn who_is_one_too_many_is_told_so_until_somebody_goes(carrier: Carrier) {
     let server = carrier.serve(echo);
     let port = server.port;
-    for limits in [Limits::new().connections(1), Limits::new().per_peer(1)] {
-        let limits = limits.refusal("busy\r\n");
+    for limits in
+        [ConnectionLimits::new().max_connections(1), ConnectionLimits::new().max_per_peer(1)]
+    {
+        let limits = limits.reject_message("busy\r\n");
         server.call(move |reactor| reactor.set_limits(port, limits));
         let mut first = server.connect();
         first.send("hello");
@@ -31,8 +33,11 @@ pub(super) fn who_is_one_too_many_is_told_so_until_somebody_goes(carrier: Carrie
         first.expect_close();
         server.wait_until("it is gone", |reactor| reactor.connection_count() == 0);
     }
-    let refusals = server.call(move |reactor| reactor.refusals(port)).unwrap();
-    assert_eq!(refusals, Refusals { connections: 2, per_peer: 2, ..Refusals::default() });
+    let refusals = server.call(move |reactor| reactor.rejections(port)).unwrap();
+    assert_eq!(
+        refusals,
+        RejectionStats { connections: 2, per_peer: 2, ..RejectionStats::default() }
+    );
     let mut last = server.connect();
     last.send("hello");
     last.expect("hello");
@@ -41,7 +46,7 @@ pub(super) fn who_is_one_too_many_is_told_so_until_somebody_goes(carrier: Carrie
 pub(super) fn a_rate_lets_everybody_in_by_and_by(carrier: Carrier) {
     let server = carrier.serve(echo);
     let port = server.port;
-    let limits = Limits::new().accept_rate(3, Duration::from_millis(300));
+    let limits = ConnectionLimits::new().accept_rate(3, Duration::from_millis(300));
     server.call(move |reactor| reactor.set_limits(port, limits));
     let mut clients: Vec<_> = (0..10).map(|_| server.connect()).collect();
     for client in &mut clients {
@@ -50,7 +55,7 @@ pub(super) fn a_rate_lets_everybody_in_by_and_by(carrier: Carrier) {
     for client in &mut clients {
         client.expect("hello");
     }
-    let refusals = server.call(move |reactor| reactor.refusals(port)).unwrap();
+    let refusals = server.call(move |reactor| reactor.rejections(port)).unwrap();
     assert!(refusals.rests > 0, "{refusals:?}");
-    assert_eq!(Refusals { rests: 0, ..refusals }, Refusals::default());
+    assert_eq!(RejectionStats { rests: 0, ..refusals }, RejectionStats::default());
 }

@@ -3,7 +3,7 @@
 use super::{Carrier, pattern};
 use crate::support::{Event, Server, echo};
 use std::time::Duration;
-use twistor::{Rates, Settings};
+use twistor::{RateLimits, Settings};
 
 /// Through the buffers in a moment, if nobody holds it back.
 const LENGTH: usize = 60_000;
@@ -13,17 +13,17 @@ const RATE: u64 = 400_000;
 
 fn waits(server: &Server) -> u64 {
     let port = server.port;
-    server.call(move |reactor| reactor.refusals(port).unwrap().waits)
+    server.call(move |reactor| reactor.rejections(port).unwrap().waits)
 }
 
-fn both() -> Rates {
-    Rates::new().read(RATE).write(RATE)
+fn both() -> RateLimits {
+    RateLimits::new().read(RATE).write(RATE)
 }
 
 pub(super) fn an_echo_at_a_rate_comes_back_whole(carrier: Carrier) {
     let server = carrier.serve(echo);
     let port = server.port;
-    server.call(move |reactor| reactor.set_rates(port, both()));
+    server.call(move |reactor| reactor.set_rate_limits(port, both()));
     let mut client = server.connect();
     client.send(pattern(LENGTH));
     client.expect(pattern(LENGTH));
@@ -37,7 +37,7 @@ pub(super) fn an_echo_at_a_rate_comes_back_whole(carrier: Carrier) {
 pub(super) fn those_who_share_a_rate_are_all_served(carrier: Carrier) {
     let server = carrier.serve(echo);
     let port = server.port;
-    server.call(move |reactor| reactor.set_shared_rates(port, both()));
+    server.call(move |reactor| reactor.set_shared_rate_limits(port, both()));
     let mut clients: Vec<_> = (0..5).map(|_| server.connect()).collect();
     for client in &mut clients {
         client.send(pattern(LENGTH));
@@ -62,7 +62,7 @@ pub(super) fn losing_the_connection_delivers_everything_at_its_rate(carrier: Car
     let settings = Settings::default().close_timeout(Duration::from_millis(20));
     let server = carrier.serve_with(settings, |event, cx| {
         if event == Event::Made {
-            cx.transport.set_rates(Rates::new().write(RATE));
+            cx.transport.set_rate_limits(RateLimits::new().write(RATE));
             cx.transport.write(pattern(LENGTH));
             cx.transport.lose_connection();
         }

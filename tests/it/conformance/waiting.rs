@@ -3,7 +3,7 @@
 use super::Carrier;
 use crate::support::{Cx, Event, Server, time_out};
 use std::time::Duration;
-use twistor::{Deadline, Deadlines};
+use twistor::{TimeoutKind, Timeouts};
 
 const SOON: Duration = Duration::from_millis(30);
 const NEVER: Duration = Duration::from_secs(100_000);
@@ -17,18 +17,18 @@ fn wait(event: Event<'_>, cx: &mut Cx<'_>) {
     }
 }
 
-fn serve(carrier: Carrier, deadlines: Deadlines) -> Server {
+fn serve(carrier: Carrier, deadlines: Timeouts) -> Server {
     let server = carrier.serve(wait);
     let port = server.port;
-    assert!(server.call(move |reactor| reactor.set_deadlines(port, deadlines)));
+    assert!(server.call(move |reactor| reactor.set_timeouts(port, deadlines)));
     server
 }
 
 pub(super) fn a_silent_client_is_closed_in_order(carrier: Carrier) {
     for deadlines in [
-        Deadlines::new().idle(SOON),
-        Deadlines::new().first_byte(SOON).idle(NEVER),
-        Deadlines::new().lifetime(SOON).first_byte(NEVER),
+        Timeouts::new().idle(SOON),
+        Timeouts::new().first_byte(SOON).idle(NEVER),
+        Timeouts::new().max_lifetime(SOON).first_byte(NEVER),
     ] {
         let server = serve(carrier, deadlines);
         server.connect().expect_close();
@@ -40,15 +40,15 @@ pub(super) fn a_silent_client_is_closed_in_order(carrier: Carrier) {
 }
 
 pub(super) fn a_client_that_never_reads_is_reset(carrier: Carrier) {
-    let server = serve(carrier, Deadlines::new().progress(1, SOON));
+    let server = serve(carrier, Timeouts::new().min_rate(1, SOON));
     let mut client = server.connect();
     client.send("l");
-    server.expect(&["0 made", "0 timed out: Progress", "0 lost: timed out: Progress"]);
+    server.expect(&["0 made", "0 timed out: MinRate", "0 lost: timed out: MinRate"]);
     client.expect_reset();
 }
 
 pub(super) fn a_handshake_a_byte_at_a_time_comes_to_an_end(carrier: Carrier) {
-    let server = serve(carrier, Deadlines::new().handshake(SOON).idle(NEVER));
+    let server = serve(carrier, Timeouts::new().handshake(SOON).idle(NEVER));
     let mut client = server.connect();
     client.send("a");
     server.wait_until("it is heard", |reactor| reactor.connection_count() < 2);
@@ -59,7 +59,7 @@ pub(super) fn a_handshake_a_byte_at_a_time_comes_to_an_end(carrier: Carrier) {
 
 pub(super) fn whoever_has_spoken_in_time_is_not_blamed_for_a_late_loop(carrier: Carrier) {
     let server = carrier.serve(|event, cx| match event {
-        Event::Made => cx.transport.set_deadlines(Deadlines::new().idle(LATE / 4)),
+        Event::Made => cx.transport.set_timeouts(Timeouts::new().idle(LATE / 4)),
         Event::TimedOut(deadline) => time_out(cx, deadline),
         _ => crate::support::echo(event, cx),
     });
@@ -77,12 +77,12 @@ pub(super) fn a_protocol_says_goodbye_to_whom_it_has_waited_for(carrier: Carrier
     let server = carrier.serve(|event, cx| match event {
         Event::Made => cx.transport.set_timeout(SOON),
         Event::TimedOut(deadline) => {
-            assert_eq!(deadline, Deadline::Timeout);
+            assert_eq!(deadline, TimeoutKind::Protocol);
             cx.transport.write("goodbye");
             cx.transport.lose_connection();
         }
         _ => {}
     });
     assert_eq!(server.connect().rest(), b"goodbye");
-    server.expect(&["0 made", "0 timed out: Timeout", "0 lost: done"]);
+    server.expect(&["0 made", "0 timed out: Protocol", "0 lost: done"]);
 }

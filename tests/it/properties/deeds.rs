@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 use twistor::testing::Random;
-use twistor::{Context, Overflow, Producer, Rates, Transport};
+use twistor::{Context, OverflowPolicy, Producer, RateLimits, Transport};
 
 impl Talker {
     pub(super) fn say(&mut self, cx: &Context<'_, Talkers>) {
@@ -60,14 +60,14 @@ impl Talker {
             0 => {
                 self.built = None;
                 let rate = 1000 + self.random.below(100_000) as u64;
-                cx.transport.set_rates(Rates::new().read(rate).write(rate));
+                cx.transport.set_rate_limits(RateLimits::new().read(rate).write(rate));
                 let transport = cx.transport.clone();
                 let after = self.random.up_to(Duration::from_secs(3));
-                cx.reactor.call_later(after, move |_| transport.set_rates(Rates::new()));
+                cx.reactor.call_later(after, move |_| transport.set_rate_limits(RateLimits::new()));
             }
             1 => {
-                let policy = *self.random.pick(&[Overflow::Refuse, Overflow::Drop]);
-                cx.transport.set_unsent_max(1000 + self.random.below(100_000), policy);
+                let policy = *self.random.pick(&[OverflowPolicy::Reject, OverflowPolicy::DropNew]);
+                cx.transport.set_max_unsent(1000 + self.random.below(100_000), policy);
             }
             _ => {
                 let high = 1 + self.random.below(100_000);

@@ -45,7 +45,7 @@ impl Session {
             if self.faulty || !host.has_stopped() {
                 continue;
             }
-            let (seen, calls) = (host.reactor(|reactor| reactor.snapshot()), host.calls());
+            let (seen, calls) = (host.reactor(|reactor| reactor.metrics()), host.calls());
             let made = seen.accepted + seen.connected;
             assert_eq!((made, seen.lost), (calls.connection_made as u64, made), "{seen}");
             assert_eq!((seen.open, seen.unsent, seen.panics, seen.timers), (0, 0, 0, 0), "{seen}");

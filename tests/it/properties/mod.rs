@@ -11,8 +11,8 @@ use setting::{Terms, conditions, settings};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use talker::{Counters, Talkers};
-use twistor::testing::{Attempt, End, Host, Peer, Plan, Random, Simulation, explore};
-use twistor::{Deadline, Deadlines, PortId, Reason};
+use twistor::testing::{Attempt, End, FaultPlan, Host, Peer, Random, Simulation, explore};
+use twistor::{ListeningPortId, Reason, TimeoutKind, Timeouts};
 
 const PORT: u16 = 7000;
 
@@ -48,7 +48,7 @@ struct Session {
     counters: [Counters; 2],
     server: Host,
     /// A second port of it, while it is open.
-    second: Option<PortId>,
+    second: Option<ListeningPortId>,
     /// There was one.
     was_second: bool,
     /// How long the server's first port waits for a peer.
@@ -140,10 +140,10 @@ impl Session {
             None => {
                 let talkers = Talkers::new(Who::Server, ledger, counters, self.random.split());
                 let talkers = talkers.patient_for(self.idle);
-                let deadlines = self.idle.map(|idle| Deadlines::new().idle(idle));
+                let deadlines = self.idle.map(|idle| Timeouts::new().idle(idle));
                 self.server.reactor(|reactor| {
                     let port = reactor.listen_tcp(SECOND, talkers).unwrap();
-                    reactor.set_deadlines(port, deadlines.unwrap_or_default());
+                    reactor.set_timeouts(port, deadlines.unwrap_or_default());
                     Some(port.id())
                 })
             }
@@ -157,7 +157,7 @@ impl Session {
     /// What was received is entered into the accounts.
     fn hear(&self) {
         for client in &self.clients {
-            self.ledger.hear(client.peer.address(), Who::Client, &client.peer.take());
+            self.ledger.hear(client.peer.address(), Who::Client, &client.peer.take_received());
         }
     }
 
@@ -207,7 +207,7 @@ impl Session {
             }
             18 | 19 => {
                 ledger.side(peer.address(), Who::Client, |side| side.finished = true);
-                peer.finish();
+                peer.close_write();
             }
             20 => {
                 client.rude = true;
@@ -222,7 +222,7 @@ impl Session {
                 client.slow = true;
                 peer.read_slowly(1 + random.below(3000), random.up_to(Duration::from_millis(300)));
             }
-            25 | 26 => peer.read_on(),
+            25 | 26 => peer.resume_reading(),
             27 => {
                 // As if its process ended.
                 ledger.side(peer.address(), Who::Client, |side| side.rude = true);
@@ -237,7 +237,7 @@ impl Session {
         if self.second.is_some() {
             self.turn_second();
         }
-        self.clients.iter().for_each(|client| client.peer.read_on());
+        self.clients.iter().for_each(|client| client.peer.resume_reading());
         for _ in 0..20 {
             self.simulation.run_for(Duration::from_secs(30));
             self.hear();
@@ -246,7 +246,7 @@ impl Session {
         self.check_service();
         for client in &self.clients {
             self.ledger.side(client.peer.address(), Who::Client, |side| side.finished = true);
-            client.peer.finish();
+            client.peer.close_write();
         }
         for _ in 0..40 {
             self.simulation.run_for(Duration::from_secs(30));
@@ -271,7 +271,10 @@ impl Session {
         for client in &self.clients {
             let address = client.peer.address();
             let Some(transport) = client.peer.transport() else { continue };
-            if transport.is_connected() && !transport.is_paused() && client.peer.end().is_none() {
+            if transport.is_connected()
+                && !transport.is_paused()
+                && client.peer.close_kind().is_none()
+            {
                 let heard = self.ledger.side(address, Who::Server, |side| side.received);
                 let sent = self.ledger.side(address, Who::Client, |side| side.sent);
                 assert_eq!(heard, sent, "{address}: the server does not read what is there");
@@ -284,7 +287,7 @@ impl Session {
     fn check_service(&mut self) {
         let newcomer = self.simulation.peer("crowd", self.server.address(PORT));
         self.simulation.run_for(Duration::from_secs(60));
-        let heard = newcomer.transport().is_some() || newcomer.end().is_some();
+        let heard = newcomer.transport().is_some() || newcomer.close_kind().is_some();
         assert!(heard || !self.server.is_up(), "a client waits for ever to be accepted");
         self.clients.push(Client::new(newcomer));
     }
@@ -296,7 +299,7 @@ impl Session {
             let address = client.peer.address();
             let server = self.ledger.side(address, Who::Server, |side| side.clone());
             let ours = self.ledger.side(address, Who::Client, |side| side.clone());
-            if client.peer.end() == Some(End::Closed) && !server.rude {
+            if client.peer.close_kind() == Some(End::Closed) && !server.rude {
                 // A FIN is behind everything.
                 assert_eq!(ours.received, server.sent, "seed {seed}: {address} misses bytes");
             }
@@ -304,7 +307,8 @@ impl Session {
                 continue;
             }
             // Who takes something now and then is not given up.
-            let given_up = matches!(server.lost.first(), Some(Reason::TimedOut(Deadline::Close)));
+            let given_up =
+                matches!(server.lost.first(), Some(Reason::TimedOut(TimeoutKind::Close)));
             assert!(client.stopped || !given_up, "seed {seed}: {address} {server:?}");
             if client.slow {
                 continue;
@@ -317,7 +321,7 @@ impl Session {
             if let Some(Reason::Done) = lost {
                 let all = ours.received == server.sent || server.received == 0;
                 assert!(all || !self.fast, "seed {seed}: {address} misses bytes, {server:?}");
-                let closed = client.peer.end() == Some(End::Closed);
+                let closed = client.peer.close_kind() == Some(End::Closed);
                 assert!(closed || server.received < ours.sent, "seed {seed}: {address}");
             }
         }
@@ -343,7 +347,7 @@ fn session(simulation: &Simulation) {
     if faulty {
         let hosts = ["server", "crowd", "caller", "server"];
         let (within, count) = (Duration::from_secs(20), 1 + session.random.below(6));
-        let plan = Plan::random(&mut session.random, &hosts, within, count);
+        let plan = FaultPlan::random(&mut session.random, &hosts, within, count);
         simulation.follow(&plan);
     }
     for _ in 0..steps {

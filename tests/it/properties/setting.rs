@@ -3,7 +3,7 @@
 use super::talker::Talkers;
 use std::time::Duration;
 use twistor::testing::{Conditions, Random};
-use twistor::{Deadlines, Limits, Port, Rates, Reactor, Settings};
+use twistor::{ConnectionLimits, ListeningPort, RateLimits, Reactor, Settings, Timeouts};
 
 pub(super) fn conditions(kind: usize, random: &mut Random) -> Conditions {
     let ms = |random: &mut Random, most| random.up_to(Duration::from_millis(most));
@@ -18,7 +18,7 @@ pub(super) fn conditions(kind: usize, random: &mut Random) -> Conditions {
         _ => Conditions::rough()
             .latency(ms(random, 100))
             .jitter(ms(random, 100))
-            .lag(ms(random, 20))
+            .wakeup_delay(ms(random, 20))
             .bandwidth(20_000 + random.below(2_000_000) as u64)
             .short_reads(random.below(900) as u16)
             .short_writes(random.below(900) as u16)
@@ -49,8 +49,10 @@ impl Terms {
         Self { most, accepts, idle, rates }
     }
 
-    pub(super) fn set(&self, reactor: &mut Reactor, port: Port<Talkers>) {
-        let limits = self.most.map_or_else(Limits::new, |most| Limits::new().connections(most));
+    pub(super) fn set(&self, reactor: &mut Reactor, port: ListeningPort<Talkers>) {
+        let limits = self.most.map_or_else(ConnectionLimits::new, |most| {
+            ConnectionLimits::new().max_connections(most)
+        });
         let second = Duration::from_secs(1);
         let limits = match self.accepts {
             Some(count) => limits.accept_rate(count, second),
@@ -58,11 +60,11 @@ impl Terms {
         };
         reactor.set_limits(port, limits);
         if let Some(idle) = self.idle {
-            reactor.set_deadlines(port, Deadlines::new().idle(idle));
+            reactor.set_timeouts(port, Timeouts::new().idle(idle));
         }
         let [each, shared] = self.rates;
-        reactor.set_rates(port, each.rates());
-        reactor.set_shared_rates(port, shared.rates());
+        reactor.set_rate_limits(port, each.rates());
+        reactor.set_shared_rate_limits(port, shared.rates());
     }
 }
 
@@ -84,8 +86,8 @@ impl Flows {
         }
     }
 
-    pub(super) fn rates(self) -> Rates {
-        let rates = self.read.map_or_else(Rates::new, |rate| Rates::new().read(rate));
+    pub(super) fn rates(self) -> RateLimits {
+        let rates = self.read.map_or_else(RateLimits::new, |rate| RateLimits::new().read(rate));
         self.write.map_or(rates, |rate| rates.write(rate))
     }
 }
@@ -96,7 +98,7 @@ pub(super) fn settings(random: &mut Random) -> Settings {
         0 => {
             let max = 1000 + random.below(200_000);
             let total = max + random.below(1_000_000);
-            Settings::default().unsent_max(max).unsent_total_max(total)
+            Settings::default().max_unsent(max).max_unsent_total(total)
         }
         _ => Settings::default(),
     }

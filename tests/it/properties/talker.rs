@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 use twistor::testing::Random;
-use twistor::{Context, Deadline, Factory, Protocol, Reactor, Reason, TimerId, Transport};
+use twistor::{Context, Factory, Protocol, Reactor, Reason, TimeoutKind, TimerId, Transport};
 
 /// How often factories were started and stopped, and how many of their protocols are open.
 #[derive(Clone, Debug, Default)]
@@ -107,8 +107,8 @@ impl Factory for Talkers {
             return None;
         }
         let address = match self.who {
-            Who::Server => transport.peer(),
-            Who::Client => transport.host(),
+            Who::Server => transport.peer_address(),
+            Who::Client => transport.local_address(),
         };
         let client = address.socket_addr().unwrap();
         self.others.retain(|(_, other)| other.is_connected());
@@ -194,10 +194,10 @@ impl Protocol<Talkers> for Talker {
         }
     }
 
-    fn timed_out(&mut self, cx: &mut Context<'_, Talkers>, deadline: Deadline) {
+    fn timed_out(&mut self, cx: &mut Context<'_, Talkers>, deadline: TimeoutKind) {
         let waited = cx.reactor.now() - self.heard;
         let enough = cx.factory.idle.is_some_and(|idle| waited >= idle);
-        assert!(enough && deadline == Deadline::Idle, "{deadline:?} after {waited:?}");
+        assert!(enough && deadline == TimeoutKind::Idle, "{deadline:?} after {waited:?}");
         match self.random.below(3) {
             0 => cx.transport.lose_connection(),
             _ => cx.transport.fail("it has said nothing for too long"),
@@ -226,11 +226,11 @@ impl Protocol<Talkers> for Talker {
         self.say_while_it_may(cx);
     }
 
-    fn write_refused(&mut self, cx: &mut Context<'_, Talkers>, count: usize) {
+    fn write_rejected(&mut self, cx: &mut Context<'_, Talkers>, count: usize) {
         assert!(count > 0 && cx.transport.dropped_writes() >= count as u64);
     }
 
-    fn production_ended(&mut self, cx: &mut Context<'_, Talkers>, result: io::Result<u64>) {
+    fn producer_finished(&mut self, cx: &mut Context<'_, Talkers>, result: io::Result<u64>) {
         assert!(result.is_ok());
         cx.factory.ledger.side(self.client, cx.factory.who, |side| side.producing = false);
         if self.random.below(3) == 0 {

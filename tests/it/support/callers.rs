@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
 use std::time::Duration;
-use twistor::testing::{End, Heard, Stage};
+use twistor::testing::{Backend, End, Received};
 
 /// The clients of a server somewhere.
 pub(crate) struct Callers {
@@ -30,7 +30,7 @@ impl Callers {
     }
 }
 
-impl Stage for Callers {
+impl Backend for Callers {
     fn connect(&mut self, name: &str) -> io::Result<()> {
         let caller = Caller { client: Client::connect(self.address), reads: true };
         self.callers.insert(name.to_owned(), caller);
@@ -62,11 +62,11 @@ impl Stage for Callers {
         std::thread::sleep(time);
     }
 
-    fn next(&mut self, name: &str, awaited: bool) -> Heard {
+    fn next(&mut self, name: &str, awaited: bool) -> Received {
         let patience = self.patience;
         let caller = self.caller(name);
         if !caller.reads {
-            return Heard::Nothing;
+            return Received::Nothing;
         }
         let socket = caller.client.socket();
         socket.set_nonblocking(!awaited).unwrap();
@@ -75,14 +75,14 @@ impl Stage for Callers {
         let result = socket.read(&mut buffer);
         socket.set_nonblocking(false).unwrap();
         match result {
-            Ok(0) => Heard::End(End::Closed),
-            Ok(count) => Heard::Data(buffer[..count].to_vec()),
-            Err(error) if error.kind() == ErrorKind::ConnectionReset => Heard::End(End::Reset),
+            Ok(0) => Received::End(End::Closed),
+            Ok(count) => Received::Data(buffer[..count].to_vec()),
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => Received::End(End::Reset),
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
                 if awaited {
                     self.patience = patience.min(Duration::from_secs(1));
                 }
-                Heard::Nothing
+                Received::Nothing
             }
             Err(error) => panic!("{name} cannot read: {error}"),
         }

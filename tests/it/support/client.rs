@@ -44,7 +44,7 @@ impl Client {
     /// A client on a simulated network, which reads when it is told to.
     pub(crate) fn simulated(peer: Peer) -> Self {
         let connected = peer.simulation().run_until(SIMULATED_PATIENCE, || peer.is_connected());
-        assert!(connected, "{:?}", peer.end());
+        assert!(connected, "{:?}", peer.close_kind());
         Self { line: Line::Simulated(Rc::new(peer)), received: Vec::new() }
     }
 
@@ -103,7 +103,7 @@ impl Client {
     pub(crate) fn finish(&self) {
         match &self.line {
             Line::Socket(socket) => socket.shutdown(Shutdown::Write).unwrap(),
-            Line::Simulated(peer) => peer.finish(),
+            Line::Simulated(peer) => peer.close_write(),
         }
     }
 
@@ -196,11 +196,11 @@ fn receive(peer: &Peer) -> Received {
     peer.read_slowly(64 * 1024, Duration::from_millis(1));
     let mut data = Vec::new();
     peer.simulation().run_until(SIMULATED_PATIENCE, || {
-        data = peer.take();
-        !data.is_empty() || peer.end().is_some()
+        data = peer.take_received();
+        !data.is_empty() || peer.close_kind().is_some()
     });
     peer.stop_reading();
-    match peer.end() {
+    match peer.close_kind() {
         _ if !data.is_empty() => Received::Data(data),
         Some(End::Closed) => Received::Closed,
         Some(End::Reset) => Received::Reset,
@@ -226,9 +226,9 @@ impl Sending {
         match self {
             Self::Thread(thread) => thread.join().unwrap(),
             Self::Simulated(peer) => {
-                let sent = || peer.unsent() == 0 || peer.end() == Some(End::Reset);
+                let sent = || peer.unsent() == 0 || peer.close_kind() == Some(End::Reset);
                 assert!(peer.simulation().run_until(SIMULATED_PATIENCE, sent));
-                peer.end() != Some(End::Reset)
+                peer.close_kind() != Some(End::Reset)
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::mpsc::Sender;
-use twistor::{Context, Deadline, Factory, Protocol, Reactor, Reason, TimerId, Transport};
+use twistor::{Context, Factory, Protocol, Reactor, Reason, TimeoutKind, TimerId, Transport};
 
 pub(crate) type Cx<'a> = Context<'a, Probes>;
 
@@ -13,7 +13,7 @@ pub(crate) enum Event<'a> {
     Data(&'a [u8]),
     Timer,
     Resumed,
-    TimedOut(Deadline),
+    TimedOut(TimeoutKind),
     Drain,
     MustWait,
     MayWrite,
@@ -42,7 +42,7 @@ pub(crate) struct Probes {
 }
 
 /// What a protocol does by itself.
-pub(crate) fn time_out(cx: &mut Cx<'_>, deadline: Deadline) {
+pub(crate) fn time_out(cx: &mut Cx<'_>, deadline: TimeoutKind) {
     Protocol::<Probes>::timed_out(&mut Plain, cx, deadline);
 }
 
@@ -158,7 +158,7 @@ impl Protocol<Probes> for Probe {
         self.happened(cx, "resumed", Event::Resumed);
     }
 
-    fn timed_out(&mut self, cx: &mut Cx<'_>, deadline: Deadline) {
+    fn timed_out(&mut self, cx: &mut Cx<'_>, deadline: TimeoutKind) {
         self.happened(cx, &format!("timed out: {deadline:?}"), Event::TimedOut(deadline));
     }
 
@@ -177,11 +177,11 @@ impl Protocol<Probes> for Probe {
         self.happened(cx, "may write", Event::MayWrite);
     }
 
-    fn production_ended(&mut self, cx: &mut Cx<'_>, result: io::Result<u64>) {
+    fn producer_finished(&mut self, cx: &mut Cx<'_>, result: io::Result<u64>) {
         self.happened(cx, &format!("produced {result:?}"), Event::Produced);
     }
 
-    fn write_refused(&mut self, cx: &mut Cx<'_>, count: usize) {
+    fn write_rejected(&mut self, cx: &mut Cx<'_>, count: usize) {
         self.happened(cx, &format!("refused {count}"), Event::Refused);
     }
 

@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use twistor::testing::{Fault, Host, Simulation};
-use twistor::{Port, Reactor, Remote, Settings, StopReport, Transport};
+use twistor::{ListeningPort, Reactor, Remote, Settings, ShutdownReport, Transport};
 
 /// Its port on a simulated network.
 const PORT: u16 = 8000;
@@ -16,10 +16,10 @@ const PORT: u16 = 8000;
 /// A reactor with one port of probes, in a thread or on a simulated network.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
-    pub(crate) port: Port<Probes>,
+    pub(crate) port: ListeningPort<Probes>,
     pub(crate) remote: Remote,
     log: Receiver<String>,
-    reports: Receiver<StopReport>,
+    reports: Receiver<ShutdownReport>,
     place: Place,
 }
 
@@ -202,7 +202,7 @@ impl Server {
 
     /// Waits until the reactor has stopped by itself; what became of its connections.
     #[track_caller]
-    pub(crate) fn report(&self) -> StopReport {
+    pub(crate) fn report(&self) -> ShutdownReport {
         match &self.place {
             Place::Thread(_) => self.reports.recv_timeout(PATIENCE).expect("it does not stop"),
             Place::Simulated(simulation, host) => {

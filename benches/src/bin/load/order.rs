@@ -51,9 +51,9 @@ impl Work {
 }
 
 /// A key of a workload: its name, what it is if it is not given, and what it is at least.
-type Key = (&'static str, usize, usize);
+type FactoryKey = (&'static str, usize, usize);
 
-const WORKS: [(Work, &str, &[Key]); 10] = [
+const WORKS: [(Work, &str, &[FactoryKey]); 10] = [
     (Work::Echo, "echo", &[("connections", 64, 1), ("bytes", 64, 1)]),
     (Work::Pipeline, "pipeline", &[("connections", 64, 1), ("bytes", 64, 1), ("depth", 32, 1)]),
     (Work::Lines, "lines", &[("connections", 64, 1), ("bytes", 12, 0), ("lines", 64, 1)]),
@@ -134,7 +134,7 @@ impl Order {
     }
 
     /// Sets one key from the command line.
-    fn read(&mut self, keys: &[Key], key: &str, value: &str) -> Outcome<()> {
+    fn read(&mut self, keys: &[FactoryKey], key: &str, value: &str) -> Outcome<()> {
         if let Some((_, _, least)) = keys.iter().find(|(known, ..)| *known == key) {
             let wanted = format!("a whole number from {least} on");
             match number(key, value, &wanted)? {
@@ -183,7 +183,7 @@ impl Order {
         }
     }
 
-    fn unknown(&self, keys: &[Key], key: &str) -> Failure {
+    fn unknown(&self, keys: &[FactoryKey], key: &str) -> Failure {
         let mut known: Vec<&str> = keys.iter().map(|(known, ..)| *known).collect();
         if self.work != Work::Idle {
             known.extend(["seconds", "operations", "warmup"]);

@@ -1,6 +1,6 @@
 //! What is asked of a stage, and what else it may say.
 
-use super::super::{Heard, Stage, Transcript, escape::escaped};
+use super::super::{Backend, Received, Transcript, escape::escaped};
 use crate::testing::End;
 use std::collections::VecDeque;
 use std::io;
@@ -9,7 +9,7 @@ use std::time::Duration;
 /// Says what was planned, and writes down what it is asked.
 #[derive(Default)]
 struct Planned {
-    heard: VecDeque<Heard>,
+    heard: VecDeque<Received>,
     fails: &'static str,
     asked: Vec<String>,
 }
@@ -25,7 +25,7 @@ impl Planned {
     }
 }
 
-impl Stage for Planned {
+impl Backend for Planned {
     fn connect(&mut self, _: &str) -> io::Result<()> {
         self.fail("connect")
     }
@@ -55,26 +55,31 @@ impl Stage for Planned {
         self.ask(format!("{time:?}"));
     }
 
-    fn next(&mut self, _: &str, awaited: bool) -> Heard {
+    fn next(&mut self, _: &str, awaited: bool) -> Received {
         self.ask(if awaited { "await" } else { "look" });
-        self.heard.pop_front().unwrap_or(Heard::Nothing)
+        self.heard.pop_front().unwrap_or(Received::Nothing)
     }
 }
 
-fn planned(heard: impl IntoIterator<Item = Heard>, text: &str) -> (Planned, Result<(), String>) {
+fn planned(heard: impl IntoIterator<Item = Received>, text: &str) -> (Planned, Result<(), String>) {
     let mut stage = Planned { heard: heard.into_iter().collect(), ..Planned::default() };
     let result = Transcript::parse(text).unwrap().play(&mut stage);
     (stage, result.map_err(|difference| difference.to_string()))
 }
 
-fn data(text: &str) -> Heard {
-    Heard::Data(text.into())
+fn data(text: &str) -> Received {
+    Received::Data(text.into())
 }
 
 #[test]
 fn a_stage_waits_only_for_what_is_to_come() {
-    let pieces =
-        [data("he"), data("llo\r"), data("\nyou\r\n"), Heard::Nothing, Heard::End(End::Reset)];
+    let pieces = [
+        data("he"),
+        data("llo\r"),
+        data("\nyou\r\n"),
+        Received::Nothing,
+        Received::End(End::Reset),
+    ];
     let (stage, result) = planned(pieces, "S: hello\nS: you\nhears nothing\nis reset\n2 s pass");
     assert_eq!(result, Ok(()));
     assert_eq!(stage.asked, ["connect", "await", "await", "await", "look", "await", "2s"]);
@@ -88,7 +93,7 @@ fn a_stage_waits_only_for_what_is_to_come() {
 #[test]
 fn ends_that_no_step_can_expect_are_shown() {
     for (end, words) in [(End::TimedOut, "times out"), (End::Refused, "is refused")] {
-        let (_, result) = planned([Heard::End(end)], "is closed");
+        let (_, result) = planned([Received::End(end)], "is closed");
         assert!(result.unwrap_err().ends_with(&format!("\n\n   1 - is closed\n     + {words}")));
     }
 }
