@@ -159,7 +159,7 @@ pub trait Protocol<F> {
         let _ = cx;
     }
 
-    /// The peer was waited for in vain, as [`Timeouts`](crate::Timeouts) or
+    /// A timeout expired: one of [`Timeouts`](crate::Timeouts) or
     /// [`Transport::set_timeout`] say. (`timeoutConnection`)
     ///
     /// By default the connection ends with [`Reason::TimedOut`]: what was written is sent as far as

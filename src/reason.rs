@@ -25,7 +25,7 @@ pub enum Reason {
     /// The connection broke: reset by the peer, unreachable, or another error of the socket.
     /// (`ConnectionLost`)
     Lost(Arc<io::Error>),
-    /// Something was waited for in vain. For [`TimeoutKind::MinRate`] and [`TimeoutKind::Close`],
+    /// A timeout expired. For [`TimeoutKind::MinRate`] and [`TimeoutKind::Close`],
     /// when the peer would not hear a goodbye, what is unsent is discarded.
     TimedOut(TimeoutKind),
     /// The peer did not keep up: more would have been unsent than is allowed, on this connection

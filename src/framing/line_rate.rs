@@ -22,7 +22,8 @@ impl LineRate {
         self.held.is_some()
     }
 
-    /// A line was delivered. True if the next is to be held back.
+    /// Takes a token for a delivered line. True if none is left, so that the next line is held
+    /// back.
     pub(super) fn delivered<F>(&mut self, cx: &mut Context<'_, F>) -> bool {
         let now = cx.reactor.now();
         // There was a token, or the line would have been held back.
@@ -34,7 +35,7 @@ impl LineRate {
         true
     }
 
-    /// True if the timer is that of the next line, which then is not held back any more.
+    /// Ends the hold if `timer` is its timer; true if it was.
     pub(super) fn end_hold(&mut self, timer: TimerId) -> bool {
         let ends = self.held == Some(timer);
         if ends {

@@ -247,7 +247,7 @@ impl Reactor {
         self.spare = served;
     }
 
-    /// Those whose protocols have yielded take their turns with the bulk connections.
+    /// Lists connections whose protocols have yielded, in the bulk queue.
     fn list_yielded(&mut self) {
         if !self.agenda.has_yielded() {
             return;
@@ -260,7 +260,8 @@ impl Reactor {
         }
     }
 
-    /// The bulk connection whose turn it is, as long as there is time; and at least one.
+    /// The next bulk connection, until the time for them is over or each was served once. At least
+    /// one is served in a turn.
     fn next_bulk(&mut self, time: &mut Option<(Instant, usize)>) -> Option<Id> {
         if self.bulk.is_empty() {
             return None;
@@ -296,16 +297,14 @@ impl Reactor {
         }
     }
 
-    /// A connection has more to do than the others should wait for: it is served again with the
-    /// bulk connections.
+    /// Moves a connection with much to send to the bulk queue.
     pub(super) fn take_turns(&mut self, party: &Party) {
         if party.transport.take_turns() {
             self.bulk.push_back(party.id());
         }
     }
 
-    /// Reads from a connection, so much at once and so much in all, and calls its protocol with
-    /// what came.
+    /// Reads up to `most` bytes from a connection, at most `portion` at once, and delivers them.
     #[inline(always)]
     fn read(&mut self, party: &Party, portion: usize, most: usize) {
         let transport = &party.transport;

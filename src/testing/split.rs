@@ -24,8 +24,9 @@ const SHOWN_CHARS: usize = 24;
 const SHOWN_PIECES: usize = 12;
 
 /// Feeds the bytes to a protocol whole, in every split in two, byte by byte, and in random splits,
-/// each time to a new one; what it does must be the same. In some of them it is told to yield
-/// whenever it asks, or now and then ([`Conditions::yields`]). Then the client finishes.
+/// each time to a new one; what it does must be the same. In some of them
+/// [`Reactor::should_yield`](crate::Reactor::should_yield) returns true, always or at random
+/// ([`Conditions::yields`]). Then the client finishes.
 ///
 /// A peer's bytes come in whatever pieces the network makes of them, and a protocol that takes a
 /// piece for a message works until the day it is deployed. Compared are the bytes that came back,

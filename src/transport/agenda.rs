@@ -95,7 +95,7 @@ impl Agenda {
         self.max_unsent_total
     }
 
-    /// True if so many bytes more are not too many for all connections together.
+    /// True if `count` more unsent bytes fit the limit of all connections together.
     pub(super) fn has_room_for(&self, count: usize) -> bool {
         self.unsent.get().saturating_add(count) <= self.max_unsent_total
     }
@@ -135,7 +135,7 @@ impl Agenda {
         self.backlogged.borrow().len()
     }
 
-    /// So many bytes were discarded because there was too much of them.
+    /// Counts unsent bytes that were discarded at the limit of all connections.
     pub(super) fn count_shed(&self, count: usize) {
         self.shed.set(self.shed.get() + count);
     }
@@ -161,7 +161,7 @@ impl Agenda {
         self.unsent.set(self.unsent.get() - before + now);
     }
 
-    /// The same, unless that is too much for all connections together.
+    /// Recounts the unsent bytes of a connection, unless that would exceed the limit of all.
     #[inline]
     pub(super) fn recount(&self, before: usize, now: usize) -> bool {
         let unsent = self.unsent.get() - before + now;

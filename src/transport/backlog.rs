@@ -1,4 +1,5 @@
-//! What is unsent on all connections together, and what happens when that is too much.
+//! The limit on unsent bytes of all connections together, and losing the slowest consumers above
+//! it.
 
 use super::{Inner, Transport};
 use crate::reason::Reason;
@@ -15,10 +16,10 @@ impl Transport {
         }
     }
 
-    /// More is unsent on all connections together than may be, by what was written to this one. If
-    /// its socket does not take that, those who have the most unsent are lost, at once, until three
-    /// quarters of the limit are left: so this is seldom done, however many connections there are
-    /// to look at.
+    /// A write to this connection has brought all connections above their limit. Offers it to the
+    /// socket first. If that is not enough, the slowest consumers are lost at once, until three
+    /// quarters of the limit are left: freeing a quarter at a time keeps the look at all of them
+    /// rare.
     #[cold]
     pub(super) fn shed_unsent(&self) {
         let origin = {
@@ -47,7 +48,7 @@ impl Transport {
         log::warn!("{total} bytes are unsent, {max} may be: the {lost} slowest readers are lost");
     }
 
-    /// Too much is unsent: frees it, and ends the connection.
+    /// Ends the connection with [`Reason::Overflow`], and frees its unsent bytes at once.
     fn overflow(&self) {
         let mut wire = self.0.wire.borrow_mut();
         let count = wire.discard();

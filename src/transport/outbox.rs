@@ -110,8 +110,8 @@ impl Outbox {
         self.bytes.len() + length <= self.easy
     }
 
-    /// Tells the reactor how much is unsent now, and that some more may follow: from here on
-    /// appending is easy, if only the outbox itself is to be asked.
+    /// Counts the unsent bytes, and an allowance on top of them, against the reactor's limit.
+    /// Within the allowance an append need not check any limit.
     #[inline]
     pub(super) fn ease(&mut self, agenda: &Agenda) {
         let length = self.len();
@@ -123,8 +123,8 @@ impl Outbox {
         }
     }
 
-    /// The same for the first bytes, if they and some more are not too many. False if it has to be
-    /// looked at more closely.
+    /// [`ease`](Self::ease) for the first bytes. False if the allowance does not fit the limit, and
+    /// nothing was counted.
     #[inline]
     pub(super) fn ease_first(&mut self, agenda: &Agenda) -> bool {
         let counted = agenda.allowance();
@@ -194,7 +194,7 @@ impl Outbox {
         self.end_for(data.len()).extend_from_slice(data);
     }
 
-    /// Where so many bytes are to be appended.
+    /// The buffer to append `length` bytes to.
     fn end_for(&mut self, length: usize) -> &mut Vec<u8> {
         if self.behind_len == 0 && self.bytes.len() - self.sent < PIECE_LEN {
             // Moving the rest to the front costs as many bytes as were sent at most, so each byte

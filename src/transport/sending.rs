@@ -13,14 +13,14 @@ use std::io::{self, IoSlice};
 /// call; at 16 KiB the copy costs 8 % of an echo. Half of that, since a stream cuts messages.
 const DIRECT_WRITE_MIN: usize = 8 * 1024;
 
-/// What is to be done when bytes were written.
+/// What the loop has to do after a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Written {
     /// Nothing: the loop knows already that there is something to send.
     Known,
-    /// The loop is to look at the connection.
+    /// Look at the connection.
     News,
-    /// The same; and more is unsent on all connections together than may be.
+    /// Look at the connection, and all connections together are above their limit.
     TooMuch,
 }
 

@@ -304,7 +304,7 @@ impl Transport {
         !wire.state.is_breaking() && (wire.unsent() > share || wire.has_producer())
     }
 
-    /// It is served, and settled, with the bulk connections. True if it is to be listed for that.
+    /// Moves the connection to the bulk queue, to be settled there. True if it was not listed yet.
     pub(crate) fn take_turns(&self) -> bool {
         let ready = &mut self.0.wire.borrow_mut().readiness;
         ready.due = true;

@@ -3,18 +3,18 @@
 /// How a connection has used its last share of a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Traffic {
-    /// Its peer sends less than one share at a time. Such connections are read in every turn, so
-    /// that nobody waits behind those who send without a pause.
+    /// The peer sends less than one share at a time. Sparse connections are read in every turn, so
+    /// that they never wait behind bulk senders.
     Sparse,
-    /// Its peer sends more. Such connections take turns, for a limited time in each turn.
+    /// The peer sends more. Bulk connections take turns, for a limited time in each turn.
     Bulk,
-    /// The same, and its protocol has yielded before it was done with one read. It is read in
-    /// smaller portions, since what it has not dealt with stays in memory.
+    /// Bulk, and the protocol has yielded before it had processed one read. It is read in smaller
+    /// portions, since unprocessed bytes stay in memory.
     Yielding,
 }
 
-/// What is read of a yielding connection at once. A protocol that takes a large part of a turn for
-/// so little does not notice the system calls, and thousands of them hold a few megabytes.
+/// Bytes read from a yielding connection at once. Processing them takes longer than the extra
+/// system calls, and thousands of such connections hold only a few megabytes.
 const YIELDING_READ: usize = 8 * 1024;
 
 impl Traffic {

@@ -102,7 +102,7 @@ impl Script {
         Box::new(self.clone())
     }
 
-    /// From here on callbacks are to yield whenever they ask.
+    /// Whether `should_yield` always returns true.
     pub(crate) fn set_yields(&self, yields: bool) {
         self.0.borrow_mut().yields = yields;
     }
