@@ -9,7 +9,8 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::PathBuf;
-use twistor::{Context, Factory, Producer, Protocol, RateLimits, Reactor, Transport};
+use twistor::limits::RateLimits;
+use twistor::{Context, Factory, Producer, Protocol, Reactor, Transport};
 
 struct Sender;
 
@@ -73,7 +74,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut reactor = Reactor::new()?;
     let port = reactor.listen(&endpoint, Sending { path })?;
     if let Some(rate) = rate {
-        reactor.set_shared_rate_limits(port, RateLimits::new().write(rate));
+        reactor.set_shared_rate_limits(&port, RateLimits::new().write(rate));
     }
     let _ = writeln!(io::stdout(), "listening on {}", port.local_address());
     reactor.run()?;

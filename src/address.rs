@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 /// The address of a connection's end or of a listening port.
 ///
 /// Twisted's `IPv4Address` and `IPv6Address`. Displayed as `127.0.0.1:8007` and `[::1]:8007`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Address {
     /// TCP, over IPv4 or IPv6.
@@ -69,7 +69,7 @@ impl PackedAddress {
     pub(crate) fn unpack(&self) -> Address {
         match self {
             Self::TcpV4(address) => Address::Tcp(SocketAddr::V4(*address)),
-            Self::Other(address) => **address,
+            Self::Other(address) => (**address).clone(),
         }
     }
 }
@@ -105,7 +105,7 @@ mod tests {
     fn packing_keeps_every_address() {
         for text in ["192.0.2.1:80", "[2001:db8::1]:8080"] {
             let address = Address::Tcp(text.parse().unwrap());
-            assert_eq!(PackedAddress::from(address).unpack(), address);
+            assert_eq!(PackedAddress::from(address.clone()).unpack(), address);
             assert_eq!(address.to_string(), text);
         }
         assert!(2 * size_of::<PackedAddress>() <= size_of::<Address>());

@@ -53,7 +53,7 @@ mod transport;
 mod framing;
 
 mod address;
-mod endpoint;
+pub mod endpoint;
 mod reason;
 
 mod arena;
@@ -66,22 +66,63 @@ pub mod testing;
 mod counts;
 
 pub use address::Address;
-pub use endpoint::{
-    DEFAULT_BACKLOG, DEFAULT_CONNECT_TIMEOUT, ParseEndpointError, ServerEndpoint,
-    TcpClientEndpoint, TcpServerEndpoint,
-};
+pub use bytes::Bytes;
+pub use endpoint::{ServerEndpoint, TcpClientEndpoint, TcpServerEndpoint};
 pub use framing::{Delimiter, LineContext, LineReceiver, Lines};
 pub use protocol::{Context, Factory, Protocol};
 pub use reactor::{
-    CallError, CallStats, ConnectError, ConnectionLimits, Connector, DeferError, FactoryKey,
-    IntoFactory, ListenError, ListeningPort, ListeningPortId, Metrics, Phase, Reactor,
-    RejectionStats, Remote, RunError, Settings, ShutdownGuard, ShutdownReport, SlowestCallback,
-    SystemEvent, TimerId, TriggerId,
+    Connector, FactoryKey, IntoFactory, ListeningPort, ListeningPortId, Reactor, Remote, Settings,
+    TimerId,
 };
-pub use reason::{Failure, Reason, TimeoutKind};
-pub use transport::{
-    ConnectionId, OverflowPolicy, Producer, RateLimits, Segment, Timeouts, Transport, broadcast,
-};
+pub use reason::{Failure, Reason};
+pub use transport::{ConnectionId, Producer, Transport, broadcast};
+
+/// Limits that protect a server: timeouts, connection limits, rate limits, and the policy for slow
+/// consumers. None is set by default but the limits on unsent bytes.
+///
+/// Each is set for all connections of a factory, or for one connection:
+///
+/// | limit | for all connections of a factory | for one |
+/// |---|---|---|
+/// | [`Timeouts`] | [`Reactor::set_timeouts`] | [`Transport::set_timeouts`] |
+/// | [`ConnectionLimits`] | [`Reactor::set_limits`] | |
+/// | [`RateLimits`] of each | [`Reactor::set_rate_limits`] | [`Transport::set_rate_limits`] |
+/// | [`RateLimits`] of all together | [`Reactor::set_shared_rate_limits`] | |
+/// | [`OverflowPolicy`] | [`Settings::max_unsent`] | [`Transport::set_max_unsent`] |
+///
+/// [`Timeouts`]: limits::Timeouts
+/// [`ConnectionLimits`]: limits::ConnectionLimits
+/// [`RateLimits`]: limits::RateLimits
+/// [`OverflowPolicy`]: limits::OverflowPolicy
+///
+/// [`RejectionStats`](limits::RejectionStats) counts the connections that a factory rejected.
+pub mod limits {
+    pub use crate::reactor::{ConnectionLimits, RejectionStats};
+    pub use crate::reason::TimeoutKind;
+    pub use crate::transport::{OverflowPolicy, RateLimits, Timeouts};
+}
+
+/// What a reactor has done and how long it took: the result of [`Reactor::metrics`].
+pub mod metrics {
+    pub use crate::reactor::{CallStats, Metrics, SlowestCallback};
+}
+
+/// Graceful shutdown: what [`Reactor::run`] returns, and the guard of
+/// [`Reactor::hold_shutdown`] that delays it.
+pub mod shutdown {
+    pub use crate::reactor::{ShutdownGuard, ShutdownReport};
+}
+
+/// Start-up and shutdown of a reactor as events that triggers are added to, with
+/// [`Reactor::add_system_event_trigger`].
+pub mod system_event {
+    pub use crate::reactor::{Phase, SystemEvent, TriggerId};
+}
+
+/// Errors of requests to a reactor. Why a connection ended is no error but a [`Reason`].
+pub mod error {
+    pub use crate::reactor::{CallError, ConnectError, DeferError, ListenError, RunError};
+}
 
 /// The listings of the documentation, as tests.
 #[cfg(all(doctest, unix, feature = "testing"))]

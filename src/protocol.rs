@@ -159,7 +159,7 @@ pub trait Protocol<F> {
         let _ = cx;
     }
 
-    /// A timeout expired: one of [`Timeouts`](crate::Timeouts) or
+    /// A timeout expired: one of [`Timeouts`](crate::limits::Timeouts) or
     /// [`Transport::set_timeout`] say. (`timeoutConnection`)
     ///
     /// By default the connection ends with [`Reason::TimedOut`]: what was written is sent as far as
@@ -206,7 +206,7 @@ pub trait Protocol<F> {
     }
 
     /// So many writes were refused since this was last called, because too much is unsent; see
-    /// [`OverflowPolicy::Reject`](crate::OverflowPolicy::Reject).
+    /// [`OverflowPolicy::Reject`](crate::limits::OverflowPolicy::Reject).
     fn write_rejected(&mut self, cx: &mut Context<'_, F>, count: usize) {
         let _ = (cx, count);
     }

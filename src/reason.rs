@@ -45,15 +45,15 @@ pub enum Reason {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TimeoutKind {
-    /// Anything; see [`Timeouts::idle`](crate::Timeouts::idle).
+    /// Anything; see [`Timeouts::idle`](crate::limits::Timeouts::idle).
     Idle,
-    /// The first byte; see [`Timeouts::first_byte`](crate::Timeouts::first_byte).
+    /// The first byte; see [`Timeouts::first_byte`](crate::limits::Timeouts::first_byte).
     FirstByte,
-    /// The end of a handshake; see [`Timeouts::handshake`](crate::Timeouts::handshake).
+    /// The end of a handshake; see [`Timeouts::handshake`](crate::limits::Timeouts::handshake).
     Handshake,
-    /// Enough bytes; see [`Timeouts::min_rate`](crate::Timeouts::min_rate).
+    /// Enough bytes; see [`Timeouts::min_rate`](crate::limits::Timeouts::min_rate).
     MinRate,
-    /// Its end; see [`Timeouts::max_lifetime`](crate::Timeouts::max_lifetime).
+    /// Its end; see [`Timeouts::max_lifetime`](crate::limits::Timeouts::max_lifetime).
     MaxLifetime,
     /// What the protocol waits for; see
     /// [`Transport::set_timeout`](crate::Transport::set_timeout).

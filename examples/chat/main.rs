@@ -13,9 +13,9 @@ use std::env;
 use std::error::Error;
 use std::io::{self, Write};
 use std::time::Duration;
+use twistor::limits::{OverflowPolicy, RateLimits, Timeouts};
 use twistor::{
-    Delimiter, Factory, LineContext, LineReceiver, Lines, OverflowPolicy, RateLimits, Reactor,
-    Reason, Timeouts, Transport, broadcast,
+    Delimiter, Factory, LineContext, LineReceiver, Lines, Reactor, Reason, Transport, broadcast,
 };
 
 /// Longer names would fill the others' screens.

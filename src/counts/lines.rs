@@ -82,7 +82,7 @@ impl<R: LineReceiver<Factory<R>> + 'static> Stage<R> {
         &mut self,
         call: impl FnOnce(&mut Lines<R>, &mut Context<'_, Factory<R>>) -> T,
     ) -> T {
-        self.reactor.with_protocol(self.port, self.id, call).unwrap()
+        self.reactor.with_protocol(&self.port, self.id, call).unwrap()
     }
 }
 

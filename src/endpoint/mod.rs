@@ -34,7 +34,7 @@ pub const DEFAULT_BACKLOG: u32 = 1024;
 /// assert!(port.local_address().port() > Some(0));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TcpServerEndpoint {
     address: SocketAddr,
     backlog: u32,
@@ -128,9 +128,9 @@ impl fmt::Display for TcpServerEndpoint {
 ///
 /// let error = "tcp:70000".parse::<ServerEndpoint>().unwrap_err();
 /// assert_eq!(error.position(), 4);
-/// # Ok::<(), twistor::ParseEndpointError>(())
+/// # Ok::<(), twistor::endpoint::ParseEndpointError>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ServerEndpoint {
     /// TCP, over IPv4 or IPv6.

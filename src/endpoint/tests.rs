@@ -2,9 +2,13 @@ use super::*;
 
 #[track_caller]
 fn check(description: &str, expected: TcpServerEndpoint) {
-    assert_eq!(description.parse(), Ok(ServerEndpoint::Tcp(expected)), "{description}");
+    assert_eq!(description.parse(), Ok(ServerEndpoint::Tcp(expected.clone())), "{description}");
     // What is displayed means the same.
-    assert_eq!(expected.to_string().parse(), Ok(ServerEndpoint::Tcp(expected)), "{expected}");
+    assert_eq!(
+        expected.to_string().parse(),
+        Ok(ServerEndpoint::Tcp(expected.clone())),
+        "{expected}"
+    );
 }
 
 #[track_caller]

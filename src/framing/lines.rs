@@ -98,7 +98,7 @@ impl<R> Lines<R> {
     /// gets backpressure; it does not count as idle meanwhile. Raw data is not counted.
     ///
     /// For lines that are expensive, such as those broadcast to thousands of members. Combine it
-    /// with [`RateLimits::read`](crate::RateLimits::read), which limits bytes.
+    /// with [`RateLimits::read`](crate::limits::RateLimits::read), which limits bytes.
     ///
     /// ```
     /// use std::time::Duration;

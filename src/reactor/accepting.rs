@@ -78,7 +78,7 @@ impl OpenPort {
     }
 
     pub(super) fn address(&self) -> Address {
-        self.origin.address
+        self.origin.address.clone()
     }
 }
 
@@ -249,7 +249,7 @@ impl Reactor {
 
     /// A client has connected: builds its protocol and introduces them.
     fn welcome(&mut self, stream: Carrier, peer: Address, origin: Rc<Origin>) {
-        let admitted = self.admit(origin.factory, peer);
+        let admitted = self.admit(origin.factory, &peer);
         self.recorder.known.refused += u64::from(admitted.is_err());
         if let Err(None) = admitted {
             // Dropped, and so closed.
@@ -262,7 +262,7 @@ impl Reactor {
         let Some(party) = self.connections.party(id) else { return };
         match admitted {
             Err(Some(refusal)) => {
-                party.transport.write_segment(&refusal);
+                party.transport.write_bytes(refusal);
                 // It may be about to speak, and is to hear this nevertheless.
                 self.refuse(id, &party.transport, true);
             }

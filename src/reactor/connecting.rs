@@ -7,6 +7,7 @@ use super::key::{FactoryKey, IntoFactory};
 use super::panic::guard;
 use super::waiting::Overdue;
 use super::{Life, Reactor};
+use crate::address::Address;
 use crate::arena::Id;
 use crate::endpoint::TcpClientEndpoint;
 use crate::transport::{Origin, Transport};
@@ -127,7 +128,7 @@ impl Reactor {
         endpoint: &TcpClientEndpoint,
         key: FactoryKey<F>,
     ) -> Result<Transport, ConnectError> {
-        let (host, address) = (key.id, endpoint.address().into());
+        let (host, address) = (key.id, Address::from(endpoint.address()));
         if self.life == Life::Stopping || self.is_draining() {
             return Err(ConnectError::Stopping { address });
         }
@@ -157,7 +158,7 @@ impl Reactor {
             if refused.is_some() {
                 self.served.push(id);
             }
-            let transport = Transport::connecting(id, stream, address, origin);
+            let transport = Transport::connecting(id, stream, address.clone(), origin);
             let timeout = self.timers.set(due, Job::GiveUpConnecting(id));
             Connection::Connecting(Box::new(Connecting { transport, timeout, refused }))
         });

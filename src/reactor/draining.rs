@@ -137,7 +137,8 @@ impl Reactor {
     ///
     /// ```
     /// use std::time::Duration;
-    /// use twistor::{Phase, Reactor, SystemEvent};
+    /// use twistor::system_event::{Phase, SystemEvent};
+    /// use twistor::Reactor;
     ///
     /// let mut reactor = Reactor::new()?;
     /// reactor.add_system_event_trigger(Phase::Before, SystemEvent::Shutdown, |reactor| {

@@ -233,7 +233,7 @@ impl Reactor {
     /// # }
     /// let mut reactor = Reactor::new()?;
     /// let port = reactor.listen("tcp:0:interface=127.0.0.1", Chat::default())?;
-    /// reactor.with_factory(port, |chat, _reactor| chat.topic = "tea".to_owned());
+    /// reactor.with_factory(&port, |chat, _reactor| chat.topic = "tea".to_owned());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn with_factory<F: Factory, R>(

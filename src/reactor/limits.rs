@@ -7,7 +7,8 @@ use super::key::FactoryKey;
 use crate::address::{Address, Network};
 use crate::arena::Id;
 use crate::token_bucket::TokenBucket;
-use crate::transport::{Segment, Transport};
+use crate::transport::Transport;
+use bytes::Bytes;
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
@@ -24,7 +25,7 @@ const BURST_SHARE: u32 = 10;
 ///
 /// ```
 /// use std::time::Duration;
-/// use twistor::ConnectionLimits;
+/// use twistor::limits::ConnectionLimits;
 ///
 /// let limits = ConnectionLimits::new()
 ///     .max_connections(10_000)
@@ -38,7 +39,7 @@ pub struct ConnectionLimits {
     per_peer: Option<usize>,
     accept_rate: Option<(u32, Duration)>,
     accept_burst: Option<u32>,
-    refusal: Option<Segment>,
+    refusal: Option<Bytes>,
 }
 
 impl ConnectionLimits {
@@ -91,8 +92,8 @@ impl ConnectionLimits {
     /// What a client is told that is refused, as far as its socket takes it at once. Without it,
     /// the client only sees a close.
     #[must_use]
-    pub fn reject_message(self, refusal: impl AsRef<[u8]>) -> Self {
-        Self { refusal: Some(Segment::from(refusal.as_ref())), ..self }
+    pub fn reject_message(self, message: impl Into<Bytes>) -> Self {
+        Self { refusal: Some(message.into()), ..self }
     }
 }
 
@@ -112,7 +113,7 @@ pub struct RejectionStats {
     /// for it.
     pub rests: u64,
     /// How often a connection has waited because of a rate, its own or that of the factory; see
-    /// [`RateLimits`](crate::RateLimits).
+    /// [`RateLimits`](crate::limits::RateLimits).
     pub waits: u64,
 }
 
@@ -139,7 +140,7 @@ pub(super) struct Door {
 
 impl Door {
     /// Takes a client on, unless there are too many.
-    fn admit(&mut self, peer: Address, reactor_is_full: bool) -> bool {
+    fn admit(&mut self, peer: &Address, reactor_is_full: bool) -> bool {
         let full = self.limits.connections.is_some_and(|max| self.open >= max);
         if full || reactor_is_full {
             self.refusals.connections += 1;
@@ -188,13 +189,14 @@ impl Reactor {
     /// most. Connections that the factory has begun itself do not count.
     ///
     /// ```
-    /// use twistor::{Context, ConnectionLimits, Protocol, Reactor};
+    /// use twistor::limits::ConnectionLimits;
+    /// use twistor::{Context, Protocol, Reactor};
     /// # struct Echo;
     /// # impl<F> Protocol<F> for Echo {}
     ///
     /// let mut reactor = Reactor::new()?;
     /// let port = reactor.listen("tcp:0:interface=127.0.0.1", || Echo)?;
-    /// reactor.set_limits(port, ConnectionLimits::new().max_connections(1000).max_per_peer(10));
+    /// reactor.set_limits(&port, ConnectionLimits::new().max_connections(1000).max_per_peer(10));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn set_limits<F>(
@@ -301,7 +303,7 @@ impl Reactor {
     }
 
     /// Takes a client on, or says what it is to be told. (An empty line says nothing.)
-    pub(super) fn admit(&mut self, host: Id, peer: Address) -> Result<(), Option<Segment>> {
+    pub(super) fn admit(&mut self, host: Id, peer: &Address) -> Result<(), Option<Bytes>> {
         let now = self.now();
         // A lingering socket does not count as a client.
         let open = self.connections.len() - self.lingerers.len();

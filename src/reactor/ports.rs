@@ -36,6 +36,12 @@ impl<F> From<ListeningPort<F>> for ListeningPortId {
     }
 }
 
+impl<F> From<&ListeningPort<F>> for ListeningPortId {
+    fn from(port: &ListeningPort<F>) -> Self {
+        port.id()
+    }
+}
+
 impl<F> ListeningPort<F> {
     /// Its name, which says nothing of the factory: that of a closure cannot be written.
     pub fn id(&self) -> ListeningPortId {
@@ -44,7 +50,7 @@ impl<F> ListeningPort<F> {
 
     /// Where it listens: with the port number that the system chose, if it was asked to choose.
     pub fn local_address(&self) -> Address {
-        self.address
+        self.address.clone()
     }
 
     /// The factory behind it.
@@ -55,11 +61,9 @@ impl<F> ListeningPort<F> {
 
 impl<F> Clone for ListeningPort<F> {
     fn clone(&self) -> Self {
-        *self
+        Self { id: self.id, address: self.address.clone(), key: self.key }
     }
 }
-
-impl<F> Copy for ListeningPort<F> {}
 
 impl<F> PartialEq for ListeningPort<F> {
     fn eq(&self, other: &Self) -> bool {
@@ -81,7 +85,21 @@ impl<F> From<ListeningPort<F>> for FactoryKey<F> {
     }
 }
 
+impl<F> From<&ListeningPort<F>> for FactoryKey<F> {
+    fn from(port: &ListeningPort<F>) -> Self {
+        port.key
+    }
+}
+
 impl<F: Factory> IntoFactory for ListeningPort<F> {
+    type Factory = F;
+
+    fn into_key(self, _: &mut Reactor) -> FactoryKey<F> {
+        self.key
+    }
+}
+
+impl<F: Factory> IntoFactory for &ListeningPort<F> {
     type Factory = F;
 
     fn into_key(self, _: &mut Reactor) -> FactoryKey<F> {
@@ -91,7 +109,10 @@ impl<F: Factory> IntoFactory for ListeningPort<F> {
 
 impl<F> fmt::Debug for ListeningPort<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Port").field("address", &self.address).field("key", &self.key).finish()
+        f.debug_struct("ListeningPort")
+            .field("address", &self.address)
+            .field("key", &self.key)
+            .finish()
     }
 }
 
@@ -138,7 +159,7 @@ impl Reactor {
     /// let mut reactor = Reactor::new()?;
     /// let port = reactor.listen_tcp((Ipv4Addr::LOCALHOST, 0), || Echo)?;
     /// // The same factory, on a second port.
-    /// reactor.listen_tcp((Ipv4Addr::LOCALHOST, 0), port)?;
+    /// reactor.listen_tcp((Ipv4Addr::LOCALHOST, 0), &port)?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
@@ -176,22 +197,24 @@ impl Reactor {
             let agenda = Rc::clone(&self.agenda);
             self.world.listen(endpoint, id).map(|it| OpenPort::new(it, host, agenda))
         });
-        let id = opened.map_err(|source| ListenError::Bind { address, source })?;
+        let id = match opened {
+            Ok(id) => id,
+            Err(source) => return Err(ListenError::Bind { address, source }),
+        };
         let address = self.ports.get(id).map_or(address, OpenPort::address);
         // Counted first: while it starts, the factory may open and close ports of its own.
         self.count_use(host, 1);
-        let failed = match self.start_factory(host) {
-            Some(Ok(())) => None,
-            Some(Err(source)) => Some(ListenError::StartFactory { address, source }),
-            None => Some(ListenError::NoFactory { address }),
-        };
-        if let Some(error) = failed {
-            self.ports.remove(id);
-            self.count_use(host, -1);
-            return Err(error);
+        let started = self.start_factory(host);
+        if let Some(Ok(())) = started {
+            log::info!("{} starting on {address}", self.protocol_name(host));
+            return Ok((id, address));
         }
-        log::info!("{} starting on {address}", self.protocol_name(host));
-        Ok((id, address))
+        self.ports.remove(id);
+        self.count_use(host, -1);
+        Err(match started {
+            Some(Err(source)) => ListenError::StartFactory { address, source },
+            _ => ListenError::NoFactory { address },
+        })
     }
 
     pub(super) fn count_use(&mut self, host: Id, change: isize) {

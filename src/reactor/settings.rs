@@ -181,7 +181,7 @@ impl Settings {
     /// quarters of the limit are left. Candidates are the connections that had something unsent
     /// before this callback, and the one written to. Connections that keep up never pay for slow
     /// ones. If the connection written to already has something unsent, and its
-    /// [`OverflowPolicy`](crate::OverflowPolicy) is to refuse or drop, that happens to the
+    /// [`OverflowPolicy`](crate::limits::OverflowPolicy) is to refuse or drop, that happens to the
     /// write, and no connection is lost.
     ///
     /// While a callback runs, a connection counts with up to a kilobyte more than it has unsent (at

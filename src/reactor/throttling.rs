@@ -73,15 +73,16 @@ impl Reactor {
     /// `ThrottlingFactory`, which pauses everybody for as long as the last second was too fast.)
     ///
     /// ```
-    /// use twistor::{Context, Protocol, RateLimits, Reactor};
+    /// use twistor::limits::RateLimits;
+    /// use twistor::{Context, Protocol, Reactor};
     /// # struct Echo;
     /// # impl<F> Protocol<F> for Echo {}
     ///
     /// let mut reactor = Reactor::new()?;
     /// let port = reactor.listen("tcp:0:interface=127.0.0.1", || Echo)?;
     /// // A megabyte a second for each of them, and ten for all.
-    /// reactor.set_rate_limits(port, RateLimits::new().read(1_000_000).write(1_000_000));
-    /// reactor.set_shared_rate_limits(port, RateLimits::new().read(10_000_000).write(10_000_000));
+    /// reactor.set_rate_limits(&port, RateLimits::new().read(1_000_000).write(1_000_000));
+    /// reactor.set_shared_rate_limits(&port, RateLimits::new().read(10_000_000).write(10_000_000));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn set_shared_rate_limits<F>(

@@ -32,13 +32,14 @@ impl Reactor {
     ///
     /// ```
     /// use std::time::Duration;
-    /// use twistor::{Context, Timeouts, Protocol, Reactor};
+    /// use twistor::limits::Timeouts;
+    /// use twistor::{Context, Protocol, Reactor};
     /// # struct Echo;
     /// # impl<F> Protocol<F> for Echo {}
     ///
     /// let mut reactor = Reactor::new()?;
     /// let port = reactor.listen("tcp:0:interface=127.0.0.1", || Echo)?;
-    /// reactor.set_timeouts(port, Timeouts::new().idle(Duration::from_secs(60)));
+    /// reactor.set_timeouts(&port, Timeouts::new().idle(Duration::from_secs(60)));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn set_timeouts<F>(&mut self, key: impl Into<FactoryKey<F>>, deadlines: Timeouts) -> bool {

@@ -80,7 +80,7 @@ impl TcpListener {
 
 impl Listener for TcpListener {
     fn address(&self) -> Address {
-        self.address
+        self.address.clone()
     }
 
     fn accept(&mut self) -> io::Result<(Carrier, Address)> {

@@ -88,7 +88,7 @@ impl<F: Factory> Server<F> {
     ///
     /// If the factory is gone: after [`stop`](Self::stop).
     pub fn factory<R>(&self, call: impl FnOnce(&mut F, &mut Reactor) -> R) -> R {
-        let result = self.host.reactor(|reactor| reactor.with_factory(self.port, call));
+        let result = self.host.reactor(|reactor| reactor.with_factory(&self.port, call));
         result.expect("the factory is there until the server stops")
     }
 
@@ -98,8 +98,8 @@ impl<F: Factory> Server<F> {
     }
 
     /// Its port.
-    pub fn port(&self) -> ListeningPort<F> {
-        self.port
+    pub fn port(&self) -> &ListeningPort<F> {
+        &self.port
     }
 
     /// Lets time pass.

@@ -13,7 +13,7 @@ use std::time::Duration;
 ///
 /// ```
 /// use std::time::Duration;
-/// use twistor::Timeouts;
+/// use twistor::limits::Timeouts;
 ///
 /// let deadlines = Timeouts::new()
 ///     .first_byte(Duration::from_secs(10))

@@ -2,6 +2,7 @@
 
 mod agenda;
 mod backlog;
+mod broadcast;
 mod deadlines;
 mod flow;
 mod meter;
@@ -15,7 +16,6 @@ mod producing;
 mod rates;
 mod readiness;
 mod receiving;
-mod segment;
 mod sending;
 mod service;
 mod state;
@@ -28,11 +28,11 @@ mod wire;
 #[cfg(test)]
 mod counts;
 
+pub use broadcast::broadcast;
 pub use deadlines::Timeouts;
 pub use overflow::OverflowPolicy;
 pub use producer::Producer;
 pub use rates::RateLimits;
-pub use segment::{Segment, broadcast};
 
 pub(crate) use agenda::Agenda;
 pub(crate) use origin::Origin;
@@ -49,6 +49,7 @@ use crate::address::{Address, PackedAddress};
 use crate::arena::Id;
 use crate::reason::{Failure, Reason};
 use crate::socket::Stream;
+use bytes::Bytes;
 use readiness::Processing;
 use sending::Written;
 use std::cell::RefCell;
@@ -135,10 +136,21 @@ impl Transport {
         self.on_write(|wire| wire.accept(data));
     }
 
-    /// Sends a segment, after all that was written before. A large one is not copied: what the
-    /// socket does not take at once is a reference to it. [`broadcast`] does this for many.
-    pub fn write_segment(&self, segment: &Segment) {
-        self.on_write(|wire| wire.accept_segment(segment));
+    /// Sends shared bytes, after all that was written before. Large ones are not copied: the write
+    /// buffer holds a reference to what the socket does not take at once. [`broadcast`] does this
+    /// for many connections.
+    ///
+    /// ```
+    /// use twistor::{Bytes, Transport};
+    ///
+    /// fn send_logo(transport: &Transport) {
+    ///     transport.write_bytes(Bytes::from_static(&[0; 100_000]));
+    /// }
+    /// ```
+    pub fn write_bytes(&self, bytes: impl Into<Bytes>) {
+        // The user's code, and so not to be called while the wire is held.
+        let bytes = bytes.into();
+        self.on_write(|wire| wire.accept_bytes(bytes));
     }
 
     /// Sends several pieces, one after the other, each like a [`write`](Self::write) of its own.
@@ -154,7 +166,7 @@ impl Transport {
     /// The protocol hears `connection_lost` with [`Reason::Done`] when the last byte was handed to
     /// the operating system. If for the [`close_timeout`](crate::Settings::close_timeout) the peer
     /// accepts no byte, or the producer that is waited for gives none, the connection is reset,
-    /// with [`Reason::TimedOut`] and [`TimeoutKind::Close`](crate::TimeoutKind::Close).
+    /// with [`Reason::TimedOut`] and [`TimeoutKind::Close`](crate::limits::TimeoutKind::Close).
     pub fn lose_connection(&self) {
         self.wish(|wire| wire.state.lose());
     }

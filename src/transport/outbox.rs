@@ -1,7 +1,7 @@
 //! Bytes accepted and not yet sent. Pure.
 
 use super::agenda::Agenda;
-use super::segment::Segment;
+use bytes::{Buf, Bytes};
 use std::collections::VecDeque;
 use std::io::IoSlice;
 
@@ -29,8 +29,7 @@ pub(crate) struct Outbox {
 #[derive(Debug)]
 enum Piece {
     Copied(Vec<u8>),
-    /// From this position on.
-    Shared(Segment, usize),
+    Shared(Bytes),
 }
 
 /// Pieces that are offered to the socket in one call: the more, the fewer calls, and the more are
@@ -172,11 +171,11 @@ impl Outbox {
         self.read_ahead = self.len() + READ_AHEAD_STEP;
     }
 
-    /// Queues a segment from `start` on, without copying it.
-    pub(super) fn share(&mut self, segment: &Segment, start: usize) {
+    /// Queues bytes without copying them.
+    pub(super) fn share(&mut self, bytes: Bytes) {
         self.easy = 0;
-        self.behind_len += segment.len() - start;
-        self.behind.push_back(Piece::Shared(segment.clone(), start));
+        self.behind_len += bytes.len();
+        self.behind.push_back(Piece::Shared(bytes));
     }
 
     #[inline]
@@ -299,17 +298,16 @@ impl Outbox {
                     (self.bytes, self.sent) = (bytes, count);
                     self.shrink();
                 }
-                Piece::Shared(segment, start) => self.unshift(segment, start + count),
+                Piece::Shared(mut bytes) => {
+                    bytes.advance(count);
+                    self.behind_len += bytes.len();
+                    self.behind.push_front(Piece::Shared(bytes));
+                }
             }
             return;
         }
         self.behind = VecDeque::new();
         self.read_ahead = READ_AHEAD;
-    }
-
-    fn unshift(&mut self, segment: Segment, start: usize) {
-        self.behind_len += segment.len() - start;
-        self.behind.push_front(Piece::Shared(segment, start));
     }
 }
 
@@ -317,7 +315,7 @@ impl Piece {
     fn unsent(&self) -> &[u8] {
         match self {
             Self::Copied(bytes) => bytes,
-            Self::Shared(segment, start) => &segment[*start..],
+            Self::Shared(bytes) => bytes,
         }
     }
 }
@@ -353,13 +351,13 @@ mod tests {
 
     #[test]
     fn segments_and_copies_leave_in_the_order_in_which_they_came() {
-        let segment = Segment::from((0..251).collect::<Vec<u8>>());
+        let segment = Bytes::from((0..251).collect::<Vec<u8>>());
         let mut outbox = Outbox::default();
         let (mut written, mut sent) = (Vec::new(), Vec::new());
         for round in 0..5000_usize {
             if round % 7 < 2 {
                 let start = round % segment.len();
-                outbox.share(&segment, start);
+                outbox.share(segment.slice(start..));
                 written.extend_from_slice(&segment[start..]);
             } else {
                 let piece = vec![round as u8; 1 + round % 97];
@@ -386,8 +384,8 @@ mod tests {
     #[test]
     fn small_pieces_between_segments_are_copied_together() {
         let mut outbox = Outbox::default();
-        let segment = Segment::from(vec![0; 10_000]);
-        outbox.share(&segment, 0);
+        let segment = Bytes::from(vec![0; 10_000]);
+        outbox.share(segment.clone());
         for _ in 0..100 {
             outbox.append(b"line");
         }

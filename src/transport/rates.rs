@@ -12,7 +12,7 @@
 /// `u64::MAX` holds nothing back.
 ///
 /// ```
-/// use twistor::RateLimits;
+/// use twistor::limits::RateLimits;
 ///
 /// let rates = RateLimits::new().read(100_000).write(1_000_000);
 /// ```

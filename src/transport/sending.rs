@@ -1,11 +1,12 @@
 //! How bytes are accepted, and leave.
 
 use super::OverflowPolicy;
+use super::broadcast::SHARED_MIN;
 use super::outbox::{Outbox, PIECES_MAX};
-use super::segment::Segment;
 use super::state::Next;
 use super::wire::Wire;
 use crate::reason::Reason;
+use bytes::{Buf, Bytes};
 use std::io::{self, IoSlice};
 
 /// A write of at least this many bytes, with nothing unsent before it, goes straight to the socket
@@ -109,23 +110,25 @@ impl Wire {
         self.tell(length, first)
     }
 
-    /// Takes a segment, without copying it if it is large.
-    pub(super) fn accept_segment(&mut self, segment: &Segment) -> Written {
-        if segment.is_small() {
-            return self.accept(segment);
+    /// Takes shared bytes, without copying them if they are many.
+    pub(super) fn accept_bytes(&mut self, mut bytes: Bytes) -> Written {
+        if bytes.len() < SHARED_MIN {
+            return self.accept(&bytes);
         }
         if !self.takes_writes() {
             return Written::Known;
         }
         let first = self.outbox.is_none();
-        let sent = if first { self.send(segment) } else { 0 };
-        if !first && !self.has_room_for(segment.len()) {
+        let length = bytes.len();
+        if first {
+            bytes.advance(self.send(&bytes));
+        } else if !self.has_room_for(length) {
             return Written::News;
         }
-        if sent < segment.len() && self.takes_writes() {
-            self.outbox_to_fill().share(segment, sent);
+        if !bytes.is_empty() && self.takes_writes() {
+            self.outbox_to_fill().share(bytes);
         }
-        self.tell(segment.len(), first)
+        self.tell(length, first)
     }
 
     #[inline]

@@ -68,7 +68,7 @@ impl Wire {
     pub(crate) fn host(&mut self) -> Address {
         // Accepted on a port of all interfaces, or begun from an address that the system completes:
         // the socket knows better, and costs a call to ask.
-        let address = self.origin.address;
+        let address = &self.origin.address;
         let everywhere = address.ip().is_some_and(|ip| ip.is_unspecified());
         let incomplete = everywhere || address.port() == Some(0);
         if let (true, Some(stream)) = (incomplete, &self.stream) {
@@ -76,7 +76,7 @@ impl Wire {
                 self.origin = Rc::new(Origin { address, ..Origin::clone(&self.origin) });
             }
         }
-        self.origin.address
+        self.origin.address.clone()
     }
 
     /// Of a connection that is not there yet. Without a stream it never will be.

@@ -13,7 +13,7 @@ fn a_thousand_clients_at_once() {
     for (number, client) in clients.iter_mut().enumerate() {
         client.expect(format!("hello from {number}"));
     }
-    let port = server.port;
+    let port = server.port.key();
     let open = move |reactor: &mut twistor::Reactor| {
         reactor.with_factory(port, |probes, _| probes.open).unwrap()
     };

@@ -7,9 +7,10 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::rc::Rc;
 use std::sync::mpsc::{Sender, channel};
 use std::time::Instant;
+use twistor::error::ListenError;
 use twistor::{
-    Context, Factory, ListenError, ListeningPort, Protocol, Reactor, Reason, ServerEndpoint,
-    Settings, TcpClientEndpoint, TcpServerEndpoint, Transport,
+    Context, Factory, ListeningPort, Protocol, Reactor, Reason, ServerEndpoint, Settings,
+    TcpClientEndpoint, TcpServerEndpoint, Transport,
 };
 
 struct Greet;
@@ -54,8 +55,8 @@ fn descriptions_open_ports() {
         }
         let mut reactor = Reactor::new().unwrap();
         let port = reactor.listen(description, || Greet).unwrap();
-        assert_eq!(at(port).ip().to_string(), ip, "{description}");
-        assert_ne!(at(port).port(), v6.port(), "the port that the system chose");
+        assert_eq!(at(port.clone()).ip().to_string(), ip, "{description}");
+        assert_ne!(at(port.clone()).port(), v6.port(), "the port that the system chose");
         check_greeting(&mut reactor, at(port));
     }
 }
@@ -119,7 +120,7 @@ fn a_port_has_clients_whatever_its_backlog() {
         let mut reactor = Reactor::new().unwrap();
         let endpoint = TcpServerEndpoint::new(0).interface(Ipv4Addr::LOCALHOST).backlog(backlog);
         let port = reactor.listen_tcp(endpoint, || Greet).unwrap();
-        check_greeting(&mut reactor, at(port));
+        check_greeting(&mut reactor, at(port.clone()));
         check_greeting(&mut reactor, at(port));
     }
 }
@@ -128,14 +129,14 @@ fn a_port_has_clients_whatever_its_backlog() {
 fn all_interfaces_are_served() {
     let mut reactor = Reactor::new().unwrap();
     let v4 = reactor.listen("0", || Greet).unwrap();
-    assert!(at(v4).ip().is_unspecified() && at(v4).is_ipv4());
+    assert!(at(v4.clone()).ip().is_unspecified() && at(v4.clone()).is_ipv4());
     check_greeting(&mut reactor, (Ipv4Addr::LOCALHOST, at(v4).port()).into());
     if !has_ipv6() {
         return;
     }
     // IPv6's are IPv4's as well.
     let both = reactor.listen("tcp6:0", || Greet).unwrap();
-    check_greeting(&mut reactor, (Ipv6Addr::LOCALHOST, at(both).port()).into());
+    check_greeting(&mut reactor, (Ipv6Addr::LOCALHOST, at(both.clone()).port()).into());
     check_greeting(&mut reactor, (Ipv4Addr::LOCALHOST, at(both).port()).into());
 }
 
@@ -187,7 +188,7 @@ fn a_connection_from_a_chosen_address_knows_the_port_that_the_system_chose() {
     });
     let own: SocketAddr = address.recv_timeout(PATIENCE).unwrap();
     server.expect(&["started", "0 made"]);
-    let port = server.port;
+    let port = server.port.key();
     let seen = server.call(move |reactor| {
         reactor.with_factory(port, |probes, _| probes.all[0].peer_address().socket_addr())
     });

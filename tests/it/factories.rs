@@ -5,12 +5,13 @@ use std::cell::Cell;
 use std::io;
 use std::net::{Ipv4Addr, TcpStream};
 use std::rc::Rc;
-use twistor::{Context, Factory, ListenError, Protocol, Reactor, Reason, Transport};
+use twistor::error::ListenError;
+use twistor::{Context, Factory, Protocol, Reactor, Reason, Transport};
 
 #[test]
 fn several_ports_share_one_factory() {
     let server = Server::new(echo);
-    let port = server.port;
+    let port = server.port.key();
     let second = server.call(move |reactor| {
         let second = reactor.listen_tcp((Ipv4Addr::LOCALHOST, 0), port).unwrap();
         second.local_address().socket_addr().unwrap()
@@ -32,10 +33,10 @@ fn stop_listening_leaves_connections_alone() {
     let mut client = server.connect();
     client.send("before");
     client.expect("before");
-    let port = server.port;
+    let (port, key) = (server.port.clone(), server.port.key());
     server.call(move |reactor| {
-        assert!(reactor.stop_listening(port));
-        assert!(!reactor.stop_listening(port));
+        assert!(reactor.stop_listening(&port));
+        assert!(!reactor.stop_listening(&port));
     });
     server.expect(&["started", "0 made", "stopped"]);
     client.send("after");
@@ -45,7 +46,7 @@ fn stop_listening_leaves_connections_alone() {
     client.expect_close();
     server.expect(&["0 read lost", "0 lost: done"]);
     // The last connection took the factory with it.
-    assert!(server.call(move |reactor| reactor.with_factory(port, |_, _| ()).is_none()));
+    assert!(server.call(move |reactor| reactor.with_factory(key, |_, _| ()).is_none()));
 }
 
 #[test]
@@ -53,7 +54,7 @@ fn one_of_its_protocols_is_reached_by_its_connection() {
     let server = Server::new(echo);
     let (mut one, mut two) = (server.connect(), server.connect());
     server.expect(&["started", "0 made", "1 made"]);
-    let port = server.port;
+    let port = server.port.key();
     server.call(move |reactor| {
         let id = reactor.with_factory(port, |it, _| it.all[1].id()).unwrap();
         let told = reactor.with_protocol(port, id, |_probe, cx| {
@@ -162,7 +163,7 @@ fn a_factory_that_does_not_start_opens_no_port() {
         (fails as fn() -> io::Result<()>, "the factory did not start: no disk"),
         (|| panic!("no luck"), "the factory did not start: start_factory panicked: no luck"),
     ] {
-        let error = reactor.listen_tcp(endpoint, Broken(start)).unwrap_err();
+        let error = reactor.listen_tcp(endpoint.clone(), Broken(start)).unwrap_err();
         assert!(matches!(error, ListenError::StartFactory { .. }));
         assert!(error.to_string().ends_with(says), "{error}");
     }

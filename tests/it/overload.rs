@@ -3,10 +3,11 @@
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use twistor::limits::{OverflowPolicy, TimeoutKind, Timeouts};
 use twistor::testing::{Conditions, End, Simulation};
 use twistor::{
-    Context, Factory, LineContext, LineReceiver, Lines, OverflowPolicy, Protocol, Reactor, Reason,
-    Settings, TimeoutKind, Timeouts, Transport, broadcast,
+    Context, Factory, LineContext, LineReceiver, Lines, Protocol, Reactor, Reason, Settings,
+    Transport, broadcast,
 };
 
 /// Counts its connections, and sends back what it receives.
@@ -70,7 +71,7 @@ fn ten_thousand_connections_opened_and_reset_at_once_leave_nothing() {
         ENDED.store(true, Ordering::SeqCst);
     });
     let is_over = |reactor: &mut Reactor| {
-        let made = reactor.with_factory(port, |counting, _| counting.made).unwrap();
+        let made = reactor.with_factory(&port, |counting, _| counting.made).unwrap();
         ENDED.load(Ordering::SeqCst) && made == 10_000 && reactor.connection_count() == 0
     };
     let start = std::time::Instant::now();
@@ -79,7 +80,7 @@ fn ten_thousand_connections_opened_and_reset_at_once_leave_nothing() {
         assert!(start.elapsed() < Duration::from_secs(60), "{reactor:?}");
     }
     clients.join().unwrap();
-    let (open, lost) = reactor.with_factory(port, |it, _| (it.open, it.reasons.len())).unwrap();
+    let (open, lost) = reactor.with_factory(&port, |it, _| (it.open, it.reasons.len())).unwrap();
     assert_eq!((open, lost), (0, 10_000));
 }
 
@@ -148,13 +149,13 @@ impl Factory for Greeters {
 fn clients_that_send_a_byte_at_a_time_do_not_collect() {
     const COUNT: usize = 1000;
     let simulation = Simulation::new(1);
-    let port = std::rc::Rc::new(std::cell::Cell::new(None));
+    let port = std::rc::Rc::new(std::cell::OnceCell::new());
     let opened = std::rc::Rc::clone(&port);
     let server = simulation.host("server", move |reactor| {
         let port = reactor.listen_tcp(8007, Greeters::default())?;
         let deadlines = Timeouts::new().handshake(Duration::from_secs(30));
-        reactor.set_timeouts(port, deadlines.idle(Duration::from_secs(3600)));
-        opened.set(Some(port));
+        reactor.set_timeouts(&port, deadlines.idle(Duration::from_secs(3600)));
+        let _ = opened.set(port);
         Ok(())
     });
     let good = simulation.peer("good", server.address(8007));

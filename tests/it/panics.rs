@@ -2,7 +2,7 @@
 
 use crate::support::{Client, Cx, Event, Server, echo};
 use std::time::Duration;
-use twistor::{Phase, SystemEvent};
+use twistor::system_event::{Phase, SystemEvent};
 
 /// The first connection panics where the test says; the others echo.
 fn check(act: fn(Event<'_>, &mut Cx<'_>), provoke: impl FnOnce(Client), end: &[&str]) {
@@ -19,7 +19,7 @@ fn check(act: fn(Event<'_>, &mut Cx<'_>), provoke: impl FnOnce(Client), end: &[&
     bystander.send("after");
     bystander.expect("after");
     // The count of open connections, which the factory keeps, is right.
-    let port = server.port;
+    let port = server.port.key();
     let open = move |reactor: &mut twistor::Reactor| reactor.with_factory(port, |it, _| it.open);
     assert_eq!(server.call(open), Some(1));
     assert!(server.call(|reactor| reactor.connection_count() == 1));
@@ -218,7 +218,7 @@ fn in_stop_factory() {
     let (said_in, said) = std::sync::mpsc::channel();
     server.call(move |reactor| {
         let port = reactor.listen("tcp:0:interface=127.0.0.1", Brittle(said_in)).unwrap();
-        assert!(reactor.stop_listening(port));
+        assert!(reactor.stop_listening(&port));
     });
     assert_eq!(said.recv(), Ok("stopping"));
     let mut client = server.connect();

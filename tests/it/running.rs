@@ -3,7 +3,8 @@
 use crate::support::{Client, PATIENCE, need_many_descriptors};
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
-use twistor::{Context, Protocol, Reactor, RunError, Settings};
+use twistor::error::RunError;
+use twistor::{Context, Protocol, Reactor, Settings};
 
 struct Echo;
 

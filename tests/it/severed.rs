@@ -17,7 +17,8 @@ fn what_a_peer_has_answered_is_delivered_though_a_write_fails_first() {
     });
     let mut peer = TcpStream::connect(server.address).unwrap();
     server.expect(&["started", "0 made"]);
-    let (port, (answered_in, answered), (held_in, held)) = (server.port, channel(), channel());
+    let (port, (answered_in, answered), (held_in, held)) =
+        (server.port.key(), channel(), channel());
     // In one turn, before anything is read: the second write meets the reset that is the answer of
     // a socket that is closed to the first.
     let write = move |reactor: &mut twistor::Reactor| {

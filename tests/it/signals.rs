@@ -5,7 +5,8 @@ use crate::support::{Child, Client, interrupt};
 use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
 use std::time::Duration;
-use twistor::{Context, Phase, Protocol, Reactor, Settings, SystemEvent};
+use twistor::system_event::{Phase, SystemEvent};
+use twistor::{Context, Protocol, Reactor, Settings};
 
 /// Set in the environment of a child: what it is to do.
 const ROLE: &str = "TWISTOR_TEST_ROLE";

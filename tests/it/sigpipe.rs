@@ -11,7 +11,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
-use twistor::{Context, Protocol, Reactor, Reason, Segment, Transport, broadcast};
+use twistor::{Bytes, Context, Protocol, Reactor, Reason, Transport, broadcast};
 
 /// Set in the environment of a child: what it is to do.
 const ROLE: &str = "TWISTOR_SIGPIPE_ROLE";
@@ -19,13 +19,13 @@ const ROLE: &str = "TWISTOR_SIGPIPE_ROLE";
 /// Writes to a peer that has closed, as large a thing as goes out by itself, then what leaves in
 /// several pieces when the callback returns.
 struct Late {
-    write: fn(&Transport, &Segment),
+    write: fn(&Transport, &Bytes),
 }
 
 impl<F> Protocol<F> for Late {
     fn read_connection_lost(&mut self, cx: &mut Context<'_, F>) {
-        let large = Segment::from(&[b'x'; 64 * 1024][..]);
-        cx.transport.write_segment(&large);
+        let large = Bytes::from(vec![b'x'; 64 * 1024]);
+        cx.transport.write_bytes(large.clone());
         // That is answered by a reset. It is to have come before anything else is sent, and the
         // loop is not to hear of it before.
         wait_until_reset(cx.transport);
@@ -63,10 +63,10 @@ fn role() {
     // Rust's runtime has it ignored; here it is deadly again.
     let deadly = Arc::new(AtomicBool::new(true));
     signal_hook::flag::register_conditional_default(13, deadly).unwrap();
-    let write: fn(&Transport, &Segment) = match &*role {
-        "segment" => |transport, segment| transport.write_segment(segment),
-        "broadcast" => |transport, segment| broadcast([transport], segment),
-        "bytes" => |transport, segment| transport.write(segment),
+    let write: fn(&Transport, &Bytes) = match &*role {
+        "bytes" => |transport, bytes| transport.write_bytes(bytes.clone()),
+        "broadcast" => |transport, bytes| broadcast([transport], bytes.clone()),
+        "copy" => |transport, bytes| transport.write(bytes),
         _ => {
             let (mut mine, other) = UnixStream::pair().unwrap();
             drop(other);
@@ -93,7 +93,7 @@ fn the_signal_ends_a_child_that_gets_it() {
 
 #[test]
 fn no_way_of_writing_to_a_peer_that_has_gone_ends_the_process() {
-    for role in ["segment", "broadcast", "bytes"] {
+    for role in ["bytes", "broadcast", "copy"] {
         let child = child(role);
         let address = child.line_after("listening on ").parse().unwrap();
         drop(child.connect(address));

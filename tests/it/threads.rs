@@ -3,7 +3,8 @@
 use crate::support::{PATIENCE, Server};
 use std::sync::mpsc::channel;
 use std::thread;
-use twistor::{CallError, Reactor};
+use twistor::Reactor;
+use twistor::error::CallError;
 
 #[test]
 fn calls_come_in_the_order_of_asking_and_wake_the_reactor() {

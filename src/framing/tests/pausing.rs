@@ -51,7 +51,7 @@ fn what_was_held_back_comes_after_the_news_that_reading_is_resumed() {
     turn(&mut reactor);
     let id = reactor.first_connection();
     reactor
-        .with_protocol(port, id, |lines, cx| lines.with_receiver(cx, |_, cx| cx.resume_reading()));
+        .with_protocol(&port, id, |lines, cx| lines.with_receiver(cx, |_, cx| cx.resume_reading()));
     assert_eq!(*text.borrow(), ["one"]);
     turn(&mut reactor);
     assert_eq!(*text.borrow(), ["one", "(resumed)", "two"]);
@@ -70,11 +70,11 @@ fn what_was_held_back_comes_also_when_there_is_no_reading_to_resume() {
         assert!(reactor.turn(Some(Duration::ZERO)).unwrap().is_continue());
     }
     let id = reactor.first_connection();
-    reactor.with_protocol(port, id, |lines, cx| {
+    reactor.with_protocol(&port, id, |lines, cx| {
         lines.with_receiver(cx, |_, cx| cx.set_line_mode(b"one\r\ntwo\r\n"));
     });
     assert_eq!(*text.borrow(), ["one"]);
     reactor
-        .with_protocol(port, id, |lines, cx| lines.with_receiver(cx, |_, cx| cx.resume_reading()));
+        .with_protocol(&port, id, |lines, cx| lines.with_receiver(cx, |_, cx| cx.resume_reading()));
     assert_eq!(*text.borrow(), ["one", "two"]);
 }

@@ -1,7 +1,8 @@
 //! Lines that come faster than they are to be delivered.
 
+use crate::limits::Timeouts;
 use crate::testing::{Conditions, Peer, assert_split_invariant, connect};
-use crate::{Delimiter, LineContext, LineReceiver, Lines, Timeouts, TimerId};
+use crate::{Delimiter, LineContext, LineReceiver, Lines, TimerId};
 use std::time::Duration;
 
 /// Answers each line, and does what some say.

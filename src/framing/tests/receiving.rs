@@ -93,7 +93,7 @@ impl Stage {
 
     /// Data arrives, in these pieces.
     pub(super) fn feed<'a>(&mut self, pieces: impl IntoIterator<Item = &'a [u8]>) {
-        self.reactor.with_protocol(self.port, self.id, |lines: &mut Lines<Shared>, cx| {
+        self.reactor.with_protocol(&self.port, self.id, |lines: &mut Lines<Shared>, cx| {
             for piece in pieces {
                 if cx.transport.is_open() {
                     lines.data_received(cx, piece);
@@ -109,7 +109,7 @@ impl Stage {
 
     fn transport(&mut self) -> Transport {
         let get = |_: &mut Lines<Shared>, cx: &mut crate::Context<'_, _>| cx.transport.clone();
-        self.reactor.with_protocol(self.port, self.id, get).unwrap()
+        self.reactor.with_protocol(&self.port, self.id, get).unwrap()
     }
 
     /// Reading is resumed by whoever has the handle.
@@ -134,7 +134,7 @@ fn nothing_is_delivered_once_the_connection_is_to_end() {
         // The function pointer cannot capture, so the choice is made by the line's own text.
         let mut stage = Stage::new(|_, _| {}, |lines| lines);
         stage.feed([&b"one\r\n"[..]]);
-        stage.reactor.with_protocol(stage.port, stage.id, |lines: &mut Lines<Shared>, cx| {
+        stage.reactor.with_protocol(&stage.port, stage.id, |lines: &mut Lines<Shared>, cx| {
             lines.with_receiver(cx, |_, cx| {
                 cx.set_line_mode(b"two\r\n");
                 end(cx);
@@ -156,7 +156,7 @@ fn the_delimiter_may_change_between_two_lines_of_one_chunk() {
 fn a_delimiter_that_changes_from_outside_is_looked_for_in_what_waits() {
     let mut stage = Stage::new(|_, _| {}, |lines| lines);
     stage.feed([&b"one;two"[..]]);
-    stage.reactor.with_protocol(stage.port, stage.id, |lines: &mut Lines<Shared>, cx| {
+    stage.reactor.with_protocol(&stage.port, stage.id, |lines: &mut Lines<Shared>, cx| {
         lines.with_receiver(cx, |_, cx| cx.set_delimiter(b";"));
     });
     stage.expect(&[]);
@@ -213,7 +213,7 @@ fn what_is_cleared_from_outside_is_what_was_not_delivered() {
     let clear = |lines: &mut Lines<Shared>, cx: &mut crate::Context<'_, Receivers>| {
         lines.with_receiver(cx, |_, cx| cx.clear_line_buffer())
     };
-    let cleared = stage.reactor.with_protocol(stage.port, stage.id, clear);
+    let cleared = stage.reactor.with_protocol(&stage.port, stage.id, clear);
     assert_eq!(cleared.unwrap(), b"a longer line\r\n");
     stage.resume();
     stage.expect(&["a", "b"]);
@@ -309,14 +309,14 @@ fn a_panic_that_goes_to_its_caller_leaves_the_splitting_whole() {
     );
     stage.feed([&b"a beginning"[..]]);
     let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        stage.reactor.with_protocol(stage.port, stage.id, |lines: &mut Lines<Shared>, cx| {
+        stage.reactor.with_protocol(&stage.port, stage.id, |lines: &mut Lines<Shared>, cx| {
             lines.with_receiver(cx, |_, cx| cx.set_line_mode(b" boom\r\n"));
         });
     }));
     assert!(panicked.is_err());
     // The panic was the caller's, and the connection goes on.
     stage.receiver.borrow_mut().text.clear();
-    stage.reactor.with_protocol(stage.port, stage.id, |lines: &mut Lines<Shared>, cx| {
+    stage.reactor.with_protocol(&stage.port, stage.id, |lines: &mut Lines<Shared>, cx| {
         lines.with_receiver(cx, |_, cx| cx.set_line_mode(b"x"));
     });
     stage.feed([&b"y\r\n"[..]]);

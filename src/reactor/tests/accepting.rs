@@ -1,7 +1,7 @@
 //! Ports, and what can go wrong on them.
 
 use super::*;
-use crate::ListenError;
+use crate::error::ListenError;
 use crate::socket::scripted::Closed;
 use std::io;
 
@@ -33,7 +33,7 @@ fn out_of_descriptors_a_port_sheds_rests_and_comes_back() {
 }
 
 fn turned_away(stage: &Stage) -> u64 {
-    stage.reactor.rejections(stage.port).unwrap().exhausted
+    stage.reactor.rejections(&stage.port).unwrap().exhausted
 }
 
 /// Says goodbye and closes when it hears something.
@@ -188,7 +188,7 @@ impl Factory for Fickle {
             }
             2 => panic!("on purpose"),
             3 => {
-                reactor.stop_listening(self.port.borrow().unwrap());
+                reactor.stop_listening(self.port.borrow().clone().unwrap());
                 Some(Box::new(Silent))
             }
             _ => unreachable!("the port is closed"),
@@ -207,14 +207,14 @@ fn a_factory_may_refuse_panic_and_close_its_own_port_while_building() {
     let own = Rc::new(RefCell::new(None));
     let fickle = Fickle { port: Rc::clone(&own), built: 0, log: log.clone() };
     let port = reactor.listen_tcp(8007, fickle).unwrap();
-    *own.borrow_mut() = Some(port);
+    *own.borrow_mut() = Some(port.clone());
     let peers: Vec<Peer> = (0..5).map(|_| script.connect()).collect();
     assert!(reactor.turn(Some(Duration::ZERO)).unwrap().is_continue());
     assert_eq!(peers[0].received(), b"full\r\n");
     assert_eq!(reactor.connection_count(), 1);
     log.expect(&["stopped"]);
-    assert!(!reactor.stop_listening(port));
-    assert_eq!(reactor.with_factory(port, |fickle: &mut Fickle, _| fickle.built), Some(3));
+    assert!(!reactor.stop_listening(&port));
+    assert_eq!(reactor.with_factory(&port, |fickle: &mut Fickle, _| fickle.built), Some(3));
 }
 
 /// Counts its starts and stops, and starts only if it is told so.
@@ -252,19 +252,19 @@ fn a_factory_starts_with_its_first_port_and_stops_with_its_last() {
     let mut reactor = Reactor::in_world(script.world(), Settings::default());
     let counting = Counting { log: log.clone(), starts: true };
     let first = reactor.listen_tcp(8007, counting).unwrap();
-    let second = reactor.listen_tcp(8008, first).unwrap();
+    let second = reactor.listen_tcp(8008, &first).unwrap();
     let third = reactor.listen_tcp(8009, first.key()).unwrap();
     log.expect(&["start"]);
-    reactor.stop_listening(first);
-    reactor.stop_listening(third);
+    reactor.stop_listening(&first);
+    reactor.stop_listening(&third);
     assert!(reactor.turn(Some(Duration::ZERO)).unwrap().is_continue());
     log.expect(&[]);
-    reactor.stop_listening(second);
+    reactor.stop_listening(&second);
     log.expect(&[]);
     assert!(reactor.turn(Some(Duration::ZERO)).unwrap().is_continue());
     log.expect(&["stop", "dropped"]);
-    assert!(matches!(reactor.listen_tcp(8010, first), Err(ListenError::NoFactory { .. })));
-    assert!(reactor.with_factory(first, |_, _| ()).is_none());
+    assert!(matches!(reactor.listen_tcp(8010, &first), Err(ListenError::NoFactory { .. })));
+    assert!(reactor.with_factory(&first, |_, _| ()).is_none());
 }
 
 #[test]
@@ -282,8 +282,8 @@ fn a_port_moved_within_one_turn_does_not_restart_its_factory() {
     let mut reactor = Reactor::in_world(script.world(), Settings::default());
     let counting = Counting { log: log.clone(), starts: true };
     let first = reactor.listen_tcp(8007, counting).unwrap();
-    reactor.stop_listening(first);
-    reactor.listen_tcp(8008, first).unwrap();
+    reactor.stop_listening(&first);
+    reactor.listen_tcp(8008, &first).unwrap();
     assert!(reactor.turn(Some(Duration::ZERO)).unwrap().is_continue());
     log.expect(&["start"]);
 }
@@ -325,10 +325,10 @@ fn a_failed_listen_from_within_does_not_forget_to_stop_the_factory() {
     let mut reactor = Reactor::in_world(script.world(), Settings::default());
     let counting = Counting { log: log.clone(), starts: true };
     let port = reactor.listen_tcp(8007, counting).unwrap();
-    reactor.with_factory(port, |_, reactor| {
-        reactor.stop_listening(port);
+    reactor.with_factory(&port, |_, reactor| {
+        reactor.stop_listening(&port);
         // The scripted world refuses port 1.
-        assert!(reactor.listen_tcp(1, port).is_err());
+        assert!(reactor.listen_tcp(1, &port).is_err());
     });
     log.expect(&["start"]);
     assert!(reactor.turn(Some(Duration::ZERO)).unwrap().is_continue());
@@ -343,10 +343,10 @@ fn keys_of_another_reactor_reach_nothing() {
     let counting = Counting { log: log.clone(), starts: true };
     let port = reactor.listen_tcp(8007, counting).unwrap();
     other.listen_tcp(8007, || Silent).unwrap();
-    assert!(matches!(other.listen_tcp(8008, port), Err(ListenError::NoFactory { .. })));
-    assert!(other.with_factory(port, |_, _| ()).is_none());
-    assert!(!other.stop_listening(port));
-    assert!(reactor.stop_listening(port));
+    assert!(matches!(other.listen_tcp(8008, &port), Err(ListenError::NoFactory { .. })));
+    assert!(other.with_factory(&port, |_, _| ()).is_none());
+    assert!(!other.stop_listening(&port));
+    assert!(reactor.stop_listening(&port));
 }
 
 #[test]
@@ -355,11 +355,11 @@ fn a_connection_of_another_factory_is_not_reached() {
     stage.connect();
     let first = stage.transport(0).id();
     let other = stage.reactor.listen_tcp(8008, || Silent).unwrap();
-    assert!(stage.reactor.stop_listening(stage.port));
+    assert!(stage.reactor.stop_listening(&stage.port));
     stage.connect();
     assert_eq!(stage.reactor.connection_count(), 2);
-    assert!(stage.reactor.with_protocol(other, first, |_, _| ()).is_none());
-    assert!(stage.reactor.with_protocol(stage.port, first, |_, _| ()).is_some());
+    assert!(stage.reactor.with_protocol(&other, first, |_, _| ()).is_none());
+    assert!(stage.reactor.with_protocol(&stage.port, first, |_, _| ()).is_some());
 }
 
 /// Tries to run the reactor that starts it.
@@ -369,8 +369,8 @@ impl Factory for Eager {
     type Protocol = Silent;
 
     fn start_factory(&mut self, reactor: &mut Reactor) -> io::Result<()> {
-        assert!(matches!(reactor.run(), Err(crate::RunError::AlreadyRunning)));
-        assert!(matches!(reactor.turn(None), Err(crate::RunError::AlreadyRunning)));
+        assert!(matches!(reactor.run(), Err(crate::error::RunError::AlreadyRunning)));
+        assert!(matches!(reactor.turn(None), Err(crate::error::RunError::AlreadyRunning)));
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! What is unsent on all connections together, and who pays when that is too much.
 
 use super::*;
-use crate::OverflowPolicy;
+use crate::limits::OverflowPolicy;
 
 const SLOW: &str = "lost: peer did not keep up: too much was unsent";
 

@@ -1,7 +1,8 @@
 //! Every wait in the life of a connection has an end: the table of `docs/REACTOR.md`, as a test.
 
 use super::*;
-use crate::{Producer, RateLimits, TcpClientEndpoint, Timeouts};
+use crate::limits::{RateLimits, Timeouts};
+use crate::{Producer, TcpClientEndpoint};
 use std::net::Ipv4Addr;
 
 const fn s(seconds: u64) -> Duration {

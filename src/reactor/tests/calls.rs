@@ -1,7 +1,7 @@
 //! Calls of other threads, and triggers.
 
 use super::*;
-use crate::{Phase, SystemEvent};
+use crate::system_event::{Phase, SystemEvent};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 

@@ -1,8 +1,9 @@
 //! Connections that this side begins.
 
 use super::*;
+use crate::error::ConnectError;
 use crate::socket::scripted::Closed;
-use crate::{ConnectError, Connector, FactoryKey, Producer, TcpClientEndpoint};
+use crate::{Connector, FactoryKey, Producer, TcpClientEndpoint};
 use std::net::{Ipv4Addr, SocketAddr};
 
 fn target() -> TcpClientEndpoint {
@@ -13,8 +14,8 @@ fn target() -> TcpClientEndpoint {
 /// A stage without a port, and a factory to connect with.
 fn probes(act: fn(Event<'_>, &mut Context<'_, Probes>)) -> (Stage, Probes) {
     let mut stage = Stage::new(act);
-    let port = stage.port;
-    stage.reactor.stop_listening(port);
+    let port = stage.port.clone();
+    stage.reactor.stop_listening(&port);
     stage.settle();
     stage.log.expect(&["stopped"]);
     let probes = Probes { log: stage.log.clone(), act, all: Vec::new(), key: Rc::default() };
@@ -263,7 +264,7 @@ fn a_client_of_a_stopping_reactor_is_refused_and_its_factory_dropped() {
         assert!(matches!(refused, Err(ConnectError::Stopping { .. })));
         log.push("refused");
     };
-    use crate::{Phase, SystemEvent};
+    use crate::system_event::{Phase, SystemEvent};
     stage.reactor.add_system_event_trigger(Phase::After, SystemEvent::Shutdown, trigger);
     stage.reactor.stop();
     assert!(stage.reactor.turn(Some(Duration::ZERO)).unwrap().is_break());
@@ -293,7 +294,7 @@ fn a_connection_that_is_yet_to_be_holds_its_producer_back() {
 fn too_much_that_waits_for_an_answer_ends_the_attempt() {
     let (mut stage, probes) = probes(quiet);
     let (connector, _) = dial(&mut stage, probes);
-    connector.transport().set_max_unsent(10, crate::OverflowPolicy::Close);
+    connector.transport().set_max_unsent(10, crate::limits::OverflowPolicy::Close);
     connector.transport().write("12345678");
     connector.transport().write("12345678");
     stage.settle();

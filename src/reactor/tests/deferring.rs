@@ -1,7 +1,7 @@
 //! Work on other threads, and what becomes of its results.
 
 use super::*;
-use crate::DeferError;
+use crate::error::DeferError;
 use std::sync::mpsc::channel;
 
 /// Notes when it is dropped.

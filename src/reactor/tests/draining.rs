@@ -1,11 +1,12 @@
 //! Stopping without cutting anybody off.
 
 use super::*;
+use crate::FactoryKey;
+use crate::error::{ConnectError, ListenError};
+use crate::limits::ConnectionLimits;
+use crate::shutdown::{ShutdownGuard, ShutdownReport};
 use crate::socket::scripted::Closed;
-use crate::{
-    ConnectError, ConnectionLimits, FactoryKey, ListenError, Phase, ShutdownGuard, ShutdownReport,
-    SystemEvent,
-};
+use crate::system_event::{Phase, SystemEvent};
 use std::net::Ipv4Addr;
 use std::ops::ControlFlow;
 
@@ -236,7 +237,7 @@ fn a_reactor_that_is_dropped_while_it_drains_shuts_down() {
 fn clients_that_wait_to_be_accepted_are_served_and_counted() {
     let mut stage = Stage::new(leave);
     stage.reactor.set_limits(
-        stage.port,
+        &stage.port,
         ConnectionLimits::new().max_connections(300).accept_rate(1, SECOND),
     );
     stage.connect();
@@ -248,7 +249,7 @@ fn clients_that_wait_to_be_accepted_are_served_and_counted() {
     assert!(stage.reactor.is_draining());
     let served = waiting.iter().filter(|peer| peer.received() == b"request").count();
     assert_eq!((served, stage.reactor.connection_count()), (299, 300));
-    assert_eq!(stage.reactor.rejections(stage.port).unwrap().connections, 3, "limits count");
+    assert_eq!(stage.reactor.rejections(&stage.port).unwrap().connections, 3, "limits count");
     assert_eq!(stage.log.count("1 is to drain"), 0, "not before its request is answered");
     stage.turn();
     assert_eq!(stage.log.count("1 is to drain"), 1);

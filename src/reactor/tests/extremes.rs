@@ -1,9 +1,9 @@
 //! Settings at their ends: nothing panics, nothing spins, and none means the opposite.
 
 use super::*;
-use crate::{
-    ConnectionLimits, OverflowPolicy, RateLimits, ShutdownReport, TcpClientEndpoint, Timeouts,
-};
+use crate::TcpClientEndpoint;
+use crate::limits::{ConnectionLimits, OverflowPolicy, RateLimits, Timeouts};
+use crate::shutdown::ShutdownReport;
 use std::cell::Cell;
 use std::ops::ControlFlow;
 
@@ -165,8 +165,8 @@ fn how_many_clients_and_how_fast() {
         (none.clone().accept_rate(u32::MAX, Duration::MAX), MANY, MANY),
     ] {
         let mut stage = Stage::new(quiet);
-        let port = stage.port;
-        stage.reactor.set_limits(port, limits.clone());
+        let port = stage.port.clone();
+        stage.reactor.set_limits(&port, limits.clone());
         let _peers: Vec<Peer> = (0..MANY).map(|_| stage.script.connect()).collect();
         stage.live(Duration::ZERO);
         assert_eq!(stage.reactor.connection_count(), at_once, "{limits:?}");
@@ -187,9 +187,9 @@ fn how_fast_bytes_move() {
     for (rate, counts) in [(0, 2..=4), (1, 2..=4), (u64::MAX, 20..=20)] {
         for shared in [false, true] {
             let (mut stage, peer) = connected(echo);
-            let (port, rates) = (stage.port, RateLimits::new().read(rate).write(rate));
+            let (port, rates) = (stage.port.clone(), RateLimits::new().read(rate).write(rate));
             if shared {
-                stage.reactor.set_shared_rate_limits(port, rates);
+                stage.reactor.set_shared_rate_limits(&port, rates);
             } else {
                 stage.transport(0).set_rate_limits(rates);
             }
@@ -360,7 +360,7 @@ fn how_long_connecting_takes() {
     for (timeout, failed) in [(Duration::ZERO, 1), (NANOSECOND, 1), (Duration::MAX, 0)] {
         let mut stage = Stage::new(quiet);
         let endpoint = TcpClientEndpoint::new(([127, 0, 0, 1], 8008)).timeout(timeout);
-        stage.reactor.connect_tcp(endpoint, stage.port).unwrap();
+        stage.reactor.connect_tcp(endpoint, &stage.port).unwrap();
         stage.live(SECOND);
         assert_eq!(stage.log.count("failed: timed out"), failed, "{timeout:?}");
         stage.script.dialled().answer();

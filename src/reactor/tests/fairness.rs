@@ -1,7 +1,7 @@
 //! What a turn has for each connection, and for all of them together.
 
 use super::*;
-use crate::Timeouts;
+use crate::limits::Timeouts;
 
 const BUFFER: usize = super::super::BUFFER_LEN;
 
@@ -133,7 +133,7 @@ fn after_a_stall_nobody_who_talks_is_lost_though_some_send_without_a_pause() {
             _ => echo(event, cx),
         });
         let deadlines = Timeouts::new().idle(Duration::from_secs(3));
-        stage.reactor.set_timeouts(stage.port, deadlines);
+        stage.reactor.set_timeouts(&stage.port, deadlines);
         let peers: Vec<Peer> = (0..200).map(|_| stage.connect()).collect();
         stage.script.set_write_takes(Duration::from_millis(1));
         stage.script.limit_events(events_max);

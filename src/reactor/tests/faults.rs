@@ -2,7 +2,8 @@
 //! nothing behind, and nobody else notices.
 
 use super::*;
-use crate::{OverflowPolicy, Producer, RateLimits, Timeouts};
+use crate::Producer;
+use crate::limits::{OverflowPolicy, RateLimits, Timeouts};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -99,7 +100,7 @@ fn a_panic_in_any_callback_ends_its_connection_and_no_other() {
         stage.script.advance(MINUTE);
         stage.settle();
         stage.expect_empty();
-        stage.reactor.stop_listening(stage.port);
+        stage.reactor.stop_listening(&stage.port);
         stage.settle();
         assert_eq!(stage.log.count("stopped"), 1, "{event:?}");
     }
@@ -164,7 +165,7 @@ const POINTS: [(&str, Way); 19] = [
         stage.settle();
     }),
     ("in turn for a rate that is shared", |stage, peer, transport| {
-        stage.reactor.set_shared_rate_limits(stage.port, RateLimits::new().read(20).write(20));
+        stage.reactor.set_shared_rate_limits(&stage.port, RateLimits::new().read(20).write(20));
         peer.send([0; 3]);
         transport.write([0; MUCH]);
         stage.settle();
@@ -213,7 +214,7 @@ fn a_reset_at_any_point_is_the_end_of_one_and_of_no_other() {
         stage.settle();
         assert!(!is_announced || !transport.is_connected(), "{name}");
         // Who does not look meets it as soon as he does, or as he can.
-        let others = stage.reactor.with_factory(stage.port, |probes, _| probes.all.clone());
+        let others = stage.reactor.with_factory(&stage.port, |probes, _| probes.all.clone());
         others.unwrap().iter().skip(2).for_each(Transport::abort_connection);
         transport.resume_reading();
         peer.set_room(10 * MUCH);
@@ -224,7 +225,7 @@ fn a_reset_at_any_point_is_the_end_of_one_and_of_no_other() {
         stage.settle();
         let lost = stage.log.0.borrow().iter().filter(|it| it.starts_with("0 lost:")).count();
         assert_eq!((lost, transport.is_connected()), (1, false), "{name}");
-        stage.reactor.set_shared_rate_limits(stage.port, RateLimits::new());
+        stage.reactor.set_shared_rate_limits(&stage.port, RateLimits::new());
         witness.send("hello");
         stage.settle();
         assert_eq!(witness.received(), b"hello", "{name}");

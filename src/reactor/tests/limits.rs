@@ -1,18 +1,18 @@
 //! Clients that are too many.
 
 use super::*;
+use crate::limits::{ConnectionLimits, RejectionStats};
 use crate::socket::scripted::Closed;
-use crate::{ConnectionLimits, RejectionStats};
 
 fn stage(limits: ConnectionLimits) -> Stage {
     let mut stage = Stage::new(echo);
-    assert!(stage.reactor.set_limits(stage.port, limits));
+    assert!(stage.reactor.set_limits(&stage.port, limits));
     stage
 }
 
 impl Stage {
     fn rejections(&self) -> RejectionStats {
-        self.reactor.rejections(self.port).unwrap()
+        self.reactor.rejections(&self.port).unwrap()
     }
 
     /// Connections, and peers that the door knows.
@@ -69,11 +69,11 @@ fn limits_that_come_later_count_who_is_there() {
     stage.connect();
     stage
         .reactor
-        .set_limits(stage.port, ConnectionLimits::new().max_per_peer(2).max_connections(5));
+        .set_limits(&stage.port, ConnectionLimits::new().max_per_peer(2).max_connections(5));
     assert_eq!(stage.connect().closed(), Closed::InOrder);
-    stage.reactor.set_limits(stage.port, ConnectionLimits::new().max_connections(2));
+    stage.reactor.set_limits(&stage.port, ConnectionLimits::new().max_connections(2));
     assert_eq!(stage.connect().closed(), Closed::InOrder);
-    stage.reactor.set_limits(stage.port, ConnectionLimits::new());
+    stage.reactor.set_limits(&stage.port, ConnectionLimits::new());
     assert_eq!(stage.connect().closed(), Closed::No);
     let expected = RejectionStats { connections: 1, per_peer: 1, ..RejectionStats::default() };
     assert_eq!(stage.rejections(), expected);
@@ -124,13 +124,13 @@ fn what_the_factory_refuses_is_counted_apart_and_takes_no_place() {
     let script = Script::new();
     let mut reactor = Reactor::in_world(script.world(), Settings::default());
     let port = reactor.listen_tcp(8007, Picky(0)).unwrap();
-    reactor.set_limits(port, ConnectionLimits::new().max_connections(1).max_per_peer(1));
+    reactor.set_limits(&port, ConnectionLimits::new().max_connections(1).max_per_peer(1));
     for _ in 0..4 {
         script.connect();
         assert!(reactor.turn(Some(Duration::ZERO)).unwrap().is_continue());
     }
     let expected = RejectionStats { factory: 2, connections: 1, ..RejectionStats::default() };
-    assert_eq!(reactor.rejections(port), Some(expected));
+    assert_eq!(reactor.rejections(&port), Some(expected));
     assert_eq!(reactor.connection_count(), 1);
 }
 
@@ -143,7 +143,7 @@ fn clients_that_are_closed_when_made_take_no_place() {
     });
     stage
         .reactor
-        .set_limits(stage.port, ConnectionLimits::new().max_connections(1).max_per_peer(1));
+        .set_limits(&stage.port, ConnectionLimits::new().max_connections(1).max_per_peer(1));
     for _ in 0..5 {
         stage.connect();
         stage.settle();
@@ -190,7 +190,7 @@ fn limits_that_change_when_a_client_is_lost_count_those_who_are_there() {
 /// A stage with a second port of the same factory, and clients that wait at both.
 fn two_ports(limits: ConnectionLimits, waiting: usize) -> (Stage, [Vec<Peer>; 2]) {
     let mut stage = stage(limits);
-    stage.reactor.listen_tcp(8008, stage.port).unwrap();
+    stage.reactor.listen_tcp(8008, &stage.port).unwrap();
     let peers = [0, 1].map(|port| (0..waiting).map(|_| stage.script.connect_to(port)).collect());
     (stage, peers)
 }
@@ -246,7 +246,7 @@ fn a_rate_that_changes_wakes_those_who_wait() {
         let _waiting: Vec<Peer> = (0..10).map(|_| stage.script.connect()).collect();
         stage.settle();
         assert_eq!(stage.reactor.connection_count(), 1);
-        stage.reactor.set_limits(stage.port, limits);
+        stage.reactor.set_limits(&stage.port, limits);
         assert_eq!(stage.reactor.next_deadline(), Some(stage.reactor.now()));
         stage.turn();
         assert!(stage.reactor.connection_count() >= 10);
@@ -259,17 +259,17 @@ fn a_port_that_is_closed_leaves_no_timer() {
     let mut stage = stage(ConnectionLimits::new().accept_rate(1, Duration::from_secs(1)));
     let open = stage.reactor.timers.len();
     for _ in 0..300 {
-        let port = stage.reactor.listen_tcp(8008, stage.port).unwrap();
+        let port = stage.reactor.listen_tcp(8008, &stage.port).unwrap();
         stage.script.connect_to(1);
         stage.settle();
-        stage.reactor.stop_listening(port);
+        stage.reactor.stop_listening(&port);
     }
     stage.settle();
     assert!(stage.reactor.timers.len() <= open + 1, "{}", stage.reactor.timers.len());
     // And one that rests for want of descriptors.
     let mut stage = stage_that_rests();
     assert_eq!(stage.reactor.timers.len(), 1);
-    stage.reactor.stop_listening(stage.port);
+    stage.reactor.stop_listening(&stage.port);
     stage.settle();
     stage.expect_empty();
 }

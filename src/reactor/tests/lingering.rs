@@ -1,8 +1,8 @@
 //! Who is listened to after the goodbye, and for how long.
 
 use super::*;
+use crate::limits::{ConnectionLimits, Timeouts};
 use crate::socket::scripted::Closed;
-use crate::{ConnectionLimits, Timeouts};
 
 #[test]
 fn a_talker_is_listened_to_after_the_goodbye() {
@@ -227,7 +227,7 @@ fn one_who_sends_without_end_is_cut_off_by_bytes_as_well() {
 fn the_refused_are_told_and_cost_next_to_nothing() {
     let mut stage = Stage::new(echo);
     let limits = ConnectionLimits::new().max_connections(10).reject_message("busy\r\n");
-    stage.reactor.set_limits(stage.port, limits);
+    stage.reactor.set_limits(&stage.port, limits);
     let mut peers: Vec<Peer> = Vec::new();
     for peer in 0..50 {
         for _ in 0..10 {
@@ -253,7 +253,7 @@ fn the_refused_are_told_and_cost_next_to_nothing() {
 fn a_refused_client_that_floods_is_cut_off() {
     let mut stage = Stage::new(echo);
     stage.reactor.set_limits(
-        stage.port,
+        &stage.port,
         ConnectionLimits::new().max_connections(0).reject_message("busy\r\n"),
     );
     let peer = stage.connect();
@@ -277,7 +277,7 @@ fn an_end_that_blames_the_peer_does_not_linger() {
                 cx.transport.time_out(deadline);
             }
         });
-        stage.reactor.set_timeouts(stage.port, deadlines);
+        stage.reactor.set_timeouts(&stage.port, deadlines);
         let peer = stage.connect();
         peer.send("x");
         stage.settle();

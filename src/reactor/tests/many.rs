@@ -1,7 +1,7 @@
 //! Very many of one kind. What takes a look at all for each of them would not end in these tests.
 
 use super::*;
-use crate::{Phase, SystemEvent};
+use crate::system_event::{Phase, SystemEvent};
 
 /// So many that their square is out of reach.
 const MANY: usize = 500_000;

@@ -32,10 +32,11 @@ mod walks;
 mod writing;
 mod yielding;
 
+use crate::limits::TimeoutKind;
 use crate::socket::scripted::{Peer, Script};
 use crate::{
-    Context, Factory, FactoryKey, ListeningPort, Protocol, Reactor, Reason, Settings, TimeoutKind,
-    TimerId, Transport,
+    Context, Factory, FactoryKey, ListeningPort, Protocol, Reactor, Reason, Settings, TimerId,
+    Transport,
 };
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -224,7 +225,7 @@ impl Stage {
 
     /// The transport of the probe with this number.
     fn transport(&mut self, number: usize) -> Transport {
-        self.reactor.with_factory(self.port, |probes, _| probes.all[number].clone()).unwrap()
+        self.reactor.with_factory(&self.port, |probes, _| probes.all[number].clone()).unwrap()
     }
 
     /// Nothing is left over: no connection, no timer, nothing to do.

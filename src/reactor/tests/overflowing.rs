@@ -1,7 +1,8 @@
 //! Peers that do not take what they are sent.
 
 use super::*;
-use crate::{OverflowPolicy, Segment, broadcast};
+use crate::limits::OverflowPolicy;
+use crate::{Bytes, broadcast};
 
 const SLOW: &str = "lost: peer did not keep up: too much was unsent";
 
@@ -53,7 +54,7 @@ fn one_write_on_nothing_unsent_may_be_as_long_as_it_likes() {
     assert_eq!(transport.unsent(), 100_000);
     peer.set_room(usize::MAX / 2);
     stage.settle();
-    transport.write_segment(&Segment::from(vec![0; 100_000]));
+    transport.write_bytes(vec![0; 100_000]);
     stage.settle();
     assert_eq!(peer.received().len(), 200_000);
     stage.log.expect(&["0 made"]);
@@ -72,7 +73,7 @@ fn refused_writes_are_told_once_and_dropped_ones_only_counted() {
             transport.write("abc");
         }
         transport.write("90");
-        transport.write_segment(&Segment::from(vec![0; 10_000]));
+        transport.write_bytes(vec![0; 10_000]);
         stage.settle();
         let expected: &[&str] = if told { &["0 made", "0 refused 4"] } else { &["0 made"] };
         stage.log.expect(expected);
@@ -170,12 +171,12 @@ fn a_large_broadcast_is_kept_once_and_arrives_in_order() {
         peer.set_room(number * 3000);
     }
     let picture: Vec<u8> = (0..20_000_u32).map(|at| (at % 251) as u8).collect();
-    let segment = Segment::from(&picture[..]);
+    let segment = Bytes::from(picture.clone());
     for member in &all {
         member.write("before ");
-        member.write_segment(&segment);
+        member.write_bytes(segment.clone());
         member.write(" between ");
-        member.write_segment(&segment);
+        member.write_bytes(segment.clone());
         member.write(" after");
     }
     stage.settle();

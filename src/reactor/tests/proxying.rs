@@ -300,7 +300,7 @@ fn a_peer_that_is_not_read_because_the_consumer_is_full_is_not_idle() {
         _ => proxy(event, cx),
     });
     let (from, to) = pair(&mut stage);
-    stage.transport(0).set_timeouts(crate::Timeouts::new().idle(10 * second));
+    stage.transport(0).set_timeouts(crate::limits::Timeouts::new().idle(10 * second));
     to.set_room(0);
     from.send(vec![0; 3 * HIGH]);
     stage.settle();
@@ -331,7 +331,7 @@ fn the_time_behind_a_full_consumer_counts_for_no_idleness() {
         _ => proxy(event, cx),
     });
     let (from, to) = pair(&mut stage);
-    stage.transport(0).set_timeouts(crate::Timeouts::new().idle(10 * second));
+    stage.transport(0).set_timeouts(crate::limits::Timeouts::new().idle(10 * second));
     to.set_room(0);
     from.send(vec![0; HIGH]);
     stage.settle();

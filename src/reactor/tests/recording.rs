@@ -1,7 +1,7 @@
 //! What the reactor remembers of what it has done.
 
 use super::*;
-use crate::Metrics;
+use crate::metrics::Metrics;
 
 fn ms(count: u64) -> Duration {
     Duration::from_millis(count)
@@ -134,8 +134,8 @@ fn panics_are_counted_wherever_they_come_from() {
 fn time_outlives_the_factory_that_it_was_spent_on() {
     let mut stage = Stage::new(echo);
     stage.connect().close();
-    let port = stage.port;
-    stage.reactor.stop_listening(port);
+    let port = stage.port.clone();
+    stage.reactor.stop_listening(&port);
     stage.settle();
     stage.expect_empty();
     let seen = stage.reactor.metrics();
@@ -167,8 +167,8 @@ fn every_moment_of_a_turn_is_counted_once_and_sending_is_no_wait() {
     // A closure takes its time, refusing takes some, and what passes outside of turns is nobody's.
     let script = stage.script.clone();
     stage.reactor.call_later(ms(0), move |_| script.advance(ms(50)));
-    let limits = crate::ConnectionLimits::new().max_connections(0).reject_message("no");
-    stage.reactor.set_limits(stage.port, limits);
+    let limits = crate::limits::ConnectionLimits::new().max_connections(0).reject_message("no");
+    stage.reactor.set_limits(&stage.port, limits);
     stage.script.connect();
     stage.turn();
     for _ in 0..5 {

@@ -101,7 +101,7 @@ fn what_can_no_longer_be_sent_does_not_keep_the_answer_from_being_read() {
     let peer = stage.connect();
     peer.set_room(0);
     // So much that its peer would not be read.
-    stage.transport(0).set_max_unsent(200_000, crate::OverflowPolicy::Close);
+    stage.transport(0).set_max_unsent(200_000, crate::limits::OverflowPolicy::Close);
     stage.transport(0).write([0; 200_000]);
     stage.settle();
     peer.send("the answer");

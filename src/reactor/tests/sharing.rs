@@ -2,15 +2,15 @@
 
 use super::throttling::{INTERVAL, PORTION, RATE, Sink, reading, stage, writing};
 use super::*;
+use crate::limits::{RateLimits, Timeouts};
 use crate::socket::scripted::Closed;
-use crate::{RateLimits, Timeouts};
 
 #[test]
 fn who_waits_for_what_is_held_back_is_not_idle() {
     for shared in [RateLimits::new().write(1), RateLimits::new().read(1)] {
         let mut stage = stage(RateLimits::new(), shared);
         let deadlines = Timeouts::new().idle(Duration::from_millis(1500));
-        stage.reactor.set_timeouts(stage.port, deadlines);
+        stage.reactor.set_timeouts(&stage.port, deadlines);
         let peers = [stage.sink(), stage.sink(), stage.sink()];
         for (number, peer) in peers.iter().enumerate() {
             peer.send("in");
@@ -134,7 +134,7 @@ fn rates_that_go_take_their_timers_along() {
     peer.send([1; 3000]);
     stage.settle();
     assert_eq!(stage.reactor.timers.len(), 1);
-    stage.reactor.set_shared_rate_limits(stage.port, RateLimits::new());
+    stage.reactor.set_shared_rate_limits(&stage.port, RateLimits::new());
     assert_eq!(stage.reactor.timers.len(), 0);
     stage.settle();
     stage.log.expect(&["0 made", "0 data 1000 bytes", "0 data 2000 bytes"]);
@@ -147,7 +147,7 @@ fn a_factory_that_goes_takes_its_timers_along() {
     peer.send([1; 3000]);
     stage.settle();
     assert_eq!(stage.reactor.timers.len(), 1);
-    assert!(stage.reactor.stop_listening(stage.port));
+    assert!(stage.reactor.stop_listening(&stage.port));
     stage.settle();
     peer.reset();
     stage.transport_of_the_last().abort_connection();

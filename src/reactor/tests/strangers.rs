@@ -1,7 +1,8 @@
 //! Two reactors of one process: what names something in one of them names nothing in the other.
 
 use super::*;
-use crate::{ConnectError, ListenError, Phase, SystemEvent};
+use crate::error::{ConnectError, ListenError};
+use crate::system_event::{Phase, SystemEvent};
 
 /// Two reactors that have done the same, so that their slots are the same.
 fn twins() -> [Stage; 2] {
@@ -77,7 +78,7 @@ fn a_connection_of_another_reactor_is_no_connection() {
     let ids = [mine.transport(0).id(), other.transport(0).id()];
     assert_eq!(ids[0].to_string(), ids[1].to_string(), "only the reactor tells them apart");
     assert_ne!(ids[0], ids[1]);
-    let (port, strange_port) = (mine.port, other.port);
+    let (port, strange_port) = (mine.port.key(), other.port.key());
     assert!(mine.reactor.with_protocol(port, ids[0], |_, _| ()).is_some());
     assert!(mine.reactor.with_protocol(port, ids[1], |_, _| ()).is_none());
     assert!(mine.reactor.with_protocol(strange_port, ids[0], |_, _| ()).is_none());
@@ -87,20 +88,20 @@ fn a_connection_of_another_reactor_is_no_connection() {
 #[test]
 fn a_factory_of_another_reactor_is_no_factory() {
     let [mut mine, other] = twins();
-    let strange = other.port;
+    let strange = &other.port;
     assert!(mine.reactor.with_factory(strange, |_, _| ()).is_none());
     assert!(!mine.reactor.stop_listening(strange));
-    assert!(!mine.reactor.set_limits(strange, crate::ConnectionLimits::new()));
-    assert!(!mine.reactor.set_timeouts(strange, crate::Timeouts::new()));
-    assert!(!mine.reactor.set_rate_limits(strange, crate::RateLimits::new()));
-    assert!(!mine.reactor.set_shared_rate_limits(strange, crate::RateLimits::new()));
+    assert!(!mine.reactor.set_limits(strange, crate::limits::ConnectionLimits::new()));
+    assert!(!mine.reactor.set_timeouts(strange, crate::limits::Timeouts::new()));
+    assert!(!mine.reactor.set_rate_limits(strange, crate::limits::RateLimits::new()));
+    assert!(!mine.reactor.set_shared_rate_limits(strange, crate::limits::RateLimits::new()));
     assert_eq!(mine.reactor.rejections(strange), None);
     let listened = mine.reactor.listen_tcp(8008, strange);
     assert!(matches!(listened, Err(ListenError::NoFactory { .. })), "{listened:?}");
     let dialled = mine.reactor.connect_tcp(([127, 0, 0, 1], 8008), strange);
     assert!(matches!(dialled, Err(ConnectError::NoFactory { .. })), "{dialled:?}");
     let own = mine.port;
-    assert!(mine.reactor.with_factory(own, |_, _| ()).is_some(), "its own is still there");
+    assert!(mine.reactor.with_factory(&own, |_, _| ()).is_some(), "its own is still there");
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! Bytes that move no faster than was said.
 
 use super::*;
+use crate::Producer;
+use crate::limits::{RateLimits, Timeouts};
 use crate::socket::scripted::Closed;
-use crate::{Producer, RateLimits, Segment, Timeouts};
 
 /// Of a rate of 20 000 bytes a second.
 pub(super) const PORTION: usize = 1000;
@@ -15,8 +16,8 @@ pub(super) fn stage(each: RateLimits, shared: RateLimits) -> Stage {
         Event::ReadLost => cx.transport.lose_connection(),
         _ => {}
     });
-    assert!(stage.reactor.set_rate_limits(stage.port, each));
-    assert!(stage.reactor.set_shared_rate_limits(stage.port, shared));
+    assert!(stage.reactor.set_rate_limits(&stage.port, each));
+    assert!(stage.reactor.set_shared_rate_limits(&stage.port, shared));
     stage
 }
 
@@ -60,7 +61,7 @@ impl Stage {
     }
 
     fn waits(&self) -> u64 {
-        self.reactor.rejections(self.port).unwrap().waits
+        self.reactor.rejections(&self.port).unwrap().waits
     }
 }
 
@@ -114,7 +115,7 @@ fn a_connection_is_written_to_a_portion_at_a_time_and_closed_when_all_is_sent() 
     let bytes: Vec<u8> = (0..5 * PORTION).map(|at| (at % 251) as u8).collect();
     // Straight to the socket, behind something, and as a segment that is not copied.
     transport.write(&bytes);
-    transport.write_segment(&Segment::from(bytes.clone()));
+    transport.write_bytes(bytes.clone());
     transport.write(&bytes);
     transport.lose_connection();
     stage.settle();
@@ -147,7 +148,7 @@ fn nobody_is_timed_out_for_what_is_held_back_here() {
     let mut stage = stage(slow, RateLimits::new());
     let deadlines =
         Timeouts::new().idle(Duration::from_millis(500)).min_rate(100, Duration::from_secs(1));
-    stage.reactor.set_timeouts(stage.port, deadlines);
+    stage.reactor.set_timeouts(&stage.port, deadlines);
     let peer = stage.sink();
     peer.send([1; 100]);
     let transport = stage.transport(0);
@@ -181,7 +182,7 @@ fn a_connection_is_woken_for_whichever_way_comes_first() {
 fn no_rate_is_nothing_to_remember() {
     let mut stage = stage(RateLimits::new(), RateLimits::new());
     stage.connect();
-    stage.reactor.set_shared_rate_limits(stage.port, RateLimits::new());
+    stage.reactor.set_shared_rate_limits(&stage.port, RateLimits::new());
     stage.transport(0).set_rate_limits(RateLimits::new());
     assert!(!stage.transport(0).has_flow());
 }
@@ -223,13 +224,13 @@ fn whoever_waits_goes_on_when_the_rates_are_changed() {
     stage.log.expect(&["0 data 1000 bytes", "0 data 2000 bytes"]);
     transport.set_rate_limits(RateLimits::new());
     // The same of a rate that is shared, by one which was there before it.
-    stage.reactor.set_shared_rate_limits(stage.port, reading().write(RATE));
+    stage.reactor.set_shared_rate_limits(&stage.port, reading().write(RATE));
     peer.send([1; 3000]);
     transport.write([1; 3000]);
     stage.settle();
     stage.log.expect(&["0 data 1000 bytes"]);
     assert_eq!(peer.received().len(), 4000);
-    stage.reactor.set_shared_rate_limits(stage.port, RateLimits::new());
+    stage.reactor.set_shared_rate_limits(&stage.port, RateLimits::new());
     stage.settle();
     stage.log.expect(&["0 data 2000 bytes"]);
     assert_eq!(peer.received().len(), 6000);
@@ -248,7 +249,7 @@ fn a_connection_that_ends_while_it_waits_leaves_nothing_behind() {
     transport.abort_connection();
     stage.settle();
     stage.expect_empty();
-    stage.reactor.set_shared_rate_limits(stage.port, reading().write(RATE));
+    stage.reactor.set_shared_rate_limits(&stage.port, reading().write(RATE));
     for round in 1..4 {
         let peer = stage.sink();
         let transport = stage.transport(round);
@@ -307,7 +308,7 @@ fn a_proxy_reads_no_faster_than_its_consumer_may_write() {
 #[test]
 fn a_connection_of_one_s_own_has_the_rates_of_its_factory() {
     let mut stage = stage(writing(), reading());
-    let key = stage.port;
+    let key = stage.port.key();
     stage.reactor.connect_tcp(([127, 0, 0, 1], 7), key).unwrap();
     let peer = Sink(stage.script.dialled(), RefCell::default());
     peer.answer();
@@ -322,8 +323,8 @@ fn a_connection_of_one_s_own_has_the_rates_of_its_factory() {
 #[test]
 fn a_factory_that_is_gone_has_no_rates() {
     let mut stage = stage(RateLimits::new(), RateLimits::new());
-    stage.reactor.stop_listening(stage.port);
+    stage.reactor.stop_listening(&stage.port);
     stage.settle();
-    assert!(!stage.reactor.set_rate_limits(stage.port, reading()));
-    assert!(!stage.reactor.set_shared_rate_limits(stage.port, reading()));
+    assert!(!stage.reactor.set_rate_limits(&stage.port, reading()));
+    assert!(!stage.reactor.set_shared_rate_limits(&stage.port, reading()));
 }

@@ -1,8 +1,9 @@
 //! A peer that has not been sent everything sees a reset, and one that has sees a close.
 
 use super::*;
+use crate::Producer;
+use crate::limits::{OverflowPolicy, Timeouts};
 use crate::socket::scripted::Closed;
-use crate::{OverflowPolicy, Producer, Timeouts};
 use std::cell::Cell;
 use std::io::Read;
 
@@ -217,8 +218,8 @@ fn a_reader_that_fails_leaves_no_stream_that_looks_whole() {
 fn a_refusal_that_is_cut_is_a_reset() {
     let mut stage = Stage::new(quiet);
     stage.reactor.set_limits(
-        stage.port,
-        crate::ConnectionLimits::new().max_connections(0).reject_message("go away"),
+        &stage.port,
+        crate::limits::ConnectionLimits::new().max_connections(0).reject_message("go away"),
     );
     let (told, cut) = (stage.script.connect(), stage.script.connect());
     cut.set_room(3);
@@ -259,7 +260,7 @@ fn bytes_that_are_lost_while_it_drains_are_counted_whatever_ends_their_connectio
         let std::ops::ControlFlow::Break(report) = stage.reactor.turn(None).unwrap() else {
             panic!("it does not stop")
         };
-        let expected = crate::ShutdownReport {
+        let expected = crate::shutdown::ShutdownReport {
             drained: 1 - lost,
             lost,
             aborted: 1,

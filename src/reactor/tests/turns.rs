@@ -2,7 +2,8 @@
 
 use super::*;
 
-use crate::{CallError, Phase, SystemEvent};
+use crate::error::CallError;
+use crate::system_event::{Phase, SystemEvent};
 use std::time::Instant;
 
 #[test]
@@ -121,7 +122,7 @@ fn an_idle_reactor_sleeps_for_ever_and_a_busy_one_not_at_all() {
     stage.settle();
     stage.script.take_waits();
     // The script refuses to sleep for ever, and so shows that the reactor would.
-    assert!(matches!(stage.reactor.turn(None), Err(crate::RunError::Poll(_))));
+    assert!(matches!(stage.reactor.turn(None), Err(crate::error::RunError::Poll(_))));
     assert_eq!(stage.script.take_waits(), [None]);
     assert_eq!(stage.reactor.next_deadline(), None);
 
@@ -166,7 +167,7 @@ fn whatever_is_left_over_is_due_now() {
             stage.turn();
         }),
         ("a factory to be stopped", |stage| {
-            assert!(stage.reactor.stop_listening(stage.port));
+            assert!(stage.reactor.stop_listening(&stage.port));
         }),
         ("a stop", |stage| stage.reactor.stop()),
     ];
@@ -285,30 +286,30 @@ fn nothing_runs_within_itself() {
     let mut stage = Stage::new(|event, cx| {
         if event == Event::Made {
             let nested = cx.reactor.turn(None);
-            assert!(matches!(nested, Err(crate::RunError::AlreadyRunning)));
-            assert!(matches!(cx.reactor.run(), Err(crate::RunError::AlreadyRunning)));
+            assert!(matches!(nested, Err(crate::error::RunError::AlreadyRunning)));
+            assert!(matches!(cx.reactor.run(), Err(crate::error::RunError::AlreadyRunning)));
         }
     });
     stage.connect();
     let port = stage.port;
     // The factory is lent out: it cannot be reached again, and no turn may look for it.
-    stage.reactor.with_factory(port, |_, reactor| {
-        assert!(reactor.with_factory(port, |_: &mut Probes, _| ()).is_none());
-        assert!(matches!(reactor.turn(None), Err(crate::RunError::AlreadyRunning)));
+    stage.reactor.with_factory(&port, |_, reactor| {
+        assert!(reactor.with_factory(&port, |_: &mut Probes, _| ()).is_none());
+        assert!(matches!(reactor.turn(None), Err(crate::error::RunError::AlreadyRunning)));
     });
     stage.log.expect(&["0 made"]);
-    assert!(stage.reactor.with_factory(port, |_, _| ()).is_some());
+    assert!(stage.reactor.with_factory(&port, |_, _| ()).is_some());
 }
 
 #[test]
 fn a_panic_of_the_caller_gives_the_factory_back() {
     let mut stage = Stage::new(quiet);
-    let port = stage.port;
+    let port = stage.port.clone();
     let unwound = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        stage.reactor.with_factory(port, |_: &mut Probes, _| panic!("mine"));
+        stage.reactor.with_factory(&port, |_: &mut Probes, _| panic!("mine"));
     }));
     assert!(unwound.is_err());
-    assert!(stage.reactor.with_factory(port, |_, _| ()).is_some());
+    assert!(stage.reactor.with_factory(&port, |_, _| ()).is_some());
     stage.connect();
     stage.log.expect(&["0 made"]);
 }

@@ -1,8 +1,8 @@
 //! Peers that are waited for, and no longer than was said.
 
 use super::*;
+use crate::limits::{RateLimits, Timeouts};
 use crate::socket::scripted::Closed;
-use crate::{RateLimits, Timeouts};
 
 fn s(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -18,7 +18,7 @@ fn default(event: Event<'_>, cx: &mut Context<'_, Probes>) {
 
 fn stage(deadlines: Timeouts) -> Stage {
     let mut stage = Stage::new(default);
-    assert!(stage.reactor.set_timeouts(stage.port, deadlines));
+    assert!(stage.reactor.set_timeouts(&stage.port, deadlines));
     stage
 }
 
@@ -180,7 +180,7 @@ fn a_protocol_may_let_the_connection_live() {
             cx.transport.write("still there?");
         }
     });
-    stage.reactor.set_timeouts(stage.port, Timeouts::new().idle(s(10)).first_byte(s(3)));
+    stage.reactor.set_timeouts(&stage.port, Timeouts::new().idle(s(10)).first_byte(s(3)));
     let peer = stage.connect();
     stage.pass(s(3));
     stage.pass(s(3));
@@ -211,7 +211,7 @@ fn deadlines_can_be_changed_and_taken_back_while_it_runs() {
     // A key that reaches nobody.
     let port = stage.port;
     let (mut other, log) = (Stage::new(quiet), stage.log.clone());
-    assert!(!other.reactor.set_timeouts(port, Timeouts::new()));
+    assert!(!other.reactor.set_timeouts(&port, Timeouts::new()));
     drop(log);
 }
 
@@ -250,7 +250,7 @@ fn a_panic_in_it_ends_the_connection() {
     let mut stage = Stage::new(|event, _| {
         assert!(!matches!(event, Event::TimedOut(_)), "boom");
     });
-    stage.reactor.set_timeouts(stage.port, Timeouts::new().max_lifetime(s(1)));
+    stage.reactor.set_timeouts(&stage.port, Timeouts::new().max_lifetime(s(1)));
     stage.connect();
     stage.pass(s(1));
     assert_eq!(stage.log.count("0 lost: a callback panicked: boom"), 1);
@@ -284,7 +284,7 @@ fn whoever_has_spoken_in_time_is_not_blamed_for_a_loop_that_is_late() {
             Event::Data(_) => cx.transport.handshake_done(),
             _ => default(event, cx),
         });
-        stage.reactor.set_timeouts(stage.port, deadlines);
+        stage.reactor.set_timeouts(&stage.port, deadlines);
         let (spoke, silent) = (stage.connect(), stage.connect());
         // The process was stopped, or a callback took long.
         spoke.send("in time");
@@ -314,7 +314,7 @@ fn more_than_a_turn_reads_is_looked_through_before_the_verdict() {
         Event::Data(b"done") => cx.transport.handshake_done(),
         _ => default(event, cx),
     });
-    stage.reactor.set_timeouts(stage.port, Timeouts::new().handshake(s(1)));
+    stage.reactor.set_timeouts(&stage.port, Timeouts::new().handshake(s(1)));
     let (long, endless) = (stage.connect(), stage.connect());
     // What a socket may hold: more than twenty turns read.
     long.send(vec![0; 6 << 20]);
@@ -345,7 +345,7 @@ fn what_a_peer_has_taken_in_time_counts_though_the_loop_comes_late() {
 fn what_is_set_before_a_connection_stands_counts_and_not_what_the_factory_has() {
     let mut stage = Stage::new(default);
     for own in [true, false] {
-        let connector = stage.reactor.connect_tcp(([127, 0, 0, 1], 8000), stage.port).unwrap();
+        let connector = stage.reactor.connect_tcp(([127, 0, 0, 1], 8000), &stage.port).unwrap();
         stage.reactor.set_timeouts(&connector, Timeouts::new().idle(s(1)));
         stage.reactor.set_rate_limits(&connector, RateLimits::new().write(1_000_000));
         let transport = connector.transport().clone();
@@ -380,10 +380,10 @@ fn what_is_set_when_a_protocol_is_built_counts_and_not_what_the_factory_has() {
         }
     }
     let mut stage = Stage::new(quiet);
-    assert!(stage.reactor.stop_listening(stage.port));
+    assert!(stage.reactor.stop_listening(&stage.port));
     let port = stage.reactor.listen_tcp(8008, Own).unwrap();
-    stage.reactor.set_timeouts(port, Timeouts::new().idle(s(1)));
-    stage.reactor.set_rate_limits(port, RateLimits::new().write(1_000_000));
+    stage.reactor.set_timeouts(&port, Timeouts::new().idle(s(1)));
+    stage.reactor.set_rate_limits(&port, RateLimits::new().write(1_000_000));
     let _peer = stage.connect();
     stage.pass(s(99));
     assert_eq!(stage.reactor.connection_count(), 1);

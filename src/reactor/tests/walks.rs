@@ -2,8 +2,9 @@
 //! turn.
 
 use super::*;
+use crate::limits::{OverflowPolicy, RateLimits, Timeouts};
 use crate::socket::scripted::Closed;
-use crate::{OverflowPolicy, Producer, RateLimits, Segment, Timeouts, broadcast};
+use crate::{Producer, broadcast};
 use std::io::Read;
 
 /// Deterministic numbers for a random walk (xorshift64*).
@@ -71,7 +72,7 @@ fn tune(all: &[Transport], transport: &Transport) {
             transport.register_producer(Producer::reader(input));
         }
         9 => transport.unregister_producer(),
-        10 => broadcast(all, Segment::from(vec![b'w'; 1 + below(30_000)])),
+        10 => broadcast(all, vec![b'w'; 1 + below(30_000)]),
         _ => transport.set_timeouts(Timeouts::new().idle(Duration::from_millis(1))),
     }
 }
@@ -156,12 +157,12 @@ fn stir(stage: &mut Stage, peers: &[Peer]) {
             _ => {}
         }
     }
-    let all = stage.reactor.with_factory(stage.port, |it, _| it.all.clone()).unwrap();
+    let all = stage.reactor.with_factory(&stage.port, |it, _| it.all.clone()).unwrap();
     if below(3) == 0 && !all.is_empty() {
         wish(&all, "main");
     }
     if below(30) == 0 {
-        stage.reactor.set_shared_rate_limits(stage.port, rates());
+        stage.reactor.set_shared_rate_limits(&stage.port, rates());
     }
     if below(4) == 0 {
         stage.script.advance(Duration::from_micros(below(1500) as u64));
@@ -171,9 +172,9 @@ fn stir(stage: &mut Stage, peers: &[Peer]) {
 /// From here on everyone takes everything, and nobody asks for more.
 fn calm(stage: &mut Stage, peers: &[Peer], seed: u64) {
     QUIET.set(true);
-    let all = stage.reactor.with_factory(stage.port, |it, _| it.all.clone()).unwrap();
+    let all = stage.reactor.with_factory(&stage.port, |it, _| it.all.clone()).unwrap();
     peers.iter().for_each(|peer| peer.set_room(usize::MAX / 2));
-    stage.reactor.set_shared_rate_limits(stage.port, RateLimits::new());
+    stage.reactor.set_shared_rate_limits(&stage.port, RateLimits::new());
     for transport in &all {
         transport.unregister_producer();
         transport.set_rate_limits(RateLimits::new());

@@ -1,7 +1,8 @@
 //! Protocols that give the loop back before they are done.
 
 use super::*;
-use crate::{LineContext, LineReceiver, Lines, Timeouts};
+use crate::limits::Timeouts;
+use crate::{LineContext, LineReceiver, Lines};
 
 const BUFFER: usize = super::super::BUFFER_LEN;
 
@@ -118,7 +119,7 @@ fn one_whose_protocol_has_yielded_is_not_idle_and_a_drain_waits_for_it() {
         Event::Drain | Event::TimedOut(_) => cx.transport.lose_connection(),
         _ => {}
     });
-    stage.reactor.set_timeouts(stage.port, Timeouts::new().idle(Duration::from_secs(1)));
+    stage.reactor.set_timeouts(&stage.port, Timeouts::new().idle(Duration::from_secs(1)));
     let peer = stage.connect();
     peer.send("more");
     for _ in 0..10 {

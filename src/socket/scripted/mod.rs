@@ -312,7 +312,7 @@ impl Drop for ScriptedPort {
 
 impl Listener for ScriptedPort {
     fn address(&self) -> Address {
-        self.address
+        self.address.clone()
     }
 
     fn accept(&mut self) -> io::Result<(Carrier, Address)> {

@@ -154,7 +154,8 @@ fn a_power_failure_tells_nobody_anything() {
     let shut_down = Rc::new(Cell::new(false));
     let heard = Rc::clone(&shut_down);
     host.reactor(|reactor| {
-        let (phase, event) = (crate::Phase::During, crate::SystemEvent::Shutdown);
+        let (phase, event) =
+            (crate::system_event::Phase::During, crate::system_event::SystemEvent::Shutdown);
         reactor.add_system_event_trigger(phase, event, move |_| heard.set(true))
     });
     let old = simulation.peer("ann", address);

@@ -109,7 +109,7 @@ pub(super) fn what_is_written_from_elsewhere_arrives_in_order(carrier: Carrier) 
     server.expect(&["1 made"]);
     second.send("from the second");
     first.expect("from the second");
-    let port = server.port;
+    let port = server.port.key();
     server.call(move |reactor| {
         let first = reactor.with_factory(port, |probes, _| probes.all[0].clone()).unwrap();
         first.write("from a call, ");

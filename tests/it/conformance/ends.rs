@@ -211,7 +211,7 @@ pub(super) fn a_transport_says_where_it_is_in_its_life(carrier: Carrier) {
 pub(super) fn many_ends_at_once_are_told_once_each(carrier: Carrier) {
     let server = carrier.serve(crate::support::echo);
     let mut clients: Vec<_> = (0..60).map(|_| server.connect()).collect();
-    let port = server.port;
+    let port = server.port.key();
     server.wait_until("all are there", move |reactor| {
         reactor.with_factory(port, |probes, _| probes.open) == Some(60)
     });
@@ -257,7 +257,7 @@ pub(super) fn kept_handles_are_harmless(carrier: Carrier) {
     first.expect_close();
     let mut second = server.connect();
     server.expect(&["0 made", "0 lost: done", "1 made", "1 lost: done"]);
-    let port = server.port;
+    let port = server.port.key();
     server.call(move |reactor| {
         reactor.with_factory(port, |probes, _| {
             let old = &probes.all[0];

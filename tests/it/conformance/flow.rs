@@ -4,7 +4,8 @@ use super::{Carrier, pattern};
 use crate::support::{Cx, Event};
 use std::io::Cursor;
 use std::time::Duration;
-use twistor::{OverflowPolicy, Producer, Settings, Transport, broadcast};
+use twistor::limits::OverflowPolicy;
+use twistor::{Producer, Settings, Transport, broadcast};
 
 /// Where a producer is paused from the start.
 const HIGH_MARK: usize = 64 * 1024;
@@ -232,7 +233,7 @@ pub(super) fn above_the_limit_a_slow_reader_is_lost(carrier: Carrier) {
     // What somebody takes is no matter of limits.
     let settings_of_one =
         |transport: &Transport| transport.set_max_unsent(None, OverflowPolicy::Close);
-    let port = server.port;
+    let port = server.port.key();
     server.call(move |it| it.with_factory(port, |probes, _| settings_of_one(&probes.all[1])));
     quick.send("x");
     quick.expect(vec![0; LARGE]);
@@ -263,7 +264,7 @@ pub(super) fn within_a_callback_no_more_is_unsent_in_all_than_may_be(carrier: Ca
         if let Event::Data(b"x") = event {
             let all = cx.factory.all.clone();
             for _ in 0..2000 {
-                broadcast(&all, [b'x'; 10_000]);
+                broadcast(&all, vec![b'x'; 10_000]);
                 let unsent: usize = all.iter().map(Transport::unsent).sum();
                 assert!(unsent <= MAX, "{unsent}");
             }

@@ -70,7 +70,7 @@ pub(super) fn closing_the_writing_half_sends_what_was_written_first(carrier: Car
 
 pub(super) fn both_sides_may_close_at_the_same_time(carrier: Carrier) {
     let server = carrier.serve(|_, _| {});
-    let port = server.port;
+    let port = server.port.key();
     for number in 0..20 {
         let client = server.connect();
         server.expect(&[&format!("{number} made")]);

@@ -3,7 +3,7 @@
 use super::Carrier;
 use crate::support::{Client, echo};
 use std::time::Duration;
-use twistor::{ConnectionLimits, RejectionStats};
+use twistor::limits::{ConnectionLimits, RejectionStats};
 
 /// As far as its socket took it at once, and with a reset if that was not all.
 fn is_told(carrier: Carrier, client: Client) {
@@ -15,7 +15,7 @@ fn is_told(carrier: Carrier, client: Client) {
 
 pub(super) fn who_is_one_too_many_is_told_so_until_somebody_goes(carrier: Carrier) {
     let server = carrier.serve(echo);
-    let port = server.port;
+    let port = server.port.key();
     for limits in
         [ConnectionLimits::new().max_connections(1), ConnectionLimits::new().max_per_peer(1)]
     {
@@ -45,7 +45,7 @@ pub(super) fn who_is_one_too_many_is_told_so_until_somebody_goes(carrier: Carrie
 
 pub(super) fn a_rate_lets_everybody_in_by_and_by(carrier: Carrier) {
     let server = carrier.serve(echo);
-    let port = server.port;
+    let port = server.port.key();
     let limits = ConnectionLimits::new().accept_rate(3, Duration::from_millis(300));
     server.call(move |reactor| reactor.set_limits(port, limits));
     let mut clients: Vec<_> = (0..10).map(|_| server.connect()).collect();

@@ -72,8 +72,8 @@ fn paused(server: &Server) -> Client {
 
 /// Asks something of the first connection's transport.
 fn ask(server: &Server, what: fn(&Transport)) {
-    let port = server.port;
-    server.call(move |reactor| reactor.with_factory(port, |probes, _| what(&probes.all[0])));
+    let port = server.port.clone();
+    server.call(move |reactor| reactor.with_factory(&port, |probes, _| what(&probes.all[0])));
 }
 
 pub(super) fn a_paused_connection_reads_nothing_but_notices_a_reset(carrier: Carrier) {

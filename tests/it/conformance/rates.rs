@@ -3,7 +3,8 @@
 use super::{Carrier, pattern};
 use crate::support::{Event, Server, echo};
 use std::time::Duration;
-use twistor::{RateLimits, Settings};
+use twistor::Settings;
+use twistor::limits::RateLimits;
 
 /// Through the buffers in a moment, if nobody holds it back.
 const LENGTH: usize = 60_000;
@@ -12,8 +13,8 @@ const LENGTH: usize = 60_000;
 const RATE: u64 = 400_000;
 
 fn waits(server: &Server) -> u64 {
-    let port = server.port;
-    server.call(move |reactor| reactor.rejections(port).unwrap().waits)
+    let port = server.port.clone();
+    server.call(move |reactor| reactor.rejections(&port).unwrap().waits)
 }
 
 fn both() -> RateLimits {
@@ -22,7 +23,7 @@ fn both() -> RateLimits {
 
 pub(super) fn an_echo_at_a_rate_comes_back_whole(carrier: Carrier) {
     let server = carrier.serve(echo);
-    let port = server.port;
+    let port = server.port.key();
     server.call(move |reactor| reactor.set_rate_limits(port, both()));
     let mut client = server.connect();
     client.send(pattern(LENGTH));
@@ -36,7 +37,7 @@ pub(super) fn an_echo_at_a_rate_comes_back_whole(carrier: Carrier) {
 
 pub(super) fn those_who_share_a_rate_are_all_served(carrier: Carrier) {
     let server = carrier.serve(echo);
-    let port = server.port;
+    let port = server.port.key();
     server.call(move |reactor| reactor.set_shared_rate_limits(port, both()));
     let mut clients: Vec<_> = (0..5).map(|_| server.connect()).collect();
     for client in &mut clients {

@@ -4,7 +4,8 @@ use super::{Carrier, pattern};
 use crate::support::{Cx, Event};
 use std::sync::mpsc::channel;
 use std::time::Duration;
-use twistor::{Phase, Reactor, SystemEvent};
+use twistor::Reactor;
+use twistor::system_event::{Phase, SystemEvent};
 
 /// Each client sends a letter that says how its connection is to be when the reactor stops.
 fn obey(event: Event<'_>, cx: &mut Cx<'_>) {
@@ -48,7 +49,7 @@ pub(super) fn idle_paused_half_closed_and_flushing_connections_all_hear_of_it_on
     server.expect(&["4 read lost", "deaf"]);
 
     let (during_in, during) = channel();
-    let port = server.port;
+    let port = server.port.key();
     server.call(move |reactor| {
         let before = during_in.clone();
         reactor.add_system_event_trigger(Phase::Before, SystemEvent::Shutdown, move |reactor| {

@@ -3,7 +3,7 @@
 use super::Carrier;
 use crate::support::{Cx, Event, Server, time_out};
 use std::time::Duration;
-use twistor::{TimeoutKind, Timeouts};
+use twistor::limits::{TimeoutKind, Timeouts};
 
 const SOON: Duration = Duration::from_millis(30);
 const NEVER: Duration = Duration::from_secs(100_000);
@@ -19,7 +19,7 @@ fn wait(event: Event<'_>, cx: &mut Cx<'_>) {
 
 fn serve(carrier: Carrier, deadlines: Timeouts) -> Server {
     let server = carrier.serve(wait);
-    let port = server.port;
+    let port = server.port.key();
     assert!(server.call(move |reactor| reactor.set_timeouts(port, deadlines)));
     server
 }

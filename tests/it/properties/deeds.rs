@@ -7,8 +7,9 @@ use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
+use twistor::limits::{OverflowPolicy, RateLimits};
 use twistor::testing::Random;
-use twistor::{Context, OverflowPolicy, Producer, RateLimits, Transport};
+use twistor::{Context, Producer, Transport};
 
 impl Talker {
     pub(super) fn say(&mut self, cx: &Context<'_, Talkers>) {

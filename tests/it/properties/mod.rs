@@ -11,8 +11,9 @@ use setting::{Terms, conditions, settings};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use talker::{Counters, Talkers};
+use twistor::limits::{TimeoutKind, Timeouts};
 use twistor::testing::{Attempt, End, FaultPlan, Host, Peer, Random, Simulation, explore};
-use twistor::{ListeningPortId, Reason, TimeoutKind, Timeouts};
+use twistor::{ListeningPortId, Reason};
 
 const PORT: u16 = 7000;
 
@@ -143,7 +144,7 @@ impl Session {
                 let deadlines = self.idle.map(|idle| Timeouts::new().idle(idle));
                 self.server.reactor(|reactor| {
                     let port = reactor.listen_tcp(SECOND, talkers).unwrap();
-                    reactor.set_timeouts(port, deadlines.unwrap_or_default());
+                    reactor.set_timeouts(&port, deadlines.unwrap_or_default());
                     Some(port.id())
                 })
             }

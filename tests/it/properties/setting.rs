@@ -2,8 +2,9 @@
 
 use super::talker::Talkers;
 use std::time::Duration;
+use twistor::limits::{ConnectionLimits, RateLimits, Timeouts};
 use twistor::testing::{Conditions, Random};
-use twistor::{ConnectionLimits, ListeningPort, RateLimits, Reactor, Settings, Timeouts};
+use twistor::{ListeningPort, Reactor, Settings};
 
 pub(super) fn conditions(kind: usize, random: &mut Random) -> Conditions {
     let ms = |random: &mut Random, most| random.up_to(Duration::from_millis(most));
@@ -58,13 +59,13 @@ impl Terms {
             Some(count) => limits.accept_rate(count, second),
             None => limits,
         };
-        reactor.set_limits(port, limits);
+        reactor.set_limits(&port, limits);
         if let Some(idle) = self.idle {
-            reactor.set_timeouts(port, Timeouts::new().idle(idle));
+            reactor.set_timeouts(&port, Timeouts::new().idle(idle));
         }
         let [each, shared] = self.rates;
-        reactor.set_rate_limits(port, each.rates());
-        reactor.set_shared_rate_limits(port, shared.rates());
+        reactor.set_rate_limits(&port, each.rates());
+        reactor.set_shared_rate_limits(&port, shared.rates());
     }
 }
 

@@ -7,8 +7,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
+use twistor::limits::TimeoutKind;
 use twistor::testing::Random;
-use twistor::{Context, Factory, Protocol, Reactor, Reason, TimeoutKind, TimerId, Transport};
+use twistor::{Context, Factory, Protocol, Reactor, Reason, TimerId, Transport};
 
 /// How often factories were started and stopped, and how many of their protocols are open.
 #[derive(Clone, Debug, Default)]

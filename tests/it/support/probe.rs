@@ -2,7 +2,8 @@
 
 use std::io;
 use std::sync::mpsc::Sender;
-use twistor::{Context, Factory, Protocol, Reactor, Reason, TimeoutKind, TimerId, Transport};
+use twistor::limits::TimeoutKind;
+use twistor::{Context, Factory, Protocol, Reactor, Reason, TimerId, Transport};
 
 pub(crate) type Cx<'a> = Context<'a, Probes>;
 

@@ -7,8 +7,9 @@ use std::rc::Rc;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+use twistor::shutdown::ShutdownReport;
 use twistor::testing::{Fault, Host, Simulation};
-use twistor::{ListeningPort, Reactor, Remote, Settings, ShutdownReport, Transport};
+use twistor::{ListeningPort, Reactor, Remote, Settings, Transport};
 
 /// Its port on a simulated network.
 const PORT: u16 = 8000;
