@@ -86,7 +86,7 @@ mod tests {
         let port = server.port();
         server.reactor(|reactor| reactor.stop_listening(port.id()));
         peer.send("third\n");
-        assert_eq!(peer.lost_reason().unwrap().to_string(), "given up: not connected");
+        assert_eq!(peer.lost_reason().unwrap().to_string(), "failed: not connected");
         fs::remove_file(&path).unwrap();
     }
 }

@@ -1,8 +1,8 @@
-//! Slots that are used again without being mistaken for their former tenant. Pure.
+//! Slots that are used again without being mistaken for their former entry. Pure.
 //!
-//! A slab hands the same key to one tenant after another. Handles, timers and events of the poller
-//! outlive tenants, so a key alone would reach a stranger; an [`Id`] is a key and the generation of
-//! its tenant, and an id of the past reaches nobody.
+//! A slab hands the same key to one entry after another. Handles, timers and events of the poller
+//! outlive entries, so a key alone would reach a stranger; an [`Id`] is a key and the generation of
+//! its entry, and an id of the past reaches nobody.
 
 use slab::Slab;
 use std::convert::Infallible;
@@ -20,7 +20,7 @@ const GENERATION_MASK: u32 = ((1u64 << GENERATION_BITS) - 1) as u32;
 /// good, and one connection after the other must not allocate each time.
 const SLOTS_KEPT: usize = 1024;
 
-/// Names one tenant of an [`Arena`], for ever.
+/// Names one entry of an [`Arena`], for ever.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Id {
     slot: u32,
@@ -33,7 +33,7 @@ impl Id {
         self.slot as usize | ((self.generation & GENERATION_MASK) as usize) << SLOT_BITS
     }
 
-    /// That of the first tenant that an arena ever has.
+    /// That of the first entry that an arena ever has.
     #[cfg(test)]
     pub(crate) const FIRST: Self = Self { slot: 0, generation: 0 };
 }
@@ -53,18 +53,18 @@ impl fmt::Debug for Id {
 /// A slab whose keys carry a generation.
 #[derive(Debug)]
 pub(crate) struct Arena<T> {
-    tenants: Slab<(u32, T)>,
-    /// Of the next tenant. One counter for all slots: it repeats after four thousand million
-    /// tenants.
+    entries: Slab<(u32, T)>,
+    /// Of the next entry. One counter for all slots: it repeats after four thousand million
+    /// entries.
     generation: u32,
 }
 
 impl<T> Arena<T> {
     pub(crate) fn new() -> Self {
-        Self { tenants: Slab::new(), generation: 0 }
+        Self { entries: Slab::new(), generation: 0 }
     }
 
-    /// Moves a tenant in; `build` is told the id that it will have.
+    /// Moves a entry in; `build` is told the id that it will have.
     pub(crate) fn insert_with(&mut self, build: impl FnOnce(Id) -> T) -> Id {
         let Ok(id) = self.try_insert_with(|id| Ok::<T, Infallible>(build(id)));
         id
@@ -75,61 +75,61 @@ impl<T> Arena<T> {
         &mut self,
         build: impl FnOnce(Id) -> Result<T, E>,
     ) -> Result<Id, E> {
-        let entry = self.tenants.vacant_entry();
+        let entry = self.entries.vacant_entry();
         let id = Id { slot: entry.key() as u32, generation: self.generation };
         entry.insert((self.generation, build(id)?));
         self.generation = self.generation.wrapping_add(1);
         Ok(id)
     }
 
-    /// The tenant that the packed id is of, if it is still there.
-    pub(crate) fn find(&self, bits: usize) -> Option<Id> {
+    /// The entry that the packed id is of, if it is still there.
+    pub(crate) fn id_from_bits(&self, bits: usize) -> Option<Id> {
         let slot = bits & ((1 << SLOT_BITS) - 1);
-        let (generation, _) = self.tenants.get(slot)?;
+        let (generation, _) = self.entries.get(slot)?;
         let id = Id { slot: slot as u32, generation: *generation };
         (id.to_bits() == bits).then_some(id)
     }
 
     pub(crate) fn get(&self, id: Id) -> Option<&T> {
-        match self.tenants.get(id.slot as usize) {
-            Some((generation, tenant)) if *generation == id.generation => Some(tenant),
+        match self.entries.get(id.slot as usize) {
+            Some((generation, entry)) if *generation == id.generation => Some(entry),
             _ => None,
         }
     }
 
     pub(crate) fn get_mut(&mut self, id: Id) -> Option<&mut T> {
-        match self.tenants.get_mut(id.slot as usize) {
-            Some((generation, tenant)) if *generation == id.generation => Some(tenant),
+        match self.entries.get_mut(id.slot as usize) {
+            Some((generation, entry)) if *generation == id.generation => Some(entry),
             _ => None,
         }
     }
 
     pub(crate) fn remove(&mut self, id: Id) -> Option<T> {
         self.get(id)?;
-        let (_, tenant) = self.tenants.remove(id.slot as usize);
-        if self.tenants.is_empty() && self.tenants.capacity() > SLOTS_KEPT {
-            self.tenants.shrink_to_fit();
+        let (_, entry) = self.entries.remove(id.slot as usize);
+        if self.entries.is_empty() && self.entries.capacity() > SLOTS_KEPT {
+            self.entries.shrink_to_fit();
         }
-        Some(tenant)
+        Some(entry)
     }
 
-    /// Moves all tenants out, and gives the room back. Those who come after them have other
+    /// Moves all entries out, and gives the room back. Those who come after them have other
     /// generations, as ever.
     pub(crate) fn take_all(&mut self) -> impl Iterator<Item = T> + use<T> {
-        std::mem::take(&mut self.tenants).into_iter().map(|(_, (_, tenant))| tenant)
+        std::mem::take(&mut self.entries).into_iter().map(|(_, (_, entry))| entry)
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.tenants.len()
+        self.entries.len()
     }
 
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
-        self.tenants.iter_mut().map(|(_, (_, tenant))| tenant)
+        self.entries.iter_mut().map(|(_, (_, entry))| entry)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Id, &T)> {
-        self.tenants.iter().map(|(slot, (generation, tenant))| {
-            (Id { slot: slot as u32, generation: *generation }, tenant)
+        self.entries.iter().map(|(slot, (generation, entry))| {
+            (Id { slot: slot as u32, generation: *generation }, entry)
         })
     }
 }
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn all_tenants_leave_at_once_and_none_comes_back() {
+    fn all_entries_leave_at_once_and_none_comes_back() {
         let mut arena = Arena::new();
         let ids = ["a", "b", "c"].map(|name| arena.insert_with(|_| name));
         arena.remove(ids[1]);
@@ -162,24 +162,24 @@ mod tests {
         let next = arena.insert_with(|_| "d");
         assert_eq!(next.slot, ids[0].slot);
         for id in ids {
-            assert_eq!((arena.get(id), arena.find(id.to_bits())), (None, None));
+            assert_eq!((arena.get(id), arena.id_from_bits(id.to_bits())), (None, None));
             assert_eq!(arena.remove(id), None);
         }
         assert_eq!(arena.get(next), Some(&"d"));
     }
 
     #[test]
-    fn a_packed_id_finds_its_tenant_and_no_later_one() {
+    fn a_packed_id_finds_its_entry_and_no_later_one() {
         let mut arena = Arena::new();
         arena.generation = GENERATION_MASK - 1;
         for _ in 0..4 {
             let id = arena.insert_with(|_| ());
             assert_eq!(id.to_bits() >> (usize::BITS - 1), 0, "the poller's own bit");
-            assert_eq!(arena.find(id.to_bits()), Some(id));
+            assert_eq!(arena.id_from_bits(id.to_bits()), Some(id));
             arena.remove(id);
-            assert_eq!(arena.find(id.to_bits()), None);
+            assert_eq!(arena.id_from_bits(id.to_bits()), None);
             let next = arena.insert_with(|_| ());
-            assert_eq!(arena.find(id.to_bits()), None);
+            assert_eq!(arena.id_from_bits(id.to_bits()), None);
             arena.remove(next);
         }
     }

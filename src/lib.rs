@@ -57,13 +57,13 @@ pub mod endpoint;
 mod reason;
 
 mod arena;
-mod socket;
+mod driver;
 
 #[cfg(feature = "testing")]
 pub mod testing;
 
 #[cfg(test)]
-mod counts;
+mod instruction_counts;
 
 pub use address::Address;
 pub use bytes::Bytes;

@@ -166,8 +166,8 @@ pub trait Protocol<F> {
     /// the socket takes it at once; for [`TimeoutKind::MinRate`] the peer is reset, since it takes
     /// nothing. A protocol that overrides it may say goodbye and close, or let the connection live:
     /// the deadline then counts anew.
-    fn timed_out(&mut self, cx: &mut Context<'_, F>, deadline: TimeoutKind) {
-        cx.transport.time_out(deadline);
+    fn timed_out(&mut self, cx: &mut Context<'_, F>, kind: TimeoutKind) {
+        cx.transport.time_out(kind);
     }
 
     /// The reactor drains: it stops, but lets connections end; see
@@ -252,8 +252,8 @@ impl<F, P: Protocol<F> + ?Sized> Protocol<F> for Box<P> {
         (**self).reading_resumed(cx);
     }
 
-    fn timed_out(&mut self, cx: &mut Context<'_, F>, deadline: TimeoutKind) {
-        (**self).timed_out(cx, deadline);
+    fn timed_out(&mut self, cx: &mut Context<'_, F>, kind: TimeoutKind) {
+        (**self).timed_out(cx, kind);
     }
 
     fn drain_requested(&mut self, cx: &mut Context<'_, F>) {

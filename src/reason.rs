@@ -86,7 +86,7 @@ impl Reason {
     }
 
     /// True if the peer is reset, and what is unsent discarded.
-    pub(crate) fn cuts_off(&self) -> bool {
+    pub(crate) fn is_abortive(&self) -> bool {
         match self {
             Self::Aborted | Self::Overflow => true,
             Self::TimedOut(deadline) => {
@@ -109,12 +109,12 @@ impl Reason {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Done => f.write_str("connection closed in order"),
+            Self::Done => f.write_str("connection closed gracefully"),
             Self::Aborted => f.write_str("connection aborted by this side"),
             Self::Lost(error) => write!(f, "connection lost: {error}"),
             Self::TimedOut(deadline) => deadline.fmt(f),
-            Self::Overflow => f.write_str("peer did not keep up: too much was unsent"),
-            Self::Failed(failure) => write!(f, "given up: {}", failure.0),
+            Self::Overflow => f.write_str("slow consumer: too many unsent bytes"),
+            Self::Failed(failure) => write!(f, "failed: {}", failure.0),
             Self::Panicked(message) => write!(f, "a callback panicked: {message}"),
             Self::Stopped => f.write_str("reactor stopped"),
         }
@@ -124,13 +124,13 @@ impl fmt::Display for Reason {
 impl fmt::Display for TimeoutKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Idle => "nothing came for too long",
-            Self::FirstByte => "the first byte did not come in time",
-            Self::Handshake => "the handshake did not end in time",
-            Self::MinRate => "too little was sent or taken",
-            Self::MaxLifetime => "the connection has lived for long enough",
-            Self::Protocol => "what the protocol waited for did not come in time",
-            Self::Close => "the last bytes were not taken, or not produced, in time",
+            Self::Idle => "idle timeout",
+            Self::FirstByte => "timeout waiting for the first byte",
+            Self::Handshake => "handshake timeout",
+            Self::MinRate => "below the minimum transfer rate",
+            Self::MaxLifetime => "maximum lifetime reached",
+            Self::Protocol => "protocol timeout",
+            Self::Close => "close timeout: the last bytes were not sent in time",
         })
     }
 }
@@ -180,7 +180,7 @@ mod tests {
     #[test]
     fn a_failure_can_be_downcast() {
         let reason = Reason::Failed(Arc::new(Failure::new("no such room".into())));
-        assert_eq!(reason.to_string(), "given up: no such room");
+        assert_eq!(reason.to_string(), "failed: no such room");
         let parse = Failure::new(Box::new("x".parse::<u8>().unwrap_err()));
         assert!(parse.error().downcast_ref::<std::num::ParseIntError>().is_some());
     }

@@ -26,8 +26,8 @@ ENVIRONMENT = {
 }
 
 # What is collected, and what is taken off again.
-COUNTED = "*::counts::counted*"
-WORLD = "::socket::scripted::"
+COUNTED = "*::instruction_counts::counted*"
+WORLD = "::driver::scripted::"
 
 SECONDS_MAX = 300
 
@@ -55,7 +55,7 @@ def executable(messages: str) -> str:
 
 def short(test: str) -> str:
     """The name of a test without the module that all entries have in common."""
-    return "::".join(part for part in test.split("::") if part != "counts")
+    return "::".join(part for part in test.split("::") if part != "instruction_counts")
 
 
 class Binary:
@@ -65,10 +65,10 @@ class Binary:
         self.path = path
         listed = subprocess.run([str(path), "--list", "--ignored"], stdout=subprocess.PIPE,
                                 text=True).stdout
-        tests = re.findall(r"^(.*\bcounts::.*): test$", listed, re.MULTILINE)
+        tests = re.findall(r"^(.*\binstruction_counts::.*): test$", listed, re.MULTILINE)
         if not tests:
             raise CannotCount(f"there are no entries: no ignored test of {ROOT} is in a module "
-                              f"`counts`, as those in src/counts/ are")
+                              f"`instruction_counts`, as those in src/instruction_counts/ are")
         self.tests = {short(test): test for test in tests}
 
     def entries(self) -> List[str]:
@@ -101,11 +101,11 @@ def per_operation(entry: str, profile: str, output: str) -> float:
     said = re.search(r"counted (\d+) operations", output)
     if not said or not int(said[1]):
         raise CannotCount(f"{entry} does not say how many operations were counted: it has to call "
-                          f"`rounds` of src/counts/mod.rs")
+                          f"`rounds` of src/instruction_counts/mod.rs")
     count = instructions(profile)
     if not count:
         raise CannotCount(f"callgrind has counted nothing in {entry}: it knows no function called "
-                          f"{COUNTED}, which is in src/counts/mod.rs")
+                          f"{COUNTED}, which is in src/instruction_counts/mod.rs")
     return round(count / int(said[1]), 2)
 
 

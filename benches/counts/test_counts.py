@@ -12,36 +12,36 @@ from machine import CannotCount
 # a part of what the world costs.
 PROFILE = """\
 events: Ir
-fn=twistor::counts::counted
+fn=twistor::instruction_counts::counted
 33 100
 calls=1 39
 34 1090
 
 fn=twistor::reactor::one_turn
 40 7
-cfn=<twistor::socket::scripted::Script as twistor::socket::World>::wait
+cfn=<twistor::driver::scripted::Script as twistor::driver::Driver>::wait
 calls=1 150
 41 600
 cfn=malloc
 calls=2 9
 42 83
-cfn=<twistor::socket::scripted::ScriptedStream as twistor::socket::Stream>::write
+cfn=<twistor::driver::scripted::ScriptedStream as twistor::driver::Stream>::write
 calls=1 99
 43 400
 
-fn=<twistor::socket::scripted::ScriptedStream as twistor::socket::Stream>::write
+fn=<twistor::driver::scripted::ScriptedStream as twistor::driver::Stream>::write
 99 50
-cfn=twistor::socket::scripted::ScriptedStream::end
+cfn=twistor::driver::scripted::ScriptedStream::end
 calls=1 101
 100 300
 cfn=malloc
 calls=1 9
 101 50
 
-fn=twistor::socket::scripted::ScriptedStream::end
+fn=twistor::driver::scripted::ScriptedStream::end
 101 300
 
-fn=<twistor::socket::scripted::Script as twistor::socket::World>::wait
+fn=<twistor::driver::scripted::Script as twistor::driver::Driver>::wait
 150 600
 
 fn=malloc
@@ -74,8 +74,8 @@ class Callgrind(unittest.TestCase):
             executable(json.dumps(library))
 
     def test_a_name_leaves_out_what_all_have(self) -> None:
-        self.assertEqual(short("counts::turns::echo_1"), "turns::echo_1")
-        self.assertEqual(short("reactor::counts::set_1_000"), "reactor::set_1_000")
+        self.assertEqual(short("instruction_counts::turns::echo_1"), "turns::echo_1")
+        self.assertEqual(short("reactor::instruction_counts::set_1_000"), "reactor::set_1_000")
 
 
 class Comparing(unittest.TestCase):

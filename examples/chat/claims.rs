@@ -205,7 +205,7 @@ impl Room {
         NAMES.iter().for_each(|name| self.join(name));
         self.people.clear();
         self.simulation.run_for(Duration::from_secs(60));
-        let left = self.server.holdings();
+        let left = self.server.open_resources();
         // One that is silently dead, and has no name to be told anything, is never found out.
         assert!(left.connections == 0 || faulty, "{left:?}");
         assert_eq!(left.timers, 0, "{left:?}");

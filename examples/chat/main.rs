@@ -52,8 +52,8 @@ impl LineReceiver<Chat> for Chatter {
     fn connection_made(&mut self, cx: &mut LineContext<'_, Chat>) {
         cx.transport.set_max_unsent(UNSENT_MAX, OverflowPolicy::Close);
         cx.transport.set_rate_limits(RateLimits::new().read(BYTES_PER_SECOND));
-        let deadlines = Timeouts::new().handshake(PATIENCE).min_rate(TAKEN_MIN, PATIENCE);
-        cx.transport.set_timeouts(deadlines);
+        let timeouts = Timeouts::new().handshake(PATIENCE).min_rate(TAKEN_MIN, PATIENCE);
+        cx.transport.set_timeouts(timeouts);
         cx.send_line("What's your name?");
     }
 

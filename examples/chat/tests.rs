@@ -68,7 +68,7 @@ fn a_member_who_does_not_listen_is_let_go() {
     assert!(bob.lost_reason().is_none());
     // More than what the network holds is unsent by then, and none of it is taken.
     ann.advance(Duration::from_secs(260));
-    assert_eq!(bob.lost_reason().unwrap().to_string(), "too little was sent or taken");
+    assert_eq!(bob.lost_reason().unwrap().to_string(), "below the minimum transfer rate");
     assert!(server.factory(|chat, _| chat.members.keys().eq(["ann"])));
 }
 

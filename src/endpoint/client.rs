@@ -63,12 +63,12 @@ impl TcpClientEndpoint {
         self.address
     }
 
-    pub(crate) fn patience(&self) -> Duration {
+    pub(crate) fn connect_timeout(&self) -> Duration {
         self.timeout
     }
 
     /// The address of this side, as far as it is known before the connection stands.
-    pub(crate) fn host(&self) -> Address {
+    pub(crate) fn local_address(&self) -> Address {
         self.local.unwrap_or((Ipv4Addr::UNSPECIFIED, 0).into()).into()
     }
 

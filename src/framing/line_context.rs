@@ -1,7 +1,7 @@
 //! What a line receiver may reach while one of its callbacks runs.
 
 use super::delimiter::Delimiter;
-use super::setup::{Effects, Mode, Setup};
+use super::splitter::{Effects, Mode, SplitterState};
 use crate::protocol::Context;
 use crate::reactor::{Reactor, TimerId};
 use crate::transport::Transport;
@@ -18,7 +18,7 @@ pub struct LineContext<'a, F> {
     pub factory: &'a mut F,
     /// The reactor.
     pub reactor: &'a mut Reactor,
-    pub(super) setup: &'a mut Setup,
+    pub(super) splitter: &'a mut SplitterState,
     pub(super) effects: &'a mut Effects,
     /// The end of the input, if that is what this callback is about.
     pub(super) end: &'a [u8],
@@ -29,7 +29,7 @@ pub struct LineContext<'a, F> {
 impl<'a, F> LineContext<'a, F> {
     pub(super) fn new(
         cx: &'a mut Context<'_, F>,
-        setup: &'a mut Setup,
+        splitter: &'a mut SplitterState,
         effects: &'a mut Effects,
         end: &'a [u8],
         rest: &'a [u8],
@@ -38,7 +38,7 @@ impl<'a, F> LineContext<'a, F> {
             transport: cx.transport,
             factory: cx.factory,
             reactor: cx.reactor,
-            setup,
+            splitter,
             effects,
             end,
             rest,
@@ -48,13 +48,13 @@ impl<'a, F> LineContext<'a, F> {
     /// Sends a line, and the delimiter that splits the lines. There is no limit to its length, and
     /// what stands in it is not looked at. (`sendLine`)
     pub fn send_line(&self, line: impl AsRef<[u8]>) {
-        self.transport.write_line(line.as_ref(), self.setup.delimiter().as_bytes());
+        self.transport.write_line(line.as_ref(), self.splitter.delimiter().as_bytes());
     }
 
     /// From here on what is received goes to `raw_data_received`, beginning with what follows this
     /// line. (`setRawMode`)
     pub fn set_raw_mode(&mut self) {
-        self.setup.mode = Mode::Raw;
+        self.splitter.mode = Mode::Raw;
     }
 
     /// From here on what is received is lines again. `extra` is split into lines first: what of
@@ -63,7 +63,7 @@ impl<'a, F> LineContext<'a, F> {
     /// However often the mode changes, the splitting neither recurses nor copies, as long as
     /// `extra` is the end of the raw data that `raw_data_received` was given.
     pub fn set_line_mode(&mut self, extra: &[u8]) {
-        self.setup.mode = Mode::Line;
+        self.splitter.mode = Mode::Line;
         if extra.is_empty() {
             return;
         }
@@ -95,19 +95,19 @@ impl<'a, F> LineContext<'a, F> {
     /// Pausing the *transport* instead stops the reading, but lets the lines come that have been
     /// received.
     pub fn pause_reading(&mut self) {
-        self.setup.paused = true;
+        self.splitter.paused = true;
         self.transport.pause_reading();
     }
 
     /// Goes on with what was held back, and with reading. (`resumeProducing`)
     pub fn resume_reading(&mut self) {
-        self.setup.paused = false;
+        self.splitter.paused = false;
         self.transport.resume_reading();
     }
 
     /// What ends a line, for this connection.
     pub fn delimiter(&self) -> &Delimiter {
-        self.setup.delimiter()
+        self.splitter.delimiter()
     }
 
     /// Changes what ends a line, for this connection and from the next line on.
@@ -116,19 +116,19 @@ impl<'a, F> LineContext<'a, F> {
     ///
     /// If the delimiter is empty.
     pub fn set_delimiter(&mut self, delimiter: impl Into<Delimiter>) {
-        self.setup.delimiter = Some(delimiter.into().checked());
+        self.splitter.delimiter = Some(delimiter.into().checked());
         self.effects.search_anew = true;
     }
 
     /// The longest line that is delivered, in bytes without the delimiter.
     pub fn max_length(&self) -> usize {
-        self.setup.max_length()
+        self.splitter.max_length()
     }
 
     /// Changes the longest line that is delivered, for this connection and from the next line on.
     /// With zero only empty lines are; `usize::MAX` is no limit.
     pub fn set_max_length(&mut self, max_length: usize) {
-        self.setup.max_length = Some(max_length);
+        self.splitter.max_length = Some(max_length);
     }
 
     /// Calls this receiver's `timer_fired` after `delay`; see [`Context::set_timer`].
@@ -142,7 +142,7 @@ impl<F: fmt::Debug> fmt::Debug for LineContext<'_, F> {
         f.debug_struct("LineContext")
             .field("transport", self.transport)
             .field("factory", self.factory)
-            .field("delimiter", self.setup.delimiter())
+            .field("delimiter", self.splitter.delimiter())
             .finish_non_exhaustive()
     }
 }

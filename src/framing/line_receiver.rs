@@ -80,8 +80,8 @@ pub trait LineReceiver<F> {
     }
 
     /// The peer was waited for in vain. By default the connection ends with `Reason::TimedOut`.
-    fn timed_out(&mut self, cx: &mut LineContext<'_, F>, deadline: TimeoutKind) {
-        cx.transport.time_out(deadline);
+    fn timed_out(&mut self, cx: &mut LineContext<'_, F>, kind: TimeoutKind) {
+        cx.transport.time_out(kind);
     }
 
     /// The reactor drains before it stops. By default this loses the connection, as

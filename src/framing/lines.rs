@@ -4,7 +4,7 @@ use super::delimiter::Delimiter;
 use super::line_context::LineContext;
 use super::line_rate::LineRate;
 use super::line_receiver::LineReceiver;
-use super::setup::{Effects, Mode, Piece, Setup};
+use super::splitter::{Effects, Mode, Piece, SplitterState};
 use crate::protocol::{Context, Protocol};
 use crate::reactor::TimerId;
 use crate::reason::{Reason, TimeoutKind};
@@ -35,7 +35,7 @@ use std::time::Duration;
 #[derive(Debug)]
 pub struct Lines<R> {
     receiver: R,
-    setup: Setup,
+    splitter: SplitterState,
     /// What has been received and, from `start` on, not been delivered.
     pending: Vec<u8>,
     /// Less than the length of `pending`, or both are zero: what was delivered is not moved out of
@@ -70,8 +70,9 @@ enum Pass {
 impl<R> Lines<R> {
     /// Lines for a receiver, in line mode.
     pub fn new(receiver: R) -> Self {
-        let setup = Setup { delimiter: None, max_length: None, mode: Mode::Line, paused: false };
-        Self { receiver, setup, pending: Vec::new(), start: 0, searched: 0, rate: None }
+        let splitter =
+            SplitterState { delimiter: None, max_length: None, mode: Mode::Line, paused: false };
+        Self { receiver, splitter, pending: Vec::new(), start: 0, searched: 0, rate: None }
     }
 
     /// What ends a line of this connection.
@@ -81,7 +82,7 @@ impl<R> Lines<R> {
     /// If the delimiter is empty.
     #[must_use]
     pub fn delimiter(mut self, delimiter: impl Into<Delimiter>) -> Self {
-        self.setup.delimiter = Some(delimiter.into().checked());
+        self.splitter.delimiter = Some(delimiter.into().checked());
         self
     }
 
@@ -89,7 +90,7 @@ impl<R> Lines<R> {
     /// lines are; `usize::MAX` is no limit, and a line that does not end then takes all memory.
     #[must_use]
     pub fn max_length(mut self, max_length: usize) -> Self {
-        self.setup.max_length = Some(max_length);
+        self.splitter.max_length = Some(max_length);
         self
     }
 
@@ -140,9 +141,9 @@ impl<R> Lines<R> {
         R: LineReceiver<F>,
     {
         let mut effects = Effects::default();
-        let was_paused = self.setup.paused;
-        let Self { receiver, setup, pending, start, .. } = self;
-        let mut line_cx = LineContext::new(cx, setup, &mut effects, &[], &pending[*start..]);
+        let was_paused = self.splitter.paused;
+        let Self { receiver, splitter, pending, start, .. } = self;
+        let mut line_cx = LineContext::new(cx, splitter, &mut effects, &[], &pending[*start..]);
         let result = call(receiver, &mut line_cx);
         if effects.search_anew {
             self.searched = 0;
@@ -154,7 +155,7 @@ impl<R> Lines<R> {
         self.pending.extend_from_slice(&effects.extra);
         // A change of mode or delimiter alone is felt by what is received next; and if the
         // transport was paused as well, `reading_resumed` comes first.
-        let resumed = was_paused && !self.setup.paused && !cx.transport.is_resuming();
+        let resumed = was_paused && !self.splitter.paused && !cx.transport.is_resuming();
         if !effects.extra.is_empty() || resumed {
             self.split_pending(cx);
         }
@@ -188,7 +189,7 @@ impl<R> Lines<R> {
         }
         let mut step = if self.rate.is_some() { 1 } else { ASK_FIRST };
         loop {
-            let (begin, mode) = (at, self.setup.mode);
+            let (begin, mode) = (at, self.splitter.mode);
             let (mut is_last, mut delivered) = (false, true);
             match self.pass(cx, &input, at, searched, step) {
                 Pass::Enough { at: end } => (at, searched) = (end, end),
@@ -230,13 +231,13 @@ impl<R> Lines<R> {
     where
         R: LineReceiver<F>,
     {
-        let Self { receiver, setup, pending, .. } = self;
+        let Self { receiver, splitter, pending, .. } = self;
         let (transport, mut effects) = (cx.transport, Effects::default());
-        let mut cx = LineContext::new(cx, setup, &mut effects, &[], &[]);
+        let mut cx = LineContext::new(cx, splitter, &mut effects, &[], &[]);
         let stop = input.len().min(at + step);
-        while at < stop && !cx.setup.paused && transport.delivers() {
+        while at < stop && !cx.splitter.paused && transport.delivers() {
             let left = &input[at..];
-            let Some(piece) = cx.setup.next_piece(left, searched - at) else {
+            let Some(piece) = cx.splitter.next_piece(left, searched - at) else {
                 return Pass::Wait { at, searched: input.len() };
             };
             let too_long = matches!(piece, Piece::TooLong);
@@ -310,8 +311,8 @@ fn deliver<'a, F, R: LineReceiver<F>>(
 
 impl<F, R: LineReceiver<F>> Protocol<F> for Lines<R> {
     fn connection_made(&mut self, cx: &mut Context<'_, F>) {
-        self.setup.delimiter.get_or_insert_with(|| R::DELIMITER.checked());
-        self.setup.max_length.get_or_insert(R::MAX_LENGTH);
+        self.splitter.delimiter.get_or_insert_with(|| R::DELIMITER.checked());
+        self.splitter.max_length.get_or_insert(R::MAX_LENGTH);
         self.with_receiver(cx, |receiver, cx| receiver.connection_made(cx));
     }
 
@@ -332,13 +333,13 @@ impl<F, R: LineReceiver<F>> Protocol<F> for Lines<R> {
     }
 
     fn reading_resumed(&mut self, cx: &mut Context<'_, F>) {
-        self.setup.paused = false;
+        self.splitter.paused = false;
         self.with_receiver(cx, |receiver, cx| receiver.reading_resumed(cx));
         self.split_pending(cx);
     }
 
-    fn timed_out(&mut self, cx: &mut Context<'_, F>, deadline: TimeoutKind) {
-        self.with_receiver(cx, |receiver, cx| receiver.timed_out(cx, deadline));
+    fn timed_out(&mut self, cx: &mut Context<'_, F>, kind: TimeoutKind) {
+        self.with_receiver(cx, |receiver, cx| receiver.timed_out(cx, kind));
     }
 
     fn drain_requested(&mut self, cx: &mut Context<'_, F>) {

@@ -5,7 +5,7 @@ mod line_context;
 mod line_rate;
 mod line_receiver;
 mod lines;
-mod setup;
+mod splitter;
 
 #[cfg(test)]
 mod tests;

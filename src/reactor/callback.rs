@@ -1,7 +1,7 @@
 //! What a protocol is told.
 
-use super::delayed::TimerId;
-use super::recorder::What;
+use super::metrics::What;
+use super::timers::TimerId;
 use crate::reason::TimeoutKind;
 use std::io;
 

@@ -1,9 +1,9 @@
 //! Who is admitted to a factory, and who is not.
 
 use super::Reactor;
-use super::accepting::ACCEPTS_PER_TURN;
-use super::delayed::Job;
+use super::accept::ACCEPTS_PER_TURN;
 use super::key::FactoryKey;
+use super::timers::TimerAction;
 use crate::address::{Address, Network};
 use crate::arena::Id;
 use crate::token_bucket::TokenBucket;
@@ -97,7 +97,8 @@ impl ConnectionLimits {
     }
 }
 
-/// How many clients a factory has not taken on, and why.
+/// Connections that a factory rejected, by cause, since it was created. Returned by
+/// [`Reactor::rejections`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RejectionStats {
     /// Because of [`ConnectionLimits::max_connections`], or of
@@ -109,17 +110,14 @@ pub struct RejectionStats {
     pub factory: u64,
     /// Because there were no descriptors, or no memory.
     pub exhausted: u64,
-    /// How often a port has rested because of [`ConnectionLimits::accept_rate`]; nobody was refused
-    /// for it.
-    pub rests: u64,
-    /// How often a connection has waited because of a rate, its own or that of the factory; see
-    /// [`RateLimits`](crate::limits::RateLimits).
-    pub waits: u64,
+    /// Times a port stopped accepting because of [`ConnectionLimits::accept_rate`]. Clients then
+    /// wait in the backlog; none is rejected.
+    pub accept_throttled: u64,
 }
 
 /// What a factory knows of its clients.
 #[derive(Debug, Default)]
-pub(super) struct Door {
+pub(super) struct Admission {
     limits: ConnectionLimits,
     bucket: Option<TokenBucket>,
     /// Ports that wait for a token, those first that have waited longest.
@@ -132,18 +130,18 @@ pub(super) struct Door {
     open: usize,
     /// The same for each peer; only if they are limited.
     peers: HashMap<Network, usize>,
-    pub(super) refusals: RejectionStats,
+    pub(super) rejections: RejectionStats,
     /// When it last said that it turns clients away, and how many it has since.
     warned: Option<Instant>,
     unsaid: u64,
 }
 
-impl Door {
+impl Admission {
     /// Takes a client on, unless there are too many.
     fn admit(&mut self, peer: &Address, reactor_is_full: bool) -> bool {
         let full = self.limits.connections.is_some_and(|max| self.open >= max);
         if full || reactor_is_full {
-            self.refusals.connections += 1;
+            self.rejections.connections += 1;
             return false;
         }
         if let Some(max) = self.limits.per_peer {
@@ -152,7 +150,7 @@ impl Door {
                 if *count == 0 {
                     self.peers.remove(&peer.network());
                 }
-                self.refusals.per_peer += 1;
+                self.rejections.per_peer += 1;
                 return false;
             }
             *count += 1;
@@ -163,7 +161,7 @@ impl Door {
     }
 
     /// A client that was taken on is gone.
-    fn leave(&mut self, peer: Address) {
+    fn release_admission(&mut self, peer: Address) {
         self.open -= 1;
         if let Some(count) = self.peers.get_mut(&peer.network()) {
             *count -= 1;
@@ -205,21 +203,21 @@ impl Reactor {
         limits: ConnectionLimits,
     ) -> bool {
         let key = key.into();
-        let Some(shelf) = self.hosts.get_mut(key.id).filter(|_| key.reactor == self.number) else {
+        let Some(slot) = self.factories.get_mut(key.id).filter(|_| key.reactor == self.id) else {
             return false;
         };
-        let door = &mut shelf.door;
-        door.bucket = limits.bucket();
+        let admission = &mut slot.admission;
+        admission.bucket = limits.bucket();
         // Clients that wait for a token of the former rate must see the new one.
-        let (queue, timer) = (std::mem::take(&mut door.queue), door.timer.take());
-        door.peers.clear();
+        let (queue, timer) = (std::mem::take(&mut admission.queue), admission.timer.take());
+        admission.peers.clear();
         let count_peers = limits.per_peer.is_some();
-        door.limits = limits;
+        admission.limits = limits;
         if count_peers {
-            for (_, live) in self.connections.all_live() {
-                let transport = &live.party.transport;
-                if live.party.host() == key.id && !transport.dials() {
-                    *door.peers.entry(transport.peer_address().network()).or_default() += 1;
+            for (_, established) in self.connections.all_established() {
+                let transport = &established.connection.transport;
+                if established.connection.factory() == key.id && !transport.is_outgoing() {
+                    *admission.peers.entry(transport.peer_address().network()).or_default() += 1;
                 }
             }
         }
@@ -227,7 +225,7 @@ impl Reactor {
             self.timers.cancel(timer);
         }
         for port in queue {
-            self.accept_again(port);
+            self.retry_accept(port);
         }
         true
     }
@@ -235,104 +233,119 @@ impl Reactor {
     /// How many clients a factory has not taken on since it lives here. `None` if it is gone.
     pub fn rejections<F>(&self, key: impl Into<FactoryKey<F>>) -> Option<RejectionStats> {
         let key = key.into();
-        let shelf = self.hosts.get(key.id).filter(|_| key.reactor == self.number)?;
-        Some(shelf.door.refusals)
+        let slot = self.factories.get(key.id).filter(|_| key.reactor == self.id)?;
+        Some(slot.admission.rejections)
     }
 
     /// True if a port has to wait for a token, or for those that have waited longer; it is then in
     /// the queue.
-    pub(super) fn waits_to_accept(&mut self, port: Id, host: Id) -> bool {
+    pub(super) fn waits_to_accept(&mut self, port: Id, factory: Id) -> bool {
         let now = self.now();
-        let Some(door) = self.hosts.get_mut(host).map(|shelf| &mut shelf.door) else {
+        let Some(admission) = self.factories.get_mut(factory).map(|slot| &mut slot.admission)
+        else {
             return false;
         };
-        let next = door.bucket.as_ref().and_then(|bucket| bucket.next(now));
-        if next.is_none() && door.queue.is_empty() {
+        let next = admission.bucket.as_ref().and_then(|bucket| bucket.next(now));
+        if next.is_none() && admission.queue.is_empty() {
             return false;
         }
-        door.refusals.rests += 1;
-        door.queue.push_back(port);
-        if door.timer.is_none() {
-            door.timer = Some(self.timers.set(next.unwrap_or(now), Job::AcceptNext(host)));
+        admission.rejections.accept_throttled += 1;
+        admission.queue.push_back(port);
+        if admission.timer.is_none() {
+            admission.timer =
+                Some(self.timers.set(next.unwrap_or(now), TimerAction::AcceptNext(factory)));
         }
         true
     }
 
     /// There is a token for the port that has waited longest: it accepts in this turn.
-    pub(super) fn grant_accepting(&mut self, host: Id) {
-        if let Some(shelf) = self.hosts.get_mut(host) {
-            shelf.door.timer = None;
-            self.granted.push(host);
+    pub(super) fn grant_accept(&mut self, factory: Id) {
+        if let Some(slot) = self.factories.get_mut(factory) {
+            slot.admission.timer = None;
+            self.accept_granted.push(factory);
         }
     }
 
     /// Each port that waits accepts one client, as long as there are tokens; if more clients may
     /// wait on it, it stands behind the others.
-    pub(super) fn accept_next(&mut self, host: Id) {
+    pub(super) fn accept_next(&mut self, factory: Id) {
         let now = self.now();
         for _ in 0..ACCEPTS_PER_TURN {
-            let Some(door) = self.hosts.get_mut(host).map(|shelf| &mut shelf.door) else { return };
-            if door.bucket.as_ref().is_some_and(|bucket| bucket.next(now).is_some()) {
+            let Some(admission) = self.factories.get_mut(factory).map(|slot| &mut slot.admission)
+            else {
+                return;
+            };
+            if admission.bucket.as_ref().is_some_and(|bucket| bucket.next(now).is_some()) {
                 break;
             }
-            let Some(port) = door.queue.pop_front() else { break };
-            let admitted = door.admitted;
+            let Some(port) = admission.queue.pop_front() else { break };
+            let admitted = admission.admitted;
             let more = self.accept_one(port);
-            let Some(door) = self.hosts.get_mut(host).map(|shelf| &mut shelf.door) else { return };
+            let Some(admission) = self.factories.get_mut(factory).map(|slot| &mut slot.admission)
+            else {
+                return;
+            };
             match more {
                 // A client that was refused takes nobody's turn.
-                true if door.admitted == admitted => door.queue.push_front(port),
-                true => door.queue.push_back(port),
+                true if admission.admitted == admitted => admission.queue.push_front(port),
+                true => admission.queue.push_back(port),
                 false => {}
             }
         }
-        let Some(door) = self.hosts.get_mut(host).map(|shelf| &mut shelf.door) else { return };
-        if door.timer.is_none() && !door.queue.is_empty() {
-            let next = door.bucket.as_ref().and_then(|bucket| bucket.next(now));
-            door.timer = Some(self.timers.set(next.unwrap_or(now), Job::AcceptNext(host)));
+        let Some(admission) = self.factories.get_mut(factory).map(|slot| &mut slot.admission)
+        else {
+            return;
+        };
+        if admission.timer.is_none() && !admission.queue.is_empty() {
+            let next = admission.bucket.as_ref().and_then(|bucket| bucket.next(now));
+            admission.timer =
+                Some(self.timers.set(next.unwrap_or(now), TimerAction::AcceptNext(factory)));
         }
     }
 
     /// A port is closed, and waits for no token.
-    pub(super) fn leave_queue(&mut self, port: Id, host: Id) {
-        let Some(door) = self.hosts.get_mut(host).map(|shelf| &mut shelf.door) else { return };
-        door.queue.retain(|waiting| *waiting != port);
-        if let Some(timer) = door.timer.take_if(|_| door.queue.is_empty()) {
+    pub(super) fn leave_queue(&mut self, port: Id, factory: Id) {
+        let Some(admission) = self.factories.get_mut(factory).map(|slot| &mut slot.admission)
+        else {
+            return;
+        };
+        admission.queue.retain(|waiting| *waiting != port);
+        if let Some(timer) = admission.timer.take_if(|_| admission.queue.is_empty()) {
             self.timers.cancel(timer);
         }
     }
 
     /// Takes a client on, or says what it is to be told. (An empty line says nothing.)
-    pub(super) fn admit(&mut self, host: Id, peer: &Address) -> Result<(), Option<Bytes>> {
+    pub(super) fn admit(&mut self, factory: Id, peer: &Address) -> Result<(), Option<Bytes>> {
         let now = self.now();
         // A lingering socket does not count as a client.
         let open = self.connections.len() - self.lingerers.len();
         let full = self.settings.max_connections.is_some_and(|max| open >= max);
-        let Some(shelf) = self.hosts.get_mut(host) else { return Err(None) };
-        let door = &mut shelf.door;
-        if door.admit(peer, full) {
-            if let Some(bucket) = &mut door.bucket {
+        let Some(slot) = self.factories.get_mut(factory) else { return Err(None) };
+        let admission = &mut slot.admission;
+        if admission.admit(peer, full) {
+            if let Some(bucket) = &mut admission.bucket {
                 // It was asked before, and has a token, unless this is a last pass.
                 let _ = bucket.take(now);
             }
             return Ok(());
         }
-        let refusal = door.limits.refusal.clone();
-        door.unsaid += 1;
-        if door.warned.is_none_or(|at| now.duration_since(at) >= WARNING_INTERVAL) {
-            let count = std::mem::take(&mut door.unsaid);
-            door.warned = Some(now);
-            let name = self.protocol_name(host);
-            log::warn!("{name} has too many connections: {count} clients were turned away");
+        let refusal = admission.limits.refusal.clone();
+        admission.unsaid += 1;
+        if admission.warned.is_none_or(|at| now.duration_since(at) >= WARNING_INTERVAL) {
+            let count = std::mem::take(&mut admission.unsaid);
+            admission.warned = Some(now);
+            let name = self.protocol_name(factory);
+            log::warn!("{name}: connection limit reached, {count} clients rejected");
         }
         Err(refusal)
     }
 
     /// A connection is gone: if it was a client that was taken on, there is room for another.
-    pub(super) fn leave(&mut self, transport: &Transport) {
-        let shelf = self.hosts.get_mut(transport.factory()).filter(|_| !transport.dials());
-        if let Some(shelf) = shelf {
-            shelf.door.leave(transport.peer_address());
+    pub(super) fn release_admission(&mut self, transport: &Transport) {
+        let slot = self.factories.get_mut(transport.factory()).filter(|_| !transport.is_outgoing());
+        if let Some(slot) = slot {
+            slot.admission.release_admission(transport.peer_address());
         }
     }
 }

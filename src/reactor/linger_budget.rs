@@ -38,7 +38,7 @@ impl LingerBudget {
     }
 
     /// A connection begins to linger. The second is one that has to make room for it, if there are
-    /// too many; it is still to be [left](Self::leave).
+    /// too many; it is still to be [left](Self::release_admission).
     pub(super) fn enter(&mut self, id: Id, peer: Network) -> (Place, Option<Id>) {
         let number = self.number;
         self.number += 1;
@@ -55,7 +55,7 @@ impl LingerBudget {
     }
 
     /// A connection lingers no more.
-    pub(super) fn leave(&mut self, Place { number, peer }: Place) {
+    pub(super) fn release_admission(&mut self, Place { number, peer }: Place) {
         self.all.remove(&number);
         if let Some(own) = self.peers.get_mut(&peer) {
             own.remove(&number);
@@ -88,12 +88,12 @@ mod tests {
         assert_eq!(budget.enter(ids[2], peer(2)).1, None);
         // One too many of the second peer: its own oldest goes, though another is older.
         assert_eq!(budget.enter(ids[3], peer(2)).1, Some(ids[1]));
-        budget.leave(second);
+        budget.release_admission(second);
         // One too many of all.
         assert_eq!(budget.enter(ids[4], peer(3)).1, None);
         assert_eq!(budget.len(), 4);
         assert_eq!(budget.enter(ids[5], peer(4)).1, Some(ids[0]));
-        budget.leave(first);
+        budget.release_admission(first);
         assert_eq!((budget.len(), budget.peers.len()), (4, 3));
     }
 
@@ -105,7 +105,7 @@ mod tests {
             .map(|number| budget.enter(arena.insert_with(|_| ()), peer(number % 7)).0)
             .collect();
         assert_eq!(budget.len(), 100);
-        places.into_iter().for_each(|place| budget.leave(place));
+        places.into_iter().for_each(|place| budget.release_admission(place));
         assert_eq!((budget.len(), budget.peers.len()), (0, 0));
     }
 }

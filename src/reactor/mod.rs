@@ -4,71 +4,69 @@
 //! `accepting.rs` how connections begin, `connections.rs` how they end, `run.rs` how the whole
 //! starts and stops.
 
-mod accepting;
+mod accept;
+mod blocking;
 mod callback;
-mod connecting;
-mod connections;
-mod deferring;
-mod delayed;
-mod draining;
+mod connection;
+mod connector;
 mod errors;
-mod hosting;
+mod factories;
 mod key;
 mod limits;
+mod linger;
 mod linger_budget;
-mod lingering;
+mod listener;
+mod metrics;
+#[cfg(feature = "testing")]
+mod observer;
 mod panic;
-mod ports;
-mod producing;
-mod recorder;
+mod rates;
+mod read_backoff;
+mod reading_producers;
 mod remote;
-mod resting;
 mod run;
 mod settings;
-mod throttling;
+mod shutdown;
+mod timeouts;
 mod timers;
 mod triggers;
 mod turn;
 mod type_name;
-mod waiting;
-#[cfg(feature = "testing")]
-mod watching;
 
 #[cfg(test)]
-mod counts;
+mod instruction_counts;
 #[cfg(test)]
 mod tests;
 
-pub use connecting::Connector;
-pub use deferring::DeferError;
-pub use delayed::TimerId;
-pub use draining::{ShutdownGuard, ShutdownReport};
+pub use blocking::DeferError;
+pub use connector::Connector;
 pub use errors::{CallError, ConnectError, ListenError, RunError};
 pub use key::{FactoryKey, IntoFactory};
 pub use limits::{ConnectionLimits, RejectionStats};
-pub use ports::{ListeningPort, ListeningPortId};
-pub use recorder::{CallStats, Metrics, SlowestCallback};
+pub use listener::{ListeningPort, ListeningPortId};
+pub use metrics::{CallStats, Metrics, SlowestCallback};
+#[cfg(feature = "testing")]
+pub use observer::OpenResources;
+#[cfg(feature = "testing")]
+pub(crate) use observer::{Happening, Watch};
 pub use remote::Remote;
 pub use settings::Settings;
+pub use shutdown::{ShutdownGuard, ShutdownReport};
+pub use timers::TimerId;
 pub use triggers::{Phase, SystemEvent, TriggerId};
-#[cfg(feature = "testing")]
-pub use watching::OpenResources;
-#[cfg(feature = "testing")]
-pub(crate) use watching::{Happening, Watch};
 
 use crate::arena::{Arena, Id};
-use crate::socket::{Ready, System, World};
-use crate::transport::Agenda;
-use accepting::OpenPort;
-use connections::{Aborted, Connection};
-use deferring::Continuation;
-use delayed::Job;
-use draining::{Holds, Stop};
-use hosting::Shelf;
-use lingering::Lingerers;
-use recorder::Recorder;
+use crate::driver::{Driver, MioDriver, Ready};
+use crate::transport::Hub;
+use accept::OpenPort;
+use blocking::Continuation;
+use connection::{Aborted, Slot};
+use factories::FactorySlot;
+use linger::Lingerers;
+use metrics::Recorder;
+use read_backoff::ReadBackoffs;
 use remote::Calls;
-use resting::Resting;
+use shutdown::{Holds, Stop};
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
@@ -76,10 +74,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
-use timers::Timers;
+use timeouts::Overdue;
+use timers::{TimerAction, Timers};
 use triggers::Triggers;
-use turn::Held;
-use waiting::Overdue;
+use turn::DeferredFlush;
 
 /// What is read in one call, shared by all connections. 64 KiB fit the cache; 16 KiB make bulk
 /// cost a third more, 256 KiB half as much again.
@@ -108,64 +106,64 @@ const BUFFER_LEN: usize = 64 * 1024;
 /// ```
 pub struct Reactor {
     /// Tells it from the other reactors of the process: their keys and ids mean nothing here.
-    number: usize,
-    world: Box<dyn World>,
+    id: usize,
+    driver: Box<dyn Driver>,
     settings: Settings,
-    life: Life,
+    run_state: RunState,
     stop: Stop,
     holds: Arc<Holds>,
     /// Of the stop that is being carried out.
     report: ShutdownReport,
     /// A turn is running or a factory is lent to its owner: no other turn may begin.
-    lent: bool,
-    hosts: Arena<Shelf>,
+    entered: bool,
+    factories: Arena<FactorySlot>,
     ports: Arena<OpenPort>,
-    connections: Arena<Connection>,
-    timers: Timers<Job>,
+    connections: Arena<Slot>,
+    timers: Timers<TimerAction>,
     triggers: Triggers,
     calls: Arc<Calls>,
     /// What waits for work on other threads.
     deferred: Arena<Continuation>,
     /// Transports that callbacks have touched.
-    agenda: Rc<Agenda>,
+    hub: Rc<Hub>,
     /// A fan-out that waits for more.
-    held: Option<Held>,
+    deferred_flush: Option<DeferredFlush>,
     /// Until then, no wait sleeps; see [`Settings::busy_poll`].
     awake_until: Option<Instant>,
     /// Connections to be served in the next turn.
-    served: Vec<Id>,
+    ready_connections: Vec<Id>,
     /// Connections whose peers send more than their share, in the order of their turns.
     bulk: VecDeque<Id>,
     /// Connections that are not read although they could be.
-    resting: Resting,
+    read_backoffs: ReadBackoffs,
     /// Connections that may have kept this side waiting for too long.
     overdue: Vec<Overdue>,
     /// Connections that are closed and still read.
     lingerers: Lingerers,
     /// Ports on which somebody may wait.
-    acceptable: Vec<Id>,
+    ready_listeners: Vec<Id>,
     /// Factories whose rate of accepting allows for another client.
-    granted: Vec<Id>,
+    accept_granted: Vec<Id>,
     /// Connections that are reset, and whose protocols are to be told.
     aborted: Vec<Aborted>,
     /// Factories that have lost a port.
-    retiring: Vec<Id>,
+    unused_factories: Vec<Id>,
     recorder: Recorder,
     /// What is read; away while a callback looks at it.
     buffer: Box<[u8]>,
     /// What producers are read into; empty before there is one.
-    chunk: Vec<u8>,
+    producer_buffer: Vec<u8>,
     /// Memory of lists, kept between turns.
     ready: Vec<Ready>,
     spare: Vec<Id>,
     /// Learns of every callback, in tests.
     #[cfg(feature = "testing")]
-    watcher: Option<Rc<dyn Watch>>,
+    observer: Option<Rc<dyn Watch>>,
 }
 
 /// Where a reactor is between start-up and shutdown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Life {
+enum RunState {
     /// Not started, or stopped. Ports may be open already.
     Idle,
     Running,
@@ -189,53 +187,53 @@ impl Reactor {
     ///
     /// The system has no descriptors left, or no memory.
     pub fn with_settings(settings: Settings) -> io::Result<Self> {
-        Ok(Self::in_world(Box::new(System::new()?), settings))
+        Ok(Self::with_driver(Box::new(MioDriver::new()?), settings))
     }
 
     /// A reactor behind whose door is `world`.
-    pub(crate) fn in_world(world: Box<dyn World>, settings: Settings) -> Self {
-        let calls = Calls::new(world.waker(), settings.max_pending_calls);
-        let holds = Holds::new(world.waker());
-        let timers = Timers::new(world.now());
-        let recorder = Recorder::new(world.now(), settings.slow_callback_duration);
+    pub(crate) fn with_driver(driver: Box<dyn Driver>, settings: Settings) -> Self {
+        let calls = Calls::new(driver.waker(), settings.max_pending_calls);
+        let holds = Holds::new(driver.waker());
+        let timers = Timers::new(driver.now());
+        let recorder = Recorder::new(driver.now(), settings.slow_callback_duration);
         static NEXT: AtomicUsize = AtomicUsize::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let agenda = Rc::new(Agenda::new(number, settings.max_unsent, settings.max_unsent_total));
+        let id = NEXT.fetch_add(1, Ordering::Relaxed);
+        let hub = Rc::new(Hub::new(id, settings.max_unsent, settings.max_unsent_total));
         Self {
-            number,
-            world,
+            id,
+            driver,
             settings,
-            life: Life::Idle,
+            run_state: RunState::Idle,
             stop: Stop::No,
             holds,
             report: ShutdownReport::default(),
-            lent: false,
-            hosts: Arena::new(),
+            entered: false,
+            factories: Arena::new(),
             ports: Arena::new(),
             connections: Arena::new(),
             timers,
             triggers: Triggers::new(),
             calls,
             deferred: Arena::new(),
-            agenda,
-            held: None,
+            hub,
+            deferred_flush: None,
             awake_until: None,
-            served: Vec::new(),
+            ready_connections: Vec::new(),
             bulk: VecDeque::new(),
-            resting: Resting::default(),
+            read_backoffs: ReadBackoffs::default(),
             overdue: Vec::new(),
             lingerers: Lingerers::default(),
-            acceptable: Vec::new(),
-            granted: Vec::new(),
+            ready_listeners: Vec::new(),
+            accept_granted: Vec::new(),
             aborted: Vec::new(),
-            retiring: Vec::new(),
+            unused_factories: Vec::new(),
             buffer: vec![0; BUFFER_LEN].into_boxed_slice(),
             recorder,
-            chunk: Vec::new(),
+            producer_buffer: Vec::new(),
             ready: Vec::new(),
             spare: Vec::new(),
             #[cfg(feature = "testing")]
-            watcher: None,
+            observer: None,
         }
     }
 
@@ -247,12 +245,12 @@ impl Reactor {
     /// That of a reactor which had none before.
     #[cfg(test)]
     pub(crate) fn first_connection(&self) -> crate::ConnectionId {
-        crate::ConnectionId { reactor: self.number, slot: Id::FIRST }
+        crate::ConnectionId { reactor: self.id, slot: Id::FIRST }
     }
 
     /// How many connections have a protocol at this moment.
     pub fn connection_count(&self) -> usize {
-        self.hosts.iter().map(|(_, shelf)| shelf.connections).sum()
+        self.factories.iter().map(|(_, slot)| slot.connections).sum()
     }
 }
 
@@ -261,16 +259,16 @@ impl std::os::fd::AsFd for Reactor {
     /// A descriptor that becomes readable when [`turn`](Self::turn) has events to handle: poll it
     /// from another loop, until [`next_deadline`](Self::next_deadline) at the latest.
     fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
-        self.world.descriptor()
+        self.driver.descriptor()
     }
 }
 
 impl fmt::Debug for Reactor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reactor")
-            .field("life", &self.life)
+            .field("state", &self.run_state)
             .field("ports", &self.ports.len())
-            .field("factories", &self.hosts.len())
+            .field("factories", &self.factories.len())
             .field("connections", &self.connection_count())
             .field("timers", &self.timers.len())
             .finish_non_exhaustive()

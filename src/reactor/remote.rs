@@ -2,7 +2,7 @@
 
 use super::Reactor;
 use super::errors::CallError;
-use crate::socket::Wake;
+use crate::driver::Wake;
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -124,10 +124,10 @@ impl Calls {
 
     /// The reactor is gone: no more calls.
     pub(super) fn close(&self) {
-        let refused = self.lock().take();
+        let rejected = self.lock().take();
         self.room.notify_all();
         // Only now: a closure's drop may use its own `Remote`, which needs the lock.
-        drop(refused);
+        drop(rejected);
     }
 
     /// The result of some work, of which there is no more than there is work.
@@ -238,11 +238,11 @@ impl fmt::Debug for Calls {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::socket::scripted::Script;
+    use crate::driver::scripted::Script;
 
     /// As many calls may wait as this.
     fn calls(max: usize) -> Arc<Calls> {
-        Calls::new(Script::new().world().waker(), max)
+        Calls::new(Script::new().driver().waker(), max)
     }
 
     fn noop(_: &mut Reactor) {}
@@ -293,7 +293,7 @@ mod tests {
             thread::yield_now();
         }
         calls.close();
-        let (taken, refused) = sender.join().unwrap();
-        assert!((50..=100).contains(&taken) && refused, "{taken}");
+        let (taken, rejected) = sender.join().unwrap();
+        assert!((50..=100).contains(&taken) && rejected, "{taken}");
     }
 }

@@ -1,11 +1,11 @@
 //! Running: start-up, turns until a stop, shutdown.
 
-use super::draining::{ShutdownReport, Stop};
 use super::errors::RunError;
 use super::panic::guard;
-use super::resting::Resting;
+use super::read_backoff::ReadBackoffs;
+use super::shutdown::{ShutdownReport, Stop};
 use super::triggers::{Phase, SystemEvent, TriggerId};
-use super::{Life, Reactor};
+use super::{Reactor, RunState};
 use crate::arena::Id;
 use crate::reason::Reason;
 use std::ops::ControlFlow;
@@ -22,14 +22,14 @@ impl Reactor {
     ///
     /// [`RunError`]: it was called from within a callback, or the system refused signals or events.
     pub fn run(&mut self) -> Result<ShutdownReport, RunError> {
-        if self.lent {
+        if self.entered {
             return Err(RunError::AlreadyRunning);
         }
         if self.settings.handle_signals {
-            self.world.take_signals().map_err(RunError::Signals)?;
+            self.driver.install_signal_handlers().map_err(RunError::Signals)?;
         }
-        self.lent = true;
-        self.note_entry();
+        self.entered = true;
+        self.record_entry();
         let ended = loop {
             match self.one_turn(None) {
                 Ok(ControlFlow::Continue(())) => {}
@@ -37,9 +37,9 @@ impl Reactor {
                 Err(error) => break Err(RunError::Poll(error)),
             }
         };
-        self.note_exit();
-        self.lent = false;
-        self.world.give_signals_back();
+        self.record_exit();
+        self.entered = false;
+        self.driver.restore_signal_handlers();
         ended
     }
 
@@ -72,14 +72,14 @@ impl Reactor {
         &mut self,
         timeout: Option<Duration>,
     ) -> Result<ControlFlow<ShutdownReport>, RunError> {
-        if self.lent {
+        if self.entered {
             return Err(RunError::AlreadyRunning);
         }
-        self.lent = true;
-        self.note_entry();
+        self.entered = true;
+        self.record_entry();
         let turned = self.one_turn(timeout);
-        self.note_exit();
-        self.lent = false;
+        self.record_exit();
+        self.entered = false;
         turned.map_err(RunError::Poll)
     }
 
@@ -102,7 +102,7 @@ impl Reactor {
 
     /// True from the moment in which start-up begins until shutdown does.
     pub fn is_running(&self) -> bool {
-        self.life == Life::Running
+        self.run_state == RunState::Running
     }
 
     /// Calls `call` with the timers that are due next if the reactor runs, or else when it has
@@ -125,13 +125,13 @@ impl Reactor {
         event: SystemEvent,
         call: impl FnOnce(&mut Self) + 'static,
     ) -> TriggerId {
-        TriggerId::new(self.number, self.triggers.add(phase, event, Box::new(call)))
+        TriggerId::new(self.id, self.triggers.add(phase, event, Box::new(call)))
     }
 
     /// Takes a trigger back. False if it was called already, was removed, or belongs to another
     /// reactor. (`removeSystemEventTrigger`)
     pub fn remove_system_event_trigger(&mut self, trigger: TriggerId) -> bool {
-        let own = Some(trigger).filter(|trigger| trigger.reactor == self.number);
+        let own = Some(trigger).filter(|trigger| trigger.reactor == self.id);
         let call = own.and_then(|trigger| self.triggers.remove(trigger));
         let removed = call.is_some();
         if let Err(panic) = guard(|| drop(call)) {
@@ -145,7 +145,7 @@ impl Reactor {
         let mark = self.triggers.mark();
         while let Some(call) = self.triggers.next(phase, event, mark) {
             let called = guard(|| call(self));
-            self.note_call();
+            self.record_call();
             if let Err(panic) = called {
                 log::error!("a trigger {phase:?} {event:?} panicked: {}", panic.0);
             }
@@ -154,12 +154,12 @@ impl Reactor {
 
     /// True if somebody waits for the first turn.
     pub(super) fn is_to_start_up(&self) -> bool {
-        self.life == Life::Idle && self.triggers.wait_for(SystemEvent::Startup)
+        self.run_state == RunState::Idle && self.triggers.wait_for(SystemEvent::Startup)
     }
 
     pub(super) fn start_up(&mut self) {
-        if self.life == Life::Idle {
-            self.life = Life::Running;
+        if self.run_state == RunState::Idle {
+            self.run_state = RunState::Running;
             for phase in Phase::ALL {
                 self.fire(phase, SystemEvent::Startup);
             }
@@ -173,17 +173,17 @@ impl Reactor {
             // Dropped, without having been asked to stop.
             self.fire(Phase::Before, SystemEvent::Shutdown);
         }
-        self.life = Life::Stopping;
+        self.run_state = RunState::Stopping;
         self.close_ports();
         self.lose_all();
-        let hosts: Vec<Id> = self.hosts.iter().map(|(id, _)| id).collect();
-        for host in hosts {
-            self.retire(host);
+        let factories: Vec<Id> = self.factories.iter().map(|(id, _)| id).collect();
+        for factory in factories {
+            self.stop_if_unused(factory);
         }
         self.fire(Phase::During, SystemEvent::Shutdown);
         self.fire(Phase::After, SystemEvent::Shutdown);
         self.forget();
-        self.life = Life::Idle;
+        self.run_state = RunState::Idle;
         let report = std::mem::take(&mut self.report);
         log::info!("stopped: {report}");
         report
@@ -200,13 +200,13 @@ impl Reactor {
     fn lose_all(&mut self) {
         let connections: Vec<Id> = self.connections.iter().map(|(id, _)| id).collect();
         for id in connections {
-            match self.connections.party(id) {
-                Some(party) => {
-                    party.transport.end(Reason::Stopped);
-                    self.settle(&party);
+            match self.connections.find(id) {
+                Some(connection) => {
+                    connection.transport.end(Reason::Stopped);
+                    self.settle(&connection);
                 }
                 None => {
-                    self.abandon_connecting(id);
+                    self.abort_connecting(id);
                     self.remove_lingering(id);
                 }
             }
@@ -218,16 +218,16 @@ impl Reactor {
     /// Drops what is left over for a next turn: there is nothing any more that it could concern.
     fn forget(&mut self) {
         self.stop = Stop::No;
-        self.held = None;
-        self.served.clear();
+        self.deferred_flush = None;
+        self.ready_connections.clear();
         self.bulk.clear();
-        self.agenda.take_yielded();
-        self.resting = Resting::default();
+        self.hub.take_yielded();
+        self.read_backoffs = ReadBackoffs::default();
         self.overdue.clear();
-        self.acceptable.clear();
-        self.granted.clear();
-        self.retiring.clear();
-        self.agenda.take(Vec::new());
+        self.ready_listeners.clear();
+        self.accept_granted.clear();
+        self.unused_factories.clear();
+        self.hub.take(Vec::new());
         for job in self.timers.take_all() {
             if let Err(panic) = guard(|| drop(job)) {
                 log::error!("dropping a delayed call panicked: {}", panic.0);
@@ -245,10 +245,10 @@ impl Reactor {
 impl Drop for Reactor {
     /// Shuts down, if there is anything to shut down: a protocol hears of its end in any case.
     fn drop(&mut self) {
-        let in_use = self.life == Life::Running || self.hosts.len() > 0;
+        let in_use = self.run_state == RunState::Running || self.factories.len() > 0;
         if in_use && !std::thread::panicking() {
-            self.lent = true;
-            self.note_entry();
+            self.entered = true;
+            self.record_entry();
             self.shut_down();
         }
         if guard(|| self.calls.close()).is_err() {

@@ -1,13 +1,13 @@
 //! One turn of the loop. This file is its specification; `docs/REACTOR.md` numbers the same phases.
 
 use super::callback::Callback;
-use super::connections::{Aborted, Connection, Party};
-use super::draining::ShutdownReport;
+use super::connection::{Aborted, ConnectionRef, Slot};
 use super::panic::guard;
+use super::shutdown::ShutdownReport;
 use super::{BUFFER_LEN, Reactor};
 use crate::arena::Id;
-use crate::socket::{Edges, Ready};
-use crate::transport::{Received, Traffic, Way};
+use crate::driver::{Edges, Ready};
+use crate::transport::{Direction, ReadOutcome, Traffic};
 use std::io;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
@@ -53,7 +53,7 @@ const FAN_OUT_WAIT_MAX: Duration = Duration::from_millis(1);
 
 /// A fan-out that waits.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Held {
+pub(super) struct DeferredFlush {
     since: Instant,
     /// Polls in a row that brought nothing.
     empty_polls: u32,
@@ -69,26 +69,26 @@ impl Reactor {
         self.run_calls(); //         1. from other threads
         self.run_timers(); //        2. those that are due
         if let Some(report) = self.stop_if_asked() {
-            self.note_turn();
+            self.record_turn();
             return Ok(ControlFlow::Break(report)); // 3. it was asked for, and has been done
         }
         self.wait(timeout)?; //      4. until something is ready
         self.report_aborted(); //    5. whom callbacks of the last turn aborted
         self.accept_waiting(); //    6. new connections
         self.serve_ready(); //       7. each connection: reading, then writing
-        self.judge_overdue(); //     8. timeouts that are over, though all that had come is read
+        self.expire_overdue(); //     8. timeouts that are over, though all that had come is read
         self.flush(); //             9. what callbacks wrote to connections other than their own
-        self.retire_factories(); // 10. those whose last port was closed
+        self.stop_unused_factories(); // 10. those whose last port was closed
         Ok(ControlFlow::Continue(()))
     }
 
     fn run_calls(&mut self) {
         for call in self.calls.take() {
             let called = guard(|| call(self));
-            self.note_call();
+            self.record_call();
             if let Err(panic) = called {
                 log::error!("a call from another thread panicked: {}", panic.0);
-                self.note_panic("a panic in a call from another thread");
+                self.record_panic("a panic in a call from another thread");
             }
         }
     }
@@ -100,7 +100,7 @@ impl Reactor {
         let now = self.now();
         let mark = self.timers.mark();
         while let Some((id, job)) = self.timers.pop(now, mark) {
-            self.do_job(id, job);
+            self.run_timer_action(id, job);
         }
     }
 
@@ -117,12 +117,12 @@ impl Reactor {
             }
         };
         let mut ready = std::mem::take(&mut self.ready);
-        self.note_turn();
-        let waited = self.world.wait(&mut ready, timeout);
-        self.note_wait(ready.len());
+        self.record_turn();
+        let waited = self.driver.wait(&mut ready, timeout);
+        self.record_wait(ready.len());
         // A call from another thread ends a wait as well, and is no event.
         let quiet = ready.is_empty() && self.calls.is_empty();
-        if let Some(held) = &mut self.held {
+        if let Some(held) = &mut self.deferred_flush {
             held.empty_polls = if quiet { held.empty_polls + 1 } else { 0 };
         }
         if !quiet && !self.settings.busy_poll.is_zero() {
@@ -151,29 +151,29 @@ impl Reactor {
     ///
     /// For those who embed the reactor in another loop; see [`turn`](Self::turn).
     pub fn next_deadline(&mut self) -> Option<Instant> {
-        let left_over = !self.served.is_empty()
+        let left_over = !self.ready_connections.is_empty()
             || !self.bulk.is_empty()
-            || self.agenda.has_yielded()
-            || !self.acceptable.is_empty()
-            || !self.granted.is_empty()
+            || self.hub.has_yielded()
+            || !self.ready_listeners.is_empty()
+            || !self.accept_granted.is_empty()
             || !self.aborted.is_empty()
-            || !self.retiring.is_empty()
-            || self.agenda.len() > 0
+            || !self.unused_factories.is_empty()
+            || self.hub.len() > 0
             || !self.calls.is_empty()
-            || self.world.may_have_more()
+            || self.driver.may_have_more()
             || self.is_to_start_up();
         if left_over {
             return Some(self.now());
         }
-        let deadlines = [self.timers.next(), self.resting.until(), self.stop_deadline()];
-        deadlines.into_iter().flatten().min()
+        let timeouts = [self.timers.next(), self.read_backoffs.until(), self.stop_deadline()];
+        timeouts.into_iter().flatten().min()
     }
 
     /// Notes what the poller reports. Nothing is called before all is noted.
     fn notice(&mut self, event: Ready) {
         match event {
             Ready::Port(token) => {
-                if let Some(id) = self.ports.find(token) {
+                if let Some(id) = self.ports.id_from_bits(token) {
                     self.notice_waiting(id);
                 }
             }
@@ -182,10 +182,10 @@ impl Reactor {
                 self.stop_by_signal(name);
             }
             Ready::Stream { token, edges } => {
-                let Some(id) = self.connections.find(token) else { return };
-                match self.connections.live(id) {
-                    Some(live) => {
-                        let transport = &live.party.transport;
+                let Some(id) = self.connections.id_from_bits(token) else { return };
+                match self.connections.established(id) {
+                    Some(established) => {
+                        let transport = &established.connection.transport;
                         transport.notice(edges);
                         if let Some(traffic) = transport.queue() {
                             self.list(id, traffic);
@@ -199,17 +199,17 @@ impl Reactor {
 
     /// The same of a connection that has no protocol, yet or any more.
     fn notice_other(&mut self, id: Id, edges: Edges) {
-        if let Some(Connection::Connecting(connecting)) = self.connections.get(id) {
+        if let Some(Slot::Connecting(connecting)) = self.connections.get(id) {
             // Not reported again; whatever else it says is looked at when the connection stands.
             let Edges { read_closed, priority, .. } = edges;
             connecting.transport.notice(Edges { read_closed, priority, ..Edges::default() });
-            self.served.push(id);
+            self.ready_connections.push(id);
         }
         self.queue_lingering(id);
     }
 
     pub(super) fn report_aborted(&mut self) {
-        let shed = self.agenda.take_shed();
+        let shed = self.hub.take_shed();
         self.note_bytes_lost(shed);
         for Aborted { id, reason, unsent } in std::mem::take(&mut self.aborted) {
             self.note_bytes_lost(unsent);
@@ -218,43 +218,44 @@ impl Reactor {
     }
 
     fn accept_waiting(&mut self) {
-        for host in std::mem::take(&mut self.granted) {
-            self.accept_next(host);
+        for factory in std::mem::take(&mut self.accept_granted) {
+            self.accept_next(factory);
         }
-        for port in std::mem::take(&mut self.acceptable) {
+        for port in std::mem::take(&mut self.ready_listeners) {
             self.accept(port);
         }
     }
 
     fn serve_ready(&mut self) {
-        self.end_rests();
+        self.end_read_backoffs();
         self.list_yielded();
-        let mut served = std::mem::replace(&mut self.served, std::mem::take(&mut self.spare));
-        let share = (SHARES / served.len().max(1)).clamp(SHARE_MIN, BUFFER_LEN);
-        let mut sparse = served.drain(..);
+        let mut ready_connections =
+            std::mem::replace(&mut self.ready_connections, std::mem::take(&mut self.spare));
+        let share = (SHARES / ready_connections.len().max(1)).clamp(SHARE_MIN, BUFFER_LEN);
+        let mut sparse = ready_connections.drain(..);
         let mut time = None;
         // One place that serves both: what is inlined there is most of what a request costs.
         while let Some(id) = sparse.next().or_else(|| self.next_bulk(&mut time)) {
-            match self.connections.party(id) {
-                Some(party) => self.serve(&party, share),
+            match self.connections.find(id) {
+                Some(connection) => self.serve(&connection, share),
                 None => {
                     self.serve_lingering(id);
-                    self.mind_connecting(id);
+                    self.check_connecting(id);
                 }
             }
         }
         drop(sparse);
-        self.spare = served;
+        self.spare = ready_connections;
     }
 
     /// Lists connections whose protocols have yielded, in the bulk queue.
     fn list_yielded(&mut self) {
-        if !self.agenda.has_yielded() {
+        if !self.hub.has_yielded() {
             return;
         }
-        for id in self.agenda.take_yielded() {
-            let party = self.connections.party(id);
-            if let Some(traffic) = party.and_then(|party| party.transport.queue()) {
+        for id in self.hub.take_yielded() {
+            let connection = self.connections.find(id);
+            if let Some(traffic) = connection.and_then(|connection| connection.transport.queue()) {
                 self.list(id, traffic);
             }
         }
@@ -277,94 +278,94 @@ impl Reactor {
 
     /// Serves a connection: reads, and then writes; if its traffic is sparse, no more than `share`
     /// of either.
-    fn serve(&mut self, party: &Party, share: usize) {
-        let transport = &party.transport;
+    fn serve(&mut self, connection: &ConnectionRef, share: usize) {
+        let transport = &connection.transport;
         let (traffic, yielded) = transport.begin_serving();
         let is_sparse = traffic == Traffic::Sparse;
         if yielded {
-            self.call(party, Callback::Data(&[]));
+            self.call(connection, Callback::Data(&[]));
         }
-        self.read(party, traffic.portion(), if is_sparse { share } else { READ_PER_TURN });
-        if transport.take_due() {
-            if is_sparse && transport.has_much_to_send(share) {
-                self.take_turns(party);
+        self.read(connection, traffic.quantum(), if is_sparse { share } else { READ_PER_TURN });
+        if transport.take_needs_settle() {
+            if is_sparse && transport.has_bulk_to_send(share) {
+                self.take_turns(connection);
             } else {
-                self.settle(party);
+                self.settle(connection);
             }
         }
         if transport.end_serving() {
-            self.list_readable(party);
+            self.list_readable(connection);
         }
     }
 
     /// Moves a connection with much to send to the bulk queue.
-    pub(super) fn take_turns(&mut self, party: &Party) {
-        if party.transport.take_turns() {
-            self.bulk.push_back(party.id());
+    pub(super) fn take_turns(&mut self, connection: &ConnectionRef) {
+        if connection.transport.take_turns() {
+            self.bulk.push_back(connection.id());
         }
     }
 
-    /// Reads up to `most` bytes from a connection, at most `portion` at once, and delivers them.
+    /// Reads up to `most` bytes from a connection, at most `quantum` at once, and delivers them.
     #[inline(always)]
-    fn read(&mut self, party: &Party, portion: usize, most: usize) {
-        let transport = &party.transport;
+    fn read(&mut self, connection: &ConnectionRef, quantum: usize, most: usize) {
+        let transport = &connection.transport;
         let mut buffer = std::mem::take(&mut self.buffer);
-        let portion = portion.min(buffer.len());
+        let quantum = quantum.min(buffer.len());
         let mut left = most;
         for _ in 0..CALLS_PER_TURN {
-            let length = portion.min(left);
+            let length = quantum.min(left);
             match transport.receive(&mut buffer[..length]) {
-                Received::Data { count, last } => {
+                ReadOutcome::Data { count, last } => {
                     left -= count;
-                    self.recorder.known.bytes_received += count as u64;
-                    self.call(party, Callback::Data(&buffer[..count]));
+                    self.recorder.totals.bytes_received += count as u64;
+                    self.call(connection, Callback::Data(&buffer[..count]));
                     if last {
                         break;
                     }
                 }
-                Received::End => self.call(party, Callback::ReadLost),
-                Received::Congestion => {
-                    self.rest_from_reading(party.id());
+                ReadOutcome::End => self.call(connection, Callback::ReadLost),
+                ReadOutcome::Backpressure => {
+                    self.rest_from_reading(connection.id());
                     break;
                 }
-                Received::Asks if self.ask_for_more(party, Way::In) => {}
-                Received::Asks | Received::Nothing => break,
+                ReadOutcome::NeedsRefill if self.refill_rate(connection, Direction::Read) => {}
+                ReadOutcome::NeedsRefill | ReadOutcome::Nothing => break,
             }
         }
         self.buffer = buffer;
     }
 
     /// Serves a connection wherever it stands in the bulk queue.
-    pub(super) fn serve_at_once(&mut self, party: &Party) {
-        if party.transport.take_yield() {
-            self.call(party, Callback::Data(&[]));
+    pub(super) fn serve_at_once(&mut self, connection: &ConnectionRef) {
+        if connection.transport.take_yield() {
+            self.call(connection, Callback::Data(&[]));
         }
-        self.read(party, BUFFER_LEN, READ_PER_TURN);
-        if party.transport.take_due() {
-            self.settle(party);
+        self.read(connection, BUFFER_LEN, READ_PER_TURN);
+        if connection.transport.take_needs_settle() {
+            self.settle(connection);
         }
-        self.serve_again(party);
+        self.serve_again(connection);
     }
 
     /// Lists a connection to be served, if there is more to read.
     #[inline]
-    pub(super) fn serve_again(&mut self, party: &Party) {
-        if party.transport.wants_reading() {
-            self.list_readable(party);
+    pub(super) fn serve_again(&mut self, connection: &ConnectionRef) {
+        if connection.transport.wants_reading() {
+            self.list_readable(connection);
         }
     }
 
     #[inline(never)]
-    fn list_readable(&mut self, party: &Party) {
-        if let Some(traffic) = party.transport.queue_readable() {
-            self.list(party.id(), traffic);
+    fn list_readable(&mut self, connection: &ConnectionRef) {
+        if let Some(traffic) = connection.transport.queue_readable() {
+            self.list(connection.id(), traffic);
         }
     }
 
     #[inline]
     fn list(&mut self, id: Id, traffic: Traffic) {
         match traffic {
-            Traffic::Sparse => self.served.push(id),
+            Traffic::Sparse => self.ready_connections.push(id),
             Traffic::Bulk | Traffic::Yielding => self.bulk.push_back(id),
         }
     }
@@ -377,54 +378,55 @@ impl Reactor {
     /// This reads the clock, which costs about as much as processing a very short line: a protocol
     /// with many small messages should ask once in several of them.
     pub fn should_yield(&self) -> bool {
-        self.world.is_time_up(self.recorder.mark(), CALLBACK_TIME)
+        self.driver.is_time_up(self.recorder.mark(), CALLBACK_TIME)
     }
 
     fn flush(&mut self) {
-        if self.holds_fan_out() {
+        if self.defers_flush() {
             return;
         }
-        let mut touched = self.agenda.take(std::mem::take(&mut self.spare));
-        if touched.len() > FAN_OUT {
+        let mut dirty = self.hub.take(std::mem::take(&mut self.spare));
+        if dirty.len() > FAN_OUT {
             // In the order of their slots, as near to each other in memory as they can be: in a
             // room of a thousand that is some eight per cent of the cost.
-            touched.sort_unstable();
+            dirty.sort_unstable();
         }
-        let any = !touched.is_empty();
-        for id in touched.drain(..) {
-            match self.connections.party(id) {
-                Some(party) => {
-                    party.transport.untouch();
-                    self.settle(&party);
-                    self.serve_again(&party);
+        let any = !dirty.is_empty();
+        for id in dirty.drain(..) {
+            match self.connections.find(id) {
+                Some(connection) => {
+                    connection.transport.clear_dirty();
+                    self.settle(&connection);
+                    self.serve_again(&connection);
                 }
-                None => self.mind_connecting(id),
+                None => self.check_connecting(id),
             }
         }
-        self.spare = touched;
+        self.spare = dirty;
         if any {
-            self.note_flush();
+            self.record_flush();
         }
     }
 
     /// True if a fan-out is to wait for more.
-    fn holds_fan_out(&mut self) -> bool {
-        if self.agenda.len() <= FAN_OUT || self.agenda.is_hurried() {
-            self.held = None;
+    fn defers_flush(&mut self) -> bool {
+        if self.hub.len() <= FAN_OUT || self.hub.must_flush_now() {
+            self.deferred_flush = None;
             return false;
         }
         let now = self.now();
-        let held = self.held.take().unwrap_or(Held { since: now, empty_polls: 0 });
-        let wide = u32::try_from(self.agenda.len()).unwrap_or(u32::MAX);
+        let held =
+            self.deferred_flush.take().unwrap_or(DeferredFlush { since: now, empty_polls: 0 });
+        let wide = u32::try_from(self.hub.len()).unwrap_or(u32::MAX);
         let wait = FAN_OUT_WAIT.saturating_mul(wide).min(FAN_OUT_WAIT_MAX);
         let holds = held.empty_polls < FAN_OUT_POLLS && now - held.since < wait;
-        self.held = holds.then_some(held);
+        self.deferred_flush = holds.then_some(held);
         holds
     }
 
-    fn retire_factories(&mut self) {
-        for host in std::mem::take(&mut self.retiring) {
-            self.retire(host);
+    fn stop_unused_factories(&mut self) {
+        for factory in std::mem::take(&mut self.unused_factories) {
+            self.stop_if_unused(factory);
         }
     }
 }

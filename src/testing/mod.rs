@@ -21,6 +21,7 @@
 
 mod conditions;
 mod diff;
+mod driver;
 mod fault;
 mod network;
 mod observer;
@@ -30,7 +31,6 @@ mod server;
 mod simulation;
 mod split;
 mod transcript;
-mod world;
 
 #[cfg(test)]
 mod tests;

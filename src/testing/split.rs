@@ -279,7 +279,7 @@ piece: ne\\n
      + sent back: OK\\n
        reading was not paused before the client finished
        read_connection_lost: 1
-       connection_lost: 1, connection closed in order
+       connection_lost: 1, connection closed gracefully
        the client saw: Closed",
         );
     }
@@ -302,7 +302,7 @@ piece: ause
      + sent back: OK\\n
      + reading was not paused before the client finished
      + read_connection_lost: 1
-     + connection_lost: 1, connection closed in order
+     + connection_lost: 1, connection closed gracefully
      + the client saw: Closed",
         );
         differs(
@@ -320,7 +320,7 @@ piece: bort
      - connection_lost: 1, connection aborted by this side
      - the client saw: Reset
      + read_connection_lost: 1
-     + connection_lost: 1, connection closed in order
+     + connection_lost: 1, connection closed gracefully
      + the client saw: Closed",
         );
     }

@@ -1,57 +1,57 @@
 //! A connection, as protocols see it.
 
-mod agenda;
-mod backlog;
 mod broadcast;
-mod deadlines;
-mod flow;
+mod connection;
+mod extras;
+mod hub;
+mod listener_info;
+mod loop_side;
 mod meter;
-mod origin;
-mod outbox;
 mod overflow;
-mod patience;
-mod pool;
 mod producer;
 mod producing;
-mod rates;
+mod rate_limiter;
+mod rate_limits;
+mod read;
 mod readiness;
-mod receiving;
-mod sending;
-mod service;
+mod shared_rate;
 mod state;
 mod throttling;
+mod timeout_tracker;
+mod timeouts;
+mod total_limit;
 mod traffic;
-mod valve;
 mod waiting;
-mod wire;
+mod write;
+mod write_buffer;
 
 #[cfg(test)]
-mod counts;
+mod instruction_counts;
 
 pub use broadcast::broadcast;
-pub use deadlines::Timeouts;
 pub use overflow::OverflowPolicy;
 pub use producer::Producer;
-pub use rates::RateLimits;
+pub use rate_limits::RateLimits;
+pub use timeouts::Timeouts;
 
-pub(crate) use agenda::Agenda;
-pub(crate) use origin::Origin;
-pub(crate) use pool::Pool;
-pub(crate) use receiving::Received;
-pub(crate) use sending::Settled;
-pub(crate) use state::Next;
-pub(crate) use throttling::Way;
+pub(crate) use connection::ClosedStream;
+pub(crate) use hub::Hub;
+pub(crate) use listener_info::ListenerInfo;
+pub(crate) use rate_limiter::Refill;
+pub(crate) use read::ReadOutcome;
+pub(crate) use shared_rate::SharedRateLimiter;
+pub(crate) use state::Action;
+pub(crate) use throttling::Direction;
 pub(crate) use traffic::Traffic;
-pub(crate) use valve::Supply;
-pub(crate) use wire::ClosedStream;
+pub(crate) use write::Settled;
 
 use crate::address::{Address, PackedAddress};
 use crate::arena::Id;
+use crate::driver::Stream;
 use crate::reason::{Failure, Reason};
-use crate::socket::Stream;
 use bytes::Bytes;
+use connection::Connection;
 use readiness::Processing;
-use sending::Written;
 use std::cell::RefCell;
 use std::error::Error;
 use std::fmt;
@@ -59,7 +59,7 @@ use std::hash::{Hash, Hasher};
 use std::io::{self, Write};
 use std::rc::Rc;
 use std::sync::Arc;
-use wire::Wire;
+use write::Written;
 
 /// The identity of a connection, unique within the process: it is never reused, by this reactor or
 /// another one.
@@ -118,7 +118,7 @@ pub struct Transport(Rc<Inner>);
 struct Inner {
     id: Id,
     peer: PackedAddress,
-    wire: RefCell<Wire>,
+    connection: RefCell<Connection>,
 }
 
 impl Transport {
@@ -133,7 +133,7 @@ impl Transport {
     pub fn write(&self, data: impl AsRef<[u8]>) {
         // The user's code, and so not to be called while the wire is held.
         let data = data.as_ref();
-        self.on_write(|wire| wire.accept(data));
+        self.on_write(|connection| connection.accept(data));
     }
 
     /// Sends shared bytes, after all that was written before. Large ones are not copied: the write
@@ -150,7 +150,7 @@ impl Transport {
     pub fn write_bytes(&self, bytes: impl Into<Bytes>) {
         // The user's code, and so not to be called while the wire is held.
         let bytes = bytes.into();
-        self.on_write(|wire| wire.accept_bytes(bytes));
+        self.on_write(|connection| connection.accept_bytes(bytes));
     }
 
     /// Sends several pieces, one after the other, each like a [`write`](Self::write) of its own.
@@ -168,7 +168,7 @@ impl Transport {
     /// accepts no byte, or the producer that is waited for gives none, the connection is reset,
     /// with [`Reason::TimedOut`] and [`TimeoutKind::Close`](crate::limits::TimeoutKind::Close).
     pub fn lose_connection(&self) {
-        self.wish(|wire| wire.state.lose());
+        self.wish(|connection| connection.state.lose());
     }
 
     /// Closes the connection at once: discards what is unsent and resets it (RST).
@@ -195,7 +195,7 @@ impl Transport {
     ///
     /// When the peer closes its half as well, the connection ends by itself with [`Reason::Done`].
     pub fn lose_write_connection(&self) {
-        self.wish(|wire| wire.state.lose_write());
+        self.wish(|connection| connection.state.lose_write());
     }
 
     /// Stops reading until [`resume_reading`](Self::resume_reading): the peer's bytes wait in the
@@ -204,8 +204,8 @@ impl Transport {
     ///
     /// Twisted's `pauseProducing` of a transport.
     pub fn pause_reading(&self) {
-        self.wish(|wire| {
-            wire.state.pause();
+        self.wish(|connection| {
+            connection.state.pause();
             false
         });
     }
@@ -215,7 +215,7 @@ impl Transport {
     ///
     /// Twisted's `resumeProducing` of a transport.
     pub fn resume_reading(&self) {
-        self.wish(|wire| wire.state.resume());
+        self.wish(|connection| connection.state.resume());
     }
 
     /// Cooperative yielding: returns control to the event loop before the protocol has processed
@@ -248,17 +248,17 @@ impl Transport {
     ///
     /// [`Lines`](crate::Lines) does this by itself.
     pub fn yield_now(&self) {
-        let wire = &mut *self.0.wire.borrow_mut();
-        if wire.state.delivers() && wire.readiness.processing == Processing::Done {
-            wire.readiness.processing = Processing::Yielded;
-            wire.readiness.traffic = Traffic::Yielding;
-            wire.agenda().list_yielded(self.0.id);
+        let connection = &mut *self.0.connection.borrow_mut();
+        if connection.state.delivers() && connection.readiness.processing == Processing::Done {
+            connection.readiness.processing = Processing::Yielded;
+            connection.readiness.traffic = Traffic::Yielding;
+            connection.hub().list_yielded(self.0.id);
         }
     }
 
     /// True while reading is paused.
     pub fn is_paused(&self) -> bool {
-        self.0.wire.borrow().state.is_paused()
+        self.0.connection.borrow().state.is_paused()
     }
 
     /// The address of the other side.
@@ -268,18 +268,18 @@ impl Transport {
 
     /// The address of this side.
     pub fn local_address(&self) -> Address {
-        self.0.wire.borrow_mut().host()
+        self.0.connection.borrow_mut().host()
     }
 
     /// The name of the connection.
     pub fn id(&self) -> ConnectionId {
-        let reactor = self.0.wire.borrow().agenda().reactor();
+        let reactor = self.0.connection.borrow().hub().reactor();
         ConnectionId { reactor, slot: self.slot() }
     }
 
     /// False from the moment in which the protocol is told `connection_lost`.
     pub fn is_connected(&self) -> bool {
-        !self.0.wire.borrow().state.is_lost()
+        !self.0.connection.borrow().state.is_lost()
     }
 
     /// True once the connection is to end, by any of the requests or by an error, and until it has.
@@ -288,7 +288,7 @@ impl Transport {
     /// [`accepts_writes`](Self::accepts_writes) tells. After a write has failed, the connection
     /// first reads what has arrived, and is not disconnecting before that.
     pub fn is_disconnecting(&self) -> bool {
-        self.0.wire.borrow().state.is_disconnecting()
+        self.0.connection.borrow().state.is_disconnecting()
     }
 
     /// True if what is written now is taken, false if it is dropped: because this side's half is
@@ -296,7 +296,7 @@ impl Transport {
     /// ends. What the limits say comes on top of this; see
     /// [`set_max_unsent`](Self::set_max_unsent).
     pub fn accepts_writes(&self) -> bool {
-        self.0.wire.borrow().takes_writes()
+        self.0.connection.borrow().takes_writes()
     }
 
     /// Sets how many bytes may be unsent, and what becomes of a write that would bring them above
@@ -306,13 +306,13 @@ impl Transport {
     /// is sent.
     pub fn set_max_unsent(&self, max_unsent: impl Into<Option<usize>>, overflow: OverflowPolicy) {
         let max_unsent = max_unsent.into().unwrap_or(usize::MAX);
-        self.wish(|wire| {
-            let unsent = wire.unsent();
-            let flow = wire.flow_to_fill();
-            (flow.max_unsent, flow.overflow) = (max_unsent, overflow);
+        self.wish(|connection| {
+            let unsent = connection.unsent();
+            let extras = connection.extras_mut();
+            (extras.max_unsent, extras.overflow) = (max_unsent, overflow);
             // The marks may be lower now.
-            flow.accepted(0, unsent);
-            wire.limit_unsent(max_unsent);
+            extras.accepted(0, unsent);
+            connection.limit_unsent(max_unsent);
             false
         });
         // Reading may go on that stopped at the former limit, whichever callback is running.
@@ -322,12 +322,12 @@ impl Transport {
     /// How many writes were refused or dropped because too much was unsent; see
     /// [`set_max_unsent`](Self::set_max_unsent). Zero once the connection is lost.
     pub fn dropped_writes(&self) -> u64 {
-        self.0.wire.borrow().flow.as_ref().map_or(0, |flow| flow.dropped)
+        self.0.connection.borrow().extras.as_ref().map_or(0, |extras| extras.dropped)
     }
 
     /// How many written bytes the operating system has not yet taken.
     pub fn unsent(&self) -> usize {
-        self.0.wire.borrow().unsent()
+        self.0.connection.borrow().unsent()
     }
 
     /// Whether small segments are sent at once (`TCP_NODELAY`). On from the start, for what a
@@ -347,30 +347,30 @@ impl Transport {
     }
 
     fn on_stream(&self, call: impl FnOnce(&dyn Stream) -> io::Result<()>) -> io::Result<()> {
-        match self.0.wire.borrow().stream() {
+        match self.0.connection.borrow().stream() {
             Some(stream) => call(stream),
             None => Ok(()),
         }
     }
 
     /// Changes the wire, and lists the transport to be settled if that asks for it.
-    fn wish(&self, change: impl FnOnce(&mut Wire) -> bool) {
-        let mut wire = self.0.wire.borrow_mut();
-        if change(&mut wire) {
-            self.touch(&mut wire);
+    fn wish(&self, change: impl FnOnce(&mut Connection) -> bool) {
+        let mut connection = self.0.connection.borrow_mut();
+        if change(&mut connection) {
+            self.mark_dirty(&mut connection);
         }
     }
 
     /// Writes, and sees to it that the loop looks at what that asks for.
     #[inline]
-    fn on_write(&self, accept: impl FnOnce(&mut Wire) -> Written) {
-        let mut wire = self.0.wire.borrow_mut();
-        match accept(&mut wire) {
+    fn on_write(&self, accept: impl FnOnce(&mut Connection) -> Written) {
+        let mut connection = self.0.connection.borrow_mut();
+        match accept(&mut connection) {
             Written::Known => {}
-            Written::News => self.touch(&mut wire),
+            Written::News => self.mark_dirty(&mut connection),
             Written::TooMuch => {
-                self.touch(&mut wire);
-                drop(wire);
+                self.mark_dirty(&mut connection);
+                drop(connection);
                 self.shed_unsent();
             }
         }
@@ -378,9 +378,9 @@ impl Transport {
 
     /// Lists the transport to be settled, once.
     #[inline]
-    fn touch(&self, wire: &mut Wire) {
-        if !wire.readiness.touched {
-            wire.readiness.touched = wire.agenda().touch(self.0.id);
+    fn mark_dirty(&self, connection: &mut Connection) {
+        if !connection.readiness.dirty {
+            connection.readiness.dirty = connection.hub().mark_dirty(self.0.id);
         }
     }
 }
@@ -428,12 +428,12 @@ impl Hash for Transport {
 
 impl fmt::Debug for Transport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let wire = self.0.wire.borrow();
+        let connection = self.0.connection.borrow();
         f.debug_struct("Transport")
             .field("id", &self.0.id)
             .field("peer", &self.peer_address())
-            .field("state", &wire.state.name())
-            .field("unsent", &wire.unsent())
+            .field("state", &connection.state.name())
+            .field("unsent", &connection.unsent())
             .finish_non_exhaustive()
     }
 }

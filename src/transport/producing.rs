@@ -1,9 +1,9 @@
 //! Producers and consumers: what feeds a connection waits for its peer.
 
-use super::flow::{self, Flow, Step};
+use super::extras::{self, Extras, ProducerAction};
 use super::producer::{Producer, Source};
-use super::sending::Settled;
-use super::{Inner, Next, Transport, Way};
+use super::write::Settled;
+use super::{Action, Direction, Inner, Transport};
 use std::error::Error;
 use std::io::Read;
 use std::rc::{Rc, Weak};
@@ -72,16 +72,16 @@ impl Transport {
     pub fn register_producer(&self, producer: impl Into<Producer>) {
         let Producer(source) = producer.into();
         let source = match source {
-            Source::Push => flow::Source::Push,
-            Source::Pull => flow::Source::Pull,
-            Source::Reader(input) => flow::Source::Reader { input: Some(input), produced: 0 },
+            Source::Push => extras::Source::Push,
+            Source::Pull => extras::Source::Pull,
+            Source::Reader(input) => extras::Source::Reader { input: Some(input), produced: 0 },
             Source::Connection(producer) => return self.register_connection(&producer),
         };
         self.register(source);
     }
 
     fn register_connection(&self, producer: &Self) {
-        if !self.register(flow::Source::Connection(Rc::downgrade(&producer.0))) {
+        if !self.register(extras::Source::Connection(Rc::downgrade(&producer.0))) {
             if !self.is_open() {
                 producer.lose_connection();
             }
@@ -89,25 +89,25 @@ impl Transport {
         }
         // It may be its own producer, whose wire is held below.
         let id = self.id();
-        producer.wish(|wire| {
-            wire.flow_to_fill().consumers.insert(id, Rc::downgrade(&self.0));
+        producer.wish(|connection| {
+            connection.extras_mut().consumers.insert(id, Rc::downgrade(&self.0));
             // Its input may have ended already.
             true
         });
     }
 
     /// False, and the source is dropped, if the connection takes none.
-    fn register(&self, source: flow::Source) -> bool {
+    fn register(&self, source: extras::Source) -> bool {
         let mut source = Some(source);
         let mut double = false;
-        self.wish(|wire| {
-            double = wire.has_producer();
-            if double || !wire.state.accepts_writes() {
+        self.wish(|connection| {
+            double = connection.has_producer();
+            if double || !connection.state.accepts_writes() {
                 return false;
             }
-            let unsent = wire.unsent();
+            let unsent = connection.unsent();
             if let Some(source) = source.take() {
-                wire.flow_to_fill().register(source, unsent);
+                connection.extras_mut().register(source, unsent);
             }
             true
         });
@@ -127,19 +127,19 @@ impl Transport {
     pub fn unregister_producer(&self) {
         let source = self.take_source();
         // Whatever a former one has left out, the protocol has taken care of it.
-        self.on_flow(|flow| flow.broken_off = false);
-        if let Some(flow::Source::Connection(producer)) = &source {
+        self.on_extras(|extras| extras.broken_off = false);
+        if let Some(extras::Source::Connection(producer)) = &source {
             if let Some(producer) = producer.upgrade().map(Self) {
-                producer.forget_consumer(self);
+                producer.remove_consumer(self);
                 producer.serve_later();
             }
         }
     }
 
-    fn take_source(&self) -> Option<flow::Source> {
+    fn take_source(&self) -> Option<extras::Source> {
         let mut source = None;
-        self.wish(|wire| {
-            source = wire.flow.as_mut().and_then(|flow| flow.unregister());
+        self.wish(|connection| {
+            source = connection.extras.as_mut().and_then(|extras| extras.unregister());
             source.is_some()
         });
         source
@@ -148,35 +148,35 @@ impl Transport {
     /// What [`drain_requested`](crate::Protocol::drain_requested) does by default.
     pub(crate) fn drain(&self) {
         let feeds = {
-            let wire = self.0.wire.borrow();
-            wire.flow.as_ref().is_some_and(|flow| !flow.consumers.is_empty())
+            let connection = self.0.connection.borrow();
+            connection.extras.as_ref().is_some_and(|extras| !extras.consumers.is_empty())
         };
         if !feeds {
             self.lose_connection();
         }
     }
 
-    fn forget_consumer(&self, consumer: &Self) {
+    fn remove_consumer(&self, consumer: &Self) {
         let id = consumer.id();
-        if let Some(flow) = &mut self.0.wire.borrow_mut().flow {
-            flow.consumers.remove(&id);
+        if let Some(extras) = &mut self.0.connection.borrow_mut().extras {
+            extras.consumers.remove(&id);
         }
     }
 
     /// Nothing more comes from this connection: those that it feeds need not wait for it. If it
     /// breaks before its peer's FIN, it has not given them everything.
-    fn leave_consumers(&self) {
+    fn end_consumers(&self) {
         let (consumers, breaks_off) = {
-            let mut wire = self.0.wire.borrow_mut();
-            let breaks_off = wire.state.is_breaking() && !wire.readiness.ended;
-            let Some(flow) = &mut wire.flow else { return };
-            (std::mem::take(&mut flow.consumers), breaks_off)
+            let mut connection = self.0.connection.borrow_mut();
+            let breaks_off = connection.state.is_breaking() && !connection.readiness.ended;
+            let Some(extras) = &mut connection.extras else { return };
+            (std::mem::take(&mut extras.consumers), breaks_off)
         };
         for consumer in consumers.values().filter_map(Weak::upgrade).map(Self) {
             let mut is_fed = false;
-            consumer.wish(|wire| {
-                let flow = wire.flow.as_mut().filter(|flow| flow.is_fed_by(&self.0));
-                is_fed = flow.is_some_and(|flow| flow.unregister().is_some());
+            consumer.wish(|connection| {
+                let extras = connection.extras.as_mut().filter(|extras| extras.is_fed_by(&self.0));
+                is_fed = extras.is_some_and(|extras| extras.unregister().is_some());
                 is_fed
             });
             if is_fed && breaks_off && consumer.break_off() {
@@ -188,19 +188,19 @@ impl Transport {
     /// The producer, which is unregistered, has not given everything. True if the connection only
     /// waited for it to close.
     pub(crate) fn break_off(&self) -> bool {
-        let mut wire = self.0.wire.borrow_mut();
-        if let Some(flow) = &mut wire.flow {
-            flow.broken_off = true;
+        let mut connection = self.0.connection.borrow_mut();
+        if let Some(extras) = &mut connection.extras {
+            extras.broken_off = true;
         }
-        wire.state.waits_for_producer()
+        connection.state.waits_for_producer()
     }
 
     /// A connection that only waited for the producer which broke off has nobody left to decide
     /// what to do about that, and fails; unless it has another by now.
     pub(crate) fn fail_unfinished(&self, error: impl Into<Box<dyn Error + Send + Sync>>) {
         let is_broken_off = {
-            let wire = self.0.wire.borrow();
-            wire.flow.as_ref().is_some_and(|flow| flow.broken_off)
+            let connection = self.0.connection.borrow();
+            connection.extras.as_ref().is_some_and(|extras| extras.broken_off)
         };
         if is_broken_off {
             self.fail(error);
@@ -212,11 +212,11 @@ impl Transport {
     pub(crate) fn follow_peer(&self) {
         self.lose_connection();
         let mut endless = None;
-        self.wish(|wire| {
-            endless = wire.flow.as_mut().and_then(|flow| flow.take_endless());
+        self.wish(|connection| {
+            endless = connection.extras.as_mut().and_then(|extras| extras.take_endless());
             endless.is_some()
         });
-        if let Some(flow::Source::Connection(producer)) = endless {
+        if let Some(extras::Source::Connection(producer)) = endless {
             self.stop_connection(&producer);
         }
     }
@@ -225,7 +225,7 @@ impl Transport {
     /// peer must not see an orderly close.
     fn stop_connection(&self, producer: &Weak<Inner>) {
         if let Some(producer) = producer.upgrade().map(Self) {
-            producer.forget_consumer(self);
+            producer.remove_consumer(self);
             producer.fail_unfinished(LOST_PRODUCER);
             producer.lose_connection();
         }
@@ -274,26 +274,26 @@ impl Transport {
     /// }
     /// ```
     pub fn may_produce(&self) -> bool {
-        let mut wire = self.0.wire.borrow_mut();
-        let unsent = wire.unsent();
-        wire.takes_writes()
-            && match &mut wire.flow {
-                Some(flow) => flow.may_produce(unsent),
-                None => unsent < flow::HIGH_MARK,
+        let mut connection = self.0.connection.borrow_mut();
+        let unsent = connection.unsent();
+        connection.takes_writes()
+            && match &mut connection.extras {
+                Some(extras) => extras.may_produce(unsent),
+                None => unsent < extras::HIGH_MARK,
             }
     }
 
     /// The connection is over: whoever feeds it stops, and those that it feeds know. Returns what
     /// is left to be dropped, which is the user's.
-    pub(crate) fn end_flow(&self) -> Option<Box<dyn Read>> {
-        self.0.wire.borrow().flow.as_ref()?;
-        self.leave_consumers();
+    pub(crate) fn end_extras(&self) -> Option<Box<dyn Read>> {
+        self.0.connection.borrow().extras.as_ref()?;
+        self.end_consumers();
         let source = self.take_source();
-        self.0.wire.borrow_mut().flow = None;
+        self.0.connection.borrow_mut().extras = None;
         match source? {
-            flow::Source::Push | flow::Source::Pull => None,
-            flow::Source::Reader { input, .. } => input,
-            flow::Source::Connection(producer) => {
+            extras::Source::Push | extras::Source::Pull => None,
+            extras::Source::Reader { input, .. } => input,
+            extras::Source::Connection(producer) => {
                 self.stop_connection(&producer);
                 None
             }
@@ -302,72 +302,72 @@ impl Transport {
 
     /// How much may be read at once without those whom it goes to having too much.
     pub(super) fn room(&self) -> usize {
-        let wire = self.0.wire.borrow();
-        let Some(flow) = &wire.flow else { return usize::MAX };
-        let consumers = flow.consumers.values().filter_map(Weak::upgrade);
-        consumers.map(|it| it.wire.borrow().room()).min().unwrap_or(usize::MAX)
+        let connection = self.0.connection.borrow();
+        let Some(extras) = &connection.extras else { return usize::MAX };
+        let consumers = extras.consumers.values().filter_map(Weak::upgrade);
+        consumers.map(|it| it.connection.borrow().room()).min().unwrap_or(usize::MAX)
     }
 
     /// What is next for a connection that feeds, or is fed.
-    pub(super) fn settle_flow(&self, settled: &mut Settled) -> Next {
-        if !self.0.wire.borrow().state.will_read() {
-            self.leave_consumers();
+    pub(super) fn settle_extras(&self, settled: &mut Settled) -> Action {
+        if !self.0.connection.borrow().state.will_read() {
+            self.end_consumers();
         }
-        let mut wire = self.0.wire.borrow_mut();
-        if let Some(flow) = &mut wire.flow {
-            flow.end_burst();
+        let mut connection = self.0.connection.borrow_mut();
+        if let Some(extras) = &mut connection.extras {
+            extras.end_burst();
         }
-        let next = wire.settle(settled);
-        let unsent = wire.unsent();
-        if unsent == 0 || !wire.readiness.writable {
-            wire.give_back(Way::Out);
+        let next = connection.settle(settled);
+        let unsent = connection.unsent();
+        if unsent == 0 || !connection.readiness.writable {
+            connection.give_back(Direction::Write);
         }
-        let Some(flow) = &mut wire.flow else { return next };
-        if let Some(producer) = flow.resume_connection(unsent).map(Self) {
+        let Some(extras) = &mut connection.extras else { return next };
+        if let Some(producer) = extras.resume_connection(unsent).map(Self) {
             // Which may be this one.
-            drop(wire);
+            drop(connection);
             producer.restart_idleness();
             producer.serve_later();
-            wire = self.0.wire.borrow_mut();
+            connection = self.0.connection.borrow_mut();
         }
-        let Some(flow) = &wire.flow else { return next };
-        if !matches!(next, Next::Stay | Next::Drain) {
+        let Some(extras) = &connection.extras else { return next };
+        if !matches!(next, Action::Idle | Action::AwaitSent) {
             return next;
         }
-        let (step, refused) = (flow.step(unsent), flow.refused);
-        match step {
-            _ if wire.asks_to_send() => Next::AskToSend,
-            _ if wire.is_to_be_minded() => Next::UpdateTimeouts,
-            Step::Nothing if refused > 0 => Next::Refuse,
-            Step::Nothing => next,
-            Step::Pause => Next::PauseProducer,
-            Step::Resume => Next::ResumeProducer,
-            Step::Produce => Next::Produce,
+        let (producer_action, rejected) = (extras.producer_action(unsent), extras.rejected);
+        match producer_action {
+            _ if connection.needs_write_refill() => Action::RefillRate,
+            _ if connection.needs_update() => Action::UpdateTimeouts,
+            ProducerAction::Nothing if rejected > 0 => Action::ReportRejected,
+            ProducerAction::Nothing => next,
+            ProducerAction::Pause => Action::PauseProducer,
+            ProducerAction::Resume => Action::ResumeProducer,
+            ProducerAction::Produce => Action::Produce,
         }
     }
 
     /// The protocol is being told to stop writing.
     pub(crate) fn producer_paused(&self) {
-        self.on_flow(Flow::pause);
+        self.on_extras(Extras::pause);
     }
 
     /// The protocol is being told that it may write.
     pub(crate) fn producer_resumed(&self) {
-        self.on_flow(Flow::resume);
+        self.on_extras(Extras::resume);
     }
 
     /// How many writes were refused since this was last asked.
-    pub(crate) fn take_refused(&self) -> usize {
-        self.on_flow(|flow| std::mem::take(&mut flow.refused)).unwrap_or(0)
+    pub(crate) fn take_rejected(&self) -> usize {
+        self.on_extras(|extras| std::mem::take(&mut extras.rejected)).unwrap_or(0)
     }
 
     /// What the loop is to read from, and how much at most.
     pub(crate) fn take_reader(&self) -> Option<(Box<dyn Read>, usize)> {
-        let mut wire = self.0.wire.borrow_mut();
-        let unsent = wire.unsent();
-        let flow = wire.flow.as_mut()?;
-        let room = flow.high().saturating_sub(unsent);
-        flow.take_reader().map(|reader| (reader, room))
+        let mut connection = self.0.connection.borrow_mut();
+        let unsent = connection.unsent();
+        let extras = connection.extras.as_mut()?;
+        let room = extras.high().saturating_sub(unsent);
+        extras.take_reader().map(|reader| (reader, room))
     }
 
     /// Puts a reader back that has given some bytes, and sends them. Hands it back if it is not
@@ -378,19 +378,19 @@ impl Transport {
         bytes: &[u8],
     ) -> Option<Box<dyn Read>> {
         self.write(bytes);
-        self.on_flow(|flow| flow.put_back(reader, bytes.len())).flatten()
+        self.on_extras(|extras| extras.put_back(reader, bytes.len())).flatten()
     }
 
     /// The reader has come to its end, and is unregistered. Returns how many bytes it has given.
     pub(crate) fn end_production(&self) -> Option<u64> {
         match self.take_source()? {
-            flow::Source::Reader { produced, .. } => Some(produced),
+            extras::Source::Reader { produced, .. } => Some(produced),
             _ => None,
         }
     }
 
-    fn on_flow<R>(&self, call: impl FnOnce(&mut Flow) -> R) -> Option<R> {
-        self.0.wire.borrow_mut().flow.as_mut().map(|flow| call(flow))
+    fn on_extras<R>(&self, call: impl FnOnce(&mut Extras) -> R) -> Option<R> {
+        self.0.connection.borrow_mut().extras.as_mut().map(|extras| call(extras))
     }
 
     /// Sets the marks between which a producer is paused and resumed: with at least `high` bytes
@@ -399,11 +399,11 @@ impl Transport {
     /// what may be unsent ([`set_max_unsent`](Self::set_max_unsent)), such as `usize::MAX`. A
     /// `high` of zero counts as one.
     pub fn set_water_marks(&self, high: usize, low: usize) {
-        self.wish(|wire| {
-            let unsent = wire.unsent();
-            let flow = wire.flow_to_fill();
-            flow.set_marks(high, low);
-            flow.accepted(0, unsent);
+        self.wish(|connection| {
+            let unsent = connection.unsent();
+            let extras = connection.extras_mut();
+            extras.set_marks(high, low);
+            extras.accepted(0, unsent);
             true
         });
     }

@@ -24,7 +24,7 @@ pub(crate) struct Readiness {
     /// The socket took all that it was last offered.
     pub(crate) writable: bool,
     /// To be settled after reading: it can be written to again, or an error came up.
-    pub(crate) due: bool,
+    pub(crate) needs_settle: bool,
     /// Listed among the connections that are to be served in the next turn.
     pub(crate) queued: bool,
     /// What kind of traffic it carries.
@@ -32,19 +32,19 @@ pub(crate) struct Readiness {
     /// What its protocol does with what it was given.
     pub(crate) processing: Processing,
     /// On the list of those that may have something unsent.
-    pub(crate) backlogged: bool,
+    pub(crate) listed_unsent: bool,
     /// On the agenda.
-    pub(crate) touched: bool,
+    pub(crate) dirty: bool,
     /// The poller watches the socket.
-    pub(crate) watched: bool,
+    pub(crate) registered: bool,
     /// Not read for a while, since the peer takes nothing.
     pub(crate) resting: bool,
     /// Has rested: is read once, however much was written to it meanwhile.
     pub(crate) rested: bool,
     /// The peer has sent something.
-    pub(crate) spoken: bool,
+    pub(crate) received_any: bool,
     /// The peer has sent something since the reactor began to drain, or since it connected.
-    pub(crate) talked: bool,
+    pub(crate) received_since_drain: bool,
     /// The peer's FIN has been read.
     pub(crate) ended: bool,
 }
@@ -56,17 +56,17 @@ impl Readiness {
             readable: false,
             more_behind: false,
             writable: true,
-            due: false,
+            needs_settle: false,
             queued: false,
             traffic: Traffic::Sparse,
             processing: Processing::Done,
-            backlogged: false,
-            touched: false,
-            watched: false,
+            listed_unsent: false,
+            dirty: false,
+            registered: false,
             resting: false,
             rested: false,
-            spoken: false,
-            talked: false,
+            received_any: false,
+            received_since_drain: false,
             ended: false,
         }
     }

@@ -62,10 +62,10 @@ pub(crate) enum Output {
 
 /// What the loop is to do once a callback has returned and the buffer was offered to the socket.
 #[derive(Debug)]
-pub(crate) enum Next {
-    Stay,
+pub(crate) enum Action {
+    Idle,
     /// Wait for the peer to take what is unsent before the connection closes.
-    Drain,
+    AwaitSent,
     /// Tell the protocol to stop writing.
     PauseProducer,
     /// Tell the protocol that it may write.
@@ -73,17 +73,17 @@ pub(crate) enum Next {
     /// Look at the time, and when to look again.
     UpdateTimeouts,
     /// Ask whether more may be sent at the rate that is set.
-    AskToSend,
+    RefillRate,
     /// Read for the connection.
     Produce,
     /// Read what has arrived: nothing more can be sent.
-    ReadOut,
+    ReadRemaining,
     /// Tell the protocol that writes were refused.
-    Refuse,
+    ReportRejected,
     /// Tell the protocol that reading goes on.
     Resume,
     /// Send our FIN.
-    FinishOutput,
+    ShutdownWrite,
     /// The connection is over.
     End(Reason),
 }
@@ -102,7 +102,7 @@ impl State {
     pub(crate) fn sends(&self) -> bool {
         match self {
             Self::Open { .. } | Self::Closing => true,
-            Self::Ending(reason) => !reason.cuts_off() && !matches!(**reason, Reason::Lost(_)),
+            Self::Ending(reason) => !reason.is_abortive() && !matches!(**reason, Reason::Lost(_)),
             Self::Severed { .. } | Self::Lost => false,
         }
     }
@@ -139,7 +139,7 @@ impl State {
 
     /// Nothing that the socket could still tell is waited for by reading or writing, so an error
     /// has to be asked for.
-    pub(crate) fn is_deaf(&self) -> bool {
+    pub(crate) fn ignores_input(&self) -> bool {
         match self {
             Self::Open { input, .. } => *input != Input::Flowing,
             Self::Closing => true,
@@ -311,20 +311,22 @@ impl State {
     }
 
     /// What the loop does next, given whether everything accepted has been sent.
-    pub(crate) fn next(&self, all_sent: bool) -> Next {
+    pub(crate) fn next(&self, all_sent: bool) -> Action {
         match self {
-            Self::Open { input: Input::Ended, output: Output::Finished } => Next::End(Reason::Done),
-            Self::Open { output: Output::Finishing, .. } if all_sent => Next::FinishOutput,
+            Self::Open { input: Input::Ended, output: Output::Finished } => {
+                Action::End(Reason::Done)
+            }
+            Self::Open { output: Output::Finishing, .. } if all_sent => Action::ShutdownWrite,
             // Nothing is left but to send the rest: as good as closing.
-            Self::Open { input: Input::Ended, output: Output::Finishing } => Next::Drain,
+            Self::Open { input: Input::Ended, output: Output::Finishing } => Action::AwaitSent,
             Self::Open { input: Input::Resuming, .. }
-            | Self::Severed { input: Input::Resuming, .. } => Next::Resume,
-            Self::Severed { input: Input::Flowing, .. } => Next::ReadOut,
-            Self::Severed { reason, .. } => Next::End((**reason).clone()),
-            Self::Closing if all_sent => Next::End(Reason::Done),
-            Self::Closing => Next::Drain,
-            Self::Ending(reason) => Next::End((**reason).clone()),
-            Self::Open { .. } | Self::Lost => Next::Stay,
+            | Self::Severed { input: Input::Resuming, .. } => Action::Resume,
+            Self::Severed { input: Input::Flowing, .. } => Action::ReadRemaining,
+            Self::Severed { reason, .. } => Action::End((**reason).clone()),
+            Self::Closing if all_sent => Action::End(Reason::Done),
+            Self::Closing => Action::AwaitSent,
+            Self::Ending(reason) => Action::End((**reason).clone()),
+            Self::Open { .. } | Self::Lost => Action::Idle,
         }
     }
 }
@@ -333,8 +335,8 @@ impl State {
 mod tests {
     use super::*;
 
-    fn done(next: Next) -> bool {
-        matches!(next, Next::End(Reason::Done))
+    fn done(next: Action) -> bool {
+        matches!(next, Action::End(Reason::Done))
     }
 
     #[test]
@@ -343,7 +345,7 @@ mod tests {
         assert!(state.lose());
         assert!(!state.lose(), "a second call changes nothing");
         assert!(!state.accepts_writes() && !state.reads() && state.is_disconnecting());
-        assert!(matches!(state.next(false), Next::Drain));
+        assert!(matches!(state.next(false), Action::AwaitSent));
         assert!(done(state.next(true)));
     }
 
@@ -358,10 +360,10 @@ mod tests {
             assert!(!state.lose_write(), "idempotent");
             assert!(!state.accepts_writes());
             let waits = state.next(false);
-            let as_good_as_closing = matches!(waits, Next::Drain);
-            assert!(as_good_as_closing || matches!(waits, Next::Stay), "the buffer goes first");
+            let as_good_as_closing = matches!(waits, Action::AwaitSent);
+            assert!(as_good_as_closing || matches!(waits, Action::Idle), "the buffer goes first");
             assert_eq!(as_good_as_closing, input_first);
-            assert!(matches!(state.next(true), Next::FinishOutput));
+            assert!(matches!(state.next(true), Action::ShutdownWrite));
             state.output_finished();
             assert_eq!(done(state.next(true)), input_first);
             state.end_input();
@@ -374,13 +376,13 @@ mod tests {
         let mut state = State::new();
         assert!(!state.resume(), "was not paused");
         state.pause();
-        assert!(!state.reads() && state.is_deaf());
+        assert!(!state.reads() && state.ignores_input());
         assert!(state.resume());
         assert!(!state.resume());
         assert!(!state.reads(), "not before the protocol has heard it");
-        assert!(matches!(state.next(true), Next::Resume));
+        assert!(matches!(state.next(true), Action::Resume));
         state.resumed();
-        assert!(state.reads() && matches!(state.next(true), Next::Stay));
+        assert!(state.reads() && matches!(state.next(true), Action::Idle));
     }
 
     #[test]
@@ -389,21 +391,21 @@ mod tests {
         state.lose();
         state.end(Reason::Aborted);
         state.end(Reason::Overflow);
-        assert!(matches!(state.next(false), Next::End(Reason::Aborted)));
+        assert!(matches!(state.next(false), Action::End(Reason::Aborted)));
         state.end(Reason::Panicked("boom".into()));
-        assert!(matches!(state.next(false), Next::End(Reason::Panicked(_))));
+        assert!(matches!(state.next(false), Action::End(Reason::Panicked(_))));
         assert!(!state.lose() && !state.resume() && !state.lose_write());
     }
 
     #[test]
     fn a_failed_write_waits_for_what_has_arrived() {
         let broken = || Reason::lost(std::io::ErrorKind::BrokenPipe.into());
-        let lost = |next: Next| matches!(next, Next::End(Reason::Lost(_)));
+        let lost = |next: Action| matches!(next, Action::End(Reason::Lost(_)));
         let mut state = State::new();
         state.sever(broken());
         assert!(state.reads() && state.delivers() && !state.is_disconnecting());
         assert!(!state.accepts_writes() && !state.sends() && !state.is_open());
-        assert!(matches!(state.next(false), Next::ReadOut));
+        assert!(matches!(state.next(false), Action::ReadRemaining));
         state.end_input();
         assert!(lost(state.next(false)), "the peer's FIN is the last of it");
         // So is anything else that ends the reading, and the reason is the first one.
@@ -438,6 +440,6 @@ mod tests {
         state.end(Reason::Aborted);
         assert!(!state.lose() && !state.resume() && !state.lose_write());
         assert!(state.is_lost() && !state.accepts_writes() && !state.is_disconnecting());
-        assert!(matches!(state.next(true), Next::Stay));
+        assert!(matches!(state.next(true), Action::Idle));
     }
 }

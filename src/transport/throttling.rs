@@ -1,9 +1,9 @@
 //! Moving bytes no faster than was said.
 
-use super::pool::Pool;
-use super::rates::RateLimits;
-use super::valve::{Pass, Supply, Valve};
-use super::wire::Wire;
+use super::connection::Connection;
+use super::rate_limiter::{Allowance, RateLimiter, Refill};
+use super::rate_limits::RateLimits;
+use super::shared_rate::SharedRateLimiter;
 use super::{Inner, Transport};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -11,30 +11,30 @@ use std::time::Instant;
 
 /// Which way bytes go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Way {
-    In,
-    Out,
+pub(crate) enum Direction {
+    Read,
+    Write,
 }
 
 /// Both directions of a connection that has rates.
 #[derive(Debug, Default)]
-pub(super) struct Throttle {
-    reading: Valve,
-    writing: Valve,
+pub(super) struct RateLimiters {
+    reading: RateLimiter,
+    writing: RateLimiter,
 }
 
-impl Throttle {
-    pub(super) fn valve(&self, way: Way) -> &Valve {
-        match way {
-            Way::In => &self.reading,
-            Way::Out => &self.writing,
+impl RateLimiters {
+    pub(super) fn limiter(&self, direction: Direction) -> &RateLimiter {
+        match direction {
+            Direction::Read => &self.reading,
+            Direction::Write => &self.writing,
         }
     }
 
-    pub(super) fn valve_mut(&mut self, way: Way) -> &mut Valve {
-        match way {
-            Way::In => &mut self.reading,
-            Way::Out => &mut self.writing,
+    pub(super) fn limiter_mut(&mut self, direction: Direction) -> &mut RateLimiter {
+        match direction {
+            Direction::Read => &mut self.reading,
+            Direction::Write => &mut self.writing,
         }
     }
 }
@@ -51,31 +51,35 @@ impl Transport {
     /// well.
     pub fn set_rate_limits(&self, rates: RateLimits) {
         let RateLimits { read, write } = rates;
-        self.on_throttle(rates != RateLimits::new(), |throttle| {
-            throttle.reading.set(read) | throttle.writing.set(write)
+        self.on_throttle(rates != RateLimits::new(), |rate_limiters| {
+            rate_limiters.reading.set(read) | rate_limiters.writing.set(write)
         });
     }
 
     /// From here on it shares a rate, or none.
-    pub(crate) fn join_pool(&self, way: Way, pool: Option<&Rc<RefCell<Pool>>>) {
-        self.on_throttle(pool.is_some(), |throttle| {
-            let valve = throttle.valve_mut(way);
-            let waited = valve.waits();
-            valve.join(pool.cloned());
+    pub(crate) fn join_shared_rate(
+        &self,
+        direction: Direction,
+        shared: Option<&Rc<RefCell<SharedRateLimiter>>>,
+    ) {
+        self.on_throttle(shared.is_some(), |rate_limiters| {
+            let limiter = rate_limiters.limiter_mut(direction);
+            let waited = limiter.waits();
+            limiter.join(shared.cloned());
             waited
         });
     }
 
     /// Changes the rates, unless there are none and none are set; if that ends a wait, the loop is
     /// to serve the connection.
-    fn on_throttle(&self, sets: bool, change: impl FnOnce(&mut Throttle) -> bool) {
-        let mut wire = self.0.wire.borrow_mut();
-        let has = wire.flow.as_ref().is_some_and(|flow| flow.throttle.is_some());
-        if wire.state.is_lost() || !(sets || has) {
+    fn on_throttle(&self, sets: bool, change: impl FnOnce(&mut RateLimiters) -> bool) {
+        let mut connection = self.0.connection.borrow_mut();
+        let has = connection.extras.as_ref().is_some_and(|extras| extras.rate_limiters.is_some());
+        if connection.state.is_lost() || !(sets || has) {
             return;
         }
-        let ended = change(wire.flow_to_fill().throttle.get_or_insert_default());
-        drop(wire);
+        let ended = change(connection.extras_mut().rate_limiters.get_or_insert_default());
+        drop(connection);
         if ended {
             self.serve_later();
         }
@@ -83,108 +87,115 @@ impl Transport {
 
     /// True if rates of its own were set.
     pub(crate) fn has_rates(&self) -> bool {
-        self.0.wire.borrow().flow.as_ref().is_some_and(|flow| flow.throttle.is_some())
+        self.0
+            .connection
+            .borrow()
+            .extras
+            .as_ref()
+            .is_some_and(|extras| extras.rate_limiters.is_some())
     }
 
     /// From here on it has no rate, nor a share of one.
-    pub(crate) fn lift_rates(&self) {
-        if let Some(flow) = &mut self.0.wire.borrow_mut().flow {
-            flow.throttle = None;
+    pub(crate) fn clear_rates(&self) {
+        if let Some(extras) = &mut self.0.connection.borrow_mut().extras {
+            extras.rate_limiters = None;
         }
     }
 
     /// Looks whether more may pass.
-    pub(crate) fn ask_for_more(&self, way: Way, now: Instant) -> Supply {
-        let Inner { id, wire, .. } = &*self.0;
-        match wire.borrow_mut().valve(way) {
-            Some(valve) => valve.ask(*id, now),
-            None => Supply::More,
+    pub(crate) fn refill_rate(&self, direction: Direction, now: Instant) -> Refill {
+        let Inner { id, connection, .. } = &*self.0;
+        match connection.borrow_mut().limiter(direction) {
+            Some(limiter) => limiter.ask(*id, now),
+            None => Refill::Ready,
         }
     }
 
     /// The time has come for which it waited.
-    pub(crate) fn end_wait_for_rates(&self) {
-        let mut wire = self.0.wire.borrow_mut();
-        for way in [Way::In, Way::Out] {
-            wire.valve(way).map(Valve::end_wait);
+    pub(crate) fn end_rate_wait(&self) {
+        let mut connection = self.0.connection.borrow_mut();
+        for direction in [Direction::Read, Direction::Write] {
+            connection.limiter(direction).map(RateLimiter::end_wait);
         }
     }
 
     /// It is its turn.
-    pub(crate) fn take_grant(&self, way: Way, grant: usize) {
-        if let Some(valve) = self.0.wire.borrow_mut().valve(way) {
-            valve.take_grant(grant);
+    pub(crate) fn take_grant(&self, direction: Direction, grant: usize) {
+        if let Some(limiter) = self.0.connection.borrow_mut().limiter(direction) {
+            limiter.take_grant(grant);
         }
     }
 
     /// How much of so many bytes may be read at once; `None` if the clock has to be looked at.
     pub(super) fn readable(&self, most: usize) -> Option<usize> {
         let room = self.room().min(most);
-        let wire = self.0.wire.borrow();
-        match wire.pass(Way::In) {
-            Pass::Bytes(bytes) => Some(room.min(bytes)),
-            Pass::Ask if room > 0 && wire.wants_reading() => None,
-            Pass::Ask | Pass::Wait => Some(0),
+        let connection = self.0.connection.borrow();
+        match connection.allowance(Direction::Read) {
+            Allowance::Bytes(bytes) => Some(room.min(bytes)),
+            Allowance::NeedsRefill if room > 0 && connection.wants_reading() => None,
+            Allowance::NeedsRefill | Allowance::Blocked => Some(0),
         }
     }
 
     /// True if bytes wait for a rate.
-    pub(crate) fn is_held_back(&self, way: Way) -> bool {
-        self.0.wire.borrow().is_held_back(way)
+    pub(crate) fn is_held_back(&self, direction: Direction) -> bool {
+        self.0.connection.borrow().is_held_back(direction)
     }
 }
 
-impl Wire {
-    fn valve(&mut self, way: Way) -> Option<&mut Valve> {
-        let throttle = self.flow.as_mut()?.throttle.as_mut()?;
-        Some(throttle.valve_mut(way))
+impl Connection {
+    fn limiter(&mut self, direction: Direction) -> Option<&mut RateLimiter> {
+        let rate_limiters = self.extras.as_mut()?.rate_limiters.as_mut()?;
+        Some(rate_limiters.limiter_mut(direction))
     }
 
     /// What may pass.
-    pub(super) fn pass(&self, way: Way) -> Pass {
-        let throttle = self.flow.as_ref().and_then(|flow| flow.throttle.as_ref());
-        throttle.map_or(Pass::Bytes(usize::MAX), |throttle| throttle.valve(way).pass())
+    pub(super) fn allowance(&self, direction: Direction) -> Allowance {
+        let rate_limiters = self.extras.as_ref().and_then(|extras| extras.rate_limiters.as_ref());
+        rate_limiters.map_or(Allowance::Bytes(usize::MAX), |rate_limiters| {
+            rate_limiters.limiter(direction).allowance()
+        })
     }
 
     /// The same, as a number, of what is offered to the socket. Apart from the path of those that
     /// have no rate.
     #[cold]
-    pub(super) fn sendable_at_rate(&self) -> usize {
-        match self.pass(Way::Out) {
-            Pass::Bytes(bytes) => bytes,
-            Pass::Ask | Pass::Wait => 0,
+    pub(super) fn write_allowance(&self) -> usize {
+        match self.allowance(Direction::Write) {
+            Allowance::Bytes(bytes) => bytes,
+            Allowance::NeedsRefill | Allowance::Blocked => 0,
         }
     }
 
     /// True if it shares a rate, for which others may wait.
-    pub(super) fn shares_rate(&self, way: Way) -> bool {
-        let throttle = self.flow.as_ref().and_then(|flow| flow.throttle.as_ref());
-        throttle.is_some_and(|throttle| throttle.valve(way).shares())
+    pub(super) fn has_shared_rate(&self, direction: Direction) -> bool {
+        let rate_limiters = self.extras.as_ref().and_then(|extras| extras.rate_limiters.as_ref());
+        rate_limiters.is_some_and(|rate_limiters| rate_limiters.limiter(direction).shares())
     }
 
-    pub(super) fn is_held_back(&self, way: Way) -> bool {
-        self.pass(way) == Pass::Wait
+    pub(super) fn is_held_back(&self, direction: Direction) -> bool {
+        self.allowance(direction) == Allowance::Blocked
     }
 
     /// True if more may be sent, or might if the clock were looked at. (What was granted is sent;
-    /// what the pool has besides, not yet.)
-    pub(super) fn asks_to_send(&self) -> bool {
+    /// what the shared has besides, not yet.)
+    pub(super) fn needs_write_refill(&self) -> bool {
         let offers = self.readiness.writable && self.state.sends() && self.unsent() > 0;
-        offers && !self.is_held_back(Way::Out)
+        offers && !self.is_held_back(Direction::Write)
     }
 
     /// There is nothing to read, for now.
     #[inline]
-    pub(super) fn want_nothing(&mut self) {
-        if self.flow.is_some() {
-            self.give_back(Way::In);
+    pub(super) fn return_read_grant(&mut self) {
+        if self.extras.is_some() {
+            self.give_back(Direction::Read);
         }
     }
 
-    /// Others may have what the pool has granted, if there is no use for it here.
-    pub(super) fn give_back(&mut self, way: Way) {
-        if let Some(valve) = self.valve(way) {
-            valve.give_back();
+    /// Others may have what the shared has granted, if there is no use for it here.
+    pub(super) fn give_back(&mut self, direction: Direction) {
+        if let Some(limiter) = self.limiter(direction) {
+            limiter.give_back();
         }
     }
 }

@@ -19,7 +19,7 @@ const YIELDING_READ: usize = 8 * 1024;
 
 impl Traffic {
     /// The most to read at once, if the buffer is not shorter.
-    pub(crate) fn portion(self) -> usize {
+    pub(crate) fn quantum(self) -> usize {
         match self {
             Self::Sparse | Self::Bulk => usize::MAX,
             Self::Yielding => YIELDING_READ,

@@ -1,10 +1,10 @@
 //! How long a connection waits for its peer.
 
-use super::deadlines::Timeouts;
-use super::patience::{Outlook, Patience};
+use super::connection::Connection;
 use super::readiness::Processing;
-use super::wire::Wire;
-use super::{Transport, Way};
+use super::timeout_tracker::{Activity, TimeoutTracker};
+use super::timeouts::Timeouts;
+use super::{Direction, Transport};
 use crate::reason::{Reason, TimeoutKind};
 use std::time::{Duration, Instant};
 
@@ -14,8 +14,8 @@ impl Transport {
     ///
     /// For all connections of a factory there is
     /// [`Reactor::set_timeouts`](crate::Reactor::set_timeouts).
-    pub fn set_timeouts(&self, deadlines: Timeouts) {
-        self.on_patience(|patience| patience.set(deadlines));
+    pub fn set_timeouts(&self, timeouts: Timeouts) {
+        self.on_patience(|patience| patience.set(timeouts));
     }
 
     /// From here on the protocol waits for something of its own, for so long: unless
@@ -30,79 +30,84 @@ impl Transport {
     /// What the protocol waits for has come; its time begins anew. Cheap enough to be called for
     /// each message. (`TimeoutMixin.resetTimeout`)
     pub fn reset_timeout(&self) {
-        self.on_patience(Patience::restart_timeout);
+        self.on_patience(TimeoutTracker::restart_timeout);
     }
 
     /// What [`Timeouts::handshake`] waits for is done.
     pub fn handshake_done(&self) {
-        self.on_patience(Patience::handshake_done);
+        self.on_patience(TimeoutTracker::handshake_done);
     }
 
     pub(crate) fn has_timeouts(&self) -> bool {
-        let wire = self.0.wire.borrow();
-        let patience = wire.flow.as_ref().and_then(|flow| flow.patience.as_ref());
+        let connection = self.0.connection.borrow();
+        let patience = connection.extras.as_ref().and_then(|extras| extras.patience.as_ref());
         patience.is_some_and(|patience| patience.has_timeouts())
     }
 
-    fn on_patience(&self, change: impl FnOnce(&mut Patience)) {
-        self.wish(|wire| {
-            if wire.state.is_lost() {
+    fn on_patience(&self, change: impl FnOnce(&mut TimeoutTracker)) {
+        self.wish(|connection| {
+            if connection.state.is_lost() {
                 return false;
             }
-            change(wire.flow_to_fill().patience.get_or_insert_with(|| Box::new(Patience::new())));
+            change(
+                connection
+                    .extras_mut()
+                    .patience
+                    .get_or_insert_with(|| Box::new(TimeoutTracker::new())),
+            );
             true
         });
     }
 
     /// The connection is given up because something did not come in time.
-    pub(crate) fn time_out(&self, deadline: TimeoutKind) {
-        self.end(Reason::TimedOut(deadline));
+    pub(crate) fn time_out(&self, kind: TimeoutKind) {
+        self.end(Reason::TimedOut(kind));
     }
 
     /// Notes the time, and says when to look again.
-    pub(crate) fn mind_patience(&self, now: Instant) -> Option<Instant> {
-        let outlook = self.outlook();
-        let mut wire = self.0.wire.borrow_mut();
-        wire.flow.as_mut()?.patience.as_mut()?.mind(now, outlook)
+    pub(crate) fn update_timeouts(&self, now: Instant) -> Option<Instant> {
+        let activity = self.activity();
+        let mut connection = self.0.connection.borrow_mut();
+        connection.extras.as_mut()?.patience.as_mut()?.update(now, activity)
     }
 
     /// True if something is over, as far as is known.
     pub(crate) fn is_overdue(&self, now: Instant) -> bool {
-        let outlook = self.outlook();
-        let mut wire = self.0.wire.borrow_mut();
-        let patience = wire.flow.as_mut().and_then(|flow| flow.patience.as_mut());
-        patience.is_some_and(|patience| patience.is_overdue(now, outlook))
+        let activity = self.activity();
+        let mut connection = self.0.connection.borrow_mut();
+        let patience = connection.extras.as_mut().and_then(|extras| extras.patience.as_mut());
+        patience.is_some_and(|patience| patience.is_overdue(now, activity))
     }
 
     /// What is over, if anything is.
-    pub(crate) fn lose_patience(&self, now: Instant) -> Option<TimeoutKind> {
-        let outlook = self.outlook();
-        let mut wire = self.0.wire.borrow_mut();
-        wire.flow.as_mut()?.patience.as_mut()?.verdict(now, outlook)
+    pub(crate) fn expired_timeout(&self, now: Instant) -> Option<TimeoutKind> {
+        let activity = self.activity();
+        let mut connection = self.0.connection.borrow_mut();
+        connection.extras.as_mut()?.patience.as_mut()?.expired(now, activity)
     }
 
     /// What it is about; a peer that is not read because a consumer is full is not to blame either.
-    fn outlook(&self) -> Outlook {
+    fn activity(&self) -> Activity {
         let is_held_by_consumer = self.room() == 0;
-        let outlook = self.0.wire.borrow().outlook();
-        Outlook { paused: outlook.paused || is_held_by_consumer, ..outlook }
+        let activity = self.0.connection.borrow().activity();
+        Activity { paused: activity.paused || is_held_by_consumer, ..activity }
     }
 
     /// Reading begins again: the peer may not have been able to send until now.
     pub(super) fn restart_idleness(&self) {
-        self.0.wire.borrow_mut().restart_idleness();
+        self.0.connection.borrow_mut().restart_idleness();
     }
 }
 
-impl Wire {
+impl Connection {
     pub(super) fn restart_idleness(&mut self) {
-        if let Some(patience) = self.flow.as_mut().and_then(|flow| flow.patience.as_mut()) {
+        if let Some(patience) = self.extras.as_mut().and_then(|extras| extras.patience.as_mut()) {
             patience.sent(0);
         }
     }
 
     fn is_throttled(&self) -> bool {
-        self.is_held_back(Way::In) || self.is_held_back(Way::Out)
+        self.is_held_back(Direction::Read) || self.is_held_back(Direction::Write)
     }
 
     /// What the peer sends is not read, for now.
@@ -111,17 +116,17 @@ impl Wire {
         self.state.holds_input() || self.readiness.resting || unprocessed
     }
 
-    fn outlook(&self) -> Outlook {
-        Outlook {
-            unsent: self.unsent() > 0 && !self.is_held_back(Way::Out),
+    fn activity(&self) -> Activity {
+        Activity {
+            unsent: self.unsent() > 0 && !self.is_held_back(Direction::Write),
             paused: self.holds_input() || self.is_throttled(),
             closing: !self.state.is_open(),
         }
     }
 
     /// True if the loop is to look at the time for it.
-    pub(super) fn is_to_be_minded(&self) -> bool {
-        let patience = self.flow.as_ref().and_then(|flow| flow.patience.as_ref());
-        patience.is_some_and(|patience| patience.is_to_be_minded(self.outlook()))
+    pub(super) fn needs_update(&self) -> bool {
+        let patience = self.extras.as_ref().and_then(|extras| extras.patience.as_ref());
+        patience.is_some_and(|patience| patience.needs_update(self.activity()))
     }
 }

@@ -215,7 +215,7 @@ fn a_log_that_cannot_be_written_is_reported() {
     let (status, said) = server.wait();
     assert!(status.success());
     assert!(said.contains("Lines<Logger> of 127.0.0.1:"), "{said}");
-    assert!(said.contains("given up: ") && said.contains("No space left"), "{said}");
+    assert!(said.contains("failed: ") && said.contains("No space left"), "{said}");
 }
 
 #[test]

@@ -111,7 +111,7 @@ fn descriptors_that_are_short_for_a_while_keep_nobody_out_for_ever() {
     clients.clear();
     drop(old);
     simulation.run_for(Duration::from_secs(60));
-    let left = server.holdings();
+    let left = server.open_resources();
     assert_eq!((left.connections, left.timers, simulation.connections()), (0, 0, 0));
 }
 
@@ -153,8 +153,8 @@ fn clients_that_send_a_byte_at_a_time_do_not_collect() {
     let opened = std::rc::Rc::clone(&port);
     let server = simulation.host("server", move |reactor| {
         let port = reactor.listen_tcp(8007, Greeters::default())?;
-        let deadlines = Timeouts::new().handshake(Duration::from_secs(30));
-        reactor.set_timeouts(&port, deadlines.idle(Duration::from_secs(3600)));
+        let timeouts = Timeouts::new().handshake(Duration::from_secs(30));
+        reactor.set_timeouts(&port, timeouts.idle(Duration::from_secs(3600)));
         let _ = opened.set(port);
         Ok(())
     });
@@ -173,7 +173,7 @@ fn clients_that_send_a_byte_at_a_time_do_not_collect() {
     assert_eq!((given_up, server.open()), (Some(COUNT), 1));
     // One timer for each, and none left over but those of the good one and of what lingers.
     simulation.run_for(Duration::from_secs(60));
-    assert_eq!((server.holdings().timers, server.holdings().connections), (1, 1));
+    assert_eq!((server.open_resources().timers, server.open_resources().connections), (1, 1));
 }
 
 /// Everybody hears what the first says.

@@ -1,17 +1,17 @@
 //! What splitting costs: counted, not timed.
 
-use super::receiving::Stage;
+use super::receiving::Fixture;
 use crate::{Delimiter, LineContext};
 
 #[test]
 fn a_line_that_arrives_byte_by_byte_is_searched_once() {
     // A quadratic search of this line would look at 10^12 bytes: the test would not end.
     let length = 1_000_000;
-    let mut stage = Stage::new(|_, _| {}, |lines| lines.max_length(length));
-    let receiver = stage.receiver();
+    let mut fixture = Fixture::new(|_, _| {}, |lines| lines.max_length(length));
+    let receiver = fixture.receiver();
     let chunk = [b'x'];
-    stage.feed((0..length).map(|_| &chunk[..]));
-    stage.feed([&b"\r"[..], b"\n"]);
+    fixture.feed((0..length).map(|_| &chunk[..]));
+    fixture.feed([&b"\r"[..], b"\n"]);
     assert_eq!(receiver.borrow().lines, [length]);
 }
 
@@ -19,12 +19,12 @@ fn a_line_that_arrives_byte_by_byte_is_searched_once() {
 fn hundreds_of_thousands_of_lines_in_one_read_shift_nothing() {
     let lines = 400_000;
     let data = b"ab\r\n".repeat(lines);
-    let mut stage = Stage::new(|_, _| {}, |lines| lines);
-    let receiver = stage.receiver();
-    stage.feed([&data[..]]);
+    let mut fixture = Fixture::new(|_, _| {}, |lines| lines);
+    let receiver = fixture.receiver();
+    fixture.feed([&data[..]]);
     assert_eq!(receiver.borrow().lines.len(), lines);
     // The same behind a beginning that waits, and pausing at each line.
-    let mut stage = Stage::new(
+    let mut fixture = Fixture::new(
         |receiver, cx: &mut LineContext<'_, _>| {
             if receiver.pausing {
                 cx.pause_reading();
@@ -33,9 +33,9 @@ fn hundreds_of_thousands_of_lines_in_one_read_shift_nothing() {
         },
         |lines| lines,
     );
-    let receiver = stage.receiver();
+    let receiver = fixture.receiver();
     receiver.borrow_mut().pausing = true;
-    stage.feed([&b"a"[..], &data[..]]);
+    fixture.feed([&b"a"[..], &data[..]]);
     assert_eq!(receiver.borrow().lines.len(), lines);
 }
 
@@ -45,15 +45,15 @@ fn a_receiver_that_pauses_at_every_line_moves_nothing_each_time() {
     // follows each time would be 10^12 bytes: the test would not end.
     let lines = 20_000;
     let data = vec![b'\n'; 64 << 20];
-    let mut stage = Stage::new(
+    let mut fixture = Fixture::new(
         |_, cx: &mut LineContext<'_, _>| cx.pause_reading(),
         |lines| lines.delimiter(Delimiter::Newline),
     );
-    let receiver = stage.receiver();
-    stage.feed([&data[..]]);
+    let receiver = fixture.receiver();
+    fixture.feed([&data[..]]);
     for line in 1..=lines {
         assert_eq!(receiver.borrow().lines.len(), line);
-        stage.resume();
+        fixture.resume();
     }
 }
 
@@ -62,13 +62,13 @@ fn changing_the_mode_however_often_neither_recurses_nor_copies() {
     // One raw byte and one line in turn: copying what follows each time would be 10^10 bytes.
     let rounds = 100_000;
     let data = b"\nr".repeat(rounds);
-    let mut stage = Stage::new(
+    let mut fixture = Fixture::new(
         |_, cx: &mut LineContext<'_, _>| cx.set_raw_mode(),
         |lines| lines.delimiter(b"\n"),
     );
-    let receiver = stage.receiver();
+    let receiver = fixture.receiver();
     receiver.borrow_mut().raw_piece = 1;
-    stage.feed([&data[..]]);
+    fixture.feed([&data[..]]);
     let receiver = receiver.borrow();
     assert_eq!(receiver.lines.len(), rounds);
     assert_eq!(receiver.raw, b"r".repeat(rounds));
@@ -76,10 +76,10 @@ fn changing_the_mode_however_often_neither_recurses_nor_copies() {
 
 #[test]
 fn an_endless_line_is_refused_before_it_fills_the_memory() {
-    let mut stage = Stage::new(|_, _| {}, |lines| lines.max_length(1000));
-    let receiver = stage.receiver();
+    let mut fixture = Fixture::new(|_, _| {}, |lines| lines.max_length(1000));
+    let receiver = fixture.receiver();
     let chunk = [b'x'; 100];
-    stage.feed((0..1000).map(|_| &chunk[..]));
+    fixture.feed((0..1000).map(|_| &chunk[..]));
     assert_eq!(receiver.borrow().too_long, [1100]);
     assert!(receiver.borrow().lines.is_empty());
 }

@@ -1,7 +1,7 @@
 //! What a receiver holds back, and when it comes.
 
-use super::receiving::Stage;
-use crate::socket::scripted::Script;
+use super::receiving::Fixture;
+use crate::driver::scripted::Script;
 use crate::{LineContext, LineReceiver, Lines, Reactor, Settings};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -25,21 +25,21 @@ impl<F> LineReceiver<F> for Patient {
 
 #[test]
 fn lines_that_were_held_back_come_when_reading_is_resumed_through_the_handle() {
-    let mut stage = Stage::new(|_, cx| cx.pause_reading(), |lines| lines);
-    stage.feed([&b"one\r\ntwo\r\nthr"[..]]);
-    stage.expect(&["one"]);
-    stage.resume();
-    stage.expect(&["one", "two"]);
-    stage.resume();
-    stage.feed([&b"ee\r\n"[..]]);
-    stage.expect(&["one", "two", "three"]);
+    let mut fixture = Fixture::new(|_, cx| cx.pause_reading(), |lines| lines);
+    fixture.feed([&b"one\r\ntwo\r\nthr"[..]]);
+    fixture.expect(&["one"]);
+    fixture.resume();
+    fixture.expect(&["one", "two"]);
+    fixture.resume();
+    fixture.feed([&b"ee\r\n"[..]]);
+    fixture.expect(&["one", "two", "three"]);
 }
 
 #[test]
 fn what_was_held_back_comes_after_the_news_that_reading_is_resumed() {
     let text = Rc::new(RefCell::new(Vec::new()));
     let script = Script::new();
-    let mut reactor = Reactor::in_world(script.world(), Settings::default());
+    let mut reactor = Reactor::with_driver(script.driver(), Settings::default());
     let receiver = Rc::clone(&text);
     let factory = move || Lines::new(Patient(Rc::clone(&receiver)));
     let port = reactor.listen_tcp(8007, factory).unwrap();
@@ -61,7 +61,7 @@ fn what_was_held_back_comes_after_the_news_that_reading_is_resumed() {
 fn what_was_held_back_comes_also_when_there_is_no_reading_to_resume() {
     let text = Rc::new(RefCell::new(Vec::new()));
     let script = Script::new();
-    let mut reactor = Reactor::in_world(script.world(), Settings::default());
+    let mut reactor = Reactor::with_driver(script.driver(), Settings::default());
     let receiver = Rc::clone(&text);
     let factory = move || Lines::new(Patient(Rc::clone(&receiver)));
     let port = reactor.listen_tcp(8007, factory).unwrap();

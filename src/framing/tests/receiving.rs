@@ -1,6 +1,6 @@
 //! What vectors do not show: settings by type and instance, pauses by handle, effects together.
 
-use crate::socket::scripted::{Peer, Script};
+use crate::driver::scripted::{Peer, Script};
 use crate::{
     ConnectionId, Delimiter, Factory, LineContext, LineReceiver, Lines, ListeningPort, Protocol,
     Reactor, Settings, Transport,
@@ -65,7 +65,7 @@ impl Factory for Receivers {
 }
 
 /// A receiver on a connection.
-pub(super) struct Stage {
+pub(super) struct Fixture {
     reactor: Reactor,
     port: ListeningPort<Receivers>,
     id: ConnectionId,
@@ -73,12 +73,12 @@ pub(super) struct Stage {
     peer: Peer,
 }
 
-impl Stage {
+impl Fixture {
     pub(super) fn new(on_line: OnLine, set: impl FnOnce(Lines<Shared>) -> Lines<Shared>) -> Self {
         let receiver = Rc::new(RefCell::new(Receiver::default()));
         let shared = Shared { receiver: Rc::clone(&receiver), on_line };
         let script = Script::new();
-        let mut reactor = Reactor::in_world(script.world(), Settings::default());
+        let mut reactor = Reactor::with_driver(script.driver(), Settings::default());
         let factory = Receivers(Some(set(Lines::new(shared))));
         let port = reactor.listen_tcp(8007, factory).unwrap();
         let peer = script.connect();
@@ -132,36 +132,40 @@ fn nothing_is_delivered_once_the_connection_is_to_end() {
         |cx: &mut LineContext<'_, Receivers>| cx.transport.fail("enough"),
     ] {
         // The function pointer cannot capture, so the choice is made by the line's own text.
-        let mut stage = Stage::new(|_, _| {}, |lines| lines);
-        stage.feed([&b"one\r\n"[..]]);
-        stage.reactor.with_protocol(&stage.port, stage.id, |lines: &mut Lines<Shared>, cx| {
-            lines.with_receiver(cx, |_, cx| {
-                cx.set_line_mode(b"two\r\n");
-                end(cx);
-            });
-        });
-        stage.turn();
-        stage.expect(&["one"]);
+        let mut fixture = Fixture::new(|_, _| {}, |lines| lines);
+        fixture.feed([&b"one\r\n"[..]]);
+        fixture.reactor.with_protocol(
+            &fixture.port,
+            fixture.id,
+            |lines: &mut Lines<Shared>, cx| {
+                lines.with_receiver(cx, |_, cx| {
+                    cx.set_line_mode(b"two\r\n");
+                    end(cx);
+                });
+            },
+        );
+        fixture.turn();
+        fixture.expect(&["one"]);
     }
 }
 
 #[test]
 fn the_delimiter_may_change_between_two_lines_of_one_chunk() {
-    let mut stage = Stage::new(|_, cx| cx.set_delimiter(b";"), |lines| lines);
-    stage.feed([&b"one\r\ntwo;three"[..], b"\r\n;"]);
-    stage.expect(&["one", "two", "three\r\n"]);
+    let mut fixture = Fixture::new(|_, cx| cx.set_delimiter(b";"), |lines| lines);
+    fixture.feed([&b"one\r\ntwo;three"[..], b"\r\n;"]);
+    fixture.expect(&["one", "two", "three\r\n"]);
 }
 
 #[test]
 fn a_delimiter_that_changes_from_outside_is_looked_for_in_what_waits() {
-    let mut stage = Stage::new(|_, _| {}, |lines| lines);
-    stage.feed([&b"one;two"[..]]);
-    stage.reactor.with_protocol(&stage.port, stage.id, |lines: &mut Lines<Shared>, cx| {
+    let mut fixture = Fixture::new(|_, _| {}, |lines| lines);
+    fixture.feed([&b"one;two"[..]]);
+    fixture.reactor.with_protocol(&fixture.port, fixture.id, |lines: &mut Lines<Shared>, cx| {
         lines.with_receiver(cx, |_, cx| cx.set_delimiter(b";"));
     });
-    stage.expect(&[]);
-    stage.feed([&b";"[..]]);
-    stage.expect(&["one", "two"]);
+    fixture.expect(&[]);
+    fixture.feed([&b";"[..]]);
+    fixture.expect(&["one", "two"]);
 }
 
 #[test]
@@ -174,24 +178,24 @@ fn limits_at_their_ends() {
         (usize::MAX, &["", "a", "bb"][..]),
     ] {
         for size in [1, 2, 3, LINES.len()] {
-            let mut stage = Stage::new(|_, _| {}, |lines| lines.max_length(max_length));
-            stage.feed(LINES.chunks(size));
-            stage.expect(delivered);
+            let mut fixture = Fixture::new(|_, _| {}, |lines| lines.max_length(max_length));
+            fixture.feed(LINES.chunks(size));
+            fixture.expect(delivered);
         }
     }
 }
 
 #[test]
 fn the_limit_may_change_between_two_lines_of_one_chunk() {
-    let mut stage = Stage::new(|_, cx| cx.set_max_length(3), |lines| lines);
-    stage.feed([&b"longer\r\ntwo\r\nfour\r\nfive\r\n"[..]]);
-    stage.expect(&["longer", "two"]);
-    assert_eq!(stage.receiver.borrow().too_long, [12]);
+    let mut fixture = Fixture::new(|_, cx| cx.set_max_length(3), |lines| lines);
+    fixture.feed([&b"longer\r\ntwo\r\nfour\r\nfive\r\n"[..]]);
+    fixture.expect(&["longer", "two"]);
+    assert_eq!(fixture.receiver.borrow().too_long, [12]);
 }
 
 #[test]
 fn what_is_cleared_is_returned_and_not_delivered() {
-    let mut stage = Stage::new(
+    let mut fixture = Fixture::new(
         |receiver, cx| {
             let cleared = cx.clear_line_buffer();
             receiver.raw.extend_from_slice(&cleared);
@@ -199,29 +203,29 @@ fn what_is_cleared_is_returned_and_not_delivered() {
         },
         |lines| lines,
     );
-    stage.feed([&b"one\r\ntwo\r\nthr"[..], b"four\r\n"]);
-    stage.expect(&["one", "four"]);
-    assert_eq!(stage.receiver.borrow().raw, b"two\r\nthr");
+    fixture.feed([&b"one\r\ntwo\r\nthr"[..], b"four\r\n"]);
+    fixture.expect(&["one", "four"]);
+    assert_eq!(fixture.receiver.borrow().raw, b"two\r\nthr");
 }
 
 #[test]
 fn what_is_cleared_from_outside_is_what_was_not_delivered() {
-    let mut stage = Stage::new(|_, cx| cx.pause_reading(), |lines| lines);
-    stage.feed([&b"a\r\nb\r\na longer line\r\n"[..]]);
-    stage.resume();
-    stage.expect(&["a", "b"]);
+    let mut fixture = Fixture::new(|_, cx| cx.pause_reading(), |lines| lines);
+    fixture.feed([&b"a\r\nb\r\na longer line\r\n"[..]]);
+    fixture.resume();
+    fixture.expect(&["a", "b"]);
     let clear = |lines: &mut Lines<Shared>, cx: &mut crate::Context<'_, Receivers>| {
         lines.with_receiver(cx, |_, cx| cx.clear_line_buffer())
     };
-    let cleared = stage.reactor.with_protocol(&stage.port, stage.id, clear);
+    let cleared = fixture.reactor.with_protocol(&fixture.port, fixture.id, clear);
     assert_eq!(cleared.unwrap(), b"a longer line\r\n");
-    stage.resume();
-    stage.expect(&["a", "b"]);
+    fixture.resume();
+    fixture.expect(&["a", "b"]);
 }
 
 #[test]
 fn extra_lines_of_ones_own_come_after_what_was_received() {
-    let mut stage = Stage::new(
+    let mut fixture = Fixture::new(
         |receiver, cx| {
             if receiver.text == ["one"] {
                 cx.set_line_mode(b"extra\r\n");
@@ -230,13 +234,13 @@ fn extra_lines_of_ones_own_come_after_what_was_received() {
         },
         |lines| lines,
     );
-    stage.feed([&b"one\r\ntwo\r\n"[..], b"\r\n"]);
-    stage.expect(&["one", "two", "extra", "more"]);
+    fixture.feed([&b"one\r\ntwo\r\n"[..], b"\r\n"]);
+    fixture.expect(&["one", "two", "extra", "more"]);
 }
 
 #[test]
 fn a_line_may_be_split_again_and_raw_data_after_the_buffer_was_cleared() {
-    let mut stage = Stage::new(
+    let mut fixture = Fixture::new(
         |receiver, cx| {
             if receiver.text == ["a;bb;c;"] {
                 cx.set_delimiter(b";");
@@ -245,8 +249,8 @@ fn a_line_may_be_split_again_and_raw_data_after_the_buffer_was_cleared() {
         },
         |lines| lines,
     );
-    stage.feed([&b"a;bb;c;\r\n"[..]]);
-    stage.expect(&["a;bb;c;", "a", "bb", "c"]);
+    fixture.feed([&b"a;bb;c;\r\n"[..]]);
+    fixture.expect(&["a;bb;c;", "a", "bb", "c"]);
 
     /// Splits again what it is given: the same bytes, in place.
     struct Again(Rc<RefCell<Vec<String>>>);
@@ -268,7 +272,7 @@ fn a_line_may_be_split_again_and_raw_data_after_the_buffer_was_cleared() {
     }
     let text = Rc::new(RefCell::new(Vec::new()));
     let script = Script::new();
-    let mut reactor = Reactor::in_world(script.world(), Settings::default());
+    let mut reactor = Reactor::with_driver(script.driver(), Settings::default());
     let receiver = Rc::clone(&text);
     reactor.listen_tcp(8007, move || Lines::new(Again(Rc::clone(&receiver)))).unwrap();
     script.connect().send("xxa;b;\r\n");
@@ -291,7 +295,7 @@ fn a_panicking_receiver_is_told_of_its_end() {
     }
     let told = Rc::new(RefCell::new(Vec::new()));
     let script = Script::new();
-    let mut reactor = Reactor::in_world(script.world(), Settings::default());
+    let mut reactor = Reactor::with_driver(script.driver(), Settings::default());
     let receiver = Rc::clone(&told);
     reactor.listen_tcp(8007, move || Lines::new(Jumpy(Rc::clone(&receiver)))).unwrap();
     script.connect().send("hello\r\nboo\r\nunheard\r\n");
@@ -303,38 +307,42 @@ fn a_panicking_receiver_is_told_of_its_end() {
 
 #[test]
 fn a_panic_that_goes_to_its_caller_leaves_the_splitting_whole() {
-    let mut stage = Stage::new(
+    let mut fixture = Fixture::new(
         |receiver, _| assert!(!receiver.text.iter().any(|line| line.ends_with("boom"))),
         |lines| lines,
     );
-    stage.feed([&b"a beginning"[..]]);
+    fixture.feed([&b"a beginning"[..]]);
     let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        stage.reactor.with_protocol(&stage.port, stage.id, |lines: &mut Lines<Shared>, cx| {
-            lines.with_receiver(cx, |_, cx| cx.set_line_mode(b" boom\r\n"));
-        });
+        fixture.reactor.with_protocol(
+            &fixture.port,
+            fixture.id,
+            |lines: &mut Lines<Shared>, cx| {
+                lines.with_receiver(cx, |_, cx| cx.set_line_mode(b" boom\r\n"));
+            },
+        );
     }));
     assert!(panicked.is_err());
     // The panic was the caller's, and the connection goes on.
-    stage.receiver.borrow_mut().text.clear();
-    stage.reactor.with_protocol(&stage.port, stage.id, |lines: &mut Lines<Shared>, cx| {
+    fixture.receiver.borrow_mut().text.clear();
+    fixture.reactor.with_protocol(&fixture.port, fixture.id, |lines: &mut Lines<Shared>, cx| {
         lines.with_receiver(cx, |_, cx| cx.set_line_mode(b"x"));
     });
-    stage.feed([&b"y\r\n"[..]]);
-    stage.expect(&["xy"]);
+    fixture.feed([&b"y\r\n"[..]]);
+    fixture.expect(&["xy"]);
 }
 
 #[test]
 fn a_long_line_leaves_in_one_piece() {
-    let mut stage = Stage::new(|_, cx| cx.send_line(vec![b'x'; 100_000]), |lines| lines);
-    let before = stage.peer.calls().writes;
-    stage.feed([&b"go\r\n"[..]]);
-    assert_eq!(stage.peer.received().len(), 100_002);
-    assert_eq!(stage.peer.calls().writes - before, 1);
+    let mut fixture = Fixture::new(|_, cx| cx.send_line(vec![b'x'; 100_000]), |lines| lines);
+    let before = fixture.peer.calls().writes;
+    fixture.feed([&b"go\r\n"[..]]);
+    assert_eq!(fixture.peer.received().len(), 100_002);
+    assert_eq!(fixture.peer.calls().writes - before, 1);
 }
 
 #[test]
 fn a_line_is_sent_with_the_delimiter_in_use() {
-    let mut stage = Stage::new(
+    let mut fixture = Fixture::new(
         |_, cx| {
             cx.send_line("before");
             cx.set_delimiter(Delimiter::Newline);
@@ -342,13 +350,13 @@ fn a_line_is_sent_with_the_delimiter_in_use() {
         },
         |lines| lines.delimiter(b";"),
     );
-    stage.feed([&b"go;"[..]]);
-    assert_eq!(stage.peer.received(), b"before;after\r\n");
+    fixture.feed([&b"go;"[..]]);
+    assert_eq!(fixture.peer.received(), b"before;after\r\n");
 }
 
 #[test]
 fn a_line_that_is_sent_after_losing_the_connection_is_dropped() {
-    let mut stage = Stage::new(
+    let mut fixture = Fixture::new(
         |_, cx| {
             // With something unsent and room beside it: the short way.
             cx.send_line("goodbye");
@@ -357,8 +365,8 @@ fn a_line_that_is_sent_after_losing_the_connection_is_dropped() {
         },
         |lines| lines,
     );
-    stage.feed([&b"go\r\n"[..]]);
-    assert_eq!(stage.peer.received(), b"goodbye\r\n");
+    fixture.feed([&b"go\r\n"[..]]);
+    assert_eq!(fixture.peer.received(), b"goodbye\r\n");
 }
 
 /// A type with settings of its own.
@@ -377,7 +385,7 @@ impl<F> LineReceiver<F> for Typed {
 #[test]
 fn a_type_has_its_settings_and_an_instance_may_override_them() {
     let script = Script::new();
-    let mut reactor = Reactor::in_world(script.world(), Settings::default());
+    let mut reactor = Reactor::with_driver(script.driver(), Settings::default());
     reactor.listen_tcp(8007, || Lines::new(Typed)).unwrap();
     let peer = script.connect();
     peer.send("five5\r\nlf\nsix666\n");
@@ -391,14 +399,14 @@ fn a_type_has_its_settings_and_an_instance_may_override_them() {
 #[test]
 fn each_line_finds_the_connections_own_transport_in_its_context() {
     // The field is public: what one callback puts there is gone in the next.
-    let mut stage = Stage::new(
+    let mut fixture = Fixture::new(
         |receiver, cx| {
             receiver.too_long.push(std::ptr::from_ref(cx.transport).addr());
             cx.transport = Box::leak(Box::new(cx.transport.clone()));
         },
         |lines| lines,
     );
-    stage.feed([&b"one\r\ntwo\r\n"[..]]);
-    let seen = stage.receiver().borrow().too_long.clone();
+    fixture.feed([&b"one\r\ntwo\r\n"[..]]);
+    let seen = fixture.receiver().borrow().too_long.clone();
     assert_eq!(seen[0], seen[1]);
 }

@@ -1,8 +1,8 @@
 //! Replays what Twisted's `LineReceiver` was seen to do; `tests/vectors/README.md` explains the
 //! cases.
 
+use crate::driver::scripted::{Peer, Script};
 use crate::framing::{Delimiter, LineContext, LineReceiver, Lines};
-use crate::socket::scripted::{Peer, Script};
 use crate::{Factory, ListeningPort, Reactor, Reason, Settings, Transport};
 use serde_json::Value;
 use std::cell::RefCell;
@@ -238,7 +238,7 @@ impl Replay {
             lines = lines.max_length(max_length as usize);
         }
         let script = Script::new();
-        let mut reactor = Reactor::in_world(script.world(), Settings::default());
+        let mut reactor = Reactor::with_driver(script.driver(), Settings::default());
         let port = reactor.listen_tcp(8007, Cases { app: Some(lines) }).unwrap();
         let peer = script.connect();
         Self { reactor, port, peer, events }

@@ -12,7 +12,7 @@ const fn s(seconds: u64) -> Duration {
 /// What a connection does that has nothing to do with the wait: what the defaults do.
 fn plain(event: Event<'_>, cx: &mut Context<'_, Probes>) {
     match event {
-        Event::TimedOut(deadline) => cx.transport.time_out(deadline),
+        Event::TimedOut(kind) => cx.transport.time_out(kind),
         // The letter says that the protocol goes on after the peer's FIN, and never closes.
         Event::ReadLost if cx.factory.log.count("0 data h") == 0 => cx.transport.follow_peer(),
         _ => {}
@@ -22,15 +22,15 @@ fn plain(event: Event<'_>, cx: &mut Context<'_, Probes>) {
 /// One wait: how a connection comes to it, and after which time it is over.
 struct Wait {
     name: &'static str,
-    begin: fn(&mut Stage, &Peer, &Transport),
+    begin: fn(&mut Fixture, &Peer, &Transport),
     bound: Duration,
     /// The last of the log.
     end: &'static str,
 }
 
-const CLOSE: &str = "0 lost: the last bytes were not taken, or not produced, in time";
-const IDLE: &str = "0 lost: nothing came for too long";
-const DONE: &str = "0 lost: connection closed in order";
+const CLOSE: &str = "0 lost: close timeout: the last bytes were not sent in time";
+const IDLE: &str = "0 lost: idle timeout";
+const DONE: &str = "0 lost: connection closed gracefully";
 
 /// As the stage sets it.
 const CLOSE_TIMEOUT: Duration = s(10);
@@ -46,19 +46,19 @@ const WAITS: [Wait; 15] = [
         name: "for its first byte",
         begin: |_, _, transport| transport.set_timeouts(Timeouts::new().first_byte(s(7))),
         bound: s(7),
-        end: "0 lost: the first byte did not come in time",
+        end: "0 lost: timeout waiting for the first byte",
     },
     Wait {
         name: "for the end of a handshake",
         begin: |_, _, transport| transport.set_timeouts(Timeouts::new().handshake(s(7))),
         bound: s(7),
-        end: "0 lost: the handshake did not end in time",
+        end: "0 lost: handshake timeout",
     },
     Wait {
         name: "for what the protocol waits for",
         begin: |_, _, transport| transport.set_timeout(s(7)),
         bound: s(7),
-        end: "0 lost: what the protocol waited for did not come in time",
+        end: "0 lost: protocol timeout",
     },
     Wait {
         name: "for a peer that takes nothing",
@@ -68,7 +68,7 @@ const WAITS: [Wait; 15] = [
             transport.set_timeouts(Timeouts::new().min_rate(1, s(7)));
         },
         bound: s(7),
-        end: "0 lost: too little was sent or taken",
+        end: "0 lost: below the minimum transfer rate",
     },
     Wait {
         name: "for this side, when the peer has sent its FIN",
@@ -96,7 +96,7 @@ const WAITS: [Wait; 15] = [
             transport.set_timeouts(Timeouts::new().idle(s(1)).max_lifetime(s(7)));
         },
         bound: s(7),
-        end: "0 lost: the connection has lived for long enough",
+        end: "0 lost: maximum lifetime reached",
     },
     Wait {
         name: "for a peer that takes nothing of the last bytes",
@@ -129,9 +129,9 @@ const WAITS: [Wait; 15] = [
     },
     Wait {
         name: "for a connection that produces, when this side closes",
-        begin: |stage, _, transport| {
-            stage.connect();
-            transport.register_producer(&stage.transport(1));
+        begin: |fixture, _, transport| {
+            fixture.connect();
+            transport.register_producer(&fixture.transport(1));
             transport.lose_connection();
         },
         bound: CLOSE_TIMEOUT,
@@ -159,7 +159,7 @@ const WAITS: [Wait; 15] = [
     },
     Wait {
         name: "of a drain, for a protocol that stays",
-        begin: |stage, _, _| stage.reactor.stop_gracefully(s(7)),
+        begin: |fixture, _, _| fixture.reactor.stop_gracefully(s(7)),
         bound: s(7),
         end: "0 lost: reactor stopped",
     },
@@ -169,62 +169,63 @@ const WAITS: [Wait; 15] = [
 fn every_wait_of_a_connection_ends_when_it_should_and_not_before() {
     const STEP: Duration = Duration::from_millis(500);
     for Wait { name, begin, bound, end } in WAITS {
-        let mut stage = Stage::new(plain);
-        let peer = stage.connect();
-        let transport = stage.transport(0);
-        begin(&mut stage, &peer, &transport);
-        let start = stage.reactor.now();
+        let mut fixture = Fixture::new(plain);
+        let peer = fixture.connect();
+        let transport = fixture.transport(0);
+        begin(&mut fixture, &peer, &transport);
+        let start = fixture.reactor.now();
         let mut ended = None;
         for _ in 0..100 {
             for _ in 0..5 {
-                if stage.reactor.turn(Some(Duration::ZERO)).unwrap().is_break() {
+                if fixture.reactor.turn(Some(Duration::ZERO)).unwrap().is_break() {
                     break;
                 }
             }
             if !transport.is_connected() {
-                ended = Some(stage.reactor.now() - start);
+                ended = Some(fixture.reactor.now() - start);
                 break;
             }
-            stage.script.advance(STEP);
+            fixture.script.advance(STEP);
         }
         assert_eq!(ended, Some(bound), "{name}");
-        assert_eq!(stage.log.count(end), 1, "{name}: {:?}", stage.log.0.borrow());
+        assert_eq!(fixture.log.count(end), 1, "{name}: {:?}", fixture.log.0.borrow());
     }
 }
 
 #[test]
 fn an_attempt_to_connect_ends() {
-    let mut stage = Stage::new(quiet);
+    let mut fixture = Fixture::new(quiet);
     let endpoint = TcpClientEndpoint::new((Ipv4Addr::LOCALHOST, 8000)).timeout(s(7));
-    let probes = Probes { log: stage.log.clone(), act: quiet, all: vec![], key: Rc::default() };
-    let connector = stage.reactor.connect_tcp(endpoint, probes).unwrap();
-    stage.script.advance(s(7) - Duration::from_nanos(1));
-    stage.settle();
+    let probes = Probes { log: fixture.log.clone(), act: quiet, all: vec![], key: Rc::default() };
+    let connector = fixture.reactor.connect_tcp(endpoint, probes).unwrap();
+    fixture.script.advance(s(7) - Duration::from_nanos(1));
+    fixture.settle();
     assert!(connector.transport().is_connected(), "not lost yet");
-    stage.script.advance(Duration::from_nanos(1));
-    stage.settle();
-    stage.log.expect(&["failed: timed out", "stopped"]);
-    stage.expect_empty();
+    fixture.script.advance(Duration::from_nanos(1));
+    fixture.settle();
+    fixture.log.expect(&["failed: timed out", "stopped"]);
+    fixture.expect_empty();
 }
 
 #[test]
 fn a_closed_connection_that_still_reads_ends() {
     for talks in [false, true] {
-        let mut stage = Stage::new(|event, cx| on_data(event, || cx.transport.lose_connection()));
-        let peer = stage.connect();
+        let mut fixture =
+            Fixture::new(|event, cx| on_data(event, || cx.transport.lose_connection()));
+        let peer = fixture.connect();
         peer.send("x");
-        stage.settle();
-        let start = stage.reactor.now();
-        while stage.reactor.connections.len() > 0 {
-            assert!(stage.reactor.now() - start < s(60));
-            stage.script.advance(Duration::from_millis(500));
+        fixture.settle();
+        let start = fixture.reactor.now();
+        while fixture.reactor.connections.len() > 0 {
+            assert!(fixture.reactor.now() - start < s(60));
+            fixture.script.advance(Duration::from_millis(500));
             if talks {
                 peer.send("and more");
             }
-            stage.turn();
+            fixture.turn();
         }
         let bound = if talks { s(30) } else { s(5) };
-        assert_eq!(stage.reactor.now() - start, bound);
-        stage.expect_empty();
+        assert_eq!(fixture.reactor.now() - start, bound);
+        fixture.expect_empty();
     }
 }

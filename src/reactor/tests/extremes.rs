@@ -14,7 +14,7 @@ const NANOSECOND: Duration = Duration::from_nanos(1);
 /// Whoever wakes a thousand times a second does not spin, though he may not sleep much.
 const TURNS_MAX: usize = 1100;
 
-impl Stage {
+impl Fixture {
     /// Runs as `run` would, for so long by the clock, which only moves while the loop sleeps; says
     /// if the reactor has stopped by then.
     #[track_caller]
@@ -36,18 +36,18 @@ impl Stage {
 }
 
 /// A stage where somebody is connected.
-fn connected(act: fn(Event<'_>, &mut Context<'_, Probes>)) -> (Stage, Peer) {
-    let mut stage = Stage::new(act);
-    let peer = stage.connect();
-    stage.log.expect(&["0 made"]);
-    (stage, peer)
+fn connected(act: fn(Event<'_>, &mut Context<'_, Probes>)) -> (Fixture, Peer) {
+    let mut fixture = Fixture::new(act);
+    let peer = fixture.connect();
+    fixture.log.expect(&["0 made"]);
+    (fixture, peer)
 }
 
 #[test]
-fn deadlines() {
+fn durations_of_timeouts() {
     let none = Timeouts::new();
     for short in [Duration::ZERO, NANOSECOND] {
-        for (deadlines, name) in [
+        for (timeouts, name) in [
             (none.idle(short), "Idle"),
             (none.first_byte(short), "FirstByte"),
             (none.handshake(short), "Handshake"),
@@ -56,16 +56,16 @@ fn deadlines() {
             (none.min_rate(usize::MAX, short), "MinRate"),
         ] {
             // A protocol that keeps its connection hears it again and again, but the loop sleeps.
-            let (mut stage, peer) = connected(quiet);
+            let (mut fixture, peer) = connected(quiet);
             peer.set_room(0);
-            stage.transport(0).write("never taken");
-            stage.transport(0).set_timeouts(deadlines);
-            stage.live(SECOND);
-            let count = stage.log.count(&format!("0 timed out: {name}"));
-            assert!((900..=1000).contains(&count), "{deadlines:?}: {count}");
+            fixture.transport(0).write("never taken");
+            fixture.transport(0).set_timeouts(timeouts);
+            fixture.live(SECOND);
+            let count = fixture.log.count(&format!("0 timed out: {name}"));
+            assert!((900..=1000).contains(&count), "{timeouts:?}: {count}");
         }
     }
-    for deadlines in [
+    for timeouts in [
         none.idle(Duration::MAX).first_byte(Duration::MAX).handshake(Duration::MAX),
         none.max_lifetime(Duration::MAX).min_rate(usize::MAX, Duration::MAX),
         // Nothing is enough, in any time.
@@ -73,12 +73,12 @@ fn deadlines() {
         none.min_rate(0, NANOSECOND),
         none.min_rate(0, Duration::ZERO),
     ] {
-        let (mut stage, peer) = connected(quiet);
+        let (mut fixture, peer) = connected(quiet);
         peer.set_room(0);
-        stage.transport(0).write("never taken");
-        stage.transport(0).set_timeouts(deadlines);
-        stage.live(10 * YEAR);
-        stage.log.expect(&[]);
+        fixture.transport(0).write("never taken");
+        fixture.transport(0).set_timeouts(timeouts);
+        fixture.live(10 * YEAR);
+        fixture.log.expect(&[]);
     }
 }
 
@@ -90,10 +90,10 @@ fn timeouts() {
         (Some(Duration::MAX), 0..=0),
         (None, 0..=0),
     ] {
-        let (mut stage, _peer) = connected(quiet);
-        stage.transport(0).set_timeout(timeout);
-        stage.live(SECOND);
-        let count = stage.log.count("0 timed out: Protocol");
+        let (mut fixture, _peer) = connected(quiet);
+        fixture.transport(0).set_timeout(timeout);
+        fixture.live(SECOND);
+        let count = fixture.log.count("0 timed out: Protocol");
         assert!(counts.contains(&count), "{timeout:?}: {count}");
     }
 }
@@ -101,21 +101,21 @@ fn timeouts() {
 #[test]
 fn the_timeout_of_a_close() {
     for (timeout, lost) in [(Duration::ZERO, 1), (NANOSECOND, 1), (Duration::MAX, 0)] {
-        let mut stage = Stage::with(Settings::default().close_timeout(timeout), quiet);
-        let peer = stage.connect();
+        let mut fixture = Fixture::with(Settings::default().close_timeout(timeout), quiet);
+        let peer = fixture.connect();
         peer.set_room(0);
-        stage.transport(0).write("never taken");
-        stage.transport(0).lose_connection();
-        stage.live(SECOND);
-        let entry = "0 lost: the last bytes were not taken, or not produced, in time";
-        assert_eq!(stage.log.count(entry), lost, "{timeout:?}");
+        fixture.transport(0).write("never taken");
+        fixture.transport(0).lose_connection();
+        fixture.live(SECOND);
+        let entry = "0 lost: close timeout: the last bytes were not sent in time";
+        assert_eq!(fixture.log.count(entry), lost, "{timeout:?}");
         // What a rate holds back is waited for however long that takes.
-        let _peer = stage.connect();
-        stage.transport(1).set_rate_limits(RateLimits::new().write(1));
-        stage.transport(1).write("held back");
-        stage.transport(1).lose_connection();
-        stage.live(SECOND);
-        assert_eq!(stage.reactor.connection_count(), 2 - lost, "{timeout:?}");
+        let _peer = fixture.connect();
+        fixture.transport(1).set_rate_limits(RateLimits::new().write(1));
+        fixture.transport(1).write("held back");
+        fixture.transport(1).lose_connection();
+        fixture.live(SECOND);
+        assert_eq!(fixture.reactor.connection_count(), 2 - lost, "{timeout:?}");
     }
 }
 
@@ -124,14 +124,14 @@ fn the_timeout_of_a_drain() {
     for (timeout, aborted) in
         [(Duration::ZERO, Some(1)), (NANOSECOND, Some(1)), (Duration::MAX, None)]
     {
-        let mut stage = Stage::with(Settings::default().drain_timeout(timeout), quiet);
-        let _peer = stage.connect();
-        stage.script.signal("SIGTERM");
-        let report = stage.live(SECOND);
+        let mut fixture = Fixture::with(Settings::default().drain_timeout(timeout), quiet);
+        let _peer = fixture.connect();
+        fixture.script.signal("SIGTERM");
+        let report = fixture.live(SECOND);
         assert_eq!(report.map(|report| report.aborted), aborted, "{timeout:?}");
-        let (mut stage, _peer) = connected(quiet);
-        stage.reactor.stop_gracefully(timeout);
-        let report = stage.live(SECOND);
+        let (mut fixture, _peer) = connected(quiet);
+        fixture.reactor.stop_gracefully(timeout);
+        let report = fixture.live(SECOND);
         assert_eq!(report.map(|report| report.aborted), aborted, "{timeout:?}");
     }
 }
@@ -164,20 +164,20 @@ fn how_many_clients_and_how_fast() {
         (none.clone().accept_rate(1, SECOND).accept_burst(u32::MAX), MANY, MANY),
         (none.clone().accept_rate(u32::MAX, Duration::MAX), MANY, MANY),
     ] {
-        let mut stage = Stage::new(quiet);
-        let port = stage.port.clone();
-        stage.reactor.set_limits(&port, limits.clone());
-        let _peers: Vec<Peer> = (0..MANY).map(|_| stage.script.connect()).collect();
-        stage.live(Duration::ZERO);
-        assert_eq!(stage.reactor.connection_count(), at_once, "{limits:?}");
-        stage.live(SECOND);
-        assert_eq!(stage.reactor.connection_count(), later, "{limits:?}");
+        let mut fixture = Fixture::new(quiet);
+        let port = fixture.port.clone();
+        fixture.reactor.set_limits(&port, limits.clone());
+        let _peers: Vec<Peer> = (0..MANY).map(|_| fixture.script.connect()).collect();
+        fixture.live(Duration::ZERO);
+        assert_eq!(fixture.reactor.connection_count(), at_once, "{limits:?}");
+        fixture.live(SECOND);
+        assert_eq!(fixture.reactor.connection_count(), later, "{limits:?}");
     }
     for (max, count) in [(Some(0), 0), (Some(1), 1), (Some(usize::MAX), MANY), (None, MANY)] {
-        let mut stage = Stage::with(Settings::default().max_connections(max), quiet);
-        let _peers: Vec<Peer> = (0..MANY).map(|_| stage.script.connect()).collect();
-        stage.live(SECOND);
-        assert_eq!(stage.reactor.connection_count(), count, "{max:?}");
+        let mut fixture = Fixture::with(Settings::default().max_connections(max), quiet);
+        let _peers: Vec<Peer> = (0..MANY).map(|_| fixture.script.connect()).collect();
+        fixture.live(SECOND);
+        assert_eq!(fixture.reactor.connection_count(), count, "{max:?}");
     }
 }
 
@@ -186,15 +186,15 @@ fn how_fast_bytes_move() {
     const BYTES: &[u8] = b"twenty bytes, to be ";
     for (rate, counts) in [(0, 2..=4), (1, 2..=4), (u64::MAX, 20..=20)] {
         for shared in [false, true] {
-            let (mut stage, peer) = connected(echo);
-            let (port, rates) = (stage.port.clone(), RateLimits::new().read(rate).write(rate));
+            let (mut fixture, peer) = connected(echo);
+            let (port, rates) = (fixture.port.clone(), RateLimits::new().read(rate).write(rate));
             if shared {
-                stage.reactor.set_shared_rate_limits(&port, rates);
+                fixture.reactor.set_shared_rate_limits(&port, rates);
             } else {
-                stage.transport(0).set_rate_limits(rates);
+                fixture.transport(0).set_rate_limits(rates);
             }
             peer.send(BYTES);
-            stage.live(3 * SECOND);
+            fixture.live(3 * SECOND);
             let count = peer.received().len();
             assert!(counts.contains(&count), "{rates:?}, {shared}: {count}");
         }
@@ -216,20 +216,20 @@ fn how_much_is_unsent() {
         (none().max_unsent_total(None), false),
     ] {
         let shown = format!("{settings:?}");
-        let mut stage = Stage::with(settings, echo);
-        let (quick, slow) = (stage.connect(), stage.connect());
+        let mut fixture = Fixture::with(settings, echo);
+        let (quick, slow) = (fixture.connect(), fixture.connect());
         slow.set_room(0);
         for _ in 0..3 {
             quick.send("quick");
             slow.send("slow");
-            stage.live(SECOND);
+            fixture.live(SECOND);
             assert_eq!(quick.received(), b"quick", "{shown}");
-            let transport = stage.transport(1);
+            let transport = fixture.transport(1);
             transport.write("and more");
         }
-        stage.live(SECOND);
+        fixture.live(SECOND);
         assert_eq!(
-            stage.log.count("1 lost: peer did not keep up: too much was unsent"),
+            fixture.log.count("1 lost: slow consumer: too many unsent bytes"),
             usize::from(lost),
             "{shown}"
         );
@@ -240,13 +240,13 @@ fn how_much_is_unsent() {
         (usize::MAX, OverflowPolicy::DropNew, 0),
         (0, OverflowPolicy::Reject, 1),
     ] {
-        let (mut stage, peer) = connected(quiet);
+        let (mut fixture, peer) = connected(quiet);
         peer.set_room(0);
-        let transport = stage.transport(0);
+        let transport = fixture.transport(0);
         transport.set_max_unsent(max, policy);
         transport.write("the first is taken");
         transport.write("the second if there is room");
-        stage.live(SECOND);
+        fixture.live(SECOND);
         assert_eq!(transport.dropped_writes(), dropped, "{max}");
     }
 }
@@ -254,47 +254,47 @@ fn how_much_is_unsent() {
 #[test]
 fn marks_between_which_a_producer_waits() {
     for (high, low) in [(0, 0), (0, usize::MAX), (1, 0), (1, 1), (usize::MAX, usize::MAX)] {
-        let (mut stage, peer) = connected(quiet);
-        let transport = stage.transport(0);
+        let (mut fixture, peer) = connected(quiet);
+        let transport = fixture.transport(0);
         transport.set_water_marks(high, low);
         transport.register_producer(crate::Producer::reader(&b"all of this"[..]));
-        stage.live(SECOND);
+        fixture.live(SECOND);
         assert_eq!(peer.received(), b"all of this", "{high}, {low}");
-        assert_eq!(stage.log.count("0 produced Ok(11)"), 1, "{high}, {low}");
+        assert_eq!(fixture.log.count("0 produced Ok(11)"), 1, "{high}, {low}");
     }
 }
 
 #[test]
 fn delays() {
-    let mut stage = Stage::new(quiet);
+    let mut fixture = Fixture::new(quiet);
     let fired = Rc::new(Cell::new(0));
     let fire = |fired: &Rc<Cell<u32>>| {
         let fired = Rc::clone(fired);
         move |_: &mut Reactor| fired.set(fired.get() + 1)
     };
-    let now = stage.reactor.now();
+    let now = fixture.reactor.now();
     let past = now.checked_sub(SECOND).unwrap_or(now);
     let soon = [
-        stage.reactor.call_later(Duration::ZERO, fire(&fired)),
-        stage.reactor.call_at(past, fire(&fired)),
-        stage.reactor.call_later(Duration::MAX, fire(&fired)),
-        stage.reactor.call_later(Duration::MAX, fire(&fired)),
+        fixture.reactor.call_later(Duration::ZERO, fire(&fired)),
+        fixture.reactor.call_at(past, fire(&fired)),
+        fixture.reactor.call_later(Duration::MAX, fire(&fired)),
+        fixture.reactor.call_later(Duration::MAX, fire(&fired)),
     ];
-    assert!(stage.reactor.reset(soon[2], Duration::ZERO));
-    assert!(stage.reactor.reset_at(soon[3], past));
+    assert!(fixture.reactor.reset(soon[2], Duration::ZERO));
+    assert!(fixture.reactor.reset_at(soon[3], past));
     let late = [
-        stage.reactor.call_later(Duration::MAX, fire(&fired)),
-        stage.reactor.call_at(now + 1000 * YEAR, fire(&fired)),
-        stage.reactor.call_later(Duration::ZERO, fire(&fired)),
-        stage.reactor.call_later(Duration::ZERO, fire(&fired)),
+        fixture.reactor.call_later(Duration::MAX, fire(&fired)),
+        fixture.reactor.call_at(now + 1000 * YEAR, fire(&fired)),
+        fixture.reactor.call_later(Duration::ZERO, fire(&fired)),
+        fixture.reactor.call_later(Duration::ZERO, fire(&fired)),
     ];
-    assert!(stage.reactor.reset(late[2], Duration::MAX));
-    assert!(stage.reactor.reset_at(late[3], now + 1000 * YEAR));
-    stage.live(99 * YEAR);
+    assert!(fixture.reactor.reset(late[2], Duration::MAX));
+    assert!(fixture.reactor.reset_at(late[3], now + 1000 * YEAR));
+    fixture.live(99 * YEAR);
     assert_eq!(fired.get(), 4);
     for timer in late {
-        assert!(stage.reactor.remaining(timer) > Some(Duration::ZERO));
-        assert!(stage.reactor.cancel(timer));
+        assert!(fixture.reactor.remaining(timer) > Some(Duration::ZERO));
+        assert!(fixture.reactor.cancel(timer));
     }
 }
 
@@ -303,29 +303,29 @@ fn timers_of_a_protocol() {
     for (delay, fired) in [(Duration::ZERO, 1), (NANOSECOND, 1), (Duration::MAX, 0)] {
         thread_local!(static DELAY: Cell<Duration> = const { Cell::new(Duration::ZERO) });
         DELAY.set(delay);
-        let mut stage = Stage::new(|event, cx| {
+        let mut fixture = Fixture::new(|event, cx| {
             if event == Event::Made {
                 cx.set_timer(DELAY.get());
             }
         });
-        let _peer = stage.connect();
-        stage.live(SECOND);
-        assert_eq!(stage.log.count("0 timer"), fired, "{delay:?}");
+        let _peer = fixture.connect();
+        fixture.live(SECOND);
+        assert_eq!(fixture.log.count("0 timer"), fired, "{delay:?}");
     }
 }
 
 #[test]
 fn how_long_a_turn_waits() {
     for timeout in [Duration::ZERO, NANOSECOND, Duration::MAX] {
-        let mut stage = Stage::new(quiet);
+        let mut fixture = Fixture::new(quiet);
         // Somebody comes, so that the scripted clock need not show the end of the wait.
-        let _peer = stage.script.connect();
-        assert!(stage.reactor.turn(Some(timeout)).unwrap().is_continue());
-        assert_eq!(stage.script.take_waits(), [Some(timeout)]);
+        let _peer = fixture.script.connect();
+        assert!(fixture.reactor.turn(Some(timeout)).unwrap().is_continue());
+        assert_eq!(fixture.script.take_waits(), [Some(timeout)]);
         // With a timer it is no longer than that.
-        stage.reactor.call_later(SECOND, |_| {});
-        assert!(stage.reactor.turn(Some(timeout)).unwrap().is_continue());
-        assert_eq!(stage.script.take_waits(), [Some(timeout.min(SECOND))]);
+        fixture.reactor.call_later(SECOND, |_| {});
+        assert!(fixture.reactor.turn(Some(timeout)).unwrap().is_continue());
+        assert_eq!(fixture.script.take_waits(), [Some(timeout.min(SECOND))]);
     }
 }
 
@@ -333,38 +333,38 @@ fn how_long_a_turn_waits() {
 fn how_long_the_loop_stays_awake() {
     for (busy_poll, sleeps) in [(Duration::ZERO, true), (NANOSECOND, true), (Duration::MAX, false)]
     {
-        let mut stage = Stage::with(Settings::default().busy_poll(busy_poll), quiet);
-        let _peer = stage.connect();
-        stage.script.advance(99 * YEAR);
-        stage.script.take_waits();
-        assert!(stage.reactor.turn(Some(SECOND)).unwrap().is_continue());
+        let mut fixture = Fixture::with(Settings::default().busy_poll(busy_poll), quiet);
+        let _peer = fixture.connect();
+        fixture.script.advance(99 * YEAR);
+        fixture.script.take_waits();
+        assert!(fixture.reactor.turn(Some(SECOND)).unwrap().is_continue());
         let wait = if sleeps { SECOND } else { Duration::ZERO };
-        assert_eq!(stage.script.take_waits(), [Some(wait)], "{busy_poll:?}");
+        assert_eq!(fixture.script.take_waits(), [Some(wait)], "{busy_poll:?}");
     }
 }
 
 #[test]
 fn how_long_a_callback_takes() {
     for slow in [Duration::ZERO, NANOSECOND, Duration::MAX] {
-        let mut stage = Stage::with(Settings::default().slow_callback_duration(slow), echo);
-        let peer = stage.connect();
+        let mut fixture = Fixture::with(Settings::default().slow_callback_duration(slow), echo);
+        let peer = fixture.connect();
         peer.send("hello");
-        stage.live(SECOND);
+        fixture.live(SECOND);
         assert_eq!(peer.received(), b"hello", "{slow:?}");
-        assert_eq!(stage.reactor.recorder.logged().is_some(), slow.is_zero(), "{slow:?}");
+        assert_eq!(fixture.reactor.recorder.logged().is_some(), slow.is_zero(), "{slow:?}");
     }
 }
 
 #[test]
 fn how_long_connecting_takes() {
     for (timeout, failed) in [(Duration::ZERO, 1), (NANOSECOND, 1), (Duration::MAX, 0)] {
-        let mut stage = Stage::new(quiet);
+        let mut fixture = Fixture::new(quiet);
         let endpoint = TcpClientEndpoint::new(([127, 0, 0, 1], 8008)).timeout(timeout);
-        stage.reactor.connect_tcp(endpoint, &stage.port).unwrap();
-        stage.live(SECOND);
-        assert_eq!(stage.log.count("failed: timed out"), failed, "{timeout:?}");
-        stage.script.dialled().answer();
-        stage.live(SECOND);
-        assert_eq!(stage.log.count("0 made"), 1 - failed, "{timeout:?}");
+        fixture.reactor.connect_tcp(endpoint, &fixture.port).unwrap();
+        fixture.live(SECOND);
+        assert_eq!(fixture.log.count("failed: timed out"), failed, "{timeout:?}");
+        fixture.script.dialled().answer();
+        fixture.live(SECOND);
+        assert_eq!(fixture.log.count("0 made"), 1 - failed, "{timeout:?}");
     }
 }

@@ -32,32 +32,32 @@ fn fragile(event: Event<'_>, cx: &mut Context<'_, Probes>) {
 }
 
 /// Brings a connection to a callback.
-type Way = fn(&mut Stage, &Peer, &Transport);
+type Direction = fn(&mut Fixture, &Peer, &Transport);
 
-const CALLBACKS: [(Event<'static>, Way); 12] = [
+const CALLBACKS: [(Event<'static>, Direction); 12] = [
     (Event::Made, |_, _, _| {}),
     (Event::Data(b""), |_, peer, _| peer.send("hello")),
-    (Event::Timer, |stage, peer, _| {
+    (Event::Timer, |fixture, peer, _| {
         peer.send("timer");
-        stage.settle();
-        stage.script.advance(MINUTE);
+        fixture.settle();
+        fixture.script.advance(MINUTE);
     }),
     (Event::Resumed, |_, peer, _| peer.send("resume")),
-    (Event::TimedOut(TimeoutKind::Protocol), |stage, _, transport| {
+    (Event::TimedOut(TimeoutKind::Protocol), |fixture, _, transport| {
         transport.set_timeout(Duration::from_secs(1));
-        stage.settle();
-        stage.script.advance(MINUTE);
+        fixture.settle();
+        fixture.script.advance(MINUTE);
     }),
     (Event::MustWait, |_, peer, transport| {
         peer.set_room(0);
         transport.register_producer(Producer::push());
         transport.write([0; MUCH]);
     }),
-    (Event::MayWrite, |stage, peer, transport| {
+    (Event::MayWrite, |fixture, peer, transport| {
         peer.set_room(0);
         transport.register_producer(Producer::push());
         transport.write([0; MUCH]);
-        stage.settle();
+        fixture.settle();
         peer.set_room(MUCH);
     }),
     (Event::Produced, |_, _, transport| {
@@ -78,122 +78,122 @@ const CALLBACKS: [(Event<'static>, Way); 12] = [
 fn a_panic_in_any_callback_ends_its_connection_and_no_other() {
     for (event, provoke) in CALLBACKS {
         PANICS_IN.set(event);
-        let mut stage = Stage::new(fragile);
-        let (peer, witness) = (stage.connect(), stage.connect());
-        let transport = stage.transport(0);
-        provoke(&mut stage, &peer, &transport);
-        stage.settle();
+        let mut fixture = Fixture::new(fragile);
+        let (peer, witness) = (fixture.connect(), fixture.connect());
+        let transport = fixture.transport(0);
+        provoke(&mut fixture, &peer, &transport);
+        fixture.settle();
         let reason = match event {
             Event::Lost => "0 lost: connection aborted by this side",
             _ => "0 lost: a callback panicked: on purpose",
         };
         let lost: Vec<String> =
-            stage.log.0.borrow().iter().filter(|it| it.contains("lost:")).cloned().collect();
+            fixture.log.0.borrow().iter().filter(|it| it.contains("lost:")).cloned().collect();
         assert_eq!(lost, [reason], "{event:?}");
         witness.send("hello");
-        stage.settle();
+        fixture.settle();
         assert_eq!(witness.received(), b"hello", "{event:?}");
         for peer in [peer, witness] {
             peer.close();
         }
-        stage.settle();
-        stage.script.advance(MINUTE);
-        stage.settle();
-        stage.expect_empty();
-        stage.reactor.stop_listening(&stage.port);
-        stage.settle();
-        assert_eq!(stage.log.count("stopped"), 1, "{event:?}");
+        fixture.settle();
+        fixture.script.advance(MINUTE);
+        fixture.settle();
+        fixture.expect_empty();
+        fixture.reactor.stop_listening(&fixture.port);
+        fixture.settle();
+        assert_eq!(fixture.log.count("stopped"), 1, "{event:?}");
     }
 }
 
 /// Brings a connection to a point of its life.
-const POINTS: [(&str, Way); 19] = [
+const POINTS: [(&str, Direction); 19] = [
     ("idle", |_, _, _| {}),
     ("unread", |_, peer, _| peer.send("unread")),
     ("written to", |_, _, transport| transport.write("hello")),
-    ("full", |stage, peer, transport| {
+    ("full", |fixture, peer, transport| {
         peer.set_room(10);
         transport.write([0; MUCH]);
-        stage.settle();
+        fixture.settle();
     }),
-    ("paused", |stage, _, transport| {
+    ("paused", |fixture, _, transport| {
         transport.pause_reading();
-        stage.settle();
+        fixture.settle();
     }),
-    ("paused with data", |stage, peer, transport| {
+    ("paused with data", |fixture, peer, transport| {
         transport.pause_reading();
-        stage.settle();
+        fixture.settle();
         peer.send("unread");
     }),
-    ("resting", |stage, peer, transport| {
+    ("resting", |fixture, peer, transport| {
         peer.set_room(0);
         transport.write([0; MUCH]);
-        stage.settle();
+        fixture.settle();
         peer.send("unread");
-        stage.turn();
+        fixture.turn();
     }),
-    ("its output closed", |stage, _, transport| {
+    ("its output closed", |fixture, _, transport| {
         transport.lose_write_connection();
-        stage.settle();
+        fixture.settle();
     }),
-    ("its output closing", |stage, peer, transport| {
+    ("its output closing", |fixture, peer, transport| {
         peer.set_room(10);
         transport.write([0; MUCH]);
         transport.lose_write_connection();
-        stage.settle();
+        fixture.settle();
     }),
-    ("closing", |stage, peer, transport| {
+    ("closing", |fixture, peer, transport| {
         peer.set_room(10);
         transport.write([0; MUCH]);
         transport.lose_connection();
-        stage.settle();
+        fixture.settle();
     }),
-    ("lingering", |stage, peer, transport| {
-        peer.send("spoken");
-        stage.settle();
+    ("lingering", |fixture, peer, transport| {
+        peer.send("received_any");
+        fixture.settle();
         transport.lose_connection();
-        stage.settle();
+        fixture.settle();
     }),
-    ("reading at a rate", |stage, peer, transport| {
+    ("reading at a rate", |fixture, peer, transport| {
         transport.set_rate_limits(RateLimits::new().read(20));
         peer.send([0; 3]);
-        stage.settle();
+        fixture.settle();
     }),
-    ("writing at a rate", |stage, _, transport| {
+    ("writing at a rate", |fixture, _, transport| {
         transport.set_rate_limits(RateLimits::new().write(20));
         transport.write([0; MUCH]);
-        stage.settle();
+        fixture.settle();
     }),
-    ("in turn for a rate that is shared", |stage, peer, transport| {
-        stage.reactor.set_shared_rate_limits(&stage.port, RateLimits::new().read(20).write(20));
+    ("in turn for a rate that is shared", |fixture, peer, transport| {
+        fixture.reactor.set_shared_rate_limits(&fixture.port, RateLimits::new().read(20).write(20));
         peer.send([0; 3]);
         transport.write([0; MUCH]);
-        stage.settle();
+        fixture.settle();
     }),
-    ("fed by a reader", |stage, peer, transport| {
+    ("fed by a reader", |fixture, peer, transport| {
         peer.set_room(10);
         transport.register_producer(Producer::reader(io::repeat(1)));
         transport.lose_connection();
-        stage.settle();
+        fixture.settle();
     }),
-    ("fed by itself", |stage, peer, transport| {
+    ("fed by itself", |fixture, peer, transport| {
         peer.set_room(10);
         transport.register_producer(transport);
         peer.send([0; MUCH]);
-        stage.settle();
+        fixture.settle();
     }),
-    ("feeding one that is full", |stage, peer, transport| {
-        let sink = stage.connect();
+    ("feeding one that is full", |fixture, peer, transport| {
+        let sink = fixture.connect();
         sink.set_room(0);
-        stage.transport(2).register_producer(transport);
-        stage.transport(2).write([0; MUCH]);
-        stage.settle();
+        fixture.transport(2).register_producer(transport);
+        fixture.transport(2).write([0; MUCH]);
+        fixture.settle();
         peer.send("unread");
     }),
-    ("waited for", |stage, _, transport| {
+    ("waited for", |fixture, _, transport| {
         let second = Duration::from_secs(1);
         transport.set_timeouts(Timeouts::new().idle(second).max_lifetime(second));
-        stage.settle();
+        fixture.settle();
     }),
     ("aborted", |_, _, transport| transport.abort_connection()),
 ];
@@ -206,47 +206,47 @@ fn a_reset_at_any_point_is_the_end_of_one_and_of_no_other() {
     for ((name, bring), (reset, is_announced)) in
         POINTS.into_iter().flat_map(|point| resets.map(|reset| (point, reset)))
     {
-        let mut stage = Stage::new(echo);
-        let (peer, witness) = (stage.connect(), stage.connect());
-        let transport = stage.transport(0);
-        bring(&mut stage, &peer, &transport);
+        let mut fixture = Fixture::new(echo);
+        let (peer, witness) = (fixture.connect(), fixture.connect());
+        let transport = fixture.transport(0);
+        bring(&mut fixture, &peer, &transport);
         reset(&peer);
-        stage.settle();
+        fixture.settle();
         assert!(!is_announced || !transport.is_connected(), "{name}");
         // Who does not look meets it as soon as he does, or as he can.
-        let others = stage.reactor.with_factory(&stage.port, |probes, _| probes.all.clone());
+        let others = fixture.reactor.with_factory(&fixture.port, |probes, _| probes.all.clone());
         others.unwrap().iter().skip(2).for_each(Transport::abort_connection);
         transport.resume_reading();
         peer.set_room(10 * MUCH);
         for _ in 0..3 {
-            stage.settle();
-            stage.script.advance(MINUTE);
+            fixture.settle();
+            fixture.script.advance(MINUTE);
         }
-        stage.settle();
-        let lost = stage.log.0.borrow().iter().filter(|it| it.starts_with("0 lost:")).count();
+        fixture.settle();
+        let lost = fixture.log.0.borrow().iter().filter(|it| it.starts_with("0 lost:")).count();
         assert_eq!((lost, transport.is_connected()), (1, false), "{name}");
-        stage.reactor.set_shared_rate_limits(&stage.port, RateLimits::new());
+        fixture.reactor.set_shared_rate_limits(&fixture.port, RateLimits::new());
         witness.send("hello");
-        stage.settle();
+        fixture.settle();
         assert_eq!(witness.received(), b"hello", "{name}");
         witness.close();
-        stage.settle();
-        assert_eq!((transport.unsent(), stage.reactor.agenda.unsent()), (0, 0), "{name}");
-        stage.expect_empty();
+        fixture.settle();
+        assert_eq!((transport.unsent(), fixture.reactor.hub.unsent()), (0, 0), "{name}");
+        fixture.expect_empty();
     }
 }
 
 #[test]
 fn a_client_that_resets_before_it_is_accepted_is_made_and_lost_or_neither() {
-    let mut stage = Stage::new(echo);
+    let mut fixture = Fixture::new(echo);
     for reset in [Peer::reset, Peer::reset_in_line] {
-        let peer = stage.script.connect();
+        let peer = fixture.script.connect();
         peer.send("hello");
         reset(&peer);
-        stage.settle();
-        stage.expect_empty();
+        fixture.settle();
+        fixture.expect_empty();
     }
-    let log = stage.log.0.borrow();
+    let log = fixture.log.0.borrow();
     let count = |what: &str| log.iter().filter(|it| it.contains(what)).count();
     assert_eq!(count("made"), count("lost"));
 }
@@ -254,31 +254,31 @@ fn a_client_that_resets_before_it_is_accepted_is_made_and_lost_or_neither() {
 #[test]
 fn one_who_reads_a_byte_a_second_gets_everything_unless_there_is_a_deadline() {
     const LENGTH: usize = 100;
-    let read = |deadlines: Timeouts| {
-        let mut stage = Stage::new(|event, cx| match event {
-            Event::TimedOut(deadline) => cx.transport.time_out(deadline),
+    let read = |timeouts: Timeouts| {
+        let mut fixture = Fixture::new(|event, cx| match event {
+            Event::TimedOut(kind) => cx.transport.time_out(kind),
             _ => echo(event, cx),
         });
-        let peer = stage.connect();
-        let transport = stage.transport(0);
-        transport.set_timeouts(deadlines);
+        let peer = fixture.connect();
+        let transport = fixture.transport(0);
+        transport.set_timeouts(timeouts);
         peer.set_room(0);
         transport.write([1; LENGTH]);
         transport.lose_connection();
-        stage.settle();
+        fixture.settle();
         let mut received = 0;
         for _ in 0..LENGTH {
-            stage.script.advance(Duration::from_secs(1));
+            fixture.script.advance(Duration::from_secs(1));
             peer.set_room(1);
-            stage.settle();
+            fixture.settle();
             received += peer.received().len();
         }
-        let lost = stage.log.0.borrow().last().cloned().unwrap();
+        let lost = fixture.log.0.borrow().last().cloned().unwrap();
         (received, lost)
     };
-    let all = (LENGTH, "0 lost: connection closed in order".to_owned());
+    let all = (LENGTH, "0 lost: connection closed gracefully".to_owned());
     assert_eq!(read(Timeouts::new()), all);
     // The last byte is taken in the turn in which its time is over, and counts.
-    let some = (60, "0 lost: the connection has lived for long enough".to_owned());
+    let some = (60, "0 lost: maximum lifetime reached".to_owned());
     assert_eq!(read(Timeouts::new().max_lifetime(MINUTE)), some);
 }

@@ -1,39 +1,39 @@
 //! The loop over a scripted world: each edge, short write and error exactly where a test wants it.
 
-mod accepting;
-mod backlog;
+mod accept;
+mod blocking;
 mod bounds;
-mod calls;
-mod closing;
-mod connecting;
-mod deferring;
-mod draining;
-mod endless;
+mod close;
+mod connect;
+mod endless_input;
 mod extremes;
-mod failing;
+mod failures;
 mod fairness;
 mod faults;
+mod foreign_ids;
 mod limits;
-mod lingering;
-mod many;
-mod overflowing;
-mod producing;
-mod proxying;
-mod reading;
-mod recording;
-mod severing;
-mod sharing;
-mod strangers;
-mod throttling;
+mod linger;
+mod many_connections;
+mod metrics;
+mod overflow;
+mod producers;
+mod proxy;
+mod random_walks;
+mod rate_limits;
+mod read;
+mod remote_calls;
+mod shares;
+mod shutdown;
+mod timeouts;
+mod total_limit;
 mod truncation;
 mod turns;
-mod waiting;
-mod walks;
-mod writing;
+mod write;
+mod write_errors;
 mod yielding;
 
+use crate::driver::scripted::{Peer, Script};
 use crate::limits::TimeoutKind;
-use crate::socket::scripted::{Peer, Script};
 use crate::{
     Context, Factory, FactoryKey, ListeningPort, Protocol, Reactor, Reason, Settings, TimerId,
     Transport,
@@ -116,8 +116,8 @@ impl Protocol<Probes> for Probe {
         self.happened(cx, "resumed", Event::Resumed);
     }
 
-    fn timed_out(&mut self, cx: &mut Context<'_, Probes>, deadline: TimeoutKind) {
-        self.happened(cx, &format!("timed out: {deadline:?}"), Event::TimedOut(deadline));
+    fn timed_out(&mut self, cx: &mut Context<'_, Probes>, kind: TimeoutKind) {
+        self.happened(cx, &format!("timed out: {kind:?}"), Event::TimedOut(kind));
     }
 
     fn drain_requested(&mut self, cx: &mut Context<'_, Probes>) {
@@ -183,21 +183,21 @@ impl Factory for Probes {
 }
 
 /// A reactor in a scripted world, with a port of probes.
-struct Stage {
+struct Fixture {
     script: Script,
     reactor: Reactor,
     port: ListeningPort<Probes>,
     log: Log,
 }
 
-impl Stage {
+impl Fixture {
     fn new(act: fn(Event<'_>, &mut Context<'_, Probes>)) -> Self {
         Self::with(Settings::default().close_timeout(Duration::from_secs(10)), act)
     }
 
     fn with(settings: Settings, act: fn(Event<'_>, &mut Context<'_, Probes>)) -> Self {
         let (script, log) = (Script::new(), Log::default());
-        let mut reactor = Reactor::in_world(script.world(), settings);
+        let mut reactor = Reactor::with_driver(script.driver(), settings);
         let probes = Probes { log: log.clone(), act, all: Vec::new(), key: Rc::default() };
         let port = reactor.listen_tcp(8007, probes).unwrap();
         Self { script, reactor, port, log }

@@ -2,39 +2,43 @@
 
 use super::*;
 use crate::Producer;
+use crate::driver::scripted::Closed;
 use crate::limits::{OverflowPolicy, Timeouts};
-use crate::socket::scripted::Closed;
 use std::cell::Cell;
 use std::io::Read;
 
 const SECOND: Duration = Duration::from_secs(1);
 
 /// Ends a connection.
-type Way = fn(&mut Stage, &Peer, &Transport);
+type Direction = fn(&mut Fixture, &Peer, &Transport);
 
 /// Each end that is not an orderly close, and whether it is one that gives the peer no time to read
 /// a goodbye, and so resets it in any case.
-const ENDS: [(&str, Way, bool); 10] = [
+const ENDS: [(&str, Direction, bool); 10] = [
     ("fail", |_, _, transport| transport.fail("because"), false),
     ("panic", |_, peer, _| peer.send("panic"), false),
-    ("idle", |stage, _, transport| time_out(stage, transport, Timeouts::new().idle(SECOND)), false),
+    (
+        "idle",
+        |fixture, _, transport| time_out(fixture, transport, Timeouts::new().idle(SECOND)),
+        false,
+    ),
     (
         "lifetime",
-        |stage, _, transport| time_out(stage, transport, Timeouts::new().max_lifetime(SECOND)),
+        |fixture, _, transport| time_out(fixture, transport, Timeouts::new().max_lifetime(SECOND)),
         false,
     ),
     (
         "timeout",
-        |stage, _, transport| {
+        |fixture, _, transport| {
             transport.set_timeout(SECOND);
-            stage.settle();
-            stage.script.advance(SECOND);
+            fixture.settle();
+            fixture.script.advance(SECOND);
         },
         false,
     ),
-    ("stop", |stage, _, _| stop(stage, Duration::ZERO), false),
-    ("drain", |stage, _, _| stop(stage, SECOND), false),
-    ("drop", |stage, _, _| drop(std::mem::replace(stage, Stage::new(quiet))), false),
+    ("stop", |fixture, _, _| stop(fixture, Duration::ZERO), false),
+    ("drain", |fixture, _, _| stop(fixture, SECOND), false),
+    ("drop", |fixture, _, _| drop(std::mem::replace(fixture, Fixture::new(quiet))), false),
     ("abort", |_, _, transport| transport.abort_connection(), true),
     (
         "overflow",
@@ -48,20 +52,20 @@ const ENDS: [(&str, Way, bool); 10] = [
     ),
 ];
 
-fn time_out(stage: &mut Stage, transport: &Transport, deadlines: Timeouts) {
-    transport.set_timeouts(deadlines);
-    stage.settle();
-    stage.script.advance(SECOND);
+fn time_out(fixture: &mut Fixture, transport: &Transport, timeouts: Timeouts) {
+    transport.set_timeouts(timeouts);
+    fixture.settle();
+    fixture.script.advance(SECOND);
 }
 
 /// Stops, and takes no notice of a drain.
-fn stop(stage: &mut Stage, deadline: Duration) {
-    stage.reactor.stop_gracefully(deadline);
+fn stop(fixture: &mut Fixture, deadline: Duration) {
+    fixture.reactor.stop_gracefully(deadline);
     for _ in 0..3 {
-        if stage.reactor.turn(Some(Duration::ZERO)).unwrap().is_break() {
+        if fixture.reactor.turn(Some(Duration::ZERO)).unwrap().is_break() {
             return;
         }
-        stage.script.advance(deadline);
+        fixture.script.advance(deadline);
     }
     panic!("it does not stop");
 }
@@ -70,7 +74,7 @@ fn stop(stage: &mut Stage, deadline: Duration) {
 fn plain(event: Event<'_>, cx: &mut Context<'_, Probes>) {
     match event {
         Event::Data(b"panic") => panic!("on purpose"),
-        Event::TimedOut(deadline) => cx.transport.time_out(deadline),
+        Event::TimedOut(kind) => cx.transport.time_out(kind),
         Event::ReadLost => cx.transport.follow_peer(),
         // As the protocol hears it: from within the callback.
         Event::Produced if EXPLAINS.get() => {
@@ -87,23 +91,23 @@ thread_local! {
 }
 
 /// What the peer of a connection sees that is ended in this way.
-fn seen(prepare: Way, end: Way) -> (Vec<u8>, Closed) {
-    let mut stage = Stage::new(plain);
-    let peer = stage.connect();
-    let transport = stage.transport(0);
-    prepare(&mut stage, &peer, &transport);
-    stage.settle();
-    end(&mut stage, &peer, &transport);
+fn seen(prepare: Direction, end: Direction) -> (Vec<u8>, Closed) {
+    let mut fixture = Fixture::new(plain);
+    let peer = fixture.connect();
+    let transport = fixture.transport(0);
+    prepare(&mut fixture, &peer, &transport);
+    fixture.settle();
+    end(&mut fixture, &peer, &transport);
     for _ in 0..4 {
         // Unless the reactor has stopped, it goes round once more.
-        let _ = stage.reactor.turn(Some(Duration::ZERO));
+        let _ = fixture.reactor.turn(Some(Duration::ZERO));
     }
     assert!(!transport.is_connected());
     (peer.received(), if peer.output_finished() { Closed::InOrder } else { peer.closed() })
 }
 
 /// What may be missing when a connection ends.
-const UNFINISHED: [(&str, Way); 5] = [
+const UNFINISHED: [(&str, Direction); 5] = [
     ("unsent bytes", |_, peer, transport| {
         peer.set_room(3);
         transport.write("goodbye");
@@ -114,31 +118,31 @@ const UNFINISHED: [(&str, Way); 5] = [
         peer.set_room(3);
         transport.register_producer(Producer::reader(io::repeat(1)));
     }),
-    ("a connection", |stage, _, transport| {
-        stage.connect();
-        let producer = stage.transport(1);
+    ("a connection", |fixture, _, transport| {
+        fixture.connect();
+        let producer = fixture.transport(1);
         transport.register_producer(&producer);
     }),
 ];
 
 #[test]
 fn whatever_ends_a_connection_with_something_missing_resets_it() {
-    for ((missing, prepare), (end, way, _)) in
+    for ((missing, prepare), (end, direction, _)) in
         UNFINISHED.into_iter().flat_map(|missing| ENDS.map(|end| (missing, end)))
     {
-        assert_eq!(seen(prepare, way).1, Closed::Reset, "{missing}, {end}");
+        assert_eq!(seen(prepare, direction).1, Closed::Reset, "{missing}, {end}");
     }
 }
 
 #[test]
 fn whatever_ends_a_connection_that_has_sent_everything_closes_it() {
-    let all_sent: Way = |_, _, transport| {
+    let all_sent: Direction = |_, _, transport| {
         transport.register_producer(Producer::reader(&b"all "[..]));
         transport.write("sent");
     };
-    for (end, way, resets) in ENDS {
+    for (end, direction, resets) in ENDS {
         let expected = if resets { Closed::Reset } else { Closed::InOrder };
-        let (received, closed) = seen(all_sent, way);
+        let (received, closed) = seen(all_sent, direction);
         assert_eq!(closed, expected, "{end}");
         assert!(resets || received == b"sentall ", "{end}: {received:?}");
     }
@@ -174,16 +178,16 @@ fn a_reader_that_fails_leaves_no_stream_that_looks_whole() {
     );
     assert_eq!((received, closed), (b"abc".to_vec(), Closed::Reset));
     // All that was read has been sent; then the protocol gives up, as it does by default.
-    let fails: Way = |stage, _, transport| {
+    let fails: Direction = |fixture, _, transport| {
         broken_reader(transport);
-        stage.settle();
+        fixture.settle();
         transport.fail("because of that");
     };
     assert_eq!(seen(|_, _, _| {}, fails), (b"abc".to_vec(), Closed::Reset));
     // It knows, says so in its own words, and closes.
-    let explains: Way = |stage, _, transport| {
+    let explains: Direction = |fixture, _, transport| {
         broken_reader(transport);
-        stage.settle();
+        fixture.settle();
         transport.write(", and no more");
         transport.lose_connection();
     };
@@ -194,21 +198,21 @@ fn a_reader_that_fails_leaves_no_stream_that_looks_whole() {
     assert_eq!((received, closed), (b"abc, and no more".to_vec(), Closed::InOrder));
     EXPLAINS.set(false);
     // It has said so, and keeps the connection: nothing is missing any more.
-    let continues: Way = |stage, _, transport| {
+    let continues: Direction = |fixture, _, transport| {
         broken_reader(transport);
-        stage.settle();
+        fixture.settle();
         transport.write(", and no more");
         transport.unregister_producer();
-        stage.settle();
+        fixture.settle();
         transport.fail("much later");
     };
     assert_eq!(seen(|_, _, _| {}, continues).1, Closed::InOrder);
     // Another reader gives the rest.
-    let goes_on: Way = |stage, _, transport| {
+    let goes_on: Direction = |fixture, _, transport| {
         broken_reader(transport);
-        stage.settle();
+        fixture.settle();
         transport.register_producer(Producer::reader(&b"def"[..]));
-        stage.settle();
+        fixture.settle();
         transport.fail("and yet");
     };
     assert_eq!(seen(|_, _, _| {}, goes_on), (b"abcdef".to_vec(), Closed::InOrder));
@@ -216,48 +220,48 @@ fn a_reader_that_fails_leaves_no_stream_that_looks_whole() {
 
 #[test]
 fn a_refusal_that_is_cut_is_a_reset() {
-    let mut stage = Stage::new(quiet);
-    stage.reactor.set_limits(
-        &stage.port,
+    let mut fixture = Fixture::new(quiet);
+    fixture.reactor.set_limits(
+        &fixture.port,
         crate::limits::ConnectionLimits::new().max_connections(0).reject_message("go away"),
     );
-    let (told, cut) = (stage.script.connect(), stage.script.connect());
+    let (told, cut) = (fixture.script.connect(), fixture.script.connect());
     cut.set_room(3);
-    stage.turn();
+    fixture.turn();
     assert_eq!((told.received(), told.output_finished()), (b"go away".to_vec(), true));
     assert_eq!((cut.received(), cut.closed()), (b"go ".to_vec(), Closed::Reset));
 }
 
 #[test]
 fn bytes_that_are_lost_while_it_drains_are_counted_whatever_ends_their_connection() {
-    let ways: [(Way, usize); 5] = [
+    let ways: [(Direction, usize); 5] = [
         (|_, peer, _| peer.reset(), 1),
         (|_, _, transport| transport.abort_connection(), 1),
         (|_, _, transport| transport.fail("because"), 1),
         (
-            |stage, _, transport| {
+            |fixture, _, transport| {
                 transport.lose_connection();
-                stage.settle();
-                stage.script.advance(10 * SECOND);
+                fixture.settle();
+                fixture.script.advance(10 * SECOND);
             },
             1,
         ),
         (|_, peer, _| peer.set_room(4), 0),
     ];
     for (number, (end, lost)) in ways.into_iter().enumerate() {
-        let mut stage = Stage::new(plain);
-        let (peer, _stays) = (stage.connect(), stage.connect());
-        let transport = stage.transport(0);
+        let mut fixture = Fixture::new(plain);
+        let (peer, _stays) = (fixture.connect(), fixture.connect());
+        let transport = fixture.transport(0);
         peer.set_room(3);
         transport.write("goodbye");
-        stage.settle();
-        stage.reactor.stop_gracefully(100 * SECOND);
-        stage.settle();
-        end(&mut stage, &peer, &transport);
+        fixture.settle();
+        fixture.reactor.stop_gracefully(100 * SECOND);
+        fixture.settle();
+        end(&mut fixture, &peer, &transport);
         transport.lose_connection();
-        stage.settle();
-        stage.script.advance(100 * SECOND);
-        let std::ops::ControlFlow::Break(report) = stage.reactor.turn(None).unwrap() else {
+        fixture.settle();
+        fixture.script.advance(100 * SECOND);
+        let std::ops::ControlFlow::Break(report) = fixture.reactor.turn(None).unwrap() else {
             panic!("it does not stop")
         };
         let expected = crate::shutdown::ShutdownReport {

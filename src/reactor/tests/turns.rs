@@ -8,44 +8,44 @@ use std::time::Instant;
 
 #[test]
 fn calls_come_before_timers_and_timers_before_sockets() {
-    let mut stage = Stage::new(echo);
-    let peer = stage.connect();
-    let log = stage.log.clone();
-    let (timer_log, remote) = (log.clone(), stage.reactor.remote());
-    stage.reactor.call_later(Duration::ZERO, move |_| timer_log.push("timer"));
+    let mut fixture = Fixture::new(echo);
+    let peer = fixture.connect();
+    let log = fixture.log.clone();
+    let (timer_log, remote) = (log.clone(), fixture.reactor.remote());
+    fixture.reactor.call_later(Duration::ZERO, move |_| timer_log.push("timer"));
     peer.send("x");
     // A call is Send and so cannot hold the log; it sets a timer, which waits for the next turn.
     remote.call_from_thread(|reactor| reactor.stop()).unwrap();
-    assert!(stage.reactor.turn(Some(Duration::ZERO)).unwrap().is_break());
+    assert!(fixture.reactor.turn(Some(Duration::ZERO)).unwrap().is_break());
     // The call was first: the timer still fired, and the socket came too late.
     log.expect(&["0 made", "timer", "0 lost: reactor stopped", "stopped"]);
 }
 
 #[test]
 fn a_call_reaches_a_timer_that_is_due_in_the_same_turn() {
-    let mut stage = Stage::new(quiet);
-    let log = stage.log.clone();
-    let timer = stage.reactor.call_later(Duration::ZERO, move |_| log.push("timer"));
+    let mut fixture = Fixture::new(quiet);
+    let log = fixture.log.clone();
+    let timer = fixture.reactor.call_later(Duration::ZERO, move |_| log.push("timer"));
     let cancel = move |reactor: &mut Reactor| assert!(reactor.cancel(timer));
-    stage.reactor.remote().call_from_thread(cancel).unwrap();
-    stage.turn();
-    stage.log.expect(&[]);
-    assert_eq!(stage.reactor.timers.len(), 0);
+    fixture.reactor.remote().call_from_thread(cancel).unwrap();
+    fixture.turn();
+    fixture.log.expect(&[]);
+    assert_eq!(fixture.reactor.timers.len(), 0);
 }
 
 #[test]
 fn clients_are_welcomed_before_the_others_are_served() {
-    let mut stage = Stage::new(quiet);
-    let first = stage.connect();
+    let mut fixture = Fixture::new(quiet);
+    let first = fixture.connect();
     first.send("x");
-    stage.connect();
-    stage.log.expect(&["0 made", "1 made", "0 data x"]);
+    fixture.connect();
+    fixture.log.expect(&["0 made", "1 made", "0 data x"]);
 }
 
 #[test]
 fn what_is_added_in_a_phase_waits_for_the_next_turn() {
-    let mut stage = Stage::new(quiet);
-    let log = stage.log.clone();
+    let mut fixture = Fixture::new(quiet);
+    let log = fixture.log.clone();
     fn again(reactor: &mut Reactor, log: Log, count: u32) {
         log.push(format!("timer {count}"));
         if count < 3 {
@@ -53,148 +53,148 @@ fn what_is_added_in_a_phase_waits_for_the_next_turn() {
         }
     }
     let first = log.clone();
-    stage.reactor.call_later(Duration::ZERO, move |reactor| again(reactor, first, 1));
+    fixture.reactor.call_later(Duration::ZERO, move |reactor| again(reactor, first, 1));
     for count in 1..=3 {
-        stage.turn();
+        fixture.turn();
         log.expect(&[&format!("timer {count}")]);
     }
-    stage.turn();
+    fixture.turn();
     log.expect(&[]);
 }
 
 #[test]
 fn timers_fire_in_the_order_of_their_deadlines() {
-    let mut stage = Stage::new(quiet);
-    let log = stage.log.clone();
+    let mut fixture = Fixture::new(quiet);
+    let log = fixture.log.clone();
     let mut set = |after: u64, name: &'static str| {
         let log = log.clone();
-        stage.reactor.call_later(Duration::from_millis(after), move |_| log.push(name))
+        fixture.reactor.call_later(Duration::from_millis(after), move |_| log.push(name))
     };
     set(20, "c");
     let cancelled = set(10, "never");
     set(10, "a");
     let postponed = set(5, "d");
     set(10, "b");
-    assert!(stage.reactor.cancel(cancelled));
-    assert!(!stage.reactor.cancel(cancelled));
-    assert!(stage.reactor.reset(postponed, Duration::from_millis(30)));
-    assert_eq!(stage.reactor.remaining(postponed), Some(Duration::from_millis(30)));
-    stage.script.advance(Duration::from_millis(9));
-    stage.turn();
-    stage.log.expect(&[]);
-    stage.script.advance(Duration::from_millis(40));
-    stage.turn();
-    stage.log.expect(&["a", "b", "c", "d"]);
-    assert_eq!(stage.reactor.remaining(postponed), None);
-    assert!(!stage.reactor.reset(postponed, Duration::ZERO));
+    assert!(fixture.reactor.cancel(cancelled));
+    assert!(!fixture.reactor.cancel(cancelled));
+    assert!(fixture.reactor.reset(postponed, Duration::from_millis(30)));
+    assert_eq!(fixture.reactor.remaining(postponed), Some(Duration::from_millis(30)));
+    fixture.script.advance(Duration::from_millis(9));
+    fixture.turn();
+    fixture.log.expect(&[]);
+    fixture.script.advance(Duration::from_millis(40));
+    fixture.turn();
+    fixture.log.expect(&["a", "b", "c", "d"]);
+    assert_eq!(fixture.reactor.remaining(postponed), None);
+    assert!(!fixture.reactor.reset(postponed, Duration::ZERO));
 }
 
 #[test]
 fn a_timer_may_cancel_one_that_is_due_in_the_same_turn() {
-    let mut stage = Stage::new(quiet);
+    let mut fixture = Fixture::new(quiet);
     let victim = Rc::new(RefCell::new(None));
-    let (log, killer) = (stage.log.clone(), Rc::clone(&victim));
-    stage.reactor.call_later(Duration::ZERO, move |reactor| {
+    let (log, killer) = (fixture.log.clone(), Rc::clone(&victim));
+    fixture.reactor.call_later(Duration::ZERO, move |reactor| {
         assert!(reactor.cancel(killer.borrow().unwrap()));
         log.push("killer");
     });
-    let log = stage.log.clone();
-    let id = stage.reactor.call_later(Duration::ZERO, move |_| log.push("victim"));
+    let log = fixture.log.clone();
+    let id = fixture.reactor.call_later(Duration::ZERO, move |_| log.push("victim"));
     *victim.borrow_mut() = Some(id);
-    stage.turn();
-    stage.turn();
-    stage.log.expect(&["killer"]);
+    fixture.turn();
+    fixture.turn();
+    fixture.log.expect(&["killer"]);
 }
 
 #[test]
 fn delays_beyond_the_clock_saturate() {
-    let mut stage = Stage::new(quiet);
-    let timer = stage.reactor.call_later(Duration::MAX, |_| unreachable!());
-    stage.turn();
+    let mut fixture = Fixture::new(quiet);
+    let timer = fixture.reactor.call_later(Duration::MAX, |_| unreachable!());
+    fixture.turn();
     let century = Duration::from_secs(99 * 365 * 24 * 60 * 60);
-    assert!(stage.reactor.remaining(timer) > Some(century));
+    assert!(fixture.reactor.remaining(timer) > Some(century));
 }
 
 #[test]
 fn an_idle_reactor_sleeps_for_ever_and_a_busy_one_not_at_all() {
-    let mut stage = Stage::new(quiet);
-    let _peer = stage.connect();
-    stage.settle();
-    stage.script.take_waits();
+    let mut fixture = Fixture::new(quiet);
+    let _peer = fixture.connect();
+    fixture.settle();
+    fixture.script.take_waits();
     // The script refuses to sleep for ever, and so shows that the reactor would.
-    assert!(matches!(stage.reactor.turn(None), Err(crate::error::RunError::Poll(_))));
-    assert_eq!(stage.script.take_waits(), [None]);
-    assert_eq!(stage.reactor.next_deadline(), None);
+    assert!(matches!(fixture.reactor.turn(None), Err(crate::error::RunError::Poll(_))));
+    assert_eq!(fixture.script.take_waits(), [None]);
+    assert_eq!(fixture.reactor.next_deadline(), None);
 
-    let start = stage.reactor.now();
-    stage.reactor.call_later(Duration::from_secs(7), |_| {});
-    assert_eq!(stage.reactor.next_deadline(), Some(start + Duration::from_secs(7)));
-    assert!(stage.reactor.turn(None).unwrap().is_continue());
-    assert!(stage.reactor.turn(Some(Duration::from_secs(1))).unwrap().is_continue());
-    let waits = stage.script.take_waits();
+    let start = fixture.reactor.now();
+    fixture.reactor.call_later(Duration::from_secs(7), |_| {});
+    assert_eq!(fixture.reactor.next_deadline(), Some(start + Duration::from_secs(7)));
+    assert!(fixture.reactor.turn(None).unwrap().is_continue());
+    assert!(fixture.reactor.turn(Some(Duration::from_secs(1))).unwrap().is_continue());
+    let waits = fixture.script.take_waits();
     assert_eq!(waits, [Some(Duration::from_secs(7)), Some(Duration::from_secs(1))]);
 
     // A timer that is due before the caller's patience ends cuts the wait short.
-    stage.reactor.call_later(Duration::from_secs(3), |_| {});
-    assert!(stage.reactor.turn(Some(Duration::from_secs(10))).unwrap().is_continue());
-    assert_eq!(stage.script.take_waits(), [Some(Duration::from_secs(3))]);
+    fixture.reactor.call_later(Duration::from_secs(3), |_| {});
+    assert!(fixture.reactor.turn(Some(Duration::from_secs(10))).unwrap().is_continue());
+    assert_eq!(fixture.script.take_waits(), [Some(Duration::from_secs(3))]);
 
     // What was written from outside a callback is left over, and due now.
-    let now: Instant = stage.reactor.now();
-    stage.transport(0).write("x");
-    assert_eq!(stage.reactor.next_deadline(), Some(now));
+    let now: Instant = fixture.reactor.now();
+    fixture.transport(0).write("x");
+    assert_eq!(fixture.reactor.next_deadline(), Some(now));
 }
 
 #[test]
 fn whatever_is_left_over_is_due_now() {
-    type Leave = fn(&mut Stage);
+    type Leave = fn(&mut Fixture);
     let left_over: [(&str, Leave); 5] = [
-        ("bytes to be read", |stage| {
-            let peer = stage.connect();
+        ("bytes to be read", |fixture| {
+            let peer = fixture.connect();
             for _ in 0..10 {
                 peer.send(vec![b'x'; super::super::BUFFER_LEN]);
             }
-            stage.turn();
+            fixture.turn();
         }),
-        ("clients to be accepted", |stage| {
+        ("clients to be accepted", |fixture| {
             for _ in 0..300 {
-                stage.script.connect();
+                fixture.script.connect();
             }
-            stage.turn();
+            fixture.turn();
         }),
-        ("a protocol to be told that it was aborted", |stage| {
-            stage.connect().send("abort");
-            stage.turn();
+        ("a protocol to be told that it was aborted", |fixture| {
+            fixture.connect().send("abort");
+            fixture.turn();
         }),
-        ("a factory to be stopped", |stage| {
-            assert!(stage.reactor.stop_listening(&stage.port));
+        ("a factory to be stopped", |fixture| {
+            assert!(fixture.reactor.stop_listening(&fixture.port));
         }),
-        ("a stop", |stage| stage.reactor.stop()),
+        ("a stop", |fixture| fixture.reactor.stop()),
     ];
-    for (what, leave) in left_over {
-        let mut stage = Stage::new(|event, cx| {
+    for (what, release_admission) in left_over {
+        let mut fixture = Fixture::new(|event, cx| {
             if event == Event::Data(b"abort") {
                 cx.transport.abort_connection();
             }
         });
-        stage.turn();
-        assert_eq!(stage.reactor.next_deadline(), None);
-        leave(&mut stage);
-        assert_eq!(stage.reactor.next_deadline(), Some(stage.reactor.now()), "{what}");
+        fixture.turn();
+        assert_eq!(fixture.reactor.next_deadline(), None);
+        release_admission(&mut fixture);
+        assert_eq!(fixture.reactor.next_deadline(), Some(fixture.reactor.now()), "{what}");
     }
-    let mut stage = Stage::new(quiet);
-    stage.turn();
-    stage.reactor.remote().call_from_thread(|_| ()).unwrap();
-    assert_eq!(stage.reactor.next_deadline(), Some(stage.reactor.now()), "a call");
+    let mut fixture = Fixture::new(quiet);
+    fixture.turn();
+    fixture.reactor.remote().call_from_thread(|_| ()).unwrap();
+    assert_eq!(fixture.reactor.next_deadline(), Some(fixture.reactor.now()), "a call");
 }
 
 #[test]
 fn triggers_fire_in_their_phases_and_a_panic_stops_none() {
-    let mut stage = Stage::new(quiet);
-    let log = stage.log.clone();
+    let mut fixture = Fixture::new(quiet);
+    let log = fixture.log.clone();
     let mut add = |phase, event, name: &'static str| {
         let log = log.clone();
-        stage.reactor.add_system_event_trigger(phase, event, move |reactor| {
+        fixture.reactor.add_system_event_trigger(phase, event, move |reactor| {
             log.push(format!("{name} {}", reactor.is_running()));
             assert_ne!(name, "before panics");
         })
@@ -205,17 +205,17 @@ fn triggers_fire_in_their_phases_and_a_panic_stops_none() {
     add(Phase::During, SystemEvent::Shutdown, "during");
     add(Phase::During, SystemEvent::Startup, "startup");
     let removed = add(Phase::Before, SystemEvent::Startup, "removed");
-    assert!(stage.reactor.remove_system_event_trigger(removed));
-    assert!(!stage.reactor.remove_system_event_trigger(removed));
+    assert!(fixture.reactor.remove_system_event_trigger(removed));
+    assert!(!fixture.reactor.remove_system_event_trigger(removed));
     let running = log.clone();
-    stage.reactor.call_when_running(move |_| running.push("running"));
-    assert!(stage.reactor.next_deadline().is_some(), "the first turn is waited for");
-    stage.connect();
+    fixture.reactor.call_when_running(move |_| running.push("running"));
+    assert!(fixture.reactor.next_deadline().is_some(), "the first turn is waited for");
+    fixture.connect();
     log.expect(&["startup true", "running", "0 made"]);
     let running = log.clone();
-    stage.reactor.call_when_running(move |_| running.push("still running"));
-    stage.reactor.stop();
-    assert!(stage.reactor.turn(None).unwrap().is_break());
+    fixture.reactor.call_when_running(move |_| running.push("still running"));
+    fixture.reactor.stop();
+    assert!(fixture.reactor.turn(None).unwrap().is_break());
     log.expect(&[
         "still running",
         "before panics true",
@@ -225,105 +225,106 @@ fn triggers_fire_in_their_phases_and_a_panic_stops_none() {
         "during false",
         "after false",
     ]);
-    assert!(!stage.reactor.is_running());
+    assert!(!fixture.reactor.is_running());
 }
 
 #[test]
 fn a_trigger_that_is_removed_does_not_take_the_next_with_it() {
-    let mut stage = Stage::new(quiet);
+    let mut fixture = Fixture::new(quiet);
     let mut add = |name: &'static str| {
-        let log = stage.log.clone();
+        let log = fixture.log.clone();
         let call = move |_: &mut Reactor| log.push(name);
-        stage.reactor.add_system_event_trigger(Phase::Before, SystemEvent::Shutdown, call)
+        fixture.reactor.add_system_event_trigger(Phase::Before, SystemEvent::Shutdown, call)
     };
     let (_, removed, _) = (add("first"), add("removed"), add("last"));
-    assert!(stage.reactor.remove_system_event_trigger(removed));
-    stage.reactor.stop();
-    assert!(stage.reactor.turn(None).unwrap().is_break());
-    stage.log.expect(&["first", "last", "stopped"]);
-    assert!(!stage.reactor.triggers.wait_for(SystemEvent::Shutdown));
+    assert!(fixture.reactor.remove_system_event_trigger(removed));
+    fixture.reactor.stop();
+    assert!(fixture.reactor.turn(None).unwrap().is_break());
+    fixture.log.expect(&["first", "last", "stopped"]);
+    assert!(!fixture.reactor.triggers.wait_for(SystemEvent::Shutdown));
 }
 
 #[test]
 fn a_stopped_reactor_can_run_again() {
-    let mut stage = Stage::new(echo);
-    stage.connect();
-    stage.reactor.call_later(Duration::from_secs(1), |_| unreachable!());
-    stage.reactor.stop();
-    assert!(stage.reactor.turn(None).unwrap().is_break());
-    stage.expect_empty();
-    let probes = Probes { log: stage.log.clone(), act: echo, all: Vec::new(), key: Rc::default() };
-    stage.port = stage.reactor.listen_tcp(8007, probes).unwrap();
-    let peer = stage.connect();
+    let mut fixture = Fixture::new(echo);
+    fixture.connect();
+    fixture.reactor.call_later(Duration::from_secs(1), |_| unreachable!());
+    fixture.reactor.stop();
+    assert!(fixture.reactor.turn(None).unwrap().is_break());
+    fixture.expect_empty();
+    let probes =
+        Probes { log: fixture.log.clone(), act: echo, all: Vec::new(), key: Rc::default() };
+    fixture.port = fixture.reactor.listen_tcp(8007, probes).unwrap();
+    let peer = fixture.connect();
     peer.send("again");
-    stage.turn();
+    fixture.turn();
     assert_eq!(peer.received(), b"again");
 }
 
 #[test]
 fn what_is_left_over_and_what_is_added_in_the_shutdown_is_dropped() {
-    let mut stage = Stage::new(|event, cx| {
+    let mut fixture = Fixture::new(|event, cx| {
         if event == Event::Lost {
             cx.reactor.remote().call_from_thread(|_| unreachable!()).unwrap();
             cx.reactor.call_later(Duration::ZERO, |_| unreachable!());
             cx.reactor.stop();
         }
     });
-    let peer = stage.connect();
+    let peer = fixture.connect();
     for _ in 0..10 {
         peer.send(vec![b'x'; super::super::BUFFER_LEN]);
     }
-    let _flood: Vec<Peer> = (0..300).map(|_| stage.script.connect()).collect();
-    stage.turn();
-    stage.reactor.stop();
-    assert!(stage.reactor.turn(None).unwrap().is_break());
-    stage.expect_empty();
-    stage.settle();
+    let _flood: Vec<Peer> = (0..300).map(|_| fixture.script.connect()).collect();
+    fixture.turn();
+    fixture.reactor.stop();
+    assert!(fixture.reactor.turn(None).unwrap().is_break());
+    fixture.expect_empty();
+    fixture.settle();
 }
 
 #[test]
 fn nothing_runs_within_itself() {
-    let mut stage = Stage::new(|event, cx| {
+    let mut fixture = Fixture::new(|event, cx| {
         if event == Event::Made {
             let nested = cx.reactor.turn(None);
             assert!(matches!(nested, Err(crate::error::RunError::AlreadyRunning)));
             assert!(matches!(cx.reactor.run(), Err(crate::error::RunError::AlreadyRunning)));
         }
     });
-    stage.connect();
-    let port = stage.port;
+    fixture.connect();
+    let port = fixture.port;
     // The factory is lent out: it cannot be reached again, and no turn may look for it.
-    stage.reactor.with_factory(&port, |_, reactor| {
+    fixture.reactor.with_factory(&port, |_, reactor| {
         assert!(reactor.with_factory(&port, |_: &mut Probes, _| ()).is_none());
         assert!(matches!(reactor.turn(None), Err(crate::error::RunError::AlreadyRunning)));
     });
-    stage.log.expect(&["0 made"]);
-    assert!(stage.reactor.with_factory(&port, |_, _| ()).is_some());
+    fixture.log.expect(&["0 made"]);
+    assert!(fixture.reactor.with_factory(&port, |_, _| ()).is_some());
 }
 
 #[test]
 fn a_panic_of_the_caller_gives_the_factory_back() {
-    let mut stage = Stage::new(quiet);
-    let port = stage.port.clone();
+    let mut fixture = Fixture::new(quiet);
+    let port = fixture.port.clone();
     let unwound = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        stage.reactor.with_factory(&port, |_: &mut Probes, _| panic!("mine"));
+        fixture.reactor.with_factory(&port, |_: &mut Probes, _| panic!("mine"));
     }));
     assert!(unwound.is_err());
-    assert!(stage.reactor.with_factory(&port, |_, _| ()).is_some());
-    stage.connect();
-    stage.log.expect(&["0 made"]);
+    assert!(fixture.reactor.with_factory(&port, |_, _| ()).is_some());
+    fixture.connect();
+    fixture.log.expect(&["0 made"]);
 }
 
 #[test]
 fn dropping_the_reactor_tells_everyone() {
-    let mut stage = Stage::new(quiet);
+    let mut fixture = Fixture::new(quiet);
     let kept = {
-        stage.connect();
-        stage.transport(0)
+        fixture.connect();
+        fixture.transport(0)
     };
-    let log = stage.log.clone();
-    let remote = stage.reactor.remote();
-    drop(stage);
+    let log = fixture.log.clone();
+    let remote = fixture.reactor.remote();
+    drop(fixture);
     log.expect(&["0 made", "0 lost: reactor stopped", "stopped"]);
     kept.write("late");
     kept.abort_connection();
@@ -333,27 +334,27 @@ fn dropping_the_reactor_tells_everyone() {
 
 #[test]
 fn a_signal_stops_the_reactor_in_order() {
-    let mut stage = Stage::new(quiet);
-    let peer = stage.connect();
+    let mut fixture = Fixture::new(quiet);
+    let peer = fixture.connect();
     peer.send("last words");
-    stage.script.signal("SIGINT");
+    fixture.script.signal("SIGINT");
     // What came with the signal is still read.
-    stage.turn();
-    assert!(stage.reactor.turn(None).unwrap().is_break());
-    stage.log.expect(&["0 made", "0 data last words", "0 lost: reactor stopped", "stopped"]);
+    fixture.turn();
+    assert!(fixture.reactor.turn(None).unwrap().is_break());
+    fixture.log.expect(&["0 made", "0 data last words", "0 lost: reactor stopped", "stopped"]);
 }
 
 #[test]
 fn with_busy_polling_the_loop_stays_awake_for_a_while_after_each_event() {
-    let mut stage = Stage::new(echo);
-    stage.reactor.settings.busy_poll = Duration::from_micros(50);
-    let peer = stage.connect();
-    stage.script.advance(Duration::from_micros(49));
+    let mut fixture = Fixture::new(echo);
+    fixture.reactor.settings.busy_poll = Duration::from_micros(50);
+    let peer = fixture.connect();
+    fixture.script.advance(Duration::from_micros(49));
     let mut waits = |advance: u64| {
-        stage.script.advance(Duration::from_micros(advance));
-        stage.script.take_waits();
-        assert!(stage.reactor.turn(Some(Duration::from_secs(1))).unwrap().is_continue());
-        stage.script.take_waits()
+        fixture.script.advance(Duration::from_micros(advance));
+        fixture.script.take_waits();
+        assert!(fixture.reactor.turn(Some(Duration::from_secs(1))).unwrap().is_continue());
+        fixture.script.take_waits()
     };
     assert_eq!(waits(0), [Some(Duration::ZERO)]);
     peer.send("x");
@@ -366,38 +367,38 @@ fn with_busy_polling_the_loop_stays_awake_for_a_while_after_each_event() {
 
 #[test]
 fn deadlines_are_kept_to_the_nanosecond() {
-    let mut stage = Stage::new(quiet);
-    let deadline = stage.reactor.now() + Duration::from_nanos(1_500_000_001);
-    let log = stage.log.clone();
-    let timer = stage.reactor.call_at(deadline, move |_| log.push("called"));
-    assert_eq!(stage.reactor.next_deadline(), Some(deadline));
+    let mut fixture = Fixture::new(quiet);
+    let deadline = fixture.reactor.now() + Duration::from_nanos(1_500_000_001);
+    let log = fixture.log.clone();
+    let timer = fixture.reactor.call_at(deadline, move |_| log.push("called"));
+    assert_eq!(fixture.reactor.next_deadline(), Some(deadline));
     let later = deadline + Duration::from_nanos(1);
-    assert!(stage.reactor.reset_at(timer, later));
-    assert_eq!(stage.reactor.next_deadline(), Some(later));
-    stage.script.advance(later - stage.reactor.now() - Duration::from_nanos(1));
-    stage.turn();
-    stage.log.expect(&[]);
-    stage.script.advance(Duration::from_nanos(1));
-    stage.turn();
-    stage.log.expect(&["called"]);
-    assert!(!stage.reactor.reset_at(timer, later));
+    assert!(fixture.reactor.reset_at(timer, later));
+    assert_eq!(fixture.reactor.next_deadline(), Some(later));
+    fixture.script.advance(later - fixture.reactor.now() - Duration::from_nanos(1));
+    fixture.turn();
+    fixture.log.expect(&[]);
+    fixture.script.advance(Duration::from_nanos(1));
+    fixture.turn();
+    fixture.log.expect(&["called"]);
+    assert!(!fixture.reactor.reset_at(timer, later));
 }
 
 #[test]
 fn what_the_poller_has_not_handed_out_yet_is_left_over() {
-    let mut stage = Stage::new(echo);
-    let peers: Vec<Peer> = (0..10).map(|_| stage.connect()).collect();
-    stage.settle();
-    assert_eq!(stage.reactor.next_deadline(), None);
-    stage.script.limit_events(4);
+    let mut fixture = Fixture::new(echo);
+    let peers: Vec<Peer> = (0..10).map(|_| fixture.connect()).collect();
+    fixture.settle();
+    assert_eq!(fixture.reactor.next_deadline(), None);
+    fixture.script.limit_events(4);
     peers.iter().for_each(|peer| peer.send("hello"));
     // A loop outside that hears of the first edge only takes turns as long as one is due.
-    stage.turn();
+    fixture.turn();
     let mut turns = 1;
-    while stage.reactor.next_deadline() == Some(stage.reactor.now()) {
-        stage.turn();
+    while fixture.reactor.next_deadline() == Some(fixture.reactor.now()) {
+        fixture.turn();
         turns += 1;
     }
     assert!(peers.iter().all(|peer| peer.received() == b"hello"), "after {turns} turns");
-    assert_eq!(stage.reactor.next_deadline(), None);
+    assert_eq!(fixture.reactor.next_deadline(), None);
 }

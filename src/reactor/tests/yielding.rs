@@ -17,96 +17,96 @@ fn yielding(event: Event<'_>, cx: &mut Context<'_, Probes>) {
 
 #[test]
 fn a_protocol_that_yields_is_called_again_before_anything_else_is_read() {
-    let mut stage = Stage::new(yielding);
-    let peer = stage.connect();
+    let mut fixture = Fixture::new(yielding);
+    let peer = fixture.connect();
     peer.send("more");
-    stage.turn();
+    fixture.turn();
     peer.send("what comes next");
     peer.close();
-    stage.log.expect(&["0 made", "0 data more"]);
-    assert!(stage.reactor.next_deadline().is_some_and(|due| due <= stage.reactor.now()));
-    stage.turn();
-    stage.log.expect(&["0 data ", "0 data what comes next", "0 read lost", CLOSED]);
-    stage.settle();
-    stage.expect_empty();
+    fixture.log.expect(&["0 made", "0 data more"]);
+    assert!(fixture.reactor.next_deadline().is_some_and(|due| due <= fixture.reactor.now()));
+    fixture.turn();
+    fixture.log.expect(&["0 data ", "0 data what comes next", "0 read lost", CLOSED]);
+    fixture.settle();
+    fixture.expect_empty();
 }
 
-const CLOSED: &str = "0 lost: connection closed in order";
+const CLOSED: &str = "0 lost: connection closed gracefully";
 
 #[test]
 fn a_protocol_that_yields_outside_of_reading_is_called_again_once() {
-    let mut stage = Stage::new(|event, cx| {
+    let mut fixture = Fixture::new(|event, cx| {
         if event == Event::Timer {
             cx.transport.yield_now();
             cx.transport.yield_now();
         }
     });
-    stage.connect();
-    let transport = stage.transport(0);
-    stage.reactor.set_connection_timer(&transport, Duration::ZERO);
-    stage.settle();
-    stage.log.expect(&["0 made", "0 timer", "0 data "]);
+    fixture.connect();
+    let transport = fixture.transport(0);
+    fixture.reactor.set_connection_timer(&transport, Duration::ZERO);
+    fixture.settle();
+    fixture.log.expect(&["0 made", "0 timer", "0 data "]);
     transport.yield_now();
-    stage.settle();
-    stage.log.expect(&["0 data "]);
+    fixture.settle();
+    fixture.log.expect(&["0 data "]);
     transport.lose_connection();
     transport.yield_now();
-    stage.settle();
+    fixture.settle();
     transport.yield_now();
-    stage.settle();
-    stage.log.expect(&[CLOSED]);
-    stage.expect_empty();
+    fixture.settle();
+    fixture.log.expect(&[CLOSED]);
+    fixture.expect_empty();
 }
 
 #[test]
 fn a_protocol_that_yields_is_called_again_though_it_has_paused_or_its_peer_is_gone() {
-    let mut stage = Stage::new(|event, cx| {
+    let mut fixture = Fixture::new(|event, cx| {
         if let Event::Data(b"more") = event {
             cx.transport.pause_reading();
             cx.transport.yield_now();
         }
     });
-    let (pausing, gone) = (stage.connect(), stage.connect());
+    let (pausing, gone) = (fixture.connect(), fixture.connect());
     pausing.send("more");
-    stage.settle();
-    stage.log.expect(&["0 made", "1 made", "0 data more", "0 data "]);
-    stage.transport(1).yield_now();
+    fixture.settle();
+    fixture.log.expect(&["0 made", "1 made", "0 data more", "0 data "]);
+    fixture.transport(1).yield_now();
     gone.send("last");
     gone.reset_in_line();
-    stage.settle();
-    stage.log.expect(&["1 data ", "1 data last", "1 lost: connection lost: connection reset"]);
+    fixture.settle();
+    fixture.log.expect(&["1 data ", "1 data last", "1 lost: connection lost: connection reset"]);
 }
 
 #[test]
 fn a_protocol_that_yields_hears_of_a_failed_write_when_all_is_delivered() {
-    let mut stage = Stage::new(|event, cx| match event {
+    let mut fixture = Fixture::new(|event, cx| match event {
         Event::Data(b"more") => cx.transport.yield_now(),
         Event::Data(b"") => cx.transport.write("answer"),
         _ => {}
     });
-    let peer = stage.connect();
+    let peer = fixture.connect();
     peer.send("more");
-    stage.turn();
+    fixture.turn();
     peer.send("and this");
     peer.break_writes();
-    stage.settle();
-    let log = stage.log.0.take();
+    fixture.settle();
+    let log = fixture.log.0.take();
     assert_eq!(log[..4], ["0 made", "0 data more", "0 data ", "0 data and this"]);
     assert!(log[4].starts_with("0 lost"), "{log:?}");
 }
 
 #[test]
 fn a_protocol_that_yields_is_given_less_at_once_until_nothing_is_left() {
-    let mut stage = Stage::new(|event, cx| {
+    let mut fixture = Fixture::new(|event, cx| {
         if let Event::Data([_, ..]) = event {
             cx.transport.yield_now();
         }
     });
-    let peer = stage.connect();
+    let peer = fixture.connect();
     peer.send(vec![0; 2 * BUFFER]);
-    stage.settle();
-    stage.settle();
-    let mut data: Vec<String> = stage.log.0.take();
+    fixture.settle();
+    fixture.settle();
+    let mut data: Vec<String> = fixture.log.0.take();
     data.retain(|entry| entry.ends_with("bytes"));
     assert_eq!(data[0], "0 data 65536 bytes");
     assert_eq!(data[1..], ["0 data 8192 bytes"; 8]);
@@ -114,26 +114,26 @@ fn a_protocol_that_yields_is_given_less_at_once_until_nothing_is_left() {
 
 #[test]
 fn one_whose_protocol_has_yielded_is_not_idle_and_a_drain_waits_for_it() {
-    let mut stage = Stage::new(|event, cx| match event {
+    let mut fixture = Fixture::new(|event, cx| match event {
         Event::Data(_) if cx.factory.log.count("0 data ") < 30 => cx.transport.yield_now(),
         Event::Drain | Event::TimedOut(_) => cx.transport.lose_connection(),
         _ => {}
     });
-    stage.reactor.set_timeouts(&stage.port, Timeouts::new().idle(Duration::from_secs(1)));
-    let peer = stage.connect();
+    fixture.reactor.set_timeouts(&fixture.port, Timeouts::new().idle(Duration::from_secs(1)));
+    let peer = fixture.connect();
     peer.send("more");
     for _ in 0..10 {
-        stage.script.advance(Duration::from_millis(900));
-        stage.turn();
+        fixture.script.advance(Duration::from_millis(900));
+        fixture.turn();
     }
-    assert_eq!(stage.log.count("0 timed out: Idle"), 0);
-    stage.reactor.stop_gracefully(Duration::from_secs(100));
+    assert_eq!(fixture.log.count("0 timed out: Idle"), 0);
+    fixture.reactor.stop_gracefully(Duration::from_secs(100));
     for _ in 0..60 {
-        if stage.reactor.turn(Some(Duration::ZERO)).unwrap().is_break() {
+        if fixture.reactor.turn(Some(Duration::ZERO)).unwrap().is_break() {
             break;
         }
     }
-    let log = stage.log.0.take();
+    let log = fixture.log.0.take();
     let drained = log.iter().position(|entry| entry == "0 is to drain").unwrap();
     assert_eq!(log[..drained].iter().filter(|entry| *entry == "0 data ").count(), 30);
 }
@@ -150,7 +150,7 @@ impl<F> LineReceiver<F> for Counting {
 #[test]
 fn lines_give_the_loop_back_and_come_in_the_next_turn() {
     let (script, lines) = (Script::new(), Rc::new(Cell::new(0)));
-    let mut reactor = Reactor::in_world(script.world(), Settings::default());
+    let mut reactor = Reactor::with_driver(script.driver(), Settings::default());
     let counter = Rc::clone(&lines);
     reactor.listen_tcp(8007, move || Lines::new(Counting(Rc::clone(&counter)))).unwrap();
     let turn = |reactor: &mut Reactor| {
@@ -184,7 +184,7 @@ impl<F> LineReceiver<F> for Laborious {
 #[test]
 fn lines_that_take_long_hold_nobody_up_for_long() {
     let script = Script::new();
-    let mut reactor = Reactor::in_world(script.world(), Settings::default());
+    let mut reactor = Reactor::with_driver(script.driver(), Settings::default());
     let clock = script.clone();
     reactor.listen_tcp(8007, move || Lines::new(Laborious(clock.clone()))).unwrap();
     let peers: Vec<Peer> = (0..20).map(|_| script.connect()).collect();

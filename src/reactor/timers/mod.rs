@@ -1,327 +1,244 @@
-//! Deadlines in order, ties by age. Pure: the time is an argument.
-//!
-//! A 4-ary heap of nodes over an arena of entries. A node knows its entry, and no entry knows where
-//! its node is: sorting touches nothing but the heap. What became of a job meanwhile is seen when
-//! its node comes up. So cancelling frees the job at once and leaves the node; and pushing a
-//! deadline back, as each byte of an idle connection does, only writes the entry.
+//! Calls at a later time.
 
-use crate::arena::{Arena, Id};
+mod heap;
+
+pub(super) use heap::Timers;
+
+use super::Reactor;
+use super::callback::Callback;
+use super::panic::guard;
+use crate::arena::Id;
+use crate::transport::{Direction, Transport};
+use std::fmt;
 use std::time::{Duration, Instant};
 
-/// Children of a node. Four to a node make the heap half as deep as two, and lie side by side.
-const ARITY: usize = 4;
+/// A delay that ends later than this is cut to it: longer than any process runs, short enough for
+/// every clock.
+const DELAY_MAX: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
-/// Nodes whose jobs are gone are swept out when they are so many times as many as the others: the
-/// rarer, the less a cancelled job costs; a node is 24 bytes.
-const STALE_RATIO_MAX: usize = 2;
-
-/// And not before they are so many.
-const STALE_MIN: usize = 64;
-
-/// With no job left, a heap with more room than this is freed, as the entries' arena is.
-const HEAP_KEPT: usize = 4 * STALE_MIN;
-
-/// If more than this part of the heap is due at once, all that is due is parted from the rest and
-/// sorted, which is cheaper than to take it from the heap one by one.
-const DUE_SHARE: usize = 16;
-
-/// A list of what is due together is freed after its use if it has more room than this.
-const DUE_KEPT: usize = 1024;
-
-/// When something is due: equal times are told apart by the order in which they were set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Key {
-    /// Nanoseconds since the beginning of the list's time.
-    due: u64,
-    sequence: u64,
-}
-
-impl Key {
-    /// To be compared without a branch, which in a heap could not be foretold.
-    fn rank(self) -> u128 {
-        u128::from(self.due) << 64 | u128::from(self.sequence)
-    }
-}
-
-impl Node {
-    fn is_before(&self, other: &Self) -> bool {
-        self.key.rank() < other.key.rank()
-    }
-}
-
-#[derive(Debug)]
-struct Entry<J> {
-    /// When the job is due in truth. Never before the key of its node.
-    key: Key,
-    /// The sequence of the node that stands for it.
-    queued: u64,
-    job: J,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Node {
-    key: Key,
+/// Names a timer: to cancel it, to reset it, to recognise it. To other reactors than its own it
+/// names nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TimerId {
+    /// The number of its reactor.
+    reactor: usize,
     id: Id,
 }
 
-/// Jobs, each with a deadline.
-#[derive(Debug)]
-pub(crate) struct Timers<J> {
-    /// Deadlines are counted from here.
-    beginning: Instant,
-    entries: Arena<Entry<J>>,
-    /// One node that stands for each entry, and stale ones.
-    heap: Vec<Node>,
-    /// Nodes that were found due together, the next one last.
-    due: Vec<Node>,
-    /// Of the next job to be set or reset.
-    sequence: u64,
+impl fmt::Debug for TimerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TimerId({})", self.id)
+    }
 }
 
-impl<J> Timers<J> {
-    /// What is due before `beginning` is due then.
-    pub(crate) fn new(beginning: Instant) -> Self {
-        Self { beginning, entries: Arena::new(), heap: Vec::new(), due: Vec::new(), sequence: 0 }
-    }
+/// What is done when a timer is due.
+pub(super) enum TimerAction {
+    /// A closure of the user's.
+    Call(Box<dyn FnOnce(&mut Reactor)>),
+    /// The callback `timer_fired` of a connection's protocol.
+    ProtocolTimer(Id),
+    /// The peer of a closing connection took nothing for too long.
+    CloseTimeout(Id),
+    /// Somebody may have been waited for in vain.
+    CheckTimeouts(Id),
+    /// A connection could not be made for too long.
+    ConnectTimeout(Id),
+    /// A closed connection has discarded for long enough.
+    LingerEnd(Id),
+    /// A connection may move more bytes at its rate.
+    RateRefill(Id),
+    /// So may some of those that share the rate of a factory.
+    SharedRateRefill(Id, Direction),
+    /// A port that could accept nothing tries again.
+    RetryAccept(Id),
+    /// A factory may accept another client at its rate.
+    AcceptNext(Id),
+}
 
-    pub(crate) fn set(&mut self, due: Instant, job: J) -> Id {
-        let key = self.next_key(due);
-        let id = self.entries.insert_with(|_| Entry { key, queued: key.sequence, job });
-        self.push(Node { key, id });
-        id
-    }
-
-    /// Takes a job out before it is due.
-    pub(crate) fn cancel(&mut self, id: Id) -> Option<J> {
-        let entry = self.entries.remove(id)?;
-        self.sweep();
-        Some(entry.job)
-    }
-
-    /// Gives a job a new deadline, earlier or later. False if it is gone.
-    pub(crate) fn reset(&mut self, id: Id, due: Instant) -> bool {
-        let key = self.next_key(due);
-        let Some(entry) = self.entries.get_mut(id) else {
-            return false;
-        };
-        let earlier = key.due < entry.key.due;
-        entry.key = key;
-        if earlier {
-            entry.queued = key.sequence;
-            self.push(Node { key, id });
-            self.sweep();
-        }
-        true
-    }
-
-    pub(crate) fn due(&self, id: Id) -> Option<Instant> {
-        self.entries.get(id).map(|entry| self.instant(entry.key))
-    }
-
-    pub(crate) fn contains(&self, id: Id) -> bool {
-        self.entries.get(id).is_some()
-    }
-
-    /// The next deadline of all.
-    pub(crate) fn next(&mut self) -> Option<Instant> {
-        self.correct_first();
-        let next = self.due.last().or(self.heap.first());
-        next.map(|node| self.instant(node.key))
-    }
-
-    /// A mark in the order of setting: what is set from here on comes after it.
-    pub(crate) fn mark(&self) -> u64 {
-        self.sequence
-    }
-
-    /// Takes out the next job that is due at `now` and was set before `mark`.
-    pub(crate) fn pop(&mut self, now: Instant, mark: u64) -> Option<(Id, J)> {
-        if self.due.is_empty() {
-            self.gather(self.key_at(now, mark));
-        }
-        while let Some(Node { key, id }) = self.due.pop() {
-            match self.entries.get_mut(id) {
-                Some(entry) if entry.key == key => {
-                    return self.entries.remove(id).map(|entry| (id, entry.job));
-                }
-                // Pushed back by one that came before it.
-                Some(entry) if entry.queued == key.sequence => {
-                    let key = entry.key;
-                    entry.queued = key.sequence;
-                    self.push(Node { key, id });
-                }
-                _ => {}
+impl fmt::Debug for TimerAction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Call(_) => f.write_str("Call"),
+            Self::ProtocolTimer(id) => write!(f, "ProtocolTimer({id})"),
+            Self::CloseTimeout(id) => write!(f, "CloseTimeout({id})"),
+            Self::CheckTimeouts(id) => write!(f, "CheckTimeouts({id})"),
+            Self::ConnectTimeout(id) => write!(f, "ConnectTimeout({id})"),
+            Self::LingerEnd(id) => write!(f, "LingerEnd({id})"),
+            Self::RateRefill(id) => write!(f, "RateRefill({id})"),
+            Self::SharedRateRefill(id, direction) => {
+                write!(f, "SharedRateRefill({id}, {direction:?})")
             }
+            Self::RetryAccept(id) => write!(f, "RetryAccept({id})"),
+            Self::AcceptNext(id) => write!(f, "AcceptNext({id})"),
         }
-        if self.due.capacity() > DUE_KEPT {
-            self.due = Vec::new();
-        }
-        self.sweep();
-        None
     }
+}
 
-    /// Takes out all jobs, due or not, in no order.
-    pub(crate) fn take_all(&mut self) -> impl Iterator<Item = J> + use<J> {
-        self.heap = Vec::new();
-        self.due = Vec::new();
-        self.entries.take_all().map(|entry| entry.job)
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.entries.len()
-    }
-
-    fn next_key(&mut self, due: Instant) -> Key {
-        self.sequence += 1;
-        self.key_at(due, self.sequence - 1)
-    }
-
-    fn key_at(&self, due: Instant, sequence: u64) -> Key {
-        let due = due.saturating_duration_since(self.beginning).as_nanos();
-        // Six hundred years fit.
-        Key { due: u64::try_from(due).unwrap_or(u64::MAX), sequence }
-    }
-
-    fn instant(&self, key: Key) -> Instant {
-        self.beginning + Duration::from_nanos(key.due)
-    }
-
-    /// Takes the nodes out of the heap that are due at `now` and were there before it.
+impl Reactor {
+    /// Calls `call` once, after `delay`. (`callLater`)
     ///
-    /// Before anything is called: what callbacks set has a later sequence, and waits.
-    fn gather(&mut self, now: Key) {
-        let one_by_one = self.heap.len() / DUE_SHARE + DUE_SHARE;
-        while let Some(first) = self.first_due(now) {
-            if self.due.len() == one_by_one {
-                self.part(now);
-                break;
-            }
-            self.take_first();
-            self.due.push(first);
+    /// Never before `delay` is over by a monotonic clock, and about a millisecond late at the most
+    /// while the loop is not busy. Timers with equal deadlines are called in the order in which
+    /// they were set; one that is set while timers are being called waits for the next turn, even
+    /// with no delay. A delay of more than a hundred years, such as `Duration::MAX`, is cut to
+    /// that. A panic in `call` is logged, and nothing else is affected. Timers that are not due
+    /// when the reactor stops are dropped.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use twistor::Reactor;
+    ///
+    /// let mut reactor = Reactor::new()?;
+    /// let never = reactor.call_later(Duration::MAX, |_| unreachable!());
+    /// reactor.call_later(Duration::from_millis(5), move |reactor| {
+    ///     reactor.cancel(never);
+    ///     reactor.stop();
+    /// });
+    /// reactor.run()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn call_later(
+        &mut self,
+        delay: Duration,
+        call: impl FnOnce(&mut Self) + 'static,
+    ) -> TimerId {
+        let id = self.set_timer_action(delay, TimerAction::Call(Box::new(call)));
+        self.public_timer(id)
+    }
+
+    /// Calls `call` once, when the clock has reached `deadline`; otherwise as
+    /// [`call_later`](Self::call_later). A deadline in the past is due in the next turn.
+    ///
+    /// What is to happen at a steady rate is set by deadlines: delays would add up what each call
+    /// comes late.
+    ///
+    /// ```
+    /// use std::time::{Duration, Instant};
+    /// use twistor::Reactor;
+    ///
+    /// const FRAME: Duration = Duration::from_millis(1);
+    ///
+    /// fn tick(reactor: &mut Reactor, due: Instant, left: usize) {
+    ///     match left {
+    ///         0 => reactor.stop(),
+    ///         _ => drop(reactor.call_at(due, move |it| tick(it, due + FRAME, left - 1))),
+    ///     }
+    /// }
+    ///
+    /// let mut reactor = Reactor::new()?;
+    /// let first = reactor.now() + FRAME;
+    /// tick(&mut reactor, first, 5);
+    /// reactor.run()?;
+    /// assert!(reactor.now() >= first + 4 * FRAME);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn call_at(
+        &mut self,
+        deadline: Instant,
+        call: impl FnOnce(&mut Self) + 'static,
+    ) -> TimerId {
+        let id = self.timers.set(deadline, TimerAction::Call(Box::new(call)));
+        self.public_timer(id)
+    }
+
+    fn public_timer(&self, id: Id) -> TimerId {
+        TimerId { reactor: self.id, id }
+    }
+
+    /// `None` for a timer of another reactor.
+    fn private_timer(&self, timer: TimerId) -> Option<Id> {
+        Some(timer.id).filter(|_| timer.reactor == self.id)
+    }
+
+    /// Takes a timer back, and frees what it holds. False if it has fired, is firing, was
+    /// cancelled, or belongs to another reactor. (`IDelayedCall.cancel`)
+    pub fn cancel(&mut self, timer: TimerId) -> bool {
+        let job = self.private_timer(timer).and_then(|id| self.timers.cancel(id));
+        let cancelled = job.is_some();
+        if let Err(panic) = guard(|| drop(job)) {
+            log::error!("dropping a cancelled call panicked: {}", panic.0);
         }
-        self.due.reverse();
+        cancelled
     }
 
-    fn first_due(&mut self, now: Key) -> Option<Node> {
-        self.correct_first();
-        let first = self.heap.first().filter(|first| first.key.due <= now.due)?;
-        (first.key.sequence < now.sequence).then_some(*first)
+    /// Lets a timer fire `delay` from now instead, sooner or later than it would have. False if it
+    /// has fired, is firing, was cancelled, or belongs to another reactor. Delays are as for
+    /// [`call_later`](Self::call_later). (`IDelayedCall.reset`)
+    pub fn reset(&mut self, timer: TimerId, delay: Duration) -> bool {
+        let due = self.due_in(delay);
+        self.reset_at(timer, due)
     }
 
-    /// The same for all that is left in the heap: parts it, and sorts what is due.
-    fn part(&mut self, now: Key) {
-        let taken = self.due.len();
-        let Self { entries, heap, due, .. } = self;
-        heap.retain_mut(|node| {
-            let entry = entries.get_mut(node.id);
-            let Some(entry) = entry.filter(|entry| entry.queued == node.key.sequence) else {
-                return false;
-            };
-            node.key = entry.key;
-            entry.queued = entry.key.sequence;
-            let is_due = node.key.due <= now.due;
-            if is_due {
-                due.push(*node);
-            }
-            !is_due
-        });
-        due[taken..].sort_unstable_by_key(|node| node.key.rank());
-        self.heapify();
+    /// Lets a timer fire at `deadline` instead; otherwise as [`reset`](Self::reset). Whoever pushes
+    /// many back at once reads the clock once.
+    pub fn reset_at(&mut self, timer: TimerId, deadline: Instant) -> bool {
+        self.private_timer(timer).is_some_and(|id| self.timers.reset(id, deadline))
     }
 
-    /// Makes the first node one that tells the truth: drops those that are stale, and moves jobs
-    /// that were pushed back to where they belong.
-    fn correct_first(&mut self) {
-        while let Some(first) = self.heap.first().copied() {
-            match self.entries.get_mut(first.id) {
-                Some(entry) if entry.key == first.key => return,
-                Some(entry) if entry.queued == first.key.sequence => {
-                    entry.queued = entry.key.sequence;
-                    self.heap[0].key = entry.key;
-                    self.sift_down(0);
+    /// How long until a timer fires: zero if it is due, `None` if it has fired, is firing, was
+    /// cancelled, or belongs to another reactor. (`IDelayedCall.getTime` and `active`)
+    pub fn remaining(&self, timer: TimerId) -> Option<Duration> {
+        let due = self.timers.due(self.private_timer(timer)?)?;
+        Some(due.saturating_duration_since(self.now()))
+    }
+
+    /// The time by the clock that timers go by. (`reactor.seconds`)
+    pub fn now(&self) -> Instant {
+        self.driver.now()
+    }
+
+    pub(crate) fn set_connection_timer(
+        &mut self,
+        transport: &Transport,
+        delay: Duration,
+    ) -> TimerId {
+        let timer = self.set_timer_action(delay, TimerAction::ProtocolTimer(transport.slot()));
+        match self.connections.established_mut(transport.slot()) {
+            Some(established) => established.add_timer(timer, |timer| self.timers.contains(timer)),
+            // Set from `connection_lost`: it could only ever reach nobody.
+            None => drop(self.timers.cancel(timer)),
+        }
+        self.public_timer(timer)
+    }
+
+    pub(super) fn set_timer_action(&mut self, delay: Duration, job: TimerAction) -> Id {
+        let due = self.due_in(delay);
+        self.timers.set(due, job)
+    }
+
+    pub(super) fn due_in(&self, delay: Duration) -> Instant {
+        let now = self.now();
+        // A clock that ends sooner than in a hundred years counts such a timer as due at once,
+        // rather than never: it is seen, and can be set again.
+        now.checked_add(delay.min(DELAY_MAX)).unwrap_or(now)
+    }
+
+    pub(super) fn run_timer_action(&mut self, id: Id, job: TimerAction) {
+        match job {
+            TimerAction::Call(call) => {
+                let called = guard(|| call(self));
+                self.record_call();
+                if let Err(panic) = called {
+                    log::error!("a delayed call panicked: {}", panic.0);
+                    self.record_panic("a panic in a delayed call");
                 }
-                _ => self.take_first(),
             }
-        }
-    }
-
-    /// Drops what is stale once it is more than its share: a constant number of steps for each.
-    fn sweep(&mut self) {
-        let live = self.entries.len();
-        if live == 0 && self.heap.capacity() > HEAP_KEPT {
-            self.heap = Vec::new();
-        }
-        if self.heap.len() <= (1 + STALE_RATIO_MAX) * live + STALE_MIN {
-            return;
-        }
-        let entries = &self.entries;
-        let stands = |node: &Node| {
-            entries.get(node.id).is_some_and(|entry| entry.queued == node.key.sequence)
-        };
-        self.heap.retain(stands);
-        self.heapify();
-    }
-
-    fn heapify(&mut self) {
-        // As the entries' arena does after a burst.
-        self.heap.shrink_to((1 + STALE_RATIO_MAX) * self.heap.len() + STALE_MIN);
-        for parent in (0..self.heap.len().div_ceil(ARITY)).rev() {
-            self.sift_down(parent);
-        }
-    }
-
-    fn push(&mut self, node: Node) {
-        self.heap.push(node);
-        self.sift_up(self.heap.len() - 1);
-    }
-
-    fn take_first(&mut self) {
-        let Some(last) = self.heap.pop() else { return };
-        if let Some(first) = self.heap.first_mut() {
-            *first = last;
-            self.sift_down(0);
-        }
-    }
-
-    fn sift_up(&mut self, mut position: usize) {
-        let node = self.heap[position];
-        while position > 0 {
-            let parent = (position - 1) / ARITY;
-            if !node.is_before(&self.heap[parent]) {
-                break;
-            }
-            self.heap[position] = self.heap[parent];
-            position = parent;
-        }
-        self.heap[position] = node;
-    }
-
-    fn sift_down(&mut self, mut position: usize) {
-        let heap = &mut self.heap[..];
-        let node = heap[position];
-        loop {
-            let first = position * ARITY + 1;
-            let child = match heap.get(first..).unwrap_or_default() {
-                [a, b, c, d, ..] => {
-                    let left = usize::from(b.is_before(a));
-                    let right = 2 + usize::from(d.is_before(c));
-                    let right_first = heap[first + right].is_before(&heap[first + left]);
-                    first + if right_first { right } else { left }
+            TimerAction::ProtocolTimer(connection) => {
+                if let Some(connection) = self.connections.find(connection) {
+                    let timer = self.public_timer(id);
+                    self.call(&connection, Callback::Timer(timer));
                 }
-                few => match (0..few.len()).min_by_key(|&child| few[child].key.rank()) {
-                    Some(least) => first + least,
-                    None => break,
-                },
-            };
-            if !heap[child].is_before(&node) {
-                break;
             }
-            heap[position] = heap[child];
-            position = child;
+            TimerAction::CloseTimeout(connection) => self.close_timeout_fired(connection),
+            TimerAction::CheckTimeouts(connection) => self.check_timeouts(connection),
+            TimerAction::ConnectTimeout(connection) => self.connect_timed_out(connection),
+            TimerAction::LingerEnd(connection) => self.end_linger(connection),
+            TimerAction::RateRefill(connection) => self.rate_timer_fired(connection),
+            TimerAction::SharedRateRefill(factory, direction) => {
+                self.grant_shared_rate(factory, direction)
+            }
+            TimerAction::RetryAccept(port) => self.retry_accept(port),
+            TimerAction::AcceptNext(factory) => self.grant_accept(factory),
         }
-        heap[position] = node;
     }
 }
-
-#[cfg(test)]
-mod tests;

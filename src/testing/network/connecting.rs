@@ -4,7 +4,7 @@ use super::link::{Bare, End, EndId, Life, Link};
 use super::node::{EPHEMERAL_PORTS, PortState};
 use super::{Answer, Event, Network, nanos};
 use crate::arena::Id;
-use crate::socket::Edges;
+use crate::driver::Edges;
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;

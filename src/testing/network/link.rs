@@ -2,7 +2,7 @@
 
 use super::chunks::Chunks;
 use crate::arena::Id;
-use crate::socket::Edges;
+use crate::driver::Edges;
 use crate::testing::random::Random;
 use std::collections::VecDeque;
 use std::fmt;

@@ -19,7 +19,7 @@ use super::conditions::Conditions;
 use super::fault::Fault;
 use super::random::Random;
 use crate::arena::Arena;
-use crate::socket::{Edges, Ready};
+use crate::driver::{Edges, Ready};
 use link::{End, Link};
 use node::Node;
 use std::cmp::Reverse;

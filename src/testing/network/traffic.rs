@@ -2,7 +2,7 @@
 
 use super::link::{EndId, Finish, Life, Segment};
 use super::{Event, Network, nanos};
-use crate::socket::Edges;
+use crate::driver::Edges;
 use std::io;
 use std::io::ErrorKind;
 use std::time::Duration;

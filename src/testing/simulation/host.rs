@@ -3,9 +3,9 @@
 use super::Simulation;
 use crate::protocol::Factory;
 use crate::reactor::{OpenResources, Reactor, Settings, ShutdownReport};
+use crate::testing::driver::{Gate, HostDriver};
 use crate::testing::network::{EndId, Network};
 use crate::testing::observer::{CallbackCounts, Observer, Seen};
-use crate::testing::world::{Gate, HostWorld};
 use crate::transport::ConnectionId;
 use std::cell::Cell;
 use std::error::Error;
@@ -87,8 +87,8 @@ impl Simulation {
             let host = &mut self.0.hosts.borrow_mut()[number];
             let Some(boot) = host.boot.take() else { return };
             let (network, gate) = (Rc::clone(&self.0.network), Rc::clone(&host.gate));
-            let world = HostWorld { network, node: host.node, gate };
-            let mut reactor = Reactor::in_world(Box::new(world), host.settings.clone());
+            let world = HostDriver { network, node: host.node, gate };
+            let mut reactor = Reactor::with_driver(Box::new(world), host.settings.clone());
             reactor.watch(Rc::clone(&host.observer) as Rc<_>);
             (boot, reactor)
         };
@@ -112,7 +112,7 @@ impl Simulation {
             std::mem::replace(&mut host.machine, Machine::Down)
         };
         if let Machine::Up(reactor) | Machine::Stopped(reactor, _) = crashed {
-            reactor.lose_power();
+            reactor.crash();
         }
     }
 
@@ -239,9 +239,9 @@ impl Host {
     }
 
     /// What its reactor holds; nothing while it has crashed.
-    pub fn holdings(&self) -> OpenResources {
+    pub fn open_resources(&self) -> OpenResources {
         self.state(|host| match &host.machine {
-            Machine::Up(reactor) | Machine::Stopped(reactor, _) => reactor.holdings(),
+            Machine::Up(reactor) | Machine::Stopped(reactor, _) => reactor.open_resources(),
             _ => OpenResources { ports: 0, factories: 0, connections: 0, timers: 0 },
         })
     }

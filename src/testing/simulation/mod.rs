@@ -12,11 +12,11 @@ pub use replaying::replay;
 pub(super) use explore::explore_seeds;
 
 use super::conditions::Conditions;
+use super::driver::Shared;
 use super::fault::{Fault, FaultPlan};
 use super::network::{Deed, Network, nanos};
 use super::peer::Peer;
 use super::random::Random;
-use super::world::Shared;
 use crate::reactor::{Reactor, Settings};
 use host::HostState;
 use std::cell::{Cell, RefCell};

@@ -95,7 +95,7 @@ fn a_host_with_a_reactor_connects_to_another() {
     let echo = Echo { log: log.clone(), ..Echo::default() };
     let attempt = client.connect(address, move || echo.clone());
     assert_eq!((attempt.is_connected(), attempt.is_over(), client.open()), (false, false, 0));
-    assert_eq!(client.holdings().factories, 1);
+    assert_eq!(client.open_resources().factories, 1);
     simulation.run_for(ms(20));
     assert_eq!((attempt.is_connected(), client.open(), server.open()), (true, 1, 1));
     simulation.run_for(s(1));
@@ -104,7 +104,7 @@ fn a_host_with_a_reactor_connects_to_another() {
     simulation.run_for(s(60));
     assert_eq!((attempt.is_connected(), attempt.is_over(), attempt.error()), (false, true, None));
     assert_eq!(client.calls().connection_lost, 1);
-    let left = client.holdings();
+    let left = client.open_resources();
     assert_eq!((left.ports, left.factories, left.connections), (0, 0, 0), "{left:?}");
 }
 
@@ -118,10 +118,10 @@ fn a_host_hears_why_it_could_not_connect() {
     inject(&simulation, "partition client server");
     let attempt = client.connect(server.address(PORT), Echo::default);
     simulation.run_for(s(29));
-    assert_eq!((attempt.error(), client.holdings().factories), (None, 1));
+    assert_eq!((attempt.error(), client.open_resources().factories), (None, 1));
     simulation.run_for(s(2));
     assert_eq!(attempt.error(), Some(std::io::ErrorKind::TimedOut));
-    assert_eq!((client.calls().connection_made, client.holdings().factories), (0, 0));
+    assert_eq!((client.calls().connection_made, client.open_resources().factories), (0, 0));
 }
 
 #[test]

@@ -11,7 +11,7 @@ fn a_host_that_was_restarted_knows_its_connections_no_more() {
     let (simulation, host, address) = serve(Conditions::ideal(), Echo::default());
     let (ann, bob) = (simulation.peer("ann", address), simulation.peer("bob", address));
     inject(&simulation, "crash server");
-    assert_eq!((ann.close_kind(), host.holdings().connections), (None, 0), "nobody is told");
+    assert_eq!((ann.close_kind(), host.open_resources().connections), (None, 0), "nobody is told");
     inject(&simulation, "restart server");
     assert!(host.is_up());
     ann.send("are you there?");

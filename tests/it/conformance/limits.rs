@@ -56,6 +56,6 @@ pub(super) fn a_rate_lets_everybody_in_by_and_by(carrier: Carrier) {
         client.expect("hello");
     }
     let refusals = server.call(move |reactor| reactor.rejections(port)).unwrap();
-    assert!(refusals.rests > 0, "{refusals:?}");
-    assert_eq!(RejectionStats { rests: 0, ..refusals }, RejectionStats::default());
+    assert!(refusals.accept_throttled > 0, "{refusals:?}");
+    assert_eq!(RejectionStats { accept_throttled: 0, ..refusals }, RejectionStats::default());
 }

@@ -14,7 +14,7 @@ const RATE: u64 = 400_000;
 
 fn waits(server: &Server) -> u64 {
     let port = server.port.clone();
-    server.call(move |reactor| reactor.rejections(&port).unwrap().waits)
+    server.call(move |reactor| reactor.rate_limit_waits(&port).unwrap())
 }
 
 fn both() -> RateLimits {

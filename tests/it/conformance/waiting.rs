@@ -12,25 +12,25 @@ const NEVER: Duration = Duration::from_secs(100_000);
 fn wait(event: Event<'_>, cx: &mut Cx<'_>) {
     match event {
         Event::Data(b"l") => cx.transport.write(vec![0; 24 << 20]),
-        Event::TimedOut(deadline) => time_out(cx, deadline),
+        Event::TimedOut(kind) => time_out(cx, kind),
         _ => {}
     }
 }
 
-fn serve(carrier: Carrier, deadlines: Timeouts) -> Server {
+fn serve(carrier: Carrier, timeouts: Timeouts) -> Server {
     let server = carrier.serve(wait);
     let port = server.port.key();
-    assert!(server.call(move |reactor| reactor.set_timeouts(port, deadlines)));
+    assert!(server.call(move |reactor| reactor.set_timeouts(port, timeouts)));
     server
 }
 
 pub(super) fn a_silent_client_is_closed_in_order(carrier: Carrier) {
-    for deadlines in [
+    for timeouts in [
         Timeouts::new().idle(SOON),
         Timeouts::new().first_byte(SOON).idle(NEVER),
         Timeouts::new().max_lifetime(SOON).first_byte(NEVER),
     ] {
-        let server = serve(carrier, deadlines);
+        let server = serve(carrier, timeouts);
         server.connect().expect_close();
         server.expect(&["0 made"]);
         assert!(server.next().starts_with("0 timed out: "));
@@ -60,7 +60,7 @@ pub(super) fn a_handshake_a_byte_at_a_time_comes_to_an_end(carrier: Carrier) {
 pub(super) fn whoever_has_spoken_in_time_is_not_blamed_for_a_late_loop(carrier: Carrier) {
     let server = carrier.serve(|event, cx| match event {
         Event::Made => cx.transport.set_timeouts(Timeouts::new().idle(LATE / 4)),
-        Event::TimedOut(deadline) => time_out(cx, deadline),
+        Event::TimedOut(kind) => time_out(cx, kind),
         _ => crate::support::echo(event, cx),
     });
     let (mut spoke, _silent) = (server.connect(), server.connect());
@@ -76,8 +76,8 @@ const LATE: Duration = Duration::from_secs(3);
 pub(super) fn a_protocol_says_goodbye_to_whom_it_has_waited_for(carrier: Carrier) {
     let server = carrier.serve(|event, cx| match event {
         Event::Made => cx.transport.set_timeout(SOON),
-        Event::TimedOut(deadline) => {
-            assert_eq!(deadline, TimeoutKind::Protocol);
+        Event::TimedOut(kind) => {
+            assert_eq!(kind, TimeoutKind::Protocol);
             cx.transport.write("goodbye");
             cx.transport.lose_connection();
         }

@@ -32,7 +32,7 @@ impl Session {
             // Some were still waiting to be accepted, and none was told twice.
             assert!(self.server.calls().drain_requested - told <= ended, "{report}");
             assert!(report.bytes_lost == 0 || report.lost + report.aborted > 0);
-            let left = self.server.holdings();
+            let left = self.server.open_resources();
             assert_eq!((left.connections, left.timers, left.ports), (0, 0, 0), "{left:?}");
         }
         self.clients.clear();
@@ -65,7 +65,7 @@ impl Session {
         self.clients.clear();
         self.simulation.run_for(Duration::from_secs(300));
         if !self.faulty {
-            let left = self.server.holdings();
+            let left = self.server.open_resources();
             let held = (left.connections, left.timers, left.ports, left.factories);
             assert_eq!(held, (0, 0, 1, 1), "{left:?}");
             assert_eq!(self.simulation.connections(), 0);
@@ -78,7 +78,7 @@ impl Session {
                 self.simulation.run_for(Duration::from_secs(6));
                 assert!(host.has_stopped());
                 assert_eq!(host.open(), 0);
-                let left = host.holdings();
+                let left = host.open_resources();
                 let held = (left.connections, left.timers, left.ports, left.factories);
                 assert_eq!(held, (0, 0, 0, 0), "{left:?}");
             }

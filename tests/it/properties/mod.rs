@@ -141,10 +141,10 @@ impl Session {
             None => {
                 let talkers = Talkers::new(Who::Server, ledger, counters, self.random.split());
                 let talkers = talkers.patient_for(self.idle);
-                let deadlines = self.idle.map(|idle| Timeouts::new().idle(idle));
+                let timeouts = self.idle.map(|idle| Timeouts::new().idle(idle));
                 self.server.reactor(|reactor| {
                     let port = reactor.listen_tcp(SECOND, talkers).unwrap();
-                    reactor.set_timeouts(&port, deadlines.unwrap_or_default());
+                    reactor.set_timeouts(&port, timeouts.unwrap_or_default());
                     Some(port.id())
                 })
             }
@@ -260,7 +260,7 @@ impl Session {
         if self.faulty {
             return;
         }
-        let left = self.server.holdings();
+        let left = self.server.open_resources();
         assert_eq!(left.connections, self.server.open(), "sockets linger for a while only");
         if self.idle.is_some() {
             let paused = |client: &Client| client.peer.transport().is_some_and(|it| it.is_paused());

@@ -195,10 +195,10 @@ impl Protocol<Talkers> for Talker {
         }
     }
 
-    fn timed_out(&mut self, cx: &mut Context<'_, Talkers>, deadline: TimeoutKind) {
+    fn timed_out(&mut self, cx: &mut Context<'_, Talkers>, kind: TimeoutKind) {
         let waited = cx.reactor.now() - self.heard;
         let enough = cx.factory.idle.is_some_and(|idle| waited >= idle);
-        assert!(enough && deadline == TimeoutKind::Idle, "{deadline:?} after {waited:?}");
+        assert!(enough && kind == TimeoutKind::Idle, "{kind:?} after {waited:?}");
         match self.random.below(3) {
             0 => cx.transport.lose_connection(),
             _ => cx.transport.fail("it has said nothing for too long"),

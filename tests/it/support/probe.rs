@@ -43,8 +43,8 @@ pub(crate) struct Probes {
 }
 
 /// What a protocol does by itself.
-pub(crate) fn time_out(cx: &mut Cx<'_>, deadline: TimeoutKind) {
-    Protocol::<Probes>::timed_out(&mut Plain, cx, deadline);
+pub(crate) fn time_out(cx: &mut Cx<'_>, kind: TimeoutKind) {
+    Protocol::<Probes>::timed_out(&mut Plain, cx, kind);
 }
 
 /// The same.
@@ -159,8 +159,8 @@ impl Protocol<Probes> for Probe {
         self.happened(cx, "resumed", Event::Resumed);
     }
 
-    fn timed_out(&mut self, cx: &mut Cx<'_>, deadline: TimeoutKind) {
-        self.happened(cx, &format!("timed out: {deadline:?}"), Event::TimedOut(deadline));
+    fn timed_out(&mut self, cx: &mut Cx<'_>, kind: TimeoutKind) {
+        self.happened(cx, &format!("timed out: {kind:?}"), Event::TimedOut(kind));
     }
 
     fn drain_requested(&mut self, cx: &mut Cx<'_>) {
@@ -206,7 +206,7 @@ impl Protocol<Probes> for Probe {
             Reason::Done => "done".to_owned(),
             Reason::Aborted => "aborted".to_owned(),
             Reason::Lost(error) => format!("{:?}", error.kind()),
-            Reason::TimedOut(deadline) => format!("timed out: {deadline:?}"),
+            Reason::TimedOut(kind) => format!("timed out: {kind:?}"),
             Reason::Failed(failure) => format!("failed: {}", failure.error()),
             Reason::Panicked(message) => format!("panicked: {message}"),
             Reason::Stopped => "stopped".to_owned(),

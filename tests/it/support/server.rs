@@ -233,7 +233,7 @@ impl Server {
             Place::Simulated(simulation, host) => {
                 assert!(simulation.run_until(SIMULATED_PATIENCE, || host.has_stopped()));
                 // Nobody is left, whatever the test did.
-                let left = host.holdings();
+                let left = host.open_resources();
                 assert_eq!(
                     (left.connections, left.timers, left.ports, left.factories),
                     (0, 0, 0, 0)

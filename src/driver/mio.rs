@@ -1,0 +1,159 @@
+//! The machine that the process runs on: its clock, `mio`'s poller, its sockets and signals.
+
+#[cfg(all(unix, feature = "signals"))]
+use super::signals::Signals;
+use super::tcp::{Reserve, TcpListener, TcpStream};
+use super::thread_pool::Threads;
+use super::{AnyStream, Driver, Edges, Listener, Ready, Wake, Work};
+use crate::arena::Id;
+use crate::endpoint::{TcpClientEndpoint, TcpServerEndpoint};
+use mio::{Events, Poll, Registry, Token};
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Events fetched in one wait. What is left over is fetched in the next turn, so the number only
+/// bounds the memory (12 bytes each) and how long a turn may become.
+const EVENTS_MAX: usize = 1024;
+
+/// The longest wait that every poller takes: kqueue refuses one of some years. The loop then waits
+/// again, which once a day nobody notices.
+const WAIT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The top bit tells ports from streams; ids leave it clear.
+const PORT: usize = 1 << (usize::BITS - 1);
+const WAKER: Token = Token(usize::MAX);
+#[cfg(all(unix, feature = "signals"))]
+const SIGNALS: Token = Token(usize::MAX - 1);
+
+#[derive(Debug)]
+pub(crate) struct MioDriver {
+    poll: Poll,
+    events: Events,
+    /// The last wait filled it.
+    full: bool,
+    /// Streams and ports register themselves, and so share it.
+    registry: Rc<Registry>,
+    waker: Arc<dyn Wake>,
+    reserve: Rc<Reserve>,
+    threads: Threads,
+    #[cfg(all(unix, feature = "signals"))]
+    signals: Option<Signals>,
+}
+
+impl MioDriver {
+    pub(crate) fn new() -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let registry = poll.registry().try_clone()?;
+        let waker = mio::Waker::new(&registry, WAKER)?;
+        Ok(Self {
+            poll,
+            events: Events::with_capacity(EVENTS_MAX),
+            full: false,
+            registry: Rc::new(registry),
+            waker: Arc::new(waker),
+            reserve: Rc::default(),
+            threads: Threads::default(),
+            #[cfg(all(unix, feature = "signals"))]
+            signals: None,
+        })
+    }
+}
+
+impl Wake for mio::Waker {
+    fn wake(&self) {
+        // Fails only if the reactor is gone, and then there is nothing to wake.
+        let _ = self.wake();
+    }
+}
+
+impl Driver for MioDriver {
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
+
+    fn wait(&mut self, ready: &mut Vec<Ready>, timeout: Option<Duration>) -> io::Result<()> {
+        self.full = false;
+
+        let timeout = timeout.map(|timeout| timeout.min(WAIT_MAX));
+        match self.poll.poll(&mut self.events, timeout) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
+            result => result?,
+        }
+        self.full = self.events.iter().count() >= EVENTS_MAX;
+        for event in &self.events {
+            match event.token() {
+                WAKER => {}
+                #[cfg(all(unix, feature = "signals"))]
+                SIGNALS => {
+                    if let Some(signals) = &mut self.signals {
+                        ready.extend(signals.received().map(Ready::Signal));
+                    }
+                }
+                Token(bits) if bits & PORT != 0 => ready.push(Ready::Port(bits & !PORT)),
+                Token(bits) => {
+                    let edges = Edges {
+                        readable: event.is_readable() || event.is_read_closed(),
+                        writable: event.is_writable(),
+                        read_closed: event.is_read_closed(),
+                        priority: event.is_priority(),
+                        error: event.is_error(),
+                    };
+                    ready.push(Ready::Stream { token: bits, edges });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn may_have_more(&self) -> bool {
+        self.full
+    }
+
+    fn listen(&mut self, at: &TcpServerEndpoint, id: Id) -> io::Result<Box<dyn Listener>> {
+        let token = Token(id.to_bits() | PORT);
+        let (registry, reserve) = (Rc::clone(&self.registry), Rc::clone(&self.reserve));
+        Ok(Box::new(TcpListener::bind(at, token, registry, reserve)?))
+    }
+
+    fn connect(&mut self, to: &TcpClientEndpoint, id: Id) -> io::Result<AnyStream> {
+        TcpStream::connect(to, id, Rc::clone(&self.registry)).map(AnyStream::Tcp)
+    }
+
+    fn spawn_blocking(&mut self, work: Work, max_blocking_threads: usize) -> io::Result<()> {
+        self.threads.run(work, max_blocking_threads)
+    }
+
+    fn take_waiting_work(&mut self) -> Vec<Work> {
+        self.threads.take_waiting()
+    }
+
+    fn waker(&self) -> Arc<dyn Wake> {
+        Arc::clone(&self.waker)
+    }
+
+    #[cfg(all(unix, feature = "signals"))]
+    fn install_signal_handlers(&mut self) -> io::Result<()> {
+        self.signals = Some(Signals::take(&self.registry, SIGNALS)?);
+        Ok(())
+    }
+
+    #[cfg(not(all(unix, feature = "signals")))]
+    fn install_signal_handlers(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn restore_signal_handlers(&mut self) {
+        #[cfg(all(unix, feature = "signals"))]
+        {
+            self.signals = None;
+        }
+    }
+
+    #[cfg(unix)]
+    fn descriptor(&self) -> std::os::fd::BorrowedFd<'_> {
+        use std::os::fd::AsFd;
+        self.poll.registry().as_fd()
+    }
+}

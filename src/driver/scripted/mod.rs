@@ -1,0 +1,457 @@
+//! A world in which nothing happens but what a test says: for tests of the loop itself.
+
+mod end;
+mod peer;
+
+pub(crate) use end::Closed;
+pub(crate) use peer::Peer;
+
+use end::{END_IP, End, Input};
+
+use super::{AnyStream, Driver, Listener, Ready, Stream, Wake, Work};
+use crate::address::Address;
+use crate::arena::Id;
+use crate::endpoint::{TcpClientEndpoint, TcpServerEndpoint};
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::fmt;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// The test's view of the world. Its clones are the same world.
+#[derive(Clone, Debug)]
+pub(crate) struct Script(Rc<RefCell<Inner>>);
+
+#[derive(Debug)]
+struct Inner {
+    now: Instant,
+    /// How long each wait was allowed to take.
+    waits: Vec<Option<Duration>>,
+    ports: Vec<Id>,
+    /// What the next calls of accept(2) say; then would-block.
+    accepts: VecDeque<Waiting>,
+    /// Clients that were accepted on each port.
+    accepted: [usize; PORTS_MAX],
+    /// Something was added to `accepts` since the poller last said so.
+    knocked: bool,
+    ends: Vec<End>,
+    /// How often the descriptor in reserve was opened.
+    refills: usize,
+    /// There is more than the last wait has handed out.
+    more: bool,
+    /// What is asked of callbacks: to yield whenever they can.
+    yields: bool,
+    /// How long a write takes.
+    write_takes: Duration,
+    /// As many events as a wait hands out.
+    events_max: usize,
+    signal: Option<&'static str>,
+    aside: Aside,
+}
+
+/// No test opens more.
+const PORTS_MAX: usize = 300;
+
+/// What a call of accept(2) says, on one port or on any.
+#[derive(Debug)]
+struct Waiting {
+    port: Option<usize>,
+    outcome: io::Result<usize>,
+}
+
+/// Work for other threads, which is done when the test says so.
+#[derive(Default)]
+struct Aside {
+    waiting: VecDeque<Work>,
+    /// Cannot be taken back any more.
+    begun: VecDeque<Work>,
+    /// There are no threads.
+    refuses: bool,
+}
+
+impl fmt::Debug for Aside {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Aside").field("waiting", &self.waiting.len()).finish_non_exhaustive()
+    }
+}
+
+impl Script {
+    pub(crate) fn new() -> Self {
+        Self(Rc::new(RefCell::new(Inner {
+            now: Instant::now(),
+            waits: Vec::new(),
+            ports: Vec::new(),
+            accepts: VecDeque::new(),
+            accepted: [0; PORTS_MAX],
+            knocked: false,
+            ends: Vec::new(),
+            refills: 0,
+            more: false,
+            yields: false,
+            write_takes: Duration::ZERO,
+            events_max: usize::MAX,
+            signal: None,
+            aside: Aside::default(),
+        })))
+    }
+
+    pub(crate) fn driver(&self) -> Box<dyn Driver> {
+        Box::new(self.clone())
+    }
+
+    /// Whether `should_yield` always returns true.
+    pub(crate) fn set_yields(&self, yields: bool) {
+        self.0.borrow_mut().yields = yields;
+    }
+
+    /// A client connects, to whichever port accepts it.
+    pub(crate) fn connect(&self) -> Peer {
+        self.wait_on(None, END_IP)
+    }
+
+    /// A client connects to the port that was opened as the n-th of those that are open.
+    pub(crate) fn connect_to(&self, port: usize) -> Peer {
+        self.wait_on(Some(port), END_IP)
+    }
+
+    /// A client connects from an address of its own.
+    pub(crate) fn connect_from(&self, ip: [u8; 4]) -> Peer {
+        self.wait_on(None, ip)
+    }
+
+    fn wait_on(&self, port: Option<usize>, ip: [u8; 4]) -> Peer {
+        let mut inner = self.0.borrow_mut();
+        let end = inner.ends.len();
+        inner.ends.push(End { ip, ..End::new(true) });
+        inner.accepts.push_back(Waiting { port, outcome: Ok(end) });
+        inner.knocked = true;
+        Peer::new(self.clone(), end)
+    }
+
+    /// How many clients were accepted on a port.
+    pub(crate) fn accepted_on(&self, port: usize) -> usize {
+        self.0.borrow().accepted[port]
+    }
+
+    /// Whom the reactor has asked for a connection last.
+    pub(crate) fn dialled(&self) -> Peer {
+        let end = self.0.borrow().ends.len() - 1;
+        Peer::new(self.clone(), end)
+    }
+
+    /// The next accept(2) fails.
+    pub(crate) fn fail_accept(&self, error: io::Error) {
+        let mut inner = self.0.borrow_mut();
+        inner.accepts.push_back(Waiting { port: None, outcome: Err(error) });
+        inner.knocked = true;
+    }
+
+    pub(crate) fn signal(&self, name: &'static str) {
+        self.0.borrow_mut().signal = Some(name);
+    }
+
+    pub(crate) fn advance(&self, by: Duration) {
+        self.0.borrow_mut().now += by;
+    }
+
+    pub(crate) fn take_waits(&self) -> Vec<Option<Duration>> {
+        std::mem::take(&mut self.0.borrow_mut().waits)
+    }
+
+    /// Other threads begin all that waits for them.
+    pub(crate) fn begin_work(&self) {
+        let Aside { waiting, begun, .. } = &mut self.0.borrow_mut().aside;
+        begun.append(waiting);
+    }
+
+    /// Other threads do their work now, and return how much there was.
+    pub(crate) fn work_aside(&self) -> usize {
+        self.begin_work();
+        let work = std::mem::take(&mut self.0.borrow_mut().aside.begun);
+        let count = work.len();
+        work.into_iter().for_each(|work| work());
+        count
+    }
+
+    /// From here on there are no threads.
+    pub(crate) fn refuse_threads(&self) {
+        self.0.borrow_mut().aside.refuses = true;
+    }
+
+    pub(crate) fn refills(&self) -> usize {
+        self.0.borrow().refills
+    }
+
+    /// From here on each write takes so long.
+    pub(crate) fn set_write_takes(&self, time: Duration) {
+        self.0.borrow_mut().write_takes = time;
+    }
+
+    /// From here on a wait hands out no more than this.
+    pub(crate) fn limit_events(&self, events_max: usize) {
+        self.0.borrow_mut().events_max = events_max;
+    }
+}
+
+#[derive(Debug)]
+struct NoWake;
+
+impl Wake for NoWake {
+    fn wake(&self) {}
+}
+
+impl Driver for Script {
+    fn now(&self) -> Instant {
+        self.0.borrow().now
+    }
+
+    fn is_time_up(&self, since: Instant, time: Duration) -> bool {
+        self.0.borrow().yields || self.now().saturating_duration_since(since) >= time
+    }
+
+    fn wait(&mut self, ready: &mut Vec<Ready>, timeout: Option<Duration>) -> io::Result<()> {
+        let inner = &mut *self.0.borrow_mut();
+        inner.waits.push(timeout);
+        let before = ready.len();
+        ready.extend(inner.signal.take().map(Ready::Signal));
+        // An edge: those who wait already are not reported again.
+        if std::mem::take(&mut inner.knocked) {
+            ready.extend(inner.ports.iter().map(|id| Ready::Port(id.to_bits())));
+        }
+        inner.more = false;
+        for end in &mut inner.ends {
+            let Some(id) = end.id.filter(|_| end.edges != super::Edges::NONE) else { continue };
+            if ready.len() - before == inner.events_max {
+                inner.more = true;
+                break;
+            }
+            ready
+                .push(Ready::Stream { token: id.to_bits(), edges: std::mem::take(&mut end.edges) });
+        }
+        match timeout {
+            Some(timeout) if ready.len() == before => inner.now += timeout,
+            None if ready.len() == before => {
+                return Err(io::Error::other("would sleep for ever"));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn may_have_more(&self) -> bool {
+        self.0.borrow().more
+    }
+
+    fn listen(&mut self, at: &TcpServerEndpoint, id: Id) -> io::Result<Box<dyn Listener>> {
+        if at.address().port() == 1 {
+            return Err(io::ErrorKind::AddrInUse.into());
+        }
+        let number = self.0.borrow().ports.len();
+        self.0.borrow_mut().ports.push(id);
+        let address = at.address().into();
+        Ok(Box::new(ScriptedPort { script: self.clone(), id, number, address }))
+    }
+
+    fn connect(&mut self, to: &TcpClientEndpoint, id: Id) -> io::Result<AnyStream> {
+        if to.address().port() == 1 {
+            return Err(io::ErrorKind::AddrNotAvailable.into());
+        }
+        let inner = &mut *self.0.borrow_mut();
+        inner.ends.push(End { id: Some(id), ..End::new(false) });
+        let stream = ScriptedStream { script: self.clone(), end: inner.ends.len() - 1 };
+        Ok(AnyStream::Other(Box::new(stream)))
+    }
+
+    /// Kept until the test does it.
+    fn spawn_blocking(&mut self, work: Work, _: usize) -> io::Result<()> {
+        let inner = &mut *self.0.borrow_mut();
+        if inner.aside.refuses {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        inner.aside.waiting.push_back(work);
+        Ok(())
+    }
+
+    fn take_waiting_work(&mut self) -> Vec<Work> {
+        std::mem::take(&mut self.0.borrow_mut().aside.waiting).into()
+    }
+
+    fn waker(&self) -> Arc<dyn Wake> {
+        Arc::new(NoWake)
+    }
+
+    fn install_signal_handlers(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn restore_signal_handlers(&mut self) {}
+
+    #[cfg(unix)]
+    fn descriptor(&self) -> std::os::fd::BorrowedFd<'_> {
+        unreachable!("a script has no descriptor")
+    }
+}
+
+#[derive(Debug)]
+struct ScriptedPort {
+    script: Script,
+    id: Id,
+    /// How many were open before it.
+    number: usize,
+    address: Address,
+}
+
+impl Drop for ScriptedPort {
+    fn drop(&mut self) {
+        self.script.0.borrow_mut().ports.retain(|id| *id != self.id);
+    }
+}
+
+impl Listener for ScriptedPort {
+    fn address(&self) -> Address {
+        self.address.clone()
+    }
+
+    fn accept(&mut self) -> io::Result<(AnyStream, Address)> {
+        let inner = &mut *self.script.0.borrow_mut();
+        let here = |it: &Waiting| it.port.is_none_or(|port| port == self.number);
+        let first = inner.accepts.iter().position(here).ok_or(io::ErrorKind::WouldBlock)?;
+        let end = inner.accepts.remove(first).ok_or(io::ErrorKind::WouldBlock)?.outcome?;
+        inner.accepted[self.number] += 1;
+        let peer = SocketAddr::from((inner.ends[end].ip, end as u16));
+        let stream = ScriptedStream { script: self.script.clone(), end };
+        Ok((AnyStream::Other(Box::new(stream)), peer.into()))
+    }
+
+    fn accept_with_reserve(&mut self) -> io::Result<(AnyStream, Address)> {
+        self.accept()
+    }
+
+    fn shed(&mut self, limit: usize) -> usize {
+        (0..limit).take_while(|_| self.accept().is_ok()).count()
+    }
+
+    fn refill_reserve(&mut self) {
+        self.script.0.borrow_mut().refills += 1;
+    }
+}
+
+#[derive(Debug)]
+struct ScriptedStream {
+    script: Script,
+    end: usize,
+}
+
+impl ScriptedStream {
+    fn end<R>(&self, change: impl FnOnce(&mut End) -> R) -> R {
+        change(&mut self.script.0.borrow_mut().ends[self.end])
+    }
+}
+
+impl Drop for ScriptedStream {
+    fn drop(&mut self) {
+        self.end(|end| {
+            end.closed = match end.closed {
+                Closed::WillReset => Closed::Reset,
+                _ => Closed::InOrder,
+            };
+        });
+    }
+}
+
+impl Stream for ScriptedStream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.end(|end| {
+            end.calls.reads += 1;
+            // A read that begins at a mark skips it.
+            while let Some(Input::Mark) = end.input.front() {
+                end.input.pop_front();
+            }
+            match end.input.front_mut() {
+                None | Some(Input::Mark) => Err(io::ErrorKind::WouldBlock.into()),
+                Some(Input::End) => Ok(0),
+                Some(Input::Reset) => Err(io::ErrorKind::ConnectionReset.into()),
+                Some(Input::Data(data)) => {
+                    let count = data.len().min(buffer.len());
+                    buffer[..count].copy_from_slice(&data[..count]);
+                    data.drain(..count);
+                    if data.is_empty() {
+                        end.input.pop_front();
+                        // One chunk a read. More chunks are announced again, as the edge of a next
+                        // segment would; but not what is left of this one, nor what lies behind
+                        // the mark of urgent data.
+                        let next = end.input.front();
+                        end.edges.readable |=
+                            next.is_some_and(|next| !end.records && !matches!(next, Input::Mark));
+                    }
+                    Ok(count)
+                }
+            }
+        })
+    }
+
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        let takes = self.script.0.borrow().write_takes;
+        self.script.advance(takes);
+        self.end(|end| {
+            end.calls.writes += 1;
+            if end.error.is_some() {
+                return Err(io::ErrorKind::BrokenPipe.into());
+            }
+            let count = data.len().min(end.room);
+            if count == 0 {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            end.room -= count;
+            end.output.extend_from_slice(&data[..count]);
+            Ok(count)
+        })
+    }
+
+    fn short_read_is_final(&self) -> bool {
+        self.end(|end| !end.records || end.input.is_empty())
+    }
+
+    fn shutdown_write(&mut self) -> io::Result<()> {
+        self.end(|end| end.output_finished = true);
+        Ok(())
+    }
+
+    fn set_abortive_close(&mut self) {
+        self.end(|end| end.closed = Closed::WillReset);
+    }
+
+    fn take_error(&mut self) -> io::Result<Option<io::Error>> {
+        Ok(self.end(|end| end.error).map(io::Error::from))
+    }
+
+    fn is_established(&mut self) -> io::Result<bool> {
+        self.end(|end| match end.error {
+            Some(error) => Err(error.into()),
+            None => Ok(end.established),
+        })
+    }
+
+    fn register(&mut self, id: Id) -> io::Result<()> {
+        self.end(|end| {
+            end.id = Some(id);
+            end.edges.readable |= !end.input.is_empty();
+        });
+        Ok(())
+    }
+
+    fn local_addr(&self) -> io::Result<Address> {
+        Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, 8007)).into())
+    }
+
+    fn set_no_delay(&self, _on: bool) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn set_keep_alive(&self, _on: bool) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,132 @@
+//! Work that blocks, done on other threads, and its results.
+
+use super::Reactor;
+use super::panic::guard;
+use crate::arena::Id;
+use std::any::Any;
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+/// What is to be called with the outcome of some work. The outcome's type is known to the two
+/// closures of [`Reactor::defer_to_thread`] only.
+pub(super) type Continuation = Box<dyn FnOnce(&mut Reactor, Box<dyn Any + Send>)>;
+
+/// Why work that was deferred to a thread has no result.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum DeferError {
+    /// It panicked, with this message.
+    Panicked(Arc<str>),
+    /// The system has no thread for it.
+    NoThread(Arc<io::Error>),
+}
+
+impl fmt::Display for DeferError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Panicked(message) => write!(f, "work on a thread panicked: {message}"),
+            Self::NoThread(error) => write!(f, "there is no thread for the work: {error}"),
+        }
+    }
+}
+
+impl Error for DeferError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Panicked(_) => None,
+            Self::NoThread(error) => Some(&**error),
+        }
+    }
+}
+
+impl Reactor {
+    /// Does `work` on another thread, since it blocks or takes long, and calls `then` with its
+    /// result, on this one. (`deferToThread`)
+    ///
+    /// The loop goes on meanwhile. `then` is called as a call from another thread is: in the phase
+    /// of those, never from within this. It may hold what cannot be sent to other threads, such as
+    /// a [`Transport`](crate::Transport).
+    ///
+    /// Work begins in the order of asking, on at most
+    /// [`max_blocking_threads`](crate::Settings::max_blocking_threads) threads; they are started
+    /// when they are needed and end when they are not. It cannot be taken back. When the reactor
+    /// stops, work that has not begun is dropped. Work that has begun runs to its end; nobody waits
+    /// for it, and its result is dropped. So is every `then` that was not called.
+    ///
+    /// On a simulated network the work is done at once, before this returns, and takes no time; so
+    /// one run is as the next.
+    ///
+    /// ```
+    /// use twistor::{Context, Protocol};
+    ///
+    /// /// Answers a path with the size of the file.
+    /// struct Sizes;
+    ///
+    /// impl<F> Protocol<F> for Sizes {
+    ///     fn data_received(&mut self, cx: &mut Context<'_, F>, data: &[u8]) {
+    ///         let path = String::from_utf8_lossy(data).trim().to_owned();
+    ///         let transport = cx.transport.clone();
+    ///         cx.reactor.defer_to_thread(
+    ///             move || std::fs::metadata(path).map(|file| file.len()),
+    ///             move |_reactor, size| match size {
+    ///                 Ok(Ok(size)) => transport.write(format!("{size}\r\n")),
+    ///                 Ok(Err(error)) => transport.write(format!("{error}\r\n")),
+    ///                 Err(panic) => transport.fail(panic),
+    ///             },
+    ///         );
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// `then` is called with [`DeferError`] if the work panicked, or if no thread could be started.
+    pub fn defer_to_thread<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce() -> T + Send + 'static,
+        then: impl FnOnce(&mut Self, Result<T, DeferError>) + 'static,
+    ) {
+        let continuation: Continuation = Box::new(move |reactor, outcome| {
+            if let Ok(outcome) = outcome.downcast() {
+                then(reactor, *outcome);
+            }
+        });
+        let id = self.deferred.insert_with(|_| continuation);
+        let calls = Arc::clone(&self.calls);
+        let finish = move |outcome: Result<T, DeferError>| {
+            let outcome: Box<dyn Any + Send> = Box::new(outcome);
+            // A reactor that is gone has dropped the continuation as well.
+            calls.finish(move |reactor| reactor.finish_work(id, outcome));
+        };
+        let finish_without = finish.clone();
+        let work = move || finish(guard(work).map_err(|panic| DeferError::Panicked(panic.0)));
+        if let Err(error) =
+            self.driver.spawn_blocking(Box::new(work), self.settings.max_blocking_threads)
+        {
+            finish_without(Err(DeferError::NoThread(Arc::new(error))));
+        }
+    }
+
+    /// Some work is done. If the reactor has stopped in the meantime, nobody waits for it.
+    fn finish_work(&mut self, id: Id, outcome: Box<dyn Any + Send>) {
+        if let Some(continuation) = self.deferred.remove(id) {
+            continuation(self, outcome);
+        }
+    }
+
+    /// Nobody waits for any work any more; what has not begun never will.
+    pub(super) fn forget_work(&mut self) {
+        for work in self.driver.take_waiting_work() {
+            if let Err(panic) = guard(|| drop(work)) {
+                log::error!("dropping work for a thread panicked: {}", panic.0);
+            }
+        }
+        for continuation in self.deferred.take_all() {
+            if let Err(panic) = guard(|| drop(continuation)) {
+                log::error!("dropping what waits for a thread panicked: {}", panic.0);
+            }
+        }
+    }
+}

@@ -1,0 +1,285 @@
+//! Connecting: connections that this side begins.
+
+use super::connection::{Established, Slot};
+use super::errors::ConnectError;
+use super::key::{FactoryKey, IntoFactory};
+use super::panic::guard;
+use super::timeouts::Overdue;
+use super::timers::TimerAction;
+use super::{Reactor, RunState};
+use crate::address::Address;
+use crate::arena::Id;
+use crate::endpoint::TcpClientEndpoint;
+use crate::transport::{ListenerInfo, Transport};
+use std::fmt;
+use std::io;
+use std::rc::Rc;
+
+/// A connection that is to be, and the key of the factory that will build its protocol.
+/// (`IConnector`)
+pub struct Connector<F> {
+    transport: Transport,
+    key: FactoryKey<F>,
+}
+
+impl<F> Connector<F> {
+    /// The connection: what is written to it waits until it stands. `abort_connection` gives the
+    /// attempt up. (`stopConnecting`)
+    pub fn transport(&self) -> &Transport {
+        &self.transport
+    }
+
+    /// The factory.
+    pub fn key(&self) -> FactoryKey<F> {
+        self.key
+    }
+}
+
+impl<F> Clone for Connector<F> {
+    fn clone(&self) -> Self {
+        Self { transport: self.transport.clone(), key: self.key }
+    }
+}
+
+impl<F> From<&Connector<F>> for FactoryKey<F> {
+    fn from(connector: &Connector<F>) -> Self {
+        connector.key
+    }
+}
+
+impl<F> fmt::Debug for Connector<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connector")
+            .field("transport", &self.transport)
+            .field("key", &self.key)
+            .finish()
+    }
+}
+
+/// An attempt.
+#[derive(Debug)]
+pub(super) struct Connecting {
+    pub(super) transport: Transport,
+    /// The timer that ends it.
+    timeout: Id,
+    /// It could not even begin; the factory is told in the next turn.
+    rejected: Option<io::Error>,
+}
+
+impl Reactor {
+    /// Begins to connect over TCP, and has the factory build a protocol when the connection stands.
+    /// The factory may be a closure that returns a protocol, a [`Factory`](crate::Factory), or the
+    /// [`FactoryKey`] or a [`ListeningPort`](crate::ListeningPort) of one. (`connectTCP`)
+    ///
+    /// The endpoint is an address, a pair of IP address and port number, or a
+    /// [`TcpClientEndpoint`], which has a timeout. Nothing is called before this returns but
+    /// `start_factory`, if the factory is not in use. Then, later, either `build_protocol` and
+    /// `connection_made`, or [`connection_failed`](crate::Factory::connection_failed). The factory
+    /// is in use until the connection is lost or has failed; with its last use it is stopped.
+    ///
+    /// What is written to the transport before it is connected waits, and leaves then. The same
+    /// goes for [`lose_connection`](Transport::lose_connection) if something was written: the
+    /// connection is made, it is sent, and the connection closes. With nothing to send, and by
+    /// [`abort_connection`](Transport::abort_connection), the attempt is given up; so is every
+    /// attempt when the reactor begins to drain, or stops.
+    ///
+    /// ```no_run
+    /// use std::net::Ipv4Addr;
+    /// use twistor::{Context, Protocol, Reactor};
+    ///
+    /// struct Greeting;
+    ///
+    /// impl<F> Protocol<F> for Greeting {
+    ///     fn connection_made(&mut self, cx: &mut Context<'_, F>) {
+    ///         cx.transport.write("hello\r\n");
+    ///     }
+    /// }
+    ///
+    /// let mut reactor = Reactor::new()?;
+    /// reactor.connect_tcp((Ipv4Addr::LOCALHOST, 8007), || Greeting)?;
+    /// reactor.run()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError`]: nothing was begun, and a factory that was moved in is dropped. That nobody
+    /// answers is told to the factory.
+    pub fn connect_tcp<S: IntoFactory>(
+        &mut self,
+        endpoint: impl Into<TcpClientEndpoint>,
+        factory: S,
+    ) -> Result<Connector<S::Factory>, ConnectError> {
+        let endpoint = endpoint.into();
+        let key = factory.into_key(self);
+        match self.begin_to_connect(&endpoint, key) {
+            Ok(transport) => Ok(Connector { transport, key }),
+            Err(error) => {
+                if key.reactor == self.id {
+                    self.drop_if_unused(key.id);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn begin_to_connect<F>(
+        &mut self,
+        endpoint: &TcpClientEndpoint,
+        key: FactoryKey<F>,
+    ) -> Result<Transport, ConnectError> {
+        let (factory, address) = (key.id, Address::from(endpoint.address()));
+        if self.run_state == RunState::Stopping || self.is_draining() {
+            return Err(ConnectError::Stopping { address });
+        }
+        if key.reactor != self.id || self.factories.get(factory).is_none() {
+            return Err(ConnectError::NoFactory { address });
+        }
+        self.change_use_count(factory, 1);
+        match self.start_factory(factory) {
+            Some(Ok(())) => {}
+            failed => {
+                self.change_use_count(factory, -1);
+                return Err(match failed {
+                    Some(Err(source)) => ConnectError::StartFactory { address, source },
+                    _ => ConnectError::NoFactory { address },
+                });
+            }
+        }
+        let hub = Rc::clone(&self.hub);
+        let listener_info = Rc::new(ListenerInfo {
+            hub,
+            factory,
+            address: endpoint.local_address(),
+            is_outgoing: true,
+        });
+        let due = self.due_in(endpoint.connect_timeout());
+        let id = self.connections.insert_with(|id| {
+            let (stream, rejected) = match self.driver.connect(endpoint, id) {
+                Ok(stream) => (Some(stream), None),
+                Err(error) => (None, Some(error)),
+            };
+            if rejected.is_some() {
+                self.ready_connections.push(id);
+            }
+            let transport = Transport::connecting(id, stream, address.clone(), listener_info);
+            let timeout = self.timers.set(due, TimerAction::ConnectTimeout(id));
+            Slot::Connecting(Box::new(Connecting { transport, timeout, rejected }))
+        });
+        log::debug!("{} connects to {address}", self.protocol_name(factory));
+        match self.connections.get(id) {
+            Some(Slot::Connecting(connecting)) => Ok(connecting.transport.clone()),
+            _ => Err(ConnectError::NoFactory { address }),
+        }
+    }
+
+    /// Something has happened to an attempt: the poller reports it, or it is wished to end.
+    pub(super) fn check_connecting(&mut self, id: Id) {
+        let Some(Slot::Connecting(connecting)) = self.connections.get_mut(id) else {
+            return;
+        };
+        let transport = connecting.transport.clone();
+        transport.clear_dirty();
+        transport.begin_serving();
+        if let Some(error) = connecting.rejected.take() {
+            return self.fail_to_connect(id, &error);
+        }
+        if let Some(reason) = transport.given_up() {
+            self.fail_to_connect(id, &io::Error::from(&reason));
+            if guard(|| drop(reason)).is_err() {
+                log::error!("dropping an error of {} panicked", transport.peer_address());
+            }
+            return;
+        }
+        match transport.is_established() {
+            Ok(false) => transport.list_unsent(),
+            Ok(true) => {
+                self.timers.cancel(connecting.timeout);
+                if let Some(slot) = self.connections.get_mut(id) {
+                    *slot = Slot::Established(Established::new(transport.clone()));
+                }
+                transport.established();
+                self.establish(id, &transport);
+                if let Some(connection) = self.connections.find(id) {
+                    self.serve_again(&connection);
+                }
+            }
+            Err(error) => self.fail_to_connect(id, &error),
+        }
+    }
+
+    /// The attempt has taken too long, unless the answer has come while the loop was held up.
+    pub(super) fn connect_timed_out(&mut self, id: Id) {
+        self.ready_connections.push(id);
+        self.overdue.push(Overdue { id, looks: 1 });
+    }
+
+    /// There is still no answer.
+    pub(super) fn fail_overdue_connecting(&mut self, id: Id) {
+        self.fail_to_connect(id, &io::ErrorKind::TimedOut.into());
+    }
+
+    /// The reactor stops, and waits for no attempt.
+    pub(super) fn abort_connecting(&mut self, id: Id) {
+        let Some(Slot::Connecting(connecting)) = self.connections.get(id) else { return };
+        self.record_abandoned(connecting.transport.unsent());
+        let stopping = "the reactor is stopping";
+        self.fail_to_connect(id, &io::Error::new(io::ErrorKind::ConnectionAborted, stopping));
+    }
+
+    /// There is no connection, and the factory is told.
+    pub(super) fn fail_to_connect(&mut self, id: Id, error: &io::Error) {
+        let Some(Slot::Connecting(connecting)) = self.connections.get(id) else {
+            return;
+        };
+        self.timers.cancel(connecting.timeout);
+        let transport = connecting.transport.clone();
+        let factory = transport.factory();
+        self.drop_reader(transport.end_extras());
+        // Nobody is told of a reset, since nobody was there.
+        drop(transport.release());
+        self.connections.remove(id);
+        log::debug!(
+            "{} could not connect to {}: {error}",
+            self.protocol_name(factory),
+            transport.peer_address()
+        );
+        #[cfg(feature = "testing")]
+        self.notify_observer(&transport, super::Happening::NotMade(error.kind()));
+        let told =
+            self.with_erased(factory, |factory, reactor| factory.fail(&transport, error, reactor));
+        self.record_call();
+        if let Some(Err(panic)) = told {
+            let name = self.protocol_name(factory);
+            log::error!("connection_failed of the factory of {name} panicked: {}", panic.0);
+        }
+        self.release_factory(&transport);
+    }
+
+    /// A connection is over, or will never be: if this side began it, its factory has one use less.
+    pub(super) fn release_factory(&mut self, transport: &Transport) {
+        let factory = transport.factory();
+        if transport.is_outgoing() {
+            self.change_use_count(factory, -1);
+        }
+        // In shutdown, factories are stopped when all connections are lost.
+        if self.run_state != RunState::Stopping {
+            self.stop_if_unused(factory);
+        }
+    }
+}
+
+impl TcpClientEndpoint {
+    /// Connects to it; the same as [`Reactor::connect_tcp`].
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError`]; nothing is left behind.
+    pub fn connect<S: IntoFactory>(
+        self,
+        reactor: &mut Reactor,
+        factory: S,
+    ) -> Result<Connector<S::Factory>, ConnectError> {
+        reactor.connect_tcp(self, factory)
+    }
+}

@@ -1,0 +1,384 @@
+//! A factory with its protocols, types erased; where callbacks are called.
+//!
+//! A factory and all its protocols live together in one box, so `cx.factory` is a plain `&mut F`.
+//! To make a callback the loop takes the box off its shelf, lends it the reactor, and puts it back:
+//! whatever the callback does to the reactor, it cannot reach the factory or the protocol that is
+//! running.
+
+use super::Reactor;
+use super::callback::Callback;
+use super::connection::ConnectionRef;
+use super::key::{FactoryKey, IntoFactory};
+use super::limits::Admission;
+use super::metrics::CallTotals;
+use super::panic::{Panic, guard};
+use super::rates::FactoryRates;
+use super::type_name::short_name;
+use crate::arena::Id;
+use crate::protocol::{Context, Factory, Protocol};
+use crate::reason::Reason;
+use crate::transport::{ConnectionId, Timeouts, Transport};
+use slab::Slab;
+use std::any::{Any, type_name};
+use std::fmt;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+impl<F: Factory> IntoFactory for F {
+    type Factory = F;
+
+    fn into_key(self, reactor: &mut Reactor) -> FactoryKey<F> {
+        let factory = FactoryCell { factory: self, protocols: Slab::new() };
+        let id = reactor.factories.insert_with(|_| FactorySlot::new(Box::new(factory)));
+        FactoryKey::new(id, reactor.id)
+    }
+}
+
+/// Where a box stands while no callback of it runs.
+#[derive(Debug)]
+pub(super) struct FactorySlot {
+    cell: Option<Box<dyn ErasedFactory>>,
+    /// The protocols' type, for the log.
+    pub(super) protocol: &'static str,
+    /// Open ports of the factory, and connections that it has begun and that are not over.
+    pub(super) use_count: usize,
+    pub(super) connections: usize,
+    pub(super) admission: Admission,
+    pub(super) call_totals: CallTotals,
+    /// Of its connections that are yet to be made.
+    pub(super) timeouts: Option<Timeouts>,
+    pub(super) rates: FactoryRates,
+    /// `start_factory` has run, and `stop_factory` has not.
+    pub(super) started: bool,
+}
+
+impl FactorySlot {
+    fn new(factory: Box<dyn ErasedFactory>) -> Self {
+        let protocol = factory.protocol();
+        Self {
+            cell: Some(factory),
+            protocol,
+            use_count: 0,
+            connections: 0,
+            admission: Admission::default(),
+            call_totals: CallTotals::default(),
+            timeouts: None,
+            rates: FactoryRates::default(),
+            started: false,
+        }
+    }
+}
+
+/// What the loop needs of a factory and its protocols, whatever their types.
+pub(super) trait ErasedFactory: fmt::Debug {
+    /// Builds a protocol and gives it a seat, unless the factory refuses.
+    fn build(
+        &mut self,
+        transport: &Transport,
+        reactor: &mut Reactor,
+    ) -> Result<Option<usize>, Panic>;
+
+    fn call(
+        &mut self,
+        protocol_index: usize,
+        callback: Callback<'_>,
+        transport: &Transport,
+        reactor: &mut Reactor,
+    ) -> Result<(), Panic>;
+
+    /// The last callback, after which the protocol is dropped.
+    fn end(
+        &mut self,
+        protocol_index: usize,
+        reason: &Reason,
+        transport: &Transport,
+        reactor: &mut Reactor,
+    ) -> Result<(), Panic>;
+
+    fn start(&mut self, reactor: &mut Reactor) -> Result<io::Result<()>, Panic>;
+
+    fn stop(&mut self, reactor: &mut Reactor) -> Result<(), Panic>;
+
+    /// A connection that the factory wanted could not be made.
+    fn fail(
+        &mut self,
+        transport: &Transport,
+        error: &io::Error,
+        reactor: &mut Reactor,
+    ) -> Result<(), Panic>;
+
+    fn protocol(&self) -> &'static str;
+
+    fn as_any(&mut self) -> &mut dyn Any;
+}
+
+struct FactoryCell<F: Factory> {
+    factory: F,
+    protocols: Slab<F::Protocol>,
+}
+
+impl<F: Factory> ErasedFactory for FactoryCell<F> {
+    fn build(
+        &mut self,
+        transport: &Transport,
+        reactor: &mut Reactor,
+    ) -> Result<Option<usize>, Panic> {
+        let built = guard(|| self.factory.build_protocol(transport, reactor))?;
+        Ok(built.map(|protocol| self.protocols.insert(protocol)))
+    }
+
+    fn call(
+        &mut self,
+        protocol_index: usize,
+        callback: Callback<'_>,
+        transport: &Transport,
+        reactor: &mut Reactor,
+    ) -> Result<(), Panic> {
+        let Some(protocol) = self.protocols.get_mut(protocol_index) else {
+            return Ok(());
+        };
+        let mut cx = Context::new(transport, &mut self.factory, reactor);
+        guard(|| match callback {
+            Callback::Made => protocol.connection_made(&mut cx),
+            Callback::Data(data) => protocol.data_received(&mut cx, data),
+            Callback::Timer(timer) => protocol.timer_fired(&mut cx, timer),
+            Callback::Resumed => protocol.reading_resumed(&mut cx),
+            Callback::TimedOut(kind) => protocol.timed_out(&mut cx, kind),
+            Callback::Drain => protocol.drain_requested(&mut cx),
+            Callback::ProducingPaused => protocol.producing_paused(&mut cx),
+            Callback::ProducingResumed => protocol.producing_resumed(&mut cx),
+            Callback::ProducerFinished(result) => {
+                if let Some(result) = result.take() {
+                    protocol.producer_finished(&mut cx, result);
+                }
+            }
+            Callback::WriteRejected(count) => protocol.write_rejected(&mut cx, count),
+            Callback::ReadLost => protocol.read_connection_lost(&mut cx),
+            Callback::WriteLost => protocol.write_connection_lost(&mut cx),
+        })
+    }
+
+    fn end(
+        &mut self,
+        protocol_index: usize,
+        reason: &Reason,
+        transport: &Transport,
+        reactor: &mut Reactor,
+    ) -> Result<(), Panic> {
+        let Some(mut protocol) = self.protocols.try_remove(protocol_index) else {
+            return Ok(());
+        };
+        let mut cx = Context::new(transport, &mut self.factory, reactor);
+        let told = guard(|| protocol.connection_lost(&mut cx, reason));
+        let dropped = guard(|| drop(protocol));
+        if self.protocols.is_empty() && self.protocols.capacity() > PROTOCOL_SLOTS_KEPT {
+            self.protocols.shrink_to_fit();
+        }
+        told.and(dropped)
+    }
+
+    fn start(&mut self, reactor: &mut Reactor) -> Result<io::Result<()>, Panic> {
+        guard(|| self.factory.start_factory(reactor))
+    }
+
+    fn stop(&mut self, reactor: &mut Reactor) -> Result<(), Panic> {
+        guard(|| self.factory.stop_factory(reactor))
+    }
+
+    fn fail(
+        &mut self,
+        transport: &Transport,
+        error: &io::Error,
+        reactor: &mut Reactor,
+    ) -> Result<(), Panic> {
+        guard(|| self.factory.connection_failed(transport, error, reactor))
+    }
+
+    fn protocol(&self) -> &'static str {
+        type_name::<F::Protocol>()
+    }
+
+    fn as_any(&mut self) -> &mut dyn Any {
+        self
+    }
+}
+
+impl<F: Factory> fmt::Debug for FactoryCell<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Hosted<{}>", short_name(type_name::<F>()))
+    }
+}
+
+/// A factory with no connections left and room for more than this gives the room back.
+const PROTOCOL_SLOTS_KEPT: usize = 1024;
+
+impl Reactor {
+    /// Calls `call` with a factory and the reactor: from `main`, from a timer's closure, from
+    /// another thread by way of a [`Remote`](crate::Remote), or from another factory's protocol.
+    ///
+    /// `None`, and `call` is not called, if the factory is gone or is at this moment running a
+    /// callback.
+    ///
+    /// ```
+    /// # use twistor::{Context, Factory, Protocol, Reactor, Transport};
+    /// # #[derive(Default)]
+    /// # struct Chat { topic: String }
+    /// # struct Chatter;
+    /// # impl Protocol<Chat> for Chatter {}
+    /// # impl Factory for Chat {
+    /// #     type Protocol = Chatter;
+    /// #     fn build_protocol(&mut self, _: &Transport, _: &mut Reactor) -> Option<Chatter> {
+    /// #         Some(Chatter)
+    /// #     }
+    /// # }
+    /// let mut reactor = Reactor::new()?;
+    /// let port = reactor.listen("tcp:0:interface=127.0.0.1", Chat::default())?;
+    /// reactor.with_factory(&port, |chat, _reactor| chat.topic = "tea".to_owned());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn with_factory<F: Factory, R>(
+        &mut self,
+        key: impl Into<FactoryKey<F>>,
+        call: impl FnOnce(&mut F, &mut Self) -> R,
+    ) -> Option<R> {
+        self.with_cell(key.into(), |hosted: &mut FactoryCell<F>, reactor| {
+            Some(call(&mut hosted.factory, reactor))
+        })
+    }
+
+    /// Calls `call` with one of a factory's protocols, as if it were a callback of that protocol.
+    ///
+    /// `None` as for [`with_factory`](Self::with_factory), or if the factory has no such
+    /// connection.
+    pub fn with_protocol<F: Factory, R>(
+        &mut self,
+        key: impl Into<FactoryKey<F>>,
+        connection: ConnectionId,
+        call: impl FnOnce(&mut F::Protocol, &mut Context<'_, F>) -> R,
+    ) -> Option<R> {
+        let key = key.into();
+        let slot = Some(connection.slot).filter(|_| connection.reactor == self.id)?;
+        let connection =
+            self.connections.find(slot).filter(|connection| connection.factory() == key.id)?;
+        self.with_cell(key, |hosted: &mut FactoryCell<F>, reactor| {
+            let protocol = hosted.protocols.get_mut(connection.protocol_index())?;
+            Some(call(
+                protocol,
+                &mut Context::new(&connection.transport, &mut hosted.factory, reactor),
+            ))
+        })
+    }
+
+    fn with_cell<F: Factory, R>(
+        &mut self,
+        FactoryKey { id, reactor, .. }: FactoryKey<F>,
+        call: impl FnOnce(&mut FactoryCell<F>, &mut Self) -> Option<R>,
+    ) -> Option<R> {
+        if reactor != self.id {
+            return None;
+        }
+        let mut factory = self.factories.get_mut(id)?.cell.take()?;
+        // The box is off its shelf, so no turn may look for it.
+        let entered = std::mem::replace(&mut self.entered, true);
+        let result = factory
+            .as_any()
+            .downcast_mut()
+            .map(|hosted| catch_unwind(AssertUnwindSafe(|| call(hosted, self))));
+        self.entered = entered;
+        self.put_back(id, factory);
+        match result? {
+            Ok(result) => result,
+            // The caller's own panic: the box is safe, the rest is his.
+            Err(payload) => resume_unwind(payload),
+        }
+    }
+
+    /// Makes a callback.
+    pub(super) fn deliver(&mut self, connection: &ConnectionRef, callback: Callback<'_>) {
+        let (factory, transport) = (connection.factory(), &connection.transport);
+        #[cfg(feature = "testing")]
+        self.notify_observer(transport, callback.happening());
+        let (what, amount) = callback.what();
+        let previous = self.hub.enter(connection.id());
+        let result = self.with_erased(factory, |factory, reactor| {
+            factory.call(connection.protocol_index(), callback, transport, reactor)
+        });
+        self.record_callback(what, transport, amount);
+        if let Some(Err(panic)) = result {
+            let protocol = self.protocol_name(factory);
+            log::error!("{protocol} of {} panicked: {}", transport.peer_address(), panic.0);
+            self.record_panic(&format!("a panic in {protocol}"));
+            // It may replace an error of the user's, whose drop is the user's code.
+            if let Err(again) = guard(|| transport.end(Reason::Panicked(panic.0))) {
+                log::error!("dropping an error panicked: {}", again.0);
+            }
+        }
+        self.hub.leave(previous);
+    }
+
+    /// Takes a box off its shelf, lends it the reactor, and puts it back. `None` if it is away.
+    pub(super) fn with_erased<R>(
+        &mut self,
+        id: Id,
+        call: impl FnOnce(&mut dyn ErasedFactory, &mut Self) -> R,
+    ) -> Option<R> {
+        let mut factory = self.factories.get_mut(id)?.cell.take()?;
+        // In a turn it is true already; but ports are also opened, and so factories started, when
+        // no turn runs.
+        let entered = std::mem::replace(&mut self.entered, true);
+        let result = call(&mut *factory, self);
+        self.entered = entered;
+        self.put_back(id, factory);
+        Some(result)
+    }
+
+    fn put_back(&mut self, id: Id, factory: Box<dyn ErasedFactory>) {
+        if let Some(slot) = self.factories.get_mut(id) {
+            slot.cell = Some(factory);
+        }
+    }
+
+    /// Stops a factory that is not used any more, and drops it when it has no connection left
+    /// either. One that is running a callback is asked again in the next turn.
+    pub(super) fn stop_if_unused(&mut self, id: Id) {
+        let draining = self.is_draining();
+        let Some(slot) = self.factories.get_mut(id) else { return };
+        // A stop that drains, like one that does not, stops factories after their connections.
+        if slot.use_count > 0 || (draining && slot.connections > 0) {
+            return;
+        }
+        if slot.cell.is_none() {
+            return self.unused_factories.push(id);
+        }
+        if std::mem::take(&mut slot.started) {
+            let stopped = self.with_erased(id, |factory, reactor| factory.stop(reactor));
+            self.record_call();
+            if let Some(Err(panic)) = stopped {
+                log::error!("stop_factory of {} panicked: {}", self.protocol_name(id), panic.0);
+            }
+        }
+        self.drop_if_unused(id);
+    }
+
+    /// Drops a factory that has no use, no connection, and nothing to be stopped.
+    pub(super) fn drop_if_unused(&mut self, id: Id) {
+        let unused = |slot: &FactorySlot| {
+            slot.cell.is_some() && slot.use_count == 0 && slot.connections == 0 && !slot.started
+        };
+        if self.factories.get(id).is_some_and(unused) {
+            let slot = self.factories.remove(id);
+            if let Some(slot) = &slot {
+                self.end_sharing(&slot.rates);
+                self.recorder.keep(slot.protocol, slot.call_totals);
+            }
+            if let Err(panic) = guard(|| drop(slot)) {
+                log::error!("dropping a factory panicked: {}", panic.0);
+            }
+        }
+    }
+
+    /// For the log.
+    pub(super) fn protocol_name(&self, factory: Id) -> String {
+        short_name(self.factories.get(factory).map_or("a protocol", |slot| slot.protocol))
+    }
+}

@@ -1,0 +1,299 @@
+//! Listening: ports, opened and closed.
+
+use super::accept::OpenPort;
+use super::errors::ListenError;
+use super::key::{FactoryKey, IntoFactory};
+use super::{Reactor, RunState};
+use crate::address::Address;
+use crate::arena::Id;
+use crate::endpoint::{ServerEndpoint, TcpServerEndpoint};
+use crate::protocol::Factory;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::io;
+use std::rc::Rc;
+
+/// An open port, and the key of the factory behind it.
+///
+/// It can be copied and sent to other threads, and stands for its factory wherever a [`FactoryKey`]
+/// does. (`IListeningPort`)
+pub struct ListeningPort<F> {
+    id: Id,
+    key: FactoryKey<F>,
+    address: Address,
+}
+
+/// Names a port, whatever its factory's type: for closing it later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ListeningPortId {
+    id: Id,
+    reactor: usize,
+}
+
+impl<F> From<ListeningPort<F>> for ListeningPortId {
+    fn from(port: ListeningPort<F>) -> Self {
+        port.id()
+    }
+}
+
+impl<F> From<&ListeningPort<F>> for ListeningPortId {
+    fn from(port: &ListeningPort<F>) -> Self {
+        port.id()
+    }
+}
+
+impl<F> ListeningPort<F> {
+    /// Its name, which says nothing of the factory: that of a closure cannot be written.
+    pub fn id(&self) -> ListeningPortId {
+        ListeningPortId { id: self.id, reactor: self.key.reactor }
+    }
+
+    /// Where it listens: with the port number that the system chose, if it was asked to choose.
+    pub fn local_address(&self) -> Address {
+        self.address.clone()
+    }
+
+    /// The factory behind it.
+    pub fn key(&self) -> FactoryKey<F> {
+        self.key
+    }
+}
+
+impl<F> Clone for ListeningPort<F> {
+    fn clone(&self) -> Self {
+        Self { id: self.id, address: self.address.clone(), key: self.key }
+    }
+}
+
+impl<F> PartialEq for ListeningPort<F> {
+    fn eq(&self, other: &Self) -> bool {
+        self.id() == other.id()
+    }
+}
+
+impl<F> Eq for ListeningPort<F> {}
+
+impl<F> Hash for ListeningPort<F> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.id().hash(state);
+    }
+}
+
+impl<F> From<ListeningPort<F>> for FactoryKey<F> {
+    fn from(port: ListeningPort<F>) -> Self {
+        port.key
+    }
+}
+
+impl<F> From<&ListeningPort<F>> for FactoryKey<F> {
+    fn from(port: &ListeningPort<F>) -> Self {
+        port.key
+    }
+}
+
+impl<F: Factory> IntoFactory for ListeningPort<F> {
+    type Factory = F;
+
+    fn into_key(self, _: &mut Reactor) -> FactoryKey<F> {
+        self.key
+    }
+}
+
+impl<F: Factory> IntoFactory for &ListeningPort<F> {
+    type Factory = F;
+
+    fn into_key(self, _: &mut Reactor) -> FactoryKey<F> {
+        self.key
+    }
+}
+
+impl<F> fmt::Debug for ListeningPort<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ListeningPort")
+            .field("address", &self.address)
+            .field("key", &self.key)
+            .finish()
+    }
+}
+
+impl Reactor {
+    /// Opens the port that a description names, such as `tcp:8007:interface=127.0.0.1`, and serves
+    /// it with a factory. [`ServerEndpoint`] explains the language;
+    /// [`listen_tcp`](Self::listen_tcp) takes numbers. (`serverFromString(..).listen`)
+    ///
+    /// # Errors
+    ///
+    /// [`ListenError`]; nothing is left behind, and a factory that was moved in is dropped.
+    pub fn listen<S: IntoFactory>(
+        &mut self,
+        description: &str,
+        factory: S,
+    ) -> Result<ListeningPort<S::Factory>, ListenError> {
+        match description.parse()? {
+            ServerEndpoint::Tcp(endpoint) => self.listen_tcp(endpoint, factory),
+        }
+    }
+
+    /// Opens a TCP port and serves it with a factory: a closure that returns a protocol, a
+    /// [`Factory`], or the [`FactoryKey`] or a [`ListeningPort`] of a factory that already serves
+    /// another.
+    ///
+    /// The endpoint is a port number, which means all IPv4 interfaces; or an address, a pair of
+    /// address and number, or a [`TcpServerEndpoint`]. (`listenTCP`)
+    ///
+    /// Clients can connect when this returns; they are accepted while the reactor runs. Before it
+    /// returns, the factory's `start_factory` is called, if this is its first port.
+    ///
+    /// ```
+    /// use std::net::Ipv4Addr;
+    /// use twistor::{Context, Protocol, Reactor};
+    ///
+    /// struct Echo;
+    ///
+    /// impl<F> Protocol<F> for Echo {
+    ///     fn data_received(&mut self, cx: &mut Context<'_, F>, data: &[u8]) {
+    ///         cx.transport.write(data);
+    ///     }
+    /// }
+    ///
+    /// let mut reactor = Reactor::new()?;
+    /// let port = reactor.listen_tcp((Ipv4Addr::LOCALHOST, 0), || Echo)?;
+    /// // The same factory, on a second port.
+    /// reactor.listen_tcp((Ipv4Addr::LOCALHOST, 0), &port)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ListenError`]; nothing is left behind, and a factory that was moved in is dropped.
+    pub fn listen_tcp<S: IntoFactory>(
+        &mut self,
+        endpoint: impl Into<TcpServerEndpoint>,
+        factory: S,
+    ) -> Result<ListeningPort<S::Factory>, ListenError> {
+        let endpoint = endpoint.into();
+        let key = factory.into_key(self);
+        let opened = self.open_port(&endpoint, key);
+        if opened.is_err() && key.reactor == self.id {
+            self.drop_if_unused(key.id);
+        }
+        let (id, address) = opened?;
+        Ok(ListeningPort { id, key, address })
+    }
+
+    fn open_port<F>(
+        &mut self,
+        endpoint: &TcpServerEndpoint,
+        key: FactoryKey<F>,
+    ) -> Result<(Id, Address), ListenError> {
+        let (factory, address) = (key.id, endpoint.address().into());
+        if self.run_state == RunState::Stopping || self.is_draining() {
+            return Err(ListenError::Stopping { address });
+        }
+        if key.reactor != self.id || self.factories.get(factory).is_none() {
+            return Err(ListenError::NoFactory { address });
+        }
+        let opened = self.ports.try_insert_with(|id| {
+            let hub = Rc::clone(&self.hub);
+            self.driver.listen(endpoint, id).map(|it| OpenPort::new(it, factory, hub))
+        });
+        let id = match opened {
+            Ok(id) => id,
+            Err(source) => return Err(ListenError::Bind { address, source }),
+        };
+        let address = self.ports.get(id).map_or(address, OpenPort::address);
+        // Counted first: while it starts, the factory may open and close ports of its own.
+        self.change_use_count(factory, 1);
+        let started = self.start_factory(factory);
+        if let Some(Ok(())) = started {
+            log::info!("{} starting on {address}", self.protocol_name(factory));
+            return Ok((id, address));
+        }
+        self.ports.remove(id);
+        self.change_use_count(factory, -1);
+        Err(match started {
+            Some(Err(source)) => ListenError::StartFactory { address, source },
+            _ => ListenError::NoFactory { address },
+        })
+    }
+
+    pub(super) fn change_use_count(&mut self, factory: Id, change: isize) {
+        if let Some(slot) = self.factories.get_mut(factory) {
+            slot.use_count = slot.use_count.saturating_add_signed(change);
+        }
+    }
+
+    /// Calls `start_factory`, if the factory is not started. `None` if it cannot be called.
+    pub(super) fn start_factory(&mut self, factory: Id) -> Option<io::Result<()>> {
+        if self.factories.get(factory).is_some_and(|slot| slot.started) {
+            return Some(Ok(()));
+        }
+        let is_in_turn = self.entered;
+        let started = self.with_erased(factory, |factory, reactor| factory.start(reactor))?;
+        if is_in_turn {
+            self.record_call();
+        }
+        let started = match started {
+            Ok(started) => started,
+            Err(panic) => Err(io::Error::other(format!("start_factory panicked: {}", panic.0))),
+        };
+        if let (Ok(()), Some(slot)) = (&started, self.factories.get_mut(factory)) {
+            slot.started = true;
+        }
+        Some(started)
+    }
+
+    /// Closes a port, at once; its established connections go on. False if it is closed already.
+    ///
+    /// If it was the factory's last, `stop_factory` is called at the end of the turn, or of the
+    /// next one; never from within this. (`stopListening`)
+    pub fn stop_listening(&mut self, port: impl Into<ListeningPortId>) -> bool {
+        let port = port.into();
+        port.reactor == self.id && self.close_port(port.id)
+    }
+
+    pub(super) fn close_port(&mut self, id: Id) -> bool {
+        let Some(port) = self.ports.remove(id) else {
+            return false;
+        };
+        let (factory, address) = (port.factory(), port.address());
+        self.end_accepting(id, &port);
+        drop(port);
+        log::info!("{} stopped listening on {address}", self.protocol_name(factory));
+        self.change_use_count(factory, -1);
+        self.unused_factories.push(factory);
+        true
+    }
+}
+
+impl TcpServerEndpoint {
+    /// Listens here; the same as [`Reactor::listen_tcp`].
+    ///
+    /// # Errors
+    ///
+    /// [`ListenError`]; nothing is left behind.
+    pub fn listen<S: IntoFactory>(
+        self,
+        reactor: &mut Reactor,
+        factory: S,
+    ) -> Result<ListeningPort<S::Factory>, ListenError> {
+        reactor.listen_tcp(self, factory)
+    }
+}
+
+impl ServerEndpoint {
+    /// Listens here.
+    ///
+    /// # Errors
+    ///
+    /// [`ListenError`]; nothing is left behind.
+    pub fn listen<S: IntoFactory>(
+        self,
+        reactor: &mut Reactor,
+        factory: S,
+    ) -> Result<ListeningPort<S::Factory>, ListenError> {
+        match self {
+            Self::Tcp(endpoint) => reactor.listen_tcp(endpoint, factory),
+        }
+    }
+}

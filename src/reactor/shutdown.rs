@@ -1,0 +1,274 @@
+//! Stopping without cutting anybody off: the reactor drains before it shuts down.
+
+use super::callback::Callback;
+use super::triggers::{Phase, SystemEvent};
+use super::{Reactor, RunState};
+use crate::arena::Id;
+use crate::driver::Wake;
+use crate::reason::Reason;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+/// How far a stop has come.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Stop {
+    /// Nobody has asked for one.
+    No,
+    /// Is to begin in phase 3 of the next turn, and may take so long.
+    Requested(Duration),
+    /// Everything stands and goes on, until nobody holds the shutdown any more.
+    DeferredFlush { until: Instant },
+    /// Ports are closed, and the loop reads what had arrived by then; protocols are told after
+    /// that. `turns` counts the turns that this has taken.
+    LastReads { until: Instant, turns: u32 },
+    /// Protocols have been told, and connections end.
+    Draining { until: Instant },
+}
+
+/// Turns in which the poller hands out what had arrived when ports were closed; one is enough
+/// unless a wait was full each time. A peer that does not stop sending must not put the drain off.
+const LAST_READS_MAX: u32 = 64;
+
+/// What became of the connections when a reactor stopped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ShutdownReport {
+    /// Connections that closed while the reactor drained, when everything written was handed to the
+    /// operating system.
+    pub drained: usize,
+    /// Connections that ended otherwise while the reactor drained: reset by their peers, timed out,
+    /// aborted or failed.
+    pub lost: usize,
+    /// Connections that the shutdown ended, and attempts to connect that it gave up.
+    pub aborted: usize,
+    /// Bytes that were written to any of these and that the operating system has not taken.
+    pub bytes_lost: u64,
+}
+
+impl fmt::Display for ShutdownReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { drained, lost, aborted, bytes_lost } = self;
+        write!(
+            f,
+            "{drained} connections drained, {lost} lost, {aborted} aborted, {bytes_lost} bytes lost"
+        )
+    }
+}
+
+/// Holds a graceful shutdown as long as it lives; see [`Reactor::hold_shutdown`].
+///
+/// It may be dropped on any thread.
+#[derive(Debug)]
+pub struct ShutdownGuard(Arc<Holds>);
+
+/// Who holds the shutdown.
+#[derive(Debug)]
+pub(super) struct Holds {
+    count: AtomicUsize,
+    waker: Arc<dyn Wake>,
+}
+
+impl Holds {
+    pub(super) fn new(waker: Arc<dyn Wake>) -> Arc<Self> {
+        Arc::new(Self { count: AtomicUsize::new(0), waker })
+    }
+
+    fn any(&self) -> bool {
+        self.count.load(Ordering::SeqCst) > 0
+    }
+}
+
+impl Drop for ShutdownGuard {
+    fn drop(&mut self) {
+        self.0.count.fetch_sub(1, Ordering::SeqCst);
+        self.0.waker.wake();
+    }
+}
+
+impl Reactor {
+    /// Asks the reactor to stop without cutting anybody off, within `deadline` at most.
+    ///
+    /// Nothing happens within the call. When the reactor comes to that phase of a turn, in the next
+    /// one at the latest:
+    ///
+    /// 1. The triggers *before* shutdown are called. As long as one of them, or somebody else,
+    ///    holds the shutdown ([`hold_shutdown`](Self::hold_shutdown)), everything continues.
+    /// 2. Clients that wait to be accepted are accepted, whatever rate of accepting is set, and
+    ///    ports are closed. Attempts to connect are given up, and neither `listen` nor
+    ///    `connect_tcp` begins anything any more. What has arrived by now is read.
+    /// 3. Each protocol hears [`drain_requested`](crate::Protocol::drain_requested), which by
+    ///    default loses its connection in an orderly way, unless it feeds another one. Reading,
+    ///    writing, timers and calls continue.
+    /// 4. When no connection is left, or at the deadline, the reactor shuts down as after
+    ///    [`stop`](Self::stop). A closed connection whose peer has sent something since the drain
+    ///    began is waited for as well, until the peer closes or is silent for half a second.
+    ///
+    /// A deadline of zero is the same as `stop`, which ends a drain at once; with `Duration::MAX`
+    /// it waits for the last connection, however long that takes. Asked again while it drains, a
+    /// sooner deadline counts. What became of the connections is in the [`ShutdownReport`] that
+    /// [`run`](Self::run) returns.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use twistor::Reactor;
+    ///
+    /// let mut reactor = Reactor::new()?;
+    /// reactor.stop_gracefully(Duration::from_secs(5));
+    /// let report = reactor.run()?;
+    /// assert_eq!(report.aborted, 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn stop_gracefully(&mut self, deadline: Duration) {
+        let until = self.due_in(deadline);
+        match &mut self.stop {
+            Stop::No => self.stop = Stop::Requested(deadline),
+            Stop::Requested(earlier) => *earlier = deadline.min(*earlier),
+            Stop::DeferredFlush { until: earlier }
+            | Stop::LastReads { until: earlier, .. }
+            | Stop::Draining { until: earlier } => *earlier = until.min(*earlier),
+        }
+    }
+
+    /// Holds a graceful shutdown, up to its deadline, until what is returned is dropped: for work
+    /// that is to be finished while all connections still stand. Taken by a trigger *before*
+    /// shutdown, or at any time before. A plain [`stop`](Self::stop) waits for nobody. (The
+    /// Deferred that a trigger returns.)
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use twistor::system_event::{Phase, SystemEvent};
+    /// use twistor::Reactor;
+    ///
+    /// let mut reactor = Reactor::new()?;
+    /// reactor.add_system_event_trigger(Phase::Before, SystemEvent::Shutdown, |reactor| {
+    ///     let hold = reactor.hold_shutdown();
+    ///     // Something that takes a while; the shutdown goes on when it is done.
+    ///     reactor.call_later(Duration::from_millis(1), move |_| drop(hold));
+    /// });
+    /// reactor.stop_gracefully(Duration::from_secs(5));
+    /// reactor.run()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn hold_shutdown(&self) -> ShutdownGuard {
+        self.holds.count.fetch_add(1, Ordering::SeqCst);
+        ShutdownGuard(Arc::clone(&self.holds))
+    }
+
+    /// True from the moment in which ports are closed for a graceful stop until it is done.
+    pub fn is_draining(&self) -> bool {
+        matches!(self.stop, Stop::LastReads { .. } | Stop::Draining { .. })
+    }
+
+    /// Carries out a stop that was asked for, as far as it can be.
+    pub(super) fn stop_if_asked(&mut self) -> Option<ShutdownReport> {
+        self.is_to_shut_down().then(|| self.shut_down())
+    }
+
+    fn is_to_shut_down(&mut self) -> bool {
+        if let Stop::Requested(deadline) = self.stop {
+            let until = self.due_in(deadline);
+            self.stop = Stop::DeferredFlush { until };
+            self.fire(Phase::Before, SystemEvent::Shutdown);
+        }
+        if let Stop::DeferredFlush { until } = self.stop {
+            if self.now() >= until {
+                return true;
+            }
+            if self.holds.any() {
+                return false;
+            }
+            self.stop = Stop::LastReads { until, turns: 0 };
+            self.begin_last_reads();
+        } else if let Stop::LastReads { until, turns } = self.stop {
+            if turns < LAST_READS_MAX && self.may_have_more_to_read() {
+                self.stop = Stop::LastReads { until, turns: turns + 1 };
+            } else {
+                self.stop = Stop::Draining { until };
+                self.ask_to_drain();
+            }
+        }
+        match self.stop {
+            Stop::LastReads { until, .. } | Stop::Draining { until } => {
+                self.is_drained() || self.now() >= until
+            }
+            _ => false,
+        }
+    }
+
+    /// True if something that has arrived may not have been given to its protocol yet.
+    fn may_have_more_to_read(&self) -> bool {
+        self.driver.may_have_more() || !self.bulk.is_empty() || self.hub.has_yielded()
+    }
+
+    /// Nobody is left to be waited for.
+    fn is_drained(&self) -> bool {
+        self.connection_count() == 0 && self.lingerers.sending() == 0
+    }
+
+    /// Accepts the clients in the backlogs, closes the ports, and gives up attempts to connect.
+    fn begin_last_reads(&mut self) {
+        let ports: Vec<Id> = self.ports.iter().map(|(id, _)| id).collect();
+        for port in ports {
+            self.accept_last(port);
+        }
+        log::info!("draining {} connections", self.connection_count());
+        self.close_ports();
+        let connections: Vec<Id> = self.connections.iter().map(|(id, _)| id).collect();
+        for id in connections {
+            self.abort_connecting(id);
+            if let Some(connection) = self.connections.find(id) {
+                connection.transport.clear_received_since_drain();
+            }
+        }
+        self.clear_received_since_drain();
+    }
+
+    /// Tells protocols that the reactor drains, unless their connections end already.
+    fn ask_to_drain(&mut self) {
+        let connections: Vec<Id> = self.connections.iter().map(|(id, _)| id).collect();
+        for id in connections {
+            if let Some(connection) = self.connections.find(id).filter(|it| it.transport.is_open())
+            {
+                self.call(&connection, Callback::Drain);
+            }
+        }
+    }
+
+    /// When the loop has to look at a stop again, if there is one.
+    pub(super) fn stop_deadline(&self) -> Option<Instant> {
+        match self.stop {
+            Stop::No => None,
+            Stop::DeferredFlush { until } if self.holds.any() => Some(until),
+            Stop::Draining { until } if !self.is_drained() => Some(until),
+            _ => Some(self.now()),
+        }
+    }
+
+    /// Counts a connection that ends with `unsent` bytes unsent.
+    pub(super) fn record_for_report(&mut self, reason: &Reason, unsent: usize) {
+        if self.run_state == RunState::Stopping {
+            self.report.aborted += 1;
+        } else if !self.is_draining() {
+            return;
+        } else if reason.is_done() {
+            self.report.drained += 1;
+        } else {
+            self.report.lost += 1;
+        }
+        self.note_bytes_lost(unsent);
+    }
+
+    /// Counts an attempt to connect that is given up with `unsent` bytes written to it.
+    pub(super) fn record_abandoned(&mut self, unsent: usize) {
+        self.report.aborted += 1;
+        self.note_bytes_lost(unsent);
+    }
+
+    /// Counts bytes that were written and will not be sent.
+    pub(super) fn note_bytes_lost(&mut self, count: usize) {
+        if self.run_state == RunState::Stopping || self.is_draining() {
+            self.report.bytes_lost += count as u64;
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! The door of a reactor that lives on a simulated network.
+
+use super::network::{EndId, Network};
+use crate::address::Address;
+use crate::arena::Id;
+use crate::driver::{AnyStream, Driver, Listener, Ready, Stream, Wake, Work};
+use crate::endpoint::{TcpClientEndpoint, TcpServerEndpoint};
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// The network, as all who live on it share it.
+pub(super) type Shared = Rc<RefCell<Network>>;
+
+/// A host's view of the network.
+#[derive(Debug)]
+pub(super) struct HostDriver {
+    pub(super) network: Shared,
+    pub(super) node: usize,
+    pub(super) gate: Rc<Gate>,
+}
+
+/// What a simulation and the world of one of its hosts tell each other.
+#[derive(Debug, Default)]
+pub(super) struct Gate {
+    /// The simulation takes a turn: others may not.
+    pub(super) open: Cell<bool>,
+    /// The end of the client that was connected last.
+    pub(super) connected: Cell<Option<EndId>>,
+}
+
+#[derive(Debug)]
+struct NoWake;
+
+impl Wake for NoWake {
+    fn wake(&self) {}
+}
+
+impl Driver for HostDriver {
+    fn now(&self) -> Instant {
+        self.network.borrow().clock(self.node)
+    }
+
+    fn is_time_up(&self, _: Instant, _: Duration) -> bool {
+        self.network.borrow_mut().interrupts()
+    }
+
+    fn wait(&mut self, ready: &mut Vec<Ready>, _: Option<Duration>) -> io::Result<()> {
+        if !self.gate.open.get() {
+            return Err(io::Error::other(
+                "a simulated reactor takes its turns when its simulation says so: \
+                 call run_for, run_until or settle of that",
+            ));
+        }
+        self.network.borrow_mut().report(self.node, ready);
+        Ok(())
+    }
+
+    fn may_have_more(&self) -> bool {
+        self.network.borrow().has_unreported(self.node)
+    }
+
+    fn listen(&mut self, at: &TcpServerEndpoint, id: Id) -> io::Result<Box<dyn Listener>> {
+        let network = Rc::clone(&self.network);
+        let backlog = at.backlog_max() as usize;
+        let address = network.borrow_mut().listen(self.node, at.address(), backlog, id)?;
+        Ok(Box::new(SimulatedPort { network, node: self.node, address }))
+    }
+
+    fn connect(&mut self, to: &TcpClientEndpoint, id: Id) -> io::Result<AnyStream> {
+        let mut network = self.network.borrow_mut();
+        if network.node_at(to.address().ip()).is_none() {
+            return Err(io::ErrorKind::HostUnreachable.into());
+        }
+        let end = network.connect(self.node, to.address(), false);
+        network.watch(end, id.to_bits());
+        self.gate.connected.set(Some(end));
+        let network = Rc::clone(&self.network);
+        Ok(AnyStream::Other(Box::new(SimulatedStream { network, end, resets: false })))
+    }
+
+    /// At once, and so in the same order in every run.
+    fn spawn_blocking(&mut self, work: Work, _: usize) -> io::Result<()> {
+        work();
+        Ok(())
+    }
+
+    fn take_waiting_work(&mut self) -> Vec<Work> {
+        Vec::new()
+    }
+
+    fn waker(&self) -> Arc<dyn Wake> {
+        Arc::new(NoWake)
+    }
+
+    fn install_signal_handlers(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn restore_signal_handlers(&mut self) {}
+
+    #[cfg(unix)]
+    fn descriptor(&self) -> std::os::fd::BorrowedFd<'_> {
+        panic!("a simulated reactor has no descriptor: no other loop can wait for it")
+    }
+}
+
+#[derive(Debug)]
+struct SimulatedPort {
+    network: Shared,
+    node: usize,
+    address: SocketAddr,
+}
+
+impl Drop for SimulatedPort {
+    fn drop(&mut self) {
+        self.network.borrow_mut().stop_listening(self.node, self.address.port());
+    }
+}
+
+impl Listener for SimulatedPort {
+    fn address(&self) -> Address {
+        self.address.into()
+    }
+
+    fn accept(&mut self) -> io::Result<(AnyStream, Address)> {
+        let (end, peer) = self.network.borrow_mut().accept(self.node, self.address.port())?;
+        let stream = SimulatedStream { network: Rc::clone(&self.network), end, resets: false };
+        Ok((AnyStream::Other(Box::new(stream)), peer.into()))
+    }
+
+    fn accept_with_reserve(&mut self) -> io::Result<(AnyStream, Address)> {
+        let port = self.address.port();
+        let (end, peer) = self.network.borrow_mut().accept_with_reserve(self.node, port)?;
+        let stream = SimulatedStream { network: Rc::clone(&self.network), end, resets: false };
+        Ok((AnyStream::Other(Box::new(stream)), peer.into()))
+    }
+
+    fn shed(&mut self, limit: usize) -> usize {
+        self.network.borrow_mut().shed(self.node, self.address.port(), limit)
+    }
+
+    fn refill_reserve(&mut self) {}
+}
+
+#[derive(Debug)]
+struct SimulatedStream {
+    network: Shared,
+    end: EndId,
+    /// When it is dropped.
+    resets: bool,
+}
+
+impl Drop for SimulatedStream {
+    fn drop(&mut self) {
+        let mut network = self.network.borrow_mut();
+        if self.resets {
+            network.reset(self.end);
+        } else {
+            network.close(self.end);
+        }
+    }
+}
+
+impl Stream for SimulatedStream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.network.borrow_mut().read(self.end, buffer)
+    }
+
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        self.network.borrow_mut().write(self.end, data)
+    }
+
+    fn shutdown_write(&mut self) -> io::Result<()> {
+        self.network.borrow_mut().finish(self.end);
+        Ok(())
+    }
+
+    fn set_abortive_close(&mut self) {
+        self.resets = true;
+    }
+
+    fn take_error(&mut self) -> io::Result<Option<io::Error>> {
+        Ok(self.network.borrow_mut().error_of(self.end).map(io::Error::from))
+    }
+
+    fn is_established(&mut self) -> io::Result<bool> {
+        match self.network.borrow().outcome(self.end) {
+            Some(Ok(())) => Ok(true),
+            Some(Err(error)) => Err(error.into()),
+            None => Ok(false),
+        }
+    }
+
+    fn register(&mut self, id: Id) -> io::Result<()> {
+        self.network.borrow_mut().watch(self.end, id.to_bits());
+        Ok(())
+    }
+
+    fn local_addr(&self) -> io::Result<Address> {
+        let address = self.network.borrow_mut().address_of(self.end);
+        address.map(Address::from).ok_or(io::ErrorKind::NotConnected.into())
+    }
+
+    fn set_no_delay(&self, _on: bool) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn set_keep_alive(&self, _on: bool) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,312 @@
+//! What callbacks leave for the loop to do, shared by a reactor and its transports.
+
+use super::Inner;
+use super::write_buffer::WriteBuffer;
+use crate::arena::Id;
+use std::cell::{Cell, RefCell};
+use std::rc::Weak;
+
+/// The transports that callbacks have touched, and the one whose callback is running.
+#[derive(Debug, Default)]
+pub(crate) struct Hub {
+    /// The number of the reactor.
+    reactor: usize,
+    /// Settled without being asked for, when its callback returns; so it is not listed.
+    current: Cell<Option<Id>>,
+    dirty: RefCell<Vec<Id>>,
+    /// Whose protocols have yielded.
+    yielded: RefCell<Vec<Id>>,
+    /// One of the touched is to end.
+    must_flush: Cell<bool>,
+    spares: RefCell<Spares>,
+    /// Bytes unsent, of all connections, and what they may append without asking.
+    unsent: Cell<usize>,
+    /// The most that this may be.
+    max_unsent_total: usize,
+    /// How much a connection may append before it asks whether there is room: so little of the
+    /// whole that thousands of them are not what reaches the limit.
+    allowance: usize,
+    /// Connections that had something unsent when they were settled last, and some that have not
+    /// any more.
+    listed_unsent: RefCell<Vec<Weak<Inner>>>,
+    /// Bytes that were discarded because there was too much of them, since this was asked last.
+    shed: Cell<usize>,
+    /// Bytes sent, of all connections.
+    sent: Cell<u64>,
+    /// The most that a connection may have unsent, unless it has a limit of its own.
+    max_unsent: Cell<usize>,
+}
+
+/// The memory of outboxes that ran empty, for those that fill next: most connections have nothing
+/// unsent most of the time, and need no buffer of their own; in a fan-out all of them fill at once.
+#[derive(Debug, Default)]
+struct Spares {
+    #[expect(clippy::vec_box, reason = "a transport takes and gives the box, not what is in it")]
+    outboxes: Vec<Box<WriteBuffer>>,
+    /// Their capacity, summed up.
+    bytes: usize,
+}
+
+/// More spare memory than this is freed: enough for a line to each of some thousands, little enough
+/// that a burst is not paid for ever.
+const SPARE_BYTES_MAX: usize = 1024 * 1024;
+
+/// What a connection may append without asking whether there is room for it: some lines.
+const ALLOWANCE: usize = 1024;
+
+/// And of how many of them the limit of all connections consists at least: more than there are
+/// connections.
+const ALLOWANCES_MIN: usize = 1024 * 1024;
+
+/// The list of connections with something unsent is not weeded before it is this long.
+const BACKLOGGED_MIN: usize = 16;
+
+/// A buffer with more room than this is freed: the next to take it might keep it for a few bytes
+/// that its peer does not read.
+const SPARE_LEN_MAX: usize = 16 * 1024;
+
+impl Hub {
+    /// For the connections of this reactor, of which each may have so much unsent, and all of them
+    /// together so much.
+    pub(crate) fn new(reactor: usize, max_unsent: usize, max_unsent_total: usize) -> Self {
+        Self {
+            reactor,
+            max_unsent: Cell::new(max_unsent),
+            max_unsent_total,
+            allowance: ALLOWANCE.min(max_unsent).min(max_unsent_total / ALLOWANCES_MIN),
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn reactor(&self) -> usize {
+        self.reactor
+    }
+
+    pub(crate) fn max_unsent(&self) -> usize {
+        self.max_unsent.get()
+    }
+
+    /// Bytes unsent, of all connections; while a callback runs, perhaps some more.
+    pub(crate) fn unsent(&self) -> usize {
+        self.unsent.get()
+    }
+
+    pub(super) fn max_unsent_total(&self) -> usize {
+        self.max_unsent_total
+    }
+
+    /// True if `count` more unsent bytes fit the limit of all connections together.
+    pub(super) fn has_room_for(&self, count: usize) -> bool {
+        self.unsent.get().saturating_add(count) <= self.max_unsent_total
+    }
+
+    #[inline]
+    pub(super) fn has_too_much(&self) -> bool {
+        self.unsent.get() > self.max_unsent_total
+    }
+
+    /// How much a connection may append before it asks again.
+    #[inline]
+    pub(super) fn allowance(&self) -> usize {
+        self.allowance
+    }
+
+    /// Lists a connection that has something unsent. Those that have nothing any more are weeded
+    /// out as the list grows, and are told so.
+    pub(super) fn list_unsent(&self, transport: Weak<Inner>) {
+        let list = &mut *self.listed_unsent.borrow_mut();
+        if list.len() == list.capacity() {
+            list.retain(|transport| transport.upgrade().is_some_and(|it| it.stays_listed()));
+            if list.len() > list.capacity() / 2 {
+                // Most have: not to be looked through again for each.
+                list.reserve(list.capacity().max(BACKLOGGED_MIN));
+            }
+        }
+        list.push(transport);
+    }
+
+    /// Those that may have something unsent.
+    pub(super) fn listed_unsent(&self) -> Vec<Weak<Inner>> {
+        self.listed_unsent.borrow().clone()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn backlog_len(&self) -> usize {
+        self.listed_unsent.borrow().len()
+    }
+
+    /// Counts unsent bytes that were discarded at the limit of all connections.
+    pub(super) fn count_shed(&self, count: usize) {
+        self.shed.set(self.shed.get() + count);
+    }
+
+    /// Bytes that were discarded because there was too much of them, since this was asked last.
+    pub(crate) fn take_shed(&self) -> usize {
+        self.shed.take()
+    }
+
+    /// Bytes that sockets have taken.
+    pub(crate) fn sent(&self) -> u64 {
+        self.sent.get()
+    }
+
+    /// A socket has taken so many bytes.
+    #[inline]
+    pub(crate) fn count_sent(&self, count: usize) {
+        self.sent.set(self.sent.get() + count as u64);
+    }
+
+    /// Of a connection so many bytes are unsent now, where so many were.
+    pub(crate) fn recount_unsent(&self, before: usize, now: usize) {
+        self.unsent.set(self.unsent.get() - before + now);
+    }
+
+    /// Recounts the unsent bytes of a connection, unless that would exceed the limit of all.
+    #[inline]
+    pub(super) fn recount(&self, before: usize, now: usize) -> bool {
+        let unsent = self.unsent.get() - before + now;
+        let room = unsent <= self.max_unsent_total;
+        if room {
+            self.unsent.set(unsent);
+        }
+        room
+    }
+
+    /// From here on `id` is the connection whose callback is running.
+    pub(crate) fn enter(&self, id: Id) -> Option<Id> {
+        self.current.replace(Some(id))
+    }
+
+    pub(crate) fn leave(&self, previous: Option<Id>) {
+        self.current.set(previous);
+    }
+
+    /// Lists a transport to be settled; false if it is settled anyway.
+    pub(crate) fn mark_dirty(&self, id: Id) -> bool {
+        let elsewhere = self.current.get() != Some(id);
+        if elsewhere {
+            self.list(id);
+        }
+        elsewhere
+    }
+
+    /// Lists a transport to be settled, and read from if it can be.
+    pub(crate) fn list(&self, id: Id) {
+        self.dirty.borrow_mut().push(id);
+    }
+
+    /// Lists a transport whose protocol has yielded.
+    pub(crate) fn list_yielded(&self, id: Id) {
+        self.yielded.borrow_mut().push(id);
+    }
+
+    /// Those whose protocols have yielded since this was asked last.
+    pub(crate) fn take_yielded(&self) -> Vec<Id> {
+        self.yielded.take()
+    }
+
+    pub(crate) fn has_yielded(&self) -> bool {
+        !self.yielded.borrow().is_empty()
+    }
+
+    /// What is touched now is not to wait.
+    pub(crate) fn flush_now(&self) {
+        self.must_flush.set(true);
+    }
+
+    pub(crate) fn must_flush_now(&self) -> bool {
+        self.must_flush.get()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.dirty.borrow().len()
+    }
+
+    /// Takes the list; what is touched from here on is on the next. `emptied` becomes its memory.
+    pub(crate) fn take(&self, emptied: Vec<Id>) -> Vec<Id> {
+        debug_assert!(emptied.is_empty());
+        self.must_flush.set(false);
+        self.dirty.replace(emptied)
+    }
+
+    /// An empty outbox with room for something.
+    pub(crate) fn spare_out(&self) -> Box<WriteBuffer> {
+        let spares = &mut *self.spares.borrow_mut();
+        let spare = spares.outboxes.pop();
+        spares.bytes -= spare.as_ref().map_or(0, |write_buffer| write_buffer.capacity());
+        spare.unwrap_or_default()
+    }
+
+    /// Keeps an empty outbox for later, or frees it.
+    pub(crate) fn spare_in(&self, write_buffer: Box<WriteBuffer>) {
+        let spares = &mut *self.spares.borrow_mut();
+        let small = write_buffer.capacity() <= SPARE_LEN_MAX;
+        if small && spares.bytes + write_buffer.capacity() <= SPARE_BYTES_MAX {
+            spares.bytes += write_buffer.capacity();
+            spares.outboxes.push(write_buffer);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spare_outboxes_are_counted_in_and_out() {
+        let hub = Hub::default();
+        for _ in 0..10_000 {
+            let mut write_buffer = hub.spare_out();
+            write_buffer.append(&[0; 10_000]);
+            write_buffer.consume(10_000);
+            hub.spare_in(write_buffer);
+        }
+        let kept = hub.spare_out();
+        assert!(kept.capacity() >= 10_000, "the pool still serves");
+        assert_eq!(hub.spares.borrow().bytes, 0);
+    }
+
+    #[test]
+    fn a_large_spare_is_freed() {
+        let hub = Hub::default();
+        let mut write_buffer = hub.spare_out();
+        write_buffer.append(&[0; SPARE_LEN_MAX + 1]);
+        write_buffer.consume(SPARE_LEN_MAX + 1);
+        hub.spare_in(write_buffer);
+        assert!(hub.spare_out().capacity() <= SPARE_LEN_MAX);
+    }
+
+    /// As a transport uses it.
+    #[test]
+    fn the_reactor_counts_no_less_than_is_unsent_however_bytes_come_and_go() {
+        let hub = Hub::new(0, usize::MAX, 1 << 40);
+        let (mut write_buffer, mut random) = (WriteBuffer::default(), 1_u64);
+        let mut below = |bound: usize| {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (random >> 33) as usize % bound
+        };
+        for round in 0..100_000 {
+            let length = 1 + below(if round % 1000 < 10 { 100_000 } else { 300 });
+            if write_buffer.fits_fast_path(length) {
+                write_buffer.append(&vec![0; length]);
+            } else {
+                let first = write_buffer.is_empty();
+                write_buffer.append(&vec![0; length]);
+                if !first || !write_buffer.set_first_fast_limit(&hub) {
+                    write_buffer.set_fast_limit(&hub);
+                }
+            }
+            assert!(write_buffer.len() <= write_buffer.counted, "{round}");
+            assert_eq!(write_buffer.counted, hub.unsent());
+            if below(3) == 0 {
+                let count = below(write_buffer.len() + 1);
+                write_buffer.consume(count);
+                if write_buffer.is_empty() {
+                    hub.recount_unsent(std::mem::take(&mut write_buffer.counted), 0);
+                } else {
+                    write_buffer.recount(&hub);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,261 @@
+//! What lets the bytes of one connection through, in one direction, at the rates that are set. Pure
+//! but for the shared, which it shares.
+
+use super::meter::Meter;
+use super::shared_rate::SharedRateLimiter;
+use crate::arena::Id;
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Instant;
+
+/// One direction of one connection.
+#[derive(Debug, Default)]
+pub(super) struct RateLimiter {
+    /// The connection's own rate.
+    own: Option<Meter>,
+    /// That of all connections of its factory.
+    shared: Option<Rc<RefCell<SharedRateLimiter>>>,
+    /// What the shared has granted to this one alone.
+    grant: usize,
+    wait: Wait,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Wait {
+    #[default]
+    No,
+    /// For its own rate.
+    Own,
+    /// For its turn, with a ticket.
+    SharedRateLimiter(u64),
+}
+
+/// What may pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Allowance {
+    /// So many bytes, and at least one.
+    Bytes(usize),
+    /// Nothing before the clock is looked at.
+    NeedsRefill,
+    /// Nothing; the loop will say when.
+    Blocked,
+}
+
+/// What comes of having asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refill {
+    Ready,
+    /// Not before then.
+    At(Instant),
+    /// When those have been served who have waited longer.
+    Queued,
+}
+
+impl RateLimiter {
+    /// From here on the connection has this rate of its own. True if it need not wait any longer
+    /// for the former one.
+    pub(super) fn set(&mut self, rate: Option<u64>) -> bool {
+        self.own = rate.map(Meter::new);
+        self.end_wait()
+    }
+
+    /// The same for what it shares.
+    pub(super) fn join(&mut self, shared: Option<Rc<RefCell<SharedRateLimiter>>>) -> bool {
+        self.leave();
+        self.shared = shared;
+        self.end_wait()
+    }
+
+    /// Gives back whatever it has of the shared.
+    fn leave(&mut self) {
+        self.give_back();
+        if let (Wait::SharedRateLimiter(ticket), Some(shared)) = (self.wait, &self.shared) {
+            shared.borrow_mut().leave(ticket);
+            self.wait = Wait::No;
+        }
+    }
+
+    pub(super) fn shares(&self) -> bool {
+        self.shared.is_some()
+    }
+
+    pub(super) fn waits(&self) -> bool {
+        self.wait != Wait::No
+    }
+
+    pub(super) fn allowance(&self) -> Allowance {
+        let own = self.own.as_ref().map_or(usize::MAX, Meter::left);
+        let shared = match &self.shared {
+            Some(shared) if self.grant == 0 => shared.borrow().left(),
+            Some(_) => self.grant,
+            None => usize::MAX,
+        };
+        match own.min(shared) {
+            _ if self.waits() => Allowance::Blocked,
+            0 => Allowance::NeedsRefill,
+            bytes => Allowance::Bytes(bytes),
+        }
+    }
+
+    /// So many bytes have passed, of those that might.
+    pub(super) fn spend(&mut self, count: usize) {
+        if let Some(own) = &mut self.own {
+            own.spend(count);
+        }
+        match &self.shared {
+            Some(shared) if self.grant == 0 => shared.borrow_mut().spend(count),
+            Some(_) => self.grant -= count,
+            None => {}
+        }
+    }
+
+    /// Nothing more is wanted for now.
+    pub(super) fn give_back(&mut self) {
+        if let Some(shared) = &self.shared {
+            shared.borrow_mut().give_back(std::mem::take(&mut self.grant));
+        }
+    }
+
+    /// Looks for more, on behalf of this connection.
+    pub(super) fn ask(&mut self, id: Id, now: Instant) -> Refill {
+        if let Some(own) = self.own.as_mut().filter(|own| own.left() == 0) {
+            if let Err(due) = own.refill(now) {
+                self.wait = Wait::Own;
+                return Refill::At(due);
+            }
+        }
+        if let Some(shared) = self.shared.as_ref().filter(|_| self.grant == 0) {
+            if let Err(ticket) = shared.borrow_mut().ask(id, now) {
+                self.wait = Wait::SharedRateLimiter(ticket);
+                return Refill::Queued;
+            }
+        }
+        Refill::Ready
+    }
+
+    /// It is time for its own rate. True if that was waited for.
+    pub(super) fn end_wait(&mut self) -> bool {
+        let ended = self.wait == Wait::Own;
+        if ended {
+            self.wait = Wait::No;
+        }
+        ended
+    }
+
+    /// It is its turn.
+    pub(super) fn take_grant(&mut self, grant: usize) {
+        if let Wait::SharedRateLimiter(_) = self.wait {
+            (self.wait, self.grant) = (Wait::No, grant);
+        }
+    }
+}
+
+/// Its place in the queue is not to outlive it.
+impl Drop for RateLimiter {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arena::Arena;
+    use std::time::Duration;
+
+    fn id() -> Id {
+        Arena::new().insert_with(|_| ())
+    }
+
+    fn shared(rate: u64) -> Rc<RefCell<SharedRateLimiter>> {
+        Rc::new(RefCell::new(SharedRateLimiter::new(rate)))
+    }
+
+    #[test]
+    fn without_a_rate_everything_passes() {
+        assert_eq!(RateLimiter::default().allowance(), Allowance::Bytes(usize::MAX));
+    }
+
+    #[test]
+    fn its_own_rate_lets_a_portion_pass_and_then_waits() {
+        let (mut limiter, t) = (RateLimiter::default(), Instant::now());
+        limiter.set(Some(20));
+        assert_eq!(limiter.allowance(), Allowance::NeedsRefill);
+        assert_eq!(
+            (limiter.ask(id(), t), limiter.allowance()),
+            (Refill::Ready, Allowance::Bytes(1))
+        );
+        limiter.spend(1);
+        let next = t + Duration::from_millis(50);
+        assert_eq!(
+            (limiter.ask(id(), t), limiter.allowance()),
+            (Refill::At(next), Allowance::Blocked)
+        );
+        assert!(limiter.end_wait());
+        assert_eq!(limiter.allowance(), Allowance::NeedsRefill);
+        assert_eq!(limiter.ask(id(), next), Refill::Ready);
+        assert!(!limiter.end_wait(), "it does not wait");
+        limiter.set(None);
+        assert_eq!(limiter.allowance(), Allowance::Bytes(usize::MAX));
+    }
+
+    #[test]
+    fn the_narrower_of_both_rates_counts_and_both_are_spent() {
+        let (mut limiter, t, shared) = (RateLimiter::default(), Instant::now(), shared(200));
+        limiter.set(Some(100));
+        limiter.join(Some(Rc::clone(&shared)));
+        assert_eq!(
+            (limiter.ask(id(), t), limiter.allowance()),
+            (Refill::Ready, Allowance::Bytes(5))
+        );
+        limiter.spend(4);
+        assert_eq!((limiter.allowance(), shared.borrow().left()), (Allowance::Bytes(1), 6));
+    }
+
+    #[test]
+    fn a_grant_is_its_own_until_it_is_given_back() {
+        let (mut limiter, t, shared) = (RateLimiter::default(), Instant::now(), shared(200));
+        limiter.join(Some(Rc::clone(&shared)));
+        assert_eq!(limiter.ask(id(), t), Refill::Ready);
+        limiter.spend(10);
+        assert_eq!(
+            (limiter.ask(id(), t), limiter.allowance()),
+            (Refill::Queued, Allowance::Blocked)
+        );
+        let granted = shared.borrow_mut().grant(t + Duration::from_millis(50));
+        assert_eq!(granted, Ok((vec![id()], 10)));
+        limiter.take_grant(10);
+        assert_eq!((limiter.allowance(), shared.borrow().left()), (Allowance::Bytes(10), 0));
+        limiter.spend(3);
+        assert_eq!(limiter.allowance(), Allowance::Bytes(7));
+        limiter.give_back();
+        assert_eq!((limiter.allowance(), shared.borrow().left()), (Allowance::Bytes(7), 7));
+    }
+
+    #[test]
+    fn whoever_goes_leaves_the_queue_and_what_was_granted() {
+        let (t, shared) = (Instant::now(), shared(200));
+        let join = || {
+            let mut limiter = RateLimiter::default();
+            limiter.join(Some(Rc::clone(&shared)));
+            limiter
+        };
+        let (mut first, mut second, mut third) = (join(), join(), join());
+        assert_eq!(first.ask(id(), t), Refill::Ready);
+        first.spend(10);
+        assert_eq!(first.ask(id(), t), Refill::Queued);
+        assert_eq!(second.ask(id(), t), Refill::Queued);
+        drop(first);
+        assert!(shared.borrow().next().is_some());
+        assert!(!second.join(None));
+        assert_eq!(second.allowance(), Allowance::Bytes(usize::MAX), "it waits no more");
+        assert_eq!(shared.borrow().next(), None);
+        assert_eq!(third.ask(id(), t), Refill::Queued);
+        assert!(shared.borrow_mut().grant(t + Duration::from_millis(50)).is_ok());
+        third.take_grant(10);
+        third.take_grant(20);
+        assert_eq!(third.allowance(), Allowance::Bytes(10), "it did not wait for another");
+        drop(third);
+        assert_eq!(shared.borrow().left(), 10);
+    }
+}

@@ -1,0 +1,126 @@
+//! How bytes come in, and when none are wanted.
+
+use super::connection::Connection;
+use super::readiness::{Processing, Readiness};
+use crate::reason::Reason;
+use std::io;
+
+/// What came in.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum ReadOutcome {
+    Data {
+        count: usize,
+        /// Nothing is left in the socket.
+        last: bool,
+    },
+    /// The peer's FIN.
+    End,
+    /// The peer takes nothing of all that it is sent: reading is to rest.
+    Backpressure,
+    /// There is no more at the rate that is set, unless the clock says so.
+    NeedsRefill,
+    Nothing,
+}
+
+impl Connection {
+    /// True if there may be something to read and it is wanted.
+    pub(crate) fn wants_reading(&self) -> bool {
+        let Readiness { readable, resting, processing, .. } = self.readiness;
+        readable
+            && !resting
+            && processing == Processing::Done
+            && self.state.reads()
+            && !self.is_full()
+    }
+
+    /// (What can no longer be sent holds up nothing.)
+    fn is_full(&self) -> bool {
+        let write_buffer = self.write_buffer.as_ref().filter(|_| self.state.sends());
+        write_buffer.is_some_and(|write_buffer| write_buffer.is_full())
+    }
+
+    fn is_backed_up(&self) -> bool {
+        let waits = !self.readiness.writable && self.state.sends();
+        let write_buffer = self.write_buffer.as_ref().filter(|_| waits);
+        write_buffer.is_some_and(|write_buffer| write_buffer.is_backed_up())
+    }
+
+    /// True if its protocol has yielded and is to be called again.
+    #[inline]
+    pub(super) fn take_yield(&mut self) -> bool {
+        let yielded = self.readiness.processing == Processing::Yielded;
+        if yielded {
+            self.readiness.processing = Processing::Done;
+            self.restart_idleness();
+        }
+        yielded && self.state.delivers()
+    }
+
+    /// Reading goes on after a rest.
+    pub(crate) fn end_read_backoff(&mut self) {
+        self.readiness.rested |= std::mem::take(&mut self.readiness.resting);
+    }
+
+    /// Reads what has arrived, at most a buffer full.
+    #[inline(always)]
+    pub(crate) fn receive(&mut self, buffer: &mut [u8]) -> ReadOutcome {
+        if buffer.is_empty() || !self.wants_reading() {
+            return ReadOutcome::Nothing;
+        }
+        if std::mem::take(&mut self.readiness.rested) {
+            if let Some(write_buffer) = &mut self.write_buffer {
+                write_buffer.read_on();
+            }
+        } else if self.is_backed_up() {
+            self.readiness.resting = true;
+            return ReadOutcome::Backpressure;
+        }
+        let Some(stream) = &mut self.stream else {
+            return ReadOutcome::Nothing;
+        };
+        loop {
+            match stream.read(buffer) {
+                // A socket whose error a write has consumed says this as well: no FIN to tell of.
+                Ok(0) if self.state.read_out() => {
+                    self.readiness.readable = false;
+                    self.readiness.needs_settle = true;
+                    return ReadOutcome::Nothing;
+                }
+                Ok(0) => {
+                    self.readiness.readable = false;
+                    self.readiness.ended = true;
+                    self.state.end_input();
+                    return ReadOutcome::End;
+                }
+                Ok(count) => {
+                    if let Some(extras) = &mut self.extras {
+                        extras.received(count);
+                    }
+                    (self.readiness.received_any, self.readiness.received_since_drain) =
+                        (true, true);
+                    let short = count < buffer.len() && !self.readiness.more_behind;
+                    let last = short && stream.short_read_is_final();
+                    self.readiness.readable = !last;
+                    return ReadOutcome::Data { count, last };
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // Once more: at the mark of urgent data Linux says so of a read that a signal
+                // meets.
+                Err(error)
+                    if error.kind() == io::ErrorKind::WouldBlock
+                        && std::mem::take(&mut self.readiness.more_behind) => {}
+                Err(error) => {
+                    self.readiness.readable = false;
+                    self.readiness.more_behind = false;
+                    if error.kind() != io::ErrorKind::WouldBlock {
+                        drop(self.state.end(Reason::lost(error)));
+                        self.readiness.needs_settle = true;
+                    } else if self.state.read_out() {
+                        self.readiness.needs_settle = true;
+                    }
+                    return ReadOutcome::Nothing;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,362 @@
+//! How bytes are accepted, and leave.
+
+use super::OverflowPolicy;
+use super::broadcast::SHARED_MIN;
+use super::connection::Connection;
+use super::state::Action;
+use super::write_buffer::{PIECES_MAX, WriteBuffer};
+use crate::reason::Reason;
+use bytes::{Buf, Bytes};
+use std::io::{self, IoSlice};
+
+/// A write of at least this many bytes, with nothing unsent before it, goes straight to the socket
+/// instead of being copied. At 64 bytes deferring costs nothing and joins small writes into one
+/// call; at 16 KiB the copy costs 8 % of an echo. Half of that, since a stream cuts messages.
+const DIRECT_WRITE_MIN: usize = 8 * 1024;
+
+/// What the loop has to do after a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Written {
+    /// Nothing: the loop knows already that there is something to send.
+    Known,
+    /// Look at the connection.
+    News,
+    /// Look at the connection, and all connections together are above their limit.
+    TooMuch,
+}
+
+/// What came of settling a connection.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Settled {
+    /// The socket took something.
+    pub(crate) sent: bool,
+    /// The connection has something unsent, and is not listed among those.
+    pub(crate) is_behind: bool,
+}
+
+impl Connection {
+    pub(crate) fn unsent(&self) -> usize {
+        self.write_buffer.as_ref().map_or(0, |write_buffer| write_buffer.len())
+    }
+
+    /// True if bytes can be written: always, or, when the connection is being closed, by a producer
+    /// that this waits for.
+    #[inline]
+    pub(super) fn takes_writes(&self) -> bool {
+        self.state.accepts_writes() || (self.has_producer() && self.state.waits_for_producer())
+    }
+
+    /// Takes bytes for sending.
+    #[inline]
+    pub(super) fn accept(&mut self, data: &[u8]) -> Written {
+        match &mut self.write_buffer {
+            Some(write_buffer)
+                if write_buffer.fits_fast_path(data.len()) && self.state.accepts_writes() =>
+            {
+                write_buffer.append(data);
+                Written::Known
+            }
+            _ => self.accept_slow(data),
+        }
+    }
+
+    fn accept_slow(&mut self, data: &[u8]) -> Written {
+        if data.is_empty() || !self.takes_writes() {
+            return Written::Known;
+        }
+        let first = self.write_buffer.is_none();
+        if first && data.len() >= DIRECT_WRITE_MIN {
+            return self.accept_straight(data);
+        }
+        if !first && !self.has_room_for(data.len()) {
+            return Written::News;
+        }
+        self.write_buffer_mut().append(data);
+        self.tell(data.len(), first)
+    }
+
+    /// Takes a large write with nothing before it. The loop has to look even if nothing is left to
+    /// send: the write may have failed.
+    fn accept_straight(&mut self, data: &[u8]) -> Written {
+        let rest = &data[self.send(data)..];
+        if !rest.is_empty() && self.takes_writes() {
+            self.write_buffer_mut().append(rest);
+        }
+        self.tell(data.len(), true)
+    }
+
+    /// Takes a line and its end, to leave in one piece: never straight out, however long the line.
+    #[inline]
+    pub(super) fn accept_line(&mut self, line: &[u8], end: &[u8]) -> Written {
+        match &mut self.write_buffer {
+            Some(write_buffer)
+                if write_buffer.fits_fast_path(line.len() + end.len())
+                    && self.state.accepts_writes() =>
+            {
+                write_buffer.append_both(line, end);
+                Written::Known
+            }
+            _ => self.accept_line_slow(line, end),
+        }
+    }
+
+    fn accept_line_slow(&mut self, line: &[u8], end: &[u8]) -> Written {
+        if !self.takes_writes() {
+            return Written::Known;
+        }
+        let first = self.write_buffer.is_none();
+        let length = line.len() + end.len();
+        if !first && !self.has_room_for(length) {
+            return Written::News;
+        }
+        self.write_buffer_mut().append_both(line, end);
+        self.tell(length, first)
+    }
+
+    /// Takes shared bytes, without copying them if they are many.
+    pub(super) fn accept_bytes(&mut self, mut bytes: Bytes) -> Written {
+        if bytes.len() < SHARED_MIN {
+            return self.accept(&bytes);
+        }
+        if !self.takes_writes() {
+            return Written::Known;
+        }
+        let first = self.write_buffer.is_none();
+        let length = bytes.len();
+        if first {
+            bytes.advance(self.send(&bytes));
+        } else if !self.has_room_for(length) {
+            return Written::News;
+        }
+        if !bytes.is_empty() && self.takes_writes() {
+            self.write_buffer_mut().share(bytes);
+        }
+        self.tell(length, first)
+    }
+
+    #[inline]
+    fn write_buffer_mut(&mut self) -> &mut WriteBuffer {
+        let Self { write_buffer, listener, extras, .. } = self;
+        write_buffer.get_or_insert_with(|| {
+            let mut write_buffer = listener.hub.spare_out();
+            let own = extras.as_ref().map(|extras| extras.max_unsent);
+            write_buffer.max = own.unwrap_or(listener.hub.max_unsent());
+            write_buffer
+        })
+    }
+
+    /// So many bytes were accepted, and nothing was unsent before, or something, which has the
+    /// loop's attention already.
+    #[inline]
+    fn tell(&mut self, count: usize, first: bool) -> Written {
+        let hub = &self.listener.hub;
+        let mut told = first;
+        match (&mut self.write_buffer, &mut self.extras) {
+            (Some(write_buffer), None) => {
+                if first && write_buffer.set_first_fast_limit(hub) {
+                    return Written::News;
+                }
+                write_buffer.set_fast_limit(hub);
+            }
+            (None, None) => return Written::News,
+            (write_buffer, Some(extras)) => {
+                let unsent = write_buffer.as_mut().map_or(0, |write_buffer| {
+                    write_buffer.recount(hub);
+                    write_buffer.len()
+                });
+                told |= extras.accepted(count, unsent);
+            }
+        }
+        match told {
+            _ if hub.has_too_much() => Written::TooMuch,
+            true => Written::News,
+            false => Written::Known,
+        }
+    }
+
+    /// False if so many bytes more are too many: they are not to be taken, and it is seen to what
+    /// becomes of that.
+    #[inline]
+    fn has_room_for(&mut self, length: usize) -> bool {
+        let Some(write_buffer) = &self.write_buffer else { return true };
+        let unknown = (write_buffer.len() + length).saturating_sub(write_buffer.counted);
+        let room = write_buffer.has_room_for(length) && self.hub().has_room_for(unknown);
+        room || self.make_room_for(length)
+    }
+
+    /// What was written in this callback has not been offered to the socket yet, which may well
+    /// take it.
+    #[cold]
+    fn make_room_for(&mut self, length: usize) -> bool {
+        self.offer_now();
+        let Some(write_buffer) = &self.write_buffer else { return true };
+        let is_own_limit = !write_buffer.has_room_for(length);
+        let overflow = self.extras.as_ref().map_or(OverflowPolicy::Close, |extras| extras.overflow);
+        match overflow {
+            OverflowPolicy::Close if is_own_limit => {
+                // What is unsent is discarded, and counted, when the connection is settled.
+                drop(self.state.end(Reason::Overflow));
+                self.hub().flush_now();
+                false
+            }
+            // Too much on all connections is looked to when it is taken: this may not be the one
+            // to pay. Nor may anything be missed of what a producer gives.
+            OverflowPolicy::Close => true,
+            _ if !is_own_limit && (self.has_producer() || self.hub().has_room_for(length)) => true,
+            policy @ (OverflowPolicy::Reject | OverflowPolicy::DropNew) => {
+                let extras = self.extras_mut();
+                extras.dropped += 1;
+                extras.rejected += usize::from(policy == OverflowPolicy::Reject);
+                false
+            }
+        }
+    }
+
+    /// Frees what is unsent, and returns how much that was.
+    pub(super) fn discard(&mut self) -> usize {
+        let Some(write_buffer) = self.write_buffer.take() else { return 0 };
+        self.listener.hub.recount_unsent(write_buffer.counted, 0);
+        write_buffer.len()
+    }
+
+    /// Offers `data` to the socket and returns how much it took.
+    #[inline]
+    fn send(&mut self, data: &[u8]) -> usize {
+        let mut data = data;
+        if self.extras.is_some() {
+            data = &data[..self.write_allowance().min(data.len())];
+        }
+        let mut sent = 0;
+        while self.readiness.writable && sent < data.len() {
+            let Some(stream) = &mut self.stream else { break };
+            let taken = stream.write(&data[sent..]);
+            sent += self.regard(taken, data.len() - sent);
+        }
+        sent
+    }
+
+    /// The same for what is in several pieces, which are consumed.
+    fn send_pieces(&mut self, write_buffer: &mut WriteBuffer) -> usize {
+        let mut sent = 0;
+        while self.readiness.writable && !write_buffer.is_empty() {
+            let mut slices = [IoSlice::new(&[]); PIECES_MAX];
+            let slices = write_buffer.pieces(&mut slices);
+            let offered = slices.iter().map(|slice| slice.len()).sum();
+            if self.extras.is_some() && self.write_allowance() < offered {
+                // Of what has a rate one piece at a time is enough.
+                let count = self.send(&slices[0]);
+                write_buffer.consume(count);
+                sent += count;
+                if count == 0 {
+                    break;
+                }
+                continue;
+            }
+            let Some(stream) = &mut self.stream else { break };
+            let taken = stream.write_vectored(slices);
+            let count = self.regard(taken, offered);
+            write_buffer.consume(count);
+            sent += count;
+        }
+        sent
+    }
+
+    /// What the socket has said to being offered so many bytes; how many it took.
+    #[inline]
+    fn regard(&mut self, taken: io::Result<usize>, offered: usize) -> usize {
+        if let Ok(count) = taken {
+            self.listener.hub.count_sent(count);
+            if let Some(extras) = &mut self.extras {
+                extras.sent(count);
+            }
+        }
+        match taken {
+            Ok(count) if count == offered => count,
+            Ok(count) => {
+                // A short write means that the socket is full; its next edge is sure to come.
+                let true_edges = self.stream.as_ref().is_some_and(|it| it.short_write_is_final());
+                self.readiness.writable = !true_edges && count > 0;
+                count
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.readiness.writable = false;
+                0
+            }
+            Err(error) => {
+                self.sever(error);
+                0
+            }
+        }
+    }
+
+    /// The sending half has failed. What has arrived is read out before the connection ends,
+    /// whatever the poller has said of it.
+    fn sever(&mut self, error: io::Error) {
+        let ready = &mut self.readiness;
+        (ready.writable, ready.resting) = (false, false);
+        // Until a read would block: no edge may follow that says so.
+        (ready.readable, ready.more_behind) = (true, true);
+        self.state.sever(Reason::lost(error));
+    }
+
+    /// Offers what is unsent to the socket before the callback has returned.
+    pub(super) fn offer_now(&mut self) {
+        self.offer();
+        if let Some(write_buffer) = &mut self.write_buffer {
+            write_buffer.recount(&self.listener.hub);
+        }
+    }
+
+    /// Offers what is unsent to the socket. True if it took anything.
+    fn offer(&mut self) -> bool {
+        if !self.readiness.writable || !self.state.sends() {
+            return false;
+        }
+        // The outbox steps aside, for the socket's failure ends the state beside it.
+        let Some(mut write_buffer) = self.write_buffer.take() else { return false };
+        let count = match write_buffer.run() {
+            Some(run) => {
+                let count = self.send(run);
+                write_buffer.consume(count);
+                count
+            }
+            None => self.send_pieces(&mut write_buffer),
+        };
+        if write_buffer.is_empty() {
+            let hub = &self.listener.hub;
+            hub.recount_unsent(std::mem::take(&mut write_buffer.counted), 0);
+            hub.spare_in(write_buffer);
+        } else {
+            self.write_buffer = Some(write_buffer);
+        }
+        count > 0
+    }
+
+    /// Offers what is unsent to the socket, and says what comes next.
+    pub(crate) fn settle(&mut self, settled: &mut Settled) -> Action {
+        settled.sent |= self.offer();
+        let empty = self.write_buffer.is_none();
+        if let Some(write_buffer) = &mut self.write_buffer {
+            write_buffer.recount(&self.listener.hub);
+            settled.is_behind = !self.readiness.listed_unsent;
+        }
+        self.state.next(empty && !self.has_producer())
+    }
+
+    /// Sends our FIN. False if the connection turns out to be broken.
+    pub(crate) fn shutdown_write(&mut self) -> bool {
+        let result = self.stream.as_mut().map_or(Ok(()), |stream| stream.shutdown_write());
+        match result {
+            // Not connected any more: reading will say why.
+            Err(error) if error.kind() != io::ErrorKind::NotConnected => {
+                self.sever(error);
+                false
+            }
+            _ => {
+                self.state.output_finished();
+                true
+            }
+        }
+    }
+}
