@@ -28,9 +28,9 @@ impl LineRate {
         let now = cx.reactor.now();
         // There was a token, or the line would have been held back.
         let _ = self.bucket.take(now);
-        let next = self.bucket.next(now).filter(|_| cx.transport.delivers());
+        let next = self.bucket.next(now).filter(|_| cx.transport.connection().delivers());
         let Some(next) = next else { return false };
-        cx.transport.hold_input();
+        cx.transport.connection().hold_input();
         self.held = Some(cx.set_timer(next.saturating_duration_since(now)));
         true
     }

@@ -155,7 +155,8 @@ impl<R> Lines<R> {
         self.pending.extend_from_slice(&effects.extra);
         // A change of mode or delimiter alone is felt by what is received next; and if the
         // transport was paused as well, `reading_resumed` comes first.
-        let resumed = was_paused && !self.splitter.paused && !cx.transport.is_resuming();
+        let resumed =
+            was_paused && !self.splitter.paused && !cx.transport.connection().is_resuming();
         if !effects.extra.is_empty() || resumed {
             self.split_pending(cx);
         }
@@ -235,7 +236,7 @@ impl<R> Lines<R> {
         let (transport, mut effects) = (cx.transport, Effects::default());
         let mut cx = LineContext::new(cx, splitter, &mut effects, &[], &[]);
         let stop = input.len().min(at + step);
-        while at < stop && !cx.splitter.paused && transport.delivers() {
+        while at < stop && !cx.splitter.paused && transport.connection().delivers() {
             let left = &input[at..];
             let Some(piece) = cx.splitter.next_piece(left, searched - at) else {
                 return Pass::Wait { at, searched: input.len() };

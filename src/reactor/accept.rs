@@ -325,7 +325,7 @@ impl Reactor {
         self.call(&connection, Callback::Made);
         // Only now: a connection that is closed in its first callback is never watched.
         if transport.is_connected() {
-            transport.watch();
+            transport.register();
         }
     }
 
@@ -336,13 +336,13 @@ impl Reactor {
         // Nothing is left to send more at a time.
         transport.clear_rates();
         let end = transport.settle(&mut Settled::default());
-        if matches!(end, Action::End(Reason::Aborted)) || transport.is_unfinished() {
-            transport.reset();
+        if matches!(end, Action::End(Reason::Aborted)) || transport.connection().is_unfinished() {
+            transport.connection().reset();
         }
         self.drop_reader(transport.end_extras());
-        let mut closed = transport.release();
+        let mut closed = transport.connection().release();
         if let Some(closed) = &mut closed {
-            closed.received_any |= lingers;
+            closed.peer.sent_any |= lingers;
         }
         let lingering = closed.and_then(|closed| {
             self.linger(id, closed, transport.peer_address().network(), LingerReason::Refusal)

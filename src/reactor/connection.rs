@@ -182,13 +182,13 @@ impl Reactor {
                 Action::Resume if resumed => break transport.settle_later(),
                 Action::Resume => {
                     resumed = true;
-                    transport.resumed();
+                    transport.connection().resumed();
                     self.deliver(connection, Callback::Resumed);
                     // What became readable during the pause will not be reported again.
                     self.serve_again(connection);
                 }
                 Action::ShutdownWrite => {
-                    if transport.shutdown_write() {
+                    if transport.connection().shutdown_write() {
                         self.deliver(connection, Callback::WriteLost);
                     }
                 }
@@ -220,7 +220,7 @@ impl Reactor {
                 Action::UpdateTimeouts => self.update_timeouts(connection),
                 Action::RefillRate => drop(self.refill_rate(connection, Direction::Write)),
                 Action::End(reason) if reason.is_abortive() => {
-                    let unsent = transport.reset();
+                    let unsent = transport.connection().reset();
                     break self.aborted.push(Aborted { id: connection.id(), reason, unsent });
                 }
                 Action::End(reason) => break self.lose(connection.id(), reason),
@@ -262,15 +262,16 @@ impl Reactor {
             if let Some(established) = self.connections.established_mut(id) {
                 established.connection_timers.get_or_insert_default().close = None;
             }
-            connection.transport.try_writing();
+            connection.transport.connection().try_writing();
             if self.settle(&connection) || connection.transport.is_held_back(Direction::Write) {
                 return;
             }
-            if !connection.transport.watch_producer() {
+            if !connection.transport.connection().watch_producer() {
                 return self.close_timed_out(&connection);
             }
             // What the producer gives may be there, and the loop late.
-            let producer = connection.transport.producer().filter(Transport::look);
+            let producer =
+                connection.transport.producer().filter(|producer| producer.connection().look());
             self.ready_connections.extend(producer.map(|producer| producer.slot()));
             self.overdue.push(Overdue { id, looks: 0 });
         }
@@ -293,14 +294,14 @@ impl Reactor {
             && !reason.blames_peer()
             && !matches!(reason, Reason::Lost(_) | Reason::Stopped);
         self.record_for_report(&reason, transport.unsent());
-        let is_cut_short = !reason.is_done() && transport.is_unfinished();
+        let is_cut_short = !reason.is_done() && transport.connection().is_unfinished();
         self.drop_reader(transport.end_extras());
         // An orderly close says that everything was sent. Its peer must not take what has come for
         // all there was.
         if is_cut_short {
-            transport.reset();
+            transport.connection().reset();
         }
-        let closed = transport.release().filter(|closed| closed.may_send && in_order);
+        let closed = transport.connection().release().filter(|closed| closed.may_send && in_order);
         let lingering = closed.and_then(|closed| {
             self.linger(id, closed, transport.peer_address().network(), LingerReason::Close)
         });

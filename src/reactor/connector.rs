@@ -179,26 +179,28 @@ impl Reactor {
             return;
         };
         let transport = connecting.transport.clone();
-        transport.clear_dirty();
-        transport.begin_serving();
+        transport.connection().clear_dirty();
+        transport.connection().begin_serving();
         if let Some(error) = connecting.rejected.take() {
             return self.fail_to_connect(id, &error);
         }
-        if let Some(reason) = transport.given_up() {
+        let given_up = transport.connection().given_up();
+        if let Some(reason) = given_up {
             self.fail_to_connect(id, &io::Error::from(&reason));
             if guard(|| drop(reason)).is_err() {
                 log::error!("dropping an error of {} panicked", transport.peer_address());
             }
             return;
         }
-        match transport.is_established() {
+        let established = transport.connection().is_established();
+        match established {
             Ok(false) => transport.list_unsent(),
             Ok(true) => {
                 self.timers.cancel(connecting.timeout);
                 if let Some(slot) = self.connections.get_mut(id) {
                     *slot = Slot::Established(Established::new(transport.clone()));
                 }
-                transport.established();
+                transport.connection().established();
                 self.establish(id, &transport);
                 if let Some(connection) = self.connections.find(id) {
                     self.serve_again(&connection);
@@ -237,7 +239,7 @@ impl Reactor {
         let factory = transport.factory();
         self.drop_reader(transport.end_extras());
         // Nobody is told of a reset, since nobody was there.
-        drop(transport.release());
+        drop(transport.connection().release());
         self.connections.remove(id);
         log::debug!(
             "{} could not connect to {}: {error}",

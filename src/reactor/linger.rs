@@ -147,8 +147,8 @@ impl Reactor {
         let stream = &mut *closed.stream;
         let talks = match discard(stream, &mut [0; GLANCE_LEN]) {
             Discarded::End => return None,
-            Discarded::Nothing if !closed.received_any => return None,
-            Discarded::Nothing => closed.received_since_drain && self.is_draining(),
+            Discarded::Nothing if !closed.peer.sent_any => return None,
+            Discarded::Nothing => closed.peer.sent_since_drain && self.is_draining(),
             Discarded::Some(_) => true,
         };
         stream.shutdown_write().ok()?;

@@ -39,7 +39,7 @@ impl Reactor {
         }
         for id in std::mem::take(&mut self.read_backoffs).connections {
             if let Some(connection) = self.connections.find(id) {
-                connection.transport.end_read_backoff();
+                connection.transport.connection().end_read_backoff();
                 self.serve_again(&connection);
             }
         }

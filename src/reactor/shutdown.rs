@@ -218,7 +218,7 @@ impl Reactor {
         for id in connections {
             self.abort_connecting(id);
             if let Some(connection) = self.connections.find(id) {
-                connection.transport.clear_received_since_drain();
+                connection.transport.connection().clear_sent_since_drain();
             }
         }
         self.clear_received_since_drain();
@@ -228,7 +228,8 @@ impl Reactor {
     fn ask_to_drain(&mut self) {
         let connections: Vec<Id> = self.connections.iter().map(|(id, _)| id).collect();
         for id in connections {
-            if let Some(connection) = self.connections.find(id).filter(|it| it.transport.is_open())
+            if let Some(connection) =
+                self.connections.find(id).filter(|it| it.transport.connection().is_open())
             {
                 self.call(&connection, Callback::Drain);
             }

@@ -79,7 +79,7 @@ impl Reactor {
             *established.patience() = None;
         }
         if connection.transport.is_overdue(self.now()) {
-            if connection.transport.look() {
+            if connection.transport.connection().look() {
                 self.ready_connections.push(id);
             }
             self.overdue.push(Overdue { id, looks: 1 });
@@ -103,12 +103,12 @@ impl Reactor {
                 if let Some(producer) = producer.and_then(|id| self.connections.find(id)) {
                     self.serve_at_once(&producer);
                 }
-                if !connection.transport.was_fed() {
+                if !connection.transport.connection().was_fed() {
                     self.close_timed_out(&connection);
                 }
                 continue;
             }
-            if looks < LOOKS_MAX && connection.transport.has_more() {
+            if looks < LOOKS_MAX && connection.transport.connection().has_more() {
                 // If there is no time for it now, it is looked at as often later.
                 let in_time = self.now() < until;
                 if in_time {

@@ -187,7 +187,8 @@ impl Reactor {
                     Some(established) => {
                         let transport = &established.connection.transport;
                         transport.notice(edges);
-                        if let Some(traffic) = transport.queue() {
+                        let traffic = transport.connection().queue();
+                        if let Some(traffic) = traffic {
                             self.list(id, traffic);
                         }
                     }
@@ -255,7 +256,9 @@ impl Reactor {
         }
         for id in self.hub.take_yielded() {
             let connection = self.connections.find(id);
-            if let Some(traffic) = connection.and_then(|connection| connection.transport.queue()) {
+            if let Some(traffic) =
+                connection.and_then(|connection| connection.transport.connection().queue())
+            {
                 self.list(id, traffic);
             }
         }
@@ -280,27 +283,27 @@ impl Reactor {
     /// of either.
     fn serve(&mut self, connection: &ConnectionRef, share: usize) {
         let transport = &connection.transport;
-        let (traffic, yielded) = transport.begin_serving();
+        let (traffic, yielded) = transport.connection().begin_serving();
         let is_sparse = traffic == Traffic::Sparse;
         if yielded {
             self.call(connection, Callback::Data(&[]));
         }
         self.read(connection, traffic.quantum(), if is_sparse { share } else { READ_PER_TURN });
-        if transport.take_needs_settle() {
-            if is_sparse && transport.has_bulk_to_send(share) {
+        if transport.connection().take_needs_settle() {
+            if is_sparse && transport.connection().has_bulk_to_send(share) {
                 self.take_turns(connection);
             } else {
                 self.settle(connection);
             }
         }
-        if transport.end_serving() {
+        if transport.connection().end_serving() {
             self.list_readable(connection);
         }
     }
 
     /// Moves a connection with much to send to the bulk queue.
     pub(super) fn take_turns(&mut self, connection: &ConnectionRef) {
-        if connection.transport.take_turns() {
+        if connection.transport.connection().queue_bulk() {
             self.bulk.push_back(connection.id());
         }
     }
@@ -337,11 +340,11 @@ impl Reactor {
 
     /// Serves a connection wherever it stands in the bulk queue.
     pub(super) fn serve_at_once(&mut self, connection: &ConnectionRef) {
-        if connection.transport.take_yield() {
+        if connection.transport.connection().take_yield() {
             self.call(connection, Callback::Data(&[]));
         }
         self.read(connection, BUFFER_LEN, READ_PER_TURN);
-        if connection.transport.take_needs_settle() {
+        if connection.transport.connection().take_needs_settle() {
             self.settle(connection);
         }
         self.serve_again(connection);
@@ -350,7 +353,7 @@ impl Reactor {
     /// Lists a connection to be served, if there is more to read.
     #[inline]
     pub(super) fn serve_again(&mut self, connection: &ConnectionRef) {
-        if connection.transport.wants_reading() {
+        if connection.transport.connection().has_more_to_read() {
             self.list_readable(connection);
         }
     }
@@ -395,7 +398,7 @@ impl Reactor {
         for id in dirty.drain(..) {
             match self.connections.find(id) {
                 Some(connection) => {
-                    connection.transport.clear_dirty();
+                    connection.transport.connection().clear_dirty();
                     self.settle(&connection);
                     self.serve_again(&connection);
                 }

@@ -147,7 +147,7 @@ fn is_paused(peer: &Peer) -> bool {
 
 fn is_held(peer: &Peer) -> bool {
     peer.lost_reason().is_none()
-        && peer.transport().is_some_and(|transport| transport.holds_input())
+        && peer.transport().is_some_and(|transport| transport.connection().holds_input())
 }
 
 impl Outcome {

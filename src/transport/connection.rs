@@ -1,15 +1,17 @@
-//! A transport's hold on its socket: what is unsent, what the poller said, what comes next.
+//! The state of a connection behind its handles: its socket, its life cycle, what is unsent.
 //!
-//! Its methods are here, in `sending.rs` and in `receiving.rs`. All are called by the loop, but for
-//! [`accept`](Connection::accept) and the wishes, which callbacks call. Nothing in them calls back, so
-//! the cell that a [`Transport`](super::Transport) keeps its wire in is never borrowed twice.
+//! `read.rs`, `write.rs` and `limits.rs` hold the methods of its two directions and of its limits.
+//! The loop calls them, and so do the requests of a [`Transport`](super::Transport). None of them
+//! calls back, so the cell that a handle keeps its connection in is never borrowed twice.
 
+use super::Direction;
 use super::extras::Extras;
 use super::hub::Hub;
 use super::listener_info::ListenerInfo;
-use super::readiness::{Processing, Readiness};
-use super::state::State;
-use super::throttling::Direction;
+use super::rate_limiter::Allowance;
+use super::readiness::{Listed, PeerActivity, Processing, Readiness, Reading, SocketReadiness};
+use super::state::{Action, State};
+use super::traffic::Traffic;
 use super::write_buffer::WriteBuffer;
 use crate::address::Address;
 use crate::arena::Id;
@@ -18,26 +20,25 @@ use crate::reason::Reason;
 use std::io;
 use std::rc::Rc;
 
-/// What is left of a transport whose connection is over.
+/// What is left of a connection that is over.
 #[derive(Debug)]
 pub(crate) struct ClosedStream {
     pub(crate) stream: AnyStream,
     pub(crate) registered: bool,
-    pub(crate) received_any: bool,
-    pub(crate) received_since_drain: bool,
+    pub(crate) peer: PeerActivity,
     /// The peer may have sent bytes that were not read, or may yet send some.
     pub(crate) may_send: bool,
 }
 
 #[derive(Debug)]
 pub(crate) struct Connection {
-    pub(crate) state: State,
-    pub(crate) readiness: Readiness,
-    /// Nothing is unsent if there is none.
+    pub(super) state: State,
+    pub(super) readiness: Readiness,
+    /// `None` while nothing is unsent.
     pub(super) write_buffer: Option<Box<WriteBuffer>>,
-    /// Most connections have none.
+    /// Optional state, allocated on first use.
     pub(super) extras: Option<Box<Extras>>,
-    /// Gone once the connection is lost.
+    /// `None` once the connection is lost.
     pub(super) stream: Option<AnyStream>,
     /// That of the port, which all its connections share, or, once the socket was asked for the
     /// address of this side, its own.
@@ -45,7 +46,7 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(crate) fn new(stream: AnyStream, listener: Rc<ListenerInfo>) -> Self {
+    pub(super) fn new(stream: AnyStream, listener: Rc<ListenerInfo>) -> Self {
         Self {
             state: State::new(),
             readiness: Readiness::new(),
@@ -56,16 +57,40 @@ impl Connection {
         }
     }
 
-    pub(crate) fn stream(&self) -> Option<&dyn Stream> {
+    /// An attempt to connect. Without a stream it fails.
+    pub(super) fn connecting(stream: Option<AnyStream>, listener: Rc<ListenerInfo>) -> Self {
+        let mut readiness = Readiness::new();
+        (readiness.socket.writable, readiness.socket.registered) = (false, true);
+        Self { state: State::new(), readiness, write_buffer: None, extras: None, stream, listener }
+    }
+
+    /// True if the connection is established, false if that is not known yet.
+    pub(crate) fn is_established(&mut self) -> io::Result<bool> {
+        self.stream.as_mut().map_or(Ok(false), |stream| stream.is_established())
+    }
+
+    /// The attempt to connect succeeded. What the poller has said so far may have been about the
+    /// attempt, so both directions are tried.
+    pub(crate) fn established(&mut self) {
+        let socket = &mut self.readiness.socket;
+        (socket.writable, socket.readable) = (true, true);
+    }
+
+    /// Why an attempt to connect need not be finished, if that is so: it was aborted, or it was
+    /// closed with nothing to send.
+    pub(crate) fn given_up(&self) -> Option<Reason> {
+        self.state.given_up(self.unsent() == 0 && !self.has_producer())
+    }
+
+    pub(super) fn hub(&self) -> &Hub {
+        &self.listener.hub
+    }
+
+    pub(super) fn stream(&self) -> Option<&dyn Stream> {
         self.stream.as_deref()
     }
 
-    pub(crate) fn register(&mut self, id: Id) -> io::Result<()> {
-        self.readiness.registered = true;
-        self.stream.as_mut().map_or(Ok(()), |stream| stream.register(id))
-    }
-
-    pub(crate) fn host(&mut self) -> Address {
+    pub(super) fn local_address(&mut self) -> Address {
         // Accepted on a port of all interfaces, or begun from an address that the system completes:
         // the socket knows better, and costs a call to ask.
         let address = &self.listener.address;
@@ -80,29 +105,39 @@ impl Connection {
         self.listener.address.clone()
     }
 
-    /// Of a connection that is not there yet. Without a stream it never will be.
-    pub(crate) fn connecting(stream: Option<AnyStream>, listener: Rc<ListenerInfo>) -> Self {
-        let readiness = Readiness { writable: false, registered: true, ..Readiness::new() };
-        Self { state: State::new(), readiness, write_buffer: None, extras: None, stream, listener }
+    /// False once the connection is to end.
+    pub(crate) fn is_open(&self) -> bool {
+        self.state.is_open()
     }
 
-    /// True if the connection stands, false if that is not known yet.
-    pub(super) fn is_established(&mut self) -> io::Result<bool> {
-        self.stream.as_mut().map_or(Ok(false), |stream| stream.is_established())
+    /// False once received bytes are no longer delivered.
+    #[inline]
+    pub(crate) fn delivers(&self) -> bool {
+        self.state.delivers()
     }
 
-    pub(super) fn is_outgoing(&self) -> bool {
-        self.listener.is_outgoing
+    /// True if reading was resumed, and the protocol has yet to hear of it.
+    pub(crate) fn is_resuming(&self) -> bool {
+        self.state.is_resuming()
     }
 
-    pub(super) fn factory(&self) -> Id {
-        self.listener.factory
+    /// The protocol hears that reading was resumed.
+    pub(crate) fn resumed(&mut self) {
+        self.state.resumed();
+        self.restart_idleness();
     }
 
-    pub(super) fn hub(&self) -> &Hub {
-        &self.listener.hub
+    /// The reactor begins to drain: what the peer sent before no longer counts.
+    pub(crate) fn clear_sent_since_drain(&mut self) {
+        self.readiness.peer.sent_since_drain = false;
     }
 
+    /// Tries the socket again, whatever the poller has said.
+    pub(crate) fn try_writing(&mut self) {
+        self.readiness.socket.writable = true;
+    }
+
+    /// The optional state, allocated if there is none yet.
     pub(super) fn extras_mut(&mut self) -> &mut Extras {
         if let Some(write_buffer) = &mut self.write_buffer {
             write_buffer.clear_fast_limit();
@@ -111,77 +146,214 @@ impl Connection {
         self.extras.get_or_insert_with(|| Box::new(Extras::new(max_unsent)))
     }
 
-    /// How much a connection that feeds this one may read.
-    pub(super) fn room(&self) -> usize {
-        self.extras.as_ref().map_or(usize::MAX, |extras| extras.room(self.unsent()))
+    #[cfg(test)]
+    pub(crate) fn has_extras(&self) -> bool {
+        self.extras.is_some()
     }
 
-    /// What is unsent already may be more.
-    pub(super) fn limit_unsent(&mut self, max: usize) {
-        if let Some(write_buffer) = &mut self.write_buffer {
-            write_buffer.max = max;
-        }
+    /// How much a connection that feeds this one may read.
+    pub(super) fn room(&self) -> usize {
+        self.extras.as_ref().map_or(usize::MAX, |extras| extras.feed.room(self.unsent()))
     }
 
     pub(super) fn has_producer(&self) -> bool {
-        self.extras.as_ref().is_some_and(|extras| extras.has_producer())
+        self.extras.as_ref().is_some_and(|extras| extras.feed.has_producer())
     }
 
-    /// Notes what the poller reports.
-    pub(crate) fn notice(&mut self, edges: Edges) {
-        let ready = &mut self.readiness;
-        ready.needs_settle |= edges.writable && !ready.writable;
-        ready.readable |= edges.readable;
-        ready.more_behind |= edges.read_closed || edges.priority;
-        ready.writable |= edges.writable;
-        ready.resting &= !edges.writable;
+    /// Begins to watch whether a producer gives anything. False if the connection does not wait for
+    /// one.
+    pub(crate) fn watch_producer(&mut self) -> bool {
+        let waits = self.unsent() == 0 && self.has_producer();
+        if let Some(extras) = &mut self.extras {
+            extras.feed.was_fed = false;
+        }
+        waits
     }
 
-    /// The poller reports an error. If nothing is read that would meet it, it has to be asked for.
-    /// There is room for so much of what would be read.
+    /// A producer has given something since [`watch_producer`](Self::watch_producer).
+    pub(crate) fn was_fed(&self) -> bool {
+        self.extras.as_ref().is_some_and(|extras| extras.feed.was_fed)
+    }
+
+    /// True if the peer has not been sent everything, so that it must not see an orderly close:
+    /// bytes are unsent, or a producer has not come to its end.
+    pub(crate) fn is_unfinished(&self) -> bool {
+        self.unsent() > 0 || self.extras.as_ref().is_some_and(|extras| extras.feed.is_unfinished())
+    }
+
+    /// What the loop does next for the connection, once what is unsent was offered to the socket.
+    /// One action at a time, in this order: the loop carries it out and asks again.
+    #[inline]
+    pub(super) fn next_action(&self) -> Action {
+        let all_sent = self.write_buffer.is_none() && !self.has_producer();
+        let action = self.state.next(all_sent);
+        // 1. The life cycle: reading resumed, a FIN to send, the end.
+        let Some(extras) = &self.extras else { return action };
+        if !matches!(action, Action::Idle | Action::AwaitSent) {
+            return action;
+        }
+        // 2. Rate limits and timeouts need the clock.
+        if self.needs_write_refill() {
+            return Action::RefillRate;
+        }
+        if self.needs_update() {
+            return Action::UpdateTimeouts;
+        }
+        // 3. A producer is paused, resumed or read.
+        if let Some(action) = extras.feed.action(self.unsent()) {
+            return action;
+        }
+        // 4. The protocol hears of rejected writes.
+        if extras.rejected > 0 { Action::ReportRejected } else { action }
+    }
+
+    /// Records what the poller reports.
+    pub(super) fn notice(&mut self, edges: Edges) {
+        let Readiness { socket, listed, reading, .. } = &mut self.readiness;
+        listed.needs_settle |= edges.writable && !socket.writable;
+        socket.readable |= edges.readable;
+        socket.more_behind |= edges.read_closed || edges.priority;
+        socket.writable |= edges.writable;
+        if edges.writable && *reading == Reading::Backoff {
+            *reading = Reading::Active;
+        }
+    }
+
+    /// The poller reports an error. If no read would meet it, because none happens or there is no
+    /// `room` for what it would read, the socket is asked for it.
     pub(super) fn notice_error(&mut self, room: usize) {
-        let held = self.readiness.processing == Processing::Held;
-        let waits =
-            held || self.state.ignores_input() || self.is_held_back(Direction::Read) || room == 0;
-        if !waits {
+        let is_read = self.readiness.processing != Processing::Held
+            && !self.state.ignores_input()
+            && !self.is_held_back(Direction::Read)
+            && room > 0;
+        if is_read {
             return;
         }
         let Some(stream) = &mut self.stream else {
             return;
         };
-        self.readiness.needs_settle = true;
+        self.readiness.listed.needs_settle = true;
         if let Ok(Some(error)) | Err(error) = stream.take_error() {
             drop(self.state.end(Reason::lost(error)));
         }
     }
 
+    pub(super) fn register(&mut self, id: Id) -> io::Result<()> {
+        self.readiness.socket.registered = true;
+        self.stream.as_mut().map_or(Ok(()), |stream| stream.register(id))
+    }
+
+    /// True if the loop has it on a list to be read or settled, or its protocol to be called again.
+    pub(crate) fn has_more(&self) -> bool {
+        let Listed { ready, needs_settle, .. } = self.readiness.listed;
+        let yielded = self.readiness.processing == Processing::Yielded;
+        yielded || ready && (needs_settle || self.wants_reading())
+    }
+
+    /// Puts it on the list of ready connections. Its kind of traffic, if it was not there yet.
+    pub(crate) fn queue(&mut self) -> Option<Traffic> {
+        let ready = std::mem::replace(&mut self.readiness.listed.ready, true);
+        (!ready).then_some(self.readiness.traffic)
+    }
+
+    /// Puts it on the list of bulk connections, to be settled there. True if it was not listed yet.
+    pub(crate) fn queue_bulk(&mut self) -> bool {
+        let Readiness { listed, traffic, .. } = &mut self.readiness;
+        listed.needs_settle = true;
+        *traffic = traffic.served(true);
+        !std::mem::replace(&mut listed.ready, true)
+    }
+
+    /// The loop begins to serve it: what its traffic was up to now, and whether its protocol has
+    /// yielded and is called again.
+    #[inline]
+    pub(crate) fn begin_serving(&mut self) -> (Traffic, bool) {
+        self.readiness.listed.ready = false;
+        (self.readiness.traffic, self.take_yield())
+    }
+
+    /// The loop has served it. True if there is more to read.
+    #[inline]
+    pub(crate) fn end_serving(&mut self) -> bool {
+        let more = self.has_more_to_read();
+        let Readiness { listed, traffic, processing, .. } = &mut self.readiness;
+        *traffic = traffic.served(more || *processing != Processing::Done || listed.ready);
+        more
+    }
+
+    /// True if there may be more to read. If not, others may have what it was granted of a rate.
+    #[inline]
+    pub(crate) fn has_more_to_read(&mut self) -> bool {
+        let more = self.wants_reading();
+        if !more {
+            self.return_read_grant();
+        }
+        more
+    }
+
+    /// True if it is settled after reading.
+    pub(crate) fn take_needs_settle(&mut self) -> bool {
+        std::mem::take(&mut self.readiness.listed.needs_settle)
+    }
+
+    /// Nothing is read until the protocol releases its input.
+    pub(crate) fn hold_input(&mut self) {
+        self.readiness.processing = Processing::Held;
+        self.readiness.traffic = Traffic::Yielding;
+    }
+
+    /// True while its protocol holds back what it was given.
+    #[cfg(feature = "testing")]
+    pub(crate) fn holds_input(&self) -> bool {
+        self.readiness.processing == Processing::Held
+    }
+
+    /// Makes the next settling and serving possible: what the poller has said may be out of date.
+    /// True if it was not yet listed to be served.
+    pub(crate) fn look(&mut self) -> bool {
+        // A look must not cost a connection its turn at a rate; what the poller has said counts.
+        let may_read = match self.allowance(Direction::Read) {
+            Allowance::Bytes(_) => true,
+            Allowance::NeedsRefill => !self.has_shared_rate(Direction::Read),
+            Allowance::Blocked => false,
+        };
+        let Readiness { socket, listed, .. } = &mut self.readiness;
+        socket.readable |= may_read;
+        (socket.writable, listed.needs_settle) = (true, true);
+        !std::mem::replace(&mut listed.ready, true)
+    }
+
+    /// True if it has more to send than `share`, or may soon have.
+    pub(crate) fn has_bulk_to_send(&self, share: usize) -> bool {
+        !self.state.is_breaking() && (self.unsent() > share || self.has_producer())
+    }
+
+    /// The list of dirty connections was taken.
+    pub(crate) fn clear_dirty(&mut self) {
+        self.readiness.listed.dirty = false;
+    }
+
     /// Ends the hold on the socket, and gives it back. The protocol is told next.
     pub(crate) fn release(&mut self) -> Option<ClosedStream> {
-        self.host();
-        let Readiness { readable, registered, received_any, received_since_drain, .. } =
+        self.local_address();
+        let Readiness { socket: SocketReadiness { readable, registered, .. }, peer, .. } =
             self.readiness;
-        let may_send = !self.readiness.ended && (readable || received_any || !registered);
+        let may_send = !peer.finished && (readable || peer.sent_any || !registered);
         // What it held of a reason, the loop holds as well: nothing of the user's is dropped here.
         self.state = State::Lost;
         self.discard();
         let stream = self.stream.take()?;
-        Some(ClosedStream { stream, registered, received_any, received_since_drain, may_send })
+        Some(ClosedStream { stream, registered, peer, may_send })
     }
 
     /// Closes the socket with a reset, at once; the protocol hears of it later. Returns how many
     /// bytes were unsent.
     pub(crate) fn reset(&mut self) -> usize {
-        self.host();
+        self.local_address();
         let unsent = self.discard();
         if let Some(mut stream) = self.stream.take() {
             stream.set_abortive_close();
         }
         unsent
-    }
-
-    /// True if the peer has not been sent everything: bytes are unsent, or what was to produce more
-    /// has not come to its end.
-    pub(crate) fn is_unfinished(&self) -> bool {
-        self.unsent() > 0 || self.extras.as_ref().is_some_and(|extras| extras.is_unfinished())
     }
 }

@@ -105,12 +105,6 @@ impl Hub {
         self.unsent.get() > self.max_unsent_total
     }
 
-    /// How much a connection may append before it asks again.
-    #[inline]
-    pub(super) fn allowance(&self) -> usize {
-        self.allowance
-    }
-
     /// Lists a connection that has something unsent. Those that have nothing any more are weeded
     /// out as the list grows, and are told so.
     pub(super) fn list_unsent(&self, transport: Weak<Inner>) {
@@ -163,13 +157,44 @@ impl Hub {
 
     /// Recounts the unsent bytes of a connection, unless that would exceed the limit of all.
     #[inline]
-    pub(super) fn recount(&self, before: usize, now: usize) -> bool {
+    fn try_recount(&self, before: usize, now: usize) -> bool {
         let unsent = self.unsent.get() - before + now;
         let room = unsent <= self.max_unsent_total;
         if room {
             self.unsent.set(unsent);
         }
         room
+    }
+
+    /// Counts what is unsent in `buffer` now; its next append checks the limits.
+    pub(super) fn recount(&self, buffer: &mut WriteBuffer) {
+        buffer.clear_fast_limit();
+        let unsent = buffer.len();
+        self.recount_unsent(std::mem::replace(&mut buffer.counted, unsent), unsent);
+    }
+
+    /// Counts what is unsent in `buffer`, and an allowance on top of it, against the limit of all
+    /// connections. Within the allowance an append need not check any limit.
+    #[inline]
+    pub(super) fn set_fast_limit(&self, buffer: &mut WriteBuffer) {
+        let counted = buffer.max.min(buffer.len() + self.allowance);
+        if buffer.is_run_below(counted) && self.try_recount(buffer.counted, counted) {
+            buffer.set_fast_limit(counted);
+        } else {
+            self.recount(buffer);
+        }
+    }
+
+    /// [`set_fast_limit`](Self::set_fast_limit) for the first bytes of a buffer. False if the
+    /// allowance does not fit the limit, and nothing was counted.
+    #[inline]
+    pub(super) fn set_first_fast_limit(&self, buffer: &mut WriteBuffer) -> bool {
+        let counted = self.allowance;
+        let is_set = buffer.is_run_below(counted + 1) && self.try_recount(0, counted);
+        if is_set {
+            buffer.set_fast_limit(counted);
+        }
+        is_set
     }
 
     /// From here on `id` is the connection whose callback is running.
@@ -292,8 +317,8 @@ mod tests {
             } else {
                 let first = write_buffer.is_empty();
                 write_buffer.append(&vec![0; length]);
-                if !first || !write_buffer.set_first_fast_limit(&hub) {
-                    write_buffer.set_fast_limit(&hub);
+                if !first || !hub.set_first_fast_limit(&mut write_buffer) {
+                    hub.set_fast_limit(&mut write_buffer);
                 }
             }
             assert!(write_buffer.len() <= write_buffer.counted, "{round}");
@@ -304,7 +329,7 @@ mod tests {
                 if write_buffer.is_empty() {
                     hub.recount_unsent(std::mem::take(&mut write_buffer.counted), 0);
                 } else {
-                    write_buffer.recount(&hub);
+                    hub.recount(&mut write_buffer);
                 }
             }
         }

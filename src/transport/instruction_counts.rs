@@ -5,7 +5,7 @@ use crate::instruction_counts::rounds;
 use std::hint::black_box;
 
 /// Appends all pieces to an outbox, and then sends them, at most `room` bytes in one call.
-fn allowance(pieces: &[&[u8]], room: usize) {
+fn send(pieces: &[&[u8]], room: usize) {
     let length: usize = pieces.iter().map(|piece| piece.len()).sum();
     // It keeps its memory, which in a transport goes to the pool and comes from there.
     let mut write_buffer = WriteBuffer::default();
@@ -28,25 +28,25 @@ fn allowance(pieces: &[&[u8]], room: usize) {
 #[test]
 #[ignore = "counted by benches/counts/check"]
 fn append_64_bytes() {
-    allowance(&[&[b'x'; 64]], usize::MAX);
+    send(&[&[b'x'; 64]], usize::MAX);
 }
 
 #[test]
 #[ignore = "counted by benches/counts/check"]
 fn append_100_times() {
-    allowance(&[&[b'x'; 64][..]; 100], usize::MAX);
+    send(&[&[b'x'; 64][..]; 100], usize::MAX);
 }
 
 #[test]
 #[ignore = "counted by benches/counts/check"]
 fn append_16k() {
-    allowance(&[&[b'x'; 16 * 1024]], usize::MAX);
+    send(&[&[b'x'; 16 * 1024]], usize::MAX);
 }
 
 #[test]
 #[ignore = "counted by benches/counts/check"]
 fn short_writes() {
-    allowance(&[&[b'x'; 64][..]; 100], 100);
+    send(&[&[b'x'; 64][..]; 100], 100);
 }
 
 /// A peer that is always behind, so that what is unsent has to be moved to the front.

@@ -3,13 +3,13 @@
 mod broadcast;
 mod connection;
 mod extras;
+mod flow_control;
+mod handle;
 mod hub;
 mod listener_info;
-mod loop_side;
 mod meter;
 mod overflow;
 mod producer;
-mod producing;
 mod rate_limiter;
 mod rate_limits;
 mod read;
@@ -51,6 +51,7 @@ use crate::driver::Stream;
 use crate::reason::{Failure, Reason};
 use bytes::Bytes;
 use connection::Connection;
+use producer::{HIGH_MARK, Source};
 use readiness::Processing;
 use std::cell::RefCell;
 use std::error::Error;
@@ -59,7 +60,6 @@ use std::hash::{Hash, Hasher};
 use std::io::{self, Write};
 use std::rc::Rc;
 use std::sync::Arc;
-use write::Written;
 
 /// The identity of a connection, unique within the process: it is never reused, by this reactor or
 /// another one.
@@ -168,7 +168,7 @@ impl Transport {
     /// accepts no byte, or the producer that is waited for gives none, the connection is reset,
     /// with [`Reason::TimedOut`] and [`TimeoutKind::Close`](crate::limits::TimeoutKind::Close).
     pub fn lose_connection(&self) {
-        self.wish(|connection| connection.state.lose());
+        self.request(|connection| connection.state.lose());
     }
 
     /// Closes the connection at once: discards what is unsent and resets it (RST).
@@ -195,7 +195,7 @@ impl Transport {
     ///
     /// When the peer closes its half as well, the connection ends by itself with [`Reason::Done`].
     pub fn lose_write_connection(&self) {
-        self.wish(|connection| connection.state.lose_write());
+        self.request(|connection| connection.state.lose_write());
     }
 
     /// Stops reading until [`resume_reading`](Self::resume_reading): the peer's bytes wait in the
@@ -204,7 +204,7 @@ impl Transport {
     ///
     /// Twisted's `pauseProducing` of a transport.
     pub fn pause_reading(&self) {
-        self.wish(|connection| {
+        self.request(|connection| {
             connection.state.pause();
             false
         });
@@ -215,7 +215,7 @@ impl Transport {
     ///
     /// Twisted's `resumeProducing` of a transport.
     pub fn resume_reading(&self) {
-        self.wish(|connection| connection.state.resume());
+        self.request(|connection| connection.state.resume());
     }
 
     /// Cooperative yielding: returns control to the event loop before the protocol has processed
@@ -268,7 +268,7 @@ impl Transport {
 
     /// The address of this side.
     pub fn local_address(&self) -> Address {
-        self.0.connection.borrow_mut().host()
+        self.0.connection.borrow_mut().local_address()
     }
 
     /// The name of the connection.
@@ -306,13 +306,16 @@ impl Transport {
     /// is sent.
     pub fn set_max_unsent(&self, max_unsent: impl Into<Option<usize>>, overflow: OverflowPolicy) {
         let max_unsent = max_unsent.into().unwrap_or(usize::MAX);
-        self.wish(|connection| {
+        self.request(|connection| {
             let unsent = connection.unsent();
             let extras = connection.extras_mut();
-            (extras.max_unsent, extras.overflow) = (max_unsent, overflow);
+            extras.overflow = overflow;
+            extras.feed.set_max_unsent(max_unsent);
             // The marks may be lower now.
-            extras.accepted(0, unsent);
-            connection.limit_unsent(max_unsent);
+            extras.feed.accepted(0, unsent);
+            if let Some(write_buffer) = &mut connection.write_buffer {
+                write_buffer.max = max_unsent;
+            }
             false
         });
         // Reading may go on that stopped at the former limit, whichever callback is running.
@@ -328,6 +331,157 @@ impl Transport {
     /// How many written bytes the operating system has not yet taken.
     pub fn unsent(&self) -> usize {
         self.0.connection.borrow().unsent()
+    }
+
+    /// Lets something feed this connection only as fast as the peer takes it: it is paused when
+    /// so much is unsent as the high-water mark says, and resumed when no more is than the
+    /// low-water mark says; once each. (`registerProducer`)
+    ///
+    /// The producer is one of:
+    ///
+    /// - another connection, `&Transport`, whose protocol writes here what it receives. It is not
+    ///   read while it is paused, and never more of it at once than there is room for, so that a
+    ///   proxy which passes bytes on as they are never holds more than the high-water mark. When
+    ///   its input has ended, or it is lost, it is unregistered. A connection may feed several
+    ///   others, and reads as fast as the slowest of them; it may also feed itself.
+    /// - this connection's own protocol, [`Producer::push`] or [`Producer::pull`].
+    /// - something to be read, [`Producer::reader`].
+    ///
+    /// While a producer is registered, [`lose_connection`](Self::lose_connection) and
+    /// [`lose_write_connection`](Self::lose_write_connection) wait for it to be unregistered, and
+    /// what is written meanwhile is accepted. A connection that is closing waits for its next bytes
+    /// no longer than the [`close_timeout`](crate::Settings::close_timeout).
+    ///
+    /// When the peer closes, and the protocol keeps the default
+    /// [`read_connection_lost`](crate::Protocol::read_connection_lost), only a reader is waited
+    /// for: other producers are stopped, since they might never come to an end.
+    ///
+    /// A connection that ends otherwise than by a close, and one whose producer has broken off (a
+    /// reader that failed, a connection that was lost before its peer's FIN), is reset if its peer
+    /// has not been sent everything, so that the peer does not take a part for the whole.
+    ///
+    /// When this connection is lost or aborted first, the producer is stopped: a connection loses
+    /// its connection, in order; a reader is dropped; a protocol hears `connection_lost` in any
+    /// case. So is a producer that is registered with a connection which is lost or closing.
+    /// (`stopProducing`)
+    ///
+    /// A connection has one producer. A second one is a mistake, and fails the connection: see
+    /// [`fail`](Self::fail).
+    ///
+    /// ```
+    /// use twistor::{Context, Protocol, Transport};
+    ///
+    /// /// One half of a proxy.
+    /// struct Passing {
+    ///     other: Transport,
+    /// }
+    ///
+    /// impl<F> Protocol<F> for Passing {
+    ///     fn connection_made(&mut self, cx: &mut Context<'_, F>) {
+    ///         self.other.register_producer(cx.transport);
+    ///     }
+    ///
+    ///     fn data_received(&mut self, _cx: &mut Context<'_, F>, data: &[u8]) {
+    ///         self.other.write(data);
+    ///     }
+    ///
+    ///     fn read_connection_lost(&mut self, _cx: &mut Context<'_, F>) {
+    ///         self.other.lose_write_connection();
+    ///     }
+    /// }
+    /// ```
+    pub fn register_producer(&self, producer: impl Into<Producer>) {
+        match producer.into().0 {
+            Source::Connection(producer) => self.register_connection(&producer),
+            source => {
+                self.register_source(source);
+            }
+        }
+    }
+
+    /// Takes the producer's promise that nothing more will come. A connection that is being lost
+    /// goes on with that. Does nothing if there is none. (`unregisterProducer`)
+    ///
+    /// Connections and readers that have come to their end are unregistered without being asked. A
+    /// protocol that has told its peer of a reader's error, and keeps the connection, calls this to
+    /// say that nothing is missing any more.
+    pub fn unregister_producer(&self) {
+        let source = self.take_source();
+        // Whatever a former one has left out, the protocol has taken care of it.
+        self.on_extras(|extras| extras.feed.broken_off = false);
+        if let Some(Source::Connection(producer)) = &source {
+            if let Some(producer) = producer.upgrade().map(Self) {
+                producer.remove_consumer(self);
+                producer.serve_later();
+            }
+        }
+    }
+
+    /// Whether a registered producer should write more now: false once as much was written since
+    /// the callback began, or is unsent, as the high-water mark says, and when nothing is accepted
+    /// any more. Without a producer it only tells whether less is unsent than the mark says.
+    ///
+    /// This is how a producer that writes in a loop knows when to stop:
+    /// [`unsent`](Self::unsent) does not tell, since large writes may go to the operating system at
+    /// once. A producer that was registered with [`Producer::push`] and is told no hears
+    /// `producing_resumed` as soon as there is room, without `producing_paused` before; so it can
+    /// rely on being called again. For one that was registered with [`Producer::pull`] the next
+    /// `producing_resumed` follows anyway. (Netty's `Channel.isWritable`.)
+    ///
+    /// ```
+    /// use twistor::{Context, Producer, Protocol};
+    ///
+    /// /// Sends the numbers up to a million, a line each.
+    /// struct Numbers(u32);
+    ///
+    /// impl Numbers {
+    ///     fn produce<F>(&mut self, cx: &mut Context<'_, F>) {
+    ///         while self.0 < 1_000_000 {
+    ///             if !cx.transport.may_produce() {
+    ///                 return; // Until `producing_resumed`.
+    ///             }
+    ///             self.0 += 1;
+    ///             cx.transport.write(format!("{}\r\n", self.0));
+    ///         }
+    ///         cx.transport.unregister_producer();
+    ///         cx.transport.lose_connection();
+    ///     }
+    /// }
+    ///
+    /// impl<F> Protocol<F> for Numbers {
+    ///     fn connection_made(&mut self, cx: &mut Context<'_, F>) {
+    ///         cx.transport.register_producer(Producer::push());
+    ///         self.produce(cx);
+    ///     }
+    ///
+    ///     fn producing_resumed(&mut self, cx: &mut Context<'_, F>) {
+    ///         self.produce(cx);
+    ///     }
+    /// }
+    /// ```
+    pub fn may_produce(&self) -> bool {
+        let mut connection = self.0.connection.borrow_mut();
+        let unsent = connection.unsent();
+        connection.takes_writes()
+            && match &mut connection.extras {
+                Some(extras) => extras.feed.may_produce(unsent),
+                None => unsent < HIGH_MARK,
+            }
+    }
+
+    /// Sets the marks between which a producer is paused and resumed: with at least `high` bytes
+    /// unsent it is paused, with at most `low` bytes it is resumed. Default: 64 KiB, and a quarter
+    /// of it. A `low` that is not below `high` is brought there, and so is a `high` that is above
+    /// what may be unsent ([`set_max_unsent`](Self::set_max_unsent)), such as `usize::MAX`. A
+    /// `high` of zero counts as one.
+    pub fn set_water_marks(&self, high: usize, low: usize) {
+        self.request(|connection| {
+            let unsent = connection.unsent();
+            let extras = connection.extras_mut();
+            extras.feed.set_marks(high, low);
+            extras.feed.accepted(0, unsent);
+            true
+        });
     }
 
     /// Whether small segments are sent at once (`TCP_NODELAY`). On from the start, for what a
@@ -350,37 +504,6 @@ impl Transport {
         match self.0.connection.borrow().stream() {
             Some(stream) => call(stream),
             None => Ok(()),
-        }
-    }
-
-    /// Changes the wire, and lists the transport to be settled if that asks for it.
-    fn wish(&self, change: impl FnOnce(&mut Connection) -> bool) {
-        let mut connection = self.0.connection.borrow_mut();
-        if change(&mut connection) {
-            self.mark_dirty(&mut connection);
-        }
-    }
-
-    /// Writes, and sees to it that the loop looks at what that asks for.
-    #[inline]
-    fn on_write(&self, accept: impl FnOnce(&mut Connection) -> Written) {
-        let mut connection = self.0.connection.borrow_mut();
-        match accept(&mut connection) {
-            Written::Known => {}
-            Written::News => self.mark_dirty(&mut connection),
-            Written::TooMuch => {
-                self.mark_dirty(&mut connection);
-                drop(connection);
-                self.shed_unsent();
-            }
-        }
-    }
-
-    /// Lists the transport to be settled, once.
-    #[inline]
-    fn mark_dirty(&self, connection: &mut Connection) {
-        if !connection.readiness.dirty {
-            connection.readiness.dirty = connection.hub().mark_dirty(self.0.id);
         }
     }
 }

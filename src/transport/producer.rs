@@ -1,8 +1,18 @@
-//! What feeds a connection.
+//! What feeds a connection, and when it is held back.
 
-use super::Transport;
+use super::state::Action;
+use super::{Inner, Transport};
 use std::fmt;
 use std::io::Read;
+use std::rc::{Rc, Weak};
+
+/// High-water mark: a producer is paused at this many unsent bytes, more than a peer takes in one
+/// go, so that sending does not wait for the producer. Twisted's value.
+pub(super) const HIGH_MARK: usize = 64 * 1024;
+
+/// Low-water mark: a producer is resumed at this many unsent bytes, a quarter of the high-water
+/// mark, so that it is told seldom, and before everything is sent.
+pub(super) const LOW_MARK: usize = HIGH_MARK / 4;
 
 /// What feeds a connection, and is held back when the connection's peer does not keep up; see
 /// [`Transport::register_producer`].
@@ -27,10 +37,17 @@ use std::io::Read;
 pub struct Producer(pub(super) Source);
 
 pub(super) enum Source {
+    /// The connection's own protocol.
     Push,
+    /// The connection's own protocol, which writes when it is asked to.
     Pull,
-    Connection(Transport),
-    Reader(Box<dyn Read>),
+    Connection(Weak<Inner>),
+    Reader {
+        /// `None` while the loop reads.
+        input: Option<Box<dyn Read>>,
+        /// Bytes read so far.
+        produced: u64,
+    },
 }
 
 impl Producer {
@@ -56,24 +73,368 @@ impl Producer {
     /// [`defer_to_thread`](crate::Reactor::defer_to_thread). An error of the kind
     /// [`WouldBlock`](std::io::ErrorKind::WouldBlock) is an error like any other.
     pub fn reader(input: impl Read + 'static) -> Self {
-        Self(Source::Reader(Box::new(input)))
+        Self(Source::Reader { input: Some(Box::new(input)), produced: 0 })
     }
 }
 
 /// Another connection: what it receives its protocol writes to the consumer.
 impl From<&Transport> for Producer {
     fn from(transport: &Transport) -> Self {
-        Self(Source::Connection(transport.clone()))
+        Self(Source::Connection(Rc::downgrade(&transport.0)))
     }
 }
 
 impl fmt::Debug for Producer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Source::Push => f.write_str("Producer(push)"),
-            Source::Pull => f.write_str("Producer(pull)"),
-            Source::Connection(transport) => write!(f, "Producer({})", transport.id()),
-            Source::Reader(_) => f.write_str("Producer(reader)"),
+        write!(f, "Producer({:?})", self.0)
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Push => f.write_str("push"),
+            Self::Pull => f.write_str("pull"),
+            Self::Connection(producer) => match producer.upgrade() {
+                Some(producer) => write!(f, "{}", producer.id),
+                None => f.write_str("a lost connection"),
+            },
+            Self::Reader { .. } => f.write_str("reader"),
         }
+    }
+}
+
+/// The producer of a connection, if it has one, and the water marks between which it is paused and
+/// resumed.
+#[derive(Debug)]
+pub(super) struct Feed {
+    high: usize,
+    low: usize,
+    /// The most that may be unsent, which the marks never exceed.
+    max_unsent: usize,
+    active: Option<ActiveProducer>,
+    /// The last producer broke off, and the peer has not been sent all that it was to give.
+    pub(super) broken_off: bool,
+    /// Bytes accepted since the connection was settled last, sent or not.
+    burst: usize,
+    /// Something was accepted since this was last cleared.
+    pub(super) was_fed: bool,
+}
+
+#[derive(Debug)]
+struct ActiveProducer {
+    source: Source,
+    progress: Progress,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    /// May write; a pull producer has been asked to.
+    Producing,
+    /// May not write; a pull producer waits until it is asked.
+    Paused,
+}
+
+impl Feed {
+    pub(super) fn new(max_unsent: usize) -> Self {
+        Self {
+            high: HIGH_MARK,
+            low: LOW_MARK,
+            max_unsent,
+            active: None,
+            broken_off: false,
+            burst: 0,
+            was_fed: false,
+        }
+    }
+
+    pub(super) fn set_marks(&mut self, high: usize, low: usize) {
+        (self.high, self.low) = (high, low);
+    }
+
+    pub(super) fn max_unsent(&self) -> usize {
+        self.max_unsent
+    }
+
+    pub(super) fn set_max_unsent(&mut self, max_unsent: usize) {
+        self.max_unsent = max_unsent;
+    }
+
+    /// No more than may be unsent: what a producer has given must not be too much.
+    pub(super) fn high(&self) -> usize {
+        self.high.min(self.max_unsent).max(1)
+    }
+
+    fn low(&self) -> usize {
+        self.low.min(self.high() - 1)
+    }
+
+    pub(super) fn has_producer(&self) -> bool {
+        self.active.is_some()
+    }
+
+    /// From here on `source` produces; `unsent` bytes wait already.
+    pub(super) fn register(&mut self, source: Source, unsent: usize) {
+        // A pull producer and a reader begin when they are asked.
+        let progress = match source {
+            Source::Push | Source::Connection(_) => Progress::Producing,
+            Source::Pull | Source::Reader { .. } => Progress::Paused,
+        };
+        self.active = Some(ActiveProducer { source, progress });
+        self.broken_off = false;
+        self.accepted(0, unsent);
+    }
+
+    /// True if the producer has not come to its end.
+    pub(super) fn is_unfinished(&self) -> bool {
+        self.broken_off || self.has_producer()
+    }
+
+    /// True if the producer should write more now. One that is told no is told when it may.
+    pub(super) fn may_produce(&mut self, unsent: usize) -> bool {
+        let high = self.high();
+        let Some(ActiveProducer { source, progress }) = &mut self.active else {
+            return unsent < high;
+        };
+        let enough = self.burst.max(unsent) >= high;
+        if enough && matches!(source, Source::Push) {
+            *progress = Progress::Paused;
+        }
+        !enough
+    }
+
+    /// The connection is being settled.
+    pub(super) fn end_burst(&mut self) {
+        self.burst = 0;
+    }
+
+    /// The connection that produces, if one does.
+    pub(super) fn connection(&self) -> Option<Rc<Inner>> {
+        match &self.active {
+            Some(ActiveProducer { source: Source::Connection(producer), .. }) => producer.upgrade(),
+            _ => None,
+        }
+    }
+
+    /// Takes out a producer that stops when the peer closes: one that comes to its end by itself
+    /// does not.
+    pub(super) fn take_endless(&mut self) -> Option<Source> {
+        match &self.active {
+            Some(ActiveProducer { source: Source::Reader { .. }, .. }) | None => None,
+            Some(_) => self.unregister(),
+        }
+    }
+
+    pub(super) fn unregister(&mut self) -> Option<Source> {
+        self.active.take().map(|active| active.source)
+    }
+
+    /// True if the connection `other` is the producer.
+    pub(super) fn is_fed_by(&self, other: &Rc<Inner>) -> bool {
+        match &self.active {
+            Some(ActiveProducer { source: Source::Connection(producer), .. }) => {
+                producer.ptr_eq(&Rc::downgrade(other))
+            }
+            _ => false,
+        }
+    }
+
+    /// So many bytes have been accepted. True if the loop has to look at the producer.
+    pub(super) fn accepted(&mut self, count: usize, unsent: usize) -> bool {
+        let high = self.high();
+        self.burst = self.burst.saturating_add(count);
+        self.was_fed |= count > 0;
+        match &mut self.active {
+            Some(ActiveProducer { source: Source::Pull, progress }) => {
+                *progress = Progress::Paused;
+                false
+            }
+            Some(ActiveProducer { source: Source::Connection(_), progress }) if unsent >= high => {
+                *progress = Progress::Paused;
+                false
+            }
+            Some(ActiveProducer { source: Source::Push, progress: Progress::Producing }) => {
+                unsent >= high
+            }
+            _ => false,
+        }
+    }
+
+    /// How much a connection that produces may read.
+    pub(super) fn room(&self, unsent: usize) -> usize {
+        match &self.active {
+            Some(ActiveProducer { source: Source::Connection(_), progress: Progress::Paused }) => 0,
+            Some(ActiveProducer { source: Source::Connection(_), .. }) => {
+                self.high().saturating_sub(unsent)
+            }
+            _ => usize::MAX,
+        }
+    }
+
+    /// What was unsent has been offered to the socket: what the producer is to hear.
+    pub(super) fn action(&self, unsent: usize) -> Option<Action> {
+        let Some(ActiveProducer { source, progress }) = &self.active else {
+            return None;
+        };
+        match (source, progress) {
+            (Source::Push, Progress::Producing) if unsent >= self.high() => {
+                Some(Action::PauseProducer)
+            }
+            (Source::Reader { input: None, .. }, _) => None,
+            (Source::Reader { .. }, _) if unsent <= self.low() => Some(Action::Produce),
+            (Source::Push | Source::Pull, Progress::Paused) if unsent <= self.low() => {
+                Some(Action::ResumeProducer)
+            }
+            _ => None,
+        }
+    }
+
+    /// The protocol is being told to stop writing.
+    pub(super) fn pause(&mut self) {
+        self.set_progress(Progress::Paused);
+    }
+
+    /// The protocol is being told that it may write.
+    pub(super) fn resume(&mut self) {
+        self.set_progress(Progress::Producing);
+    }
+
+    fn set_progress(&mut self, to: Progress) {
+        if let Some(ActiveProducer { progress, .. }) = &mut self.active {
+            *progress = to;
+        }
+    }
+
+    /// The connection that may read again, now that no more than this is unsent.
+    pub(super) fn resume_connection(&mut self, unsent: usize) -> Option<Rc<Inner>> {
+        let low = self.low();
+        match &mut self.active {
+            Some(ActiveProducer { source: Source::Connection(producer), progress })
+                if *progress == Progress::Paused && unsent <= low =>
+            {
+                *progress = Progress::Producing;
+                producer.upgrade()
+            }
+            _ => None,
+        }
+    }
+
+    /// What the loop is to read from; it is put back by [`put_back`](Self::put_back).
+    pub(super) fn take_reader(&mut self) -> Option<Box<dyn Read>> {
+        match &mut self.active {
+            Some(ActiveProducer { source: Source::Reader { input, .. }, .. }) => input.take(),
+            _ => None,
+        }
+    }
+
+    /// So much more has been read. Hands the reader back if it was unregistered meanwhile.
+    pub(super) fn put_back(
+        &mut self,
+        reader: Box<dyn Read>,
+        count: usize,
+    ) -> Option<Box<dyn Read>> {
+        match &mut self.active {
+            Some(ActiveProducer {
+                source: Source::Reader { input: input @ None, produced },
+                ..
+            }) => {
+                *produced += count as u64;
+                *input = Some(reader);
+                None
+            }
+            _ => Some(reader),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOTHING: &str = "nothing";
+    const PAUSE: &str = "pause";
+    const RESUME: &str = "resume";
+    const PRODUCE: &str = "produce";
+
+    fn action(feed: &Feed, unsent: usize) -> &'static str {
+        match feed.action(unsent) {
+            None => NOTHING,
+            Some(Action::PauseProducer) => PAUSE,
+            Some(Action::ResumeProducer) => RESUME,
+            Some(Action::Produce) => PRODUCE,
+            Some(other) => panic!("{other:?} is not about a producer"),
+        }
+    }
+
+    fn reader() -> Source {
+        Source::Reader { input: Some(Box::new(&b"abc"[..])), produced: 0 }
+    }
+
+    #[test]
+    fn a_push_producer_is_paused_at_the_high_mark_and_resumed_at_the_low_one_once_each() {
+        let mut feed = Feed::new(usize::MAX);
+        feed.register(Source::Push, 0);
+        assert!(!feed.accepted(0, HIGH_MARK - 1));
+        assert_eq!(action(&feed, HIGH_MARK - 1), NOTHING);
+        assert!(feed.accepted(0, HIGH_MARK), "the loop is to look");
+        assert_eq!(action(&feed, HIGH_MARK), PAUSE);
+        assert_eq!(action(&feed, HIGH_MARK - 1), NOTHING, "the socket took enough before");
+        feed.pause();
+        assert!(!feed.accepted(0, HIGH_MARK * 2), "it knows");
+        assert_eq!(action(&feed, HIGH_MARK * 2), NOTHING);
+        assert_eq!(action(&feed, LOW_MARK + 1), NOTHING);
+        assert_eq!(action(&feed, LOW_MARK), RESUME);
+        feed.resume();
+        assert_eq!(action(&feed, 0), NOTHING);
+    }
+
+    #[test]
+    fn a_pull_producer_is_asked_again_only_if_something_was_written() {
+        let mut feed = Feed::new(usize::MAX);
+        feed.register(Source::Pull, 0);
+        assert_eq!(action(&feed, 0), RESUME);
+        feed.resume();
+        assert_eq!(action(&feed, 0), NOTHING, "it wrote nothing");
+        feed.accepted(0, LOW_MARK + 1);
+        assert_eq!(action(&feed, LOW_MARK + 1), NOTHING);
+        assert_eq!(action(&feed, LOW_MARK), RESUME);
+    }
+
+    #[test]
+    fn a_reader_is_read_up_to_the_low_mark_and_never_while_it_is_away() {
+        let mut feed = Feed::new(usize::MAX);
+        feed.register(reader(), LOW_MARK + 1);
+        assert_eq!(action(&feed, LOW_MARK + 1), NOTHING);
+        assert_eq!(action(&feed, LOW_MARK), PRODUCE);
+        let away = feed.take_reader().unwrap();
+        assert_eq!(action(&feed, 0), NOTHING);
+        assert!(feed.take_reader().is_none());
+        assert!(feed.put_back(away, 3).is_none());
+        let Some(Source::Reader { produced: 3, .. }) = feed.unregister() else {
+            panic!("three bytes have been read")
+        };
+        assert!(feed.put_back(Box::new(&b""[..]), 1).is_some(), "it was unregistered");
+    }
+
+    #[test]
+    fn the_marks_are_no_higher_than_what_may_be_unsent() {
+        let mut feed = Feed::new(1000);
+        feed.register(reader(), 0);
+        assert_eq!(
+            (feed.high(), action(&feed, 1000), action(&feed, 999)),
+            (1000, NOTHING, PRODUCE)
+        );
+        feed.set_marks(600, 700);
+        assert_eq!((feed.high(), action(&feed, 600), action(&feed, 599)), (600, NOTHING, PRODUCE));
+        feed.set_max_unsent(0);
+        assert_eq!((feed.high(), action(&feed, 1), action(&feed, 0)), (1, NOTHING, PRODUCE));
+    }
+
+    #[test]
+    fn whoever_produces_nothing_for_it_may_read_what_he_likes() {
+        let mut feed = Feed::new(usize::MAX);
+        assert_eq!(feed.room(usize::MAX), usize::MAX);
+        feed.register(Source::Push, 0);
+        assert_eq!(feed.room(HIGH_MARK), usize::MAX);
     }
 }

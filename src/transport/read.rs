@@ -1,7 +1,7 @@
 //! How bytes come in, and when none are wanted.
 
 use super::connection::Connection;
-use super::readiness::{Processing, Readiness};
+use super::readiness::{Processing, Readiness, Reading};
 use crate::reason::Reason;
 use std::io;
 
@@ -24,10 +24,10 @@ pub(crate) enum ReadOutcome {
 
 impl Connection {
     /// True if there may be something to read and it is wanted.
-    pub(crate) fn wants_reading(&self) -> bool {
-        let Readiness { readable, resting, processing, .. } = self.readiness;
-        readable
-            && !resting
+    pub(super) fn wants_reading(&self) -> bool {
+        let Readiness { socket, reading, processing, .. } = self.readiness;
+        socket.readable
+            && reading != Reading::Backoff
             && processing == Processing::Done
             && self.state.reads()
             && !self.is_full()
@@ -40,14 +40,14 @@ impl Connection {
     }
 
     fn is_backed_up(&self) -> bool {
-        let waits = !self.readiness.writable && self.state.sends();
+        let waits = !self.readiness.socket.writable && self.state.sends();
         let write_buffer = self.write_buffer.as_ref().filter(|_| waits);
         write_buffer.is_some_and(|write_buffer| write_buffer.is_backed_up())
     }
 
     /// True if its protocol has yielded and is to be called again.
     #[inline]
-    pub(super) fn take_yield(&mut self) -> bool {
+    pub(crate) fn take_yield(&mut self) -> bool {
         let yielded = self.readiness.processing == Processing::Yielded;
         if yielded {
             self.readiness.processing = Processing::Done;
@@ -58,7 +58,9 @@ impl Connection {
 
     /// Reading goes on after a rest.
     pub(crate) fn end_read_backoff(&mut self) {
-        self.readiness.rested |= std::mem::take(&mut self.readiness.resting);
+        if self.readiness.reading == Reading::Backoff {
+            self.readiness.reading = Reading::OneMoreRead;
+        }
     }
 
     /// Reads what has arrived, at most a buffer full.
@@ -67,12 +69,13 @@ impl Connection {
         if buffer.is_empty() || !self.wants_reading() {
             return ReadOutcome::Nothing;
         }
-        if std::mem::take(&mut self.readiness.rested) {
+        if self.readiness.reading == Reading::OneMoreRead {
+            self.readiness.reading = Reading::Active;
             if let Some(write_buffer) = &mut self.write_buffer {
                 write_buffer.read_on();
             }
         } else if self.is_backed_up() {
-            self.readiness.resting = true;
+            self.readiness.reading = Reading::Backoff;
             return ReadOutcome::Backpressure;
         }
         let Some(stream) = &mut self.stream else {
@@ -82,13 +85,13 @@ impl Connection {
             match stream.read(buffer) {
                 // A socket whose error a write has consumed says this as well: no FIN to tell of.
                 Ok(0) if self.state.read_out() => {
-                    self.readiness.readable = false;
-                    self.readiness.needs_settle = true;
+                    self.readiness.socket.readable = false;
+                    self.readiness.listed.needs_settle = true;
                     return ReadOutcome::Nothing;
                 }
                 Ok(0) => {
-                    self.readiness.readable = false;
-                    self.readiness.ended = true;
+                    self.readiness.socket.readable = false;
+                    self.readiness.peer.finished = true;
                     self.state.end_input();
                     return ReadOutcome::End;
                 }
@@ -96,11 +99,11 @@ impl Connection {
                     if let Some(extras) = &mut self.extras {
                         extras.received(count);
                     }
-                    (self.readiness.received_any, self.readiness.received_since_drain) =
+                    (self.readiness.peer.sent_any, self.readiness.peer.sent_since_drain) =
                         (true, true);
-                    let short = count < buffer.len() && !self.readiness.more_behind;
+                    let short = count < buffer.len() && !self.readiness.socket.more_behind;
                     let last = short && stream.short_read_is_final();
-                    self.readiness.readable = !last;
+                    self.readiness.socket.readable = !last;
                     return ReadOutcome::Data { count, last };
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -108,15 +111,15 @@ impl Connection {
                 // meets.
                 Err(error)
                     if error.kind() == io::ErrorKind::WouldBlock
-                        && std::mem::take(&mut self.readiness.more_behind) => {}
+                        && std::mem::take(&mut self.readiness.socket.more_behind) => {}
                 Err(error) => {
-                    self.readiness.readable = false;
-                    self.readiness.more_behind = false;
+                    self.readiness.socket.readable = false;
+                    self.readiness.socket.more_behind = false;
                     if error.kind() != io::ErrorKind::WouldBlock {
                         drop(self.state.end(Reason::lost(error)));
-                        self.readiness.needs_settle = true;
+                        self.readiness.listed.needs_settle = true;
                     } else if self.state.read_out() {
-                        self.readiness.needs_settle = true;
+                        self.readiness.listed.needs_settle = true;
                     }
                     return ReadOutcome::Nothing;
                 }

@@ -126,17 +126,6 @@ impl Transport {
         }
     }
 
-    /// How much of so many bytes may be read at once; `None` if the clock has to be looked at.
-    pub(super) fn readable(&self, most: usize) -> Option<usize> {
-        let room = self.room().min(most);
-        let connection = self.0.connection.borrow();
-        match connection.allowance(Direction::Read) {
-            Allowance::Bytes(bytes) => Some(room.min(bytes)),
-            Allowance::NeedsRefill if room > 0 && connection.wants_reading() => None,
-            Allowance::NeedsRefill | Allowance::Blocked => Some(0),
-        }
-    }
-
     /// True if bytes wait for a rate.
     pub(crate) fn is_held_back(&self, direction: Direction) -> bool {
         self.0.connection.borrow().is_held_back(direction)
@@ -144,6 +133,15 @@ impl Transport {
 }
 
 impl Connection {
+    /// How many of `most` bytes may be read at once; `None` if the clock has to be read first.
+    pub(super) fn readable(&self, most: usize) -> Option<usize> {
+        match self.allowance(Direction::Read) {
+            Allowance::Bytes(bytes) => Some(most.min(bytes)),
+            Allowance::NeedsRefill if most > 0 && self.wants_reading() => None,
+            Allowance::NeedsRefill | Allowance::Blocked => Some(0),
+        }
+    }
+
     fn limiter(&mut self, direction: Direction) -> Option<&mut RateLimiter> {
         let rate_limiters = self.extras.as_mut()?.rate_limiters.as_mut()?;
         Some(rate_limiters.limiter_mut(direction))
@@ -180,7 +178,7 @@ impl Connection {
     /// True if more may be sent, or might if the clock were looked at. (What was granted is sent;
     /// what the shared has besides, not yet.)
     pub(super) fn needs_write_refill(&self) -> bool {
-        let offers = self.readiness.writable && self.state.sends() && self.unsent() > 0;
+        let offers = self.readiness.socket.writable && self.state.sends() && self.unsent() > 0;
         offers && !self.is_held_back(Direction::Write)
     }
 

@@ -11,7 +11,7 @@ impl Transport {
     pub(crate) fn list_unsent(&self) {
         let connection = &mut *self.0.connection.borrow_mut();
         if connection.unsent() > 0
-            && !std::mem::replace(&mut connection.readiness.listed_unsent, true)
+            && !std::mem::replace(&mut connection.readiness.listed.unsent, true)
         {
             let listener = Rc::clone(&connection.listener);
             listener.hub.list_unsent(Rc::downgrade(&self.0));
@@ -70,7 +70,7 @@ impl Inner {
     /// False if nothing is unsent: it is no longer on the list.
     pub(super) fn stays_listed(&self) -> bool {
         let connection = &mut *self.connection.borrow_mut();
-        connection.readiness.listed_unsent = connection.unsent() > 0;
-        connection.readiness.listed_unsent
+        connection.readiness.listed.unsent = connection.unsent() > 0;
+        connection.readiness.listed.unsent
     }
 }

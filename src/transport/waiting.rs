@@ -1,11 +1,11 @@
 //! How long a connection waits for its peer.
 
 use super::connection::Connection;
-use super::readiness::Processing;
+use super::readiness::{Processing, Reading};
 use super::timeout_tracker::{Activity, TimeoutTracker};
 use super::timeouts::Timeouts;
 use super::{Direction, Transport};
-use crate::reason::{Reason, TimeoutKind};
+use crate::reason::TimeoutKind;
 use std::time::{Duration, Instant};
 
 impl Transport {
@@ -40,42 +40,37 @@ impl Transport {
 
     pub(crate) fn has_timeouts(&self) -> bool {
         let connection = self.0.connection.borrow();
-        let patience = connection.extras.as_ref().and_then(|extras| extras.patience.as_ref());
+        let patience = connection.extras.as_ref().and_then(|extras| extras.timeouts.as_ref());
         patience.is_some_and(|patience| patience.has_timeouts())
     }
 
     fn on_patience(&self, change: impl FnOnce(&mut TimeoutTracker)) {
-        self.wish(|connection| {
+        self.request(|connection| {
             if connection.state.is_lost() {
                 return false;
             }
             change(
                 connection
                     .extras_mut()
-                    .patience
+                    .timeouts
                     .get_or_insert_with(|| Box::new(TimeoutTracker::new())),
             );
             true
         });
     }
 
-    /// The connection is given up because something did not come in time.
-    pub(crate) fn time_out(&self, kind: TimeoutKind) {
-        self.end(Reason::TimedOut(kind));
-    }
-
     /// Notes the time, and says when to look again.
     pub(crate) fn update_timeouts(&self, now: Instant) -> Option<Instant> {
         let activity = self.activity();
         let mut connection = self.0.connection.borrow_mut();
-        connection.extras.as_mut()?.patience.as_mut()?.update(now, activity)
+        connection.extras.as_mut()?.timeouts.as_mut()?.update(now, activity)
     }
 
     /// True if something is over, as far as is known.
     pub(crate) fn is_overdue(&self, now: Instant) -> bool {
         let activity = self.activity();
         let mut connection = self.0.connection.borrow_mut();
-        let patience = connection.extras.as_mut().and_then(|extras| extras.patience.as_mut());
+        let patience = connection.extras.as_mut().and_then(|extras| extras.timeouts.as_mut());
         patience.is_some_and(|patience| patience.is_overdue(now, activity))
     }
 
@@ -83,7 +78,7 @@ impl Transport {
     pub(crate) fn expired_timeout(&self, now: Instant) -> Option<TimeoutKind> {
         let activity = self.activity();
         let mut connection = self.0.connection.borrow_mut();
-        connection.extras.as_mut()?.patience.as_mut()?.expired(now, activity)
+        connection.extras.as_mut()?.timeouts.as_mut()?.expired(now, activity)
     }
 
     /// What it is about; a peer that is not read because a consumer is full is not to blame either.
@@ -92,16 +87,11 @@ impl Transport {
         let activity = self.0.connection.borrow().activity();
         Activity { paused: activity.paused || is_held_by_consumer, ..activity }
     }
-
-    /// Reading begins again: the peer may not have been able to send until now.
-    pub(super) fn restart_idleness(&self) {
-        self.0.connection.borrow_mut().restart_idleness();
-    }
 }
 
 impl Connection {
     pub(super) fn restart_idleness(&mut self) {
-        if let Some(patience) = self.extras.as_mut().and_then(|extras| extras.patience.as_mut()) {
+        if let Some(patience) = self.extras.as_mut().and_then(|extras| extras.timeouts.as_mut()) {
             patience.sent(0);
         }
     }
@@ -111,22 +101,22 @@ impl Connection {
     }
 
     /// What the peer sends is not read, for now.
-    fn holds_input(&self) -> bool {
+    fn is_input_held(&self) -> bool {
         let unprocessed = self.readiness.processing != Processing::Done;
-        self.state.holds_input() || self.readiness.resting || unprocessed
+        self.state.holds_input() || self.readiness.reading == Reading::Backoff || unprocessed
     }
 
     fn activity(&self) -> Activity {
         Activity {
             unsent: self.unsent() > 0 && !self.is_held_back(Direction::Write),
-            paused: self.holds_input() || self.is_throttled(),
+            paused: self.is_input_held() || self.is_throttled(),
             closing: !self.state.is_open(),
         }
     }
 
     /// True if the loop is to look at the time for it.
     pub(super) fn needs_update(&self) -> bool {
-        let patience = self.extras.as_ref().and_then(|extras| extras.patience.as_ref());
+        let patience = self.extras.as_ref().and_then(|extras| extras.timeouts.as_ref());
         patience.is_some_and(|patience| patience.needs_update(self.activity()))
     }
 }

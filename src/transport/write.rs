@@ -3,7 +3,7 @@
 use super::OverflowPolicy;
 use super::broadcast::SHARED_MIN;
 use super::connection::Connection;
-use super::state::Action;
+use super::readiness::Reading;
 use super::write_buffer::{PIECES_MAX, WriteBuffer};
 use crate::reason::Reason;
 use bytes::{Buf, Bytes};
@@ -139,7 +139,7 @@ impl Connection {
         let Self { write_buffer, listener, extras, .. } = self;
         write_buffer.get_or_insert_with(|| {
             let mut write_buffer = listener.hub.spare_out();
-            let own = extras.as_ref().map(|extras| extras.max_unsent);
+            let own = extras.as_ref().map(|extras| extras.feed.max_unsent());
             write_buffer.max = own.unwrap_or(listener.hub.max_unsent());
             write_buffer
         })
@@ -153,18 +153,18 @@ impl Connection {
         let mut told = first;
         match (&mut self.write_buffer, &mut self.extras) {
             (Some(write_buffer), None) => {
-                if first && write_buffer.set_first_fast_limit(hub) {
+                if first && hub.set_first_fast_limit(write_buffer) {
                     return Written::News;
                 }
-                write_buffer.set_fast_limit(hub);
+                hub.set_fast_limit(write_buffer);
             }
             (None, None) => return Written::News,
             (write_buffer, Some(extras)) => {
                 let unsent = write_buffer.as_mut().map_or(0, |write_buffer| {
-                    write_buffer.recount(hub);
+                    hub.recount(write_buffer);
                     write_buffer.len()
                 });
-                told |= extras.accepted(count, unsent);
+                told |= extras.feed.accepted(count, unsent);
             }
         }
         match told {
@@ -227,7 +227,7 @@ impl Connection {
             data = &data[..self.write_allowance().min(data.len())];
         }
         let mut sent = 0;
-        while self.readiness.writable && sent < data.len() {
+        while self.readiness.socket.writable && sent < data.len() {
             let Some(stream) = &mut self.stream else { break };
             let taken = stream.write(&data[sent..]);
             sent += self.regard(taken, data.len() - sent);
@@ -238,7 +238,7 @@ impl Connection {
     /// The same for what is in several pieces, which are consumed.
     fn send_pieces(&mut self, write_buffer: &mut WriteBuffer) -> usize {
         let mut sent = 0;
-        while self.readiness.writable && !write_buffer.is_empty() {
+        while self.readiness.socket.writable && !write_buffer.is_empty() {
             let mut slices = [IoSlice::new(&[]); PIECES_MAX];
             let slices = write_buffer.pieces(&mut slices);
             let offered = slices.iter().map(|slice| slice.len()).sum();
@@ -275,12 +275,12 @@ impl Connection {
             Ok(count) => {
                 // A short write means that the socket is full; its next edge is sure to come.
                 let true_edges = self.stream.as_ref().is_some_and(|it| it.short_write_is_final());
-                self.readiness.writable = !true_edges && count > 0;
+                self.readiness.socket.writable = !true_edges && count > 0;
                 count
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.readiness.writable = false;
+                self.readiness.socket.writable = false;
                 0
             }
             Err(error) => {
@@ -294,9 +294,10 @@ impl Connection {
     /// whatever the poller has said of it.
     fn sever(&mut self, error: io::Error) {
         let ready = &mut self.readiness;
-        (ready.writable, ready.resting) = (false, false);
+        ready.socket.writable = false;
+        ready.reading = Reading::Active;
         // Until a read would block: no edge may follow that says so.
-        (ready.readable, ready.more_behind) = (true, true);
+        (ready.socket.readable, ready.socket.more_behind) = (true, true);
         self.state.sever(Reason::lost(error));
     }
 
@@ -304,13 +305,13 @@ impl Connection {
     pub(super) fn offer_now(&mut self) {
         self.offer();
         if let Some(write_buffer) = &mut self.write_buffer {
-            write_buffer.recount(&self.listener.hub);
+            self.listener.hub.recount(write_buffer);
         }
     }
 
     /// Offers what is unsent to the socket. True if it took anything.
     fn offer(&mut self) -> bool {
-        if !self.readiness.writable || !self.state.sends() {
+        if !self.readiness.socket.writable || !self.state.sends() {
             return false;
         }
         // The outbox steps aside, for the socket's failure ends the state beside it.
@@ -333,15 +334,13 @@ impl Connection {
         count > 0
     }
 
-    /// Offers what is unsent to the socket, and says what comes next.
-    pub(crate) fn settle(&mut self, settled: &mut Settled) -> Action {
+    /// Offers what is unsent to the socket, when the connection is settled.
+    pub(super) fn send_unsent(&mut self, settled: &mut Settled) {
         settled.sent |= self.offer();
-        let empty = self.write_buffer.is_none();
         if let Some(write_buffer) = &mut self.write_buffer {
-            write_buffer.recount(&self.listener.hub);
-            settled.is_behind = !self.readiness.listed_unsent;
+            self.listener.hub.recount(write_buffer);
+            settled.is_behind = !self.readiness.listed.unsent;
         }
-        self.state.next(empty && !self.has_producer())
     }
 
     /// Sends our FIN. False if the connection turns out to be broken.

@@ -1,6 +1,5 @@
 //! Bytes accepted and not yet sent. Pure.
 
-use super::hub::Hub;
 use bytes::{Buf, Bytes};
 use std::collections::VecDeque;
 use std::io::IoSlice;
@@ -109,41 +108,21 @@ impl WriteBuffer {
         self.bytes.len() + length <= self.fast_limit
     }
 
-    /// Counts the unsent bytes, and an allowance on top of them, against the reactor's limit.
-    /// Within the allowance an append need not check any limit.
-    #[inline]
-    pub(super) fn set_fast_limit(&mut self, hub: &Hub) {
-        let length = self.len();
-        let counted = self.max.min(length + hub.allowance());
-        if self.behind_len == 0 && counted > length && hub.recount(self.counted, counted) {
-            (self.fast_limit, self.counted) = (self.sent + counted, counted);
-        } else {
-            self.recount(hub);
-        }
-    }
-
-    /// [`set_fast_limit`](Self::set_fast_limit) for the first bytes. False if the allowance does not fit the limit, and
-    /// nothing was counted.
-    #[inline]
-    pub(super) fn set_first_fast_limit(&mut self, hub: &Hub) -> bool {
-        let counted = hub.allowance();
-        let is_set = self.bytes.len() <= counted && self.behind_len == 0 && hub.recount(0, counted);
-        if is_set {
-            (self.fast_limit, self.counted) = (counted, counted);
-        }
-        is_set
-    }
-
-    /// Whoever appends has to look.
+    /// From now on appending must check capacity, limits and the producer.
     pub(super) fn clear_fast_limit(&mut self) {
         self.fast_limit = 0;
     }
 
-    /// Tells the reactor how much is unsent now.
-    pub(super) fn recount(&mut self, hub: &Hub) {
-        self.fast_limit = 0;
-        let unsent = self.len();
-        hub.recount_unsent(std::mem::replace(&mut self.counted, unsent), unsent);
+    /// Lets appends go unchecked until `counted` bytes are unsent, which the reactor counts already.
+    #[inline]
+    pub(super) fn set_fast_limit(&mut self, counted: usize) {
+        (self.fast_limit, self.counted) = (self.sent + counted, counted);
+    }
+
+    /// True if what is unsent is one run, shorter than `length`.
+    #[inline]
+    pub(super) fn is_run_below(&self, length: usize) -> bool {
+        self.behind_len == 0 && self.len() < length
     }
 
     /// True unless so many bytes more are too many. With nothing unsent they never are.

@@ -95,7 +95,7 @@ impl Fixture {
     pub(super) fn feed<'a>(&mut self, pieces: impl IntoIterator<Item = &'a [u8]>) {
         self.reactor.with_protocol(&self.port, self.id, |lines: &mut Lines<Shared>, cx| {
             for piece in pieces {
-                if cx.transport.is_open() {
+                if cx.transport.connection().is_open() {
                     lines.data_received(cx, piece);
                 }
             }

@@ -188,7 +188,7 @@ fn no_rate_is_nothing_to_remember() {
     fixture.connect();
     fixture.reactor.set_shared_rate_limits(&fixture.port, RateLimits::new());
     fixture.transport(0).set_rate_limits(RateLimits::new());
-    assert!(!fixture.transport(0).has_extras());
+    assert!(!fixture.transport(0).connection().has_extras());
 }
 
 #[test]

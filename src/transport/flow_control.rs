@@ -1,0 +1,251 @@
+//! Flow control between connections: producers and consumers. What looks at several connections.
+
+use super::producer::Source;
+use super::write::Settled;
+use super::{Action, Direction, Inner, Transport};
+use crate::transport::extras::Extras;
+use std::error::Error;
+use std::io::Read;
+use std::rc::{Rc, Weak};
+
+/// Why a connection fails whose producer was another one, and broke off.
+const LOST_PRODUCER: &str = "the connection that fed this one was lost before its end";
+
+impl Transport {
+    /// False, and the source is dropped, if the connection takes none.
+    pub(super) fn register_source(&self, source: Source) -> bool {
+        let mut source = Some(source);
+        let mut double = false;
+        self.request(|connection| {
+            double = connection.has_producer();
+            if double || !connection.state.accepts_writes() {
+                return false;
+            }
+            let unsent = connection.unsent();
+            if let Some(source) = source.take() {
+                connection.extras_mut().feed.register(source, unsent);
+            }
+            true
+        });
+        if double {
+            self.fail("a producer was registered beside another: unregister that first");
+        }
+        // The rest of it is the user's, and dropped here, when the wire is not held.
+        source.is_none()
+    }
+
+    /// Registers another connection as the producer.
+    pub(super) fn register_connection(&self, producer: &Weak<Inner>) {
+        let upgraded = producer.upgrade().map(Self);
+        if !self.register_source(Source::Connection(Weak::clone(producer))) {
+            if let Some(producer) = upgraded.filter(|_| !self.connection().is_open()) {
+                producer.lose_connection();
+            }
+            return;
+        }
+        // It may be its own producer, whose connection is borrowed below.
+        let id = self.id();
+        if let Some(producer) = upgraded {
+            producer.request(|connection| {
+                connection.extras_mut().consumers.insert(id, Rc::downgrade(&self.0));
+                // Its input may have ended already.
+                true
+            });
+        }
+    }
+
+    /// Unregisters the producer.
+    pub(super) fn take_source(&self) -> Option<Source> {
+        let mut source = None;
+        self.request(|connection| {
+            source = connection.extras.as_mut().and_then(|extras| extras.feed.unregister());
+            source.is_some()
+        });
+        source
+    }
+
+    /// What [`drain_requested`](crate::Protocol::drain_requested) does by default.
+    pub(crate) fn drain(&self) {
+        let feeds = {
+            let connection = self.0.connection.borrow();
+            connection.extras.as_ref().is_some_and(|extras| !extras.consumers.is_empty())
+        };
+        if !feeds {
+            self.lose_connection();
+        }
+    }
+
+    pub(super) fn remove_consumer(&self, consumer: &Self) {
+        let id = consumer.id();
+        if let Some(extras) = &mut self.0.connection.borrow_mut().extras {
+            extras.consumers.remove(&id);
+        }
+    }
+
+    /// Nothing more comes from this connection: those that it feeds need not wait for it. If it
+    /// breaks before its peer's FIN, it has not given them everything.
+    fn end_consumers(&self) {
+        let (consumers, breaks_off) = {
+            let mut connection = self.0.connection.borrow_mut();
+            let breaks_off = connection.state.is_breaking() && !connection.readiness.peer.finished;
+            let Some(extras) = &mut connection.extras else { return };
+            (std::mem::take(&mut extras.consumers), breaks_off)
+        };
+        for consumer in consumers.values().filter_map(Weak::upgrade).map(Self) {
+            let mut is_fed = false;
+            consumer.request(|connection| {
+                let extras =
+                    connection.extras.as_mut().filter(|extras| extras.feed.is_fed_by(&self.0));
+                is_fed = extras.is_some_and(|extras| extras.feed.unregister().is_some());
+                is_fed
+            });
+            if is_fed && breaks_off && consumer.break_off() {
+                consumer.fail_unfinished(LOST_PRODUCER);
+            }
+        }
+    }
+
+    /// The producer, which is unregistered, has not given everything. True if the connection only
+    /// waited for it to close.
+    pub(crate) fn break_off(&self) -> bool {
+        let mut connection = self.0.connection.borrow_mut();
+        if let Some(extras) = &mut connection.extras {
+            extras.feed.broken_off = true;
+        }
+        connection.state.waits_for_producer()
+    }
+
+    /// A connection that only waited for the producer which broke off has nobody left to decide
+    /// what to do about that, and fails; unless it has another by now.
+    pub(crate) fn fail_unfinished(&self, error: impl Into<Box<dyn Error + Send + Sync>>) {
+        let is_broken_off = {
+            let connection = self.0.connection.borrow();
+            connection.extras.as_ref().is_some_and(|extras| extras.feed.broken_off)
+        };
+        if is_broken_off {
+            self.fail(error);
+        }
+    }
+
+    /// The peer has closed, and the protocol has nothing to add: sends what was written, and then
+    /// closes. A reader is sent to its end; any other producer is stopped.
+    pub(crate) fn follow_peer(&self) {
+        self.lose_connection();
+        let mut endless = None;
+        self.request(|connection| {
+            endless = connection.extras.as_mut().and_then(|extras| extras.feed.take_endless());
+            endless.is_some()
+        });
+        if let Some(Source::Connection(producer)) = endless {
+            self.stop_connection(&producer);
+        }
+    }
+
+    /// A connection that feeds this one is to stop. If this one fed it as well, and broke off, its
+    /// peer must not see an orderly close.
+    fn stop_connection(&self, producer: &Weak<Inner>) {
+        if let Some(producer) = producer.upgrade().map(Self) {
+            producer.remove_consumer(self);
+            producer.fail_unfinished(LOST_PRODUCER);
+            producer.lose_connection();
+        }
+    }
+
+    /// The connection is over: whoever feeds it stops, and those that it feeds know. Returns what
+    /// is left to be dropped, which is the user's.
+    pub(crate) fn end_extras(&self) -> Option<Box<dyn Read>> {
+        self.0.connection.borrow().extras.as_ref()?;
+        self.end_consumers();
+        let source = self.take_source();
+        self.0.connection.borrow_mut().extras = None;
+        match source? {
+            Source::Push | Source::Pull => None,
+            Source::Reader { input, .. } => input,
+            Source::Connection(producer) => {
+                self.stop_connection(&producer);
+                None
+            }
+        }
+    }
+
+    /// How much may be read at once without those whom it goes to having too much.
+    pub(super) fn room(&self) -> usize {
+        let connection = self.0.connection.borrow();
+        let Some(extras) = &connection.extras else { return usize::MAX };
+        let consumers = extras.consumers.values().filter_map(Weak::upgrade);
+        consumers.map(|it| it.connection.borrow().room()).min().unwrap_or(usize::MAX)
+    }
+
+    /// Offers what is unsent to the socket, wakes a producer that may go on, and says what the loop
+    /// does next.
+    pub(super) fn settle_extras(&self, settled: &mut Settled) -> Action {
+        if !self.connection().state.will_read() {
+            self.end_consumers();
+        }
+        let mut connection = self.connection();
+        if let Some(extras) = &mut connection.extras {
+            extras.feed.end_burst();
+        }
+        connection.send_unsent(settled);
+        let unsent = connection.unsent();
+        if unsent == 0 || !connection.readiness.socket.writable {
+            connection.give_back(Direction::Write);
+        }
+        let resumed = connection.extras.as_mut().and_then(|it| it.feed.resume_connection(unsent));
+        if let Some(producer) = resumed.map(Self) {
+            // Which may be this one.
+            drop(connection);
+            producer.connection().restart_idleness();
+            producer.serve_later();
+            connection = self.connection();
+        }
+        connection.next_action()
+    }
+
+    /// The protocol is being told to stop writing.
+    pub(crate) fn producer_paused(&self) {
+        self.on_extras(|extras| extras.feed.pause());
+    }
+
+    /// The protocol is being told that it may write.
+    pub(crate) fn producer_resumed(&self) {
+        self.on_extras(|extras| extras.feed.resume());
+    }
+
+    /// How many writes were refused since this was last asked.
+    pub(crate) fn take_rejected(&self) -> usize {
+        self.on_extras(|extras| std::mem::take(&mut extras.rejected)).unwrap_or(0)
+    }
+
+    /// What the loop is to read from, and how much at most.
+    pub(crate) fn take_reader(&self) -> Option<(Box<dyn Read>, usize)> {
+        let mut connection = self.0.connection.borrow_mut();
+        let unsent = connection.unsent();
+        let extras = connection.extras.as_mut()?;
+        let room = extras.feed.high().saturating_sub(unsent);
+        extras.feed.take_reader().map(|reader| (reader, room))
+    }
+
+    /// Puts a reader back that has given some bytes, and sends them. Hands it back if it is not
+    /// wanted any more.
+    pub(crate) fn send_produced(
+        &self,
+        reader: Box<dyn Read>,
+        bytes: &[u8],
+    ) -> Option<Box<dyn Read>> {
+        self.write(bytes);
+        self.on_extras(|extras| extras.feed.put_back(reader, bytes.len())).flatten()
+    }
+
+    /// The reader has come to its end, and is unregistered. Returns how many bytes it has given.
+    pub(crate) fn end_production(&self) -> Option<u64> {
+        match self.take_source()? {
+            Source::Reader { produced, .. } => Some(produced),
+            _ => None,
+        }
+    }
+
+    pub(super) fn on_extras<R>(&self, call: impl FnOnce(&mut Extras) -> R) -> Option<R> {
+        self.0.connection.borrow_mut().extras.as_mut().map(|extras| call(extras))
+    }
+}
