@@ -12,6 +12,7 @@ import report
 import results as files
 import workloads
 from bars import Look, Panel, Row
+from page import merged
 from results import Results
 from samples import AGAIN, CANNOT, GOOD, Sample
 from spread import spread
@@ -129,6 +130,12 @@ class Published(unittest.TestCase):
         for name, text in report.plots_of(self.results).items():
             found = (places.PUBLISHED / f"{name}.svg").read_text()
             self.assertTrue(found == text, f"{name}.svg is not: benches/run redraw")
+
+    def test_the_readme_is_of_the_figures(self) -> None:
+        text = places.README.read_text()
+        part = overview.part(self.results, drawn=True)
+        self.assertTrue(f"<!-- figures: {overview.NAME} -->" in text)
+        self.assertTrue(merged(text, {overview.NAME: part}) == text, "benches/run redraw")
 
     def test_plots_are_small_and_their_text_is_text(self) -> None:
         for path in places.PUBLISHED.glob("*.svg"):
