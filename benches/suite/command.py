@@ -15,6 +15,7 @@ import growth
 import guard
 import page
 import places
+import redrawing
 import servers
 import workloads
 from axes import Axis
@@ -29,7 +30,8 @@ Compares servers on several libraries under the same loads.
   benches/run --quick      a few servers, in a few minutes
   benches/run guard        whether twistor became slower than benches/guard.json says
   benches/run growth       what an operation costs as more of something is there
-  benches/run publish DIR  a report's figures into docs/PERFORMANCE.md
+  benches/run publish DIR  a report's figures into docs/PERFORMANCE.md and README.md
+  benches/run redraw       the published plots, and README.md, from the published figures
 
 exit code: 0 all is well; 1 a regression, or a server failed; 2 the arguments are wrong;
            3 refused to start; 4 some cells were disturbed and have no figure; 130 ended by Ctrl-C
@@ -52,7 +54,7 @@ def common(parser: argparse.ArgumentParser, rounds: str) -> None:
 
 def plots(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-plots", dest="plots", action="store_false",
-                        help="no drawings, and no venv for matplotlib")
+                        help="no drawings")
 
 
 def run_parser() -> argparse.ArgumentParser:
@@ -63,7 +65,7 @@ def run_parser() -> argparse.ArgumentParser:
     add("--workloads", metavar="X,Y", help="names, or patterns such as echo-*")
     add("--quick", action="store_true",
         help=f"{', '.join(servers.QUICK)}; {QUICK_ROUNDS} rounds of {QUICK_SECONDS} s")
-    add("--publish", action="store_true", help="write docs/PERFORMANCE.md as well")
+    add("--publish", action="store_true", help="write docs/PERFORMANCE.md and README.md as well")
     add("--list", action="store_true", help="list servers and workloads")
     add("--no-syscalls", dest="syscalls", action="store_false", help="do not count them")
     common(parser, "--rounds")
@@ -172,7 +174,15 @@ def run_publish(words: Sequence[str]) -> int:
     return 0
 
 
-COMMANDS = {"guard": run_guard, "growth": run_growth, "publish": run_publish}
+def run_redraw(words: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser("benches/run redraw", description=redrawing.__doc__)
+    parser.add_argument("--no-build", action="store_true", help="make no venv for matplotlib")
+    arguments = parser.parse_args(words[1:])
+    return redrawing.run(places.PUBLISHED, build=not arguments.no_build)
+
+
+COMMANDS = {"guard": run_guard, "growth": run_growth, "publish": run_publish,
+            "redraw": run_redraw}
 
 
 def main(words: Sequence[str]) -> int:

@@ -12,7 +12,6 @@ import report
 import results as files
 import syscalls
 from bench import Bench, Entry, entries, expected_seconds
-from building import NotBuilt
 from cells import MEASURED
 from errors import DISTURBED, INTERRUPTED, REGRESSED, ended_by
 from progress import Progress, duration
@@ -29,8 +28,6 @@ TRACE_SECONDS = 0.8
 def run(arguments: argparse.Namespace, servers: Sequence[Server], workloads: Sequence[Workload],
         words: Sequence[str]) -> int:
     session = prepared(arguments, servers, words)
-    if arguments.plots:
-        prepare_plots(session)
     chosen = session.possible(workloads)
     results = session.results("run", {one.name: arguments.rounds for one in chosen}, chosen)
     results.about["skipped"] = session.skipped
@@ -59,14 +56,6 @@ def run(arguments: argparse.Namespace, servers: Sequence[Server], workloads: Seq
         for path in page.publish(out, arguments.anyway):
             note(f"written: {path}")
     return code
-
-
-def prepare_plots(session: Session) -> None:
-    """A venv that cannot be made is better known before an hour of measuring than after."""
-    try:
-        session.builder.python()
-    except NotBuilt as error:
-        note(f"there will be no plots: {error}; --no-plots does without them")
 
 
 def counting(orders: dict[str, list[Entry]], workloads: Sequence[Workload],

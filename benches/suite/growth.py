@@ -11,11 +11,20 @@ import report
 import results as files
 from axes import Axis
 from bench import entries, expected_seconds
-from comparing import judged, prepare_plots
+from building import NotBuilt
+from comparing import judged
 from errors import INTERRUPTED, ended_by
 from progress import duration
 from servers import Server
-from session import note, prepared
+from session import Session, note, prepared
+
+
+def prepare_plots(session: Session) -> None:
+    """A venv that cannot be made is better known before measuring than after."""
+    try:
+        session.builder.python()
+    except NotBuilt as error:
+        note(f"there will be no plots: {error}; --no-plots does without them")
 
 
 def run(arguments: argparse.Namespace, servers: Sequence[Server], chosen: Sequence[Axis],

@@ -1,4 +1,5 @@
-"""The page of figures: parts between markers are computed, the rest is written by hand and kept."""
+"""The page of figures, and those of README.md: parts between markers are computed, the rest is
+written by hand and kept."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ from typing import Callable, Optional
 
 import about
 import axes
+import overview
 import places
 import results as files
 import tables
@@ -49,7 +51,7 @@ def merged(text: str, parts: dict[str, str]) -> str:
                       "each part is between `<!-- figures: NAME -->` and `<!-- end -->`, and none "
                       "is within another", "mend the page by hand")
     names = [match["name"] for match in MARKED.finditer(text)]
-    known = {*PARTS, *PLOTS, GROWTH}
+    known = {*PARTS, *PLOTS, GROWTH, overview.NAME}
     unknown = [name for name in names if name not in known]
     if unknown:
         raise Refused(f"the page marks parts that nobody computes: {', '.join(unknown)}",
@@ -92,7 +94,8 @@ def read_from(folder: Path) -> tuple[Optional[Results], Optional[Results]]:
 
 
 def publish(folder: Path, anyway: bool) -> list[Path]:
-    """Writes the page, its plots and its figures; returns what was written."""
+    """Writes the page, its plots and its figures, and those of README.md; returns what was
+    written."""
     run, growth = read_from(folder)
     for one in (run, growth):
         if one is not None and one.partial and not anyway:
@@ -118,4 +121,13 @@ def publish(folder: Path, anyway: bool) -> list[Path]:
         shutil.copyfile(folder / f"{plot}.svg", places.PUBLISHED / f"{plot}.svg")
         written.append(places.PUBLISHED / f"{plot}.svg")
     places.PAGE.write_text(text)
-    return [*written, places.PAGE]
+    written.append(places.PAGE)
+    if run is not None:
+        written.append(into_readme(run, overview.NAME in plots))
+    return written
+
+
+def into_readme(run: Results, drawn: bool) -> Path:
+    new = {overview.NAME: overview.part(run, drawn)}
+    places.README.write_text(merged(places.README.read_text(), new))
+    return places.README

@@ -13,6 +13,7 @@ PEERS = TARGET / "peers"
 VENV = TARGET / "venv"
 REPORT = TARGET / "report"
 BOUNDS = BENCHES / "guard.json"
+README = ROOT / "README.md"
 PAGE = ROOT / "docs" / "PERFORMANCE.md"
 PUBLISHED = ROOT / "docs" / "performance"
 

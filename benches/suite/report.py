@@ -6,6 +6,8 @@ import subprocess
 from pathlib import Path
 from typing import Optional
 
+import bars
+import overview
 import page
 import places
 import tables
@@ -38,14 +40,32 @@ def growth_markdown(growth: Results, plots: set[str]) -> str:
     return f"# Report of `growth`\n\n{machine}\n\n{part}\n"
 
 
-def draw(folder: Path, builder: Builder, kind: str) -> Optional[str]:
-    """Draws what a directory has figures for; returns why not, where it could not."""
+def plots_of(run: Results) -> dict[str, str]:
+    """What is drawn of a run, by the names of files."""
+    drawn = {
+        "cpu": bars.every(run, "cpu_ratio", "Server's CPU time per operation, as a ratio to raw's"),
+        "p99": bars.every(run, "p99_us", "99th percentile of latency, in microseconds"),
+        overview.NAME: overview.plot(run),
+    }
+    return {name: text for name, text in drawn.items() if text}
+
+
+def draw(folder: Path, results: Results, builder: Builder) -> Optional[str]:
+    """Draws what there are figures of; returns why not, where it could not."""
+    if results.kind == "growth":
+        return draw_growth(folder, builder)
+    for name, text in plots_of(results).items():
+        (folder / f"{name}.svg").write_text(text)
+    return None
+
+
+def draw_growth(folder: Path, builder: Builder) -> Optional[str]:
     try:
         python = builder.python()
     except NotBuilt as error:
         return str(error)
     script = places.BENCHES / "suite" / "plots.py"
-    done = subprocess.run([python, str(script), str(folder), kind], stdout=subprocess.DEVNULL,
+    done = subprocess.run([python, str(script), str(folder)], stdout=subprocess.DEVNULL,
                           stderr=subprocess.PIPE, text=True)
     if done.returncode != 0:
         lines = done.stderr.strip().splitlines()
@@ -62,7 +82,7 @@ def make(folder: Path, results: Results, builder: Optional[Builder]) -> list[str
         if growing or not old.name.startswith("growth-"):
             old.unlink()
     if builder is not None and results.samples:
-        trouble = draw(folder, builder, results.kind)
+        trouble = draw(folder, results, builder)
         troubles += [trouble] if trouble else []
     plots = {path.stem for path in folder.glob("*.svg")}
     text = growth_markdown(results, plots) if growing else markdown(results, plots)
