@@ -1,7 +1,7 @@
 //! What a connection runs over.
 
 use super::Stream;
-use super::tcp::TcpStream;
+use super::tcp_stream::TcpStream;
 use std::ops::{Deref, DerefMut};
 
 /// The stream of one connection. TCP stands here itself, for servers have it by the ten thousand,

@@ -2,7 +2,8 @@
 
 #[cfg(all(unix, feature = "signals"))]
 use super::signals::Signals;
-use super::tcp::{Reserve, TcpListener, TcpStream};
+use super::tcp_listener::{Reserve, TcpListener};
+use super::tcp_stream::TcpStream;
 use super::thread_pool::Threads;
 use super::{AnyStream, Driver, Edges, Listener, Ready, Wake, Work};
 use crate::arena::Id;

@@ -19,7 +19,8 @@ mod mio;
 pub(crate) mod scripted;
 #[cfg(all(unix, feature = "signals"))]
 mod signals;
-mod tcp;
+mod tcp_listener;
+mod tcp_stream;
 mod thread_pool;
 
 pub(crate) use self::mio::MioDriver;

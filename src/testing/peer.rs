@@ -59,6 +59,35 @@ pub enum End {
     Refused,
 }
 
+impl Simulation {
+    /// A client that connects to a server and does what the test says. It is a host of its own, if
+    /// there is none of that name.
+    ///
+    /// # Panics
+    ///
+    /// If no host has the address, if it would be the 256th host, or if the host has used up its
+    /// 16 384 port numbers.
+    pub fn peer(&self, name: &str, to: SocketAddr) -> Peer {
+        let peer = self.late_reader(name, to);
+        peer.resume_reading();
+        peer
+    }
+
+    /// The same, but it reads nothing before it is told to:
+    /// [`resume_reading`](Peer::resume_reading).
+    pub fn late_reader(&self, name: &str, to: SocketAddr) -> Peer {
+        let end = {
+            let mut network = self.0.network.borrow_mut();
+            let node = network.find_node(name).unwrap_or_else(|| network.add_node(name));
+            network.connect(node, to, true)
+        };
+        let peer = Peer::new(self.clone(), end, to);
+        peer.stop_reading();
+        self.settle();
+        peer
+    }
+}
+
 impl Peer {
     pub(super) fn new(simulation: Simulation, end: EndId, server: SocketAddr) -> Self {
         let address = simulation.network(|it| it.address_of(end)).unwrap_or(server);

@@ -1,9 +1,8 @@
 //! Many runs of one scenario, each from another seed.
 
 use super::Simulation;
-use super::replaying::least;
+use super::replay::{least, message_of};
 use crate::testing::fault::FaultPlan;
-use std::any::Any;
 use std::env;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -91,13 +90,6 @@ fn fewest(seed: u64, scenario: &impl Fn(&Simulation), plan: FaultPlan) -> String
         "these faults are enough to make it fail ({first}):\n\n\
          replay({seed}, \"\n{least}\", scenario);\n\n"
     )
-}
-
-/// What a panic said.
-pub(super) fn message_of(payload: &(dyn Any + Send)) -> String {
-    let text = payload.downcast_ref::<String>().map(String::as_str);
-    let text = text.or(payload.downcast_ref::<&str>().copied());
-    text.unwrap_or("a panic without a text").to_owned()
 }
 
 fn number(variable: &str) -> Option<u64> {

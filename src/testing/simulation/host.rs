@@ -1,12 +1,12 @@
 //! A host: a reactor on the network, which may crash and be set up again.
 
 use super::Simulation;
+use super::host_state::{HostState, Machine, Progress, Trial};
 use crate::protocol::Factory;
 use crate::reactor::{OpenResources, Reactor, Settings, ShutdownReport};
-use crate::testing::driver::{Gate, HostDriver};
-use crate::testing::network::{EndId, Network};
-use crate::testing::observer::{CallbackCounts, Observer, Seen};
-use crate::transport::ConnectionId;
+use crate::testing::driver::HostDriver;
+use crate::testing::network::Network;
+use crate::testing::observer::{CallbackCounts, Seen};
 use std::cell::Cell;
 use std::error::Error;
 use std::fmt;
@@ -17,70 +17,42 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 use std::time::Duration;
 
-type Boot = Box<dyn FnMut(&mut Reactor) -> Result<(), Box<dyn Error>>>;
-
-pub(super) struct HostState {
-    node: usize,
-    settings: Settings,
-    /// Away while it is running.
-    boot: Option<Boot>,
-    machine: Machine,
-    observer: Rc<Observer>,
-    gate: Rc<Gate>,
-    trials: Vec<Trial>,
-}
-
-enum Machine {
-    Up(Reactor),
-    /// Its reactor is lent to whoever runs it at the moment.
-    Lent,
-    /// The reactor has stopped, and stays as it is.
-    Stopped(Reactor, ShutdownReport),
-    /// Without power.
-    Down,
-}
-
-/// A client of a host's reactor that is not over.
-struct Trial {
-    end: EndId,
-    connection: ConnectionId,
-    progress: Rc<Cell<Progress>>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Progress {
-    Waiting,
-    Connected,
-    Failed(ErrorKind),
-    Over,
-}
-
-impl HostState {
-    pub(super) fn new(node: usize, settings: Settings, boot: Boot) -> Self {
-        Self {
-            node,
-            settings,
-            boot: Some(boot),
-            machine: Machine::Down,
-            observer: Rc::default(),
-            gate: Rc::default(),
-            trials: Vec::new(),
-        }
-    }
-
-    pub(super) fn node(&self) -> usize {
-        self.node
-    }
-
-    /// When its reactor has something to do, by the network's time.
-    pub(super) fn next(&mut self, network: &Network) -> Option<u64> {
-        let Machine::Up(reactor) = &mut self.machine else { return None };
-        let at = network.when(self.node, reactor.next_deadline()?);
-        Some(network.after_stall(self.node, at))
-    }
-}
-
 impl Simulation {
+    /// A host with a reactor. `boot` sets the reactor up: at once, and again after each restart.
+    ///
+    /// # Panics
+    ///
+    /// If `boot` fails, if there is a host of that name, if the name is not a word, or if there are
+    /// 255 hosts.
+    pub fn host(
+        &self,
+        name: &str,
+        boot: impl FnMut(&mut Reactor) -> Result<(), Box<dyn Error>> + 'static,
+    ) -> Host {
+        self.host_with(name, Settings::default(), boot)
+    }
+
+    /// The same, with settings of one's own.
+    ///
+    /// # Panics
+    ///
+    /// As [`host`](Self::host).
+    pub fn host_with(
+        &self,
+        name: &str,
+        settings: Settings,
+        boot: impl FnMut(&mut Reactor) -> Result<(), Box<dyn Error>> + 'static,
+    ) -> Host {
+        let node = self.0.network.borrow_mut().add_node(name);
+        let state = HostState::new(node, settings, Box::new(boot));
+        let number = self.0.hosts.borrow().len();
+        self.0.hosts.borrow_mut().push(state);
+        self.boot(number);
+        let host = Host::new(self.clone(), number, node);
+        self.settle();
+        host
+    }
+
     /// Sets a host up.
     pub(super) fn boot(&self, number: usize) {
         let (mut boot, mut reactor) = {

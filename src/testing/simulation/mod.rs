@@ -2,11 +2,12 @@
 
 mod explore;
 mod host;
-mod replaying;
+mod host_state;
+mod replay;
 
 pub use explore::{Report, explore};
 pub use host::{Attempt, Host};
-pub use replaying::replay;
+pub use replay::replay;
 
 #[cfg(test)]
 pub(super) use explore::explore_seeds;
@@ -15,14 +16,10 @@ use super::conditions::Conditions;
 use super::driver::Shared;
 use super::fault::{Fault, FaultPlan};
 use super::network::{Deed, Network, nanos};
-use super::peer::Peer;
 use super::random::Random;
-use crate::reactor::{Reactor, Settings};
-use host::HostState;
+use host_state::HostState;
 use std::cell::{Cell, RefCell};
-use std::error::Error;
 use std::fmt;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -66,7 +63,7 @@ const TURNS_MAX: usize = 1_000_000;
 /// What a program learns from elsewhere, such as `SystemTime`, the order of a `HashMap` or another
 /// thread, is not virtual, and makes one run differ from the next.
 #[derive(Clone)]
-pub struct Simulation(Rc<Core>);
+pub struct Simulation(pub(super) Rc<Core>);
 
 pub(super) struct Core {
     seed: u64,
@@ -142,68 +139,6 @@ impl Simulation {
     fn node(&self, name: &str) -> usize {
         let node = self.0.network.borrow().find_node(name);
         node.unwrap_or_else(|| panic!("no host has the name {name:?}"))
-    }
-
-    /// A host with a reactor. `boot` sets the reactor up: at once, and again after each restart.
-    ///
-    /// # Panics
-    ///
-    /// If `boot` fails, if there is a host of that name, if the name is not a word, or if there are
-    /// 255 hosts.
-    pub fn host(
-        &self,
-        name: &str,
-        boot: impl FnMut(&mut Reactor) -> Result<(), Box<dyn Error>> + 'static,
-    ) -> Host {
-        self.host_with(name, Settings::default(), boot)
-    }
-
-    /// The same, with settings of one's own.
-    ///
-    /// # Panics
-    ///
-    /// As [`host`](Self::host).
-    pub fn host_with(
-        &self,
-        name: &str,
-        settings: Settings,
-        boot: impl FnMut(&mut Reactor) -> Result<(), Box<dyn Error>> + 'static,
-    ) -> Host {
-        let node = self.0.network.borrow_mut().add_node(name);
-        let state = HostState::new(node, settings, Box::new(boot));
-        let number = self.0.hosts.borrow().len();
-        self.0.hosts.borrow_mut().push(state);
-        self.boot(number);
-        let host = Host::new(self.clone(), number, node);
-        self.settle();
-        host
-    }
-
-    /// A client that connects to a server and does what the test says. It is a host of its own, if
-    /// there is none of that name.
-    ///
-    /// # Panics
-    ///
-    /// If no host has the address, if it would be the 256th host, or if the host has used up its
-    /// 16 384 port numbers.
-    pub fn peer(&self, name: &str, to: SocketAddr) -> Peer {
-        let peer = self.late_reader(name, to);
-        peer.resume_reading();
-        peer
-    }
-
-    /// The same, but it reads nothing before it is told to:
-    /// [`resume_reading`](Peer::resume_reading).
-    pub fn late_reader(&self, name: &str, to: SocketAddr) -> Peer {
-        let end = {
-            let mut network = self.0.network.borrow_mut();
-            let node = network.find_node(name).unwrap_or_else(|| network.add_node(name));
-            network.connect(node, to, true)
-        };
-        let peer = Peer::new(self.clone(), end, to);
-        peer.stop_reading();
-        self.settle();
-        peer
     }
 
     /// Something goes wrong, now.

@@ -1,118 +1,15 @@
-//! TCP: ports and connections of the operating system.
+//! TCP connections of the operating system.
 
-use super::{AnyStream, Listener, SHORT_READ_IS_FINAL, SHORT_WRITE_IS_FINAL, Stream};
+use super::{SHORT_READ_IS_FINAL, SHORT_WRITE_IS_FINAL, Stream};
 use crate::address::Address;
 use crate::arena::Id;
-use crate::endpoint::{TcpClientEndpoint, TcpServerEndpoint};
+use crate::endpoint::TcpClientEndpoint;
 use mio::{Interest, Registry, Token};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
-use std::cell::RefCell;
-use std::fs::File;
 use std::io::{self, IoSlice, Read, Write};
-use std::net::{Shutdown, SocketAddr};
+use std::net::Shutdown;
 use std::rc::Rc;
 use std::time::Duration;
-
-/// A descriptor kept for the moment when there is no other, shared by the ports of a reactor.
-#[derive(Debug, Default)]
-pub(super) struct Reserve(RefCell<Option<File>>);
-
-/// Opens without side effects on every Unix. (Elsewhere there is no reserve, and nothing is shed.)
-const RESERVE_PATH: &str = "/dev/null";
-
-impl Reserve {
-    pub(super) fn refill(&self) {
-        let mut reserve = self.0.borrow_mut();
-        if cfg!(unix) && reserve.is_none() {
-            *reserve = File::open(RESERVE_PATH).ok();
-        }
-    }
-
-    fn release(&self) {
-        self.0.take();
-    }
-}
-
-#[derive(Debug)]
-pub(super) struct TcpListener {
-    socket: mio::net::TcpListener,
-    address: Address,
-    registry: Rc<Registry>,
-    reserve: Rc<Reserve>,
-}
-
-impl TcpListener {
-    pub(super) fn bind(
-        at: &TcpServerEndpoint,
-        token: Token,
-        registry: Rc<Registry>,
-        reserve: Rc<Reserve>,
-    ) -> io::Result<Self> {
-        let address = at.address();
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-        if address.is_ipv6() && address.ip().is_unspecified() {
-            // Systems differ in what `::` means; here it is IPv4 as well, everywhere.
-            socket.set_only_v6(false)?;
-        }
-        // A port whose last connections are in TIME_WAIT can be opened again at once. (On Windows
-        // the option means that anyone may take the port, and the first half holds without it.)
-        if cfg!(unix) {
-            socket.set_reuse_address(true)?;
-        }
-        // Accepted connections inherit it: one call in all. What a callback writes leaves in one
-        // piece, so Nagle's algorithm has nothing to gather, and would wait for delayed ACKs.
-        socket.set_tcp_nodelay(true)?;
-        socket.set_nonblocking(true)?;
-        socket.bind(&address.into())?;
-        // Some systems take zero for as many as there may be.
-        socket.listen(at.backlog_max().max(1).try_into().unwrap_or(i32::MAX))?;
-        let mut socket = mio::net::TcpListener::from_std(socket.into());
-        let address = socket.local_addr()?.into();
-        registry.register(&mut socket, token, Interest::READABLE)?;
-        reserve.refill();
-        Ok(Self { socket, address, registry, reserve })
-    }
-
-    fn accept_socket(&self) -> io::Result<(mio::net::TcpStream, SocketAddr)> {
-        self.socket.accept()
-    }
-}
-
-impl Listener for TcpListener {
-    fn address(&self) -> Address {
-        self.address.clone()
-    }
-
-    fn accept(&mut self) -> io::Result<(AnyStream, Address)> {
-        let (socket, peer) = self.accept_socket()?;
-        let stream = TcpStream { socket, registry: Rc::clone(&self.registry) };
-        Ok((AnyStream::Tcp(stream), peer.into()))
-    }
-
-    fn accept_with_reserve(&mut self) -> io::Result<(AnyStream, Address)> {
-        self.reserve.release();
-        let accepted = self.accept();
-        if accepted.is_err() {
-            // Unless another thread of the process has taken the descriptor meanwhile; then the
-            // next attempt tries again.
-            self.reserve.refill();
-        }
-        accepted
-    }
-
-    fn shed(&mut self, limit: usize) -> usize {
-        let mut shed = 0;
-        // Each client is closed before the next is accepted: one descriptor serves them all.
-        while shed < limit && self.accept_socket().is_ok() {
-            shed += 1;
-        }
-        shed
-    }
-
-    fn refill_reserve(&mut self) {
-        self.reserve.refill();
-    }
-}
 
 /// Both directions, and urgent data: a read stops at its mark, with more behind it.
 #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -137,6 +34,15 @@ pub(crate) struct TcpStream {
 }
 
 impl TcpStream {
+    pub(super) fn new(socket: mio::net::TcpStream, registry: Rc<Registry>) -> Self {
+        Self { socket, registry }
+    }
+
+    #[cfg(test)]
+    pub(super) fn socket(&self) -> &mio::net::TcpStream {
+        &self.socket
+    }
+
     pub(super) fn connect(
         to: &TcpClientEndpoint,
         id: Id,
@@ -242,36 +148,5 @@ impl Stream for TcpStream {
 
     fn set_keep_alive(&self, on: bool) -> io::Result<()> {
         SockRef::from(&self.socket).set_keepalive(on)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sockets_have_the_options_that_they_should() {
-        let poll = mio::Poll::new().unwrap();
-        let registry = Rc::new(poll.registry().try_clone().unwrap());
-        let at = TcpServerEndpoint::new(0).interface([127, 0, 0, 1]);
-        let listener = TcpListener::bind(&at, Token(0), registry, Rc::default()).unwrap();
-        if cfg!(unix) {
-            assert!(SockRef::from(&listener.socket).reuse_address().unwrap());
-        }
-        let _client = std::net::TcpStream::connect(listener.address.socket_addr().unwrap());
-        let accepted = loop {
-            match listener.accept_socket() {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => std::thread::yield_now(),
-                accepted => break accepted.unwrap().0,
-            }
-        };
-        assert!(accepted.nodelay().unwrap());
-        let stream = TcpStream { socket: accepted, registry: listener.registry };
-        for on in [true, false] {
-            stream.set_keep_alive(on).unwrap();
-            stream.set_no_delay(on).unwrap();
-            assert_eq!(SockRef::from(&stream.socket).keepalive().unwrap(), on);
-            assert_eq!(stream.socket.nodelay().unwrap(), on);
-        }
     }
 }

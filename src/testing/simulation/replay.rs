@@ -1,8 +1,8 @@
 //! The same run with other faults, and the fewest with which it still fails.
 
 use super::Simulation;
-use super::explore::message_of;
 use crate::testing::fault::FaultPlan;
+use std::any::Any;
 use std::cell::Cell;
 use std::panic::{self, AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
@@ -65,6 +65,13 @@ pub(super) fn least(
         }
     }
     (!plan.faults().is_empty()).then_some((plan, message))
+}
+
+/// What a panic said.
+pub(super) fn message_of(payload: &(dyn Any + Send)) -> String {
+    let text = payload.downcast_ref::<String>().map(String::as_str);
+    let text = text.or(payload.downcast_ref::<&str>().copied());
+    text.unwrap_or("a panic without a text").to_owned()
 }
 
 thread_local! {

@@ -1,0 +1,74 @@
+//! What a simulation knows of a host: its reactor, or how to set one up.
+
+use crate::reactor::{Reactor, Settings, ShutdownReport};
+use crate::testing::driver::Gate;
+use crate::testing::network::{EndId, Network};
+use crate::testing::observer::Observer;
+use crate::transport::ConnectionId;
+use std::cell::Cell;
+use std::error::Error;
+use std::io::ErrorKind;
+use std::rc::Rc;
+
+pub(super) type Boot = Box<dyn FnMut(&mut Reactor) -> Result<(), Box<dyn Error>>>;
+
+pub(super) struct HostState {
+    pub(super) node: usize,
+    pub(super) settings: Settings,
+    /// Away while it is running.
+    pub(super) boot: Option<Boot>,
+    pub(super) machine: Machine,
+    pub(super) observer: Rc<Observer>,
+    pub(super) gate: Rc<Gate>,
+    pub(super) trials: Vec<Trial>,
+}
+
+pub(super) enum Machine {
+    Up(Reactor),
+    /// Its reactor is lent to whoever runs it at the moment.
+    Lent,
+    /// The reactor has stopped, and stays as it is.
+    Stopped(Reactor, ShutdownReport),
+    /// Without power.
+    Down,
+}
+
+/// A client of a host's reactor that is not over.
+pub(super) struct Trial {
+    pub(super) end: EndId,
+    pub(super) connection: ConnectionId,
+    pub(super) progress: Rc<Cell<Progress>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Progress {
+    Waiting,
+    Connected,
+    Failed(ErrorKind),
+    Over,
+}
+
+impl HostState {
+    pub(super) fn new(node: usize, settings: Settings, boot: Boot) -> Self {
+        Self {
+            node,
+            settings,
+            boot: Some(boot),
+            machine: Machine::Down,
+            observer: Rc::default(),
+            gate: Rc::default(),
+            trials: Vec::new(),
+        }
+    }
+
+    pub(super) fn node(&self) -> usize {
+        self.node
+    }
+
+    /// When its reactor has something to do, by the network's time.
+    pub(super) fn next(&mut self, network: &Network) -> Option<u64> {
+        let Machine::Up(reactor) = &mut self.machine else { return None };
+        let at = network.when(self.node, reactor.next_deadline()?);
+        Some(network.after_stall(self.node, at))
+    }
+}
