@@ -185,10 +185,11 @@ impl Connection {
     /// One action at a time, in this order: the loop carries it out and asks again.
     #[inline]
     pub(super) fn next_action(&self) -> Action {
-        let all_sent = self.write_buffer.is_none() && !self.has_producer();
-        let action = self.state.next(all_sent);
         // 1. The life cycle: reading resumed, a FIN to send, the end.
-        let Some(extras) = &self.extras else { return action };
+        let Some(extras) = &self.extras else {
+            return self.state.next(self.write_buffer.is_none());
+        };
+        let action = self.state.next(self.write_buffer.is_none() && !extras.feed.has_producer());
         if !matches!(action, Action::Idle | Action::AwaitSent) {
             return action;
         }

@@ -190,9 +190,9 @@ impl Hub {
     #[inline]
     pub(super) fn set_first_fast_limit(&self, buffer: &mut WriteBuffer) -> bool {
         let counted = self.allowance;
-        let is_set = buffer.is_run_below(counted + 1) && self.try_recount(0, counted);
+        let is_set = buffer.is_first_run_within(counted) && self.try_recount(0, counted);
         if is_set {
-            buffer.set_fast_limit(counted);
+            buffer.set_first_fast_limit(counted);
         }
         is_set
     }

@@ -335,6 +335,7 @@ impl Connection {
     }
 
     /// Offers what is unsent to the socket, when the connection is settled.
+    #[inline]
     pub(super) fn send_unsent(&mut self, settled: &mut Settled) {
         settled.sent |= self.offer();
         if let Some(write_buffer) = &mut self.write_buffer {

@@ -125,6 +125,18 @@ impl WriteBuffer {
         self.behind_len == 0 && self.len() < length
     }
 
+    /// [`set_fast_limit`](Self::set_fast_limit) for a buffer of which nothing is sent yet.
+    #[inline]
+    pub(super) fn set_first_fast_limit(&mut self, counted: usize) {
+        (self.fast_limit, self.counted) = (counted, counted);
+    }
+
+    /// True if the first bytes are one run, no longer than `length`.
+    #[inline]
+    pub(super) fn is_first_run_within(&self, length: usize) -> bool {
+        self.behind_len == 0 && self.bytes.len() <= length
+    }
+
     /// True unless so many bytes more are too many. With nothing unsent they never are.
     #[inline]
     pub(super) fn has_room_for(&self, length: usize) -> bool {
