@@ -5,9 +5,11 @@
 
 #[cfg(test)]
 mod claims;
+mod name;
 #[cfg(test)]
 mod tests;
 
+use name::Name;
 use std::collections::BTreeMap;
 use std::env;
 use std::error::Error;
@@ -17,9 +19,6 @@ use twistor::limits::{OverflowPolicy, RateLimits, Timeouts};
 use twistor::{
     Delimiter, Factory, LineContext, LineReceiver, Lines, Reactor, Reason, Transport, broadcast,
 };
-
-/// Longer names would fill the others' screens.
-const NAME_MAX: usize = 32;
 
 /// Lines that one client may send in a second, and at once: each is told to everyone, so one client
 /// must not keep the chat busy. Faster than anybody types, and a few lines may be pasted.
@@ -41,7 +40,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 enum Chatter {
     Nameless,
-    Named(String),
+    Named(Name),
 }
 
 impl LineReceiver<Chat> for Chatter {
@@ -58,8 +57,9 @@ impl LineReceiver<Chat> for Chatter {
     }
 
     fn line_received(&mut self, cx: &mut LineContext<'_, Chat>, line: &[u8]) {
-        let Some(text) = readable(line) else {
-            return cx.send_line("Only text, please: UTF-8, without control characters.");
+        let text = match readable(line) {
+            Ok(text) => text,
+            Err(objection) => return cx.send_line(objection),
         };
         match self {
             Self::Nameless => self.choose(cx, text.trim()),
@@ -79,61 +79,58 @@ impl LineReceiver<Chat> for Chatter {
 
     fn connection_lost(&mut self, cx: &mut LineContext<'_, Chat>, _reason: &Reason) {
         if let Self::Named(name) = self {
-            cx.factory.members.remove(&key(name));
+            cx.factory.members.remove(name.key());
         }
     }
 }
 
 impl Chatter {
-    fn choose(&mut self, cx: &mut LineContext<'_, Chat>, name: &str) {
-        if !is_name(name) {
-            return cx.send_line("That is not a name, please choose another.");
-        }
-        if cx.factory.members.contains_key(&key(name)) {
+    fn choose(&mut self, cx: &mut LineContext<'_, Chat>, text: &str) {
+        let Some(name) = Name::new(text) else {
+            let most = name::LENGTH_MAX;
+            let rule = format!("A name has up to {most} letters or digits, please choose another.");
+            return cx.send_line(rule);
+        };
+        if cx.factory.members.contains_key(name.key()) {
             return cx.send_line("Name taken, please choose another.");
         }
         cx.transport.handshake_done();
-        cx.send_line(format!("Welcome, {name}!"));
-        cx.factory.members.insert(key(name), cx.transport.clone());
-        *self = Self::Named(name.to_owned());
+        cx.send_line(format!("Welcome, {}!", name.shown()));
+        cx.factory.members.insert(name.key().to_owned(), cx.transport.clone());
+        *self = Self::Named(name);
     }
 }
 
-/// The line as text, unless it would do something to a screen instead of being read on it.
-fn readable(line: &[u8]) -> Option<&str> {
+/// The line as text, unless it would do something to a screen instead of being read on it; else
+/// what its sender is told.
+fn readable(line: &[u8]) -> Result<&str, &'static str> {
     let deceives = |c: char| {
         c.is_control() && c != '\t'
             // Invisible characters, and those that turn the direction of what follows.
             || matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
                 | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
     };
-    std::str::from_utf8(line).ok().filter(|text| !text.contains(deceives))
-}
-
-/// A name must not be mistaken for nothing, or for somebody else's. Too many letters of the world
-/// look like others, or like nothing, so names make do with few.
-fn is_name(name: &str) -> bool {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ' ');
-    (1..=NAME_MAX).contains(&name.len()) && name.chars().all(plain) && !name.contains("  ")
-}
-
-/// Ann and ann would be taken for one another.
-fn key(name: &str) -> String {
-    name.to_ascii_lowercase()
+    match std::str::from_utf8(line) {
+        Err(_) => Err("That is not UTF-8, please send text in UTF-8."),
+        Ok(text) if text.contains(deceives) => {
+            Err("Only text, please: without control characters and invisible ones.")
+        }
+        Ok(text) => Ok(text),
+    }
 }
 
 #[derive(Default)]
 struct Chat {
-    /// By their keys, so that a name is looked up and not searched for; and in order, so that the
-    /// same session is the same in every run.
+    /// By the keys of their names, so that a name is looked up and not searched for; and in order,
+    /// so that the same session is the same in every run.
     members: BTreeMap<String, Transport>,
 }
 
 impl Chat {
-    fn tell_the_others(&self, name: &str, text: &str) {
-        let own = key(name);
-        let others = self.members.iter().filter(|(other, _)| **other != own);
-        broadcast(others.map(|(_, member)| member), format!("<{name}> {text}\r\n"));
+    fn tell_the_others(&self, name: &Name, text: &str) {
+        let others = self.members.iter().filter(|(other, _)| *other != name.key());
+        let said = format!("<{}> {text}\r\n", name.shown());
+        broadcast(others.map(|(_, member)| member), said);
     }
 }
 

@@ -43,14 +43,39 @@ fn a_name_is_taken_until_its_member_leaves() {
 }
 
 #[test]
+fn a_name_is_taken_however_it_is_written() {
+    check(
+        Chat::default(),
+        "zoe connects
+         zoe S: What's your name?
+         zoe C: Zo\u{eb}
+         zoe S: Welcome, Zo\u{eb}!
+         bob connects
+         bob S: What's your name?
+         bob C: ZO\u{cb}
+         bob S: Name taken, please choose another.
+         bob C: zoe\u{308}
+         bob S: Name taken, please choose another.
+         bob C: Zoe
+         bob S: Welcome, Zoe!
+         bob C: hello
+         zoe S: <Zoe> hello
+         zoe C: hello
+         bob S: <Zo\u{eb}> hello",
+    );
+}
+
+#[test]
 fn what_would_confuse_the_others_is_refused() {
     check(
         Chat::default(),
         "S: What's your name?
          C: <Bob>
-         S: That is not a name, please choose another.
+         S: A name has up to 32 letters or digits, please choose another.
+         C: Zo\u{200d}e
+         S: Only text, please: without control characters and invisible ones.
          C raw: \\xff\\n
-         S: Only text, please: UTF-8, without control characters.",
+         S: That is not UTF-8, please send text in UTF-8.",
     );
 }
 

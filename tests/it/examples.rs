@@ -267,33 +267,37 @@ fn chat_refuses_what_would_confuse_the_others() {
         "ann connects
          ann S: What's your name?
          ann C:
-         ann S: That is not a name, please choose another.
+         ann S: A name has up to 32 letters or digits, please choose another.
          ann C: <Bob>
-         ann S: That is not a name, please choose another.
+         ann S: A name has up to 32 letters or digits, please choose another.
          ann C: An\u{a0}n
-         ann S: That is not a name, please choose another.
+         ann S: A name has up to 32 letters or digits, please choose another.
          ann C: \u{3164}
-         ann S: That is not a name, please choose another.
-         ann C: Jos\u{e9}
-         ann S: That is not a name, please choose another.
+         ann S: A name has up to 32 letters or digits, please choose another.
+         ann C: Zo\u{fe0f}\u{eb}
+         ann S: A name has up to 32 letters or digits, please choose another.
          ann C: A  nn
-         ann S: That is not a name, please choose another.
+         ann S: A name has up to 32 letters or digits, please choose another.
          ann C: a name that is longer than names are
-         ann S: That is not a name, please choose another.
+         ann S: A name has up to 32 letters or digits, please choose another.
          ann C: \u{1b}[2JAnn
-         ann S: Only text, please: UTF-8, without control characters.
+         ann S: Only text, please: without control characters and invisible ones.
          ann C: A\u{202e}nn
-         ann S: Only text, please: UTF-8, without control characters.
-         ann C:   Ann\t
-         ann S: Welcome, Ann!
+         ann S: Only text, please: without control characters and invisible ones.
+         ann C raw: zo\\xeb\\n
+         ann S: That is not UTF-8, please send text in UTF-8.
+         ann C:   Zo\u{eb}\t
+         ann S: Welcome, Zo\u{eb}!
          bob connects
          bob S: What's your name?
-         bob C: ANN
+         bob C: ZO\u{cb}
+         bob S: Name taken, please choose another.
+         bob C: zoe\u{308}
          bob S: Name taken, please choose another.
          bob C: Bob
          bob S: Welcome, Bob!
          bob C: \u{1b}]0;owned\u{7}
-         bob S: Only text, please: UTF-8, without control characters.
+         bob S: Only text, please: without control characters and invisible ones.
          bob C: tabs\tand \u{e4}\u{f6}\u{fc} are text
          ann S: <Bob> tabs\tand \u{e4}\u{f6}\u{fc} are text",
     );
@@ -301,7 +305,7 @@ fn chat_refuses_what_would_confuse_the_others() {
         "cat connects
          cat S: What's your name?
          cat C raw: \\xff\\xfe\\r\\n
-         cat S: Only text, please: UTF-8, without control characters.
+         cat S: That is not UTF-8, please send text in UTF-8.
          cat C raw: {}
          cat S: That line is too long. Goodbye.
          cat is closed",
