@@ -57,7 +57,7 @@ static void *resized(void *memory, size_t size) {
     return memory;
 }
 
-static void enroll(struct connection *connection) {
+static void enrol(struct connection *connection) {
     if (all_length == all_capacity) {
         all_capacity = 2 * all_capacity + 64;
         all = resized(all, all_capacity * sizeof *all);
@@ -222,7 +222,7 @@ static void on_connection(struct evconnlistener *port, evutil_socket_t fd,
     }
     struct connection *connection = resized(NULL, sizeof *connection);
     *connection = (struct connection){.stream = stream};
-    enroll(connection);
+    enrol(connection);
     bufferevent_setcb(stream, on_read, NULL, on_event, connection);
     bufferevent_enable(stream, EV_READ);
     if (work == WORK_CHAT)

@@ -69,7 +69,7 @@ static void append(struct bytes *bytes, const void *data, size_t length) {
     bytes->length += length;
 }
 
-static void enroll(struct connection *connection) {
+static void enrol(struct connection *connection) {
     if (all_length == all_capacity) {
         all_capacity = 2 * all_capacity + 64;
         all = resized(all, all_capacity * sizeof *all);
@@ -263,7 +263,7 @@ static void on_connection(uv_stream_t *port, int status) {
         say(connection, QUOTE, strlen(QUOTE));
         finish(connection);
     } else {
-        enroll(connection);
+        enrol(connection);
         uv_read_start(stream, allocate, on_read);
         if (work == WORK_CHAT)
             say(connection, "What's your name?\r\n", 19);

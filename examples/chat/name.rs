@@ -35,7 +35,7 @@ impl Name {
     /// which a letter is encoded, or in its width.
     ///
     /// Letters of different scripts have different keys though some look alike, such as the Latin
-    /// and the Cyrillic `a`. To find those takes a table of all look-alikes, which is too much for
+    /// and the Cyrillic `a`. To find those takes a table of all such letters, which is too much for
     /// an example.
     pub(crate) fn key(&self) -> &str {
         &self.key
