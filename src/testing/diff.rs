@@ -30,6 +30,9 @@ pub(super) fn diff<L: fmt::Display>(
     happened: &[String],
     label: impl Fn(usize) -> L,
 ) -> Option<(usize, String)> {
+    if expected == happened {
+        return None;
+    }
     let rows = rows(expected, happened);
     let first = rows.iter().find(|row| row.mark != ' ')?.place;
     let mut text = String::new();
