@@ -96,7 +96,15 @@ fn bytes(client: SocketAddr, who: Who, places: Range<usize>) -> Vec<u8> {
     const STEP: usize = 7;
     /// Times [`STEP`], this is 1 modulo 256: so it says where in the sequence a byte is.
     const INVERSE: usize = 183;
-    let sequence: Vec<u8> = (0..256 + RUN).map(|index| (index * STEP) as u8).collect();
+    static SEQUENCE: [u8; 256 + RUN] = {
+        let mut sequence = [0; 256 + RUN];
+        let mut index = 0;
+        while index < sequence.len() {
+            sequence[index] = (index * STEP) as u8;
+            index += 1;
+        }
+        sequence
+    };
     let first = usize::from(client.port()) * 31 + who as usize * 101;
     let mut bytes = Vec::with_capacity(places.len());
     let mut place = places.start;
@@ -104,7 +112,7 @@ fn bytes(client: SocketAddr, who: Who, places: Range<usize>) -> Vec<u8> {
         let length = (RUN - place % RUN).min(places.end - place);
         let byte = (first + place * STEP + place / RUN * 13) as u8;
         let index = usize::from(byte) * INVERSE % 256;
-        bytes.extend_from_slice(&sequence[index..index + length]);
+        bytes.extend_from_slice(&SEQUENCE[index..index + length]);
         place += length;
     }
     bytes
