@@ -35,8 +35,8 @@
 //! [`Lines`] makes a protocol of a [`LineReceiver`]. [`TcpServerEndpoint`] and [`ServerEndpoint`]
 //! say where to listen. A [`Remote`] reaches the reactor from other threads.
 //!
-//! The guide, the map of the source and one turn of the loop in detail are in the folder `docs` of
-//! the source.
+//! The [`guide`] has a chapter for each task; in the source it is the folder `docs/guide`. The map
+//! of the source and one turn of the loop in detail are in the folder `docs`.
 //!
 //! # Features
 //!
@@ -64,6 +64,10 @@ pub mod testing;
 
 #[cfg(test)]
 mod instruction_counts;
+
+// Only in the documentation, and in its tests where the listings can be compiled.
+#[cfg(all(doc, any(not(doctest), all(unix, feature = "testing"))))]
+pub mod guide;
 
 pub use address::Address;
 pub use bytes::Bytes;
@@ -129,8 +133,6 @@ pub mod error {
 mod listings {
     #[doc = include_str!("../README.md")]
     struct Readme;
-    #[doc = include_str!("../docs/GUIDE.md")]
-    struct Guide;
     #[doc = include_str!("../docs/FROM_TWISTED.md")]
     struct FromTwisted;
 }

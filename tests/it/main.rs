@@ -7,6 +7,7 @@ mod conformance;
 mod accepting;
 #[cfg(feature = "signals")]
 mod descriptors;
+mod docs;
 mod endpoints;
 #[cfg(feature = "signals")]
 mod examples;

@@ -1,0 +1,79 @@
+//! [Getting started]: getting_started
+//! [Protocols and callbacks]: protocols
+//! [Writing]: writing
+//! [Closing connections]: closing
+//! [Factories and shared state]: factories
+//! [Lines]: lines
+//! [A chat server]: chat
+//! [Endpoints and ports]: endpoints
+//! [Clients]: clients
+//! [Timers]: timers
+//! [Threads and blocking work]: threads
+//! [Reaching a factory from outside]: outside
+//! [Fairness and long callbacks]: fairness
+//! [Latency]: latency
+//! [Embedding in another loop]: embedding
+//! [Backpressure]: backpressure
+//! [Slow consumers and memory limits]: slow_consumers
+//! [Timeouts]: timeouts
+//! [Connection limits]: connection_limits
+//! [Rate limits]: rate_limits
+//! [Errors and panics]: errors
+//! [Metrics and logging]: metrics
+//! [Graceful shutdown]: shutdown
+//! [Testing a protocol]: testing
+//! [Testing with transcripts]: transcripts
+//! [Testing on a simulated network]: simulation
+#![doc = include_str!("../docs/guide/README.md")]
+
+// The guide, `docs/guide`, as a module of the documentation; its listings are doc tests. Links
+// between chapters point to files, and here to modules: of two definitions of a link the first one
+// counts, and those in a chapter stand at its end.
+
+macro_rules! chapters {
+    ($($name:ident $title:literal $file:literal)*) => {
+        modules! {
+            concat!($("[", $title, "]: ", stringify!($name), "\n",)* "\n");
+            $($name $file)*
+        }
+    };
+}
+
+macro_rules! modules {
+    ($links:expr; $($name:ident $file:literal)*) => {
+        $(
+            #[doc = $links]
+            #[doc = include_str!(concat!("../docs/guide/", $file))]
+            pub mod $name {}
+        )*
+    };
+}
+
+chapters! {
+    getting_started "Getting started" "getting-started.md"
+    protocols "Protocols and callbacks" "protocols.md"
+    writing "Writing" "writing.md"
+    closing "Closing connections" "closing.md"
+    factories "Factories and shared state" "factories.md"
+    lines "Lines" "lines.md"
+    chat "A chat server" "chat.md"
+    endpoints "Endpoints and ports" "endpoints.md"
+    clients "Clients" "clients.md"
+    timers "Timers" "timers.md"
+    threads "Threads and blocking work" "threads.md"
+    outside "Reaching a factory from outside" "outside.md"
+    fairness "Fairness and long callbacks" "fairness.md"
+    latency "Latency" "latency.md"
+    embedding "Embedding in another loop" "embedding.md"
+    backpressure "Backpressure" "backpressure.md"
+    slow_consumers "Slow consumers and memory limits" "slow-consumers.md"
+    timeouts "Timeouts" "timeouts.md"
+    connection_limits "Connection limits" "connection-limits.md"
+    rate_limits "Rate limits" "rate-limits.md"
+    errors "Errors and panics" "errors.md"
+    metrics "Metrics and logging" "metrics.md"
+    shutdown "Graceful shutdown" "shutdown.md"
+    testing "Testing a protocol" "testing.md"
+    transcripts "Testing with transcripts" "transcripts.md"
+    simulation "Testing on a simulated network" "simulation.md"
+}
