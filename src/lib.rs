@@ -45,6 +45,7 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+mod callback_kind;
 mod protocol;
 mod reactor;
 mod token_bucket;

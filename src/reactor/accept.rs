@@ -4,7 +4,7 @@ use super::Reactor;
 use super::callback::Callback;
 use super::connection::{Established, Slot};
 use super::linger::LingerReason;
-use super::metrics::What;
+use super::metrics::EventKind;
 use super::panic::guard;
 use super::timers::TimerAction;
 use crate::address::Address;
@@ -317,12 +317,12 @@ impl Reactor {
         log::debug!("{} of {peer}: connected", self.protocol_name(factory));
         if transport.is_outgoing() {
             self.recorder.totals.connected += 1;
-            self.record_event(What::Connected, id);
+            self.record_event(EventKind::Connected, id);
         } else {
             self.recorder.totals.accepted += 1;
-            self.record_event(What::Accepted, id);
+            self.record_event(EventKind::Accepted, id);
         }
-        self.call(&connection, Callback::Made);
+        self.call(&connection, Callback::ConnectionMade);
         // Only now: a connection that is closed in its first callback is never watched.
         if transport.is_connected() {
             transport.register();

@@ -1,45 +1,75 @@
 //! What a protocol is told.
 
-use super::metrics::What;
 use super::timers::TimerId;
+use crate::callback_kind::CallbackKind;
+use crate::protocol::{Context, Protocol};
 use crate::reason::TimeoutKind;
 use std::io;
 
-/// A callback to make.
+/// A callback to make, other than `connection_lost`, with which a protocol ends.
 #[derive(Debug)]
 pub(super) enum Callback<'a> {
-    Made,
-    Data(&'a [u8]),
-    Timer(TimerId),
-    Resumed,
+    ConnectionMade,
+    DataReceived(&'a [u8]),
+    TimerFired(TimerId),
+    ReadingResumed,
     TimedOut(TimeoutKind),
-    Drain,
+    DrainRequested,
     ProducingPaused,
     ProducingResumed,
     /// (Taken out; a callback that owned it would have to be dropped, each time.)
     ProducerFinished(&'a mut Option<io::Result<u64>>),
     WriteRejected(usize),
-    ReadLost,
-    WriteLost,
+    ReadConnectionLost,
+    WriteConnectionLost,
 }
 
 impl Callback<'_> {
-    /// For the recorder: which it is, and how much.
-    pub(super) fn what(&self) -> (What, usize) {
-        let what = match self {
-            Self::Data(data) => return (What::Data, data.len()),
-            Self::WriteRejected(count) => return (What::WriteRejected, *count),
-            Self::Made => What::Made,
-            Self::Timer(_) => What::Timer,
-            Self::Resumed => What::Resumed,
-            Self::TimedOut(_) => What::TimedOut,
-            Self::Drain => What::Drain,
-            Self::ProducingPaused | Self::ProducingResumed | Self::ProducerFinished(_) => {
-                What::Producing
+    pub(super) fn kind(&self) -> CallbackKind {
+        match self {
+            Self::ConnectionMade => CallbackKind::ConnectionMade,
+            Self::DataReceived(_) => CallbackKind::DataReceived,
+            Self::TimerFired(_) => CallbackKind::TimerFired,
+            Self::ReadingResumed => CallbackKind::ReadingResumed,
+            Self::TimedOut(_) => CallbackKind::TimedOut,
+            Self::DrainRequested => CallbackKind::DrainRequested,
+            Self::ProducingPaused => CallbackKind::ProducingPaused,
+            Self::ProducingResumed => CallbackKind::ProducingResumed,
+            Self::ProducerFinished(_) => CallbackKind::ProducerFinished,
+            Self::WriteRejected(_) => CallbackKind::WriteRejected,
+            Self::ReadConnectionLost => CallbackKind::ReadConnectionLost,
+            Self::WriteConnectionLost => CallbackKind::WriteConnectionLost,
+        }
+    }
+
+    /// How many bytes or writes it is about.
+    pub(super) fn amount(&self) -> usize {
+        match self {
+            Self::DataReceived(data) => data.len(),
+            Self::WriteRejected(count) => *count,
+            _ => 0,
+        }
+    }
+
+    /// Makes it.
+    pub(super) fn call<F>(self, protocol: &mut impl Protocol<F>, cx: &mut Context<'_, F>) {
+        match self {
+            Self::ConnectionMade => protocol.connection_made(cx),
+            Self::DataReceived(data) => protocol.data_received(cx, data),
+            Self::TimerFired(timer) => protocol.timer_fired(cx, timer),
+            Self::ReadingResumed => protocol.reading_resumed(cx),
+            Self::TimedOut(kind) => protocol.timed_out(cx, kind),
+            Self::DrainRequested => protocol.drain_requested(cx),
+            Self::ProducingPaused => protocol.producing_paused(cx),
+            Self::ProducingResumed => protocol.producing_resumed(cx),
+            Self::ProducerFinished(result) => {
+                if let Some(result) = result.take() {
+                    protocol.producer_finished(cx, result);
+                }
             }
-            Self::ReadLost => What::ReadLost,
-            Self::WriteLost => What::WriteLost,
-        };
-        (what, 0)
+            Self::WriteRejected(count) => protocol.write_rejected(cx, count),
+            Self::ReadConnectionLost => protocol.read_connection_lost(cx),
+            Self::WriteConnectionLost => protocol.write_connection_lost(cx),
+        }
     }
 }

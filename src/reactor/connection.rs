@@ -3,13 +3,14 @@
 use super::callback::Callback;
 use super::connector::Connecting;
 use super::linger::{LingerReason, Lingering};
-use super::metrics::What;
+use super::metrics::EventKind;
 use super::panic::guard;
 use super::reading_producers::CHUNKS_PER_TURN;
 use super::timeouts::Overdue;
 use super::timers::TimerAction;
 use super::{Reactor, RunState};
 use crate::arena::{Arena, Id};
+use crate::callback_kind::CallbackKind;
 use crate::reason::{Reason, TimeoutKind};
 use crate::transport::{Action, Direction, Settled, Transport};
 use log::Level;
@@ -183,13 +184,13 @@ impl Reactor {
                 Action::Resume => {
                     resumed = true;
                     transport.connection().resumed();
-                    self.deliver(connection, Callback::Resumed);
+                    self.deliver(connection, Callback::ReadingResumed);
                     // What became readable during the pause will not be reported again.
                     self.serve_again(connection);
                 }
                 Action::ShutdownWrite => {
                     if transport.connection().shutdown_write() {
-                        self.deliver(connection, Callback::WriteLost);
+                        self.deliver(connection, Callback::WriteConnectionLost);
                     }
                 }
                 Action::PauseProducer => {
@@ -331,7 +332,7 @@ impl Reactor {
             factory.end(connection.protocol_index(), &reason, transport, reactor)
         });
         self.recorder.totals.lost += 1;
-        self.record_callback(What::Lost, transport, 0);
+        self.record_callback(EventKind::Callback(CallbackKind::ConnectionLost), transport, 0);
         if let Some(Err(panic)) = told {
             let (protocol, peer) = (self.protocol_name(factory), transport.peer_address());
             log::error!("{protocol} of {peer} panicked in connection_lost: {}", panic.0);

@@ -10,7 +10,7 @@ use super::callback::Callback;
 use super::connection::ConnectionRef;
 use super::key::{FactoryKey, IntoFactory};
 use super::limits::Admission;
-use super::metrics::CallTotals;
+use super::metrics::{CallTotals, EventKind};
 use super::panic::{Panic, guard};
 use super::rates::FactoryRates;
 use super::type_name::short_name;
@@ -138,24 +138,7 @@ impl<F: Factory> ErasedFactory for FactoryCell<F> {
             return Ok(());
         };
         let mut cx = Context::new(transport, &mut self.factory, reactor);
-        guard(|| match callback {
-            Callback::Made => protocol.connection_made(&mut cx),
-            Callback::Data(data) => protocol.data_received(&mut cx, data),
-            Callback::Timer(timer) => protocol.timer_fired(&mut cx, timer),
-            Callback::Resumed => protocol.reading_resumed(&mut cx),
-            Callback::TimedOut(kind) => protocol.timed_out(&mut cx, kind),
-            Callback::Drain => protocol.drain_requested(&mut cx),
-            Callback::ProducingPaused => protocol.producing_paused(&mut cx),
-            Callback::ProducingResumed => protocol.producing_resumed(&mut cx),
-            Callback::ProducerFinished(result) => {
-                if let Some(result) = result.take() {
-                    protocol.producer_finished(&mut cx, result);
-                }
-            }
-            Callback::WriteRejected(count) => protocol.write_rejected(&mut cx, count),
-            Callback::ReadLost => protocol.read_connection_lost(&mut cx),
-            Callback::WriteLost => protocol.write_connection_lost(&mut cx),
-        })
+        guard(|| callback.call(protocol, &mut cx))
     }
 
     fn end(
@@ -296,14 +279,14 @@ impl Reactor {
     /// Makes a callback.
     pub(super) fn deliver(&mut self, connection: &ConnectionRef, callback: Callback<'_>) {
         let (factory, transport) = (connection.factory(), &connection.transport);
+        let (kind, amount) = (callback.kind(), callback.amount());
         #[cfg(feature = "testing")]
-        self.notify_observer(transport, callback.happening());
-        let (what, amount) = callback.what();
+        self.notify_observer(transport, super::Happening::Called(kind));
         let previous = self.hub.enter(connection.id());
         let result = self.with_erased(factory, |factory, reactor| {
             factory.call(connection.protocol_index(), callback, transport, reactor)
         });
-        self.record_callback(what, transport, amount);
+        self.record_callback(EventKind::Callback(kind), transport, amount);
         if let Some(Err(panic)) = result {
             let protocol = self.protocol_name(factory);
             log::error!("{protocol} of {} panicked: {}", transport.peer_address(), panic.0);

@@ -4,6 +4,7 @@ use super::Reactor;
 use super::type_name::short_name;
 use crate::address::Address;
 use crate::arena::Id;
+use crate::callback_kind::CallbackKind;
 use crate::transport::{ConnectionId, Transport};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,30 +18,35 @@ const LOG_INTERVAL: Duration = Duration::from_secs(5);
 
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum What {
+pub(super) enum EventKind {
+    Callback(CallbackKind),
+    /// The reader that feeds a connection was asked for more: the user's code, like a callback.
+    ReaderRead,
     Accepted,
     Connected,
-    Made,
-    Data,
-    Timer,
-    Resumed,
-    TimedOut,
-    Drain,
-    Producing,
-    WriteRejected,
-    ReadLost,
-    WriteLost,
-    Lost,
-    /// A closure: of a timer, of another thread, of a trigger.
-    Call,
+    /// A closure was called: of a timer, of another thread, of a trigger.
+    Closure,
     Turn,
+}
+
+impl EventKind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Callback(kind) => kind.name(),
+            Self::ReaderRead => "read",
+            Self::Accepted => "accepted",
+            Self::Connected => "connected",
+            Self::Closure => "closure",
+            Self::Turn => "turn",
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Event {
     /// Nanoseconds of the recorder's age.
     at: u64,
-    what: What,
+    kind: EventKind,
     connection: Option<Id>,
     /// Bytes, of data; what was ready, of a turn.
     amount: usize,
@@ -97,7 +103,8 @@ fn nanos(time: Duration) -> u64 {
 pub struct SlowestCallback {
     /// The protocol's type.
     pub protocol: String,
-    /// Which callback, in short.
+    /// The name of the method, such as `data_received`; `read` if it is a reader that feeds the
+    /// connection ([`Producer::reader`](crate::Producer::reader)).
     pub callback: String,
     /// Whose.
     pub connection: ConnectionId,
@@ -208,8 +215,8 @@ impl Recorder {
 
     /// Remembers an event, in the place of the oldest.
     #[inline]
-    fn remember(&mut self, what: What, connection: Option<Id>, amount: usize) {
-        let event = Event { at: self.age, what, connection, amount };
+    fn remember(&mut self, kind: EventKind, connection: Option<Id>, amount: usize) {
+        let event = Event { at: self.age, kind, connection, amount };
         match self.ring.get_mut(self.next) {
             Some(place) => *place = event,
             None => self.ring.push(event),
@@ -242,7 +249,7 @@ impl Recorder {
         let line = |event: &Event| {
             let ago = Duration::from_nanos(self.age - event.at);
             let who = event.connection.map(|id| format!(" {id}")).unwrap_or_default();
-            format!("\n  {ago:>12.3?} ago: {:?}{who} {}", event.what, event.amount)
+            format!("\n  {ago:>12.3?} ago: {}{who} {}", event.kind.name(), event.amount)
         };
         older.iter().chain(newer).map(line).collect()
     }
@@ -296,7 +303,7 @@ impl Reactor {
         let recorder = &mut self.recorder;
         recorder.woken = recorder.age;
         recorder.totals.events += ready as u64;
-        recorder.remember(What::Turn, None, ready);
+        recorder.remember(EventKind::Turn, None, ready);
     }
 
     /// The loop is about to wait, or has stopped.
@@ -326,31 +333,36 @@ impl Reactor {
         self.recorder.other.total += took;
     }
 
-    /// A callback has returned.
-    pub(super) fn record_callback(&mut self, what: What, transport: &Transport, amount: usize) {
+    /// A callback has returned, or a reader.
+    pub(super) fn record_callback(
+        &mut self,
+        kind: EventKind,
+        transport: &Transport,
+        amount: usize,
+    ) {
         let took = self.elapsed();
-        self.recorder.remember(what, Some(transport.slot()), amount);
+        self.recorder.remember(kind, Some(transport.slot()), amount);
         let factory = transport.factory();
         if let Some(slot) = self.factories.get_mut(factory) {
             slot.call_totals.add(took);
         }
         if took > self.recorder.slowest {
-            self.record_slowest(what, transport, took);
+            self.record_slowest(kind, transport, took);
         }
         if took >= self.recorder.slow {
             let (name, peer) = (self.protocol_name(factory), transport.peer_address());
-            let took = Duration::from_nanos(took);
-            self.log_events(&format!("{name} of {peer} took {took:?} ({what:?})"));
+            let (kind, took) = (kind.name(), Duration::from_nanos(took));
+            self.log_events(&format!("{name} of {peer} took {took:?} ({kind})"));
         }
     }
 
     #[cold]
-    fn record_slowest(&mut self, what: What, transport: &Transport, took: u64) {
+    fn record_slowest(&mut self, kind: EventKind, transport: &Transport, took: u64) {
         self.recorder.slowest = took;
         let took = Duration::from_nanos(took);
         self.recorder.totals.slowest = Some(SlowestCallback {
             protocol: self.protocol_name(transport.factory()),
-            callback: format!("{what:?}"),
+            callback: kind.name().to_owned(),
             connection: transport.id(),
             peer: transport.peer_address(),
             took,
@@ -360,7 +372,7 @@ impl Reactor {
     /// A closure has returned.
     pub(super) fn record_call(&mut self) {
         let took = self.elapsed();
-        self.recorder.remember(What::Call, None, 0);
+        self.recorder.remember(EventKind::Closure, None, 0);
         self.recorder.closures.add(took);
         if took >= self.recorder.slow {
             self.log_events(&format!("a closure took {:?}", Duration::from_nanos(took)));
@@ -368,8 +380,8 @@ impl Reactor {
     }
 
     /// Something happened that took no callback.
-    pub(super) fn record_event(&mut self, what: What, connection: Id) {
-        self.recorder.remember(what, Some(connection), 0);
+    pub(super) fn record_event(&mut self, kind: EventKind, connection: Id) {
+        self.recorder.remember(kind, Some(connection), 0);
     }
 
     /// Reads the clock; returns the nanoseconds since it was read last.

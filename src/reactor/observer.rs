@@ -1,10 +1,10 @@
 //! Being watched: whoever tests a program learns of every callback, without a change to it. Only
 //! with the feature `testing`.
 
-use super::callback::Callback;
 use super::panic::guard;
 use super::{Reactor, RunState};
 use crate::arena::Arena;
+use crate::callback_kind::CallbackKind;
 use crate::reason::Reason;
 use crate::transport::{ConnectionId, Transport};
 use std::fmt::Debug;
@@ -16,18 +16,9 @@ use std::rc::Rc;
 pub(crate) enum Happening<'a> {
     /// It was built.
     Built(&'a Transport),
-    Made,
-    Data,
-    Timer,
-    Resumed,
-    TimedOut,
-    Drain,
-    ProducingPaused,
-    ProducingResumed,
-    ProducerFinished,
-    WriteRejected,
-    ReadLost,
-    WriteLost,
+    /// A callback is made, other than `connection_lost`.
+    Called(CallbackKind),
+    /// `connection_lost` is called.
     Lost(&'a Reason),
     /// It will never be: the connection could not be made.
     NotMade(io::ErrorKind),
@@ -50,25 +41,6 @@ pub struct OpenResources {
     pub connections: usize,
     /// Timers that are set.
     pub timers: usize,
-}
-
-impl Callback<'_> {
-    pub(super) fn happening(&self) -> Happening<'static> {
-        match self {
-            Self::Made => Happening::Made,
-            Self::Data(_) => Happening::Data,
-            Self::Timer(_) => Happening::Timer,
-            Self::Resumed => Happening::Resumed,
-            Self::TimedOut(_) => Happening::TimedOut,
-            Self::Drain => Happening::Drain,
-            Self::ProducingPaused => Happening::ProducingPaused,
-            Self::ProducingResumed => Happening::ProducingResumed,
-            Self::ProducerFinished(_) => Happening::ProducerFinished,
-            Self::WriteRejected(_) => Happening::WriteRejected,
-            Self::ReadLost => Happening::ReadLost,
-            Self::WriteLost => Happening::WriteLost,
-        }
-    }
 }
 
 impl Reactor {

@@ -3,7 +3,7 @@
 use super::Reactor;
 use super::callback::Callback;
 use super::connection::ConnectionRef;
-use super::metrics::What;
+use super::metrics::EventKind;
 use super::panic::guard;
 use crate::reason::Reason;
 use std::io::{self, Read};
@@ -30,7 +30,7 @@ impl Reactor {
         let room = room.min(CHUNK_LEN);
         let read = guard(|| reader.read(&mut producer_buffer[..room]));
         // A reader is the user's code, and the next callback is not to blame for it.
-        self.record_callback(What::Producing, transport, read.as_ref().map_or(0, produced));
+        self.record_callback(EventKind::ReaderRead, transport, read.as_ref().map_or(0, produced));
         let left = match read {
             Ok(Ok(count)) if count > 0 => {
                 // It is settled by whoever asked for this.

@@ -231,7 +231,7 @@ impl Reactor {
             if let Some(connection) =
                 self.connections.find(id).filter(|it| it.transport.connection().is_open())
             {
-                self.call(&connection, Callback::Drain);
+                self.call(&connection, Callback::DrainRequested);
             }
         }
     }

@@ -286,7 +286,7 @@ impl Reactor {
         let (traffic, yielded) = transport.connection().begin_serving();
         let is_sparse = traffic == Traffic::Sparse;
         if yielded {
-            self.call(connection, Callback::Data(&[]));
+            self.call(connection, Callback::DataReceived(&[]));
         }
         self.read(connection, traffic.quantum(), if is_sparse { share } else { READ_PER_TURN });
         if transport.connection().take_needs_settle() {
@@ -321,12 +321,12 @@ impl Reactor {
                 ReadOutcome::Data { count, last } => {
                     left -= count;
                     self.recorder.totals.bytes_received += count as u64;
-                    self.call(connection, Callback::Data(&buffer[..count]));
+                    self.call(connection, Callback::DataReceived(&buffer[..count]));
                     if last {
                         break;
                     }
                 }
-                ReadOutcome::End => self.call(connection, Callback::ReadLost),
+                ReadOutcome::End => self.call(connection, Callback::ReadConnectionLost),
                 ReadOutcome::Backpressure => {
                     self.rest_from_reading(connection.id());
                     break;
@@ -341,7 +341,7 @@ impl Reactor {
     /// Serves a connection wherever it stands in the bulk queue.
     pub(super) fn serve_at_once(&mut self, connection: &ConnectionRef) {
         if connection.transport.connection().take_yield() {
-            self.call(connection, Callback::Data(&[]));
+            self.call(connection, Callback::DataReceived(&[]));
         }
         self.read(connection, BUFFER_LEN, READ_PER_TURN);
         if connection.transport.connection().take_needs_settle() {

@@ -35,6 +35,7 @@ mod transcript;
 #[cfg(test)]
 mod tests;
 
+pub use crate::callback_kind::CallbackKind;
 pub use crate::reactor::OpenResources;
 pub use conditions::Conditions;
 pub use fault::{Fault, FaultPlan, ParseFaultError};

@@ -1,105 +1,90 @@
 //! What a reactor's callbacks were, counted, and held to their order.
 
+use crate::callback_kind::CallbackKind;
 use crate::reactor::{Happening, Watch};
 use crate::reason::Reason;
 use crate::transport::{ConnectionId, Transport};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
-use std::ops::AddAssign;
+use std::ops::{AddAssign, Index};
 
-/// How often each callback has run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct CallbackCounts {
-    /// `connection_made`.
-    pub connection_made: usize,
-    /// `data_received`.
-    pub data_received: usize,
-    /// `timer_fired`.
-    pub timer_fired: usize,
-    /// `reading_resumed`.
-    pub reading_resumed: usize,
-    /// `timed_out`.
-    pub timed_out: usize,
-    /// `drain_requested`.
-    pub drain_requested: usize,
-    /// `producing_paused`.
-    pub producing_paused: usize,
-    /// `producing_resumed`.
-    pub producing_resumed: usize,
-    /// `producer_finished`.
-    pub producer_finished: usize,
-    /// `write_rejected`.
-    pub write_rejected: usize,
-    /// `read_connection_lost`.
-    pub read_connection_lost: usize,
-    /// `write_connection_lost`.
-    pub write_connection_lost: usize,
-    /// `connection_lost`.
-    pub connection_lost: usize,
+/// How often each callback has run: `counts.data_received()`, or for a loop over
+/// [`CallbackKind::ALL`], `counts[kind]`.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub struct CallbackCounts([usize; CallbackKind::ALL.len()]);
+
+macro_rules! define_accessors {
+    ($($kind:ident $name:ident $argument:tt)*) => {
+        impl CallbackCounts {
+            $(
+                #[doc = concat!(
+                    "How often [`", stringify!($name), "`](crate::Protocol::", stringify!($name),
+                    ") has run."
+                )]
+                pub fn $name(&self) -> usize {
+                    self[CallbackKind::$kind]
+                }
+            )*
+        }
+    };
+}
+
+crate::__callbacks! { define_accessors {} }
+
+impl Index<CallbackKind> for CallbackCounts {
+    type Output = usize;
+
+    fn index(&self, kind: CallbackKind) -> &usize {
+        &self.0[kind as usize]
+    }
 }
 
 impl AddAssign for CallbackCounts {
     fn add_assign(&mut self, more: Self) {
-        self.connection_made += more.connection_made;
-        self.data_received += more.data_received;
-        self.timer_fired += more.timer_fired;
-        self.reading_resumed += more.reading_resumed;
-        self.timed_out += more.timed_out;
-        self.drain_requested += more.drain_requested;
-        self.producing_paused += more.producing_paused;
-        self.producing_resumed += more.producing_resumed;
-        self.producer_finished += more.producer_finished;
-        self.write_rejected += more.write_rejected;
-        self.read_connection_lost += more.read_connection_lost;
-        self.write_connection_lost += more.write_connection_lost;
-        self.connection_lost += more.connection_lost;
+        self.0.iter_mut().zip(more.0).for_each(|(count, more)| *count += more);
+    }
+}
+
+/// Those that have run.
+impl fmt::Debug for CallbackCounts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut counts = f.debug_struct("CallbackCounts");
+        for &kind in CallbackKind::ALL.iter().filter(|&&kind| self[kind] > 0) {
+            counts.field(kind.name(), &self[kind]);
+        }
+        counts.finish()
     }
 }
 
 impl CallbackCounts {
-    fn count(&mut self, happening: Happening<'_>) {
-        let count = match happening {
-            Happening::Built(_) | Happening::NotMade(_) => return,
-            Happening::Made => &mut self.connection_made,
-            Happening::Data => &mut self.data_received,
-            Happening::Timer => &mut self.timer_fired,
-            Happening::Resumed => &mut self.reading_resumed,
-            Happening::TimedOut => &mut self.timed_out,
-            Happening::Drain => &mut self.drain_requested,
-            Happening::ProducingPaused => &mut self.producing_paused,
-            Happening::ProducingResumed => &mut self.producing_resumed,
-            Happening::ProducerFinished => &mut self.producer_finished,
-            Happening::WriteRejected => &mut self.write_rejected,
-            Happening::ReadLost => &mut self.read_connection_lost,
-            Happening::WriteLost => &mut self.write_connection_lost,
-            Happening::Lost(_) => &mut self.connection_lost,
-        };
-        *count += 1;
+    fn count(&mut self, kind: CallbackKind) {
+        self.0[kind as usize] += 1;
     }
 
-    /// What is wrong if `happening` comes now.
-    fn fault(&self, happening: Happening<'_>) -> Option<&'static str> {
-        let early = self.connection_made == 0;
-        Some(match happening {
-            Happening::Built(_) | Happening::NotMade(_) => return None,
-            _ if self.connection_lost > 0 => "a callback after connection_lost",
-            Happening::Made if !early => "connection_made a second time",
-            Happening::Made | Happening::Lost(_) => return None,
-            _ if early => "a callback before connection_made",
-            Happening::Data if self.read_connection_lost > 0 => {
-                "data_received after read_connection_lost"
+    /// What is wrong if a callback of this kind comes now.
+    fn fault(&self, kind: CallbackKind) -> Option<&'static str> {
+        let comes_again = self[kind] > 0;
+        match kind {
+            _ if self.connection_lost() > 0 => Some("after connection_lost"),
+            CallbackKind::ConnectionMade if !comes_again => None,
+            CallbackKind::ConnectionLost => None,
+            _ if self.connection_made() == 0 => Some("before connection_made"),
+            CallbackKind::DataReceived if self.read_connection_lost() > 0 => {
+                Some("after read_connection_lost")
             }
-            Happening::Drain if self.drain_requested > 0 => "drain_requested a second time",
-            Happening::ReadLost if self.read_connection_lost > 0 => {
-                "read_connection_lost a second time"
+            CallbackKind::ConnectionMade
+            | CallbackKind::DrainRequested
+            | CallbackKind::ReadConnectionLost
+            | CallbackKind::WriteConnectionLost
+                if comes_again =>
+            {
+                Some("a second time")
             }
-            Happening::WriteLost if self.write_connection_lost > 0 => {
-                "write_connection_lost a second time"
-            }
-            _ => return None,
-        })
+            _ => None,
+        }
     }
 }
 
@@ -169,35 +154,92 @@ impl Observer {
 impl Watch for Observer {
     fn happens(&self, connection: ConnectionId, happening: Happening<'_>) {
         let inner = &mut *self.0.borrow_mut();
-        inner.total.count(happening);
         let connection = (inner.crashes, connection);
-        if let Happening::Built(transport) = happening {
-            let (transport, calls) = (transport.clone(), CallbackCounts::default());
-            if let Some(client) = transport.peer_address().socket_addr() {
-                if let Some(former) = inner.latest.insert(client, connection) {
-                    // A port number that is used again; a lost one is of no more interest.
-                    let lost = |seen: &Seen| seen.lost.is_some();
-                    if inner.seen.get(&former).is_some_and(lost) {
-                        inner.seen.remove(&former);
-                    }
+        match happening {
+            Happening::Built(transport) => inner.built(connection, transport.clone()),
+            Happening::Called(kind) => inner.called(connection, kind),
+            Happening::Lost(reason) => {
+                inner.called(connection, CallbackKind::ConnectionLost);
+                if let Some(seen) = inner.seen.get_mut(&connection) {
+                    seen.lost = Some(reason.clone());
                 }
             }
-            inner.seen.insert(connection, Seen { transport, calls, lost: None });
-            return;
+            Happening::NotMade(error) => {
+                inner.failures.insert(connection, error);
+            }
         }
-        if let Happening::NotMade(error) = happening {
-            inner.failures.insert(connection, error);
-            return;
+    }
+}
+
+impl Inner {
+    fn built(&mut self, connection: Key, transport: Transport) {
+        if let Some(client) = transport.peer_address().socket_addr() {
+            if let Some(former) = self.latest.insert(client, connection) {
+                // A port number that is used again; a lost one is of no more interest.
+                let lost = |seen: &Seen| seen.lost.is_some();
+                if self.seen.get(&former).is_some_and(lost) {
+                    self.seen.remove(&former);
+                }
+            }
         }
-        let Some(seen) = inner.seen.get_mut(&connection) else {
-            return inner.faults.push(format!("{happening:?} of a connection that is unknown"));
+        let calls = CallbackCounts::default();
+        self.seen.insert(connection, Seen { transport, calls, lost: None });
+    }
+
+    fn called(&mut self, connection: Key, kind: CallbackKind) {
+        self.total.count(kind);
+        let name = kind.name();
+        let Some(seen) = self.seen.get_mut(&connection) else {
+            return self.faults.push(format!("{name} of a connection that is unknown"));
         };
-        if let Some(fault) = seen.calls.fault(happening) {
-            inner.faults.push(format!("{fault}: {happening:?} of {:?}", seen.transport));
+        if let Some(fault) = seen.calls.fault(kind) {
+            self.faults.push(format!("{name} {fault}, of {:?}", seen.transport));
         }
-        seen.calls.count(happening);
-        if let Happening::Lost(reason) = happening {
-            seen.lost = Some(reason.clone());
+        seen.calls.count(kind);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counts(kinds: &[CallbackKind]) -> CallbackCounts {
+        let mut counts = CallbackCounts::default();
+        kinds.iter().for_each(|&kind| counts.count(kind));
+        counts
+    }
+
+    #[test]
+    fn counts_are_read_by_name_and_by_kind_and_shown_unless_they_are_zero() {
+        let mut sum = counts(&[CallbackKind::ConnectionMade, CallbackKind::DataReceived]);
+        sum += counts(&[CallbackKind::DataReceived]);
+        assert_eq!((sum.data_received(), sum[CallbackKind::TimerFired]), (2, 0));
+        let shown = "CallbackCounts { connection_made: 1, data_received: 2 }";
+        assert_eq!(format!("{sum:?}"), shown);
+        assert_eq!(format!("{:?}", CallbackCounts::default()), "CallbackCounts");
+    }
+
+    #[test]
+    fn a_callback_out_of_order_is_a_fault() {
+        use CallbackKind::*;
+        let made = [ConnectionMade];
+        for kind in CallbackKind::ALL {
+            let is_early = !matches!(kind, ConnectionMade | ConnectionLost);
+            assert_eq!(counts(&[]).fault(*kind).is_some(), is_early, "{kind:?}");
+            assert_eq!(counts(&made).fault(*kind).is_some(), *kind == ConnectionMade, "{kind:?}");
+            let ended = counts(&[ConnectionMade, ConnectionLost]);
+            assert_eq!(ended.fault(*kind), Some("after connection_lost"));
+            let comes_once =
+                [ConnectionMade, DrainRequested, ReadConnectionLost, WriteConnectionLost];
+            let fault = counts(&[ConnectionMade, *kind]).fault(*kind);
+            let expected = match kind {
+                ConnectionLost => Some("after connection_lost"),
+                kind if comes_once.contains(kind) => Some("a second time"),
+                _ => None,
+            };
+            assert_eq!(fault, expected, "{kind:?}");
         }
+        let half_closed = counts(&[ConnectionMade, ReadConnectionLost]);
+        assert_eq!(half_closed.fault(DataReceived), Some("after read_connection_lost"));
     }
 }

@@ -36,7 +36,7 @@ use std::time::Duration;
 /// assert_eq!(peer.take_received(), b"Less is more\r\n");
 /// assert_eq!(peer.close_kind(), Some(End::Closed));
 /// assert!(peer.lost_reason().unwrap().is_done());
-/// assert_eq!(peer.calls().connection_lost, 1);
+/// assert_eq!(peer.calls().connection_lost(), 1);
 /// ```
 pub struct Peer {
     simulation: Simulation,

@@ -163,10 +163,10 @@ impl Outcome {
                 false => "was not paused",
             }
         ));
-        entries.push(format!("read_connection_lost: {}", calls.read_connection_lost));
+        entries.push(format!("read_connection_lost: {}", calls.read_connection_lost()));
         entries.push(match reason {
-            Some(reason) => format!("connection_lost: {}, {reason}", calls.connection_lost),
-            None => format!("connection_lost: {}", calls.connection_lost),
+            Some(reason) => format!("connection_lost: {}, {reason}", calls.connection_lost()),
+            None => format!("connection_lost: {}", calls.connection_lost()),
         });
         entries.push(match end {
             Some(end) => format!("the client saw: {end:?}"),

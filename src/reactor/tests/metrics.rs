@@ -74,7 +74,7 @@ fn time_is_counted_to_whom_it_is_spent_on() {
     assert_eq!((call_totals.calls, call_totals.total, call_totals.longest), (5, ms(100), ms(50)));
     assert_eq!((seen.busy.total, seen.busy.longest), (ms(100), ms(80)));
     let slowest = seen.slowest.unwrap();
-    assert_eq!((slowest.took, &*slowest.callback), (ms(50), "Data"));
+    assert_eq!((slowest.took, &*slowest.callback), (ms(50), "data_received"));
     assert_eq!(slowest.peer.port(), Some(1));
 }
 
@@ -96,8 +96,8 @@ fn slow_callbacks_are_told_with_what_came_before_but_not_all_the_time() {
     assert_eq!(logged(200, &mut reactor), Some(reactor.now()));
     let told = reactor.recorder.last_events();
     let last = told.lines().last().unwrap();
-    assert!(last.contains("Data") && last.ends_with(" 200"), "{told}");
-    assert!(told.contains("Accepted") && told.contains("Made"), "{told}");
+    assert!(last.contains("data_received") && last.ends_with(" 200"), "{told}");
+    assert!(told.contains("accepted") && told.contains("connection_made"), "{told}");
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn only_so_many_events_are_remembered_and_the_newest_come_last() {
     }
     let told = fixture.reactor.recorder.last_events();
     assert_eq!(told.lines().count(), 129, "and an empty line before them");
-    let amounts = told.lines().filter(|line| line.contains("Data"));
+    let amounts = told.lines().filter(|line| line.contains("data_received"));
     let amounts: Vec<usize> =
         amounts.map(|line| line.rsplit(' ').next().unwrap().parse().unwrap()).collect();
     assert!(amounts.is_sorted() && amounts.last() == Some(&300), "{told}");

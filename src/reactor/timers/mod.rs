@@ -226,7 +226,7 @@ impl Reactor {
             TimerAction::ProtocolTimer(connection) => {
                 if let Some(connection) = self.connections.find(connection) {
                     let timer = self.public_timer(id);
-                    self.call(&connection, Callback::Timer(timer));
+                    self.call(&connection, Callback::TimerFired(timer));
                 }
             }
             TimerAction::CloseTimeout(connection) => self.close_timeout_fired(connection),

@@ -168,7 +168,7 @@ fn a_power_failure_tells_nobody_anything() {
     let new = simulation.peer("bob", address);
     new.send("one");
     new.send("two");
-    assert_eq!((old.calls().data_received, new.calls().data_received), (1, 2));
+    assert_eq!((old.calls().data_received(), new.calls().data_received()), (1, 2));
     assert_eq!(old.transport().unwrap().peer_address(), old.address().into());
     assert_eq!(host.open(), 1);
 }

@@ -20,7 +20,7 @@ impl Session {
         }
         self.pass(Duration::from_secs(3));
         let deadline = self.random.up_to(Duration::from_secs(20));
-        let told = self.server.calls().drain_requested;
+        let told = self.server.calls().drain_requested();
         let open = self.server.open();
         self.server.reactor(|reactor| reactor.stop_gracefully(deadline));
         self.simulation.run_for(deadline + Duration::from_secs(1));
@@ -30,7 +30,7 @@ impl Session {
             let ended = report.drained + report.lost + report.aborted;
             assert!(ended >= open, "{report}, {open} were open");
             // Some were still waiting to be accepted, and none was told twice.
-            assert!(self.server.calls().drain_requested - told <= ended, "{report}");
+            assert!(self.server.calls().drain_requested() - told <= ended, "{report}");
             assert!(report.bytes_lost == 0 || report.lost + report.aborted > 0);
             let left = self.server.open_resources();
             assert_eq!((left.connections, left.timers, left.ports), (0, 0, 0), "{left:?}");
@@ -47,7 +47,7 @@ impl Session {
             }
             let (seen, calls) = (host.reactor(|reactor| reactor.metrics()), host.calls());
             let made = seen.accepted + seen.connected;
-            assert_eq!((made, seen.lost), (calls.connection_made as u64, made), "{seen}");
+            assert_eq!((made, seen.lost), (calls.connection_made() as u64, made), "{seen}");
             assert_eq!((seen.open, seen.unsent, seen.panics, seen.timers), (0, 0, 0, 0), "{seen}");
             let ledger = self.ledger.all();
             let of_host = |(_, sides): &(_, [Side; 2])| match who {

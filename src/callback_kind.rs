@@ -1,0 +1,86 @@
+//! The list of a protocol's callbacks, from which all that treats them alike is made.
+
+/// Hands the list of a protocol's callbacks to another macro, behind what that one is given first.
+///
+/// Each entry is the callback's kind, its name, and what it is given beside the context. Whoever
+/// adds a callback adds it here, and to `Protocol`, `LineReceiver` and `Callback`.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __callbacks {
+    ($then:path { $($first:tt)* }) => {
+        $then! {
+            $($first)*
+            ConnectionMade connection_made()
+            DataReceived data_received(data: &[u8])
+            TimerFired timer_fired(timer: $crate::TimerId)
+            ReadingResumed reading_resumed()
+            TimedOut timed_out(kind: $crate::limits::TimeoutKind)
+            DrainRequested drain_requested()
+            ProducingPaused producing_paused()
+            ProducingResumed producing_resumed()
+            ProducerFinished producer_finished(result: ::std::io::Result<u64>)
+            WriteRejected write_rejected(count: usize)
+            ReadConnectionLost read_connection_lost()
+            WriteConnectionLost write_connection_lost()
+            ConnectionLost connection_lost(reason: &$crate::Reason)
+        }
+    };
+}
+
+macro_rules! define_kinds {
+    ($($kind:ident $name:ident($($argument:ident: $type:ty)?))*) => {
+        /// Which callback of a [`Protocol`](crate::Protocol).
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[cfg_attr(
+            not(feature = "testing"),
+            expect(unreachable_pub, reason = "it is public in the module `testing`")
+        )]
+        #[non_exhaustive]
+        pub enum CallbackKind {
+            $(
+                #[doc = concat!(
+                    "[`", stringify!($name), "`](crate::Protocol::", stringify!($name), ")"
+                )]
+                $kind,
+            )*
+        }
+
+        impl CallbackKind {
+            /// All of them.
+            #[cfg(feature = "testing")]
+            pub const ALL: &[Self] = &[$(Self::$kind),*];
+
+            /// The name of the method, such as `data_received`.
+            #[cfg_attr(
+                not(feature = "testing"),
+                expect(unreachable_pub, reason = "it is public in the module `testing`")
+            )]
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$kind => stringify!($name),)*
+                }
+            }
+        }
+    };
+}
+
+__callbacks! { define_kinds {} }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kind_has_the_name_of_its_method() {
+        let [first, .., last] = CallbackKind::ALL else { panic!("there are none") };
+        assert_eq!((first.name(), last.name()), ("connection_made", "connection_lost"));
+        for (index, kind) in CallbackKind::ALL.iter().enumerate() {
+            assert_eq!(*kind as usize, index);
+            let camel_case = kind.name().split('_').map(|word| {
+                let (initial, rest) = word.split_at(1);
+                initial.to_uppercase() + rest
+            });
+            assert_eq!(format!("{kind:?}"), camel_case.collect::<String>());
+        }
+    }
+}
