@@ -3,7 +3,7 @@
 /// Hands the list of a protocol's callbacks to another macro, behind what that one is given first.
 ///
 /// Each entry is the callback's kind, its name, and what it is given beside the context. Whoever
-/// adds a callback adds it here, and to `Protocol`, `LineReceiver` and `Callback`.
+/// adds a callback adds it here, to `Protocol`, `LineReceiver` and `Callback`, and to `__delegate`.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __callbacks {

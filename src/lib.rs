@@ -46,6 +46,7 @@
 #![deny(missing_docs)]
 
 mod callback_kind;
+mod delegate;
 mod protocol;
 mod reactor;
 mod token_bucket;

@@ -1,5 +1,6 @@
 //! What users implement: protocols and factories.
 
+use crate::delegate_callbacks;
 use crate::reactor::{Reactor, TimerId};
 use crate::reason::{Reason, TimeoutKind};
 use crate::transport::Transport;
@@ -33,46 +34,37 @@ impl<'a, F> Context<'a, F> {
     /// others. (`WrappingFactory`)
     ///
     /// ```
-    /// use twistor::{Context, Factory, Protocol, Reactor, Reason, Transport};
+    /// use twistor::{Factory, Protocol, Reactor, Transport, delegate_callbacks};
     ///
-    /// /// Counts the connections of any other factory.
-    /// struct Counted<F> {
+    /// /// Names any other factory.
+    /// struct Named<F> {
     ///     inner: F,
-    ///     open: usize,
+    ///     name: &'static str,
     /// }
     ///
-    /// struct Counting<P>(P);
+    /// struct OfNamed<P>(P);
     ///
-    /// impl<F: Factory> Protocol<Counted<F>> for Counting<F::Protocol> {
-    ///     fn connection_made(&mut self, cx: &mut Context<'_, Counted<F>>) {
-    ///         cx.factory.open += 1;
-    ///         self.0.connection_made(&mut cx.map_factory(|counted| &mut counted.inner));
-    ///     }
-    ///
-    ///     fn data_received(&mut self, cx: &mut Context<'_, Counted<F>>, data: &[u8]) {
-    ///         self.0.data_received(&mut cx.map_factory(|counted| &mut counted.inner), data);
-    ///     }
-    ///
-    ///     // And so on for the other callbacks.
-    ///
-    ///     fn connection_lost(&mut self, cx: &mut Context<'_, Counted<F>>, reason: &Reason) {
-    ///         self.0.connection_lost(&mut cx.map_factory(|counted| &mut counted.inner), reason);
-    ///         cx.factory.open -= 1;
+    /// impl<F: Factory> Protocol<Named<F>> for OfNamed<F::Protocol> {
+    ///     delegate_callbacks! {
+    ///         Named<F> => |it, cx| (&mut it.0, cx.map_factory(|named| &mut named.inner))
     ///     }
     /// }
     ///
-    /// impl<F: Factory> Factory for Counted<F> {
-    ///     type Protocol = Counting<F::Protocol>;
+    /// impl<F: Factory> Factory for Named<F> {
+    ///     type Protocol = OfNamed<F::Protocol>;
     ///
     ///     fn build_protocol(
     ///         &mut self,
     ///         transport: &Transport,
     ///         reactor: &mut Reactor,
     ///     ) -> Option<Self::Protocol> {
-    ///         self.inner.build_protocol(transport, reactor).map(Counting)
+    ///         println!("a client of {}", self.name);
+    ///         self.inner.build_protocol(transport, reactor).map(OfNamed)
     ///     }
     /// }
     /// ```
+    ///
+    /// [`delegate_callbacks!`](crate::delegate_callbacks) has a wrapper that counts connections.
     pub fn map_factory<G>(&mut self, part: impl FnOnce(&mut F) -> &mut G) -> Context<'_, G> {
         Context::new(self.transport, part(self.factory), self.reactor)
     }
@@ -236,57 +228,7 @@ pub trait Protocol<F> {
 }
 
 impl<F, P: Protocol<F> + ?Sized> Protocol<F> for Box<P> {
-    fn connection_made(&mut self, cx: &mut Context<'_, F>) {
-        (**self).connection_made(cx);
-    }
-
-    fn data_received(&mut self, cx: &mut Context<'_, F>, data: &[u8]) {
-        (**self).data_received(cx, data);
-    }
-
-    fn timer_fired(&mut self, cx: &mut Context<'_, F>, timer: TimerId) {
-        (**self).timer_fired(cx, timer);
-    }
-
-    fn reading_resumed(&mut self, cx: &mut Context<'_, F>) {
-        (**self).reading_resumed(cx);
-    }
-
-    fn timed_out(&mut self, cx: &mut Context<'_, F>, kind: TimeoutKind) {
-        (**self).timed_out(cx, kind);
-    }
-
-    fn drain_requested(&mut self, cx: &mut Context<'_, F>) {
-        (**self).drain_requested(cx);
-    }
-
-    fn producing_paused(&mut self, cx: &mut Context<'_, F>) {
-        (**self).producing_paused(cx);
-    }
-
-    fn producing_resumed(&mut self, cx: &mut Context<'_, F>) {
-        (**self).producing_resumed(cx);
-    }
-
-    fn producer_finished(&mut self, cx: &mut Context<'_, F>, result: io::Result<u64>) {
-        (**self).producer_finished(cx, result);
-    }
-
-    fn write_rejected(&mut self, cx: &mut Context<'_, F>, count: usize) {
-        (**self).write_rejected(cx, count);
-    }
-
-    fn read_connection_lost(&mut self, cx: &mut Context<'_, F>) {
-        (**self).read_connection_lost(cx);
-    }
-
-    fn write_connection_lost(&mut self, cx: &mut Context<'_, F>) {
-        (**self).write_connection_lost(cx);
-    }
-
-    fn connection_lost(&mut self, cx: &mut Context<'_, F>, reason: &Reason) {
-        (**self).connection_lost(cx, reason);
-    }
+    delegate_callbacks! { F => |boxed, cx| (&mut **boxed, cx) }
 }
 
 /// Builds a protocol for each connection, and holds what they share.

@@ -5,11 +5,10 @@ use super::line_context::LineContext;
 use super::line_rate::LineRate;
 use super::line_receiver::LineReceiver;
 use super::splitter::{Effects, Mode, Piece, SplitterState};
+use crate::delegate_callbacks;
 use crate::protocol::{Context, Protocol};
 use crate::reactor::TimerId;
-use crate::reason::{Reason, TimeoutKind};
 use std::borrow::Cow;
-use std::io;
 use std::time::Duration;
 
 /// Makes a [`Protocol`] of a [`LineReceiver`].
@@ -311,6 +310,11 @@ fn deliver<'a, F, R: LineReceiver<F>>(
 }
 
 impl<F, R: LineReceiver<F>> Protocol<F> for Lines<R> {
+    delegate_callbacks! {
+        F => Self::with_receiver,
+        except connection_made, data_received, timer_fired, reading_resumed
+    }
+
     fn connection_made(&mut self, cx: &mut Context<'_, F>) {
         self.splitter.delimiter.get_or_insert_with(|| R::DELIMITER.checked());
         self.splitter.max_length.get_or_insert(R::MAX_LENGTH);
@@ -337,41 +341,5 @@ impl<F, R: LineReceiver<F>> Protocol<F> for Lines<R> {
         self.splitter.paused = false;
         self.with_receiver(cx, |receiver, cx| receiver.reading_resumed(cx));
         self.split_pending(cx);
-    }
-
-    fn timed_out(&mut self, cx: &mut Context<'_, F>, kind: TimeoutKind) {
-        self.with_receiver(cx, |receiver, cx| receiver.timed_out(cx, kind));
-    }
-
-    fn drain_requested(&mut self, cx: &mut Context<'_, F>) {
-        self.with_receiver(cx, |receiver, cx| receiver.drain_requested(cx));
-    }
-
-    fn producing_paused(&mut self, cx: &mut Context<'_, F>) {
-        self.with_receiver(cx, |receiver, cx| receiver.producing_paused(cx));
-    }
-
-    fn producing_resumed(&mut self, cx: &mut Context<'_, F>) {
-        self.with_receiver(cx, |receiver, cx| receiver.producing_resumed(cx));
-    }
-
-    fn producer_finished(&mut self, cx: &mut Context<'_, F>, result: io::Result<u64>) {
-        self.with_receiver(cx, |receiver, cx| receiver.producer_finished(cx, result));
-    }
-
-    fn write_rejected(&mut self, cx: &mut Context<'_, F>, count: usize) {
-        self.with_receiver(cx, |receiver, cx| receiver.write_rejected(cx, count));
-    }
-
-    fn read_connection_lost(&mut self, cx: &mut Context<'_, F>) {
-        self.with_receiver(cx, |receiver, cx| receiver.read_connection_lost(cx));
-    }
-
-    fn write_connection_lost(&mut self, cx: &mut Context<'_, F>) {
-        self.with_receiver(cx, |receiver, cx| receiver.write_connection_lost(cx));
-    }
-
-    fn connection_lost(&mut self, cx: &mut Context<'_, F>, reason: &Reason) {
-        self.with_receiver(cx, |receiver, cx| receiver.connection_lost(cx, reason));
     }
 }

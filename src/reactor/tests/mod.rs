@@ -28,6 +28,7 @@ mod timeouts;
 mod total_limit;
 mod truncation;
 mod turns;
+mod wrapping;
 mod write;
 mod write_errors;
 mod yielding;
