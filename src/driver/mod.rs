@@ -172,6 +172,16 @@ pub(crate) trait Wake: Debug + Send + Sync {
     fn wake(&self);
 }
 
+/// For drivers that never sleep.
+#[cfg(any(test, feature = "testing"))]
+#[derive(Debug)]
+pub(crate) struct NoWake;
+
+#[cfg(any(test, feature = "testing"))]
+impl Wake for NoWake {
+    fn wake(&self) {}
+}
+
 /// A port that clients connect to. Dropping it closes it.
 pub(crate) trait Listener: Debug {
     /// Where it listens: the port that the system chose, if it was asked to.

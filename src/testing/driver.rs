@@ -3,7 +3,7 @@
 use super::network::{EndId, Network};
 use crate::address::Address;
 use crate::arena::Id;
-use crate::driver::{AnyStream, Driver, Listener, Ready, Stream, Wake, Work};
+use crate::driver::{AnyStream, Driver, Listener, NoWake, Ready, Stream, Wake, Work};
 use crate::endpoint::{TcpClientEndpoint, TcpServerEndpoint};
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -30,13 +30,6 @@ pub(super) struct Gate {
     pub(super) open: Cell<bool>,
     /// The end of the client that was connected last.
     pub(super) connected: Cell<Option<EndId>>,
-}
-
-#[derive(Debug)]
-struct NoWake;
-
-impl Wake for NoWake {
-    fn wake(&self) {}
 }
 
 impl Driver for HostDriver {

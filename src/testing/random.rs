@@ -35,7 +35,7 @@ impl Random {
         self.below_u64(bound as u64) as usize
     }
 
-    pub(super) fn below_u64(&mut self, bound: u64) -> u64 {
+    pub(crate) fn below_u64(&mut self, bound: u64) -> u64 {
         ((u128::from(self.next()) * u128::from(bound)) >> 64) as u64
     }
 

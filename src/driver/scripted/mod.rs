@@ -8,7 +8,7 @@ pub(crate) use peer::Peer;
 
 use end::{END_IP, End, Input};
 
-use super::{AnyStream, Driver, Listener, Ready, Stream, Wake, Work};
+use super::{AnyStream, Driver, Listener, NoWake, Ready, Stream, Wake, Work};
 use crate::address::Address;
 use crate::arena::Id;
 use crate::endpoint::{TcpClientEndpoint, TcpServerEndpoint};
@@ -194,13 +194,6 @@ impl Script {
     pub(crate) fn limit_events(&self, events_max: usize) {
         self.0.borrow_mut().events_max = events_max;
     }
-}
-
-#[derive(Debug)]
-struct NoWake;
-
-impl Wake for NoWake {
-    fn wake(&self) {}
 }
 
 impl Driver for Script {

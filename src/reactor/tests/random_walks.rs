@@ -4,23 +4,12 @@
 use super::*;
 use crate::driver::scripted::Closed;
 use crate::limits::{OverflowPolicy, RateLimits, Timeouts};
+use crate::testing::Random;
 use crate::{Producer, broadcast};
 use std::io::Read;
 
-/// Deterministic numbers for a random walk (xorshift64*).
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) as usize % bound
-    }
-}
-
 thread_local! {
-    static RANDOM: RefCell<Random> = const { RefCell::new(Random(1)) };
+    static RANDOM: RefCell<Random> = RefCell::new(Random::new(1));
     static QUIET: Cell<bool> = const { Cell::new(false) };
     static GENTLE: Cell<bool> = const { Cell::new(false) };
     /// What may be unsent on all connections.
@@ -203,7 +192,7 @@ fn calm(fixture: &mut Fixture, peers: &[Peer], seed: u64) {
 #[test]
 fn whatever_happens_nothing_unsent_and_nothing_unread_is_forgotten() {
     for seed in 1..=200_u64 {
-        RANDOM.set(Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15)));
+        RANDOM.set(Random::new(seed));
         QUIET.set(false);
         GENTLE.set(seed % 2 == 0);
         let total = if seed % 5 == 0 { 2_000_000 } else { usize::MAX };

@@ -1,17 +1,6 @@
 use super::*;
+use crate::testing::Random;
 use std::time::Duration;
-
-/// Deterministic numbers for a random walk (xorshift64*).
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) % bound
-    }
-}
 
 fn drain(timers: &mut Timers<u64>, now: Instant) -> Vec<u64> {
     let mark = timers.mark();
@@ -67,15 +56,15 @@ impl Model {
     /// Sets, cancels or resets something, here and there.
     fn step(&mut self, timers: &mut Timers<u64>, random: &mut Random, due: Instant) {
         self.age += 1;
-        let count = self.jobs.len() as u64;
+        let count = self.jobs.len();
         match random.below(4) {
             2 if count > 0 => {
-                let (.., job, id) = self.jobs.swap_remove(random.below(count) as usize);
+                let (.., job, id) = self.jobs.swap_remove(random.below(count));
                 assert_eq!(timers.cancel(id), Some(job));
                 assert_eq!(timers.cancel(id), None);
             }
             3 if count > 0 => {
-                let at = random.below(count) as usize;
+                let at = random.below(count);
                 (self.jobs[at].0, self.jobs[at].1) = (due, self.age);
                 assert!(timers.reset(self.jobs[at].3, due));
             }
@@ -99,15 +88,15 @@ impl Model {
 fn any_walk_fires_like_a_sorted_list_whatever_those_that_fire_do() {
     let start = Instant::now();
     for (seed, spread) in [(7, 500), (8, 50), (9, 3)] {
-        let (mut random, mut timers) = (Random(seed), Timers::new(start));
+        let (mut random, mut timers) = (Random::new(seed), Timers::new(start));
         let mut model = Model::default();
         for round in 0..60 {
             let begin = start + Duration::from_millis(round * spread / 4);
             for _ in 0..random.below(200) {
-                let due = begin + Duration::from_millis(random.below(spread));
+                let due = begin + Duration::from_millis(random.below_u64(spread));
                 model.step(&mut timers, &mut random, due);
             }
-            let now = begin + Duration::from_millis(random.below(spread));
+            let now = begin + Duration::from_millis(random.below_u64(spread));
             let (mark, age) = (timers.mark(), model.age);
             loop {
                 let popped = timers.pop(now, mark).map(|(_, job)| job);
@@ -115,7 +104,7 @@ fn any_walk_fires_like_a_sorted_list_whatever_those_that_fire_do() {
                 if popped.is_none() {
                     break;
                 }
-                let due = begin + Duration::from_millis(random.below(spread));
+                let due = begin + Duration::from_millis(random.below_u64(spread));
                 model.step(&mut timers, &mut random, due);
             }
             assert_eq!(timers.next(), model.jobs.iter().map(|job| job.0).min());
