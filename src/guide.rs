@@ -5,6 +5,7 @@
 //! [Factories and shared state]: factories
 //! [Lines]: lines
 //! [A chat server]: chat
+//! [Wrapping protocols]: wrapping
 //! [Endpoints and ports]: endpoints
 //! [Clients]: clients
 //! [Timers]: timers
@@ -57,6 +58,7 @@ chapters! {
     factories "Factories and shared state" "factories.md"
     lines "Lines" "lines.md"
     chat "A chat server" "chat.md"
+    wrapping "Wrapping protocols" "wrapping.md"
     endpoints "Endpoints and ports" "endpoints.md"
     clients "Clients" "clients.md"
     timers "Timers" "timers.md"

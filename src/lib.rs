@@ -32,8 +32,9 @@
 //! returned. So no callback ever runs within another, nothing has to be locked, and no state
 //! changes but in the callback that one is reading.
 //!
-//! [`Lines`] makes a protocol of a [`LineReceiver`]. [`TcpServerEndpoint`] and [`ServerEndpoint`]
-//! say where to listen. A [`Remote`] reaches the reactor from other threads.
+//! [`Lines`] makes a protocol of a [`LineReceiver`], and [`delegate_callbacks!`] forwards the
+//! callbacks of one that wraps another. [`TcpServerEndpoint`] and [`ServerEndpoint`] say where to
+//! listen. A [`Remote`] reaches the reactor from other threads.
 //!
 //! The [`guide`] has a chapter for each task; in the source it is the folder `docs/guide`. The map
 //! of the source and one turn of the loop in detail are in the folder `docs`.
