@@ -10,8 +10,9 @@ use super::timeouts::Overdue;
 use super::timers::TimerAction;
 use super::{Reactor, RunState};
 use crate::arena::{Arena, Id};
-use crate::reason::{Reason, TimeoutKind};
-use crate::transport::{Action, Direction, Settled, Transport};
+use crate::limits::{Direction, TimeoutKind};
+use crate::reason::Reason;
+use crate::transport::{Action, Settled, Transport};
 use log::Level;
 use std::time::Instant;
 

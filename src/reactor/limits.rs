@@ -6,7 +6,7 @@ use super::key::FactoryKey;
 use super::timers::TimerAction;
 use crate::address::{Address, Network};
 use crate::arena::Id;
-use crate::token_bucket::TokenBucket;
+use crate::limits::TokenBucket;
 use crate::transport::Transport;
 use bytes::Bytes;
 use std::collections::{HashMap, VecDeque};

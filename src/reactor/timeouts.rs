@@ -6,7 +6,7 @@ use super::connection::ConnectionRef;
 use super::key::FactoryKey;
 use super::timers::TimerAction;
 use crate::arena::Id;
-use crate::transport::Timeouts;
+use crate::limits::Timeouts;
 use std::time::Duration;
 
 /// How often a connection is read before one of its timeouts is held against it: each time by the

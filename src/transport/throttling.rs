@@ -1,43 +1,13 @@
 //! Moving bytes no faster than was said.
 
 use super::connection::Connection;
-use super::rate_limiter::{Allowance, RateLimiter, Refill};
-use super::rate_limits::RateLimits;
-use super::shared_rate::SharedRateLimiter;
 use super::{Inner, Transport};
+use crate::limits::{
+    Allowance, Direction, RateLimiter, RateLimiters, RateLimits, Refill, SharedRateLimiter,
+};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Instant;
-
-/// Which way bytes go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Direction {
-    Read,
-    Write,
-}
-
-/// Both directions of a connection that has rates.
-#[derive(Debug, Default)]
-pub(super) struct RateLimiters {
-    reading: RateLimiter,
-    writing: RateLimiter,
-}
-
-impl RateLimiters {
-    pub(super) fn limiter(&self, direction: Direction) -> &RateLimiter {
-        match direction {
-            Direction::Read => &self.reading,
-            Direction::Write => &self.writing,
-        }
-    }
-
-    pub(super) fn limiter_mut(&mut self, direction: Direction) -> &mut RateLimiter {
-        match direction {
-            Direction::Read => &mut self.reading,
-            Direction::Write => &mut self.writing,
-        }
-    }
-}
 
 impl Transport {
     /// Sets how many bytes are read and written in a second, from now on, and instead of what was
@@ -50,10 +20,7 @@ impl Transport {
     /// [`Reactor::set_shared_rate_limits`](crate::Reactor::set_shared_rate_limits), which counts as
     /// well.
     pub fn set_rate_limits(&self, rates: RateLimits) {
-        let RateLimits { read, write } = rates;
-        self.on_throttle(rates != RateLimits::new(), |rate_limiters| {
-            rate_limiters.reading.set(read) | rate_limiters.writing.set(write)
-        });
+        self.on_throttle(rates != RateLimits::new(), |rate_limiters| rate_limiters.set(rates));
     }
 
     /// From here on it shares a rate, or none.

@@ -1,10 +1,9 @@
 //! How long a connection waits for its peer.
 
+use super::Transport;
 use super::connection::Connection;
 use super::readiness::{Processing, Reading};
-use super::timeout_tracker::{Activity, TimeoutTracker};
-use super::timeouts::Timeouts;
-use super::{Direction, Transport};
+use crate::limits::{Activity, Direction, TimeoutTracker, Timeouts};
 use crate::reason::TimeoutKind;
 use std::time::{Duration, Instant};
 

@@ -13,7 +13,7 @@ const NANOS_PER_SECOND: u128 = 1_000_000_000;
 
 /// One rate.
 #[derive(Debug)]
-pub(super) struct Meter {
+pub(crate) struct Meter {
     portion: usize,
     /// In which a portion grows.
     interval: Duration,
@@ -24,7 +24,7 @@ pub(super) struct Meter {
 
 impl Meter {
     /// With so many bytes a second, and at least one.
-    pub(super) fn new(rate: u64) -> Self {
+    pub(crate) fn new(rate: u64) -> Self {
         let rate = rate.max(1);
         let portion = (rate / PORTIONS_PER_SECOND).max(1);
         // A second at most, which is for a rate of one.
@@ -39,26 +39,26 @@ impl Meter {
     }
 
     /// Bytes that may move without a look at the clock.
-    pub(super) fn left(&self) -> usize {
+    pub(crate) fn left(&self) -> usize {
         self.left
     }
 
-    pub(super) fn spend(&mut self, count: usize) {
+    pub(crate) fn spend(&mut self, count: usize) {
         self.left -= count;
     }
 
     /// So many have not moved after all.
-    pub(super) fn give_back(&mut self, count: usize) {
+    pub(crate) fn give_back(&mut self, count: usize) {
         self.left = self.left.saturating_add(count);
     }
 
     /// When there will be another portion; in the past, or `None`, if there is one now.
-    pub(super) fn next(&self) -> Option<Instant> {
+    pub(crate) fn next(&self) -> Option<Instant> {
         self.next
     }
 
     /// Another portion, or when there will be one. What is left is kept, but no more than two are.
-    pub(super) fn refill(&mut self, now: Instant) -> Result<(), Instant> {
+    pub(crate) fn refill(&mut self, now: Instant) -> Result<(), Instant> {
         let due = self.next.unwrap_or(now);
         if now < due {
             return Err(due);

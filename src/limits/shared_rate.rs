@@ -12,7 +12,7 @@ const GRANT_MIN: usize = 1024;
 /// Bytes for several connections.
 #[derive(Debug)]
 pub(crate) struct SharedRateLimiter {
-    meter: Meter,
+    bucket: Meter,
     /// By their tickets, and so in the order in which they came.
     waiting: BTreeMap<u64, Id>,
     tickets: u64,
@@ -21,27 +21,27 @@ pub(crate) struct SharedRateLimiter {
 impl SharedRateLimiter {
     /// For so many bytes a second.
     pub(crate) fn new(rate: u64) -> Self {
-        Self { meter: Meter::new(rate), waiting: BTreeMap::new(), tickets: 0 }
+        Self { bucket: Meter::new(rate), waiting: BTreeMap::new(), tickets: 0 }
     }
 
     /// How much somebody may take who does not wait: nothing while others do.
-    pub(super) fn left(&self) -> usize {
-        if self.waiting.is_empty() { self.meter.left() } else { 0 }
+    pub(crate) fn left(&self) -> usize {
+        if self.waiting.is_empty() { self.bucket.left() } else { 0 }
     }
 
-    pub(super) fn spend(&mut self, count: usize) {
-        self.meter.spend(count);
+    pub(crate) fn spend(&mut self, count: usize) {
+        self.bucket.spend(count);
     }
 
     /// What was granted, and was not needed.
-    pub(super) fn give_back(&mut self, count: usize) {
-        self.meter.give_back(count);
+    pub(crate) fn give_back(&mut self, count: usize) {
+        self.bucket.give_back(count);
     }
 
     /// There is something for somebody who has come just now, or his ticket.
-    pub(super) fn ask(&mut self, id: Id, now: Instant) -> Result<(), u64> {
+    pub(crate) fn ask(&mut self, id: Id, now: Instant) -> Result<(), u64> {
         let empty = self.waiting.is_empty();
-        if empty && (self.meter.left() > 0 || self.meter.refill(now).is_ok()) {
+        if empty && (self.bucket.left() > 0 || self.bucket.refill(now).is_ok()) {
             return Ok(());
         }
         self.tickets += 1;
@@ -50,25 +50,25 @@ impl SharedRateLimiter {
     }
 
     /// Somebody does not want to wait any more.
-    pub(super) fn leave(&mut self, ticket: u64) {
+    pub(crate) fn leave(&mut self, ticket: u64) {
         self.waiting.remove(&ticket);
     }
 
     /// When there will be something for those who wait, if there are any.
     pub(crate) fn next(&self) -> Option<Instant> {
-        self.meter.next().filter(|_| !self.waiting.is_empty())
+        self.bucket.next().filter(|_| !self.waiting.is_empty())
     }
 
     /// Grants the same to each of those who have waited longest, or says when that will be. They
     /// wait no longer.
     pub(crate) fn grant(&mut self, now: Instant) -> Result<(Vec<Id>, usize), Instant> {
-        self.meter.refill(now)?;
-        let left = self.meter.left();
+        self.bucket.refill(now)?;
+        let left = self.bucket.left();
         let count = (left / GRANT_MIN).max(1).min(self.waiting.len());
         let grant = left.checked_div(count).unwrap_or(0);
         let first = (0..count).filter_map(|_| self.waiting.pop_first());
         let granted = first.map(|(_, id)| id).collect();
-        self.meter.spend(grant * count);
+        self.bucket.spend(grant * count);
         Ok((granted, grant))
     }
 }
@@ -88,44 +88,44 @@ mod tests {
 
     #[test]
     fn who_comes_first_takes_what_there_is_and_then_all_wait_and_get_the_same() {
-        let (mut pool, t, ids) = (SharedRateLimiter::new(200_000), Instant::now(), ids(4));
-        assert_eq!(pool.left(), 0, "the clock was not read yet");
-        assert_eq!((pool.ask(ids[0], t), pool.left()), (Ok(()), 10_000));
-        pool.spend(10_000);
+        let (mut shared, t, ids) = (SharedRateLimiter::new(200_000), Instant::now(), ids(4));
+        assert_eq!(shared.left(), 0, "the clock was not read yet");
+        assert_eq!((shared.ask(ids[0], t), shared.left()), (Ok(()), 10_000));
+        shared.spend(10_000);
         for id in &ids {
-            assert!(pool.ask(*id, t).is_err());
+            assert!(shared.ask(*id, t).is_err());
         }
-        assert_eq!((pool.next(), pool.grant(t)), (Some(t + PORTION), Err(t + PORTION)));
-        assert_eq!(pool.grant(t + PORTION), Ok((ids, 2500)));
-        assert_eq!(pool.next(), None);
+        assert_eq!((shared.next(), shared.grant(t)), (Some(t + PORTION), Err(t + PORTION)));
+        assert_eq!(shared.grant(t + PORTION), Ok((ids, 2500)));
+        assert_eq!(shared.next(), None);
     }
 
     #[test]
     fn nobody_overtakes_those_who_wait() {
-        let (mut pool, t, ids) = (SharedRateLimiter::new(20_000), Instant::now(), ids(3));
-        assert_eq!(pool.ask(ids[0], t), Ok(()));
-        pool.spend(1000);
-        assert_eq!(pool.ask(ids[0], t), Err(1));
-        pool.give_back(500);
-        assert_eq!((pool.left(), pool.ask(ids[1], t)), (0, Err(2)));
-        pool.leave(1);
-        pool.leave(2);
-        assert_eq!((pool.left(), pool.ask(ids[2], t)), (500, Ok(())));
+        let (mut shared, t, ids) = (SharedRateLimiter::new(20_000), Instant::now(), ids(3));
+        assert_eq!(shared.ask(ids[0], t), Ok(()));
+        shared.spend(1000);
+        assert_eq!(shared.ask(ids[0], t), Err(1));
+        shared.give_back(500);
+        assert_eq!((shared.left(), shared.ask(ids[1], t)), (0, Err(2)));
+        shared.leave(1);
+        shared.leave(2);
+        assert_eq!((shared.left(), shared.ask(ids[2], t)), (500, Ok(())));
     }
 
     #[test]
     fn of_too_many_some_wait_longer_and_nobody_for_ever() {
-        let (mut pool, t, ids) =
+        let (mut shared, t, ids) =
             (SharedRateLimiter::new(20 * 3 * GRANT_MIN as u64), Instant::now(), ids(7));
-        assert_eq!(pool.ask(ids[0], t), Ok(()));
-        pool.spend(3 * GRANT_MIN);
+        assert_eq!(shared.ask(ids[0], t), Ok(()));
+        shared.spend(3 * GRANT_MIN);
         for id in &ids {
-            assert!(pool.ask(*id, t).is_err());
+            assert!(shared.ask(*id, t).is_err());
         }
         let mut now = t;
         for expected in [&ids[..3], &ids[3..6], &ids[6..]] {
             now += PORTION;
-            let (granted, grant) = pool.grant(now).unwrap();
+            let (granted, grant) = shared.grant(now).unwrap();
             assert_eq!(granted, expected);
             assert_eq!(grant, 3 * GRANT_MIN / expected.len());
         }
@@ -133,13 +133,13 @@ mod tests {
 
     #[test]
     fn a_rate_of_a_few_bytes_still_goes_round() {
-        let (mut pool, t, ids) = (SharedRateLimiter::new(1), Instant::now(), ids(2));
-        assert!(pool.ask(ids[0], t).is_ok());
-        pool.spend(1);
-        assert!(ids.iter().all(|id| pool.ask(*id, t).is_err()));
-        assert_eq!(pool.grant(t + Duration::from_secs(1)), Ok((vec![ids[0]], 1)));
-        assert_eq!(pool.grant(t + Duration::from_secs(2)), Ok((vec![ids[1]], 1)));
-        assert_eq!(pool.grant(t + Duration::from_secs(3)), Ok((vec![], 0)));
-        assert_eq!(pool.left(), 1, "nothing of it was given to nobody");
+        let (mut shared, t, ids) = (SharedRateLimiter::new(1), Instant::now(), ids(2));
+        assert!(shared.ask(ids[0], t).is_ok());
+        shared.spend(1);
+        assert!(ids.iter().all(|id| shared.ask(*id, t).is_err()));
+        assert_eq!(shared.grant(t + Duration::from_secs(1)), Ok((vec![ids[0]], 1)));
+        assert_eq!(shared.grant(t + Duration::from_secs(2)), Ok((vec![ids[1]], 1)));
+        assert_eq!(shared.grant(t + Duration::from_secs(3)), Ok((vec![], 0)));
+        assert_eq!(shared.left(), 1, "nothing of it was given to nobody");
     }
 }

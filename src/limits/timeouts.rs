@@ -1,16 +1,90 @@
-//! Waiting for a peer, and for how long. Pure: times in, verdicts out.
-//!
-//! A packet only says that something has moved. The clock is read when the connection is settled,
-//! and the one timer of a connection is not moved by that: when it is due, it looks, and is set for
-//! what is left.
+//! Timeouts of a connection: which ones are set, and which one is over. Pure: times in, decisions
+//! out.
 
-use super::timeouts::Timeouts;
 use crate::reason::TimeoutKind;
 use std::time::{Duration, Instant};
 
-/// Of one connection.
+/// How long peers are waited for, and with what; none of it from the start. For all new connections
+/// of a factory by [`Reactor::set_timeouts`](crate::Reactor::set_timeouts), for one by
+/// [`Transport::set_timeouts`](crate::Transport::set_timeouts).
+///
+/// When one is over, the protocol hears [`timed_out`](crate::Protocol::timed_out), which by default
+/// ends the connection with [`Reason::TimedOut`](crate::Reason::TimedOut).
+///
+/// A time of less than a millisecond counts as one, zero too; `Duration::MAX` is never over.
+///
+/// ```
+/// use std::time::Duration;
+/// use twistor::limits::Timeouts;
+///
+/// let deadlines = Timeouts::new()
+///     .first_byte(Duration::from_secs(10))
+///     .idle(Duration::from_secs(60))
+///     .min_rate(1000, Duration::from_secs(10));
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Timeouts {
+    idle: Option<Duration>,
+    first_byte: Option<Duration>,
+    handshake: Option<Duration>,
+    lifetime: Option<Duration>,
+    progress: Option<(usize, Duration)>,
+}
+
+impl Timeouts {
+    /// None.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// For how long nothing may come from the peer, and nothing of what is unsent be taken by it.
+    /// While reading is paused and nothing is unsent, the peer cannot be blamed, and the time
+    /// starts again. It runs on after the peer's FIN, and while this side closes as long as
+    /// something is unsent.
+    #[must_use]
+    pub fn idle(self, idle: Duration) -> Self {
+        Self { idle: Some(idle), ..self }
+    }
+
+    /// When the peer must have sent something, from the beginning of the connection on.
+    #[must_use]
+    pub fn first_byte(self, first_byte: Duration) -> Self {
+        Self { first_byte: Some(first_byte), ..self }
+    }
+
+    /// When the protocol must have called
+    /// [`handshake_done`](crate::Transport::handshake_done), from the beginning of the connection
+    /// on: what a handshake is, it decides. Against peers that send their first request a byte at a
+    /// time.
+    #[must_use]
+    pub fn handshake(self, handshake: Duration) -> Self {
+        Self { handshake: Some(handshake), ..self }
+    }
+
+    /// How long the connection may live, whatever it does.
+    #[must_use]
+    pub fn max_lifetime(self, max_lifetime: Duration) -> Self {
+        Self { lifetime: Some(max_lifetime), ..self }
+    }
+
+    /// The minimum number of bytes that the peer must send or take in each span `within`, while
+    /// something is unsent or a handshake is awaited: take them, or send them. It holds until
+    /// everything is sent, after `lose_connection` as well. Against peers that read a byte a
+    /// second, which are never idle. A count of zero switches this off; `usize::MAX` can never be
+    /// met.
+    #[must_use]
+    pub fn min_rate(self, bytes: usize, within: Duration) -> Self {
+        Self { progress: Some((bytes, within)), ..self }
+    }
+}
+
+/// The timeouts of one connection at work.
+///
+/// A packet only says that something has moved. The clock is read when the connection is settled,
+/// and the one timer of a connection is not moved by that: when it is due, it looks, and is set for
+/// what is left.
 #[derive(Debug)]
-pub(super) struct TimeoutTracker {
+pub(crate) struct TimeoutTracker {
     timeouts: Timeouts,
     /// Set by the protocol.
     timeout: Option<Duration>,
@@ -39,16 +113,16 @@ struct Since {
     progress: Option<Instant>,
 }
 
-/// What a connection is about when its patience is looked at.
+/// What a connection is doing when its timeouts are looked at.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Activity {
+pub(crate) struct Activity {
     /// Something is unsent.
-    pub(super) unsent: bool,
+    pub(crate) unsent: bool,
     /// Nothing is read, or sent, and the peer is not to blame for it.
-    pub(super) paused: bool,
+    pub(crate) paused: bool,
     /// It is being closed. What the peer is to send counts no longer; what it is to take does, as
     /// long as something is unsent, and so does its lifetime.
-    pub(super) closing: bool,
+    pub(crate) closing: bool,
 }
 
 /// Longer than any process runs.
@@ -62,7 +136,7 @@ fn after(since: Instant, time: Duration) -> Option<Instant> {
 }
 
 impl TimeoutTracker {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             timeouts: Timeouts::default(),
             timeout: None,
@@ -76,36 +150,36 @@ impl TimeoutTracker {
     }
 
     /// From here on these count, from now on; what has happened already has happened.
-    pub(super) fn set(&mut self, timeouts: Timeouts) {
+    pub(crate) fn set(&mut self, timeouts: Timeouts) {
         self.timeouts = timeouts;
         self.since = None;
         self.moved = 0;
     }
 
-    pub(super) fn has_timeouts(&self) -> bool {
+    pub(crate) fn has_timeouts(&self) -> bool {
         self.timeouts != Timeouts::default()
     }
 
-    pub(super) fn set_timeout(&mut self, timeout: Option<Duration>) {
+    pub(crate) fn set_timeout(&mut self, timeout: Option<Duration>) {
         self.timeout = timeout;
         self.restarted = true;
     }
 
-    pub(super) fn restart_timeout(&mut self) {
+    pub(crate) fn restart_timeout(&mut self) {
         self.restarted = true;
     }
 
-    pub(super) fn received(&mut self, count: usize) {
+    pub(crate) fn received(&mut self, count: usize) {
         self.heard = true;
         self.sent(count);
     }
 
-    pub(super) fn sent(&mut self, count: usize) {
+    pub(crate) fn sent(&mut self, count: usize) {
         self.active = true;
         self.moved = self.moved.saturating_add(count);
     }
 
-    pub(super) fn handshake_done(&mut self) {
+    pub(crate) fn handshake_done(&mut self) {
         self.handshake_done = true;
     }
 
@@ -116,7 +190,7 @@ impl TimeoutTracker {
     }
 
     /// True if the loop is to read the clock for it.
-    pub(super) fn needs_update(&self, activity: Activity) -> bool {
+    pub(crate) fn needs_update(&self, activity: Activity) -> bool {
         let begins = |since: Since| {
             since.progress.is_none()
                 && self.timeouts.progress.is_some()
@@ -126,7 +200,7 @@ impl TimeoutTracker {
     }
 
     /// Notes the time, and returns when it is to be looked at again at the latest.
-    pub(super) fn update(&mut self, now: Instant, activity: Activity) -> Option<Instant> {
+    pub(crate) fn update(&mut self, now: Instant, activity: Activity) -> Option<Instant> {
         let outstanding = self.is_outstanding(activity);
         let since = self.since.get_or_insert(Since {
             first_byte: now,
@@ -152,12 +226,12 @@ impl TimeoutTracker {
     }
 
     /// True if something is over, unless something has moved that nobody has looked at.
-    pub(super) fn is_overdue(&mut self, now: Instant, activity: Activity) -> bool {
+    pub(crate) fn is_overdue(&mut self, now: Instant, activity: Activity) -> bool {
         self.update(now, activity).is_some_and(|due| due <= now)
     }
 
     /// What is over, if anything is; it then counts anew.
-    pub(super) fn expired(&mut self, now: Instant, activity: Activity) -> Option<TimeoutKind> {
+    pub(crate) fn expired(&mut self, now: Instant, activity: Activity) -> Option<TimeoutKind> {
         self.update(now, activity);
         let over = |(due, which): (Option<Instant>, TimeoutKind)| (due? <= now).then_some(which);
         let mut expired = self.all(activity).into_iter().find_map(over);
@@ -236,68 +310,68 @@ mod tests {
     }
 
     fn begin(timeouts: Timeouts, activity: Activity) -> (TimeoutTracker, Instant) {
-        let mut patience = TimeoutTracker::new();
-        patience.set(timeouts);
+        let mut tracker = TimeoutTracker::new();
+        tracker.set(timeouts);
         let now = Instant::now();
-        assert!(patience.needs_update(activity));
-        patience.update(now, activity);
-        assert!(!patience.needs_update(activity));
-        (patience, now)
+        assert!(tracker.needs_update(activity));
+        tracker.update(now, activity);
+        assert!(!tracker.needs_update(activity));
+        (tracker, now)
     }
 
     #[test]
     fn packets_push_idleness_back_and_nothing_else() {
-        let (mut patience, t) = begin(Timeouts::new().idle(s(10)).max_lifetime(s(25)), QUIET);
+        let (mut tracker, t) = begin(Timeouts::new().idle(s(10)).max_lifetime(s(25)), QUIET);
         for second in [9, 18] {
-            patience.received(1);
-            assert!(patience.needs_update(QUIET));
-            assert_eq!(patience.update(t + s(second), QUIET), Some(t + s(second + 10).min(s(25))));
-            assert_eq!(patience.expired(t + s(second), QUIET), None);
+            tracker.received(1);
+            assert!(tracker.needs_update(QUIET));
+            assert_eq!(tracker.update(t + s(second), QUIET), Some(t + s(second + 10).min(s(25))));
+            assert_eq!(tracker.expired(t + s(second), QUIET), None);
         }
-        assert_eq!(patience.expired(t + s(24), QUIET), None);
-        assert_eq!(patience.expired(t + s(25), QUIET), Some(TimeoutKind::MaxLifetime));
-        assert_eq!(patience.expired(t + s(28), QUIET), Some(TimeoutKind::Idle));
-        assert_eq!(patience.expired(t + s(29), QUIET), None, "counts anew");
-        assert_eq!(patience.expired(t + s(38), QUIET), Some(TimeoutKind::Idle));
+        assert_eq!(tracker.expired(t + s(24), QUIET), None);
+        assert_eq!(tracker.expired(t + s(25), QUIET), Some(TimeoutKind::MaxLifetime));
+        assert_eq!(tracker.expired(t + s(28), QUIET), Some(TimeoutKind::Idle));
+        assert_eq!(tracker.expired(t + s(29), QUIET), None, "counts anew");
+        assert_eq!(tracker.expired(t + s(38), QUIET), Some(TimeoutKind::Idle));
     }
 
     #[test]
     fn a_pause_is_no_idleness() {
-        let (mut patience, t) = begin(Timeouts::new().idle(s(10)), QUIET);
+        let (mut tracker, t) = begin(Timeouts::new().idle(s(10)), QUIET);
         let paused = Activity { paused: true, ..QUIET };
-        assert_eq!(patience.expired(t + s(10), paused), None);
-        assert_eq!(patience.expired(t + s(19), QUIET), None);
-        assert_eq!(patience.expired(t + s(20), QUIET), Some(TimeoutKind::Idle));
+        assert_eq!(tracker.expired(t + s(10), paused), None);
+        assert_eq!(tracker.expired(t + s(19), QUIET), None);
+        assert_eq!(tracker.expired(t + s(20), QUIET), Some(TimeoutKind::Idle));
         // Reading is often paused because the peer takes nothing, which it can be blamed for.
         let both = Activity { unsent: true, ..paused };
-        assert_eq!(patience.expired(t + s(29), both), None);
-        assert_eq!(patience.expired(t + s(30), both), Some(TimeoutKind::Idle));
+        assert_eq!(tracker.expired(t + s(29), both), None);
+        assert_eq!(tracker.expired(t + s(30), both), Some(TimeoutKind::Idle));
     }
 
     #[test]
     fn the_first_byte_and_the_handshake_are_waited_for_once() {
         let timeouts = Timeouts::new().first_byte(s(5)).handshake(s(8));
-        let (mut patience, t) = begin(timeouts, QUIET);
-        assert_eq!(patience.expired(t + s(5), QUIET), Some(TimeoutKind::FirstByte));
-        patience.received(1);
-        assert_eq!(patience.expired(t + s(8), QUIET), Some(TimeoutKind::Handshake));
-        patience.handshake_done();
-        assert_eq!(patience.update(t + s(9), QUIET), None);
-        assert_eq!(patience.expired(t + s(1000), QUIET), None);
+        let (mut tracker, t) = begin(timeouts, QUIET);
+        assert_eq!(tracker.expired(t + s(5), QUIET), Some(TimeoutKind::FirstByte));
+        tracker.received(1);
+        assert_eq!(tracker.expired(t + s(8), QUIET), Some(TimeoutKind::Handshake));
+        tracker.handshake_done();
+        assert_eq!(tracker.update(t + s(9), QUIET), None);
+        assert_eq!(tracker.expired(t + s(1000), QUIET), None);
     }
 
     #[test]
     fn progress_counts_while_something_is_unsent_and_in_each_span_anew() {
-        let (mut patience, t) = begin(Timeouts::new().min_rate(100, s(10)), QUIET);
-        assert_eq!(patience.update(t, QUIET), None);
-        assert!(patience.needs_update(UNSENT));
-        assert_eq!(patience.update(t + s(50), UNSENT), Some(t + s(60)));
-        patience.sent(99);
-        patience.received(1);
-        assert_eq!(patience.expired(t + s(60), UNSENT), None, "enough");
-        patience.sent(99);
-        assert_eq!(patience.expired(t + s(69), UNSENT), None, "not yet over");
-        assert_eq!(patience.expired(t + s(70), UNSENT), Some(TimeoutKind::MinRate));
+        let (mut tracker, t) = begin(Timeouts::new().min_rate(100, s(10)), QUIET);
+        assert_eq!(tracker.update(t, QUIET), None);
+        assert!(tracker.needs_update(UNSENT));
+        assert_eq!(tracker.update(t + s(50), UNSENT), Some(t + s(60)));
+        tracker.sent(99);
+        tracker.received(1);
+        assert_eq!(tracker.expired(t + s(60), UNSENT), None, "enough");
+        tracker.sent(99);
+        assert_eq!(tracker.expired(t + s(69), UNSENT), None, "not yet over");
+        assert_eq!(tracker.expired(t + s(70), UNSENT), Some(TimeoutKind::MinRate));
         // What was unsent for a while and has been taken was not too slow, however little it was.
         let (mut few, t) = begin(Timeouts::new().min_rate(100, s(10)), UNSENT);
         few.sent(10);
@@ -309,70 +383,70 @@ mod tests {
             "and what comes later counts anew"
         );
         // What was slow and is sent is no matter any more.
-        patience.sent(1000);
-        assert_eq!(patience.expired(t + s(80), QUIET), None);
-        assert_eq!(patience.update(t + s(80), QUIET), None);
+        tracker.sent(1000);
+        assert_eq!(tracker.expired(t + s(80), QUIET), None);
+        assert_eq!(tracker.update(t + s(80), QUIET), None);
     }
 
     #[test]
     fn a_handshake_in_small_pieces_is_no_progress() {
         let timeouts = Timeouts::new().handshake(s(100)).min_rate(10, s(10));
-        let (mut patience, t) = begin(timeouts, QUIET);
+        let (mut tracker, t) = begin(timeouts, QUIET);
         for second in 1..10 {
-            patience.received(1);
-            assert_eq!(patience.expired(t + s(second), QUIET), None);
+            tracker.received(1);
+            assert_eq!(tracker.expired(t + s(second), QUIET), None);
         }
-        assert_eq!(patience.expired(t + s(10), QUIET), Some(TimeoutKind::MinRate));
+        assert_eq!(tracker.expired(t + s(10), QUIET), Some(TimeoutKind::MinRate));
     }
 
     #[test]
     fn a_timeout_is_the_protocol_s_own_and_packets_do_not_move_it() {
-        let (mut patience, t) = begin(Timeouts::new(), QUIET);
-        patience.set_timeout(Some(s(10)));
-        assert_eq!(patience.update(t + s(1), QUIET), Some(t + s(11)));
-        patience.received(1);
-        assert_eq!(patience.update(t + s(9), QUIET), Some(t + s(11)));
-        patience.restart_timeout();
-        assert_eq!(patience.update(t + s(9), QUIET), Some(t + s(19)));
-        assert_eq!(patience.expired(t + s(19), QUIET), Some(TimeoutKind::Protocol));
-        patience.set_timeout(None);
-        assert_eq!(patience.update(t + s(20), QUIET), None);
+        let (mut tracker, t) = begin(Timeouts::new(), QUIET);
+        tracker.set_timeout(Some(s(10)));
+        assert_eq!(tracker.update(t + s(1), QUIET), Some(t + s(11)));
+        tracker.received(1);
+        assert_eq!(tracker.update(t + s(9), QUIET), Some(t + s(11)));
+        tracker.restart_timeout();
+        assert_eq!(tracker.update(t + s(9), QUIET), Some(t + s(19)));
+        assert_eq!(tracker.expired(t + s(19), QUIET), Some(TimeoutKind::Protocol));
+        tracker.set_timeout(None);
+        assert_eq!(tracker.update(t + s(20), QUIET), None);
     }
 
     #[test]
     fn a_closing_connection_waits_for_nothing_to_be_sent() {
         let timeouts = Timeouts::new().first_byte(s(1)).handshake(s(1)).max_lifetime(s(5));
-        let (mut patience, t) = begin(timeouts.idle(s(1)).min_rate(1, s(1)), QUIET);
-        patience.set_timeout(Some(s(1)));
+        let (mut tracker, t) = begin(timeouts.idle(s(1)).min_rate(1, s(1)), QUIET);
+        tracker.set_timeout(Some(s(1)));
         let closing = Activity { closing: true, ..QUIET };
-        assert_eq!(patience.expired(t + s(4), closing), None);
-        assert_eq!(patience.expired(t + s(5), closing), Some(TimeoutKind::MaxLifetime));
+        assert_eq!(tracker.expired(t + s(4), closing), None);
+        assert_eq!(tracker.expired(t + s(5), closing), Some(TimeoutKind::MaxLifetime));
     }
 
     #[test]
     fn a_closing_connection_waits_for_its_peer_to_take_what_is_unsent() {
         let closing = Activity { closing: true, ..UNSENT };
-        let (mut patience, t) = begin(Timeouts::new().min_rate(10, s(2)), closing);
+        let (mut tracker, t) = begin(Timeouts::new().min_rate(10, s(2)), closing);
         for second in [2, 4] {
-            patience.sent(10);
-            assert_eq!(patience.expired(t + s(second), closing), None);
+            tracker.sent(10);
+            assert_eq!(tracker.expired(t + s(second), closing), None);
         }
-        patience.sent(9);
-        assert_eq!(patience.expired(t + s(6), closing), Some(TimeoutKind::MinRate));
-        let (mut patience, t) = begin(Timeouts::new().idle(s(2)), closing);
-        patience.sent(1);
-        assert_eq!(patience.expired(t + s(1), closing), None);
-        assert_eq!(patience.expired(t + s(3), closing), Some(TimeoutKind::Idle));
+        tracker.sent(9);
+        assert_eq!(tracker.expired(t + s(6), closing), Some(TimeoutKind::MinRate));
+        let (mut tracker, t) = begin(Timeouts::new().idle(s(2)), closing);
+        tracker.sent(1);
+        assert_eq!(tracker.expired(t + s(1), closing), None);
+        assert_eq!(tracker.expired(t + s(3), closing), Some(TimeoutKind::Idle));
     }
 
     #[test]
     fn times_without_end_and_without_length() {
-        let (mut patience, t) = begin(Timeouts::new().idle(Duration::MAX), QUIET);
-        assert_eq!(patience.expired(t + s(1_000_000), QUIET), None);
-        let (mut patience, t) = begin(Timeouts::new().idle(Duration::ZERO), QUIET);
-        assert_eq!(patience.expired(t, QUIET), None);
-        assert_eq!(patience.expired(t + SHORTEST, QUIET), Some(TimeoutKind::Idle));
-        assert_eq!(patience.expired(t + SHORTEST, QUIET), None, "and not twice at once");
+        let (mut tracker, t) = begin(Timeouts::new().idle(Duration::MAX), QUIET);
+        assert_eq!(tracker.expired(t + s(1_000_000), QUIET), None);
+        let (mut tracker, t) = begin(Timeouts::new().idle(Duration::ZERO), QUIET);
+        assert_eq!(tracker.expired(t, QUIET), None);
+        assert_eq!(tracker.expired(t + SHORTEST, QUIET), Some(TimeoutKind::Idle));
+        assert_eq!(tracker.expired(t + SHORTEST, QUIET), None, "and not twice at once");
     }
 
     #[test]
@@ -383,13 +457,13 @@ mod tests {
             (usize::MAX, s(10), Some(TimeoutKind::MinRate)),
             (usize::MAX, Duration::MAX, None),
         ] {
-            let (mut patience, t) = begin(Timeouts::new().min_rate(bytes, within), UNSENT);
-            patience.sent(usize::MAX - 1);
-            patience.received(0);
-            assert_eq!(patience.expired(t + s(10), UNSENT), expired, "{bytes}, {within:?}");
+            let (mut tracker, t) = begin(Timeouts::new().min_rate(bytes, within), UNSENT);
+            tracker.sent(usize::MAX - 1);
+            tracker.received(0);
+            assert_eq!(tracker.expired(t + s(10), UNSENT), expired, "{bytes}, {within:?}");
         }
-        let (mut patience, t) = begin(Timeouts::new().min_rate(usize::MAX, s(10)), UNSENT);
-        (0..3).for_each(|_| patience.sent(usize::MAX / 2));
-        assert_eq!(patience.expired(t + s(10), UNSENT), None, "more than can be counted");
+        let (mut tracker, t) = begin(Timeouts::new().min_rate(usize::MAX, s(10)), UNSENT);
+        (0..3).for_each(|_| tracker.sent(usize::MAX / 2));
+        assert_eq!(tracker.expired(t + s(10), UNSENT), None, "more than can be counted");
     }
 }
