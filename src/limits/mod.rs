@@ -22,7 +22,6 @@
 //! [`Transport::set_rate_limits`]: crate::Transport::set_rate_limits
 //! [`Transport::set_timeouts`]: crate::Transport::set_timeouts
 
-mod meter;
 mod overflow;
 mod rate;
 mod shared_rate;

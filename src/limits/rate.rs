@@ -1,8 +1,8 @@
 //! Rate limits: how fast the bytes of one connection may move, in each direction. Pure, but for the
 //! rate that connections share.
 
-use super::meter::Meter;
 use super::shared_rate::SharedRateLimiter;
+use super::token_bucket::ByteBucket;
 use crate::arena::Id;
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -88,7 +88,7 @@ impl RateLimiters {
 #[derive(Debug, Default)]
 pub(crate) struct RateLimiter {
     /// The connection's own rate.
-    own: Option<Meter>,
+    own: Option<ByteBucket>,
     /// That of all connections of its factory.
     shared: Option<Rc<RefCell<SharedRateLimiter>>>,
     /// What the shared has granted to this one alone.
@@ -131,7 +131,7 @@ impl RateLimiter {
     /// From here on the connection has this rate of its own. True if it need not wait any longer
     /// for the former one.
     pub(crate) fn set(&mut self, rate: Option<u64>) -> bool {
-        self.own = rate.map(Meter::new);
+        self.own = rate.map(ByteBucket::new);
         self.end_wait()
     }
 
@@ -160,7 +160,7 @@ impl RateLimiter {
     }
 
     pub(crate) fn allowance(&self) -> Allowance {
-        let own = self.own.as_ref().map_or(usize::MAX, Meter::left);
+        let own = self.own.as_ref().map_or(usize::MAX, ByteBucket::left);
         let shared = match &self.shared {
             Some(shared) if self.grant == 0 => shared.borrow().left(),
             Some(_) => self.grant,

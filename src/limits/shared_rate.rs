@@ -1,6 +1,6 @@
 //! A rate that connections share, and who waits for it. Pure.
 
-use super::meter::Meter;
+use super::token_bucket::ByteBucket;
 use crate::arena::Id;
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -12,7 +12,7 @@ const GRANT_MIN: usize = 1024;
 /// Bytes for several connections.
 #[derive(Debug)]
 pub(crate) struct SharedRateLimiter {
-    bucket: Meter,
+    bucket: ByteBucket,
     /// By their tickets, and so in the order in which they came.
     waiting: BTreeMap<u64, Id>,
     tickets: u64,
@@ -21,7 +21,7 @@ pub(crate) struct SharedRateLimiter {
 impl SharedRateLimiter {
     /// For so many bytes a second.
     pub(crate) fn new(rate: u64) -> Self {
-        Self { bucket: Meter::new(rate), waiting: BTreeMap::new(), tickets: 0 }
+        Self { bucket: ByteBucket::new(rate), waiting: BTreeMap::new(), tickets: 0 }
     }
 
     /// How much somebody may take who does not wait: nothing while others do.
@@ -56,7 +56,7 @@ impl SharedRateLimiter {
 
     /// When there will be something for those who wait, if there are any.
     pub(crate) fn next(&self) -> Option<Instant> {
-        self.bucket.next().filter(|_| !self.waiting.is_empty())
+        self.bucket.due().filter(|_| !self.waiting.is_empty())
     }
 
     /// Grants the same to each of those who have waited longest, or says when that will be. They
