@@ -272,13 +272,10 @@ impl Reactor {
 
     fn with_cell<F: Factory, R>(
         &mut self,
-        FactoryKey { id, reactor, .. }: FactoryKey<F>,
+        key: FactoryKey<F>,
         call: impl FnOnce(&mut FactoryCell<F>, &mut Self) -> Option<R>,
     ) -> Option<R> {
-        if reactor != self.id {
-            return None;
-        }
-        let mut factory = self.factories.get_mut(id)?.cell.take()?;
+        let mut factory = self.slot_mut(key)?.cell.take()?;
         // The box is off its shelf, so no turn may look for it.
         let entered = std::mem::replace(&mut self.entered, true);
         let result = factory
@@ -286,12 +283,26 @@ impl Reactor {
             .downcast_mut()
             .map(|hosted| catch_unwind(AssertUnwindSafe(|| call(hosted, self))));
         self.entered = entered;
-        self.put_back(id, factory);
+        self.put_back(key.id, factory);
         match result? {
             Ok(result) => result,
             // The caller's own panic: the box is safe, the rest is his.
             Err(payload) => resume_unwind(payload),
         }
+    }
+
+    /// The slot of a factory; `None` if it is gone, or lives in another reactor.
+    pub(super) fn slot<F>(&self, key: impl Into<FactoryKey<F>>) -> Option<&FactorySlot> {
+        let key = key.into();
+        self.factories.get(key.id).filter(|_| key.reactor == self.id)
+    }
+
+    pub(super) fn slot_mut<F>(
+        &mut self,
+        key: impl Into<FactoryKey<F>>,
+    ) -> Option<&mut FactorySlot> {
+        let key = key.into();
+        self.factories.get_mut(key.id).filter(|_| key.reactor == self.id)
     }
 
     /// Makes a callback.

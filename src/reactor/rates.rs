@@ -63,18 +63,14 @@ impl Reactor {
     /// How often connections of a factory have waited because of [`RateLimits`], their own or
     /// shared ones, since the factory was created. `None` if the factory is gone.
     pub fn rate_limit_waits<F>(&self, key: impl Into<FactoryKey<F>>) -> Option<u64> {
-        let key = key.into();
-        let slot = self.factories.get(key.id).filter(|_| key.reactor == self.id)?;
-        Some(slot.rates.waits)
+        self.slot(key).map(|slot| slot.rates.waits)
     }
 
     /// Sets how many bytes each connection of a factory may read and write in a second: of those
     /// that are made from now on, also those that the factory begins itself.
     /// [`Transport::set_rate_limits`] sets it for one. False if the factory is gone.
     pub fn set_rate_limits<F>(&mut self, key: impl Into<FactoryKey<F>>, rates: RateLimits) -> bool {
-        let key = key.into();
-        let slot = self.factories.get_mut(key.id).filter(|_| key.reactor == self.id);
-        slot.map(|slot| slot.rates.each = rates).is_some()
+        self.slot_mut(key).map(|slot| slot.rates.each = rates).is_some()
     }
 
     /// Sets how many bytes all connections of a factory together may read and write in a second,
@@ -102,9 +98,7 @@ impl Reactor {
         rates: RateLimits,
     ) -> bool {
         let key = key.into();
-        let Some(slot) = self.factories.get_mut(key.id).filter(|_| key.reactor == self.id) else {
-            return false;
-        };
+        let Some(slot) = self.slot_mut(key) else { return false };
         let share = |rate: Option<u64>| {
             let limiter = Rc::new(RefCell::new(SharedRateLimiter::new(rate?)));
             Some(Shared { limiter, timer: None })

@@ -43,9 +43,7 @@ impl Reactor {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn set_timeouts<F>(&mut self, key: impl Into<FactoryKey<F>>, timeouts: Timeouts) -> bool {
-        let key = key.into();
-        let slot = self.factories.get_mut(key.id).filter(|_| key.reactor == self.id);
-        slot.map(|slot| slot.timeouts = Some(timeouts)).is_some()
+        self.slot_mut(key).map(|slot| slot.timeouts = Some(timeouts)).is_some()
     }
 
     /// Reads the clock for a connection, and has a timer look again. One that is set already and
