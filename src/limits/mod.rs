@@ -22,19 +22,23 @@
 //! [`Transport::set_rate_limits`]: crate::Transport::set_rate_limits
 //! [`Transport::set_timeouts`]: crate::Transport::set_timeouts
 
+mod admission;
 mod overflow;
 mod rate;
 mod shared_rate;
 mod timeouts;
 mod token_bucket;
+mod warning_throttle;
 
-pub use crate::reactor::{ConnectionLimits, RejectionStats};
 pub use crate::reason::TimeoutKind;
+pub use admission::{ConnectionLimits, RejectionStats};
 pub use overflow::OverflowPolicy;
 pub use rate::RateLimits;
 pub use timeouts::Timeouts;
 
+pub(crate) use admission::Admission;
 pub(crate) use rate::{Allowance, Direction, RateLimiter, RateLimiters, Refill};
 pub(crate) use shared_rate::SharedRateLimiter;
 pub(crate) use timeouts::{Activity, TimeoutTracker};
 pub(crate) use token_bucket::TokenBucket;
+pub(crate) use warning_throttle::WarningThrottle;

@@ -9,13 +9,13 @@ use super::Reactor;
 use super::callback::Callback;
 use super::connection::ConnectionRef;
 use super::key::{FactoryKey, IntoFactory};
-use super::limits::Admission;
+use super::limits::AcceptQueue;
 use super::metrics::CallTotals;
 use super::panic::{Panic, guard};
 use super::rates::FactoryRates;
 use super::type_name::short_name;
 use crate::arena::Id;
-use crate::limits::Timeouts;
+use crate::limits::{Admission, Timeouts};
 use crate::protocol::{Context, Factory, Protocol};
 use crate::reason::Reason;
 use crate::transport::{ConnectionId, Transport};
@@ -45,6 +45,7 @@ pub(super) struct FactorySlot {
     pub(super) use_count: usize,
     pub(super) connections: usize,
     pub(super) admission: Admission,
+    pub(super) accept_queue: AcceptQueue,
     pub(super) call_totals: CallTotals,
     /// Of its connections that are yet to be made.
     pub(super) timeouts: Option<Timeouts>,
@@ -62,6 +63,7 @@ impl FactorySlot {
             use_count: 0,
             connections: 0,
             admission: Admission::default(),
+            accept_queue: AcceptQueue::default(),
             call_totals: CallTotals::default(),
             timeouts: None,
             rates: FactoryRates::default(),

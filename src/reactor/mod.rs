@@ -42,7 +42,6 @@ pub use blocking::DeferError;
 pub use connector::Connector;
 pub use errors::{CallError, ConnectError, ListenError, RunError};
 pub use key::{FactoryKey, IntoFactory};
-pub use limits::{ConnectionLimits, RejectionStats};
 pub use listener::{ListeningPort, ListeningPortId};
 pub use metrics::{CallStats, Metrics, SlowestCallback};
 #[cfg(feature = "testing")]
