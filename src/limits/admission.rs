@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 /// rate, and lets a page with its pictures in.
 const BURST_SHARE: u32 = 10;
 
-/// How many clients a factory takes on, and how fast; nothing is limited from the start. Set with
-/// [`Reactor::set_limits`](crate::Reactor::set_limits). (Twisted's policies `LimitTotalConnectionsFactory` and
-/// `LimitConnectionsByPeer`.)
+/// Connection limits of a factory: how many clients it takes on, and how fast. Nothing is limited
+/// by default. Set with [`Reactor::set_limits`](crate::Reactor::set_limits). (Twisted's policies
+/// `LimitTotalConnectionsFactory` and `LimitConnectionsByPeer`.)
 ///
 /// ```
 /// use std::time::Duration;
@@ -36,29 +36,29 @@ pub struct ConnectionLimits {
 }
 
 impl ConnectionLimits {
-    /// None.
+    /// No limits.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The most connections that clients may have open; who comes then is refused. With zero
-    /// everybody is.
+    /// Limits the connections that clients may have open; further clients are rejected. With zero
+    /// all of them are.
     #[must_use]
     pub fn max_connections(self, connections: usize) -> Self {
         Self { connections: Some(connections), ..self }
     }
 
-    /// The most that one peer may have: an IPv4 address, or the first 64 bits of an IPv6 address,
-    /// which is what one customer is given. With zero everybody is refused.
+    /// Limits the connections of one peer: an IPv4 address, or the first 64 bits of an IPv6
+    /// address, which is what one customer is given. With zero all clients are rejected.
     #[must_use]
     pub fn max_per_peer(self, per_peer: usize) -> Self {
         Self { per_peer: Some(per_peer), ..self }
     }
 
-    /// How many clients are accepted in each such span of time, on all ports of the factory
-    /// together. The others are not refused but wait, in the backlogs of the ports and then in
-    /// their own systems; ports on which clients wait take turns. A client that is refused, because
-    /// of another limit, does not count.
+    /// Limits the rate of accepting: `count` clients in each `span`, on all ports of the factory
+    /// together. Further clients are not rejected but wait, in the backlogs of the ports and then
+    /// in their own systems; ports on which clients wait take turns. A client that is rejected,
+    /// because of another limit, does not count.
     ///
     /// This is a token bucket: [`accept_burst`](Self::accept_burst) says how many may come at once.
     /// Over any span of time, no more than the rate and the burst together are accepted. A count of
@@ -87,8 +87,8 @@ impl ConnectionLimits {
         Some(TokenBucket::new(count, span, self.accept_burst.unwrap_or(count / BURST_SHARE)))
     }
 
-    /// What a client is told that is refused, as far as its socket takes it at once. Without it,
-    /// the client only sees a close.
+    /// What a rejected client is sent, as far as its socket takes it at once. Without it, the
+    /// client only sees a close.
     #[must_use]
     pub fn reject_message(self, message: impl Into<Bytes>) -> Self {
         Self { reject_message: Some(message.into()), ..self }

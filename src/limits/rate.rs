@@ -8,10 +8,10 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Instant;
 
-/// How many bytes may be read and written in a second; as many as can be, from the start. For all
-/// new connections of a factory by [`Reactor::set_rate_limits`](crate::Reactor::set_rate_limits),
-/// for all of them together by
-/// [`Reactor::set_shared_rate_limits`](crate::Reactor::set_shared_rate_limits), for one by
+/// Rate limits: how many bytes may be read and written in a second. Nothing is limited by default.
+/// Set for all new connections of a factory with
+/// [`Reactor::set_rate_limits`](crate::Reactor::set_rate_limits), for all of them together with
+/// [`Reactor::set_shared_rate_limits`](crate::Reactor::set_shared_rate_limits), for one with
 /// [`Transport::set_rate_limits`](crate::Transport::set_rate_limits).
 ///
 /// What is above the rate waits: unread in the operating systems, so that in the end the peer
@@ -31,18 +31,18 @@ pub struct RateLimits {
 }
 
 impl RateLimits {
-    /// None.
+    /// No limits.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The most bytes that are read in a second.
+    /// Limits the bytes that are read in a second.
     #[must_use]
     pub fn read(self, bytes: u64) -> Self {
         Self { read: Some(bytes), ..self }
     }
 
-    /// The most bytes that are handed to the operating system in a second.
+    /// Limits the bytes that are handed to the operating system in a second.
     #[must_use]
     pub fn write(self, bytes: u64) -> Self {
         Self { write: Some(bytes), ..self }
@@ -89,9 +89,9 @@ impl RateLimiters {
 pub(crate) struct RateLimiter {
     /// The connection's own rate.
     own: Option<ByteBucket>,
-    /// That of all connections of its factory.
+    /// The rate of all connections of its factory together.
     shared: Option<Rc<RefCell<SharedRateLimiter>>>,
-    /// What the shared has granted to this one alone.
+    /// Bytes that the shared rate has granted to this connection alone.
     grant: usize,
     wait: Wait,
 }
@@ -106,43 +106,42 @@ enum Wait {
     Shared(u64),
 }
 
-/// What may pass.
+/// What may move now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Allowance {
-    /// So many bytes, and at least one.
+    /// This many bytes, and at least one.
     Bytes(usize),
-    /// Nothing before the clock is looked at.
+    /// Nothing before the clock is read.
     NeedsRefill,
     /// Nothing; the loop will say when.
     Blocked,
 }
 
-/// What comes of having asked.
+/// Whether asking for more brought more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refill {
     Ready,
     /// Not before then.
     At(Instant),
-    /// When those have been served who have waited longer.
+    /// When the connections that have waited longer have been served.
     Queued,
 }
 
 impl RateLimiter {
-    /// From here on the connection has this rate of its own. True if it need not wait any longer
-    /// for the former one.
+    /// Replaces the connection's own rate. True if that ends a wait for the former one.
     pub(crate) fn set(&mut self, rate: Option<u64>) -> bool {
         self.own = rate.map(ByteBucket::new);
         self.end_wait()
     }
 
-    /// The same for what it shares.
+    /// Replaces the shared rate. True if that ends a wait for the connection's own.
     pub(crate) fn join(&mut self, shared: Option<Rc<RefCell<SharedRateLimiter>>>) -> bool {
         self.leave();
         self.shared = shared;
         self.end_wait()
     }
 
-    /// Gives back whatever it has of the shared.
+    /// Leaves the queue of the shared rate, and gives back what it has granted.
     fn leave(&mut self) {
         self.give_back();
         if let (Wait::Shared(ticket), Some(shared)) = (self.wait, &self.shared) {
@@ -173,7 +172,7 @@ impl RateLimiter {
         }
     }
 
-    /// So many bytes have passed, of those that might.
+    /// Counts `count` bytes that have moved, of those that were allowed.
     pub(crate) fn spend(&mut self, count: usize) {
         if let Some(own) = &mut self.own {
             own.spend(count);
@@ -185,14 +184,14 @@ impl RateLimiter {
         }
     }
 
-    /// Nothing more is wanted for now.
+    /// Gives back what the shared rate has granted: nothing more is to move now.
     pub(crate) fn give_back(&mut self) {
         if let Some(shared) = &self.shared {
             shared.borrow_mut().give_back(std::mem::take(&mut self.grant));
         }
     }
 
-    /// Looks for more, on behalf of this connection.
+    /// Asks for more, in the name of the connection `id`.
     pub(crate) fn ask(&mut self, id: Id, now: Instant) -> Refill {
         if let Some(own) = self.own.as_mut().filter(|own| own.left() == 0) {
             if let Err(due) = own.refill(now) {
@@ -209,7 +208,7 @@ impl RateLimiter {
         Refill::Ready
     }
 
-    /// It is time for its own rate. True if that was waited for.
+    /// Ends a wait for the connection's own rate, when its time has come. True if there was one.
     pub(crate) fn end_wait(&mut self) -> bool {
         let ended = self.wait == Wait::Own;
         if ended {
@@ -218,7 +217,7 @@ impl RateLimiter {
         ended
     }
 
-    /// It is its turn.
+    /// Takes what the shared rate grants, if the connection waits for that.
     pub(crate) fn take_grant(&mut self, grant: usize) {
         if let Wait::Shared(_) = self.wait {
             (self.wait, self.grant) = (Wait::No, grant);

@@ -1,30 +1,30 @@
-//! A rate that connections share, and who waits for it. Pure.
+//! One rate for many connections, first come, first served. Pure: times in, decisions out.
 
 use super::token_bucket::ByteBucket;
 use crate::arena::Id;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-/// Who has waited is given at least so much, if there is so much: a read costs as much for fewer.
-/// The others go on waiting.
+/// The least that a connection is granted that has waited, if there is so much: a read costs as
+/// much for fewer bytes. The others go on waiting.
 const GRANT_MIN: usize = 1024;
 
-/// Bytes for several connections.
+/// The rate limiter that the connections of a factory share, in one direction.
 #[derive(Debug)]
 pub(crate) struct SharedRateLimiter {
     bucket: ByteBucket,
-    /// By their tickets, and so in the order in which they came.
+    /// Connections by their tickets, and so in the order in which they came.
     waiting: BTreeMap<u64, Id>,
     tickets: u64,
 }
 
 impl SharedRateLimiter {
-    /// For so many bytes a second.
+    /// With `rate` bytes a second.
     pub(crate) fn new(rate: u64) -> Self {
         Self { bucket: ByteBucket::new(rate), waiting: BTreeMap::new(), tickets: 0 }
     }
 
-    /// How much somebody may take who does not wait: nothing while others do.
+    /// How much a connection may take that does not wait: nothing while others do.
     pub(crate) fn left(&self) -> usize {
         if self.waiting.is_empty() { self.bucket.left() } else { 0 }
     }
@@ -33,12 +33,12 @@ impl SharedRateLimiter {
         self.bucket.spend(count);
     }
 
-    /// What was granted, and was not needed.
+    /// Takes back `count` bytes that were granted, and were not needed.
     pub(crate) fn give_back(&mut self, count: usize) {
         self.bucket.give_back(count);
     }
 
-    /// There is something for somebody who has come just now, or his ticket.
+    /// Asks for bytes in the name of the connection `id`. The error is its ticket in the queue.
     pub(crate) fn ask(&mut self, id: Id, now: Instant) -> Result<(), u64> {
         let empty = self.waiting.is_empty();
         if empty && (self.bucket.left() > 0 || self.bucket.refill(now).is_ok()) {
@@ -49,18 +49,18 @@ impl SharedRateLimiter {
         Err(self.tickets)
     }
 
-    /// Somebody does not want to wait any more.
+    /// Removes a connection from the queue.
     pub(crate) fn leave(&mut self, ticket: u64) {
         self.waiting.remove(&ticket);
     }
 
-    /// When there will be something for those who wait, if there are any.
+    /// When there will be bytes for the connections that wait, if there are any.
     pub(crate) fn next(&self) -> Option<Instant> {
         self.bucket.due().filter(|_| !self.waiting.is_empty())
     }
 
-    /// Grants the same to each of those who have waited longest, or says when that will be. They
-    /// wait no longer.
+    /// Grants the same number of bytes to each of the connections that have waited longest, and
+    /// removes them from the queue; or says when that will be.
     pub(crate) fn grant(&mut self, now: Instant) -> Result<(Vec<Id>, usize), Instant> {
         self.bucket.refill(now)?;
         let left = self.bucket.left();

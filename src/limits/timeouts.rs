@@ -4,8 +4,8 @@
 use crate::reason::TimeoutKind;
 use std::time::{Duration, Instant};
 
-/// How long peers are waited for, and with what; none of it from the start. For all new connections
-/// of a factory by [`Reactor::set_timeouts`](crate::Reactor::set_timeouts), for one by
+/// Timeouts of a connection. None is set by default. Set for all new connections of a factory with
+/// [`Reactor::set_timeouts`](crate::Reactor::set_timeouts), for one with
 /// [`Transport::set_timeouts`](crate::Transport::set_timeouts).
 ///
 /// When one is over, the protocol hears [`timed_out`](crate::Protocol::timed_out), which by default
@@ -32,46 +32,45 @@ pub struct Timeouts {
 }
 
 impl Timeouts {
-    /// None.
+    /// No timeouts.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// For how long nothing may come from the peer, and nothing of what is unsent be taken by it.
-    /// While reading is paused and nothing is unsent, the peer cannot be blamed, and the time
-    /// starts again. It runs on after the peer's FIN, and while this side closes as long as
-    /// something is unsent.
+    /// Idle timeout: the longest time without progress in either direction, in which the peer sends
+    /// nothing and takes nothing of what is unsent. While reading is paused and nothing is unsent,
+    /// the peer cannot be blamed, and the time starts again. It runs on after the peer's FIN, and
+    /// while this side closes as long as something is unsent.
     #[must_use]
     pub fn idle(self, idle: Duration) -> Self {
         Self { idle: Some(idle), ..self }
     }
 
-    /// When the peer must have sent something, from the beginning of the connection on.
+    /// First-byte timeout: the longest time from the beginning of the connection until the peer has
+    /// sent something.
     #[must_use]
     pub fn first_byte(self, first_byte: Duration) -> Self {
         Self { first_byte: Some(first_byte), ..self }
     }
 
-    /// When the protocol must have called
-    /// [`handshake_done`](crate::Transport::handshake_done), from the beginning of the connection
-    /// on: what a handshake is, it decides. Against peers that send their first request a byte at a
-    /// time.
+    /// Handshake timeout: the longest time from the beginning of the connection until the protocol
+    /// calls [`handshake_done`](crate::Transport::handshake_done); what a handshake is, it decides.
+    /// Stops peers that send their first request a byte at a time.
     #[must_use]
     pub fn handshake(self, handshake: Duration) -> Self {
         Self { handshake: Some(handshake), ..self }
     }
 
-    /// How long the connection may live, whatever it does.
+    /// Maximum lifetime: how long the connection may live, whatever it does.
     #[must_use]
     pub fn max_lifetime(self, max_lifetime: Duration) -> Self {
         Self { lifetime: Some(max_lifetime), ..self }
     }
 
-    /// The minimum number of bytes that the peer must send or take in each span `within`, while
-    /// something is unsent or a handshake is awaited: take them, or send them. It holds until
-    /// everything is sent, after `lose_connection` as well. Against peers that read a byte a
-    /// second, which are never idle. A count of zero switches this off; `usize::MAX` can never be
-    /// met.
+    /// Minimum transfer rate: at least `bytes` in each span `within`, sent or taken by the peer,
+    /// while something is unsent or a handshake is awaited. It holds until everything is sent,
+    /// after `lose_connection` as well. Stops peers that read a byte a second, which are never
+    /// idle. A count of zero switches this off; `usize::MAX` can never be met.
     #[must_use]
     pub fn min_rate(self, bytes: usize, within: Duration) -> Self {
         Self { progress: Some((bytes, within)), ..self }
@@ -149,7 +148,7 @@ impl TimeoutTracker {
         }
     }
 
-    /// From here on these count, from now on; what has happened already has happened.
+    /// Replaces the timeouts, which all start anew; a byte or a handshake that has come counts on.
     pub(crate) fn set(&mut self, timeouts: Timeouts) {
         self.timeouts = timeouts;
         self.since = None;
@@ -225,12 +224,12 @@ impl TimeoutTracker {
         self.all(activity).into_iter().filter_map(|(due, _)| due).min()
     }
 
-    /// True if something is over, unless something has moved that nobody has looked at.
+    /// True if a timeout is over, as far as is known of the bytes that have moved.
     pub(crate) fn is_overdue(&mut self, now: Instant, activity: Activity) -> bool {
         self.update(now, activity).is_some_and(|due| due <= now)
     }
 
-    /// What is over, if anything is; it then counts anew.
+    /// The timeout that is over, if one is; it then starts anew.
     pub(crate) fn expired(&mut self, now: Instant, activity: Activity) -> Option<TimeoutKind> {
         self.update(now, activity);
         let over = |(due, which): (Option<Instant>, TimeoutKind)| (due? <= now).then_some(which);
@@ -255,7 +254,7 @@ impl TimeoutTracker {
         expired
     }
 
-    /// When each of them is over, those first that say the most.
+    /// When each timeout is over, the most significant ones first.
     fn all(&self, activity: Activity) -> [(Option<Instant>, TimeoutKind); 6] {
         let set = &self.timeouts;
         let due = |which: TimeoutKind| {

@@ -1,10 +1,10 @@
 //! Connecting: connections that this side begins.
 
+use super::backpressure::Overdue;
 use super::connection::{Established, Slot};
 use super::errors::ConnectError;
 use super::key::{FactoryKey, IntoFactory};
 use super::panic::guard;
-use super::timeouts::Overdue;
 use super::timers::TimerAction;
 use super::{Reactor, RunState};
 use crate::address::Address;

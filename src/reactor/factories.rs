@@ -6,13 +6,13 @@
 //! running.
 
 use super::Reactor;
+use super::backpressure::FactoryRates;
 use super::callback::Callback;
 use super::connection::ConnectionRef;
 use super::key::{FactoryKey, IntoFactory};
 use super::limits::AcceptQueue;
 use super::metrics::CallTotals;
 use super::panic::{Panic, guard};
-use super::rates::FactoryRates;
 use super::type_name::short_name;
 use crate::arena::Id;
 use crate::limits::{Admission, Timeouts};

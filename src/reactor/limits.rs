@@ -6,7 +6,7 @@ use super::key::FactoryKey;
 use super::timers::TimerAction;
 use crate::address::{Address, Network};
 use crate::arena::Id;
-use crate::limits::{ConnectionLimits, RejectionStats};
+use crate::limits::{ConnectionLimits, Direction, RateLimits, RejectionStats, Timeouts};
 use crate::transport::Transport;
 use bytes::Bytes;
 use std::collections::VecDeque;
@@ -22,10 +22,10 @@ pub(super) struct AcceptQueue {
 }
 
 impl Reactor {
-    /// Sets how many clients a factory takes on, on all its ports, from now on; who is there
-    /// stays, and counts. False if the factory is gone.
+    /// Sets the connection limits of a factory: how many clients it takes on, on all its ports,
+    /// from now on. Clients that are connected stay, and count. False if the factory is gone.
     ///
-    /// A client that is refused costs no protocol, and `build_protocol` does not hear of it;
+    /// A rejected client costs no protocol, and `build_protocol` is not called for it;
     /// [`rejections`](Self::rejections) counts it, and a warning is logged, once in five seconds at
     /// most. Connections that the factory has begun itself do not count.
     ///
@@ -61,17 +61,90 @@ impl Reactor {
         true
     }
 
+    /// Sets the timeouts of a factory's connections: of those that are made from now on, on all its
+    /// ports. [`Transport::set_timeouts`] sets them for one. False if the factory is gone.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use twistor::limits::Timeouts;
+    /// use twistor::{Context, Protocol, Reactor};
+    /// # struct Echo;
+    /// # impl<F> Protocol<F> for Echo {}
+    ///
+    /// let mut reactor = Reactor::new()?;
+    /// let port = reactor.listen("tcp:0:interface=127.0.0.1", || Echo)?;
+    /// reactor.set_timeouts(&port, Timeouts::new().idle(Duration::from_secs(60)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn set_timeouts<F>(&mut self, key: impl Into<FactoryKey<F>>, timeouts: Timeouts) -> bool {
+        self.slot_mut(key).map(|slot| slot.timeouts = Some(timeouts)).is_some()
+    }
+
+    /// Sets the rate limits of a factory's connections: how many bytes each of those that are made
+    /// from now on may read and write in a second, also those that the factory begins itself.
+    /// [`Transport::set_rate_limits`] sets it for one. False if the factory is gone.
+    pub fn set_rate_limits<F>(&mut self, key: impl Into<FactoryKey<F>>, rates: RateLimits) -> bool {
+        self.slot_mut(key).map(|slot| slot.rates.each = rates).is_some()
+    }
+
+    /// Sets the rate limits of all connections of a factory together: how many bytes they may read
+    /// and write in a second from now on, those that are there already included. False if the
+    /// factory is gone.
+    ///
+    /// Connections that want more than there is wait, and in turn get the same. (Twisted's
+    /// `ThrottlingFactory`, which pauses everybody for as long as the last second was too fast.)
+    ///
+    /// ```
+    /// use twistor::limits::RateLimits;
+    /// use twistor::{Context, Protocol, Reactor};
+    /// # struct Echo;
+    /// # impl<F> Protocol<F> for Echo {}
+    ///
+    /// let mut reactor = Reactor::new()?;
+    /// let port = reactor.listen("tcp:0:interface=127.0.0.1", || Echo)?;
+    /// // A megabyte a second for each of them, and ten for all.
+    /// reactor.set_rate_limits(&port, RateLimits::new().read(1_000_000).write(1_000_000));
+    /// reactor.set_shared_rate_limits(&port, RateLimits::new().read(10_000_000).write(10_000_000));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn set_shared_rate_limits<F>(
+        &mut self,
+        key: impl Into<FactoryKey<F>>,
+        rates: RateLimits,
+    ) -> bool {
+        let key = key.into();
+        let Some(slot) = self.slot_mut(key) else { return false };
+        let former = slot.rates.share(rates);
+        self.end_sharing(&former);
+        let Some(rates) = self.slot(key).map(|slot| &slot.rates) else { return false };
+        for (_, established) in self.connections.all_established() {
+            if established.connection.factory() == key.id {
+                for direction in [Direction::Read, Direction::Write] {
+                    let transport = &established.connection.transport;
+                    transport.join_shared_rate(direction, rates.shared_limiter(direction));
+                }
+            }
+        }
+        true
+    }
+
+    /// The connections that a factory has rejected since it was created. `None` if it is gone.
+    pub fn rejections<F>(&self, key: impl Into<FactoryKey<F>>) -> Option<RejectionStats> {
+        self.slot(key).map(|slot| slot.admission.rejections)
+    }
+
+    /// How often connections of a factory have waited because of [`RateLimits`], their own or
+    /// shared ones, since the factory was created. `None` if the factory is gone.
+    pub fn rate_limit_waits<F>(&self, key: impl Into<FactoryKey<F>>) -> Option<u64> {
+        self.slot(key).map(|slot| slot.rates.waits)
+    }
+
     /// The peers of a factory's clients, each as often as it has connections.
     fn client_networks(&self, factory: Id) -> impl Iterator<Item = Network> {
         let transports = self.connections.all_established().map(|(_, it)| &it.connection.transport);
         transports
             .filter(move |transport| transport.factory() == factory && !transport.is_outgoing())
             .map(|transport| transport.peer_address().network())
-    }
-
-    /// The connections that a factory has rejected since it was created. `None` if it is gone.
-    pub fn rejections<F>(&self, key: impl Into<FactoryKey<F>>) -> Option<RejectionStats> {
-        self.slot(key).map(|slot| slot.admission.rejections)
     }
 
     /// True if a port has to wait for a token, or for those that have waited longer; it is then in
