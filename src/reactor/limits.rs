@@ -180,7 +180,9 @@ impl Reactor {
     }
 
     /// Each port that waits accepts one client, as long as there are tokens; if more clients may
-    /// wait on it, it stands behind the others.
+    /// wait on it, it stands behind the others. Not inlined: most turns have no such port, and would
+    /// pay for it.
+    #[inline(never)]
     pub(super) fn accept_next(&mut self, factory: Id) {
         let now = self.now();
         for _ in 0..ACCEPTS_PER_TURN {
