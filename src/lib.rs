@@ -50,7 +50,6 @@ mod callback_kind;
 mod delegate;
 mod protocol;
 mod reactor;
-mod token_bucket;
 mod transport;
 
 mod framing;
@@ -61,6 +60,7 @@ mod reason;
 
 mod arena;
 mod driver;
+pub mod limits;
 
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -83,31 +83,6 @@ pub use reactor::{
 };
 pub use reason::{Failure, Reason};
 pub use transport::{ConnectionId, Producer, Transport, broadcast};
-
-/// Limits that protect a server: timeouts, connection limits, rate limits, and the policy for slow
-/// consumers. None is set by default but the limits on unsent bytes.
-///
-/// Each is set for all connections of a factory, or for one connection:
-///
-/// | limit | for all connections of a factory | for one |
-/// |---|---|---|
-/// | [`Timeouts`] | [`Reactor::set_timeouts`] | [`Transport::set_timeouts`] |
-/// | [`ConnectionLimits`] | [`Reactor::set_limits`] | |
-/// | [`RateLimits`] of each | [`Reactor::set_rate_limits`] | [`Transport::set_rate_limits`] |
-/// | [`RateLimits`] of all together | [`Reactor::set_shared_rate_limits`] | |
-/// | [`OverflowPolicy`] | [`Settings::max_unsent`] | [`Transport::set_max_unsent`] |
-///
-/// [`Timeouts`]: limits::Timeouts
-/// [`ConnectionLimits`]: limits::ConnectionLimits
-/// [`RateLimits`]: limits::RateLimits
-/// [`OverflowPolicy`]: limits::OverflowPolicy
-///
-/// [`RejectionStats`](limits::RejectionStats) counts the connections that a factory rejected.
-pub mod limits {
-    pub use crate::reactor::{ConnectionLimits, RejectionStats};
-    pub use crate::reason::TimeoutKind;
-    pub use crate::transport::{OverflowPolicy, RateLimits, Timeouts};
-}
 
 /// What a reactor has done and how long it took: the result of [`Reactor::metrics`].
 pub mod metrics {

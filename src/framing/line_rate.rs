@@ -1,8 +1,8 @@
 //! How fast lines are delivered.
 
+use crate::limits::TokenBucket;
 use crate::protocol::Context;
 use crate::reactor::TimerId;
-use crate::token_bucket::TokenBucket;
 use std::time::Duration;
 
 /// The rate of one connection's lines.

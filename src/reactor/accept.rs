@@ -10,11 +10,12 @@ use super::timers::TimerAction;
 use crate::address::Address;
 use crate::arena::Id;
 use crate::driver::{AnyStream, Listener, is_exhausted};
+use crate::limits::WarningThrottle;
 use crate::reason::Reason;
 use crate::transport::{Action, Hub, ListenerInfo, Settled, Transport};
 use std::io;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Connections accepted on one port in one turn: enough that a burst costs few turns, few enough
 /// that those who are connected already wait for some milliseconds at most.
@@ -31,9 +32,6 @@ const ACCEPT_ERRORS_MAX: usize = 64;
 /// to spin, short enough that a client hardly notices. Ranch and Thousand Island take the same.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
-/// While a port cannot accept, it says so this often and no oftener.
-const WARNING_INTERVAL: Duration = Duration::from_secs(5);
-
 /// A port as the loop sees it.
 #[derive(Debug)]
 pub(super) struct OpenPort {
@@ -41,10 +39,8 @@ pub(super) struct OpenPort {
     /// Shared by its connections.
     listener_info: Rc<ListenerInfo>,
     accepting: Accepting,
-    /// When it last said that it cannot accept.
-    warned: Option<Instant>,
-    /// How many it has turned away since.
-    shed: usize,
+    /// That it cannot accept, and how many clients it has turned away.
+    warnings: WarningThrottle,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +66,12 @@ impl OpenPort {
     pub(super) fn new(listener: Box<dyn Listener>, factory: Id, hub: Rc<Hub>) -> Self {
         let listener_info =
             Rc::new(ListenerInfo { hub, factory, is_outgoing: false, address: listener.address() });
-        Self { listener, listener_info, accepting: Accepting::Idle, warned: None, shed: 0 }
+        Self {
+            listener,
+            listener_info,
+            accepting: Accepting::Idle,
+            warnings: WarningThrottle::default(),
+        }
     }
 
     pub(super) fn factory(&self) -> Id {
@@ -211,13 +212,13 @@ impl Reactor {
     /// One client was turned away for want of a descriptor; so are the others who wait.
     fn shed(&mut self, id: Id) {
         if let Some(port) = self.ports.get_mut(id) {
-            let shed = 1 + port.listener.shed(ACCEPTS_PER_TURN - 1);
-            port.shed += shed;
+            let shed = 1 + port.listener.shed(ACCEPTS_PER_TURN - 1) as u64;
+            port.warnings.count(shed);
             let factory = port.factory();
             if let Some(slot) = self.factories.get_mut(factory) {
-                slot.admission.rejections.exhausted += shed as u64;
+                slot.admission.rejections.exhausted += shed;
             }
-            self.recorder.totals.rejected += shed as u64;
+            self.recorder.totals.rejected += shed;
         }
     }
 
@@ -228,13 +229,12 @@ impl Reactor {
         let timer = self.set_timer_action(ACCEPT_RETRY_DELAY, TimerAction::RetryAccept(id));
         let Some(port) = self.ports.get_mut(id) else { return drop(self.timers.cancel(timer)) };
         port.accepting = Accepting::ReadBackoffs(timer);
-        if port.warned.is_none_or(|at| now.duration_since(at) >= WARNING_INTERVAL) {
-            let (address, shed) = (port.address(), port.shed);
+        if let Some(shed) = port.warnings.warn(now) {
+            let address = port.address();
             log::warn!(
                 "cannot accept on {address}: {error}; {shed} waiting clients were turned away; \
                  trying again every {ACCEPT_RETRY_DELAY:?}"
             );
-            (port.warned, port.shed) = (Some(now), 0);
         }
     }
 

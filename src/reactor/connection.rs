@@ -1,18 +1,18 @@
 //! The connections of a reactor: whose they are, and how they end.
 
+use super::backpressure::{CHUNKS_PER_TURN, Overdue};
 use super::callback::Callback;
 use super::connector::Connecting;
 use super::linger::{LingerReason, Lingering};
 use super::metrics::EventKind;
 use super::panic::guard;
-use super::reading_producers::CHUNKS_PER_TURN;
-use super::timeouts::Overdue;
 use super::timers::TimerAction;
 use super::{Reactor, RunState};
 use crate::arena::{Arena, Id};
 use crate::callback_kind::CallbackKind;
-use crate::reason::{Reason, TimeoutKind};
-use crate::transport::{Action, Direction, Settled, Transport};
+use crate::limits::{Direction, TimeoutKind};
+use crate::reason::Reason;
+use crate::transport::{Action, Settled, Transport};
 use log::Level;
 use std::time::Instant;
 
@@ -61,8 +61,8 @@ struct ConnectionTimers {
     set: Vec<Id>,
     /// Ends a connection that is closing and whose peer takes nothing.
     close: Option<Id>,
-    /// Looks at how long the peer has been waited for.
-    patience: Option<(Id, Instant)>,
+    /// Looks at the timeouts.
+    timeouts: Option<(Id, Instant)>,
     /// Wakes one that waits for the rate that is set.
     rate: Option<(Id, Instant)>,
 }
@@ -82,13 +82,13 @@ impl Established {
         self.connection_timers.as_ref().map_or(0, |connection_timers| connection_timers.set.len())
     }
 
-    /// The timer that looks at how long the peer has been waited for, and when.
-    pub(super) fn patience(&mut self) -> &mut Option<(Id, Instant)> {
-        &mut self.connection_timers.get_or_insert_default().patience
+    /// The timer that looks at the timeouts, and when.
+    pub(super) fn timeout_timer(&mut self) -> &mut Option<(Id, Instant)> {
+        &mut self.connection_timers.get_or_insert_default().timeouts
     }
 
     /// The timer that wakes a connection that waits for its rate, and when.
-    pub(super) fn rate(&mut self) -> &mut Option<(Id, Instant)> {
+    pub(super) fn rate_timer(&mut self) -> &mut Option<(Id, Instant)> {
         &mut self.connection_timers.get_or_insert_default().rate
     }
 
@@ -360,8 +360,8 @@ impl Reactor {
             ..
         })) = vacated
         {
-            let ConnectionTimers { set, close, patience, rate } = *connection_timers;
-            let noted = patience.into_iter().chain(rate).map(|(id, _)| id);
+            let ConnectionTimers { set, close, timeouts, rate } = *connection_timers;
+            let noted = timeouts.into_iter().chain(rate).map(|(id, _)| id);
             for timer in set.into_iter().chain(close).chain(noted) {
                 self.timers.cancel(timer);
             }

@@ -1,10 +1,10 @@
 //! Connecting: connections that this side begins.
 
+use super::backpressure::Overdue;
 use super::connection::{Established, Slot};
 use super::errors::ConnectError;
 use super::key::{FactoryKey, IntoFactory};
 use super::panic::guard;
-use super::timeouts::Overdue;
 use super::timers::TimerAction;
 use super::{Reactor, RunState};
 use crate::address::Address;
@@ -115,7 +115,7 @@ impl Reactor {
         match self.begin_to_connect(&endpoint, key) {
             Ok(transport) => Ok(Connector { transport, key }),
             Err(error) => {
-                if key.reactor == self.id {
+                if self.slot(key).is_some() {
                     self.drop_if_unused(key.id);
                 }
                 Err(error)
@@ -132,7 +132,7 @@ impl Reactor {
         if self.run_state == RunState::Stopping || self.is_draining() {
             return Err(ConnectError::Stopping { address });
         }
-        if key.reactor != self.id || self.factories.get(factory).is_none() {
+        if self.slot(key).is_none() {
             return Err(ConnectError::NoFactory { address });
         }
         self.change_use_count(factory, 1);

@@ -6,18 +6,19 @@
 //! running.
 
 use super::Reactor;
+use super::backpressure::FactoryRates;
 use super::callback::Callback;
 use super::connection::ConnectionRef;
 use super::key::{FactoryKey, IntoFactory};
-use super::limits::Admission;
+use super::limits::AcceptQueue;
 use super::metrics::{CallTotals, EventKind};
 use super::panic::{Panic, guard};
-use super::rates::FactoryRates;
 use super::type_name::short_name;
 use crate::arena::Id;
+use crate::limits::{Admission, Timeouts};
 use crate::protocol::{Context, Factory, Protocol};
 use crate::reason::Reason;
-use crate::transport::{ConnectionId, Timeouts, Transport};
+use crate::transport::{ConnectionId, Transport};
 use slab::Slab;
 use std::any::{Any, type_name};
 use std::fmt;
@@ -44,6 +45,7 @@ pub(super) struct FactorySlot {
     pub(super) use_count: usize,
     pub(super) connections: usize,
     pub(super) admission: Admission,
+    pub(super) accept_queue: AcceptQueue,
     pub(super) call_totals: CallTotals,
     /// Of its connections that are yet to be made.
     pub(super) timeouts: Option<Timeouts>,
@@ -61,6 +63,7 @@ impl FactorySlot {
             use_count: 0,
             connections: 0,
             admission: Admission::default(),
+            accept_queue: AcceptQueue::default(),
             call_totals: CallTotals::default(),
             timeouts: None,
             rates: FactoryRates::default(),
@@ -254,13 +257,10 @@ impl Reactor {
 
     fn with_cell<F: Factory, R>(
         &mut self,
-        FactoryKey { id, reactor, .. }: FactoryKey<F>,
+        key: FactoryKey<F>,
         call: impl FnOnce(&mut FactoryCell<F>, &mut Self) -> Option<R>,
     ) -> Option<R> {
-        if reactor != self.id {
-            return None;
-        }
-        let mut factory = self.factories.get_mut(id)?.cell.take()?;
+        let mut factory = self.slot_mut(key)?.cell.take()?;
         // The box is off its shelf, so no turn may look for it.
         let entered = std::mem::replace(&mut self.entered, true);
         let result = factory
@@ -268,12 +268,26 @@ impl Reactor {
             .downcast_mut()
             .map(|hosted| catch_unwind(AssertUnwindSafe(|| call(hosted, self))));
         self.entered = entered;
-        self.put_back(id, factory);
+        self.put_back(key.id, factory);
         match result? {
             Ok(result) => result,
             // The caller's own panic: the box is safe, the rest is his.
             Err(payload) => resume_unwind(payload),
         }
+    }
+
+    /// The slot of a factory; `None` if it is gone, or lives in another reactor.
+    pub(super) fn slot<F>(&self, key: impl Into<FactoryKey<F>>) -> Option<&FactorySlot> {
+        let key = key.into();
+        self.factories.get(key.id).filter(|_| key.reactor == self.id)
+    }
+
+    pub(super) fn slot_mut<F>(
+        &mut self,
+        key: impl Into<FactoryKey<F>>,
+    ) -> Option<&mut FactorySlot> {
+        let key = key.into();
+        self.factories.get_mut(key.id).filter(|_| key.reactor == self.id)
     }
 
     /// Makes a callback.

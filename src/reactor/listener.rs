@@ -174,7 +174,7 @@ impl Reactor {
         let endpoint = endpoint.into();
         let key = factory.into_key(self);
         let opened = self.open_port(&endpoint, key);
-        if opened.is_err() && key.reactor == self.id {
+        if opened.is_err() && self.slot(key).is_some() {
             self.drop_if_unused(key.id);
         }
         let (id, address) = opened?;
@@ -190,7 +190,7 @@ impl Reactor {
         if self.run_state == RunState::Stopping || self.is_draining() {
             return Err(ListenError::Stopping { address });
         }
-        if key.reactor != self.id || self.factories.get(factory).is_none() {
+        if self.slot(key).is_none() {
             return Err(ListenError::NoFactory { address });
         }
         let opened = self.ports.try_insert_with(|id| {

@@ -1,10 +1,11 @@
 //! The reactor: the loop, and all that lives in it.
 //!
-//! Read `turn.rs` first: one turn, phase by phase. `hosting.rs` is where callbacks are called,
-//! `accepting.rs` how connections begin, `connections.rs` how they end, `run.rs` how the whole
-//! starts and stops.
+//! Read `turn.rs` first: one turn, phase by phase. `factories.rs` is where callbacks are called,
+//! `accept.rs` how connections begin, `connection.rs` how they end, `run.rs` how the whole starts
+//! and stops.
 
 mod accept;
+mod backpressure;
 mod blocking;
 mod callback;
 mod connection;
@@ -20,14 +21,10 @@ mod metrics;
 #[cfg(feature = "testing")]
 mod observer;
 mod panic;
-mod rates;
-mod read_backoff;
-mod reading_producers;
 mod remote;
 mod run;
 mod settings;
 mod shutdown;
-mod timeouts;
 mod timers;
 mod triggers;
 mod turn;
@@ -42,7 +39,6 @@ pub use blocking::DeferError;
 pub use connector::Connector;
 pub use errors::{CallError, ConnectError, ListenError, RunError};
 pub use key::{FactoryKey, IntoFactory};
-pub use limits::{ConnectionLimits, RejectionStats};
 pub use listener::{ListeningPort, ListeningPortId};
 pub use metrics::{CallStats, Metrics, SlowestCallback};
 #[cfg(feature = "testing")]
@@ -59,12 +55,12 @@ use crate::arena::{Arena, Id};
 use crate::driver::{Driver, MioDriver, Ready};
 use crate::transport::Hub;
 use accept::OpenPort;
+use backpressure::{Overdue, ReadBackoffs};
 use blocking::Continuation;
 use connection::{Aborted, Slot};
 use factories::FactorySlot;
 use linger::Lingerers;
 use metrics::Recorder;
-use read_backoff::ReadBackoffs;
 use remote::Calls;
 use shutdown::{Holds, Stop};
 use std::collections::VecDeque;
@@ -74,7 +70,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
-use timeouts::Overdue;
 use timers::{TimerAction, Timers};
 use triggers::Triggers;
 use turn::DeferredFlush;

@@ -1,8 +1,8 @@
 //! Running: start-up, turns until a stop, shutdown.
 
+use super::backpressure::ReadBackoffs;
 use super::errors::RunError;
 use super::panic::guard;
-use super::read_backoff::ReadBackoffs;
 use super::shutdown::{ShutdownReport, Stop};
 use super::triggers::{Phase, SystemEvent, TriggerId};
 use super::{Reactor, RunState};

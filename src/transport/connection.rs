@@ -4,11 +4,9 @@
 //! The loop calls them, and so do the requests of a [`Transport`](super::Transport). None of them
 //! calls back, so the cell that a handle keeps its connection in is never borrowed twice.
 
-use super::Direction;
 use super::extras::Extras;
 use super::hub::Hub;
 use super::listener_info::ListenerInfo;
-use super::rate_limiter::Allowance;
 use super::readiness::{Listed, PeerActivity, Processing, Readiness, Reading, SocketReadiness};
 use super::state::{Action, State};
 use super::traffic::Traffic;
@@ -16,6 +14,7 @@ use super::write_buffer::WriteBuffer;
 use crate::address::Address;
 use crate::arena::Id;
 use crate::driver::{AnyStream, Edges, Stream};
+use crate::limits::{Allowance, Direction};
 use crate::reason::Reason;
 use std::io;
 use std::rc::Rc;

@@ -1,11 +1,9 @@
 //! Optional state of a connection, allocated on first use: who feeds it and whom it feeds, and its
 //! own limits.
 
-use super::overflow::OverflowPolicy;
 use super::producer::Feed;
-use super::throttling::{Direction, RateLimiters};
-use super::timeout_tracker::TimeoutTracker;
 use super::{ConnectionId, Inner};
+use crate::limits::{Direction, OverflowPolicy, RateLimiters, TimeoutTracker};
 use std::collections::BTreeMap;
 use std::rc::Weak;
 

@@ -2,7 +2,8 @@
 
 use super::producer::Source;
 use super::write::Settled;
-use super::{Action, Direction, Inner, Transport};
+use super::{Action, Inner, Transport};
+use crate::limits::Direction;
 use crate::transport::extras::Extras;
 use std::error::Error;
 use std::io::Read;

@@ -6,22 +6,14 @@ mod extras;
 mod flow_control;
 mod handle;
 mod hub;
+mod limits;
 mod listener_info;
-mod meter;
-mod overflow;
 mod producer;
-mod rate_limiter;
-mod rate_limits;
 mod read;
 mod readiness;
-mod shared_rate;
 mod state;
-mod throttling;
-mod timeout_tracker;
-mod timeouts;
 mod total_limit;
 mod traffic;
-mod waiting;
 mod write;
 mod write_buffer;
 
@@ -29,25 +21,20 @@ mod write_buffer;
 mod instruction_counts;
 
 pub use broadcast::broadcast;
-pub use overflow::OverflowPolicy;
 pub use producer::Producer;
-pub use rate_limits::RateLimits;
-pub use timeouts::Timeouts;
 
 pub(crate) use connection::ClosedStream;
 pub(crate) use hub::Hub;
 pub(crate) use listener_info::ListenerInfo;
-pub(crate) use rate_limiter::Refill;
 pub(crate) use read::ReadOutcome;
-pub(crate) use shared_rate::SharedRateLimiter;
 pub(crate) use state::Action;
-pub(crate) use throttling::Direction;
 pub(crate) use traffic::Traffic;
 pub(crate) use write::Settled;
 
 use crate::address::{Address, PackedAddress};
 use crate::arena::Id;
 use crate::driver::Stream;
+use crate::limits::{OverflowPolicy, RateLimits, TimeoutTracker, Timeouts};
 use crate::reason::{Failure, Reason};
 use bytes::Bytes;
 use connection::Connection;
@@ -60,6 +47,7 @@ use std::hash::{Hash, Hasher};
 use std::io::{self, Write};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The identity of a connection, unique within the process: it is never reused, by this reactor or
 /// another one.
@@ -320,6 +308,50 @@ impl Transport {
         });
         // Reading may go on that stopped at the former limit, whichever callback is running.
         self.serve_later();
+    }
+
+    /// Sets the rate limits of this connection: how many bytes are read and written in a second,
+    /// from now on. They replace what was set before.
+    /// [`lose_connection`](Self::lose_connection) still sends everything, at this rate. While bytes
+    /// are held back here, the peer is neither idle nor too slow, and a close is not given up; the
+    /// other timeouts run on.
+    ///
+    /// For all connections of a factory there is
+    /// [`Reactor::set_rate_limits`](crate::Reactor::set_rate_limits), and for all of them together
+    /// [`Reactor::set_shared_rate_limits`](crate::Reactor::set_shared_rate_limits), which counts as
+    /// well.
+    pub fn set_rate_limits(&self, rates: RateLimits) {
+        self.change_rates(rates != RateLimits::new(), |limiters| limiters.set(rates));
+    }
+
+    /// Sets the timeouts of this connection. All of them start now, and replace what was set
+    /// before. When one is over, the protocol hears [`timed_out`](crate::Protocol::timed_out).
+    ///
+    /// For all connections of a factory there is
+    /// [`Reactor::set_timeouts`](crate::Reactor::set_timeouts).
+    pub fn set_timeouts(&self, timeouts: Timeouts) {
+        self.change_timeouts(|tracker| tracker.set(timeouts));
+    }
+
+    /// Sets the protocol's own timeout: unless [`reset_timeout`](Self::reset_timeout) is called
+    /// within `timeout`, the protocol hears `timed_out` with
+    /// [`TimeoutKind::Protocol`](crate::limits::TimeoutKind::Protocol). `None` ends it, and
+    /// `Duration::MAX` is never over; less than a millisecond counts as one.
+    /// (`TimeoutMixin.setTimeout`)
+    pub fn set_timeout(&self, timeout: impl Into<Option<Duration>>) {
+        let timeout = timeout.into();
+        self.change_timeouts(|tracker| tracker.set_timeout(timeout));
+    }
+
+    /// Restarts the timeout of [`set_timeout`](Self::set_timeout). Cheap enough to be called for
+    /// each message. (`TimeoutMixin.resetTimeout`)
+    pub fn reset_timeout(&self) {
+        self.change_timeouts(TimeoutTracker::restart_timeout);
+    }
+
+    /// Ends the timeout of [`Timeouts::handshake`]: the handshake is done.
+    pub fn handshake_done(&self) {
+        self.change_timeouts(TimeoutTracker::handshake_done);
     }
 
     /// How many writes were refused or dropped because too much was unsent; see

@@ -1,10 +1,10 @@
 //! How bytes are accepted, and leave.
 
-use super::OverflowPolicy;
 use super::broadcast::SHARED_MIN;
 use super::connection::Connection;
 use super::readiness::Reading;
 use super::write_buffer::{PIECES_MAX, WriteBuffer};
+use crate::limits::OverflowPolicy;
 use crate::reason::Reason;
 use bytes::{Buf, Bytes};
 use std::io::{self, IoSlice};

@@ -8,7 +8,8 @@ use super::Reactor;
 use super::callback::Callback;
 use super::panic::guard;
 use crate::arena::Id;
-use crate::transport::{Direction, Transport};
+use crate::limits::Direction;
+use crate::transport::Transport;
 use std::fmt;
 use std::time::{Duration, Instant};
 

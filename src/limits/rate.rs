@@ -1,21 +1,97 @@
-//! What lets the bytes of one connection through, in one direction, at the rates that are set. Pure
-//! but for the shared, which it shares.
+//! Rate limits: how fast the bytes of one connection may move, in each direction. Pure, but for the
+//! rate that connections share.
 
-use super::meter::Meter;
 use super::shared_rate::SharedRateLimiter;
+use super::token_bucket::ByteBucket;
 use crate::arena::Id;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Instant;
 
-/// One direction of one connection.
+/// Rate limits: how many bytes may be read and written in a second. Nothing is limited by default.
+/// Set for all new connections of a factory with
+/// [`Reactor::set_rate_limits`](crate::Reactor::set_rate_limits), for all of them together with
+/// [`Reactor::set_shared_rate_limits`](crate::Reactor::set_shared_rate_limits), for one with
+/// [`Transport::set_rate_limits`](crate::Transport::set_rate_limits).
+///
+/// What is above the rate waits: unread in the operating systems, so that in the end the peer
+/// waits; or unsent. A rate is given out in twenty portions a second, each of a byte at least; four
+/// of them may be ahead of it, and over any longer time it is kept. A rate of zero counts as one;
+/// `u64::MAX` holds nothing back.
+///
+/// ```
+/// use twistor::limits::RateLimits;
+///
+/// let rates = RateLimits::new().read(100_000).write(1_000_000);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RateLimits {
+    pub(crate) read: Option<u64>,
+    pub(crate) write: Option<u64>,
+}
+
+impl RateLimits {
+    /// No limits.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Limits the bytes that are read in a second.
+    #[must_use]
+    pub fn read(self, bytes: u64) -> Self {
+        Self { read: Some(bytes), ..self }
+    }
+
+    /// Limits the bytes that are handed to the operating system in a second.
+    #[must_use]
+    pub fn write(self, bytes: u64) -> Self {
+        Self { write: Some(bytes), ..self }
+    }
+}
+
+/// Which way bytes go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Direction {
+    Read,
+    Write,
+}
+
+/// The rate limiters of one connection.
 #[derive(Debug, Default)]
-pub(super) struct RateLimiter {
+pub(crate) struct RateLimiters {
+    reading: RateLimiter,
+    writing: RateLimiter,
+}
+
+impl RateLimiters {
+    /// Replaces the connection's own rates. True if that ends a wait.
+    pub(crate) fn set(&mut self, RateLimits { read, write }: RateLimits) -> bool {
+        self.reading.set(read) | self.writing.set(write)
+    }
+
+    pub(crate) fn limiter(&self, direction: Direction) -> &RateLimiter {
+        match direction {
+            Direction::Read => &self.reading,
+            Direction::Write => &self.writing,
+        }
+    }
+
+    pub(crate) fn limiter_mut(&mut self, direction: Direction) -> &mut RateLimiter {
+        match direction {
+            Direction::Read => &mut self.reading,
+            Direction::Write => &mut self.writing,
+        }
+    }
+}
+
+/// The rate limiter of one direction of one connection.
+#[derive(Debug, Default)]
+pub(crate) struct RateLimiter {
     /// The connection's own rate.
-    own: Option<Meter>,
-    /// That of all connections of its factory.
+    own: Option<ByteBucket>,
+    /// The rate of all connections of its factory together.
     shared: Option<Rc<RefCell<SharedRateLimiter>>>,
-    /// What the shared has granted to this one alone.
+    /// Bytes that the shared rate has granted to this connection alone.
     grant: usize,
     wait: Wait,
 }
@@ -27,64 +103,63 @@ enum Wait {
     /// For its own rate.
     Own,
     /// For its turn, with a ticket.
-    SharedRateLimiter(u64),
+    Shared(u64),
 }
 
-/// What may pass.
+/// What may move now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Allowance {
-    /// So many bytes, and at least one.
+pub(crate) enum Allowance {
+    /// This many bytes, and at least one.
     Bytes(usize),
-    /// Nothing before the clock is looked at.
+    /// Nothing before the clock is read.
     NeedsRefill,
     /// Nothing; the loop will say when.
     Blocked,
 }
 
-/// What comes of having asked.
+/// Whether asking for more brought more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refill {
     Ready,
     /// Not before then.
     At(Instant),
-    /// When those have been served who have waited longer.
+    /// When the connections that have waited longer have been served.
     Queued,
 }
 
 impl RateLimiter {
-    /// From here on the connection has this rate of its own. True if it need not wait any longer
-    /// for the former one.
-    pub(super) fn set(&mut self, rate: Option<u64>) -> bool {
-        self.own = rate.map(Meter::new);
+    /// Replaces the connection's own rate. True if that ends a wait for the former one.
+    pub(crate) fn set(&mut self, rate: Option<u64>) -> bool {
+        self.own = rate.map(ByteBucket::new);
         self.end_wait()
     }
 
-    /// The same for what it shares.
-    pub(super) fn join(&mut self, shared: Option<Rc<RefCell<SharedRateLimiter>>>) -> bool {
+    /// Replaces the shared rate. True if that ends a wait for the connection's own.
+    pub(crate) fn join(&mut self, shared: Option<Rc<RefCell<SharedRateLimiter>>>) -> bool {
         self.leave();
         self.shared = shared;
         self.end_wait()
     }
 
-    /// Gives back whatever it has of the shared.
+    /// Leaves the queue of the shared rate, and gives back what it has granted.
     fn leave(&mut self) {
         self.give_back();
-        if let (Wait::SharedRateLimiter(ticket), Some(shared)) = (self.wait, &self.shared) {
+        if let (Wait::Shared(ticket), Some(shared)) = (self.wait, &self.shared) {
             shared.borrow_mut().leave(ticket);
             self.wait = Wait::No;
         }
     }
 
-    pub(super) fn shares(&self) -> bool {
+    pub(crate) fn shares(&self) -> bool {
         self.shared.is_some()
     }
 
-    pub(super) fn waits(&self) -> bool {
+    pub(crate) fn waits(&self) -> bool {
         self.wait != Wait::No
     }
 
-    pub(super) fn allowance(&self) -> Allowance {
-        let own = self.own.as_ref().map_or(usize::MAX, Meter::left);
+    pub(crate) fn allowance(&self) -> Allowance {
+        let own = self.own.as_ref().map_or(usize::MAX, ByteBucket::left);
         let shared = match &self.shared {
             Some(shared) if self.grant == 0 => shared.borrow().left(),
             Some(_) => self.grant,
@@ -97,8 +172,8 @@ impl RateLimiter {
         }
     }
 
-    /// So many bytes have passed, of those that might.
-    pub(super) fn spend(&mut self, count: usize) {
+    /// Counts `count` bytes that have moved, of those that were allowed.
+    pub(crate) fn spend(&mut self, count: usize) {
         if let Some(own) = &mut self.own {
             own.spend(count);
         }
@@ -109,15 +184,15 @@ impl RateLimiter {
         }
     }
 
-    /// Nothing more is wanted for now.
-    pub(super) fn give_back(&mut self) {
+    /// Gives back what the shared rate has granted: nothing more is to move now.
+    pub(crate) fn give_back(&mut self) {
         if let Some(shared) = &self.shared {
             shared.borrow_mut().give_back(std::mem::take(&mut self.grant));
         }
     }
 
-    /// Looks for more, on behalf of this connection.
-    pub(super) fn ask(&mut self, id: Id, now: Instant) -> Refill {
+    /// Asks for more, in the name of the connection `id`.
+    pub(crate) fn ask(&mut self, id: Id, now: Instant) -> Refill {
         if let Some(own) = self.own.as_mut().filter(|own| own.left() == 0) {
             if let Err(due) = own.refill(now) {
                 self.wait = Wait::Own;
@@ -126,15 +201,15 @@ impl RateLimiter {
         }
         if let Some(shared) = self.shared.as_ref().filter(|_| self.grant == 0) {
             if let Err(ticket) = shared.borrow_mut().ask(id, now) {
-                self.wait = Wait::SharedRateLimiter(ticket);
+                self.wait = Wait::Shared(ticket);
                 return Refill::Queued;
             }
         }
         Refill::Ready
     }
 
-    /// It is time for its own rate. True if that was waited for.
-    pub(super) fn end_wait(&mut self) -> bool {
+    /// Ends a wait for the connection's own rate, when its time has come. True if there was one.
+    pub(crate) fn end_wait(&mut self) -> bool {
         let ended = self.wait == Wait::Own;
         if ended {
             self.wait = Wait::No;
@@ -142,9 +217,9 @@ impl RateLimiter {
         ended
     }
 
-    /// It is its turn.
-    pub(super) fn take_grant(&mut self, grant: usize) {
-        if let Wait::SharedRateLimiter(_) = self.wait {
+    /// Takes what the shared rate grants, if the connection waits for that.
+    pub(crate) fn take_grant(&mut self, grant: usize) {
+        if let Wait::Shared(_) = self.wait {
             (self.wait, self.grant) = (Wait::No, grant);
         }
     }

@@ -1,4 +1,4 @@
-//! What happens when a peer does not take what it is sent.
+//! Overflow policy: what becomes of a write above a limit on unsent bytes.
 
 /// What becomes of a write that would bring what is unsent on a connection above its limit; see
 /// [`Transport::set_max_unsent`](crate::Transport::set_max_unsent). And of one that would bring all

@@ -1,0 +1,253 @@
+//! Connection limits: which clients a factory takes on, and how fast. Pure: times and peers in,
+//! decisions out.
+
+use super::token_bucket::TokenBucket;
+use super::warning_throttle::WarningThrottle;
+use crate::address::{Address, Network};
+use bytes::Bytes;
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+/// The part of a rate of accepting that may come at once by default: one that is hardly seen in the
+/// rate, and lets a page with its pictures in.
+const BURST_SHARE: u32 = 10;
+
+/// Connection limits of a factory: how many clients it takes on, and how fast. Nothing is limited
+/// by default. Set with [`Reactor::set_limits`](crate::Reactor::set_limits). (Twisted's policies
+/// `LimitTotalConnectionsFactory` and `LimitConnectionsByPeer`.)
+///
+/// ```
+/// use std::time::Duration;
+/// use twistor::limits::ConnectionLimits;
+///
+/// let limits = ConnectionLimits::new()
+///     .max_connections(10_000)
+///     .max_per_peer(100)
+///     .accept_rate(500, Duration::from_secs(1))
+///     .reject_message("Too many guests, please come back later.\r\n");
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct ConnectionLimits {
+    connections: Option<usize>,
+    per_peer: Option<usize>,
+    accept_rate: Option<(u32, Duration)>,
+    accept_burst: Option<u32>,
+    reject_message: Option<Bytes>,
+}
+
+impl ConnectionLimits {
+    /// No limits.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Limits the connections that clients may have open; further clients are rejected. With zero
+    /// all of them are.
+    #[must_use]
+    pub fn max_connections(self, connections: usize) -> Self {
+        Self { connections: Some(connections), ..self }
+    }
+
+    /// Limits the connections of one peer: an IPv4 address, or the first 64 bits of an IPv6
+    /// address, which is what one customer is given. With zero all clients are rejected.
+    #[must_use]
+    pub fn max_per_peer(self, per_peer: usize) -> Self {
+        Self { per_peer: Some(per_peer), ..self }
+    }
+
+    /// Limits the rate of accepting: `count` clients in each `span`, on all ports of the factory
+    /// together. Further clients are not rejected but wait, in the backlogs of the ports and then
+    /// in their own systems; ports on which clients wait take turns. A client that is rejected,
+    /// because of another limit, does not count.
+    ///
+    /// This is a token bucket: [`accept_burst`](Self::accept_burst) says how many may come at once.
+    /// Over any span of time, no more than the rate and the burst together are accepted. A count of
+    /// zero counts as one. A span of zero sets no limit. A span of `Duration::MAX`
+    /// never ends: after the burst no client is accepted.
+    #[must_use]
+    pub fn accept_rate(self, count: u32, span: Duration) -> Self {
+        Self { accept_rate: Some((count, span)), ..self }
+    }
+
+    /// How many clients of [`accept_rate`](Self::accept_rate) are accepted at once, after a time
+    /// without any. Default: a tenth of the rate's count, so that in no span more than a tenth
+    /// above the rate are accepted. Zero counts as one.
+    #[must_use]
+    pub fn accept_burst(self, count: u32) -> Self {
+        Self { accept_burst: Some(count), ..self }
+    }
+
+    /// True if connections are counted for each peer.
+    pub(crate) fn counts_peers(&self) -> bool {
+        self.per_peer.is_some()
+    }
+
+    fn bucket(&self) -> Option<TokenBucket> {
+        let (count, span) = self.accept_rate?;
+        Some(TokenBucket::new(count, span, self.accept_burst.unwrap_or(count / BURST_SHARE)))
+    }
+
+    /// What a rejected client is sent, as far as its socket takes it at once. Without it, the
+    /// client only sees a close.
+    #[must_use]
+    pub fn reject_message(self, message: impl Into<Bytes>) -> Self {
+        Self { reject_message: Some(message.into()), ..self }
+    }
+}
+
+/// Connections that a factory rejected, by cause, since it was created. Returned by
+/// [`Reactor::rejections`](crate::Reactor::rejections).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RejectionStats {
+    /// Because of [`ConnectionLimits::max_connections`], or of
+    /// [`Settings::max_connections`](crate::Settings::max_connections).
+    pub connections: u64,
+    /// Because of [`ConnectionLimits::max_per_peer`].
+    pub per_peer: u64,
+    /// By `build_protocol`, or because it panicked.
+    pub factory: u64,
+    /// Because there were no descriptors, or no memory.
+    pub exhausted: u64,
+    /// Times a port stopped accepting because of [`ConnectionLimits::accept_rate`]. Clients then
+    /// wait in the backlog; none is rejected.
+    pub accept_throttled: u64,
+}
+
+/// Decides which clients a factory takes on, and counts them.
+#[derive(Debug, Default)]
+pub(crate) struct Admission {
+    limits: ConnectionLimits,
+    bucket: Option<TokenBucket>,
+    /// Clients that were taken on.
+    admitted: u64,
+    /// Connections that were accepted and are not over.
+    open: usize,
+    /// The same for each peer; only if they are limited.
+    peers: HashMap<Network, usize>,
+    pub(crate) rejections: RejectionStats,
+    warnings: WarningThrottle,
+}
+
+impl Admission {
+    /// Replaces the limits; `clients` are the peers of the connections that count already.
+    pub(crate) fn set(
+        &mut self,
+        limits: ConnectionLimits,
+        clients: impl IntoIterator<Item = Network>,
+    ) {
+        self.bucket = limits.bucket();
+        self.peers.clear();
+        if limits.counts_peers() {
+            for client in clients {
+                *self.peers.entry(client).or_default() += 1;
+            }
+        }
+        self.limits = limits;
+    }
+
+    /// When the rate of accepting allows for another client; `None` if it does now.
+    pub(crate) fn next(&self, now: Instant) -> Option<Instant> {
+        self.bucket.as_ref()?.next(now)
+    }
+
+    /// Takes a client on, unless there are too many.
+    pub(crate) fn admit(&mut self, peer: &Address, reactor_is_full: bool, now: Instant) -> bool {
+        let full = self.limits.connections.is_some_and(|max| self.open >= max);
+        if full || reactor_is_full {
+            self.rejections.connections += 1;
+            self.warnings.count(1);
+            return false;
+        }
+        if let Some(max) = self.limits.per_peer {
+            let count = self.peers.entry(peer.network()).or_default();
+            if *count >= max {
+                if *count == 0 {
+                    self.peers.remove(&peer.network());
+                }
+                self.rejections.per_peer += 1;
+                self.warnings.count(1);
+                return false;
+            }
+            *count += 1;
+        }
+        self.open += 1;
+        self.admitted += 1;
+        if let Some(bucket) = &mut self.bucket {
+            // It was asked before, and has a token, unless the port is about to be closed.
+            let _ = bucket.take(now);
+        }
+        true
+    }
+
+    /// A client that was taken on is gone.
+    pub(crate) fn release(&mut self, peer: &Address) {
+        self.open -= 1;
+        if let Some(count) = self.peers.get_mut(&peer.network()) {
+            *count -= 1;
+            if *count == 0 {
+                self.peers.remove(&peer.network());
+            }
+        }
+    }
+
+    /// How many clients were taken on so far.
+    pub(crate) fn admitted(&self) -> u64 {
+        self.admitted
+    }
+
+    /// What a rejected client is told.
+    pub(crate) fn reject_message(&self) -> Option<Bytes> {
+        self.limits.reject_message.clone()
+    }
+
+    /// The clients rejected since the last warning, if another one may be logged now.
+    pub(crate) fn warn(&mut self, now: Instant) -> Option<u64> {
+        self.warnings.warn(now)
+    }
+
+    /// How many peers it knows.
+    #[cfg(test)]
+    pub(crate) fn peers(&self) -> usize {
+        self.peers.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::Ipv4Addr;
+
+    fn peer(last: u8) -> Address {
+        Address::from(std::net::SocketAddr::from((Ipv4Addr::new(192, 0, 2, last), 1)))
+    }
+
+    #[test]
+    fn a_rejected_client_takes_no_token_and_no_place() {
+        let (mut admission, t) = (Admission::default(), Instant::now());
+        let limits = ConnectionLimits::new().max_per_peer(1).max_connections(2);
+        admission.set(limits.accept_rate(2, Duration::from_secs(2)).accept_burst(2), []);
+        assert!(admission.admit(&peer(1), false, t));
+        assert!(!admission.admit(&peer(1), false, t), "one too many of this peer");
+        assert!(!admission.admit(&peer(2), true, t), "the reactor is full");
+        assert_eq!((admission.next(t), admission.admitted()), (None, 1));
+        assert!(admission.admit(&peer(2), false, t));
+        assert!(!admission.admit(&peer(3), false, t), "one too many in all");
+        assert_eq!(admission.next(t), Some(t + Duration::from_secs(1)));
+        let rejections = admission.rejections;
+        assert_eq!((rejections.connections, rejections.per_peer), (2, 1));
+        assert_eq!(admission.warn(t), Some(3));
+        admission.release(&peer(1));
+        assert_eq!((admission.peers(), admission.admitted()), (1, 2));
+    }
+
+    #[test]
+    fn new_limits_count_the_clients_that_are_there() {
+        let (mut admission, t) = (Admission::default(), Instant::now());
+        assert!(admission.admit(&peer(1), false, t));
+        assert_eq!(admission.peers(), 0, "peers are not counted without a limit");
+        admission.set(ConnectionLimits::new().max_per_peer(1), [peer(1).network()]);
+        assert!(!admission.admit(&peer(1), false, t));
+        admission.set(ConnectionLimits::new(), [peer(1).network()]);
+        assert_eq!(admission.peers(), 0);
+    }
+}
