@@ -2,17 +2,18 @@
 
 use super::Reactor;
 use super::callback::Callback;
-use super::connection::{Established, Slot};
-use super::linger::LingerReason;
-use super::metrics::EventKind;
+use super::linger_budget::LingerReason;
+use super::open_port::Accepting;
+use super::open_port::OpenPort;
 use super::panic::guard;
+use super::recorder::EventKind;
+use super::table::{Established, Slot};
 use super::timers::TimerAction;
 use crate::address::Address;
 use crate::arena::Id;
-use crate::driver::{AnyStream, Listener, is_exhausted};
-use crate::limits::WarningThrottle;
+use crate::driver::{AnyStream, is_exhausted};
 use crate::reason::Reason;
-use crate::transport::{Action, Hub, ListenerInfo, Settled, Transport};
+use crate::transport::{Action, ListenerInfo, Settled, Transport};
 use std::io;
 use std::rc::Rc;
 use std::time::Duration;
@@ -32,55 +33,11 @@ const ACCEPT_ERRORS_MAX: usize = 64;
 /// to spin, short enough that a client hardly notices. Ranch and Thousand Island take the same.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
-/// A port as the loop sees it.
-#[derive(Debug)]
-pub(super) struct OpenPort {
-    listener: Box<dyn Listener>,
-    /// Shared by its connections.
-    listener_info: Rc<ListenerInfo>,
-    accepting: Accepting,
-    /// That it cannot accept, and how many clients it has turned away.
-    warnings: WarningThrottle,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Accepting {
-    /// Until the poller says otherwise, nobody waits.
-    Idle,
-    /// On the list of ports on which somebody may wait.
-    Listed,
-    /// Could not accept; this timer tries again.
-    ReadBackoffs(Id),
-    /// In the queue of its factory, for a token.
-    Queued,
-}
-
 /// Whether accepting waits for the rate that the factory has.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Pace {
     AtRate,
     AtOnce,
-}
-
-impl OpenPort {
-    pub(super) fn new(listener: Box<dyn Listener>, factory: Id, hub: Rc<Hub>) -> Self {
-        let listener_info =
-            Rc::new(ListenerInfo { hub, factory, is_outgoing: false, address: listener.address() });
-        Self {
-            listener,
-            listener_info,
-            accepting: Accepting::Idle,
-            warnings: WarningThrottle::default(),
-        }
-    }
-
-    pub(super) fn factory(&self) -> Id {
-        self.listener_info.factory
-    }
-
-    pub(super) fn address(&self) -> Address {
-        self.listener_info.address.clone()
-    }
 }
 
 impl Reactor {
@@ -89,7 +46,7 @@ impl Reactor {
         if let Some(port) = self.ports.get_mut(id) {
             if port.accepting == Accepting::Idle {
                 port.accepting = Accepting::Listed;
-                self.ready_listeners.push(id);
+                self.queues.listeners.push(id);
             }
         }
     }
@@ -228,7 +185,7 @@ impl Reactor {
         let now = self.now();
         let timer = self.set_timer_action(ACCEPT_RETRY_DELAY, TimerAction::RetryAccept(id));
         let Some(port) = self.ports.get_mut(id) else { return drop(self.timers.cancel(timer)) };
-        port.accepting = Accepting::ReadBackoffs(timer);
+        port.accepting = Accepting::RetryLater(timer);
         if let Some(shed) = port.warnings.warn(now) {
             let address = port.address();
             log::warn!(
@@ -241,7 +198,7 @@ impl Reactor {
     /// A port is closed: nothing waits for it any more.
     pub(super) fn end_accepting(&mut self, id: Id, port: &OpenPort) {
         match port.accepting {
-            Accepting::ReadBackoffs(timer) => drop(self.timers.cancel(timer)),
+            Accepting::RetryLater(timer) => drop(self.timers.cancel(timer)),
             Accepting::Queued => self.leave_queue(id, port.factory()),
             Accepting::Idle | Accepting::Listed => {}
         }

@@ -3,17 +3,16 @@
 
 use super::Reactor;
 use super::callback::Callback;
-use super::connection::ConnectionRef;
-use super::metrics::EventKind;
+use super::factory_rates::FactoryRates;
 use super::panic::guard;
+use super::queues::Overdue;
+use super::recorder::EventKind;
+use super::table::ConnectionRef;
 use super::timers::TimerAction;
 use crate::arena::Id;
-use crate::limits::{Direction, RateLimits, Refill, SharedRateLimiter};
+use crate::limits::{Direction, Refill};
 use crate::reason::Reason;
-use crate::transport::Transport;
-use std::cell::RefCell;
 use std::io::{self, Read};
-use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 /// How often a connection is read before one of its timeouts is held against it: each time by the
@@ -24,101 +23,11 @@ const LOOKS_MAX: u8 = 32;
 /// Time in a turn for such looks.
 const LOOKS_TIME: Duration = Duration::from_millis(2);
 
-/// A connection, or an attempt to make one, for which a timeout is over.
-#[derive(Debug)]
-pub(super) struct Overdue {
-    pub(super) id: Id,
-    /// How often it was looked at; zero if it is a close that waits for a producer.
-    pub(super) looks: u8,
-}
-
-/// The rate limits of the connections of a factory.
-#[derive(Debug, Default)]
-pub(super) struct FactoryRates {
-    /// Of each that is yet to be made.
-    pub(super) each: RateLimits,
-    /// Of all together.
-    reading: Option<Shared>,
-    writing: Option<Shared>,
-    /// Times a connection of the factory has waited for a rate, its own or a shared one.
-    pub(super) waits: u64,
-}
-
-/// A rate that connections share.
-#[derive(Debug)]
-struct Shared {
-    limiter: Rc<RefCell<SharedRateLimiter>>,
-    /// Set while somebody waits.
-    timer: Option<Id>,
-}
-
-impl Shared {
-    fn new(rate: u64) -> Self {
-        Self { limiter: Rc::new(RefCell::new(SharedRateLimiter::new(rate))), timer: None }
-    }
-}
-
-impl FactoryRates {
-    /// Replaces the rates of all together; the former are returned.
-    pub(super) fn share(&mut self, RateLimits { read, write }: RateLimits) -> Self {
-        let (reading, writing) = (read.map(Shared::new), write.map(Shared::new));
-        let rates = Self { each: self.each, reading, writing, waits: self.waits };
-        std::mem::replace(self, rates)
-    }
-
-    /// Limits a connection of the factory that begins.
-    pub(super) fn serve(&self, transport: &Transport) {
-        if self.each != RateLimits::default() && !transport.has_rates() {
-            transport.set_rate_limits(self.each);
-        }
-        for direction in [Direction::Read, Direction::Write] {
-            if let Some(limiter) = self.shared_limiter(direction) {
-                transport.join_shared_rate(direction, Some(limiter));
-            }
-        }
-    }
-
-    pub(super) fn shared_limiter(
-        &self,
-        direction: Direction,
-    ) -> Option<&Rc<RefCell<SharedRateLimiter>>> {
-        self.shared(direction).map(|shared| &shared.limiter)
-    }
-
-    fn shared(&self, direction: Direction) -> Option<&Shared> {
-        match direction {
-            Direction::Read => self.reading.as_ref(),
-            Direction::Write => self.writing.as_ref(),
-        }
-    }
-
-    fn shared_mut(&mut self, direction: Direction) -> Option<&mut Shared> {
-        match direction {
-            Direction::Read => self.reading.as_mut(),
-            Direction::Write => self.writing.as_mut(),
-        }
-    }
-}
-
 /// How long a connection rests from reading whose peer takes nothing: what it would be sent in
 /// reply would only pile up here, where it is copied and falls out of the cache. Not for ever, for
 /// a client may well send all it has before it begins to read. With what is read in one turn this
 /// makes a quarter of a gigabyte a second.
 const READ_BACKOFF: Duration = Duration::from_millis(1);
-
-/// Connections that rest at the moment.
-#[derive(Debug, Default)]
-pub(super) struct ReadBackoffs {
-    connections: Vec<Id>,
-    /// When they go on. Set if there are any.
-    until: Option<Instant>,
-}
-
-impl ReadBackoffs {
-    pub(super) fn until(&self) -> Option<Instant> {
-        self.until
-    }
-}
 
 /// Read in one call: what the high-water mark is from the start.
 const CHUNK_LEN: usize = 64 * 1024;
@@ -166,9 +75,9 @@ impl Reactor {
         }
         if connection.transport.is_overdue(self.now()) {
             if connection.transport.connection().look() {
-                self.ready_connections.push(id);
+                self.queues.ready.push(id);
             }
-            self.overdue.push(Overdue { id, looks: 1 });
+            self.queues.overdue.push(Overdue { id, looks: 1 });
         } else {
             self.update_timeouts(&connection);
         }
@@ -176,11 +85,11 @@ impl Reactor {
 
     /// Decides on timeouts that were found to be over before all that had arrived was read.
     pub(super) fn expire_overdue(&mut self) {
-        if self.overdue.is_empty() {
+        if self.queues.overdue.is_empty() {
             return;
         }
         let until = self.due_in(LOOKS_TIME);
-        for Overdue { id, looks } in std::mem::take(&mut self.overdue) {
+        for Overdue { id, looks } in std::mem::take(&mut self.queues.overdue) {
             self.fail_overdue_connecting(id);
             let Some(connection) = self.connections.find(id) else { continue };
             if looks == 0 {
@@ -200,7 +109,7 @@ impl Reactor {
                 if in_time {
                     self.serve_at_once(&connection);
                 }
-                self.overdue.push(Overdue { id, looks: looks + u8::from(in_time) });
+                self.queues.overdue.push(Overdue { id, looks: looks + u8::from(in_time) });
                 continue;
             }
             if let Some(kind) = connection.transport.expired_timeout(self.now()) {
@@ -295,17 +204,17 @@ impl Reactor {
 impl Reactor {
     /// A connection begins to rest: until its peer takes something, or for [`READ_BACKOFF`].
     pub(super) fn rest_from_reading(&mut self, id: Id) {
-        let until = self.read_backoffs.until.unwrap_or_else(|| self.due_in(READ_BACKOFF));
-        self.read_backoffs.until = Some(until);
-        self.read_backoffs.connections.push(id);
+        let until = self.queues.read_backoffs.until.unwrap_or_else(|| self.due_in(READ_BACKOFF));
+        self.queues.read_backoffs.until = Some(until);
+        self.queues.read_backoffs.connections.push(id);
     }
 
     /// Those that have rested for long enough are to be served.
     pub(super) fn end_read_backoffs(&mut self) {
-        if self.read_backoffs.until.is_none_or(|until| self.now() < until) {
+        if self.queues.read_backoffs.until.is_none_or(|until| self.now() < until) {
             return;
         }
-        for id in std::mem::take(&mut self.read_backoffs).connections {
+        for id in std::mem::take(&mut self.queues.read_backoffs).connections {
             if let Some(connection) = self.connections.find(id) {
                 connection.transport.connection().end_read_backoff();
                 self.serve_again(&connection);
@@ -320,7 +229,7 @@ impl Reactor {
     pub(super) fn produce(&mut self, connection: &ConnectionRef) {
         let transport = &connection.transport;
         let Some((mut reader, room)) = transport.take_reader() else { return };
-        let mut producer_buffer = std::mem::take(&mut self.producer_buffer);
+        let mut producer_buffer = std::mem::take(&mut self.scratch.producer_buffer);
         producer_buffer.resize(CHUNK_LEN, 0);
         let room = room.min(CHUNK_LEN);
         let read = guard(|| reader.read(&mut producer_buffer[..room]));
@@ -359,7 +268,7 @@ impl Reactor {
                 Some(reader)
             }
         };
-        self.producer_buffer = producer_buffer;
+        self.scratch.producer_buffer = producer_buffer;
         self.drop_reader(left);
     }
 

@@ -1,6 +1,6 @@
 //! What a protocol is told.
 
-use super::timers::TimerId;
+use super::timer_id::TimerId;
 use crate::callback_kind::CallbackKind;
 use crate::protocol::{Context, Protocol};
 use crate::reason::TimeoutKind;

@@ -1,12 +1,15 @@
 //! Connecting: connections that this side begins.
 
-use super::backpressure::Overdue;
-use super::connection::{Established, Slot};
+use super::Reactor;
 use super::errors::ConnectError;
-use super::key::{FactoryKey, IntoFactory};
+use super::factories::IntoFactory;
+use super::key::FactoryKey;
+use super::lifecycle::RunState;
 use super::panic::guard;
+use super::queues::Overdue;
+use super::table::Connecting;
+use super::table::{Established, Slot};
 use super::timers::TimerAction;
-use super::{Reactor, RunState};
 use crate::address::Address;
 use crate::arena::Id;
 use crate::endpoint::TcpClientEndpoint;
@@ -54,16 +57,6 @@ impl<F> fmt::Debug for Connector<F> {
             .field("key", &self.key)
             .finish()
     }
-}
-
-/// An attempt.
-#[derive(Debug)]
-pub(super) struct Connecting {
-    pub(super) transport: Transport,
-    /// The timer that ends it.
-    timeout: Id,
-    /// It could not even begin; the factory is told in the next turn.
-    rejected: Option<io::Error>,
 }
 
 impl Reactor {
@@ -129,7 +122,7 @@ impl Reactor {
         key: FactoryKey<F>,
     ) -> Result<Transport, ConnectError> {
         let (factory, address) = (key.id, Address::from(endpoint.address()));
-        if self.run_state == RunState::Stopping || self.is_draining() {
+        if self.lifecycle.refuses_new() {
             return Err(ConnectError::Stopping { address });
         }
         if self.slot(key).is_none() {
@@ -160,7 +153,7 @@ impl Reactor {
                 Err(error) => (None, Some(error)),
             };
             if rejected.is_some() {
-                self.ready_connections.push(id);
+                self.queues.ready.push(id);
             }
             let transport = Transport::connecting(id, stream, address.clone(), listener_info);
             let timeout = self.timers.set(due, TimerAction::ConnectTimeout(id));
@@ -212,8 +205,8 @@ impl Reactor {
 
     /// The attempt has taken too long, unless the answer has come while the loop was held up.
     pub(super) fn connect_timed_out(&mut self, id: Id) {
-        self.ready_connections.push(id);
-        self.overdue.push(Overdue { id, looks: 1 });
+        self.queues.ready.push(id);
+        self.queues.overdue.push(Overdue { id, looks: 1 });
     }
 
     /// There is still no answer.
@@ -265,7 +258,7 @@ impl Reactor {
             self.change_use_count(factory, -1);
         }
         // In shutdown, factories are stopped when all connections are lost.
-        if self.run_state != RunState::Stopping {
+        if self.lifecycle.state != RunState::Stopping {
             self.stop_if_unused(factory);
         }
     }

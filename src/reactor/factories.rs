@@ -6,13 +6,13 @@
 //! running.
 
 use super::Reactor;
-use super::backpressure::FactoryRates;
 use super::callback::Callback;
-use super::connection::ConnectionRef;
-use super::key::{FactoryKey, IntoFactory};
-use super::limits::AcceptQueue;
-use super::metrics::{CallTotals, EventKind};
+use super::factory_rates::FactoryRates;
+use super::key::FactoryKey;
+use super::open_port::AcceptQueue;
 use super::panic::{Panic, guard};
+use super::recorder::{CallTotals, EventKind};
+use super::table::ConnectionRef;
 use super::type_name::short_name;
 use crate::arena::Id;
 use crate::limits::{Admission, Timeouts};
@@ -24,6 +24,25 @@ use std::any::{Any, type_name};
 use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+/// What a port can be opened with: a factory, or the key of one that already lives in the reactor,
+/// or another port of it.
+pub trait IntoFactory {
+    /// The factory.
+    type Factory: Factory;
+
+    /// Moves the factory into the reactor, unless it is there.
+    #[doc(hidden)]
+    fn into_key(self, reactor: &mut Reactor) -> FactoryKey<Self::Factory>;
+}
+
+impl<F: Factory> IntoFactory for FactoryKey<F> {
+    type Factory = F;
+
+    fn into_key(self, _: &mut Reactor) -> Self {
+        self
+    }
+}
 
 impl<F: Factory> IntoFactory for F {
     type Factory = F;
@@ -345,7 +364,7 @@ impl Reactor {
             return;
         }
         if slot.cell.is_none() {
-            return self.unused_factories.push(id);
+            return self.queues.unused_factories.push(id);
         }
         if std::mem::take(&mut slot.started) {
             let stopped = self.with_erased(id, |factory, reactor| factory.stop(reactor));

@@ -1,9 +1,7 @@
 //! How a factory that lives in a reactor is reached.
 
-use super::Reactor;
 use super::type_name::short_name;
 use crate::arena::Id;
-use crate::protocol::Factory;
 use std::any::type_name;
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -52,24 +50,5 @@ impl<F> Hash for FactoryKey<F> {
 impl<F> fmt::Debug for FactoryKey<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "FactoryKey<{}>({})", short_name(type_name::<F>()), self.id)
-    }
-}
-
-/// What a port can be opened with: a factory, or the key of one that already lives in the reactor,
-/// or another port of it.
-pub trait IntoFactory {
-    /// The factory.
-    type Factory: Factory;
-
-    /// Moves the factory into the reactor, unless it is there.
-    #[doc(hidden)]
-    fn into_key(self, reactor: &mut Reactor) -> FactoryKey<Self::Factory>;
-}
-
-impl<F: Factory> IntoFactory for FactoryKey<F> {
-    type Factory = F;
-
-    fn into_key(self, _: &mut Reactor) -> Self {
-        self
     }
 }

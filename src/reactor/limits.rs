@@ -3,23 +3,14 @@
 use super::Reactor;
 use super::accept::ACCEPTS_PER_TURN;
 use super::key::FactoryKey;
+use super::open_port::AcceptQueue;
 use super::timers::TimerAction;
 use crate::address::{Address, Network};
 use crate::arena::Id;
 use crate::limits::{ConnectionLimits, Direction, RateLimits, RejectionStats, Timeouts};
 use crate::transport::Transport;
 use bytes::Bytes;
-use std::collections::VecDeque;
 use std::time::Instant;
-
-/// The ports of a factory that wait for its rate of accepting.
-#[derive(Debug, Default)]
-pub(super) struct AcceptQueue {
-    /// Those first that have waited longest.
-    ports: VecDeque<Id>,
-    /// Set while any do.
-    timer: Option<Id>,
-}
 
 impl Reactor {
     /// Sets the connection limits of a factory: how many clients it takes on, on all its ports,
@@ -175,7 +166,7 @@ impl Reactor {
     pub(super) fn grant_accept(&mut self, factory: Id) {
         if let Some(slot) = self.factories.get_mut(factory) {
             slot.accept_queue.timer = None;
-            self.accept_granted.push(factory);
+            self.queues.accept_granted.push(factory);
         }
     }
 

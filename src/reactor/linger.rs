@@ -1,44 +1,19 @@
 //! Lingering close: closed connections that still read, so that no reset destroys the goodbye.
 
 use super::Reactor;
-use super::connection::Slot;
-use super::linger_budget::{LingerBudget, Place};
+use super::linger_budget::LINGER_IDLE;
+use super::linger_budget::LINGER_IDLE_DRAINING;
+use super::linger_budget::LingerReason;
+use super::linger_budget::Lingerers;
+use super::linger_budget::REFUSED_IDLE;
+use super::table::Lingering;
+use super::table::Slot;
 use super::timers::TimerAction;
 use crate::address::Network;
 use crate::arena::Id;
-use crate::driver::{AnyStream, Stream};
+use crate::driver::Stream;
 use crate::transport::ClosedStream;
-use std::time::{Duration, Instant};
-
-/// How long a closed connection discards what its peer still sends (see [`Reactor::linger`]). What
-/// nginx takes for the same purpose.
-const LINGER_MAX: Duration = Duration::from_secs(30);
-
-/// And how long at most without its peer sending anything: it holds a descriptor.
-const LINGER_IDLE: Duration = Duration::from_secs(5);
-
-/// The same while the reactor drains and waits for it: longer than a round trip around the world,
-/// so that a peer which was sending has heard of the close, and short beside any drain's deadline.
-const LINGER_IDLE_DRAINING: Duration = Duration::from_millis(500);
-
-/// Bytes that are discarded of one connection: more than a client sends before it looks at the
-/// answer. Who sends more is reset.
-const LINGER_BYTES_MAX: usize = 64 << 20;
-
-/// Connections that linger at once: each holds a descriptor and some hundred bytes, and the oldest
-/// makes room for the next.
-const LINGERING_MAX: usize = 1024;
-
-/// The same of one peer, so that one who lingers on purpose costs others nothing.
-const LINGERING_PER_PEER_MAX: usize = 64;
-
-/// The same for clients that were refused and are told so: they get the line in any case, and the
-/// rest is a courtesy to those who were about to speak.
-const REFUSED_MAX: Duration = Duration::from_secs(2);
-const REFUSED_IDLE: Duration = Duration::from_millis(500);
-const REFUSED_BYTES_MAX: usize = 64 * 1024;
-const REFUSED_LINGERING_MAX: usize = 64;
-const REFUSED_PER_PEER_MAX: usize = 4;
+use std::time::Duration;
 
 /// Bytes discarded in one call.
 const DISCARD_LEN: usize = 16 * 1024;
@@ -49,86 +24,6 @@ const GLANCE_LEN: usize = 64;
 /// Calls that discard, of one connection at a time: 64 KiB, as much as one read of those that have
 /// a protocol, with whom it takes turns if there is more.
 const DISCARDS_PER_TURN: usize = 4;
-
-/// Why a connection lingers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum LingerReason {
-    /// Its protocol has ended it.
-    Close,
-    /// No protocol has ever had it.
-    Refusal,
-}
-
-impl LingerReason {
-    fn time_max(self) -> Duration {
-        match self {
-            Self::Close => LINGER_MAX,
-            Self::Refusal => REFUSED_MAX,
-        }
-    }
-
-    fn bytes_max(self) -> usize {
-        match self {
-            Self::Close => LINGER_BYTES_MAX,
-            Self::Refusal => REFUSED_BYTES_MAX,
-        }
-    }
-}
-
-/// All connections that linger: closed ones, and refused ones apart.
-#[derive(Debug)]
-pub(super) struct Lingerers {
-    closed: LingerBudget,
-    rejected: LingerBudget,
-    /// How many of them have peers that still send.
-    sending: usize,
-}
-
-impl Default for Lingerers {
-    fn default() -> Self {
-        Self {
-            closed: LingerBudget::new(LINGERING_MAX, LINGERING_PER_PEER_MAX),
-            rejected: LingerBudget::new(REFUSED_LINGERING_MAX, REFUSED_PER_PEER_MAX),
-            sending: 0,
-        }
-    }
-}
-
-impl Lingerers {
-    pub(super) fn len(&self) -> usize {
-        self.closed.len() + self.rejected.len()
-    }
-
-    /// How many of them have peers that still send.
-    pub(super) fn sending(&self) -> usize {
-        self.sending
-    }
-
-    fn budget(&mut self, reason_to_linger: LingerReason) -> &mut LingerBudget {
-        match reason_to_linger {
-            LingerReason::Close => &mut self.closed,
-            LingerReason::Refusal => &mut self.rejected,
-        }
-    }
-}
-
-/// A socket whose protocol is gone.
-#[derive(Debug)]
-pub(super) struct Lingering {
-    stream: AnyStream,
-    reason_to_linger: LingerReason,
-    place: Place,
-    /// Bytes that may still be discarded.
-    bytes_left: usize,
-    /// The timer that ends it, which each byte pushes back, but not beyond `until`.
-    end: Id,
-    until: Instant,
-    /// Its peer was sending when it was closed, or has sent since. A drain waits only for these:
-    /// to the others everything was sent, and nothing of theirs provokes a reset.
-    talks: bool,
-    /// Listed to be served.
-    queued: bool,
-}
 
 impl Reactor {
     /// A socket that is closed with unread bytes in it, or that is sent bytes after it was closed,
@@ -159,7 +54,7 @@ impl Reactor {
         evicted.into_iter().for_each(|oldest| self.cut_lingering(oldest));
         let end =
             self.set_timer_action(self.linger_idle(reason_to_linger), TimerAction::LingerEnd(id));
-        self.ready_connections.push(id);
+        self.queues.ready.push(id);
         self.lingerers.sending += usize::from(talks);
         Some(Slot::Lingering(Box::new(Lingering {
             stream: closed.stream,
@@ -204,7 +99,7 @@ impl Reactor {
     pub(super) fn remove_lingering(&mut self, id: Id) {
         if let Some(Slot::Lingering(lingering)) = self.connections.get(id) {
             self.lingerers.sending -= usize::from(lingering.talks);
-            self.lingerers.budget(lingering.reason_to_linger).release_admission(lingering.place);
+            self.lingerers.budget(lingering.reason_to_linger).leave(lingering.place);
             self.connections.remove(id);
         }
     }
@@ -231,7 +126,7 @@ impl Reactor {
         match last {
             Discarded::Some(_) => {
                 lingering.queued = true;
-                self.bulk.push_back(id);
+                self.queues.bulk.push_back(id);
             }
             Discarded::Nothing => {}
             Discarded::End => {
@@ -263,7 +158,7 @@ impl Reactor {
     pub(super) fn queue_lingering(&mut self, id: Id) {
         if let Some(Slot::Lingering(lingering)) = self.connections.get_mut(id) {
             if !std::mem::replace(&mut lingering.queued, true) {
-                self.ready_connections.push(id);
+                self.queues.ready.push(id);
             }
         }
     }

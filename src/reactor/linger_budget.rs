@@ -3,6 +3,99 @@
 use crate::address::Network;
 use crate::arena::Id;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
+
+/// How long a closed connection discards what its peer still sends (see [`Reactor::linger`]). What
+/// nginx takes for the same purpose.
+const LINGER_MAX: Duration = Duration::from_secs(30);
+
+/// And how long at most without its peer sending anything: it holds a descriptor.
+pub(super) const LINGER_IDLE: Duration = Duration::from_secs(5);
+
+/// The same while the reactor drains and waits for it: longer than a round trip around the world,
+/// so that a peer which was sending has heard of the close, and short beside any drain's deadline.
+pub(super) const LINGER_IDLE_DRAINING: Duration = Duration::from_millis(500);
+
+/// Bytes that are discarded of one connection: more than a client sends before it looks at the
+/// answer. Who sends more is reset.
+const LINGER_BYTES_MAX: usize = 64 << 20;
+
+/// Connections that linger at once: each holds a descriptor and some hundred bytes, and the oldest
+/// makes room for the next.
+const LINGERING_MAX: usize = 1024;
+
+/// The same of one peer, so that one who lingers on purpose costs others nothing.
+const LINGERING_PER_PEER_MAX: usize = 64;
+
+/// The same for clients that were refused and are told so: they get the line in any case, and the
+/// rest is a courtesy to those who were about to speak.
+const REFUSED_MAX: Duration = Duration::from_secs(2);
+pub(super) const REFUSED_IDLE: Duration = Duration::from_millis(500);
+const REFUSED_BYTES_MAX: usize = 64 * 1024;
+const REFUSED_LINGERING_MAX: usize = 64;
+const REFUSED_PER_PEER_MAX: usize = 4;
+
+/// Why a connection lingers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LingerReason {
+    /// Its protocol has ended it.
+    Close,
+    /// No protocol has ever had it.
+    Refusal,
+}
+
+impl LingerReason {
+    pub(super) fn time_max(self) -> Duration {
+        match self {
+            Self::Close => LINGER_MAX,
+            Self::Refusal => REFUSED_MAX,
+        }
+    }
+
+    pub(super) fn bytes_max(self) -> usize {
+        match self {
+            Self::Close => LINGER_BYTES_MAX,
+            Self::Refusal => REFUSED_BYTES_MAX,
+        }
+    }
+}
+
+/// All connections that linger: closed ones, and refused ones apart.
+#[derive(Debug)]
+pub(super) struct Lingerers {
+    pub(super) closed: LingerBudget,
+    pub(super) rejected: LingerBudget,
+    /// How many of them have peers that still send.
+    pub(super) sending: usize,
+}
+
+impl Default for Lingerers {
+    fn default() -> Self {
+        Self {
+            closed: LingerBudget::new(LINGERING_MAX, LINGERING_PER_PEER_MAX),
+            rejected: LingerBudget::new(REFUSED_LINGERING_MAX, REFUSED_PER_PEER_MAX),
+            sending: 0,
+        }
+    }
+}
+
+impl Lingerers {
+    pub(super) fn len(&self) -> usize {
+        self.closed.len() + self.rejected.len()
+    }
+
+    /// How many of them have peers that still send.
+    pub(super) fn sending(&self) -> usize {
+        self.sending
+    }
+
+    pub(super) fn budget(&mut self, reason_to_linger: LingerReason) -> &mut LingerBudget {
+        match reason_to_linger {
+            LingerReason::Close => &mut self.closed,
+            LingerReason::Refusal => &mut self.rejected,
+        }
+    }
+}
 
 /// Closed connections that linger, with the oldest first: when there are too many, of all or of one
 /// peer, the oldest of them makes room.
@@ -38,7 +131,7 @@ impl LingerBudget {
     }
 
     /// A connection begins to linger. The second is one that has to make room for it, if there are
-    /// too many; it is still to be [left](Self::release_admission).
+    /// too many; it is still to be [left](Self::leave).
     pub(super) fn enter(&mut self, id: Id, peer: Network) -> (Place, Option<Id>) {
         let number = self.number;
         self.number += 1;
@@ -55,7 +148,7 @@ impl LingerBudget {
     }
 
     /// A connection lingers no more.
-    pub(super) fn release_admission(&mut self, Place { number, peer }: Place) {
+    pub(super) fn leave(&mut self, Place { number, peer }: Place) {
         self.all.remove(&number);
         if let Some(own) = self.peers.get_mut(&peer) {
             own.remove(&number);
@@ -88,12 +181,12 @@ mod tests {
         assert_eq!(budget.enter(ids[2], peer(2)).1, None);
         // One too many of the second peer: its own oldest goes, though another is older.
         assert_eq!(budget.enter(ids[3], peer(2)).1, Some(ids[1]));
-        budget.release_admission(second);
+        budget.leave(second);
         // One too many of all.
         assert_eq!(budget.enter(ids[4], peer(3)).1, None);
         assert_eq!(budget.len(), 4);
         assert_eq!(budget.enter(ids[5], peer(4)).1, Some(ids[0]));
-        budget.release_admission(first);
+        budget.leave(first);
         assert_eq!((budget.len(), budget.peers.len()), (4, 3));
     }
 
@@ -105,7 +198,7 @@ mod tests {
             .map(|number| budget.enter(arena.insert_with(|_| ()), peer(number % 7)).0)
             .collect();
         assert_eq!(budget.len(), 100);
-        places.into_iter().for_each(|place| budget.release_admission(place));
+        places.into_iter().for_each(|place| budget.leave(place));
         assert_eq!((budget.len(), budget.peers.len()), (0, 0));
     }
 }

@@ -1,9 +1,10 @@
 //! Listening: ports, opened and closed.
 
-use super::accept::OpenPort;
+use super::Reactor;
 use super::errors::ListenError;
-use super::key::{FactoryKey, IntoFactory};
-use super::{Reactor, RunState};
+use super::factories::IntoFactory;
+use super::key::FactoryKey;
+use super::open_port::OpenPort;
 use crate::address::Address;
 use crate::arena::Id;
 use crate::endpoint::{ServerEndpoint, TcpServerEndpoint};
@@ -187,7 +188,7 @@ impl Reactor {
         key: FactoryKey<F>,
     ) -> Result<(Id, Address), ListenError> {
         let (factory, address) = (key.id, endpoint.address().into());
-        if self.run_state == RunState::Stopping || self.is_draining() {
+        if self.lifecycle.refuses_new() {
             return Err(ListenError::Stopping { address });
         }
         if self.slot(key).is_none() {
@@ -261,7 +262,7 @@ impl Reactor {
         drop(port);
         log::info!("{} stopped listening on {address}", self.protocol_name(factory));
         self.change_use_count(factory, -1);
-        self.unused_factories.push(factory);
+        self.queues.unused_factories.push(factory);
         true
     }
 }

@@ -12,7 +12,10 @@ mod connection;
 mod connector;
 mod errors;
 mod factories;
+mod factory_rates;
+mod fan_out;
 mod key;
+mod lifecycle;
 mod limits;
 mod linger;
 mod linger_budget;
@@ -20,11 +23,20 @@ mod listener;
 mod metrics;
 #[cfg(feature = "testing")]
 mod observer;
+mod open_port;
 mod panic;
+mod queues;
+mod record;
+mod recorder;
 mod remote;
 mod run;
+mod scratch;
 mod settings;
 mod shutdown;
+mod table;
+#[cfg(feature = "testing")]
+mod test_access;
+mod timer_id;
 mod timers;
 mod triggers;
 mod turn;
@@ -38,7 +50,9 @@ mod tests;
 pub use blocking::DeferError;
 pub use connector::Connector;
 pub use errors::{CallError, ConnectError, ListenError, RunError};
-pub use key::{FactoryKey, IntoFactory};
+pub use factories::IntoFactory;
+pub use key::FactoryKey;
+pub use lifecycle::{ShutdownGuard, ShutdownReport};
 pub use listener::{ListeningPort, ListeningPortId};
 pub use metrics::{CallStats, Metrics, SlowestCallback};
 #[cfg(feature = "testing")]
@@ -47,36 +61,33 @@ pub use observer::OpenResources;
 pub(crate) use observer::{Happening, Watch};
 pub use remote::Remote;
 pub use settings::Settings;
-pub use shutdown::{ShutdownGuard, ShutdownReport};
-pub use timers::TimerId;
+pub use timer_id::TimerId;
 pub use triggers::{Phase, SystemEvent, TriggerId};
 
-use crate::arena::{Arena, Id};
-use crate::driver::{Driver, MioDriver, Ready};
+use crate::arena::Arena;
+#[cfg(test)]
+use crate::arena::Id;
+use crate::driver::{Driver, MioDriver};
 use crate::transport::Hub;
-use accept::OpenPort;
-use backpressure::{Overdue, ReadBackoffs};
 use blocking::Continuation;
-use connection::{Aborted, Slot};
 use factories::FactorySlot;
-use linger::Lingerers;
-use metrics::Recorder;
+use fan_out::FanOut;
+use lifecycle::Lifecycle;
+use linger_budget::Lingerers;
+use open_port::OpenPort;
+use queues::Queues;
+use recorder::Recorder;
 use remote::Calls;
-use shutdown::{Holds, Stop};
-use std::collections::VecDeque;
+use scratch::Scratch;
 use std::fmt;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
+use table::Slot;
 use timers::{TimerAction, Timers};
 use triggers::Triggers;
-use turn::DeferredFlush;
-
-/// What is read in one call, shared by all connections. 64 KiB fit the cache; 16 KiB make bulk
-/// cost a third more, 256 KiB half as much again.
-const BUFFER_LEN: usize = 64 * 1024;
 
 /// The loop, and all that lives in it: ports, factories, protocols, timers.
 ///
@@ -104,66 +115,32 @@ pub struct Reactor {
     id: usize,
     driver: Box<dyn Driver>,
     settings: Settings,
-    run_state: RunState,
-    stop: Stop,
-    holds: Arc<Holds>,
-    /// Of the stop that is being carried out.
-    report: ShutdownReport,
+    lifecycle: Lifecycle,
     /// A turn is running or a factory is lent to its owner: no other turn may begin.
     entered: bool,
     factories: Arena<FactorySlot>,
     ports: Arena<OpenPort>,
     connections: Arena<Slot>,
+    /// How many of the connections are closed and still read.
+    lingerers: Lingerers,
     timers: Timers<TimerAction>,
     triggers: Triggers,
+    /// Closures from other threads.
     calls: Arc<Calls>,
     /// What waits for work on other threads.
     deferred: Arena<Continuation>,
-    /// Transports that callbacks have touched.
+    /// Shared with the transports: dirty connections, spare buffers, totals.
     hub: Rc<Hub>,
-    /// A fan-out that waits for more.
-    deferred_flush: Option<DeferredFlush>,
+    /// What one turn leaves for the next.
+    queues: Queues,
+    fan_out: FanOut,
     /// Until then, no wait sleeps; see [`Settings::busy_poll`].
     awake_until: Option<Instant>,
-    /// Connections to be served in the next turn.
-    ready_connections: Vec<Id>,
-    /// Connections whose peers send more than their share, in the order of their turns.
-    bulk: VecDeque<Id>,
-    /// Connections that are not read although they could be.
-    read_backoffs: ReadBackoffs,
-    /// Connections that may have kept this side waiting for too long.
-    overdue: Vec<Overdue>,
-    /// Connections that are closed and still read.
-    lingerers: Lingerers,
-    /// Ports on which somebody may wait.
-    ready_listeners: Vec<Id>,
-    /// Factories whose rate of accepting allows for another client.
-    accept_granted: Vec<Id>,
-    /// Connections that are reset, and whose protocols are to be told.
-    aborted: Vec<Aborted>,
-    /// Factories that have lost a port.
-    unused_factories: Vec<Id>,
     recorder: Recorder,
-    /// What is read; away while a callback looks at it.
-    buffer: Box<[u8]>,
-    /// What producers are read into; empty before there is one.
-    producer_buffer: Vec<u8>,
-    /// Memory of lists, kept between turns.
-    ready: Vec<Ready>,
-    spare: Vec<Id>,
+    scratch: Scratch,
     /// Learns of every callback, in tests.
     #[cfg(feature = "testing")]
     observer: Option<Rc<dyn Watch>>,
-}
-
-/// Where a reactor is between start-up and shutdown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum RunState {
-    /// Not started, or stopped. Ports may be open already.
-    Idle,
-    Running,
-    /// Past the triggers *before* shutdown: nothing new can begin.
-    Stopping,
 }
 
 impl Reactor {
@@ -188,7 +165,6 @@ impl Reactor {
     /// A reactor behind whose door is `world`.
     pub(crate) fn with_driver(driver: Box<dyn Driver>, settings: Settings) -> Self {
         let calls = Calls::new(driver.waker(), settings.max_pending_calls);
-        let holds = Holds::new(driver.waker());
         let timers = Timers::new(driver.now());
         let recorder = Recorder::new(driver.now(), settings.slow_callback_duration);
         static NEXT: AtomicUsize = AtomicUsize::new(0);
@@ -196,37 +172,24 @@ impl Reactor {
         let hub = Rc::new(Hub::new(id, settings.max_unsent, settings.max_unsent_total));
         Self {
             id,
+            lifecycle: Lifecycle::new(driver.waker()),
             driver,
             settings,
-            run_state: RunState::Idle,
-            stop: Stop::No,
-            holds,
-            report: ShutdownReport::default(),
             entered: false,
             factories: Arena::new(),
             ports: Arena::new(),
             connections: Arena::new(),
+            lingerers: Lingerers::default(),
             timers,
             triggers: Triggers::new(),
             calls,
             deferred: Arena::new(),
             hub,
-            deferred_flush: None,
+            queues: Queues::default(),
+            fan_out: FanOut::default(),
             awake_until: None,
-            ready_connections: Vec::new(),
-            bulk: VecDeque::new(),
-            read_backoffs: ReadBackoffs::default(),
-            overdue: Vec::new(),
-            lingerers: Lingerers::default(),
-            ready_listeners: Vec::new(),
-            accept_granted: Vec::new(),
-            aborted: Vec::new(),
-            unused_factories: Vec::new(),
-            buffer: vec![0; BUFFER_LEN].into_boxed_slice(),
             recorder,
-            producer_buffer: Vec::new(),
-            ready: Vec::new(),
-            spare: Vec::new(),
+            scratch: Scratch::default(),
             #[cfg(feature = "testing")]
             observer: None,
         }
@@ -261,7 +224,7 @@ impl std::os::fd::AsFd for Reactor {
 impl fmt::Debug for Reactor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reactor")
-            .field("state", &self.run_state)
+            .field("state", &self.lifecycle.state)
             .field("ports", &self.ports.len())
             .field("factories", &self.factories.len())
             .field("connections", &self.connection_count())

@@ -1,11 +1,12 @@
 //! Running: start-up, turns until a stop, shutdown.
 
-use super::backpressure::ReadBackoffs;
+use super::Reactor;
 use super::errors::RunError;
+use super::lifecycle::RunState;
+use super::lifecycle::{ShutdownReport, Stop};
 use super::panic::guard;
-use super::shutdown::{ShutdownReport, Stop};
+use super::queues::ReadBackoffs;
 use super::triggers::{Phase, SystemEvent, TriggerId};
-use super::{Reactor, RunState};
 use crate::arena::Id;
 use crate::reason::Reason;
 use std::ops::ControlFlow;
@@ -102,7 +103,7 @@ impl Reactor {
 
     /// True from the moment in which start-up begins until shutdown does.
     pub fn is_running(&self) -> bool {
-        self.run_state == RunState::Running
+        self.lifecycle.state == RunState::Running
     }
 
     /// Calls `call` with the timers that are due next if the reactor runs, or else when it has
@@ -154,12 +155,12 @@ impl Reactor {
 
     /// True if somebody waits for the first turn.
     pub(super) fn is_to_start_up(&self) -> bool {
-        self.run_state == RunState::Idle && self.triggers.wait_for(SystemEvent::Startup)
+        self.lifecycle.state == RunState::Idle && self.triggers.wait_for(SystemEvent::Startup)
     }
 
     pub(super) fn start_up(&mut self) {
-        if self.run_state == RunState::Idle {
-            self.run_state = RunState::Running;
+        if self.lifecycle.state == RunState::Idle {
+            self.lifecycle.state = RunState::Running;
             for phase in Phase::ALL {
                 self.fire(phase, SystemEvent::Startup);
             }
@@ -169,11 +170,11 @@ impl Reactor {
     /// Everything ends, in order: ports, then connections, then factories, then what was to be
     /// called later.
     pub(super) fn shut_down(&mut self) -> ShutdownReport {
-        if matches!(self.stop, Stop::No | Stop::Requested(_)) {
+        if matches!(self.lifecycle.stop, Stop::No | Stop::Requested(_)) {
             // Dropped, without having been asked to stop.
             self.fire(Phase::Before, SystemEvent::Shutdown);
         }
-        self.run_state = RunState::Stopping;
+        self.lifecycle.state = RunState::Stopping;
         self.close_ports();
         self.lose_all();
         let factories: Vec<Id> = self.factories.iter().map(|(id, _)| id).collect();
@@ -183,8 +184,8 @@ impl Reactor {
         self.fire(Phase::During, SystemEvent::Shutdown);
         self.fire(Phase::After, SystemEvent::Shutdown);
         self.forget();
-        self.run_state = RunState::Idle;
-        let report = std::mem::take(&mut self.report);
+        self.lifecycle.state = RunState::Idle;
+        let report = std::mem::take(&mut self.lifecycle.report);
         log::info!("stopped: {report}");
         report
     }
@@ -217,16 +218,16 @@ impl Reactor {
 
     /// Drops what is left over for a next turn: there is nothing any more that it could concern.
     fn forget(&mut self) {
-        self.stop = Stop::No;
-        self.deferred_flush = None;
-        self.ready_connections.clear();
-        self.bulk.clear();
+        self.lifecycle.stop = Stop::No;
+        self.fan_out.end();
+        self.queues.ready.clear();
+        self.queues.bulk.clear();
         self.hub.take_yielded();
-        self.read_backoffs = ReadBackoffs::default();
-        self.overdue.clear();
-        self.ready_listeners.clear();
-        self.accept_granted.clear();
-        self.unused_factories.clear();
+        self.queues.read_backoffs = ReadBackoffs::default();
+        self.queues.overdue.clear();
+        self.queues.listeners.clear();
+        self.queues.accept_granted.clear();
+        self.queues.unused_factories.clear();
         self.hub.take(Vec::new());
         for job in self.timers.take_all() {
             if let Err(panic) = guard(|| drop(job)) {
@@ -245,7 +246,7 @@ impl Reactor {
 impl Drop for Reactor {
     /// Shuts down, if there is anything to shut down: a protocol hears of its end in any case.
     fn drop(&mut self) {
-        let in_use = self.run_state == RunState::Running || self.factories.len() > 0;
+        let in_use = self.lifecycle.state == RunState::Running || self.factories.len() > 0;
         if in_use && !std::thread::panicking() {
             self.entered = true;
             self.record_entry();

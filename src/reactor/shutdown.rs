@@ -1,90 +1,19 @@
 //! Stopping without cutting anybody off: the reactor drains before it shuts down.
 
+use super::Reactor;
 use super::callback::Callback;
+use super::lifecycle::RunState;
+use super::lifecycle::ShutdownGuard;
+use super::lifecycle::ShutdownReport;
+use super::lifecycle::Stop;
 use super::triggers::{Phase, SystemEvent};
-use super::{Reactor, RunState};
 use crate::arena::Id;
-use crate::driver::Wake;
 use crate::reason::Reason;
-use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-
-/// How far a stop has come.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Stop {
-    /// Nobody has asked for one.
-    No,
-    /// Is to begin in phase 3 of the next turn, and may take so long.
-    Requested(Duration),
-    /// Everything stands and goes on, until nobody holds the shutdown any more.
-    DeferredFlush { until: Instant },
-    /// Ports are closed, and the loop reads what had arrived by then; protocols are told after
-    /// that. `turns` counts the turns that this has taken.
-    LastReads { until: Instant, turns: u32 },
-    /// Protocols have been told, and connections end.
-    Draining { until: Instant },
-}
 
 /// Turns in which the poller hands out what had arrived when ports were closed; one is enough
 /// unless a wait was full each time. A peer that does not stop sending must not put the drain off.
 const LAST_READS_MAX: u32 = 64;
-
-/// What became of the connections when a reactor stopped.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ShutdownReport {
-    /// Connections that closed while the reactor drained, when everything written was handed to the
-    /// operating system.
-    pub drained: usize,
-    /// Connections that ended otherwise while the reactor drained: reset by their peers, timed out,
-    /// aborted or failed.
-    pub lost: usize,
-    /// Connections that the shutdown ended, and attempts to connect that it gave up.
-    pub aborted: usize,
-    /// Bytes that were written to any of these and that the operating system has not taken.
-    pub bytes_lost: u64,
-}
-
-impl fmt::Display for ShutdownReport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { drained, lost, aborted, bytes_lost } = self;
-        write!(
-            f,
-            "{drained} connections drained, {lost} lost, {aborted} aborted, {bytes_lost} bytes lost"
-        )
-    }
-}
-
-/// Holds a graceful shutdown as long as it lives; see [`Reactor::hold_shutdown`].
-///
-/// It may be dropped on any thread.
-#[derive(Debug)]
-pub struct ShutdownGuard(Arc<Holds>);
-
-/// Who holds the shutdown.
-#[derive(Debug)]
-pub(super) struct Holds {
-    count: AtomicUsize,
-    waker: Arc<dyn Wake>,
-}
-
-impl Holds {
-    pub(super) fn new(waker: Arc<dyn Wake>) -> Arc<Self> {
-        Arc::new(Self { count: AtomicUsize::new(0), waker })
-    }
-
-    fn any(&self) -> bool {
-        self.count.load(Ordering::SeqCst) > 0
-    }
-}
-
-impl Drop for ShutdownGuard {
-    fn drop(&mut self) {
-        self.0.count.fetch_sub(1, Ordering::SeqCst);
-        self.0.waker.wake();
-    }
-}
 
 impl Reactor {
     /// Asks the reactor to stop without cutting anybody off, within `deadline` at most.
@@ -121,10 +50,10 @@ impl Reactor {
     /// ```
     pub fn stop_gracefully(&mut self, deadline: Duration) {
         let until = self.due_in(deadline);
-        match &mut self.stop {
-            Stop::No => self.stop = Stop::Requested(deadline),
+        match &mut self.lifecycle.stop {
+            Stop::No => self.lifecycle.stop = Stop::Requested(deadline),
             Stop::Requested(earlier) => *earlier = deadline.min(*earlier),
-            Stop::DeferredFlush { until: earlier }
+            Stop::AwaitGuards { until: earlier }
             | Stop::LastReads { until: earlier, .. }
             | Stop::Draining { until: earlier } => *earlier = until.min(*earlier),
         }
@@ -151,13 +80,12 @@ impl Reactor {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn hold_shutdown(&self) -> ShutdownGuard {
-        self.holds.count.fetch_add(1, Ordering::SeqCst);
-        ShutdownGuard(Arc::clone(&self.holds))
+        self.lifecycle.holds.hold()
     }
 
     /// True from the moment in which ports are closed for a graceful stop until it is done.
     pub fn is_draining(&self) -> bool {
-        matches!(self.stop, Stop::LastReads { .. } | Stop::Draining { .. })
+        self.lifecycle.is_draining()
     }
 
     /// Carries out a stop that was asked for, as far as it can be.
@@ -166,29 +94,29 @@ impl Reactor {
     }
 
     fn is_to_shut_down(&mut self) -> bool {
-        if let Stop::Requested(deadline) = self.stop {
+        if let Stop::Requested(deadline) = self.lifecycle.stop {
             let until = self.due_in(deadline);
-            self.stop = Stop::DeferredFlush { until };
+            self.lifecycle.stop = Stop::AwaitGuards { until };
             self.fire(Phase::Before, SystemEvent::Shutdown);
         }
-        if let Stop::DeferredFlush { until } = self.stop {
+        if let Stop::AwaitGuards { until } = self.lifecycle.stop {
             if self.now() >= until {
                 return true;
             }
-            if self.holds.any() {
+            if self.lifecycle.holds.any() {
                 return false;
             }
-            self.stop = Stop::LastReads { until, turns: 0 };
+            self.lifecycle.stop = Stop::LastReads { until, turns: 0 };
             self.begin_last_reads();
-        } else if let Stop::LastReads { until, turns } = self.stop {
+        } else if let Stop::LastReads { until, turns } = self.lifecycle.stop {
             if turns < LAST_READS_MAX && self.may_have_more_to_read() {
-                self.stop = Stop::LastReads { until, turns: turns + 1 };
+                self.lifecycle.stop = Stop::LastReads { until, turns: turns + 1 };
             } else {
-                self.stop = Stop::Draining { until };
+                self.lifecycle.stop = Stop::Draining { until };
                 self.ask_to_drain();
             }
         }
-        match self.stop {
+        match self.lifecycle.stop {
             Stop::LastReads { until, .. } | Stop::Draining { until } => {
                 self.is_drained() || self.now() >= until
             }
@@ -198,7 +126,7 @@ impl Reactor {
 
     /// True if something that has arrived may not have been given to its protocol yet.
     fn may_have_more_to_read(&self) -> bool {
-        self.driver.may_have_more() || !self.bulk.is_empty() || self.hub.has_yielded()
+        self.driver.may_have_more() || !self.queues.bulk.is_empty() || self.hub.has_yielded()
     }
 
     /// Nobody is left to be waited for.
@@ -238,9 +166,9 @@ impl Reactor {
 
     /// When the loop has to look at a stop again, if there is one.
     pub(super) fn stop_deadline(&self) -> Option<Instant> {
-        match self.stop {
+        match self.lifecycle.stop {
             Stop::No => None,
-            Stop::DeferredFlush { until } if self.holds.any() => Some(until),
+            Stop::AwaitGuards { until } if self.lifecycle.holds.any() => Some(until),
             Stop::Draining { until } if !self.is_drained() => Some(until),
             _ => Some(self.now()),
         }
@@ -248,28 +176,28 @@ impl Reactor {
 
     /// Counts a connection that ends with `unsent` bytes unsent.
     pub(super) fn record_for_report(&mut self, reason: &Reason, unsent: usize) {
-        if self.run_state == RunState::Stopping {
-            self.report.aborted += 1;
+        if self.lifecycle.state == RunState::Stopping {
+            self.lifecycle.report.aborted += 1;
         } else if !self.is_draining() {
             return;
         } else if reason.is_done() {
-            self.report.drained += 1;
+            self.lifecycle.report.drained += 1;
         } else {
-            self.report.lost += 1;
+            self.lifecycle.report.lost += 1;
         }
         self.note_bytes_lost(unsent);
     }
 
     /// Counts an attempt to connect that is given up with `unsent` bytes written to it.
     pub(super) fn record_abandoned(&mut self, unsent: usize) {
-        self.report.aborted += 1;
+        self.lifecycle.report.aborted += 1;
         self.note_bytes_lost(unsent);
     }
 
     /// Counts bytes that were written and will not be sent.
     pub(super) fn note_bytes_lost(&mut self, count: usize) {
-        if self.run_state == RunState::Stopping || self.is_draining() {
-            self.report.bytes_lost += count as u64;
+        if self.lifecycle.refuses_new() {
+            self.lifecycle.report.bytes_lost += count as u64;
         }
     }
 }

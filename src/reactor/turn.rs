@@ -1,10 +1,13 @@
 //! One turn of the loop. This file is its specification; `docs/REACTOR.md` numbers the same phases.
 
+use super::Reactor;
 use super::callback::Callback;
-use super::connection::{Aborted, ConnectionRef, Slot};
+use super::fan_out::FAN_OUT;
+use super::lifecycle::ShutdownReport;
 use super::panic::guard;
-use super::shutdown::ShutdownReport;
-use super::{BUFFER_LEN, Reactor};
+use super::queues::Aborted;
+use super::scratch::BUFFER_LEN;
+use super::table::{ConnectionRef, Slot};
 use crate::arena::Id;
 use crate::driver::{Edges, Ready};
 use crate::limits::Direction;
@@ -36,29 +39,6 @@ const BULK_TIME: Duration = Duration::from_millis(2);
 /// A callback that has run for this long should yield. A protocol that asks once in several
 /// messages overruns it by a small factor.
 const CALLBACK_TIME: Duration = Duration::from_micros(500);
-
-/// More transports than this touched in one turn are a fan-out, which is worth waiting for more of
-/// the same: each member then gets the lines of several turns in one call.
-const FAN_OUT: usize = 16;
-
-/// A fan-out waits until so many polls in a row, none of which sleeps, have brought nothing. With
-/// nothing to gather they cost a microsecond.
-const FAN_OUT_POLLS: u32 = 4;
-
-/// And for at most this long for each of its transports, if something always comes: a quarter of
-/// what sending to it will take.
-const FAN_OUT_WAIT: Duration = Duration::from_micros(1);
-
-/// And for no longer than this, however many they are: nobody should notice.
-const FAN_OUT_WAIT_MAX: Duration = Duration::from_millis(1);
-
-/// A fan-out that waits.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct DeferredFlush {
-    since: Instant,
-    /// Polls in a row that brought nothing.
-    empty_polls: u32,
-}
 
 impl Reactor {
     /// What is added during a phase waits for the next turn.
@@ -117,22 +97,20 @@ impl Reactor {
                 None => timeout,
             }
         };
-        let mut ready = std::mem::take(&mut self.ready);
+        let mut ready = std::mem::take(&mut self.scratch.events);
         self.record_turn();
         let waited = self.driver.wait(&mut ready, timeout);
         self.record_wait(ready.len());
         // A call from another thread ends a wait as well, and is no event.
         let quiet = ready.is_empty() && self.calls.is_empty();
-        if let Some(held) = &mut self.deferred_flush {
-            held.empty_polls = if quiet { held.empty_polls + 1 } else { 0 };
-        }
+        self.fan_out.record_poll(quiet);
         if !quiet && !self.settings.busy_poll.is_zero() {
             self.awake_until = Some(self.due_in(self.settings.busy_poll));
         }
         for event in ready.drain(..) {
             self.notice(event);
         }
-        self.ready = ready;
+        self.scratch.events = ready;
         waited
     }
 
@@ -152,13 +130,8 @@ impl Reactor {
     ///
     /// For those who embed the reactor in another loop; see [`turn`](Self::turn).
     pub fn next_deadline(&mut self) -> Option<Instant> {
-        let left_over = !self.ready_connections.is_empty()
-            || !self.bulk.is_empty()
+        let left_over = self.queues.has_work()
             || self.hub.has_yielded()
-            || !self.ready_listeners.is_empty()
-            || !self.accept_granted.is_empty()
-            || !self.aborted.is_empty()
-            || !self.unused_factories.is_empty()
             || self.hub.len() > 0
             || !self.calls.is_empty()
             || self.driver.may_have_more()
@@ -166,7 +139,7 @@ impl Reactor {
         if left_over {
             return Some(self.now());
         }
-        let timeouts = [self.timers.next(), self.read_backoffs.until(), self.stop_deadline()];
+        let timeouts = [self.timers.next(), self.queues.read_backoffs.until, self.stop_deadline()];
         timeouts.into_iter().flatten().min()
     }
 
@@ -190,7 +163,7 @@ impl Reactor {
                         transport.notice(edges);
                         let traffic = transport.connection().queue();
                         if let Some(traffic) = traffic {
-                            self.list(id, traffic);
+                            self.queues.list(id, traffic);
                         }
                     }
                     None => self.notice_other(id, edges),
@@ -205,7 +178,7 @@ impl Reactor {
             // Not reported again; whatever else it says is looked at when the connection stands.
             let Edges { read_closed, priority, .. } = edges;
             connecting.transport.notice(Edges { read_closed, priority, ..Edges::default() });
-            self.ready_connections.push(id);
+            self.queues.ready.push(id);
         }
         self.queue_lingering(id);
     }
@@ -213,17 +186,17 @@ impl Reactor {
     pub(super) fn report_aborted(&mut self) {
         let shed = self.hub.take_shed();
         self.note_bytes_lost(shed);
-        for Aborted { id, reason, unsent } in std::mem::take(&mut self.aborted) {
+        for Aborted { id, reason, unsent } in std::mem::take(&mut self.queues.aborted) {
             self.note_bytes_lost(unsent);
             self.lose(id, reason);
         }
     }
 
     fn accept_waiting(&mut self) {
-        for factory in std::mem::take(&mut self.accept_granted) {
+        for factory in std::mem::take(&mut self.queues.accept_granted) {
             self.accept_next(factory);
         }
-        for port in std::mem::take(&mut self.ready_listeners) {
+        for port in std::mem::take(&mut self.queues.listeners) {
             self.accept(port);
         }
     }
@@ -232,7 +205,7 @@ impl Reactor {
         self.end_read_backoffs();
         self.list_yielded();
         let mut ready_connections =
-            std::mem::replace(&mut self.ready_connections, std::mem::take(&mut self.spare));
+            std::mem::replace(&mut self.queues.ready, std::mem::take(&mut self.scratch.ids));
         let share = (SHARES / ready_connections.len().max(1)).clamp(SHARE_MIN, BUFFER_LEN);
         let mut sparse = ready_connections.drain(..);
         let mut time = None;
@@ -247,7 +220,7 @@ impl Reactor {
             }
         }
         drop(sparse);
-        self.spare = ready_connections;
+        self.scratch.ids = ready_connections;
     }
 
     /// Lists connections whose protocols have yielded, in the bulk queue.
@@ -260,7 +233,7 @@ impl Reactor {
             if let Some(traffic) =
                 connection.and_then(|connection| connection.transport.connection().queue())
             {
-                self.list(id, traffic);
+                self.queues.list(id, traffic);
             }
         }
     }
@@ -268,16 +241,16 @@ impl Reactor {
     /// The next bulk connection, until the time for them is over or each was served once. At least
     /// one is served in a turn.
     fn next_bulk(&mut self, time: &mut Option<(Instant, usize)>) -> Option<Id> {
-        if self.bulk.is_empty() {
+        if self.queues.bulk.is_empty() {
             return None;
         }
         let now = self.now();
-        let (until, left) = time.get_or_insert((now + BULK_TIME, self.bulk.len()));
+        let (until, left) = time.get_or_insert((now + BULK_TIME, self.queues.bulk.len()));
         if *left == 0 || now >= *until {
             return None;
         }
         *left -= 1;
-        self.bulk.pop_front()
+        self.queues.bulk.pop_front()
     }
 
     /// Serves a connection: reads, and then writes; if its traffic is sparse, no more than `share`
@@ -305,7 +278,7 @@ impl Reactor {
     /// Moves a connection with much to send to the bulk queue.
     pub(super) fn take_turns(&mut self, connection: &ConnectionRef) {
         if connection.transport.connection().queue_bulk() {
-            self.bulk.push_back(connection.id());
+            self.queues.bulk.push_back(connection.id());
         }
     }
 
@@ -313,7 +286,7 @@ impl Reactor {
     #[inline(always)]
     fn read(&mut self, connection: &ConnectionRef, quantum: usize, most: usize) {
         let transport = &connection.transport;
-        let mut buffer = std::mem::take(&mut self.buffer);
+        let mut buffer = std::mem::take(&mut self.scratch.buffer);
         let quantum = quantum.min(buffer.len());
         let mut left = most;
         for _ in 0..CALLS_PER_TURN {
@@ -336,7 +309,7 @@ impl Reactor {
                 ReadOutcome::NeedsRefill | ReadOutcome::Nothing => break,
             }
         }
-        self.buffer = buffer;
+        self.scratch.buffer = buffer;
     }
 
     /// Serves a connection wherever it stands in the bulk queue.
@@ -362,15 +335,7 @@ impl Reactor {
     #[inline(never)]
     fn list_readable(&mut self, connection: &ConnectionRef) {
         if let Some(traffic) = connection.transport.queue_readable() {
-            self.list(connection.id(), traffic);
-        }
-    }
-
-    #[inline]
-    fn list(&mut self, id: Id, traffic: Traffic) {
-        match traffic {
-            Traffic::Sparse => self.ready_connections.push(id),
-            Traffic::Bulk | Traffic::Yielding => self.bulk.push_back(id),
+            self.queues.list(connection.id(), traffic);
         }
     }
 
@@ -386,10 +351,12 @@ impl Reactor {
     }
 
     fn flush(&mut self) {
-        if self.defers_flush() {
+        if self.hub.must_flush_now() {
+            self.fan_out.end();
+        } else if self.fan_out.defers(self.hub.len(), || self.driver.now()) {
             return;
         }
-        let mut dirty = self.hub.take(std::mem::take(&mut self.spare));
+        let mut dirty = self.hub.take(std::mem::take(&mut self.scratch.ids));
         if dirty.len() > FAN_OUT {
             // In the order of their slots, as near to each other in memory as they can be: in a
             // room of a thousand that is some eight per cent of the cost.
@@ -406,30 +373,14 @@ impl Reactor {
                 None => self.check_connecting(id),
             }
         }
-        self.spare = dirty;
+        self.scratch.ids = dirty;
         if any {
             self.record_flush();
         }
     }
 
-    /// True if a fan-out is to wait for more.
-    fn defers_flush(&mut self) -> bool {
-        if self.hub.len() <= FAN_OUT || self.hub.must_flush_now() {
-            self.deferred_flush = None;
-            return false;
-        }
-        let now = self.now();
-        let held =
-            self.deferred_flush.take().unwrap_or(DeferredFlush { since: now, empty_polls: 0 });
-        let wide = u32::try_from(self.hub.len()).unwrap_or(u32::MAX);
-        let wait = FAN_OUT_WAIT.saturating_mul(wide).min(FAN_OUT_WAIT_MAX);
-        let holds = held.empty_polls < FAN_OUT_POLLS && now - held.since < wait;
-        self.deferred_flush = holds.then_some(held);
-        holds
-    }
-
     fn stop_unused_factories(&mut self) {
-        for factory in std::mem::take(&mut self.unused_factories) {
+        for factory in std::mem::take(&mut self.queues.unused_factories) {
             self.stop_if_unused(factory);
         }
     }

@@ -14,6 +14,7 @@ mod examples;
 mod factories;
 #[cfg(feature = "signals")]
 mod forwarding;
+mod imports;
 mod overload;
 mod panics;
 mod properties;

@@ -5,9 +5,9 @@ use crate::error::DeferError;
 use std::sync::mpsc::channel;
 
 /// Notes when it is dropped.
-struct DeferredFlush(Rc<Cell<bool>>);
+struct Held(Rc<Cell<bool>>);
 
-impl Drop for DeferredFlush {
+impl Drop for Held {
     fn drop(&mut self) {
         self.0.set(true);
     }
@@ -100,7 +100,7 @@ fn without_a_thread_the_answer_says_so_later() {
 fn a_reactor_that_stops_waits_for_no_work() {
     let mut fixture = Fixture::new(quiet);
     let dropped = Rc::new(Cell::new(false));
-    let held = DeferredFlush(Rc::clone(&dropped));
+    let held = Held(Rc::clone(&dropped));
     fixture.reactor.defer_to_thread(|| 1, move |_, _| drop(held));
     fixture.script.begin_work();
     fixture.reactor.stop();

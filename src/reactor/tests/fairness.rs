@@ -3,7 +3,7 @@
 use super::*;
 use crate::limits::Timeouts;
 
-const BUFFER: usize = super::super::BUFFER_LEN;
+const BUFFER: usize = super::super::scratch::BUFFER_LEN;
 
 /// Echoes, and each write takes a millisecond.
 fn slow_echo() -> Fixture {

@@ -14,7 +14,7 @@ fn a_talker_is_listened_to_after_the_goodbye() {
     });
     let peer = fixture.connect();
     // A buffer full: there may be more, and there is.
-    peer.send(vec![b'x'; super::super::BUFFER_LEN]);
+    peer.send(vec![b'x'; super::super::scratch::BUFFER_LEN]);
     peer.send("and another thing");
     fixture.turn();
     // The protocol is told at once; the socket stays, for a reset would take the goodbye with it.
@@ -35,7 +35,7 @@ fn a_talker_is_listened_to_after_the_goodbye() {
 fn a_talker_is_not_listened_to_for_ever() {
     let mut fixture = Fixture::new(|event, cx| on_data(event, || cx.transport.lose_connection()));
     let peer = fixture.connect();
-    peer.send(vec![b'x'; super::super::BUFFER_LEN]);
+    peer.send(vec![b'x'; super::super::scratch::BUFFER_LEN]);
     for _ in 0..40 {
         peer.send("and another thing");
         fixture.turn();
@@ -140,7 +140,7 @@ fn the_silent_are_closed_at_once_and_a_connection_closed_when_made_is_never_watc
 fn what_stands_behind_the_first_glance_is_discarded_without_another_edge() {
     let mut fixture = Fixture::new(|event, cx| on_data(event, || cx.transport.lose_connection()));
     let peer = fixture.connect();
-    peer.send(vec![b'x'; super::super::BUFFER_LEN + 100]);
+    peer.send(vec![b'x'; super::super::scratch::BUFFER_LEN + 100]);
     peer.close();
     fixture.settle();
     assert_eq!(peer.closed(), Closed::InOrder);

@@ -86,7 +86,7 @@ fn slow_callbacks_are_told_with_what_came_before_but_not_all_the_time() {
     let logged = |count: usize, reactor: &mut Reactor| {
         peer.send(vec![0; count]);
         turn(reactor);
-        reactor.recorder.logged()
+        reactor.recorder.logged
     };
     assert_eq!(logged(99, &mut reactor), None);
     let first = logged(100, &mut reactor);
@@ -200,7 +200,7 @@ fn a_callback_is_not_blamed_for_what_an_outer_loop_does() {
     script.advance(ms(1000));
     let seen = turn(&mut reactor);
     assert_eq!(seen.protocols["Slow"].longest, ms(1));
-    assert_eq!(reactor.recorder.logged(), None, "no callback was slow");
+    assert_eq!(reactor.recorder.logged, None, "no callback was slow");
 }
 
 #[test]

@@ -43,15 +43,15 @@ fn one_who_never_stops_sending_does_not_starve_the_others() {
     modest.send("hello");
     fixture.turn();
     assert_eq!(modest.received(), b"hello");
-    let ready_connections = greedy.calls().reads;
-    assert!((1..=10).contains(&ready_connections), "{ready_connections} reads in one turn");
+    let served = greedy.calls().reads;
+    assert!((1..=10).contains(&served), "{served} reads in one turn");
     for _ in 0..100 {
         fixture.turn();
     }
     assert_eq!(greedy.received().len(), 100 * BUFFER);
 }
 
-const BUFFER: usize = super::super::BUFFER_LEN;
+const BUFFER: usize = super::super::scratch::BUFFER_LEN;
 
 #[test]
 fn a_paused_connection_reads_nothing_still_writes_and_resumes_once() {

@@ -256,8 +256,8 @@ fn clients_that_wait_to_be_accepted_are_served_and_counted() {
     fixture.reactor.stop_gracefully(SECOND);
     fixture.turn();
     assert!(fixture.reactor.is_draining());
-    let ready_connections = waiting.iter().filter(|peer| peer.received() == b"request").count();
-    assert_eq!((ready_connections, fixture.reactor.connection_count()), (299, 300));
+    let served = waiting.iter().filter(|peer| peer.received() == b"request").count();
+    assert_eq!((served, fixture.reactor.connection_count()), (299, 300));
     assert_eq!(fixture.reactor.rejections(&fixture.port).unwrap().connections, 3, "limits count");
     assert_eq!(fixture.log.count("1 is to drain"), 0, "not before its request is answered");
     fixture.turn();

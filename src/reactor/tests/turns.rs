@@ -152,7 +152,7 @@ fn whatever_is_left_over_is_due_now() {
         ("bytes to be read", |fixture| {
             let peer = fixture.connect();
             for _ in 0..10 {
-                peer.send(vec![b'x'; super::super::BUFFER_LEN]);
+                peer.send(vec![b'x'; super::super::scratch::BUFFER_LEN]);
             }
             fixture.turn();
         }),
@@ -272,7 +272,7 @@ fn what_is_left_over_and_what_is_added_in_the_shutdown_is_dropped() {
     });
     let peer = fixture.connect();
     for _ in 0..10 {
-        peer.send(vec![b'x'; super::super::BUFFER_LEN]);
+        peer.send(vec![b'x'; super::super::scratch::BUFFER_LEN]);
     }
     let _flood: Vec<Peer> = (0..300).map(|_| fixture.script.connect()).collect();
     fixture.turn();

@@ -4,7 +4,7 @@ use super::*;
 use crate::limits::Timeouts;
 use crate::{LineContext, LineReceiver, Lines};
 
-const BUFFER: usize = super::super::BUFFER_LEN;
+const BUFFER: usize = super::super::scratch::BUFFER_LEN;
 
 /// Yields when it reads "more", and notes how often it is called again.
 fn yielding(event: Event<'_>, cx: &mut Context<'_, Probes>) {

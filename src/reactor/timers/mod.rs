@@ -7,6 +7,7 @@ pub(super) use heap::Timers;
 use super::Reactor;
 use super::callback::Callback;
 use super::panic::guard;
+use super::timer_id::TimerId;
 use crate::arena::Id;
 use crate::limits::Direction;
 use crate::transport::Transport;
@@ -16,21 +17,6 @@ use std::time::{Duration, Instant};
 /// A delay that ends later than this is cut to it: longer than any process runs, short enough for
 /// every clock.
 const DELAY_MAX: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
-
-/// Names a timer: to cancel it, to reset it, to recognise it. To other reactors than its own it
-/// names nothing.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct TimerId {
-    /// The number of its reactor.
-    reactor: usize,
-    id: Id,
-}
-
-impl fmt::Debug for TimerId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "TimerId({})", self.id)
-    }
-}
 
 /// What is done when a timer is due.
 pub(super) enum TimerAction {

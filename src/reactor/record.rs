@@ -1,0 +1,170 @@
+//! Recording what the loop does, and how long it takes.
+
+use super::Reactor;
+use super::metrics::{Metrics, SlowestCallback};
+use super::recorder::{CallTotals, EventKind, LOG_INTERVAL, nanos};
+use super::type_name::short_name;
+use crate::arena::Id;
+use crate::transport::Transport;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+impl Reactor {
+    /// What the reactor has done since it was made. Counting is always on; this sums it up, and
+    /// is displayed on several lines.
+    ///
+    /// The clock is read once after each callback, and the time since it was read before is counted
+    /// to that callback. So it covers reading what the callback was given, and sending what the
+    /// callback before it wrote to its own connection.
+    ///
+    /// ```
+    /// use twistor::Reactor;
+    ///
+    /// let mut reactor = Reactor::new()?;
+    /// reactor.stop();
+    /// reactor.run()?;
+    /// let metrics = reactor.metrics();
+    /// assert_eq!((metrics.accepted, metrics.panics), (0, 0));
+    /// println!("{metrics}");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn metrics(&self) -> Metrics {
+        let mut protocols = BTreeMap::<String, CallTotals>::new();
+        let present = self.factories.iter().map(|(_, slot)| (slot.protocol, slot.call_totals));
+        let former = self.recorder.former.iter().map(|(name, call_totals)| (*name, *call_totals));
+        for (name, call_totals) in present.chain(former) {
+            protocols.entry(short_name(name)).or_default().merge(call_totals);
+        }
+        Metrics {
+            age: self.now().saturating_duration_since(self.recorder.began),
+            open: self.connection_count(),
+            bytes_sent: self.hub.sent(),
+            unsent: self.hub.unsent(),
+            timers: self.timers.len(),
+            turns: self.recorder.busy.calls,
+            busy: self.recorder.busy.into(),
+            closures: self.recorder.closures.into(),
+            flushes: self.recorder.flushes.into(),
+            other: self.recorder.other.into(),
+            protocols: protocols.into_iter().map(|(name, it)| (name, it.into())).collect(),
+            ..self.recorder.totals.clone()
+        }
+    }
+
+    /// The loop has waited, and so much is ready.
+    pub(super) fn record_wait(&mut self, ready: usize) {
+        self.elapsed();
+        let recorder = &mut self.recorder;
+        recorder.woken = recorder.age;
+        recorder.totals.events += ready as u64;
+        recorder.remember(EventKind::Turn, None, ready);
+    }
+
+    /// The loop is about to wait, or has stopped.
+    pub(super) fn record_turn(&mut self) {
+        let took = self.elapsed();
+        let recorder = &mut self.recorder;
+        recorder.other.add(took);
+        recorder.busy.add(recorder.age - recorder.woken);
+        recorder.woken = recorder.age;
+    }
+
+    /// Transports were flushed.
+    pub(super) fn record_flush(&mut self) {
+        let took = self.elapsed();
+        self.recorder.flushes.add(took);
+    }
+
+    /// A turn begins that somebody else has called. The time since the last one was theirs.
+    pub(super) fn record_entry(&mut self) {
+        let passed = self.elapsed();
+        self.recorder.woken += passed;
+    }
+
+    /// And ends.
+    pub(super) fn record_exit(&mut self) {
+        let took = self.elapsed();
+        self.recorder.other.total += took;
+    }
+
+    /// A callback has returned, or a reader.
+    pub(super) fn record_callback(
+        &mut self,
+        kind: EventKind,
+        transport: &Transport,
+        amount: usize,
+    ) {
+        let took = self.elapsed();
+        self.recorder.remember(kind, Some(transport.slot()), amount);
+        let factory = transport.factory();
+        if let Some(slot) = self.factories.get_mut(factory) {
+            slot.call_totals.add(took);
+        }
+        if took > self.recorder.slowest {
+            self.record_slowest(kind, transport, took);
+        }
+        if took >= self.recorder.slow {
+            let (name, peer) = (self.protocol_name(factory), transport.peer_address());
+            let (kind, took) = (kind.name(), Duration::from_nanos(took));
+            self.log_events(&format!("{name} of {peer} took {took:?} ({kind})"));
+        }
+    }
+
+    #[cold]
+    fn record_slowest(&mut self, kind: EventKind, transport: &Transport, took: u64) {
+        self.recorder.slowest = took;
+        let took = Duration::from_nanos(took);
+        self.recorder.totals.slowest = Some(SlowestCallback {
+            protocol: self.protocol_name(transport.factory()),
+            callback: kind.name().to_owned(),
+            connection: transport.id(),
+            peer: transport.peer_address(),
+            took,
+        });
+    }
+
+    /// A closure has returned.
+    pub(super) fn record_call(&mut self) {
+        let took = self.elapsed();
+        self.recorder.remember(EventKind::Closure, None, 0);
+        self.recorder.closures.add(took);
+        if took >= self.recorder.slow {
+            self.log_events(&format!("a closure took {:?}", Duration::from_nanos(took)));
+        }
+    }
+
+    /// Something happened that took no callback.
+    pub(super) fn record_event(&mut self, kind: EventKind, connection: Id) {
+        self.recorder.remember(kind, Some(connection), 0);
+    }
+
+    /// Reads the clock; returns the nanoseconds since it was read last.
+    #[inline]
+    fn elapsed(&mut self) -> u64 {
+        let now = self.now();
+        let recorder = &mut self.recorder;
+        let took = nanos(now.saturating_duration_since(recorder.mark));
+        recorder.mark = now;
+        recorder.age += took;
+        took
+    }
+
+    /// Something of the user's has panicked.
+    #[cold]
+    pub(super) fn record_panic(&mut self, what: &str) {
+        self.recorder.totals.panics += 1;
+        self.log_events(what);
+    }
+
+    #[cold]
+    fn log_events(&mut self, why: &str) {
+        let recorder = &mut self.recorder;
+        let now = recorder.mark;
+        if recorder.logged.is_none_or(|at| now.saturating_duration_since(at) >= LOG_INTERVAL) {
+            recorder.logged = Some(now);
+            log::warn!("{why}; the last events:{}", recorder.last_events());
+        } else {
+            log::warn!("{why}");
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! What the test kit reaches of a reactor. Only with the feature `testing`.
+
+use super::Reactor;
+use super::lifecycle::RunState;
+use super::observer::{Happening, OpenResources, Watch};
+use super::panic::guard;
+use crate::arena::Arena;
+use crate::transport::Transport;
+use std::rc::Rc;
+
+impl Reactor {
+    /// From here on `observer` learns of every callback, before it is made.
+    pub(crate) fn watch(&mut self, observer: Rc<dyn Watch>) {
+        self.observer = Some(observer);
+    }
+
+    pub(super) fn notify_observer(&self, transport: &Transport, happening: Happening<'_>) {
+        if let Some(observer) = &self.observer {
+            observer.happens(transport.id(), happening);
+        }
+    }
+
+    /// The machine loses its power: everything is gone, and nobody is told.
+    pub(crate) fn crash(mut self) {
+        self.lifecycle.state = RunState::Idle;
+        let factories = std::mem::replace(&mut self.factories, Arena::new());
+        if guard(|| drop(factories)).is_err() {
+            log::error!("dropping a factory panicked");
+        }
+    }
+
+    pub(crate) fn open_resources(&self) -> OpenResources {
+        OpenResources {
+            ports: self.ports.len(),
+            factories: self.factories.len(),
+            connections: self.connections.len(),
+            timers: self.timers.len(),
+        }
+    }
+}
