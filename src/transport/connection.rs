@@ -181,29 +181,35 @@ impl Connection {
     }
 
     /// What the loop does next for the connection, once what is unsent was offered to the socket.
-    /// One action at a time, in this order: the loop carries it out and asks again.
-    #[inline]
+    /// One action at a time: the loop carries it out and asks again.
+    #[inline(always)]
     pub(super) fn next_action(&self) -> Action {
+        match &self.extras {
+            None => self.state.next(self.write_buffer.is_none()),
+            Some(extras) => self.next_action_with(extras),
+        }
+    }
+
+    /// The order in which actions come. Apart from connections without extras, which pay nothing
+    /// for it.
+    fn next_action_with(&self, extras: &Extras) -> Action {
         // 1. The life cycle: reading resumed, a FIN to send, the end.
-        let Some(extras) = &self.extras else {
-            return self.state.next(self.write_buffer.is_none());
-        };
         let action = self.state.next(self.write_buffer.is_none() && !extras.feed.has_producer());
         if !matches!(action, Action::Idle | Action::AwaitSent) {
             return action;
         }
-        // 2. Rate limits and timeouts need the clock.
+        // 2. Rate limits and timeouts, which need the clock.
         if self.needs_write_refill() {
             return Action::RefillRate;
         }
         if self.needs_update() {
             return Action::UpdateTimeouts;
         }
-        // 3. A producer is paused, resumed or read.
+        // 3. A producer that is paused, resumed or read.
         if let Some(action) = extras.feed.action(self.unsent()) {
             return action;
         }
-        // 4. The protocol hears of rejected writes.
+        // 4. Rejected writes, of which the protocol hears.
         if extras.rejected > 0 { Action::ReportRejected } else { action }
     }
 

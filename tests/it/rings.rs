@@ -169,6 +169,44 @@ fn faults(name: &str, text: &str) -> Vec<String> {
     faults
 }
 
+/// Statements that keep a connection borrowed for longer than they need it: a callback that runs
+/// meanwhile, and uses the connection's transport, would find it borrowed and panic.
+fn long_borrows(code: &str) -> Vec<String> {
+    let keeps = |head: &&str| {
+        let head = head.trim();
+        let borrows = head.contains(".connection()") || head.contains(".borrow_mut()");
+        let binds = head.ends_with(".connection()") && head.contains("let ");
+        let scrutinizes = ["match ", "if let ", "while let ", "for "].iter().any(|it| {
+            head.split("=>")
+                .last()
+                .unwrap()
+                .trim_start()
+                .trim_start_matches("} else ")
+                .starts_with(it)
+        });
+        borrows && (binds || scrutinizes && !head.contains('|'))
+    };
+    let heads = code.split([';', '{', '}']);
+    heads.filter(keeps).map(|head| head.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
+}
+
+#[test]
+fn no_borrow_of_a_connection_lasts_into_a_callback() {
+    for (code, count) in [
+        ("if transport.connection().is_open() { call(); }", 0),
+        ("let open = transport.connection().is_open(); if let true = open {}", 0),
+        ("let connection = transport.connection();", 1),
+        ("match transport.connection().next() { _ => call() }", 1),
+        ("if let Some(it) = transport\n.connection()\n.queue() { call(it); }", 1),
+    ] {
+        assert_eq!(long_borrows(code).len(), count, "{code}");
+    }
+    for (name, text) in ["src/reactor", "src/framing"].into_iter().flat_map(rust_files) {
+        let faults = if is_test(&name) { Vec::new() } else { long_borrows(&code(&text)) };
+        assert!(faults.is_empty(), "{name}: {}", faults.join("\n"));
+    }
+}
+
 #[test]
 fn only_code_makes_a_file_long() {
     let longest =
