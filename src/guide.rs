@@ -1,3 +1,5 @@
+//! The guide: a chapter for each task, from an echo to tests on a simulated network.
+//!
 //! [Getting started]: getting_started
 //! [Protocols and callbacks]: protocols
 //! [Writing]: writing
@@ -29,7 +31,7 @@
 
 // The guide, `docs/guide`, as a module of the documentation; its listings are doc tests. Links
 // between chapters point to files, and here to modules: of two definitions of a link the first one
-// counts, and those in a chapter stand at its end.
+// counts, and those of a chapter are at its end.
 
 macro_rules! chapters {
     ($($name:ident $title:literal $file:literal)*) => {
