@@ -13,23 +13,23 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The network, as all who live on it share it.
-pub(super) type Shared = Rc<RefCell<Network>>;
+pub(super) type SharedNetwork = Rc<RefCell<Network>>;
 
 /// A host's view of the network.
 #[derive(Debug)]
 pub(super) struct HostDriver {
-    pub(super) network: Shared,
+    pub(super) network: SharedNetwork,
     pub(super) node: usize,
-    pub(super) gate: Rc<Gate>,
+    pub(super) control: Rc<DriverControl>,
 }
 
 /// What a simulation and the world of one of its hosts tell each other.
 #[derive(Debug, Default)]
-pub(super) struct Gate {
+pub(super) struct DriverControl {
     /// The simulation takes a turn: others may not.
-    pub(super) open: Cell<bool>,
+    pub(super) in_turn: Cell<bool>,
     /// The end of the client that was connected last.
-    pub(super) connected: Cell<Option<EndId>>,
+    pub(super) last_connected: Cell<Option<EndId>>,
 }
 
 impl Driver for HostDriver {
@@ -38,11 +38,11 @@ impl Driver for HostDriver {
     }
 
     fn is_time_up(&self, _: Instant, _: Duration) -> bool {
-        self.network.borrow_mut().interrupts()
+        self.network.borrow_mut().draws_yield()
     }
 
     fn wait(&mut self, ready: &mut Vec<Ready>, _: Option<Duration>) -> io::Result<()> {
-        if !self.gate.open.get() {
+        if !self.control.in_turn.get() {
             return Err(io::Error::other(
                 "a simulated reactor takes its turns when its simulation says so: \
                  call run_for, run_until or settle of that",
@@ -70,7 +70,7 @@ impl Driver for HostDriver {
         }
         let end = network.connect(self.node, to.address(), false);
         network.watch(end, id.to_bits());
-        self.gate.connected.set(Some(end));
+        self.control.last_connected.set(Some(end));
         let network = Rc::clone(&self.network);
         Ok(AnyStream::Other(Box::new(SimulatedStream { network, end, resets: false })))
     }
@@ -103,7 +103,7 @@ impl Driver for HostDriver {
 
 #[derive(Debug)]
 struct SimulatedPort {
-    network: Shared,
+    network: SharedNetwork,
     node: usize,
     address: SocketAddr,
 }
@@ -141,7 +141,7 @@ impl Listener for SimulatedPort {
 
 #[derive(Debug)]
 struct SimulatedStream {
-    network: Shared,
+    network: SharedNetwork,
     end: EndId,
     /// When it is dropped.
     resets: bool,

@@ -101,7 +101,7 @@ impl Peer {
 
     /// Sends bytes. What the network does not take waits here, however much it is.
     pub fn send(&self, data: impl AsRef<[u8]>) {
-        self.simulation.network(|it| it.bare_send(self.end, data.as_ref()));
+        self.simulation.network(|it| it.raw_client_send(self.end, data.as_ref()));
         self.simulation.settle();
     }
 
@@ -109,28 +109,28 @@ impl Peer {
     /// The protocol is not told of it; see
     /// [`data_received`](crate::Protocol::data_received).
     pub fn send_urgent(&self) {
-        self.simulation.network(|it| it.bare_send_urgent(self.end));
+        self.simulation.network(|it| it.raw_client_send_urgent(self.end));
         self.simulation.settle();
     }
 
     /// How many bytes wait for the network to take them.
     pub fn unsent(&self) -> usize {
-        self.simulation.network(|it| it.bare_pending(self.end))
+        self.simulation.network(|it| it.raw_client_unsent(self.end))
     }
 
     /// What came and was not taken.
     pub fn received(&self) -> Vec<u8> {
-        self.simulation.network(|it| it.bare_received(self.end))
+        self.simulation.network(|it| it.raw_client_received(self.end))
     }
 
     /// The same, and takes it.
     pub fn take_received(&self) -> Vec<u8> {
-        self.simulation.network(|it| it.bare_take(self.end))
+        self.simulation.network(|it| it.raw_client_take_received(self.end))
     }
 
     /// Sends a FIN behind all that was sent. What comes is still received.
     pub fn close_write(&self) {
-        self.simulation.network(|it| it.bare_finish(self.end));
+        self.simulation.network(|it| it.raw_client_close_write(self.end));
         self.simulation.settle();
     }
 
@@ -143,25 +143,25 @@ impl Peer {
     /// Reads nothing from here on: what comes waits in this side's buffer, then in the server's,
     /// and in the end at the protocol.
     pub fn stop_reading(&self) {
-        self.simulation.network(|it| it.bare_stop_reading(self.end));
+        self.simulation.network(|it| it.raw_client_stop_reading(self.end));
     }
 
     /// Reads again.
     pub fn resume_reading(&self) {
-        self.simulation.network(|it| it.bare_read_on(self.end));
+        self.simulation.network(|it| it.raw_client_resume_reading(self.end));
         self.simulation.settle();
     }
 
     /// Reads at most so many bytes at a time, and then waits.
     pub fn read_slowly(&self, bytes: usize, every: Duration) {
-        self.simulation.network(|it| it.bare_read_slowly(self.end, bytes, every));
+        self.simulation.network(|it| it.raw_client_read_slowly(self.end, bytes, every));
         self.simulation.settle();
     }
 
     /// How the connection ended, if it has, and if everything that came before was read. A host
     /// that has crashed learns of no end.
     pub fn close_kind(&self) -> Option<End> {
-        self.simulation.network(|it| it.bare_end(self.end))
+        self.simulation.network(|it| it.raw_client_close_kind(self.end))
     }
 
     /// The protocol's transport, which tells what the protocol asked for: `is_paused`, `unsent`,
@@ -199,7 +199,7 @@ impl Peer {
 
 impl Drop for Peer {
     fn drop(&mut self) {
-        self.simulation.network(|it| it.close_bare(self.end));
+        self.simulation.network(|it| it.close_raw_client(self.end));
         if !std::thread::panicking() && !self.simulation.is_running() {
             self.simulation.settle();
         }

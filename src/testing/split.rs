@@ -115,10 +115,10 @@ fn outcome<F: Factory>(factory: F, pieces: &[&[u8]], yields: u16) -> Outcome {
     let peer = connect(factory);
     peer.simulation().set_conditions(Conditions::ideal().yields(yields));
     pieces.iter().for_each(|piece| peer.send(piece));
-    sit_out(&peer);
+    wait_while_held(&peer);
     let paused = is_paused(&peer);
     peer.close_write();
-    sit_out(&peer);
+    wait_while_held(&peer);
     let reason = peer.lost_reason().map(|reason| reason.to_string());
     Outcome {
         output: peer.take_received(),
@@ -130,7 +130,7 @@ fn outcome<F: Factory>(factory: F, pieces: &[&[u8]], yields: u16) -> Outcome {
 }
 
 /// Waits until nothing holds the bytes back any more.
-fn sit_out(peer: &Peer) {
+fn wait_while_held(peer: &Peer) {
     let mut step = Duration::from_millis(1);
     let mut waited = Duration::ZERO;
     while (is_paused(peer) || is_held(peer)) && waited < PAUSE_MAX {

@@ -1,6 +1,6 @@
 //! How connections begin.
 
-use super::link::{Bare, End, EndId, Life, Link};
+use super::link::{End, EndId, Life, Link, RawClient};
 use super::node::{EPHEMERAL_PORTS, PortState};
 use super::{Answer, Event, Network, nanos};
 use crate::arena::Id;
@@ -11,11 +11,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 /// A client that is not answered knocks again after a second, then after two, and so on.
-const KNOCK_AGAIN: Duration = Duration::from_secs(1);
+const SYN_RETRY_DELAY: Duration = Duration::from_secs(1);
 
 /// How often it knocks before it gives up: 127 seconds after the first time, as on Linux.
-const KNOCKS_MAX: u32 = 7;
-const KNOCKING: Duration = Duration::from_secs((1 << KNOCKS_MAX) - 1);
+const SYN_ATTEMPTS_MAX: u32 = 7;
+const SYN_TIMEOUT: Duration = Duration::from_secs((1 << SYN_ATTEMPTS_MAX) - 1);
 
 /// `EMFILE`.
 const TOO_MANY_FILES: i32 = 24;
@@ -37,7 +37,7 @@ impl Network {
         if state.ports.contains_key(&number) {
             return Err(ErrorKind::AddrInUse.into());
         }
-        let port = PortState { id, backlog: VecDeque::new(), backlog_max, knocked: false };
+        let port = PortState { id, backlog: VecDeque::new(), backlog_max, listed: false };
         state.ports.insert(number, port);
         self.trace.note(self.now, "host listens", node as u64, u64::from(number));
         Ok((self.nodes[node].ip(at.ip()), number).into())
@@ -52,14 +52,19 @@ impl Network {
     }
 
     /// A client sets out to connect. It holds the end that is returned.
-    pub(in crate::testing) fn connect(&mut self, from: usize, to: SocketAddr, bare: bool) -> EndId {
+    pub(in crate::testing) fn connect(
+        &mut self,
+        from: usize,
+        to: SocketAddr,
+        raw_client: bool,
+    ) -> EndId {
         let far = self.node_at(to.ip()).unwrap_or_else(|| panic!("no host has the address {to}"));
         let address = self.ephemeral(from, to);
         let began = self.now;
         let mut randoms = [self.random.split(), self.random.split()].into_iter();
         let mut end = |node, address| End::new(node, address, randoms.next().expect("two ends"));
         let mut ends = [end(from, address), end(far, to)];
-        ends[0].bare = bare.then(Bare::default);
+        ends[0].raw_client = raw_client.then(RawClient::default);
         // Held by nobody before the client's knock has been heard.
         ends[1].life = Life::Gone;
         let number = self.opened;
@@ -105,7 +110,7 @@ impl Network {
     }
 
     /// A client's knock arrives.
-    pub(super) fn knock(&mut self, id: EndId, attempt: u32) {
+    pub(super) fn syn_arrives(&mut self, id: EndId, attempt: u32) {
         let Some((own, far)) = self.nodes_of(id) else { return };
         if self.end(id).is_none_or(|end| end.life != Life::Held) {
             // Closed before anybody answered.
@@ -115,7 +120,7 @@ impl Network {
         if self.end(id).is_some_and(|end| end.error.is_some()) {
             return;
         }
-        if attempt == KNOCKS_MAX {
+        if attempt == SYN_ATTEMPTS_MAX {
             return self.fail(id, ErrorKind::TimedOut);
         }
         let silent = self.links.get(id.link).is_some_and(|link| link.silent);
@@ -124,22 +129,22 @@ impl Network {
         let port = self.nodes[far].ports.get_mut(&number);
         let full = port.as_ref().is_some_and(|port| port.backlog.len() > port.backlog_max);
         if unheard || full {
-            let after = KNOCK_AGAIN * (1 << attempt);
+            let after = SYN_RETRY_DELAY * (1 << attempt);
             return self.schedule_in(after, Event::Syn(id, attempt + 1));
         }
         let Some(port) = port else {
             return self.schedule_travel(id.other(), Event::Answer(id, Answer::Refused));
         };
         port.backlog.push_back(id.other());
-        if !std::mem::replace(&mut port.knocked, true) {
-            self.nodes[far].knocked.push(number);
+        if !std::mem::replace(&mut port.listed, true) {
+            self.nodes[far].ready_ports.push(number);
         }
         if let Some(end) = self.end(id.other()) {
             end.life = Life::Held;
         }
         self.note(id.other(), "waits to be accepted", usize::from(number));
         self.wake(far);
-        self.schedule_travel(id.other(), Event::Answer(id, Answer::Welcome));
+        self.schedule_travel(id.other(), Event::Answer(id, Answer::SynAck));
     }
 
     /// The client learns what became of its knock.
@@ -151,16 +156,16 @@ impl Network {
         };
         if silent || self.is_cut(own, far) || !self.nodes[own].up {
             // Asked again, as a client that has heard nothing would.
-            return match self.now >= began.saturating_add(nanos(KNOCKING)) {
+            return match self.now >= began.saturating_add(nanos(SYN_TIMEOUT)) {
                 true => self.fail(id, ErrorKind::TimedOut),
-                false => self.schedule_in(KNOCK_AGAIN, Event::Answer(id, answer)),
+                false => self.schedule_in(SYN_RETRY_DELAY, Event::Answer(id, answer)),
             };
         }
         let Some(link) = self.links.get_mut(id.link) else { return };
         match answer {
             Answer::Refused => self.fail(id, ErrorKind::ConnectionRefused),
-            Answer::Welcome if link.ends[0].life == Life::Gone => {}
-            Answer::Welcome => {
+            Answer::SynAck if link.ends[0].life == Life::Gone => {}
+            Answer::SynAck => {
                 link.established = true;
                 self.note(id, "is connected", 0);
                 self.edge(id, Edges::WRITABLE);

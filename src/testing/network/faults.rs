@@ -8,7 +8,7 @@ use std::time::Duration;
 
 /// What a fault asks of whoever holds the reactors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::testing) enum Deed {
+pub(in crate::testing) enum HostEvent {
     /// The host with this number has lost its power.
     Crash(usize),
     /// And has it again.
@@ -73,7 +73,7 @@ impl Network {
         ends.into_iter().map(|(_, end)| end).collect()
     }
 
-    pub(super) fn strike(&mut self, fault: &Fault) {
+    pub(super) fn apply_fault(&mut self, fault: &Fault) {
         self.check(fault);
         self.trace.note(self.now, fault.title(), 0, 0);
         self.trace.note_bytes(fault.to_string().as_bytes());
@@ -86,7 +86,7 @@ impl Network {
             Fault::Heal { a, b } => {
                 let pairs = self.pairs(a, b);
                 self.cuts.retain(|cut| !pairs.contains(cut));
-                self.unstick_all(&pairs);
+                self.retransmit_all(&pairs);
             }
             Fault::Reset { a, b } => self.reset_all(&self.pairs(a, b)),
             Fault::HalfOpen { a, b } => self.silence(&self.pairs(a, b)),
@@ -146,10 +146,10 @@ impl Network {
         }
     }
 
-    fn unstick_all(&mut self, pairs: &[(usize, usize)]) {
+    fn retransmit_all(&mut self, pairs: &[(usize, usize)]) {
         for end in self.links_between(pairs) {
-            self.unstick(end);
-            self.unstick(end.other());
+            self.retransmit(end);
+            self.retransmit(end.other());
         }
     }
 
@@ -161,7 +161,7 @@ impl Network {
         let state = &mut self.nodes[node];
         state.ports.clear();
         state.ready.clear();
-        state.knocked.clear();
+        state.ready_ports.clear();
         (state.signal, state.wakes_at, state.unreported) = (None, None, false);
         (state.exhausted_until, state.failing_accepts, state.stalled_until) = (0, 0, 0);
         for id in
@@ -175,14 +175,14 @@ impl Network {
             }
             self.remove_if_over(id);
         }
-        self.deeds.push(Deed::Crash(node));
+        self.host_events.push(HostEvent::Crash(node));
     }
 
     fn restart(&mut self, node: usize) {
         if !std::mem::replace(&mut self.nodes[node].up, true) {
-            self.deeds.push(Deed::Restart(node));
+            self.host_events.push(HostEvent::Restart(node));
             let all: Vec<_> = (0..self.nodes.len()).map(|it| pair(node, it)).collect();
-            self.unstick_all(&all);
+            self.retransmit_all(&all);
         }
     }
 }

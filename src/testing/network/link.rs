@@ -59,7 +59,7 @@ pub(in crate::testing) struct End {
     /// Its node's list of what is ready names it.
     pub(super) listed: bool,
     /// Driven by a test, and not by a reactor.
-    pub(super) bare: Option<Bare>,
+    pub(super) raw_client: Option<RawClient>,
 }
 
 /// Whose an end is.
@@ -82,14 +82,14 @@ pub(super) struct Pipe {
     /// On their way, in order.
     pub(super) segments: VecDeque<Segment>,
     /// Bytes of data among them.
-    pub(super) flying: usize,
+    pub(super) in_flight: usize,
     /// Bytes that were sent and not confirmed.
     pub(super) unconfirmed: usize,
     pub(super) last_arrival: u64,
     /// Since when the first segment cannot get through.
-    pub(super) stuck: Option<u64>,
+    pub(super) stuck_since: Option<u64>,
     /// How many segments are to be sent again when it can.
-    pub(super) held_up: usize,
+    pub(super) to_retransmit: usize,
     /// The writer was told to wait, and is to hear when there is room.
     pub(super) blocked: bool,
     pub(super) pump_scheduled: bool,
@@ -114,7 +114,7 @@ pub(super) enum Segment {
 
 /// The holder of an end that a test drives.
 #[derive(Debug, Default)]
-pub(super) struct Bare {
+pub(super) struct RawClient {
     /// To be written, when there is room.
     pub(super) pending: Chunks,
     /// And then a FIN.
@@ -132,7 +132,7 @@ pub(super) enum Reading {
     Slow {
         bytes: usize,
         every: Duration,
-        resting: bool,
+        waiting: bool,
     },
 }
 
@@ -164,7 +164,7 @@ impl End {
             watched: None,
             edges: Edges::default(),
             listed: false,
-            bare: None,
+            raw_client: None,
         }
     }
 
@@ -185,7 +185,7 @@ impl Pipe {
         self.unsent.clear();
         self.finish = Finish::Sent;
         self.unconfirmed = 0;
-        if self.stuck.is_some() {
+        if self.stuck_since.is_some() {
             self.lose();
         }
     }
@@ -193,7 +193,7 @@ impl Pipe {
     /// What is on its way does not arrive.
     pub(super) fn lose(&mut self) {
         self.segments.clear();
-        (self.flying, self.stuck, self.held_up) = (0, None, 0);
+        (self.in_flight, self.stuck_since, self.to_retransmit) = (0, None, 0);
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -12,7 +12,7 @@ mod node;
 mod trace;
 mod traffic;
 
-pub(super) use faults::Deed;
+pub(super) use faults::HostEvent;
 pub(super) use link::EndId;
 
 use super::conditions::Conditions;
@@ -49,7 +49,7 @@ pub(super) struct Network {
     /// Until when the line from one host to another is in use.
     busy: BTreeMap<(usize, usize), u64>,
     /// What faults ask of those who hold the reactors.
-    deeds: Vec<Deed>,
+    host_events: Vec<HostEvent>,
     pub(super) trace: Trace,
 }
 
@@ -72,7 +72,7 @@ enum Event {
     GiveUp(EndId),
     Edge(EndId, Edges),
     /// A slow reader goes on.
-    Sip(EndId),
+    SlowRead(EndId),
     /// A client knocks, for the n-th time.
     Syn(EndId, u32),
     /// A client learns what became of that.
@@ -84,7 +84,7 @@ enum Event {
 
 #[derive(Clone, Copy, Debug)]
 enum Answer {
-    Welcome,
+    SynAck,
     Refused,
 }
 
@@ -131,7 +131,7 @@ impl Network {
             conditions: Conditions::ideal(),
             between: BTreeMap::new(),
             busy: BTreeMap::new(),
-            deeds: Vec::new(),
+            host_events: Vec::new(),
             trace: Trace::default(),
         }
     }
@@ -210,7 +210,7 @@ impl Network {
     }
 
     /// Lets everything happen that is due. True if there was anything.
-    pub(super) fn happen(&mut self) -> bool {
+    pub(super) fn run_due_events(&mut self) -> bool {
         let mut any = false;
         while let Some(Reverse(due)) = self
             .queue
@@ -227,18 +227,18 @@ impl Network {
                 Event::Pump(end) => self.pump(end),
                 Event::GiveUp(end) => self.give_up(end),
                 Event::Edge(end, edges) => self.edge(end, edges),
-                Event::Sip(end) => self.sip(end),
-                Event::Syn(end, attempt) => self.knock(end, attempt),
+                Event::SlowRead(end) => self.resume_slow_read(end),
+                Event::Syn(end, attempt) => self.syn_arrives(end, attempt),
                 Event::Answer(end, answer) => self.answer(end, answer),
-                Event::Fault(fault) => self.strike(&fault),
+                Event::Fault(fault) => self.apply_fault(&fault),
                 Event::Wake => {}
             }
         }
         any
     }
 
-    pub(super) fn take_deeds(&mut self) -> Vec<Deed> {
-        std::mem::take(&mut self.deeds)
+    pub(super) fn take_host_events(&mut self) -> Vec<HostEvent> {
+        std::mem::take(&mut self.host_events)
     }
 
     fn end(&mut self, id: EndId) -> Option<&mut End> {
@@ -257,8 +257,8 @@ impl Network {
     /// The poller has something to say about an end.
     fn edge(&mut self, id: EndId, edges: Edges) {
         let Some(end) = self.end(id) else { return };
-        if end.bare.is_some() {
-            return self.serve_bare(id);
+        if end.raw_client.is_some() {
+            return self.serve_raw_client(id);
         }
         if end.life != link::Life::Held {
             return;
@@ -291,7 +291,7 @@ impl Network {
     }
 
     /// True if a callback that asks is to yield.
-    pub(super) fn interrupts(&mut self) -> bool {
+    pub(super) fn draws_yield(&mut self) -> bool {
         self.random.happens(self.conditions.yields)
     }
 
@@ -323,9 +323,9 @@ impl Network {
         let state = &mut self.nodes[node];
         state.wakes_at = None;
         ready.extend(state.signal.take().map(Ready::Signal));
-        for number in std::mem::take(&mut state.knocked) {
+        for number in std::mem::take(&mut state.ready_ports) {
             if let Some(port) = state.ports.get_mut(&number) {
-                port.knocked = false;
+                port.listed = false;
                 ready.push(Ready::Port(port.id.to_bits()));
             }
         }

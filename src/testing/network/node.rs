@@ -23,7 +23,7 @@ pub(in crate::testing) struct Node {
     /// The last report left some of them out.
     pub(super) unreported: bool,
     /// Ports at which somebody knocked.
-    pub(super) knocked: Vec<u16>,
+    pub(super) ready_ports: Vec<u16>,
     pub(super) signal: Option<&'static str>,
     /// When its reactor gets to what is ready.
     pub(super) wakes_at: Option<u64>,
@@ -42,7 +42,7 @@ pub(in crate::testing) struct PortState {
     pub(super) id: Id,
     pub(super) backlog: VecDeque<EndId>,
     pub(super) backlog_max: usize,
-    pub(super) knocked: bool,
+    pub(super) listed: bool,
 }
 
 impl Node {
@@ -55,7 +55,7 @@ impl Node {
             next_ephemeral: FIRST_EPHEMERAL,
             ready: Vec::new(),
             unreported: false,
-            knocked: Vec::new(),
+            ready_ports: Vec::new(),
             signal: None,
             wakes_at: None,
             stalled_until: 0,
@@ -84,6 +84,6 @@ impl Node {
     }
 
     pub(super) fn has_news(&self) -> bool {
-        !self.ready.is_empty() || !self.knocked.is_empty() || self.signal.is_some()
+        !self.ready.is_empty() || !self.ready_ports.is_empty() || self.signal.is_some()
     }
 }

@@ -15,10 +15,10 @@ const RETRANSMISSION: Duration = Duration::from_millis(200);
 
 /// How long packets are sent again before the connection is given up: about what Linux takes for
 /// its fifteen attempts.
-const PATIENCE: Duration = Duration::from_secs(15 * 60);
+const RETRANSMIT_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 
 /// How long a socket that took less than it could goes on being full.
-const HICCUP: Duration = Duration::from_millis(1);
+const SHORT_WRITE_DELAY: Duration = Duration::from_millis(1);
 
 impl Network {
     /// As `send(2)`.
@@ -44,7 +44,7 @@ impl Network {
         end.pipe.blocked |= count < data.len() && !cut;
         if cut {
             // It is as if it had been full for a moment.
-            let after = end.random.up_to(HICCUP);
+            let after = end.random.up_to(SHORT_WRITE_DELAY);
             self.schedule_in(after, Event::Edge(id, Edges::WRITABLE));
         }
         if count == 0 {
@@ -95,14 +95,14 @@ impl Network {
                 self.send(id, Segment::Urgent);
                 continue;
             }
-            let window = conditions.receive_buffer.saturating_sub(unread + end.pipe.flying);
+            let window = conditions.receive_buffer.saturating_sub(unread + end.pipe.in_flight);
             let mut count = end.pipe.unsent.len_before_mark().min(window).min(SEGMENT_MAX);
             if count > 0 {
                 if end.random.happens(conditions.short_reads) {
                     count = 1 + end.random.below(count);
                 }
                 let bytes = end.pipe.unsent.take(count);
-                end.pipe.flying += count;
+                end.pipe.in_flight += count;
                 end.pipe.unconfirmed += count;
                 self.send(id, Segment::Data(bytes));
                 continue;
@@ -123,9 +123,9 @@ impl Network {
         let Some(end) = self.end(id).filter(|end| cut_off && !end.pipe.unsent.is_empty()) else {
             return;
         };
-        if end.pipe.segments.is_empty() && end.pipe.stuck.is_none() {
-            end.pipe.stuck = Some(now);
-            self.schedule_in(PATIENCE, Event::GiveUp(id));
+        if end.pipe.segments.is_empty() && end.pipe.stuck_since.is_none() {
+            end.pipe.stuck_since = Some(now);
+            self.schedule_in(RETRANSMIT_TIMEOUT, Event::GiveUp(id));
         }
     }
 
@@ -171,29 +171,29 @@ impl Network {
                 // Nobody is left to send it again.
                 sender.pipe.lose();
             } else if !sender.pipe.segments.is_empty() {
-                sender.pipe.held_up += 1;
-                if sender.pipe.stuck.is_none() {
-                    sender.pipe.stuck = Some(now);
-                    self.schedule_in(PATIENCE, Event::GiveUp(from));
+                sender.pipe.to_retransmit += 1;
+                if sender.pipe.stuck_since.is_none() {
+                    sender.pipe.stuck_since = Some(now);
+                    self.schedule_in(RETRANSMIT_TIMEOUT, Event::GiveUp(from));
                 }
             }
             return self.remove_if_over(id);
         }
-        sender.pipe.stuck = None;
+        sender.pipe.stuck_since = None;
         match sender.pipe.segments.pop_front() {
             Some(Segment::Data(bytes)) => self.deliver(id, bytes),
             Some(Segment::Urgent) => self.deliver_urgent(id),
-            Some(Segment::Fin) => self.hear_end(id),
+            Some(Segment::Fin) => self.deliver_fin(id),
             Some(Segment::Reset) => self.break_end(id, ErrorKind::ConnectionReset),
             None => {}
         }
         self.remove_if_over(id);
     }
 
-    fn hear_end(&mut self, id: EndId) {
+    fn deliver_fin(&mut self, id: EndId) {
         let Some(end) = self.end(id) else { return };
         if end.life == Life::Gone || end.error.is_some() {
-            return self.refuse(id, 0);
+            return self.answer_with_reset(id, 0);
         }
         end.ended = true;
         self.note(id, "hears the end", 0);
@@ -205,12 +205,12 @@ impl Network {
         if let Some(end) = self.end(id) {
             end.forget();
         }
-        self.tell_of_room(id);
+        self.announce_room(id);
     }
 
     /// Something came for a connection that the system knows no more, though its program may yet
     /// have to hear that.
-    fn refuse(&mut self, id: EndId, count: usize) {
+    fn answer_with_reset(&mut self, id: EndId, count: usize) {
         self.note(id, "answers with a reset", count);
         if self.end(id).is_some_and(|end| end.life != Life::Held) {
             self.forget(id);
@@ -221,7 +221,7 @@ impl Network {
     fn deliver_urgent(&mut self, id: EndId) {
         let Some(end) = self.end(id) else { return };
         if end.life != Life::Held || end.error.is_some() {
-            return self.refuse(id, 1);
+            return self.answer_with_reset(id, 1);
         }
         end.inbox.push_mark();
         self.note(id, "hears urgent data", 1);
@@ -232,12 +232,12 @@ impl Network {
         let count = bytes.len();
         let from = id.other();
         if let Some(sender) = self.end(from) {
-            sender.pipe.flying -= count;
+            sender.pipe.in_flight -= count;
         }
         let Some(end) = self.end(id) else { return };
         if end.life != Life::Held || end.error.is_some() {
             // Nobody is there to read it.
-            return self.refuse(id, count);
+            return self.answer_with_reset(id, count);
         }
         end.inbox.push(bytes);
         self.note(id, "hears bytes", count);
@@ -282,14 +282,18 @@ impl Network {
             end.life = Life::Gone;
         }
         self.edge(id, Edges::BROKEN);
-        self.tell_of_room(id);
+        self.announce_room(id);
     }
 
     /// An end that has sent for long enough without an answer.
     pub(super) fn give_up(&mut self, id: EndId) {
         let now = self.now;
         let Some(end) = self.end(id) else { return };
-        if end.pipe.stuck.is_some_and(|since| now >= since.saturating_add(nanos(PATIENCE))) {
+        if end
+            .pipe
+            .stuck_since
+            .is_some_and(|since| now >= since.saturating_add(nanos(RETRANSMIT_TIMEOUT)))
+        {
             end.pipe.lose();
             self.break_end(id, ErrorKind::TimedOut);
             self.remove_if_over(id);
@@ -297,13 +301,13 @@ impl Network {
     }
 
     /// What is stuck is sent again, now that it gets through.
-    pub(super) fn unstick(&mut self, id: EndId) {
+    pub(super) fn retransmit(&mut self, id: EndId) {
         let Some((own, far)) = self.nodes_of(id) else { return };
         let latency = self.conditions_of(own, far).latency;
         let mut at = self.now;
         let Some(end) = self.end(id) else { return };
-        end.pipe.stuck = None;
-        for _ in 0..std::mem::take(&mut end.pipe.held_up) {
+        end.pipe.stuck_since = None;
+        for _ in 0..std::mem::take(&mut end.pipe.to_retransmit) {
             let Some(end) = self.end(id) else { return };
             let again = end.random.up_to(RETRANSMISSION * 2).saturating_add(latency);
             at = at.max(self.time_after(again));
@@ -342,12 +346,12 @@ impl Network {
             self.list(id);
         }
         self.note(id, "reads", count);
-        self.tell_of_room(id);
+        self.announce_room(id);
         Ok(count)
     }
 
     /// The other end learns that something was read, if it waits for that.
-    pub(super) fn tell_of_room(&mut self, id: EndId) {
+    pub(super) fn announce_room(&mut self, id: EndId) {
         let (own, far) = self.nodes_of(id).unwrap_or_default();
         let latency = self.conditions_of(own, far).latency;
         let Some(sender) = self.end(id.other()) else { return };
@@ -401,7 +405,7 @@ impl Network {
             Life::Gone => link.ends[side].pipe.segments.is_empty(),
         };
         // What a test's client has received can be asked for as long as that is there.
-        let asked = link.ends.iter().any(|end| end.bare.is_some());
+        let asked = link.ends.iter().any(|end| end.raw_client.is_some());
         if over(0) && over(1) && !asked {
             self.links.remove(id.link);
         }

@@ -1,7 +1,7 @@
 //! Many runs of one scenario, each from another seed.
 
 use super::Simulation;
-use super::replay::{least, message_of};
+use super::replay::{fewest_faults, message_of};
 use crate::testing::fault::FaultPlan;
 use std::env;
 use std::fmt;
@@ -67,11 +67,12 @@ pub(in crate::testing) fn explore_seeds(
         let result = catch_unwind(AssertUnwindSafe(|| scenario(&simulation)));
         if let Err(payload) = result {
             let message = message_of(&*payload);
-            let (account, now) = (simulation.account(), simulation.now().as_secs_f64());
+            let (failure_report, now) =
+                (simulation.failure_report(), simulation.now().as_secs_f64());
             let fewest = fewest(seed, &scenario, simulation.faults());
             panic!(
                 "{message}\n\nwith the seed {seed}, after {now} simulated seconds; \
-                 {SEED}={seed} runs it again\n{fewest}{account}"
+                 {SEED}={seed} runs it again\n{fewest}{failure_report}"
             );
         }
         report.runs += 1;
@@ -84,11 +85,13 @@ pub(in crate::testing) fn explore_seeds(
 
 /// Says with which faults alone the run fails as well.
 fn fewest(seed: u64, scenario: &impl Fn(&Simulation), plan: FaultPlan) -> String {
-    let Some((least, message)) = least(seed, scenario, plan) else { return String::new() };
+    let Some((fewest_faults, message)) = fewest_faults(seed, scenario, plan) else {
+        return String::new();
+    };
     let first = message.lines().next().unwrap_or_default();
     format!(
         "these faults are enough to make it fail ({first}):\n\n\
-         replay({seed}, \"\n{least}\", scenario);\n\n"
+         replay({seed}, \"\n{fewest_faults}\", scenario);\n\n"
     )
 }
 

@@ -1,7 +1,7 @@
 //! A host: a reactor on the network, which may crash and be set up again.
 
 use super::Simulation;
-use super::host_state::{HostState, Machine, Progress, Trial};
+use super::host_state::{ConnectAttempt, HostState, Machine, Progress};
 use crate::protocol::Factory;
 use crate::reactor::{OpenResources, Reactor, Settings, ShutdownReport};
 use crate::testing::driver::HostDriver;
@@ -58,9 +58,9 @@ impl Simulation {
         let (mut boot, mut reactor) = {
             let host = &mut self.0.hosts.borrow_mut()[number];
             let Some(boot) = host.boot.take() else { return };
-            let (network, gate) = (Rc::clone(&self.0.network), Rc::clone(&host.gate));
-            let world = HostDriver { network, node: host.node, gate };
-            let mut reactor = Reactor::with_driver(Box::new(world), host.settings.clone());
+            let (network, control) = (Rc::clone(&self.0.network), Rc::clone(&host.control));
+            let driver = HostDriver { network, node: host.node, control };
+            let mut reactor = Reactor::with_driver(Box::new(driver), host.settings.clone());
             reactor.watch(Rc::clone(&host.observer) as Rc<_>);
             (boot, reactor)
         };
@@ -79,7 +79,7 @@ impl Simulation {
     pub(super) fn crash(&self, number: usize) {
         let crashed = {
             let host = &mut self.0.hosts.borrow_mut()[number];
-            host.trials.drain(..).for_each(|trial| trial.progress.set(Progress::Over));
+            host.attempts.drain(..).for_each(|attempt| attempt.progress.set(Progress::Over));
             host.observer.crash();
             std::mem::replace(&mut host.machine, Machine::Down)
         };
@@ -90,8 +90,8 @@ impl Simulation {
 
     /// One turn of a host's reactor, if there is something for it to do.
     pub(super) fn turn(&self, number: usize) -> bool {
-        self.mind_trials(number);
-        let (mut reactor, gate, observer) = {
+        self.update_attempts(number);
+        let (mut reactor, control, observer) = {
             let host = &mut self.0.hosts.borrow_mut()[number];
             let network = self.0.network.borrow();
             let node = host.node;
@@ -101,14 +101,14 @@ impl Simulation {
             if network.is_stalled(node) || !(network.is_ready(node) || due()) {
                 return false;
             }
-            let Machine::Up(reactor) = std::mem::replace(&mut host.machine, Machine::Lent) else {
+            let Machine::Up(reactor) = std::mem::replace(&mut host.machine, Machine::InUse) else {
                 return false;
             };
-            (reactor, Rc::clone(&host.gate), Rc::clone(&host.observer))
+            (reactor, Rc::clone(&host.control), Rc::clone(&host.observer))
         };
-        gate.open.set(true);
+        control.in_turn.set(true);
         let turned = reactor.turn(Some(Duration::ZERO));
-        gate.open.set(false);
+        control.in_turn.set(false);
         let turned = turned.expect("a simulated poller does not fail");
         self.0.hosts.borrow_mut()[number].machine = match turned {
             ControlFlow::Break(report) => Machine::Stopped(reactor, report),
@@ -120,18 +120,18 @@ impl Simulation {
     }
 
     /// What has become of its clients.
-    fn mind_trials(&self, number: usize) {
+    fn update_attempts(&self, number: usize) {
         let host = &mut self.0.hosts.borrow_mut()[number];
         let network = self.0.network.borrow();
-        host.trials.retain(|trial| {
-            let failure = host.observer.failure(trial.connection);
-            let progress = match (failure, network.outcome(trial.end)) {
+        host.attempts.retain(|attempt| {
+            let failure = host.observer.failure(attempt.connection);
+            let progress = match (failure, network.outcome(attempt.end)) {
                 (Some(error), _) => Progress::Failed(error),
-                _ if network.is_released(trial.end) => Progress::Over,
+                _ if network.is_released(attempt.end) => Progress::Over,
                 (None, Some(Ok(()))) => Progress::Connected,
-                _ => trial.progress.get(),
+                _ => attempt.progress.get(),
             };
-            trial.progress.set(progress);
+            attempt.progress.set(progress);
             matches!(progress, Progress::Waiting | Progress::Connected)
         });
     }
@@ -165,17 +165,17 @@ impl Host {
     ///
     /// While the host has crashed, and from within one of its callbacks.
     pub fn reactor<R>(&self, call: impl FnOnce(&mut Reactor) -> R) -> R {
-        let result = self.lend(call);
+        let result = self.with_reactor(call);
         self.simulation.settle();
         result
     }
 
-    fn lend<R>(&self, call: impl FnOnce(&mut Reactor) -> R) -> R {
-        let mut machine = self.state(|host| std::mem::replace(&mut host.machine, Machine::Lent));
+    fn with_reactor<R>(&self, call: impl FnOnce(&mut Reactor) -> R) -> R {
+        let mut machine = self.state(|host| std::mem::replace(&mut host.machine, Machine::InUse));
         // Given back even after a panic, which is the test's own affair.
         let result = catch_unwind(AssertUnwindSafe(|| match &mut machine {
             Machine::Up(reactor) | Machine::Stopped(reactor, _) => call(reactor),
-            Machine::Lent => panic!("a reactor was asked for by a callback that it runs"),
+            Machine::InUse => panic!("a reactor was asked for by a callback that it runs"),
             Machine::Down => panic!("a reactor was asked for whose host has crashed"),
         }));
         self.state(|host| host.machine = machine);
@@ -189,13 +189,13 @@ impl Host {
     ///
     /// As [`reactor`](Self::reactor), if the factory does not start, or if no host has the address.
     pub fn connect<F: Factory>(&self, to: SocketAddr, factory: F) -> Attempt {
-        let gate = self.state(|host| Rc::clone(&host.gate));
-        let begun = self.lend(|reactor| reactor.connect_tcp(to, factory));
+        let control = self.state(|host| Rc::clone(&host.control));
+        let begun = self.with_reactor(|reactor| reactor.connect_tcp(to, factory));
         let connection = begun.expect("the client's factory starts").transport().id();
-        let end = gate.connected.take().expect("some host has the address");
+        let end = control.last_connected.take().expect("some host has the address");
         let progress = Rc::new(Cell::new(Progress::Waiting));
-        let trial = Trial { end, connection, progress: Rc::clone(&progress) };
-        self.state(|host| host.trials.push(trial));
+        let attempt = ConnectAttempt { end, connection, progress: Rc::clone(&progress) };
+        self.state(|host| host.attempts.push(attempt));
         self.simulation.settle();
         Attempt { progress }
     }

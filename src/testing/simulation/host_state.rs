@@ -1,7 +1,7 @@
 //! What a simulation knows of a host: its reactor, or how to set one up.
 
 use crate::reactor::{Reactor, Settings, ShutdownReport};
-use crate::testing::driver::Gate;
+use crate::testing::driver::DriverControl;
 use crate::testing::network::{EndId, Network};
 use crate::testing::observer::Observer;
 use crate::transport::ConnectionId;
@@ -19,14 +19,14 @@ pub(super) struct HostState {
     pub(super) boot: Option<Boot>,
     pub(super) machine: Machine,
     pub(super) observer: Rc<Observer>,
-    pub(super) gate: Rc<Gate>,
-    pub(super) trials: Vec<Trial>,
+    pub(super) control: Rc<DriverControl>,
+    pub(super) attempts: Vec<ConnectAttempt>,
 }
 
 pub(super) enum Machine {
     Up(Reactor),
     /// Its reactor is lent to whoever runs it at the moment.
-    Lent,
+    InUse,
     /// The reactor has stopped, and stays as it is.
     Stopped(Reactor, ShutdownReport),
     /// Without power.
@@ -34,7 +34,7 @@ pub(super) enum Machine {
 }
 
 /// A client of a host's reactor that is not over.
-pub(super) struct Trial {
+pub(super) struct ConnectAttempt {
     pub(super) end: EndId,
     pub(super) connection: ConnectionId,
     pub(super) progress: Rc<Cell<Progress>>,
@@ -56,8 +56,8 @@ impl HostState {
             boot: Some(boot),
             machine: Machine::Down,
             observer: Rc::default(),
-            gate: Rc::default(),
-            trials: Vec::new(),
+            control: Rc::default(),
+            attempts: Vec::new(),
         }
     }
 

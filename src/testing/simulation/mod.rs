@@ -13,9 +13,9 @@ pub use replay::replay;
 pub(super) use explore::explore_seeds;
 
 use super::conditions::Conditions;
-use super::driver::Shared;
+use super::driver::SharedNetwork;
 use super::fault::{Fault, FaultPlan};
-use super::network::{Deed, Network, nanos};
+use super::network::{HostEvent, Network, nanos};
 use super::random::Random;
 use host_state::HostState;
 use std::cell::{Cell, RefCell};
@@ -67,7 +67,7 @@ pub struct Simulation(pub(super) Rc<Core>);
 
 pub(super) struct Core {
     seed: u64,
-    pub(super) network: Shared,
+    pub(super) network: SharedNetwork,
     hosts: RefCell<Vec<HostState>>,
     random: RefCell<Random>,
     /// What went wrong by plan, for the report.
@@ -202,8 +202,8 @@ impl Simulation {
         );
         let _running = Running(&self.0.running);
         for _ in 0..TURNS_MAX {
-            let mut any = self.0.network.borrow_mut().happen();
-            any |= self.do_deeds();
+            let mut any = self.0.network.borrow_mut().run_due_events();
+            any |= self.run_host_events();
             let hosts = self.0.hosts.borrow().len();
             for number in 0..hosts {
                 any |= self.turn(number);
@@ -215,18 +215,18 @@ impl Simulation {
         panic!("after {TURNS_MAX} turns there is still something to do at the same moment");
     }
 
-    fn do_deeds(&self) -> bool {
-        let deeds = self.0.network.borrow_mut().take_deeds();
-        for &deed in &deeds {
-            let (Deed::Crash(node) | Deed::Restart(node)) = deed;
+    fn run_host_events(&self) -> bool {
+        let host_events = self.0.network.borrow_mut().take_host_events();
+        for &event in &host_events {
+            let (HostEvent::Crash(node) | HostEvent::Restart(node)) = event;
             let number = self.0.hosts.borrow().iter().position(|host| host.node() == node);
-            match (number, deed) {
-                (Some(number), Deed::Crash(_)) => self.crash(number),
-                (Some(number), Deed::Restart(_)) => self.boot(number),
+            match (number, event) {
+                (Some(number), HostEvent::Crash(_)) => self.crash(number),
+                (Some(number), HostEvent::Restart(_)) => self.boot(number),
                 (None, _) => {}
             }
         }
-        !deeds.is_empty()
+        !host_events.is_empty()
     }
 
     /// Lets time pass, and everything happen that happens meanwhile.
@@ -286,15 +286,15 @@ impl Simulation {
     }
 
     /// What a failing run has to say of itself.
-    fn account(&self) -> String {
-        let mut account = String::new();
+    fn failure_report(&self) -> String {
+        let mut report = String::new();
         for (from, plan) in &*self.0.plans.borrow() {
             let from = from.as_secs_f64();
-            account += &format!("faults by plan, from {from} s on:\n{plan}");
+            report += &format!("faults by plan, from {from} s on:\n{plan}");
         }
         let network = self.0.network.borrow();
-        account += &format!("the last events:\n{}", network.trace);
-        account + &format!("connections at the end:\n{}", network.describe_links())
+        report += &format!("the last events:\n{}", network.trace);
+        report + &format!("connections at the end:\n{}", network.describe_links())
     }
 }
 

@@ -45,14 +45,15 @@ pub fn replay(seed: u64, plan: &str, scenario: impl FnOnce(&Simulation)) {
 
 /// Of the faults of a run that failed, those without which it does not; and how it then fails.
 /// `None` if it fails without any, or if faults are not why.
-pub(super) fn least(
+pub(super) fn fewest_faults(
     seed: u64,
     scenario: &impl Fn(&Simulation),
     mut plan: FaultPlan,
 ) -> Option<(FaultPlan, String)> {
     let fails = |plan: &FaultPlan| {
         let simulation = Simulation::with_faults(seed, plan);
-        let result = quietly(|| catch_unwind(AssertUnwindSafe(|| scenario(&simulation))));
+        let result =
+            without_panic_output(|| catch_unwind(AssertUnwindSafe(|| scenario(&simulation))));
         result.err().map(|payload| message_of(&*payload))
     };
     let mut message = fails(&plan)?;
@@ -80,7 +81,7 @@ thread_local! {
 
 /// Calls `call`, and lets no panic of this thread be printed meanwhile. Those of other
 /// threads are.
-fn quietly<R>(call: impl FnOnce() -> R) -> R {
+fn without_panic_output<R>(call: impl FnOnce() -> R) -> R {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
         let print = panic::take_hook();

@@ -36,7 +36,7 @@ const UNITS: [(&str, u64); 4] = [("ms", 1), ("s", 1000), ("min", 60_000), ("h", 
 /// The steps of a transcript, in an order that is possible.
 pub(super) fn steps(text: &str) -> Result<Vec<Step>, ParseTranscriptError> {
     let mut steps = Vec::new();
-    let mut clients: HashMap<String, Past> = HashMap::new();
+    let mut clients: HashMap<String, ClientHistory> = HashMap::new();
     let mut lines: Vec<(usize, &str)> = Vec::new();
     for (index, text) in text.lines().enumerate() {
         // What stands behind the text belongs to it, as far as it can.
@@ -118,14 +118,14 @@ fn time(text: &str) -> Result<Option<Duration>, String> {
 
 /// The lines in which a client did what has consequences.
 #[derive(Debug, Default)]
-struct Past {
+struct ClientHistory {
     connected: Option<usize>,
     finished: Option<usize>,
     closed: Option<usize>,
     over: Option<usize>,
 }
 
-impl Past {
+impl ClientHistory {
     fn follow(&mut self, step: &Step) -> Result<(), String> {
         let Step { line, client, act } = step;
         let line = Some(*line);

@@ -1,4 +1,4 @@
-//! A transcript on a stage: what happens, beside what it says.
+//! A transcript on a backend: what happens, beside what it says.
 
 use super::difference::Difference;
 use super::stage::{Backend, Received};
@@ -10,9 +10,9 @@ use std::io;
 pub(super) fn play(
     steps: &[Step],
     line_end: &[u8],
-    stage: &mut impl Backend,
+    backend: &mut impl Backend,
 ) -> Result<(), Difference> {
-    let mut play = Play { stage, line_end, clients: Vec::new(), happened: Vec::new() };
+    let mut play = Play { backend, line_end, clients: Vec::new(), happened: Vec::new() };
     let unnamed = steps.iter().find(|it| it.client.is_empty() && !matches!(it.act, Act::Pass(_)));
     if unnamed.is_some_and(|it| it.act != Act::Connect) {
         play.connect("");
@@ -25,8 +25,8 @@ pub(super) fn play(
     Difference::between(steps, &play.happened, remarks)
 }
 
-struct Play<'a, S> {
-    stage: &'a mut S,
+struct Play<'a, B> {
+    backend: &'a mut B,
     line_end: &'a [u8],
     /// In the order in which they connected.
     clients: Vec<Client>,
@@ -38,20 +38,20 @@ struct Client {
     name: String,
     /// It is not connected, or was reset by itself: nothing comes any more.
     over: bool,
-    /// What came and was not looked at.
-    came: Vec<u8>,
+    /// Received bytes that no step has consumed yet.
+    received: Vec<u8>,
     end: Option<End>,
     /// The end is mentioned or noted.
-    told: bool,
+    end_reported: bool,
     /// It has finished or reset itself.
-    left: bool,
+    closed_itself: bool,
 }
 
-impl<S: Backend> Play<'_, S> {
+impl<B: Backend> Play<'_, B> {
     fn step(&mut self, step: &Step) {
         let Step { client: name, act, .. } = step;
         if let Act::Pass(time) = act {
-            self.stage.pass(*time);
+            self.backend.pass(*time);
             return self.happened.push(step.to_string());
         }
         let index = self.clients.iter().position(|client| client.name == *name);
@@ -78,10 +78,17 @@ impl<S: Backend> Play<'_, S> {
     }
 
     fn connect(&mut self, name: &str) -> bool {
-        let result = self.stage.connect(name);
+        let result = self.backend.connect(name);
         let over = !self.note_error(name, "connect", result);
-        let (name, came) = (name.to_owned(), Vec::new());
-        self.clients.push(Client { name, over, came, end: None, told: false, left: false });
+        let (name, received) = (name.to_owned(), Vec::new());
+        self.clients.push(Client {
+            name,
+            over,
+            received,
+            end: None,
+            end_reported: false,
+            closed_itself: false,
+        });
         !over
     }
 
@@ -94,7 +101,7 @@ impl<S: Backend> Play<'_, S> {
 
     fn remark(&self, client: &Client) -> Option<String> {
         let name = Some(&client.name).filter(|_| !client.over)?;
-        let remark = self.stage.remark(name)?;
+        let remark = self.backend.remark(name)?;
         Some(if name.is_empty() { remark } else { format!("{name}: {remark}") })
     }
 
@@ -106,21 +113,21 @@ impl<S: Backend> Play<'_, S> {
         }
         let client = &mut self.clients[index];
         let name = client.name.clone();
-        client.left |= matches!(act, Act::Finish | Act::Reset);
+        client.closed_itself |= matches!(act, Act::Finish | Act::Reset);
         match act {
-            Act::Finish => self.stage.finish(&name),
+            Act::Finish => self.backend.finish(&name),
             Act::Reset => {
                 client.over = true;
-                self.stage.reset(&name);
+                self.backend.reset(&name);
             }
-            Act::StopReading => self.stage.stop_reading(&name),
-            Act::ReadOn => self.stage.read_on(&name),
+            Act::StopReading => self.backend.stop_reading(&name),
+            Act::ReadOn => self.backend.read_on(&name),
             Act::Send(data) => {
-                let result = self.stage.send(&name, data);
+                let result = self.backend.send(&name, data);
                 return self.note_error(&name, "send", result);
             }
             Act::Say(line) => {
-                let result = self.stage.send(&name, &[line, self.line_end].concat());
+                let result = self.backend.send(&name, &[line, self.line_end].concat());
                 return self.note_error(&name, "send", result);
             }
             _ => {}
@@ -134,9 +141,9 @@ impl<S: Backend> Play<'_, S> {
         if client.over || client.end.is_some() {
             return false;
         }
-        match self.stage.next(&client.name, awaited) {
+        match self.backend.next(&client.name, awaited) {
             Received::Data(data) if !data.is_empty() => {
-                client.came.extend_from_slice(&data);
+                client.received.extend_from_slice(&data);
                 return true;
             }
             Received::End(end) => client.end = Some(end),
@@ -147,14 +154,14 @@ impl<S: Backend> Play<'_, S> {
 
     fn hears(&mut self, index: usize, bytes: &[u8]) -> bool {
         loop {
-            let came = &mut self.clients[index].came;
-            let both = came.len().min(bytes.len());
-            if came[..both] == bytes[..both] && both == bytes.len() {
-                came.drain(..both);
+            let received = &mut self.clients[index].received;
+            let both = received.len().min(bytes.len());
+            if received[..both] == bytes[..both] && both == bytes.len() {
+                received.drain(..both);
                 return true;
             }
-            if came[..both] != bytes[..both] || !self.pull(index, true) {
-                self.note_what_came(index);
+            if received[..both] != bytes[..both] || !self.pull(index, true) {
+                self.note_unexpected(index);
                 return false;
             }
         }
@@ -169,51 +176,51 @@ impl<S: Backend> Play<'_, S> {
     fn ends(&mut self, index: usize, end: End) -> bool {
         while self.pull(index, true) {}
         let client = &mut self.clients[index];
-        let as_said = client.end == Some(end) && !client.told;
-        client.told |= as_said;
+        let as_said = client.end == Some(end) && !client.end_reported;
+        client.end_reported |= as_said;
         if as_said && end == End::Reset {
-            client.came.clear();
+            client.received.clear();
         }
         self.note_data(index);
         self.note_end(index);
         as_said
     }
 
-    /// Something else came than was expected next. What of it are whole lines is noted; the rest
-    /// may be what is expected after that.
-    fn note_what_came(&mut self, index: usize) {
+    /// Notes the whole lines of bytes that no step expected next; the rest may be what a later step
+    /// expects.
+    fn note_unexpected(&mut self, index: usize) {
         while self.pull(index, false) {}
-        let came = &mut self.clients[index].came;
-        let lines = came.iter().rposition(|&byte| byte == b'\n');
-        let rest = lines.map_or(Vec::new(), |end| came.split_off(end + 1));
+        let received = &mut self.clients[index].received;
+        let lines = received.iter().rposition(|&byte| byte == b'\n');
+        let rest = lines.map_or(Vec::new(), |end| received.split_off(end + 1));
         self.note_data(index);
         if rest.is_empty() {
             self.note_end(index);
         }
-        self.clients[index].came = rest;
+        self.clients[index].received = rest;
     }
 
-    /// Notes all that came, and an end that is not this client's own doing.
+    /// Notes all received bytes, and an end that the client did not cause itself.
     fn note_unmentioned(&mut self, index: usize) {
         while self.pull(index, false) {}
         self.note_data(index);
-        if !self.clients[index].left {
+        if !self.clients[index].closed_itself {
             self.note_end(index);
         }
     }
 
     fn note_data(&mut self, index: usize) {
         let client = &mut self.clients[index];
-        let came = std::mem::take(&mut client.came);
-        for piece in came.split_inclusive(|&byte| byte == b'\n') {
+        let received = std::mem::take(&mut client.received);
+        for piece in received.split_inclusive(|&byte| byte == b'\n') {
             self.happened.push(of(&client.name, &Act::Hear(piece.to_vec())));
         }
     }
 
     fn note_end(&mut self, index: usize) {
         let client = &mut self.clients[index];
-        let Some(end) = client.end.filter(|_| !client.told) else { return };
-        client.told = true;
+        let Some(end) = client.end.filter(|_| !client.end_reported) else { return };
+        client.end_reported = true;
         self.happened.push(match end {
             End::Closed => of(&client.name, &Act::BeClosed),
             End::Reset => of(&client.name, &Act::BeReset),
