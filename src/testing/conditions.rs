@@ -1,18 +1,18 @@
-//! What a path between two hosts is like.
+//! Conditions of the path between two hosts: delays, losses, buffers and events.
 
 use std::time::Duration;
 
-/// What Linux gives a socket by default, in round figures.
+/// Socket buffers: what Linux gives a socket by default, in round figures.
 const BUFFER: usize = 256 * 1024;
 
-/// What the poller of a real reactor hands out at once.
+/// Events that the poller of a real reactor hands out at once.
 const EVENTS_PER_WAIT: usize = 1024;
 
-/// More than anybody sends, and a number that can be counted with.
+/// Unlimited buffer: more than any program sends, and small enough for sums without overflow.
 const BUFFER_MAX: usize = usize::MAX / 4;
 
-/// How a network treats what is sent through it: [`ideal`](Self::ideal), [`rough`](Self::rough), or
-/// one of the two with changes.
+/// How a network treats data: [`ideal`](Self::ideal), [`rough`](Self::rough), or one of the two
+/// with changes.
 ///
 /// ```
 /// use std::time::Duration;
@@ -40,7 +40,7 @@ pub struct Conditions {
 }
 
 impl Conditions {
-    /// Everything arrives at once, in one piece, in order.
+    /// Returns conditions under which everything arrives at once, in one piece, in order.
     #[must_use]
     pub fn ideal() -> Self {
         Self {
@@ -60,8 +60,8 @@ impl Conditions {
         }
     }
 
-    /// Everything that a network may do without breaking a connection: delays, losses, arbitrary
-    /// pieces, full buffers, events in any order and events about nothing.
+    /// Returns conditions with everything that a network may do without breaking a connection:
+    /// delays, losses, arbitrary pieces, full buffers, spurious events and events in any order.
     #[must_use]
     pub fn rough() -> Self {
         Self {
@@ -81,89 +81,92 @@ impl Conditions {
         }
     }
 
-    /// How long a packet travels, one way. With `Duration::MAX` it never arrives.
+    /// Sets the one-way latency of a packet. With `Duration::MAX` it never arrives.
     #[must_use]
     pub fn latency(self, latency: Duration) -> Self {
         Self { latency, ..self }
     }
 
-    /// By up to how much longer it may take. Packets of one connection stay in order.
+    /// Sets the jitter: the most that a packet takes in addition to the latency. Packets of one
+    /// connection stay in order.
     #[must_use]
     pub fn jitter(self, jitter: Duration) -> Self {
         Self { jitter, ..self }
     }
 
-    /// Bytes a second in each direction, for all connections between two hosts together. Zero
-    /// counts as one.
+    /// Sets the bandwidth in bytes per second in each direction, shared by all connections between
+    /// two hosts. Zero counts as one.
     #[must_use]
     pub fn bandwidth(self, bytes_per_second: u64) -> Self {
         Self { bandwidth: Some(bytes_per_second.max(1)), ..self }
     }
 
-    /// How many packets in a thousand are lost, and sent again 200 milliseconds later. More than a
-    /// thousand are all.
+    /// Sets the loss: how many packets in a thousand are lost once, and sent again 200 milliseconds
+    /// later. More than a thousand means all.
     #[must_use]
     pub fn loss(self, per_mille: u16) -> Self {
         Self { loss: per_mille, ..self }
     }
 
-    /// How many in a thousand of the calls that read get only a part of what has arrived, and of
-    /// the packets carry only a part of what they could. More than a thousand are all.
+    /// Sets the short reads: how many in a thousand of the read calls get only a part of what has
+    /// arrived, and how many in a thousand of the packets carry only a part of what they could.
+    /// More than a thousand means all.
     #[must_use]
     pub fn short_reads(self, per_mille: u16) -> Self {
         Self { short_reads: per_mille, ..self }
     }
 
-    /// How many in a thousand of the calls that write are taken only in part, or not at all. More
-    /// than 999 count as 999, or the last byte would never be sent.
+    /// Sets the short writes: how many in a thousand of the write calls accept only a part, or
+    /// nothing. More than 999 counts as 999, or the last byte would never leave.
     #[must_use]
     pub fn short_writes(self, per_mille: u16) -> Self {
         Self { short_writes: per_mille.min(999), ..self }
     }
 
-    /// How many events in a thousand report more than is there. More than a thousand are all.
+    /// Sets the spurious events: how many in a thousand report more than is there. More than a
+    /// thousand means all.
     #[must_use]
     pub fn spurious(self, per_mille: u16) -> Self {
         Self { spurious: per_mille, ..self }
     }
 
-    /// Per mille of the calls of [`Reactor::should_yield`](crate::Reactor::should_yield) that
-    /// return true. (No virtual time passes within a callback that could decide it.) More than 999
-    /// count as 999.
+    /// Sets how many in a thousand of the calls of
+    /// [`Reactor::should_yield`](crate::Reactor::should_yield) return true. (No virtual time passes
+    /// within a callback that could decide it.) More than 999 counts as 999.
     #[must_use]
     pub fn yields(self, per_mille: u16) -> Self {
         Self { yields: per_mille.min(999), ..self }
     }
 
-    /// By up to how much later than an event a reactor gets to it. Events that come meanwhile are
-    /// reported together.
+    /// Sets the wakeup delay: the most by which a reactor wakes up later than its first event.
+    /// Events until then are reported together.
     #[must_use]
     pub fn wakeup_delay(self, wakeup_delay: Duration) -> Self {
         Self { wakeup_delay, ..self }
     }
 
-    /// How many connections a poller reports at once, at least one. What is left out is fetched by
-    /// the next turn, and nobody is woken for it.
+    /// Sets how many connections a poller reports at once; zero counts as one. The next turn
+    /// fetches the rest, and no event wakes the reactor for it.
     #[must_use]
     pub fn events_per_wait(self, events: usize) -> Self {
         Self { events_per_wait: events.max(1), ..self }
     }
 
-    /// Whether events that are reported together come in any order.
+    /// Sets whether events that are reported together come in any order.
     #[must_use]
     pub fn reorder(self, reorder: bool) -> Self {
         Self { reorder, ..self }
     }
 
-    /// How many bytes a socket holds that its peer has not confirmed. Zero counts as one; with
-    /// `usize::MAX` it is never full.
+    /// Sets the send buffer: how many bytes a socket holds that its peer has not acknowledged. Zero
+    /// counts as one; with `usize::MAX` it is never full.
     #[must_use]
     pub fn send_buffer(self, bytes: usize) -> Self {
         Self { send_buffer: bytes.clamp(1, BUFFER_MAX), ..self }
     }
 
-    /// How many bytes a socket holds that have not been read. Zero counts as one; with
-    /// `usize::MAX` it is never full.
+    /// Sets the receive buffer: how many bytes a socket holds that the program has not read. Zero
+    /// counts as one; with `usize::MAX` it is never full.
     #[must_use]
     pub fn receive_buffer(self, bytes: usize) -> Self {
         Self { receive_buffer: bytes.clamp(1, BUFFER_MAX), ..self }

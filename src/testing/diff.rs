@@ -1,30 +1,29 @@
-//! What was to happen and what happened, as one list.
+//! Diff: expected and actual entries as one list.
 
 use std::fmt::{self, Write};
 
-/// How many entries are shown around each that differs.
+/// Entries shown around each that differs.
 const CONTEXT: usize = 5;
 
-/// Longer entries are cut off when they are shown.
+/// Characters of an entry that are shown; longer entries are cut off.
 const SHOWN_MAX: usize = 1000;
 
-/// How many pairs of entries are compared at most, each of which takes four bytes and some
-/// nanoseconds. Two lists with 2000 entries between their first and their last difference are below
-/// that.
+/// Pairs of entries that are compared at most, each of which takes four bytes and some nanoseconds.
+/// Two lists with 2000 entries between their first and their last difference are below that.
 const PAIRS_MAX: usize = 4 << 20;
 
 /// An entry of the list.
 struct Row<'a> {
-    /// `-` for one that is only in `expected`, `+` for one that is only in `happened`.
+    /// `-` if the entry is only in `expected`, `+` if it is only in `happened`.
     mark: char,
-    /// The place in `expected` of this entry or, if it is not there, of the next that is.
+    /// Index of this entry in `expected` or, if it is not there, of the next entry that is.
     place: usize,
     entry: &'a str,
 }
 
-/// Marks what is only in `expected` with `-` and what is only in `happened` with `+`. `label` goes
-/// before the entries of `expected`. Returns the first entry of these that differs, and the list;
-/// nothing if both are the same.
+/// Marks entries that are only in `expected` with `-`, and those only in `happened` with `+`.
+/// `label` precedes the entries of `expected`. Returns the first index of `expected` that differs,
+/// and the list; `None` if both are equal.
 pub(super) fn diff<L: fmt::Display>(
     expected: &[String],
     happened: &[String],
@@ -55,7 +54,7 @@ pub(super) fn diff<L: fmt::Display>(
     Some((first, text))
 }
 
-/// All entries in order. Where some were replaced, those that were expected come first.
+/// Lists all entries in order. Where entries were replaced, the expected ones come first.
 fn rows<'a>(expected: &'a [String], happened: &'a [String]) -> Vec<Row<'a>> {
     let mut rows = Vec::new();
     let (mut old, mut new) = (0, 0);
@@ -73,7 +72,7 @@ fn rows<'a>(expected: &'a [String], happened: &'a [String]) -> Vec<Row<'a>> {
     rows
 }
 
-/// The places of the entries that both have in the same order.
+/// Returns the index pairs of entries that both lists have in the same order.
 fn common(expected: &[String], happened: &[String]) -> Vec<(usize, usize)> {
     let same = |(old, new): &(&String, &String)| old == new;
     let head = expected.iter().zip(happened).take_while(same).count();
@@ -85,12 +84,12 @@ fn common(expected: &[String], happened: &[String]) -> Vec<(usize, usize)> {
     (0..head).map(|place| (place, place)).chain(between).chain(last).collect()
 }
 
-/// As many such places as there can be; none if that would take too long.
+/// Returns the longest list of such pairs; an empty one if that would take too long.
 fn longest(old: &[String], new: &[String]) -> Vec<(usize, usize)> {
     if old.len().saturating_mul(new.len()) > PAIRS_MAX {
         return Vec::new();
     }
-    // How many entries the rests of both have in common, from each pair of places on.
+    // Per pair of indices: how many entries the rests of both lists have in common.
     let width = new.len() + 1;
     let mut counts = vec![0_u32; (old.len() + 1) * width];
     for row in (0..old.len()).rev() {
@@ -122,7 +121,7 @@ fn show(text: &mut String, label: impl fmt::Display, row: &Row<'_>) {
     let Row { mark, entry, .. } = row;
     let end = entry.char_indices().nth(SHOWN_MAX).map(|(end, _)| end);
     let shown = &entry[..end.unwrap_or(entry.len())];
-    // To write to a string cannot fail.
+    // Writing to a string cannot fail.
     let _ = write!(text, "\n{label:>4} {mark} {shown}");
     if end.is_some() {
         let _ = write!(text, "... ({} bytes in all)", entry.len());
@@ -138,7 +137,7 @@ mod tests {
         (0..random.below(9)).map(|_| random.below(3).to_string()).collect()
     }
 
-    /// How many entries two lists have in common, by trying everything.
+    /// Counts the entries that two lists have in common, by trying everything.
     fn count(old: &[String], new: &[String]) -> usize {
         match (old, new) {
             ([one, old_rest @ ..], [other, new_rest @ ..]) => match one == other {

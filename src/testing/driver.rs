@@ -1,4 +1,4 @@
-//! The door of a reactor that lives on a simulated network.
+//! Driver of a simulated reactor: its clock, poller and sockets, on a network in memory.
 
 use super::network::{EndId, Network};
 use crate::address::Address;
@@ -12,7 +12,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// The network, as all who live on it share it.
+/// The network, shared by the simulation, its drivers and their streams.
 pub(super) type SharedNetwork = Rc<RefCell<Network>>;
 
 /// A host's view of the network.
@@ -23,12 +23,12 @@ pub(super) struct HostDriver {
     pub(super) control: Rc<DriverControl>,
 }
 
-/// What a simulation and the world of one of its hosts tell each other.
+/// State shared by a simulation and the driver of one of its hosts.
 #[derive(Debug, Default)]
 pub(super) struct DriverControl {
-    /// The simulation takes a turn: others may not.
+    /// True while the simulation runs a turn; no other caller may run one.
     pub(super) in_turn: Cell<bool>,
-    /// The end of the client that was connected last.
+    /// The client's end of the latest connection attempt.
     pub(super) last_connected: Cell<Option<EndId>>,
 }
 
@@ -44,7 +44,7 @@ impl Driver for HostDriver {
     fn wait(&mut self, ready: &mut Vec<Ready>, _: Option<Duration>) -> io::Result<()> {
         if !self.control.in_turn.get() {
             return Err(io::Error::other(
-                "a simulated reactor takes its turns when its simulation says so: \
+                "a simulated reactor runs only within its simulation: \
                  call run_for, run_until or settle of that",
             ));
         }
@@ -75,7 +75,7 @@ impl Driver for HostDriver {
         Ok(AnyStream::Other(Box::new(SimulatedStream { network, end, resets: false })))
     }
 
-    /// At once, and so in the same order in every run.
+    /// Runs the work immediately, so that the order is the same in every run.
     fn spawn_blocking(&mut self, work: Work, _: usize) -> io::Result<()> {
         work();
         Ok(())
@@ -97,7 +97,7 @@ impl Driver for HostDriver {
 
     #[cfg(unix)]
     fn descriptor(&self) -> std::os::fd::BorrowedFd<'_> {
-        panic!("a simulated reactor has no descriptor: no other loop can wait for it")
+        panic!("a simulated reactor has no descriptor: it cannot be embedded in another loop")
     }
 }
 
@@ -143,7 +143,7 @@ impl Listener for SimulatedPort {
 struct SimulatedStream {
     network: SharedNetwork,
     end: EndId,
-    /// When it is dropped.
+    /// Dropping the stream resets the connection.
     resets: bool,
 }
 

@@ -1,4 +1,4 @@
-//! What goes wrong on a network, and when: as data.
+//! Faults of a network, and when they happen: as data.
 
 use super::random::Random;
 use std::error::Error;
@@ -6,9 +6,9 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// Something that goes wrong, or is mended. Hosts are named; `*` stands for all of them.
+/// A fault, or its repair. Hosts are named; `*` means all of them.
 ///
-/// A fault is written as a line of text, and read from one:
+/// Each fault has a textual form, which can be parsed:
 ///
 /// | fault | text |
 /// |---|---|
@@ -33,79 +33,79 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
-    /// Nothing passes between two hosts. What is sent is sent again until it passes, or is given up
-    /// after a quarter of an hour.
+    /// Partition: nothing passes between two hosts. Packets are retransmitted until they pass, or
+    /// until the connection times out after a quarter of an hour.
     Partition {
-        /// One host.
+        /// Name of one host.
         a: String,
-        /// The other.
+        /// Name of the other host.
         b: String,
     },
-    /// The end of a partition.
+    /// Heals a partition.
     Heal {
-        /// One host.
+        /// Name of one host.
         a: String,
-        /// The other.
+        /// Name of the other host.
         b: String,
     },
-    /// All connections between two hosts are reset, by something between them.
+    /// Resets all connections between two hosts at both ends, as a middlebox between them would.
     Reset {
-        /// One host.
+        /// Name of one host.
         a: String,
-        /// The other.
+        /// Name of the other host.
         b: String,
     },
-    /// All connections between two hosts are dead, and neither is told: half-open connections.
-    /// New ones work.
+    /// Half-open connections: all connections between two hosts are dead, and neither side is
+    /// notified. New ones work.
     HalfOpen {
-        /// One host.
+        /// Name of one host.
         a: String,
-        /// The other.
+        /// Name of the other host.
         b: String,
     },
-    /// A host loses its power. Its peers hear nothing, and nor do its own protocols and factories:
-    /// they are dropped, without a callback.
+    /// Power failure: peers receive nothing, and the host's protocols and factories are dropped
+    /// without a callback.
     Crash {
-        /// The host.
+        /// Name of the host.
         host: String,
     },
-    /// A host that crashed is set up anew. It resets the connections of which its peers still
-    /// believe that they exist, when they send something.
+    /// Restarts a host that crashed. It resets connections from before the crash when their peers
+    /// send something.
     Restart {
-        /// The host.
+        /// Name of the host.
         host: String,
     },
-    /// A host has no descriptors left: accepting fails with EMFILE. As with all that can befall a
-    /// running host, a host without power does not notice.
+    /// Descriptor exhaustion: accepting fails with EMFILE. Without effect on a host without power,
+    /// as are `FailAccept` and `Stall`.
     ExhaustFds {
-        /// The host.
+        /// Name of the host.
         host: String,
-        /// For how long.
+        /// Duration of the fault.
         lasting: Duration,
     },
-    /// The next client is gone when it is accepted: ECONNABORTED.
+    /// Failing accept: the next client is gone when the host accepts it (ECONNABORTED).
     FailAccept {
-        /// The host.
+        /// Name of the host.
         host: String,
     },
-    /// A host takes no turn: it is busy, or was suspended.
+    /// Stall: the host takes no turn, as if it were busy or suspended.
     Stall {
-        /// The host.
+        /// Name of the host.
         host: String,
-        /// For how long.
+        /// Duration of the fault.
         lasting: Duration,
     },
-    /// A host's clock jumps forward.
+    /// Clock jump: the host's clock jumps forward, even while it has no power.
     ClockJump {
-        /// The host.
+        /// Name of the host.
         host: String,
-        /// How far.
+        /// Length of the jump.
         by: Duration,
     },
 }
 
 impl Fault {
-    /// What it is called among the events of a run.
+    /// Returns the fault's name in the trace of a run.
     pub(super) fn title(&self) -> &'static str {
         match self {
             Self::Partition { .. } => "fault: partition",
@@ -121,7 +121,7 @@ impl Fault {
         }
     }
 
-    /// The names in it.
+    /// Returns the host names in it.
     pub(super) fn names(&self) -> Vec<&str> {
         match self {
             Self::Partition { a, b }
@@ -138,7 +138,7 @@ impl Fault {
     }
 }
 
-/// A time as its shortest exact text: `1500ms`, `2s`, `17ns`.
+/// Formats a duration as its shortest exact text: `1500ms`, `2s`, `17ns`.
 fn text(time: Duration) -> String {
     match time.as_nanos() {
         nanos if nanos % 1_000_000_000 == 0 => format!("{}s", nanos / 1_000_000_000),
@@ -148,7 +148,7 @@ fn text(time: Duration) -> String {
     }
 }
 
-/// A time from its text.
+/// Parses a duration from its text.
 fn time(text: &str) -> Option<Duration> {
     let digits = text.find(|c: char| !c.is_ascii_digit())?;
     let nanos = match &text[digits..] {
@@ -180,7 +180,7 @@ impl fmt::Display for Fault {
     }
 }
 
-/// A text that is no fault, or no plan.
+/// An error in the text of a fault or a plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParseFaultError(String);
 
@@ -197,7 +197,7 @@ impl FromStr for Fault {
 
     fn from_str(line: &str) -> Result<Self, ParseFaultError> {
         let words: Vec<&str> = line.split_whitespace().collect();
-        let wrong = |what: &str| ParseFaultError(format!("{line:?} is no fault: {what}"));
+        let wrong = |what: &str| ParseFaultError(format!("{line:?} is not a fault: {what}"));
         let lasting = |text: &str| {
             time(text).ok_or_else(|| wrong("a time is a number and s, ms, us or ns, as in 500ms"))
         };
@@ -225,9 +225,9 @@ impl FromStr for Fault {
     }
 }
 
-/// Faults and their times: a line for each, as in `1500ms: crash server`.
+/// A plan of faults with their times: one line each, as in `1500ms: crash server`.
 ///
-/// What a failing run prints can be read back, and so kept as a test:
+/// The output of a failing run can be parsed again, and so kept as a test:
 ///
 /// ```
 /// use twistor::testing::FaultPlan;
@@ -244,29 +244,30 @@ pub struct FaultPlan {
 }
 
 impl FaultPlan {
-    /// One in which nothing goes wrong.
+    /// Returns a plan without faults.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// And, after this time, this.
+    /// Adds `fault` at the time `after`.
     #[must_use]
     pub fn at(mut self, after: Duration, fault: Fault) -> Self {
         self.faults.push((after, fault));
         self
     }
 
-    /// The faults and their times.
+    /// Returns the faults and their times.
     pub fn faults(&self) -> &[(Duration, Fault)] {
         &self.faults
     }
 
-    /// `count` faults of all kinds among these hosts, within a time: by its end everything is
-    /// mended, except what jumped, was reset or was silenced.
+    /// Returns a plan of `count` random faults of all kinds among `hosts`, within a duration.
+    /// Everything is repaired by its end, except clock jumps, resets, half-open connections, and a
+    /// failing accept that no client has met yet.
     ///
     /// # Panics
     ///
-    /// If there are no hosts.
+    /// If `hosts` is empty.
     pub fn random(random: &mut Random, hosts: &[&str], within: Duration, count: usize) -> Self {
         let mut plan = Self::new();
         for _ in 0..count {
@@ -324,7 +325,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn any_plan_can_be_written_down_and_read_back() {
+    fn any_plan_can_be_formatted_and_parsed() {
         let mut random = Random::new(3);
         for _ in 0..50 {
             let plan = FaultPlan::random(&mut random, &["ann", "*"], Duration::from_secs(100), 20);
@@ -337,12 +338,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said() {
+    fn parse_errors_say_what_is_wrong() {
         let error = |text: &str| text.parse::<FaultPlan>().unwrap_err().to_string();
         assert!(error("crash server").contains("does not begin with a time"));
         assert!(error("1h: crash server").contains("does not begin with a time"));
         assert!(
-            error("1s: crush server").contains("\"crush server\" is no fault: expected one of")
+            error("1s: crush server").contains("\"crush server\" is not a fault: expected one of")
         );
         assert!(error("1s: stall server 5").contains("a time is a number and s, ms, us or ns"));
     }

@@ -1,18 +1,19 @@
-//! Tests of servers and clients, in memory, under virtual time.
+//! Test kit: tests of servers and clients in memory, under virtual time.
 //!
-//! The protocols, factories and reactor are those that run in production; only the machine behind
-//! the reactor is another: a simulated network, whose time moves when it is told to.
+//! The protocols, factories and reactor are those of production. Only the driver behind the reactor
+//! differs: a simulated network, whose time moves only when the test moves it.
 //!
 //! From the simple to the large:
 //!
-//! - [`connect`] gives the other end of one connection, as a [`Peer`]; [`Server`] gives several of
-//!   them, and the factory.
+//! - [`connect`] returns the other end of one connection, as a [`Peer`]; [`Server`] connects
+//!   several of them, and gives access to the factory.
 //! - [`check`] plays a [`Transcript`]: a session as text.
-//! - [`assert_split_invariant`] feeds bytes cut in every way, and demands the same of each.
+//! - [`assert_split_invariant`] feeds bytes cut in many ways, and demands the same outcome each
+//!   time.
 //! - [`Simulation`] has several hosts with reactors, a network with [`Conditions`], and [`Fault`]s;
 //!   [`explore`] runs a scenario with many seeds.
 //!
-//! This module needs the feature `testing`. A program has it in its tests with
+//! The module needs the feature `testing`, which a program enables for its tests only:
 //!
 //! ```toml
 //! [dev-dependencies]

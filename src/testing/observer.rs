@@ -1,4 +1,4 @@
-//! What a reactor's callbacks were, counted, and held to their order.
+//! Observer of a reactor's callbacks: counts them, and checks their order.
 
 use crate::callback_kind::CallbackKind;
 use crate::reactor::{Happening, Watch};
@@ -11,7 +11,7 @@ use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::ops::{AddAssign, Index};
 
-/// How often each callback has run: `counts.data_received()`, or for a loop over
+/// Number of calls of each callback: `counts.data_received()`, or for a loop over
 /// [`CallbackKind::ALL`], `counts[kind]`.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct CallbackCounts([usize; CallbackKind::ALL.len()]);
@@ -21,8 +21,8 @@ macro_rules! define_accessors {
         impl CallbackCounts {
             $(
                 #[doc = concat!(
-                    "How often [`", stringify!($name), "`](crate::Protocol::", stringify!($name),
-                    ") has run."
+                    "Returns how often [`", stringify!($name), "`](crate::Protocol::",
+                    stringify!($name), ") has run."
                 )]
                 pub fn $name(&self) -> usize {
                     self[CallbackKind::$kind]
@@ -48,7 +48,7 @@ impl AddAssign for CallbackCounts {
     }
 }
 
-/// Those that have run.
+/// Shows only the callbacks that have run.
 impl fmt::Debug for CallbackCounts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut counts = f.debug_struct("CallbackCounts");
@@ -64,7 +64,7 @@ impl CallbackCounts {
         self.0[kind as usize] += 1;
     }
 
-    /// What is wrong if a callback of this kind comes now.
+    /// Returns the violation of the order if a callback of this kind comes now.
     fn fault(&self, kind: CallbackKind) -> Option<&'static str> {
         let comes_again = self[kind] > 0;
         match kind {
@@ -88,7 +88,7 @@ impl CallbackCounts {
     }
 }
 
-/// What is known of one connection.
+/// Observations about one connection.
 #[derive(Clone, Debug)]
 pub(super) struct Seen {
     pub(super) transport: Transport,
@@ -96,22 +96,23 @@ pub(super) struct Seen {
     pub(super) lost: Option<Reason>,
 }
 
-/// A connection, in which of the host's lives: each reactor begins to count anew.
+/// A connection, with the number of crashes before it: connection ids repeat after a crash, since
+/// each reactor counts its own.
 type Key = (usize, ConnectionId);
 
-/// Watches the reactor of one host, and those that it has after crashes.
+/// Observes the reactor of one host, and its successors after crashes.
 #[derive(Debug, Default)]
 pub(super) struct Observer(RefCell<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
     total: CallbackCounts,
-    /// Those that a test may still ask for: the last of each client's address.
+    /// Connections that a test may still ask about, among them the latest of each client's address.
     seen: BTreeMap<Key, Seen>,
     latest: BTreeMap<SocketAddr, Key>,
-    /// Why connections could not be made.
+    /// Errors of connections that could not be made.
     failures: BTreeMap<Key, ErrorKind>,
-    /// How often the host has crashed.
+    /// Number of crashes of the host.
     crashes: usize,
     faults: Vec<String>,
 }
@@ -121,31 +122,31 @@ impl Observer {
         self.0.borrow().total
     }
 
-    /// The connection of a client.
+    /// Returns the latest connection of a client.
     pub(super) fn seen(&self, client: SocketAddr) -> Option<Seen> {
         let inner = self.0.borrow();
         inner.latest.get(&client).and_then(|id| inner.seen.get(id)).cloned()
     }
 
-    /// Connections that were made and not lost.
+    /// Counts the connections that were made and not lost.
     pub(super) fn open(&self) -> usize {
         let inner = self.0.borrow();
         let of_now = inner.seen.iter().filter(|((life, _), _)| *life == inner.crashes);
         of_now.filter(|(_, seen)| seen.lost.is_none()).count()
     }
 
-    /// Why a connection could not be made, if it could not.
+    /// Returns why a connection could not be made, if it could not.
     pub(super) fn failure(&self, connection: ConnectionId) -> Option<ErrorKind> {
         let inner = self.0.borrow();
         inner.failures.get(&(inner.crashes, connection)).copied()
     }
 
-    /// The host crashes: nobody is told anything any more.
+    /// Records a crash: connections of the old reactor get no more callbacks.
     pub(super) fn crash(&self) {
         self.0.borrow_mut().crashes += 1;
     }
 
-    /// What was out of order.
+    /// Returns and clears the violations of the order of callbacks.
     pub(super) fn take_faults(&self) -> Vec<String> {
         std::mem::take(&mut self.0.borrow_mut().faults)
     }
@@ -175,7 +176,7 @@ impl Inner {
     fn built(&mut self, connection: Key, transport: Transport) {
         if let Some(client) = transport.peer_address().socket_addr() {
             if let Some(former) = self.latest.insert(client, connection) {
-                // A port number that is used again; a lost one is of no more interest.
+                // The client reuses a port number; tests no longer ask about a lost connection.
                 let lost = |seen: &Seen| seen.lost.is_some();
                 if self.seen.get(&former).is_some_and(lost) {
                     self.seen.remove(&former);
@@ -190,7 +191,7 @@ impl Inner {
         self.total.count(kind);
         let name = kind.name();
         let Some(seen) = self.seen.get_mut(&connection) else {
-            return self.faults.push(format!("{name} of a connection that is unknown"));
+            return self.faults.push(format!("{name} of an unknown connection"));
         };
         if let Some(fault) = seen.calls.fault(kind) {
             self.faults.push(format!("{name} {fault}, of {:?}", seen.transport));

@@ -1,4 +1,4 @@
-//! The other end of a connection, in a test's hands.
+//! Peer: the other end of a connection, driven by a test.
 
 use super::network::EndId;
 use super::observer::CallbackCounts;
@@ -9,14 +9,13 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// A client's end of a connection to a protocol: to send, to see what came back, to end it in every
-/// way, and to ask what the protocol was told.
+/// A client's end of a connection to a protocol: it sends, receives, ends the connection in every
+/// way, and reports which callbacks the protocol received.
 ///
-/// Each request is carried out, with everything that follows from it at the same moment, before it
-/// returns; only time does not move. Dropping a peer closes its socket, as the end of a process
-/// does.
+/// Before a method returns, everything that follows from it at the same moment has happened; only
+/// time does not move. Dropping a peer closes its socket, as the end of a process does.
 ///
-/// It is for the test, and not for callbacks: most methods panic in one that the simulation runs,
+/// Use it in tests, not in callbacks: most methods panic in a callback that the simulation runs,
 /// which ends that connection with [`Reason::Panicked`].
 ///
 /// ```
@@ -49,32 +48,33 @@ pub struct Peer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum End {
-    /// The server closed its half in order (FIN), and this side has read everything before that.
+    /// Graceful close: the server closed its half (FIN), and this side has read everything before
+    /// that.
     Closed,
-    /// It was reset (RST).
+    /// Reset (RST).
     Reset,
-    /// What was sent got no answer, for a quarter of an hour; or the server could not be reached.
+    /// Timeout: no acknowledgement for a quarter of an hour, or the server could not be reached.
     TimedOut,
-    /// Nobody listens there.
+    /// Refused: no port is open there.
     Refused,
 }
 
 impl Simulation {
-    /// A client that connects to a server and does what the test says. It is a host of its own, if
-    /// there is none of that name.
+    /// Connects a client to a server. The client is on the host `name`, which is added if there is
+    /// none of that name.
     ///
     /// # Panics
     ///
-    /// If no host has the address, if it would be the 256th host, or if the host has used up its
-    /// 16 384 port numbers.
+    /// If no host has the address, if a new host would be the 256th or its name is not a word, or
+    /// if the host has used up its 16 384 port numbers.
     pub fn peer(&self, name: &str, to: SocketAddr) -> Peer {
         let peer = self.late_reader(name, to);
         peer.resume_reading();
         peer
     }
 
-    /// The same, but it reads nothing before it is told to:
-    /// [`resume_reading`](Peer::resume_reading).
+    /// Connects a client that reads nothing until [`resume_reading`](Peer::resume_reading).
+    /// Otherwise as [`peer`](Self::peer).
     pub fn late_reader(&self, name: &str, to: SocketAddr) -> Peer {
         let end = {
             let mut network = self.0.network.borrow_mut();
@@ -99,36 +99,36 @@ impl Peer {
         self.simulation.network(|it| it.outcome(self.end)) == Some(Ok(()))
     }
 
-    /// Sends bytes. What the network does not take waits here, however much it is.
+    /// Sends bytes. Bytes that the network does not accept yet wait here, without limit; after
+    /// [`close_write`](Self::close_write) they are discarded.
     pub fn send(&self, data: impl AsRef<[u8]>) {
         self.simulation.network(|it| it.raw_client_send(self.end, data.as_ref()));
         self.simulation.settle();
     }
 
-    /// Sends a byte of urgent data behind all that was sent, as a telnet client does for Ctrl-C.
-    /// The protocol is not told of it; see
-    /// [`data_received`](crate::Protocol::data_received).
+    /// Sends a byte of urgent data after everything sent so far, as a telnet client does for
+    /// Ctrl-C. No callback reports it; see [`data_received`](crate::Protocol::data_received).
     pub fn send_urgent(&self) {
         self.simulation.network(|it| it.raw_client_send_urgent(self.end));
         self.simulation.settle();
     }
 
-    /// How many bytes wait for the network to take them.
+    /// Number of bytes that the network has not accepted yet.
     pub fn unsent(&self) -> usize {
         self.simulation.network(|it| it.raw_client_unsent(self.end))
     }
 
-    /// What came and was not taken.
+    /// Returns the received bytes without taking them.
     pub fn received(&self) -> Vec<u8> {
         self.simulation.network(|it| it.raw_client_received(self.end))
     }
 
-    /// The same, and takes it.
+    /// Returns the received bytes and removes them.
     pub fn take_received(&self) -> Vec<u8> {
         self.simulation.network(|it| it.raw_client_take_received(self.end))
     }
 
-    /// Sends a FIN behind all that was sent. What comes is still received.
+    /// Half-close: sends a FIN after everything sent so far. The client still receives.
     pub fn close_write(&self) {
         self.simulation.network(|it| it.raw_client_close_write(self.end));
         self.simulation.settle();
@@ -140,42 +140,43 @@ impl Peer {
         self.simulation.settle();
     }
 
-    /// Reads nothing from here on: what comes waits in this side's buffer, then in the server's,
-    /// and in the end at the protocol.
+    /// Stops reading: bytes fill this side's receive buffer, then the server's send buffer, then
+    /// the protocol's write buffer.
     pub fn stop_reading(&self) {
         self.simulation.network(|it| it.raw_client_stop_reading(self.end));
     }
 
-    /// Reads again.
+    /// Resumes reading.
     pub fn resume_reading(&self) {
         self.simulation.network(|it| it.raw_client_resume_reading(self.end));
         self.simulation.settle();
     }
 
-    /// Reads at most so many bytes at a time, and then waits.
+    /// Reads at most `bytes` at a time, and waits for `every` before the next read: a slow
+    /// consumer.
     pub fn read_slowly(&self, bytes: usize, every: Duration) {
         self.simulation.network(|it| it.raw_client_read_slowly(self.end, bytes, every));
         self.simulation.settle();
     }
 
-    /// How the connection ended, if it has, and if everything that came before was read. A host
-    /// that has crashed learns of no end.
+    /// Returns how the connection ended, once everything before that has been read. A host that has
+    /// crashed learns of no end.
     pub fn close_kind(&self) -> Option<End> {
         self.simulation.network(|it| it.raw_client_close_kind(self.end))
     }
 
-    /// The protocol's transport, which tells what the protocol asked for: `is_paused`, `unsent`,
+    /// Returns the protocol's transport, for queries such as `is_paused`, `unsent`,
     /// `is_disconnecting`. `None` until the server has accepted.
     pub fn transport(&self) -> Option<Transport> {
         self.simulation.seen(self.server, self.address).map(|seen| seen.transport)
     }
 
-    /// What `connection_lost` was told. `None` before that.
+    /// Returns the reason that `connection_lost` received; `None` before that.
     pub fn lost_reason(&self) -> Option<Reason> {
         self.simulation.seen(self.server, self.address)?.lost
     }
 
-    /// How often each callback of the protocol has run.
+    /// Returns how often each callback of the protocol has run.
     pub fn calls(&self) -> CallbackCounts {
         let seen = self.simulation.seen(self.server, self.address);
         seen.map_or(CallbackCounts::default(), |seen| seen.calls)
@@ -186,12 +187,12 @@ impl Peer {
         self.simulation.run_for(by);
     }
 
-    /// The address of this side.
+    /// Returns the address of this side.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The simulation that it lives in.
+    /// Returns the simulation of this peer.
     pub fn simulation(&self) -> &Simulation {
         &self.simulation
     }

@@ -1,9 +1,9 @@
-//! Numbers that look random, the same for ever from the same seed.
+//! Pseudo-random numbers: the same seed gives the same numbers, for ever.
 
 use std::time::Duration;
 
-/// A stream of numbers from a seed, the same on every machine and in every version: a seed that is
-/// written into a test must not mean something else after an update.
+/// A pseudo-random generator: its numbers are the same on every machine and in every version, so
+/// that a seed written into a test keeps its meaning after an update.
 ///
 /// (SplitMix64, by Guy Steele, Doug Lea and Christine Flood.)
 ///
@@ -18,19 +18,19 @@ use std::time::Duration;
 pub struct Random(u64);
 
 impl Random {
-    /// The stream of this seed.
+    /// Creates the generator of a seed.
     pub fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    /// The next number, of all 64 bits.
+    /// Returns the next number, of all 64 bits.
     #[expect(clippy::should_implement_trait, reason = "it never ends, so it is no iterator")]
     pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         mix(self.0)
     }
 
-    /// A number below `bound`, or zero if that is zero.
+    /// Returns a number below `bound`, or zero if `bound` is zero.
     pub fn below(&mut self, bound: usize) -> usize {
         self.below_u64(bound as u64) as usize
     }
@@ -39,34 +39,35 @@ impl Random {
         ((u128::from(self.next()) * u128::from(bound)) >> 64) as u64
     }
 
-    /// True in `per_mille` of a thousand cases.
+    /// Returns true in `per_mille` of a thousand cases.
     pub fn happens(&mut self, per_mille: u16) -> bool {
         per_mille > 0 && self.below_u64(1000) < u64::from(per_mille)
     }
 
-    /// A time up to `most`.
+    /// Returns a duration up to `most`.
     pub fn up_to(&mut self, most: Duration) -> Duration {
         let nanos = u64::try_from(most.as_nanos()).unwrap_or(u64::MAX);
         Duration::from_nanos(self.below_u64(nanos.saturating_add(1)))
     }
 
-    /// One of `all`.
+    /// Returns one of `all`.
     ///
     /// # Panics
     ///
-    /// If there are none.
+    /// If `all` is empty.
     pub fn pick<'a, T>(&mut self, all: &'a [T]) -> &'a T {
         &all[self.below(all.len())]
     }
 
-    /// Puts `all` into another order.
+    /// Shuffles `all`.
     pub fn shuffle<T>(&mut self, all: &mut [T]) {
         for last in (1..all.len()).rev() {
             all.swap(last, self.below(last + 1));
         }
     }
 
-    /// A stream of its own, which does not change when this one is asked more or less often later.
+    /// Returns an independent generator: how often this one is used later does not change its
+    /// numbers.
     pub fn split(&mut self) -> Self {
         Self(self.next())
     }
@@ -84,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_stream_is_that_of_the_paper() {
+    fn the_numbers_are_those_of_the_reference_implementation() {
         // The first numbers of the reference implementation, for the seed 1234567.
         let mut random = Random::new(1_234_567);
         assert_eq!(random.next(), 6_457_827_717_110_365_317);

@@ -1,4 +1,4 @@
-//! A server in memory.
+//! Server: a reactor with one factory, in memory.
 
 use super::peer::Peer;
 use super::simulation::{Host, Simulation};
@@ -10,7 +10,7 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// The port that it listens on.
+/// The port on which the server listens.
 const PORT: u16 = 8000;
 
 /// Connects to a protocol of `factory`, in memory: the shortest way to a test.
@@ -39,10 +39,10 @@ pub fn connect<F: Factory>(factory: F) -> Peer {
 }
 
 /// A real reactor with a real port of one factory, on a network without any delay: for tests with
-/// several clients, or of what is in the factory.
+/// several clients, or of the factory's state.
 ///
-/// A simulation of one host, [`Simulation`] with its `Host` in short. Its factory cannot be built
-/// anew, so a fault that restarts it panics.
+/// It wraps a [`Simulation`] with one `Host`. It cannot build its factory a second time, so a fault
+/// that restarts the host panics.
 pub struct Server<F: Factory> {
     simulation: Simulation,
     host: Host,
@@ -50,7 +50,7 @@ pub struct Server<F: Factory> {
 }
 
 impl<F: Factory> Server<F> {
-    /// A server of this factory.
+    /// Starts a server of this factory.
     ///
     /// # Panics
     ///
@@ -59,7 +59,7 @@ impl<F: Factory> Server<F> {
         Self::with_settings(Settings::default(), factory)
     }
 
-    /// The same, with settings of the reactor.
+    /// Starts a server with settings of the reactor.
     ///
     /// # Panics
     ///
@@ -77,7 +77,7 @@ impl<F: Factory> Server<F> {
         Self { simulation, host, port }
     }
 
-    /// A client connects.
+    /// Connects a client.
     pub fn connect(&self) -> Peer {
         self.simulation.peer("client", self.host.address(PORT))
     }
@@ -97,7 +97,7 @@ impl<F: Factory> Server<F> {
         self.host.reactor(call)
     }
 
-    /// Its port.
+    /// Returns its listening port.
     pub fn port(&self) -> &ListeningPort<F> {
         &self.port
     }
@@ -107,7 +107,7 @@ impl<F: Factory> Server<F> {
         self.simulation.run_for(by);
     }
 
-    /// How often each callback has run, of all protocols together.
+    /// Returns how often each callback has run, summed over all protocols.
     pub fn calls(&self) -> CallbackCounts {
         self.host.calls()
     }
@@ -117,7 +117,7 @@ impl<F: Factory> Server<F> {
         self.host.reactor(Reactor::stop);
     }
 
-    /// The host that it lives on.
+    /// Returns the host of this server.
     pub fn host(&self) -> &Host {
         &self.host
     }

@@ -1,4 +1,4 @@
-//! The same bytes in other pieces.
+//! Split invariance: a protocol does the same however its bytes are cut.
 
 use super::diff::diff;
 use super::transcript::escaped;
@@ -6,38 +6,41 @@ use super::{CallbackCounts, Conditions, End, Peer, Random, connect};
 use crate::Factory;
 use std::time::Duration;
 
-/// Up to so many bytes, every cut in two is tried; of longer ones, as many at random.
+/// Cuts in two that are tried: all of an input with at most `CUTS_MAX`, as many random ones of a
+/// longer one.
 const CUTS_MAX: usize = 4096;
 
-/// How many random ways of cutting are tried, and into how many pieces at most.
+/// Random ways of cutting that are tried, and the most pieces of each.
 const RANDOM_WAYS: usize = 64;
 const RANDOM_PIECES: usize = 32;
 
-/// The same in every run.
+/// A fixed seed: every run tries the same cuts.
 const SEED: u64 = 0x5eed;
 
-/// How long reading may be paused.
+/// Time that may pass while a protocol holds its input back.
 const PAUSE_MAX: Duration = Duration::from_secs(3600);
 
-/// How much of a piece is shown on either side, and how many pieces.
+/// Characters of a piece that are shown on either side of a cut, and pieces that are shown.
 const SHOWN_CHARS: usize = 24;
 const SHOWN_PIECES: usize = 12;
 
-/// Feeds the bytes to a protocol whole, in every split in two, byte by byte, and in random splits,
-/// each time to a new one; what it does must be the same. In some of them
-/// [`Reactor::should_yield`](crate::Reactor::should_yield) returns true, always or at random
-/// ([`Conditions::yields`]). Then the client finishes.
+/// Asserts that a protocol does the same however its bytes arrive: whole, byte by byte, split in
+/// two at every place (at 4096 random places of more than 4097 bytes), and in random splits, each
+/// time with a new protocol. In some runs [`Reactor::should_yield`](crate::Reactor::should_yield)
+/// returns true, in 999 or 500 of a thousand calls ([`Conditions::yields`]). At the end the client
+/// half-closes.
 ///
-/// A peer's bytes come in whatever pieces the network makes of them, and a protocol that takes a
-/// piece for a message works until the day it is deployed. Compared are the bytes that came back,
-/// how the connection ended for the client, what `connection_lost` was told, whether reading was
-/// paused before the client finished, and how often
+/// A network delivers bytes in arbitrary pieces, and a protocol that takes a piece for a message
+/// works only until it is deployed. Compared are the bytes that came back, how the connection ended
+/// for the client, the reason that `connection_lost` received, whether reading was paused before
+/// the client finished, and how often
 /// [`read_connection_lost`](crate::Protocol::read_connection_lost) and
-/// [`connection_lost`](crate::Protocol::connection_lost) ran. If the connection was reset, how much
-/// came back before that is a matter of timing, and is not compared.
+/// [`connection_lost`](crate::Protocol::connection_lost) ran. If the connection was reset, the
+/// number of bytes that came back before that is a matter of timing, and is not compared.
 ///
-/// Time passes only while reading is paused, for an hour at most. Each protocol is built by a clone
-/// of the factory: state that clones share is no longer the same from one to the next.
+/// Time passes only while the protocol holds input back (a pause, a yield), before and after the
+/// client finishes, for some 70 minutes each at most. Each protocol is built by a clone of the
+/// factory: state that clones share differs from one to the next.
 ///
 /// ```
 /// use twistor::{LineContext, LineReceiver, Lines, testing};
@@ -53,7 +56,7 @@ const SHOWN_PIECES: usize = 12;
 /// testing::assert_split_invariant(|| Lines::new(Upper), "one\r\ntwo\r\n\r\nno end");
 /// ```
 ///
-/// This one answers each piece, and is caught:
+/// A protocol that answers each piece is caught:
 ///
 /// ```should_panic
 /// use twistor::{Context, Protocol, testing};
@@ -71,7 +74,7 @@ const SHOWN_PIECES: usize = 12;
 ///
 /// # Panics
 ///
-/// If something is not the same; shows the pieces, and what differs.
+/// If two outcomes differ; shows the pieces and the difference.
 #[track_caller]
 pub fn assert_split_invariant<F: Factory + Clone>(factory: F, bytes: impl AsRef<[u8]>) {
     let bytes = bytes.as_ref();
@@ -80,7 +83,7 @@ pub fn assert_split_invariant<F: Factory + Clone>(factory: F, bytes: impl AsRef<
         let pieces = pieces(bytes, &cuts);
         let mut other = outcome(factory.clone(), &pieces, yields);
         if whole.end == Some(End::Reset) && other.end == whole.end {
-            // One began as the other did. The longer is kept: it says most about all others.
+            // One output begins with the other. The longer one says more about the outputs to come.
             let both = whole.output.len().min(other.output.len());
             if other.output[..both] == whole.output[..both] {
                 if other.output.len() > both {
@@ -94,14 +97,14 @@ pub fn assert_split_invariant<F: Factory + Clone>(factory: F, bytes: impl AsRef<
                 "what the protocol does depends on how its bytes arrive \
                  (- whole, + in {} pieces{})\n\n{}\n{list}",
                 pieces.len(),
-                if yields > 0 { ", told to yield" } else { "" },
+                if yields > 0 { ", should_yield returning true" } else { "" },
                 shown(&pieces)
             );
         }
     }
 }
 
-/// What a protocol did.
+/// Outcome of one run.
 #[derive(Debug)]
 struct Outcome {
     output: Vec<u8>,
@@ -129,7 +132,7 @@ fn outcome<F: Factory>(factory: F, pieces: &[&[u8]], yields: u16) -> Outcome {
     }
 }
 
-/// Waits until nothing holds the bytes back any more.
+/// Waits until nothing holds input back any more.
 fn wait_while_held(peer: &Peer) {
     let mut step = Duration::from_millis(1);
     let mut waited = Duration::ZERO;
@@ -178,9 +181,9 @@ impl Outcome {
 
 /// One way in which the bytes arrive.
 struct Way {
-    /// Where they are cut, in order.
+    /// Offsets of the cuts, in order.
     cuts: Vec<usize>,
-    /// How often in a thousand the protocol is told to yield.
+    /// How many in a thousand calls of `should_yield` return true.
     yields: u16,
 }
 
@@ -212,7 +215,7 @@ fn pieces<'a>(bytes: &'a [u8], cuts: &[usize]) -> Vec<&'a [u8]> {
     starts.zip(ends).map(|(start, end)| &bytes[start..end]).collect()
 }
 
-/// The pieces, one a line, as far as they help: both sides of each cut.
+/// Shows the pieces, one per line: both sides of each cut, as far as they help.
 fn shown(pieces: &[&[u8]]) -> String {
     let mut lines: Vec<String> = pieces
         .iter()
@@ -242,7 +245,7 @@ mod tests {
     use crate::{Context, LineContext, LineReceiver, Lines, Protocol};
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
-    /// Answers every piece.
+    /// A protocol that answers every piece.
     struct Piecewise;
 
     impl<F> Protocol<F> for Piecewise {
@@ -266,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn a_piece_is_no_message() {
+    fn answers_to_single_pieces_are_caught() {
         differs(
             || Piecewise,
             "one\n",
@@ -336,7 +339,7 @@ piece: bort
         assert!(shown(&[b"a".as_slice(); 20]).ends_with("\npiece: a\nand 8 more pieces"));
     }
 
-    /// Sends a line for each that it receives, and aborts at the third, with what is unsent.
+    /// A protocol that echoes each line, and aborts at the third, together with its unsent bytes.
     struct Impatient(usize);
 
     impl<F> LineReceiver<F> for Impatient {
@@ -350,14 +353,14 @@ piece: bort
     }
 
     #[test]
-    fn what_comes_back_before_a_reset_is_a_matter_of_timing() {
+    fn output_before_a_reset_is_not_compared() {
         assert_split_invariant(|| Lines::new(Impatient(0)), "one\r\ntwo\r\nthree\r\nfour\r\n");
     }
 
     #[test]
-    fn every_cut_is_tried_and_of_long_inputs_many() {
+    fn every_cut_of_a_short_input_is_tried_and_many_of_a_long_one() {
         for length in 0..2 {
-            assert_eq!(ways(length).count(), 1, "whole, but told to yield");
+            assert_eq!(ways(length).count(), 1, "whole, but with should_yield returning true");
         }
         for length in [2, 3, 100, CUTS_MAX + 2] {
             let ways: Vec<Vec<usize>> = ways(length).map(|way| way.cuts).collect();

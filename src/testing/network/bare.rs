@@ -1,4 +1,4 @@
-//! Ends that a test drives: what its client would do with a socket.
+//! Raw clients: ends that a test drives without a reactor, as a program drives a socket.
 
 use super::link::{EndId, Life, RawClient, Reading};
 use super::{Event, Network};
@@ -11,21 +11,21 @@ impl Network {
         self.end(id).and_then(|end| end.raw_client.as_mut())
     }
 
-    /// Bytes to be sent, as soon as there is room.
+    /// Queues bytes to be sent, as soon as there is room.
     pub(in crate::testing) fn raw_client_send(&mut self, id: EndId, data: &[u8]) {
         let Some(client) = self.raw_client(id).filter(|client| !client.finish) else { return };
         client.pending.push(data.to_vec());
         self.serve_raw_client(id);
     }
 
-    /// And behind them a byte of urgent data.
+    /// Queues a byte of urgent data behind the bytes queued so far.
     pub(in crate::testing) fn raw_client_send_urgent(&mut self, id: EndId) {
         let Some(client) = self.raw_client(id).filter(|client| !client.finish) else { return };
         client.pending.push_mark();
         self.serve_raw_client(id);
     }
 
-    /// And behind them a FIN.
+    /// Queues a FIN behind the bytes queued so far.
     pub(in crate::testing) fn raw_client_close_write(&mut self, id: EndId) {
         if let Some(client) = self.raw_client(id) {
             client.finish = true;
@@ -33,12 +33,12 @@ impl Network {
         }
     }
 
-    /// Closes, and throws away what came and was not asked for.
+    /// Closes the end, and discards received bytes that the test has not taken.
     pub(in crate::testing) fn close_raw_client(&mut self, id: EndId) {
         if let Some(end) = self.end(id) {
             let works = end.life == Life::Held && end.error.is_none();
             if let Some(client) = end.raw_client.take().filter(|_| works) {
-                // What the test has sent is with the system, which sends it still.
+                // The test's pending bytes count as handed to the system, which still sends them.
                 let mut pending = client.pending;
                 while !pending.is_empty() {
                     pending.pop_mark();
@@ -71,7 +71,7 @@ impl Network {
         bytes: usize,
         every: Duration,
     ) {
-        // No time at all would let time stand still.
+        // With a period of zero, time would never move on.
         let every = every.max(Duration::from_nanos(1));
         if let Some(client) = self.raw_client(id) {
             client.reading = Reading::Slow { bytes, every, waiting: false };
@@ -87,12 +87,12 @@ impl Network {
         self.raw_client(id).map_or(Vec::new(), |client| std::mem::take(&mut client.received))
     }
 
-    /// Bytes that were given for sending, and have not gone.
+    /// Returns the number of bytes that were queued and not yet accepted by `write`.
     pub(in crate::testing) fn raw_client_unsent(&mut self, id: EndId) -> usize {
         self.raw_client(id).map_or(0, |client| client.pending.len())
     }
 
-    /// How this end learned that it is over: not before it has read what came before.
+    /// Returns how this end learned of its end: only after it has read everything before.
     pub(in crate::testing) fn raw_client_close_kind(&mut self, id: EndId) -> Option<End> {
         let end = self.end(id)?;
         if !end.inbox.is_empty() {
@@ -107,12 +107,12 @@ impl Network {
         }
     }
 
-    /// Reads and writes as far as it goes.
+    /// Reads and writes as much as possible.
     pub(super) fn serve_raw_client(&mut self, id: EndId) {
         self.read_raw_client(id);
         let Some((own, far)) = self.nodes_of(id) else { return };
-        // One byte more than ever fits, so that `write` sees that there is more. All that is left
-        // would be copied at each edge otherwise, and a test may send many megabytes.
+        // One byte more than ever fits, so that `write` sees that there is more. Copying all that
+        // is left at each edge would be too slow: a test may send many megabytes.
         let most = self.conditions_of(own, far).send_buffer.saturating_add(1);
         loop {
             let established = self.links.get(id.link).is_some_and(|link| link.established);
@@ -125,7 +125,7 @@ impl Network {
             let chunk = front[..front.len().min(most)].to_vec();
             if chunk.is_empty() {
                 if std::mem::take(&mut client.finish) {
-                    // Nothing is sent any more, and `finish` says so to the pipe.
+                    // Everything is sent, and `finish` queues the FIN in the pipe.
                     self.finish(id);
                 }
                 return;
@@ -143,7 +143,7 @@ impl Network {
     fn read_raw_client(&mut self, id: EndId) {
         let Some(end) = self.end(id).filter(|end| end.life == Life::Held) else { return };
         let Some(client) = &mut end.raw_client else { return };
-        // A test's client reads what is urgent no more than a server does.
+        // As a server, a raw client does not read urgent data.
         while end.inbox.pop_mark() {}
         let count = match &mut client.reading {
             Reading::All => end.inbox.len(),

@@ -1,17 +1,17 @@
-//! Bytes on their way, in the pieces in which they came.
+//! Chunks: bytes in transit, in the pieces in which they were sent.
 
 use std::collections::VecDeque;
 
-/// A queue of bytes.
+/// A queue of bytes, with marks of urgent data.
 #[derive(Debug, Default)]
 pub(super) struct Chunks {
     chunks: VecDeque<Vec<u8>>,
-    /// How much of the first is gone.
+    /// Bytes of the first chunk that are consumed.
     start: usize,
     len: usize,
-    /// How many bytes have gone.
+    /// Bytes consumed in total.
     consumed: u64,
-    /// Marks of urgent data, each before the byte with this number.
+    /// Marks of urgent data, each as the offset in the whole stream of the byte behind it.
     marks: VecDeque<u64>,
 }
 
@@ -31,12 +31,12 @@ impl Chunks {
         }
     }
 
-    /// A mark of urgent data behind all that is there: nothing is taken from both of its sides.
+    /// Appends a mark of urgent data: no read crosses it.
     pub(super) fn push_mark(&mut self) {
         self.marks.push_back(self.consumed + self.len as u64);
     }
 
-    /// Takes a mark off the front, if there is one.
+    /// Removes a mark from the front, if there is one.
     pub(super) fn pop_mark(&mut self) -> bool {
         let is_next = self.marks.front() == Some(&self.consumed);
         if is_next {
@@ -45,7 +45,7 @@ impl Chunks {
         is_next
     }
 
-    /// How many bytes can be taken at once: those before the first mark.
+    /// Bytes that one read can take: those before the first mark.
     pub(super) fn len_before_mark(&self) -> usize {
         self.marks.front().map_or(self.len, |mark| (mark - self.consumed) as usize)
     }
@@ -64,13 +64,13 @@ impl Chunks {
         count
     }
 
-    /// The first piece, or as much of it as is left and lies before a mark.
+    /// The rest of the first chunk, up to a mark.
     pub(super) fn front(&self) -> &[u8] {
         let front = self.chunks.front().map_or(&[][..], |first| &first[self.start..]);
         &front[..front.len().min(self.len_before_mark())]
     }
 
-    /// Takes away bytes of the first piece.
+    /// Removes bytes of the first chunk.
     pub(super) fn consume(&mut self, count: usize) {
         self.start += count;
         self.len -= count;
@@ -81,7 +81,7 @@ impl Chunks {
         }
     }
 
-    /// Takes up to `count` bytes out.
+    /// Removes and returns up to `count` bytes.
     pub(super) fn take(&mut self, count: usize) -> Vec<u8> {
         let count = count.min(self.len_before_mark());
         if self.start == 0 && self.chunks.front().is_some_and(|first| first.len() == count) {

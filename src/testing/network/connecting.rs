@@ -1,4 +1,4 @@
-//! How connections begin.
+//! Connecting: SYN, backlog, SYN-ACK or refusal, and accepting.
 
 use super::link::{End, EndId, Life, Link, RawClient};
 use super::node::{EPHEMERAL_PORTS, PortState};
@@ -10,21 +10,21 @@ use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// A client that is not answered knocks again after a second, then after two, and so on.
+/// First delay before a SYN without an answer is retransmitted; it doubles each time.
 const SYN_RETRY_DELAY: Duration = Duration::from_secs(1);
 
-/// How often it knocks before it gives up: 127 seconds after the first time, as on Linux.
+/// SYNs that are sent before connecting times out: 127 seconds after the first, as on Linux.
 const SYN_ATTEMPTS_MAX: u32 = 7;
 const SYN_TIMEOUT: Duration = Duration::from_secs((1 << SYN_ATTEMPTS_MAX) - 1);
 
-/// `EMFILE`.
+/// `EMFILE`: out of descriptors.
 const TOO_MANY_FILES: i32 = 24;
 
-/// A connection that was accepted, and the client's address.
+/// The server's end of an accepted connection, and the client's address.
 pub(in crate::testing) type Accepted = (EndId, SocketAddr);
 
 impl Network {
-    /// Opens a port. Every interface that is asked for will do: a host has but one.
+    /// Opens a port. Any interface may be asked for: a host has but one.
     pub(in crate::testing) fn listen(
         &mut self,
         node: usize,
@@ -51,7 +51,7 @@ impl Network {
         }
     }
 
-    /// A client sets out to connect. It holds the end that is returned.
+    /// Begins to connect, and returns the client's end.
     pub(in crate::testing) fn connect(
         &mut self,
         from: usize,
@@ -65,7 +65,7 @@ impl Network {
         let mut end = |node, address| End::new(node, address, randoms.next().expect("two ends"));
         let mut ends = [end(from, address), end(far, to)];
         ends[0].raw_client = raw_client.then(RawClient::default);
-        // Held by nobody before the client's knock has been heard.
+        // Before the SYN arrives, the server knows no connection.
         ends[1].life = Life::Gone;
         let number = self.opened;
         self.opened += 1;
@@ -83,12 +83,12 @@ impl Network {
         id
     }
 
-    /// An address of a host that none of its connections has.
+    /// Returns an address of a host that none of its connections has.
     fn ephemeral(&mut self, from: usize, to: SocketAddr) -> SocketAddr {
         let ip = self.nodes[from].ip(to.ip());
         for _ in 0..EPHEMERAL_PORTS {
             let address = (ip, self.nodes[from].ephemeral()).into();
-            // Before the numbers have been used up once, none is taken.
+            // Until the numbers have been used up once, none is taken.
             let old = self.opened >= EPHEMERAL_PORTS as u64;
             if !old || !self.links.iter().any(|(_, link)| link.ends[0].address == address) {
                 return address;
@@ -97,23 +97,23 @@ impl Network {
         panic!("a host has no port number left: it has {EPHEMERAL_PORTS} connections");
     }
 
-    /// Something that is no data travels from this end to the other.
+    /// Sends a SYN or its answer from this end to the other.
     fn schedule_travel(&mut self, id: EndId, event: Event) {
         let Some((own, far)) = self.nodes_of(id) else { return };
         let conditions = self.conditions_of(own, far);
         let (latency, jitter, now) = (conditions.latency, conditions.jitter, self.now);
         let Some(end) = self.end(id) else { return };
         let at = now.saturating_add(nanos(latency.saturating_add(end.random.up_to(jitter))));
-        // What follows does not overtake it.
+        // Later packets do not overtake it.
         end.pipe.last_arrival = end.pipe.last_arrival.max(at);
         self.schedule(at, event);
     }
 
-    /// A client's knock arrives.
+    /// Handles the arrival of a client's SYN.
     pub(super) fn syn_arrives(&mut self, id: EndId, attempt: u32) {
         let Some((own, far)) = self.nodes_of(id) else { return };
         if self.end(id).is_none_or(|end| end.life != Life::Held) {
-            // Closed before anybody answered.
+            // The client closed before any answer.
             self.forget(id);
             return self.remove_if_over(id);
         }
@@ -147,7 +147,7 @@ impl Network {
         self.schedule_travel(id.other(), Event::Answer(id, Answer::SynAck));
     }
 
-    /// The client learns what became of its knock.
+    /// Handles the arrival of the answer to a SYN.
     pub(super) fn answer(&mut self, id: EndId, answer: Answer) {
         let Some((own, far)) = self.nodes_of(id) else { return };
         let (silent, began) = match self.links.get(id.link) {
@@ -155,7 +155,7 @@ impl Network {
             _ => return,
         };
         if silent || self.is_cut(own, far) || !self.nodes[own].up {
-            // Asked again, as a client that has heard nothing would.
+            // Retried, as a client would that has received nothing.
             return match self.now >= began.saturating_add(nanos(SYN_TIMEOUT)) {
                 true => self.fail(id, ErrorKind::TimedOut),
                 false => self.schedule_in(SYN_RETRY_DELAY, Event::Answer(id, answer)),
@@ -182,12 +182,12 @@ impl Network {
         self.remove_if_over(id);
     }
 
-    /// True if a client's end is held by nobody any more.
+    /// True if no program holds a client's end any more.
     pub(in crate::testing) fn is_released(&self, id: EndId) -> bool {
         self.links.get(id.link).is_none_or(|link| link.ends[id.side].life != Life::Held)
     }
 
-    /// What became of a client's wish to connect: nothing yet, a connection, or an error.
+    /// Returns the outcome of connecting: a connection, an error, or `None` while it is pending.
     pub(in crate::testing) fn outcome(&self, id: EndId) -> Option<Result<(), ErrorKind>> {
         let link = self.links.get(id.link)?;
         match (link.failure, link.established) {
@@ -197,8 +197,8 @@ impl Network {
         }
     }
 
-    /// As `accept(2)`: as on Linux, want of descriptors is noticed before it is known whether
-    /// anybody waits.
+    /// As `accept(2)`. Like Linux, it checks for a free descriptor before it looks into the
+    /// backlog.
     pub(in crate::testing) fn accept(&mut self, node: usize, number: u16) -> io::Result<Accepted> {
         let now = self.now;
         if self.nodes[node].exhausted_until > now {
@@ -208,7 +208,7 @@ impl Network {
         self.accept_with_reserve(node, number)
     }
 
-    /// With a descriptor that is there in any case.
+    /// Accepts with the reserve descriptor, whatever the shortage.
     pub(in crate::testing) fn accept_with_reserve(
         &mut self,
         node: usize,
@@ -232,7 +232,7 @@ impl Network {
         peer.map(|peer| (end, peer)).ok_or(ErrorKind::ConnectionAborted.into())
     }
 
-    /// Turns away up to `limit` of those who wait.
+    /// Sheds up to `limit` connections of the backlog: closes them unaccepted.
     pub(in crate::testing) fn shed(&mut self, node: usize, number: u16, limit: usize) -> usize {
         let Some(port) = self.nodes[node].ports.get_mut(&number) else { return 0 };
         let count = port.backlog.len().min(limit);
@@ -241,7 +241,7 @@ impl Network {
         count
     }
 
-    /// The poller begins to watch an end.
+    /// Registers an end with the poller.
     pub(in crate::testing) fn watch(&mut self, id: EndId, token: usize) {
         let Some(end) = self.end(id) else { return };
         end.watched = Some(token);

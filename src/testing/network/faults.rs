@@ -1,4 +1,4 @@
-//! What goes wrong.
+//! Faults at work: what each does to the network.
 
 use super::link::{EndId, Life};
 use super::{Event, Network, nanos, pair};
@@ -6,12 +6,12 @@ use crate::testing::fault::Fault;
 use std::io::ErrorKind;
 use std::time::Duration;
 
-/// What a fault asks of whoever holds the reactors.
+/// An event for the owner of the reactors: the power of a host fails or returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::testing) enum HostEvent {
     /// The host with this number has lost its power.
     Crash(usize),
-    /// And has it again.
+    /// The host with this number has power again.
     Restart(usize),
 }
 
@@ -20,24 +20,24 @@ impl Network {
         a != b && self.cuts.contains(&pair(a, b))
     }
 
-    /// A fault, after a time.
+    /// Schedules a fault.
     pub(in crate::testing) fn plan(&mut self, after: Duration, fault: Fault) {
         self.schedule_in(after, Event::Fault(fault));
     }
 
-    /// A name that no host has is a mistake of the test, and no fault.
+    /// Panics if the fault names an unknown host: that is a mistake in the test.
     pub(in crate::testing) fn check(&self, fault: &Fault) {
         for name in fault.names() {
             let known = name == "*" || self.find_node(name).is_some();
             assert!(
                 known,
                 "no host has the name {name:?}, which the fault \"{fault}\" has: \
-                 hosts and peers come first, and then their faults"
+                 create hosts and peers before their faults"
             );
         }
     }
 
-    /// The hosts that a name means: `*` is everybody.
+    /// Returns the hosts with a name: all of them for `*`.
     fn named(&self, name: &str) -> Vec<usize> {
         match name {
             "*" => (0..self.nodes.len()).collect(),
@@ -45,7 +45,7 @@ impl Network {
         }
     }
 
-    /// Those of them that have power.
+    /// Returns the hosts with a name that have power.
     fn running(&self, name: &str) -> Vec<usize> {
         let mut nodes = self.named(name);
         nodes.retain(|&node| self.nodes[node].up);
@@ -61,7 +61,7 @@ impl Network {
         pairs
     }
 
-    /// Client's ends of the connections between hosts.
+    /// Returns the client's ends of the connections between hosts.
     fn links_between(&self, pairs: &[(usize, usize)]) -> Vec<EndId> {
         let ours = self
             .links
@@ -138,7 +138,7 @@ impl Network {
         self.pump_all(pairs);
     }
 
-    /// Those who wait for room find out that nothing gets through.
+    /// Pumps all these connections, so that ends waiting for room notice that nothing gets through.
     fn pump_all(&mut self, pairs: &[(usize, usize)]) {
         for end in self.links_between(pairs) {
             self.pump(end);
@@ -153,7 +153,7 @@ impl Network {
         }
     }
 
-    /// The power fails: the host forgets everything, and nobody is told.
+    /// Power failure: the host forgets everything, and no peer is notified.
     fn crash(&mut self, node: usize) {
         if !std::mem::replace(&mut self.nodes[node].up, false) {
             return;

@@ -1,4 +1,4 @@
-//! A connection as the network sees it: two ends, and a pipe from each to the other.
+//! Link: a connection as the network sees it, with two ends and a pipe from each to the other.
 
 use super::chunks::Chunks;
 use crate::arena::Id;
@@ -25,17 +25,17 @@ impl EndId {
 
 #[derive(Debug)]
 pub(in crate::testing) struct Link {
-    /// For the trace; ids would repeat.
+    /// A number for the trace; ids would repeat.
     pub(super) number: u64,
     /// The client's end, and the server's.
     pub(super) ends: [End; 2],
-    /// When the client set out to connect.
+    /// When the client began to connect.
     pub(super) began: u64,
-    /// The client has heard that it is connected.
+    /// The client has received the SYN-ACK.
     pub(super) established: bool,
-    /// Why it never will be.
+    /// Why connecting failed.
     pub(super) failure: Option<ErrorKind>,
-    /// Nothing passes any more, and nobody is told.
+    /// Half-open: nothing passes any more, and neither end is notified.
     pub(super) silent: bool,
 }
 
@@ -43,54 +43,54 @@ pub(in crate::testing) struct Link {
 pub(in crate::testing) struct End {
     pub(super) node: usize,
     pub(super) address: SocketAddr,
-    /// Decisions about this end do not change with what happens to others.
+    /// A generator per end, so that its decisions do not depend on what happens to others.
     pub(super) random: Random,
     pub(super) life: Life,
-    /// Arrived, and not read.
+    /// Received bytes that the program has not read.
     pub(super) inbox: Chunks,
     /// The peer's FIN has arrived.
     pub(super) ended: bool,
-    /// The connection is broken.
+    /// The error that broke the connection.
     pub(super) error: Option<ErrorKind>,
     pub(super) pipe: Pipe,
-    /// The packed id that it is watched under.
+    /// The packed id under which the poller reports it.
     pub(super) watched: Option<usize>,
     pub(super) edges: Edges,
-    /// Its node's list of what is ready names it.
+    /// True while it is in its node's list of ready ends.
     pub(super) listed: bool,
-    /// Driven by a test, and not by a reactor.
+    /// The raw client that drives it instead of a reactor.
     pub(super) raw_client: Option<RawClient>,
 }
 
-/// Whose an end is.
+/// Owner of an end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Life {
-    /// Somebody holds it, or will when it is accepted.
+    /// A program holds it, or will when it accepts it.
     Held,
-    /// Closed by its holder; what it had written still goes out.
+    /// Orphaned: its program has closed it; bytes written before are still sent.
     Orphaned,
-    /// Nobody remembers it: what arrives is answered with a reset.
+    /// Gone: arriving segments are answered with a reset.
     Gone,
 }
 
-/// What an end sends.
+/// The sending direction of an end.
 #[derive(Debug, Default)]
 pub(super) struct Pipe {
-    /// Accepted, and waiting for room at the other end.
+    /// Accepted bytes that wait for room at the other end.
     pub(super) unsent: Chunks,
     pub(super) finish: Finish,
-    /// On their way, in order.
+    /// Segments in transit, in order.
     pub(super) segments: VecDeque<Segment>,
-    /// Bytes of data among them.
+    /// Bytes of data among the segments in transit.
     pub(super) in_flight: usize,
-    /// Bytes that were sent and not confirmed.
+    /// Bytes that were sent and not acknowledged.
     pub(super) unconfirmed: usize,
     pub(super) last_arrival: u64,
     /// Since when the first segment cannot get through.
     pub(super) stuck_since: Option<u64>,
-    /// How many segments are to be sent again when it can.
+    /// Segments to retransmit once the path works again.
     pub(super) to_retransmit: usize,
-    /// The writer was told to wait, and is to hear when there is room.
+    /// The last write was short, so that the program waits for an edge when there is room.
     pub(super) blocked: bool,
     pub(super) pump_scheduled: bool,
 }
@@ -112,12 +112,12 @@ pub(super) enum Segment {
     Reset,
 }
 
-/// The holder of an end that a test drives.
+/// A raw client: a test's side of an end.
 #[derive(Debug, Default)]
 pub(super) struct RawClient {
-    /// To be written, when there is room.
+    /// Bytes to be written when there is room.
     pub(super) pending: Chunks,
-    /// And then a FIN.
+    /// A FIN follows the pending bytes.
     pub(super) finish: bool,
     pub(super) reading: Reading,
     pub(super) received: Vec<u8>,
@@ -128,7 +128,7 @@ pub(super) enum Reading {
     #[default]
     All,
     Stopped,
-    /// So many bytes, and then none for a time.
+    /// Reads at most `bytes`, then nothing for the time `every`.
     Slow {
         bytes: usize,
         every: Duration,
@@ -168,10 +168,10 @@ impl End {
         }
     }
 
-    /// Nothing is left of it: what it held is discarded.
+    /// Forgets everything, and discards what the end held.
     pub(super) fn forget(&mut self) {
         self.life = Life::Gone;
-        // Nobody has read an end that came behind bytes which nobody has read.
+        // A FIN behind unread bytes has not been read either.
         self.ended &= self.inbox.is_empty();
         self.inbox.clear();
         self.pipe.discard();
@@ -179,8 +179,8 @@ impl End {
 }
 
 impl Pipe {
-    /// What has not left is discarded; what is on its way arrives, unless it would have to be sent
-    /// again.
+    /// Discards what has not left. Segments in transit still arrive, unless they would need to be
+    /// retransmitted.
     pub(super) fn discard(&mut self) {
         self.unsent.clear();
         self.finish = Finish::Sent;
@@ -190,7 +190,7 @@ impl Pipe {
         }
     }
 
-    /// What is on its way does not arrive.
+    /// Loses the segments in transit.
     pub(super) fn lose(&mut self) {
         self.segments.clear();
         (self.in_flight, self.stuck_since, self.to_retransmit) = (0, None, 0);

@@ -1,7 +1,7 @@
-//! The model of a network: hosts, connections between them, and what is on its way.
+//! Network model: hosts, connections between them, and what is in transit.
 //!
-//! It is a model of what programs see of TCP, not of its packets: bytes arrive in order and once,
-//! or the connection breaks. What a network may do within these bounds is decided by a seed.
+//! It models what programs see of TCP, not its packets: bytes arrive in order and once, or the
+//! connection breaks. A seed decides what the network does within these bounds.
 
 mod bare;
 mod chunks;
@@ -28,27 +28,27 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 use trace::Trace;
 
-/// One network.
+/// A network of hosts.
 #[derive(Debug)]
 pub(super) struct Network {
-    /// What the clocks of its hosts showed at the beginning.
+    /// Reading of the hosts' clocks at the beginning.
     pub(super) beginning: Instant,
-    /// Nanoseconds since then.
+    /// Nanoseconds since the beginning.
     pub(super) now: u64,
     queue: BinaryHeap<Reverse<Due>>,
-    /// Ties are served in the order in which they were scheduled.
+    /// Number of events scheduled so far: events at the same time run in this order.
     scheduled: u64,
     random: Random,
     pub(super) nodes: Vec<Node>,
     links: Arena<Link>,
     opened: u64,
-    /// Pairs of hosts between which nothing passes.
+    /// Pairs of hosts with a partition between them.
     cuts: BTreeSet<(usize, usize)>,
     conditions: Conditions,
     between: BTreeMap<(usize, usize), Conditions>,
-    /// Until when the line from one host to another is in use.
+    /// Until when the bandwidth from one host to another is used up.
     busy: BTreeMap<(usize, usize), u64>,
-    /// What faults ask of those who hold the reactors.
+    /// Events for the owner of the reactors.
     host_events: Vec<HostEvent>,
     pub(super) trace: Trace,
 }
@@ -64,21 +64,21 @@ struct Due {
 enum Event {
     /// The first segment of the pipe to this end arrives.
     Arrive(EndId),
-    /// This end learns that so many of its bytes have arrived.
+    /// An acknowledgement for this number of bytes reaches their sender.
     Confirm(EndId, usize),
-    /// This end learns that there may be room at the other.
+    /// A window update reaches this end: there may be room at the other.
     Pump(EndId),
-    /// This end has waited for long enough for its segments to get through.
+    /// Retransmission timeout: an end's segments have not got through for long enough.
     GiveUp(EndId),
     Edge(EndId, Edges),
-    /// A slow reader goes on.
+    /// A slow reader may read again.
     SlowRead(EndId),
-    /// A client knocks, for the n-th time.
+    /// The n-th SYN of a client arrives.
     Syn(EndId, u32),
-    /// A client learns what became of that.
+    /// The answer to a SYN arrives.
     Answer(EndId, Answer),
     Fault(Fault),
-    /// Only that this moment is not passed over.
+    /// An event without effect of its own, so that time stops here.
     Wake,
 }
 
@@ -136,12 +136,12 @@ impl Network {
         }
     }
 
-    /// A new host.
+    /// Adds a host.
     pub(super) fn add_node(&mut self, name: &str) -> usize {
         let number = u8::try_from(self.nodes.len() + 1).expect("a network has at most 255 hosts");
-        assert!(self.find_node(name).is_none(), "there is a host {name:?} already");
+        assert!(self.find_node(name).is_none(), "a host with the name {name:?} exists already");
         let word = !name.is_empty() && name != "*" && !name.contains(char::is_whitespace);
-        assert!(word, "{name:?} is no name of a host: faults could not be written with it");
+        assert!(word, "{name:?} is not a host name: the text of a fault could not contain it");
         self.nodes.push(Node::new(name, number));
         self.nodes.len() - 1
     }
@@ -162,7 +162,7 @@ impl Network {
         self.links.len()
     }
 
-    /// The connections that there are, a line each.
+    /// Describes the connections, one per line.
     pub(super) fn describe_links(&self) -> String {
         self.links.iter().map(|(_, link)| format!("  {link}\n")).collect()
     }
@@ -179,12 +179,12 @@ impl Network {
         self.between.get(&pair(a, b)).unwrap_or(&self.conditions)
     }
 
-    /// The clock of a host.
+    /// Returns the reading of a host's clock.
     pub(super) fn clock(&self, node: usize) -> Instant {
         self.beginning + Duration::from_nanos(self.now.saturating_add(self.nodes[node].ahead))
     }
 
-    /// When, by the network's time, the clock of a host shows this.
+    /// Returns the network's time at which a host's clock shows `instant`.
     pub(super) fn when(&self, node: usize, instant: Instant) -> u64 {
         let shown = nanos(instant.saturating_duration_since(self.beginning));
         shown.saturating_sub(self.nodes[node].ahead)
@@ -199,17 +199,17 @@ impl Network {
         self.schedule(self.time_after(after), event);
     }
 
-    /// The time when so much more has passed; the end of time if that is sooner.
+    /// Returns the time `time` from now; the end of time if that is sooner.
     fn time_after(&self, time: Duration) -> u64 {
         self.now.saturating_add(nanos(time))
     }
 
-    /// When something happens next.
+    /// Returns when the next event happens.
     pub(super) fn next(&self) -> Option<u64> {
         self.queue.peek().map(|Reverse(due)| due.at)
     }
 
-    /// Lets everything happen that is due. True if there was anything.
+    /// Runs all events that are due; true if there were any.
     pub(super) fn run_due_events(&mut self) -> bool {
         let mut any = false;
         while let Some(Reverse(due)) = self
@@ -254,7 +254,7 @@ impl Network {
         self.trace.note(self.now, what, number, amount as u64);
     }
 
-    /// The poller has something to say about an end.
+    /// Records edges of an end, for the poller's next report.
     fn edge(&mut self, id: EndId, edges: Edges) {
         let Some(end) = self.end(id) else { return };
         if end.raw_client.is_some() {
@@ -278,7 +278,7 @@ impl Network {
         self.wake(node);
     }
 
-    /// The reactor of a host gets to what is ready, soon.
+    /// Schedules a host's reactor to wake up, after the wakeup delay.
     fn wake(&mut self, node: usize) {
         if self.nodes[node].wakes_at.is_none() {
             let lag = self.random.up_to(self.conditions.wakeup_delay);
@@ -290,15 +290,16 @@ impl Network {
         }
     }
 
-    /// True if a callback that asks is to yield.
+    /// Draws whether a call of `should_yield` returns true.
     pub(super) fn draws_yield(&mut self) -> bool {
         self.random.happens(self.conditions.yields)
     }
 
-    /// True if the reactor of a host has something to hear now.
+    /// True if the poller of a host would wake its reactor now.
     pub(super) fn is_ready(&self, node: usize) -> bool {
         let state = &self.nodes[node];
-        // What the last report left out wakes nobody, as edges of a poller that is polled itself.
+        // Events that the last report left out wake no reactor, as the edges of a poller that is
+        // itself polled.
         state.has_news() && state.wakes_at.is_some_and(|at| at <= self.now)
     }
 
@@ -307,17 +308,17 @@ impl Network {
         self.nodes[node].unreported
     }
 
-    /// When a host can take a turn that is due at a time.
+    /// Returns when a host can take a turn that is due at `at`.
     pub(super) fn after_stall(&self, node: usize, at: u64) -> u64 {
         at.max(self.nodes[node].stalled_until)
     }
 
-    /// True if a host takes no turn at the moment.
+    /// True while a host takes no turn.
     pub(super) fn is_stalled(&self, node: usize) -> bool {
         self.nodes[node].stalled_until > self.now
     }
 
-    /// What the poller of a host has to say.
+    /// Appends the poller's report for a host.
     pub(super) fn report(&mut self, node: usize, ready: &mut Vec<Ready>) {
         let before = ready.len();
         let state = &mut self.nodes[node];

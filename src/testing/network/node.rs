@@ -1,14 +1,14 @@
-//! A host as the network sees it.
+//! Node: a host as the network sees it.
 
 use super::link::EndId;
 use crate::arena::Id;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// The first of the port numbers that a host gives to those who do not ask for one.
+/// The first ephemeral port number: for ports and clients that do not ask for one.
 const FIRST_EPHEMERAL: u16 = 49_152;
 
-/// How many there are.
+/// Ephemeral port numbers of a host.
 pub(super) const EPHEMERAL_PORTS: u16 = u16::MAX - FIRST_EPHEMERAL + 1;
 
 #[derive(Debug)]
@@ -18,20 +18,20 @@ pub(in crate::testing) struct Node {
     pub(super) up: bool,
     pub(super) ports: BTreeMap<u16, PortState>,
     next_ephemeral: u16,
-    /// Ends of which the poller has something to say.
+    /// Ends with edges that the poller has not reported.
     pub(super) ready: Vec<EndId>,
-    /// The last report left some of them out.
+    /// The last report left some of the ready ends out.
     pub(super) unreported: bool,
-    /// Ports at which somebody knocked.
+    /// Ports at which a client has arrived since the last report.
     pub(super) ready_ports: Vec<u16>,
     pub(super) signal: Option<&'static str>,
-    /// When its reactor gets to what is ready.
+    /// When its reactor wakes up.
     pub(super) wakes_at: Option<u64>,
-    /// No turn before.
+    /// Stalled until then: no turn before.
     pub(super) stalled_until: u64,
     /// Out of descriptors until then.
     pub(super) exhausted_until: u64,
-    /// How many clients are gone before they are accepted.
+    /// Clients that will be gone when the host accepts them.
     pub(super) failing_accepts: usize,
     /// How far its clock is ahead.
     pub(super) ahead: u64,
@@ -72,7 +72,7 @@ impl Node {
         }
     }
 
-    /// A number that no port of this host has.
+    /// Returns a number that no port of this host has.
     pub(super) fn ephemeral(&mut self) -> u16 {
         loop {
             let port = self.next_ephemeral;

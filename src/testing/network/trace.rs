@@ -1,4 +1,4 @@
-//! What happened on the network, as one number, and its end as text.
+//! Trace: all events of a network as one hash, and the last of them as text.
 
 use crate::testing::random::mix;
 use std::collections::VecDeque;
@@ -8,10 +8,10 @@ use std::time::Duration;
 /// Events that are kept to be shown when a run fails.
 const KEPT: usize = 40;
 
-/// Of so many bytes at each end of what is written, the hash knows.
+/// Bytes at each end of a written piece that enter the hash.
 const DIGESTED: usize = 64;
 
-/// Everything that happened, folded into a hash, and the last of it.
+/// Hash of all events, and the last events themselves.
 #[derive(Debug, Default)]
 pub(in crate::testing) struct Trace {
     pub(in crate::testing) hash: u64,
@@ -28,7 +28,7 @@ struct Entry {
 }
 
 impl Trace {
-    /// Something happened to the connection, or the host, with this number.
+    /// Records an event of the connection, or the host, with this number.
     pub(super) fn note(&mut self, at: u64, what: &'static str, who: u64, amount: u64) {
         self.events += 1;
         let mut hash = self.hash ^ at;
@@ -42,8 +42,8 @@ impl Trace {
         self.last.push_back(Entry { at, what, who, amount });
     }
 
-    /// The bytes of an event: how many, the first and the last. (All of them would be the greater
-    /// part of what a run costs.)
+    /// Adds bytes of an event to the hash: their number, the first and the last. (Hashing all of
+    /// them would be the greater part of what a run costs.)
     pub(super) fn note_bytes(&mut self, bytes: &[u8]) {
         let first = &bytes[..bytes.len().min(DIGESTED)];
         let last = &bytes[bytes.len() - first.len()..];
@@ -63,7 +63,7 @@ fn digest(bytes: &[u8]) -> u64 {
     hash
 }
 
-/// The last events, a line each.
+/// Shows the last events, one per line.
 impl fmt::Display for Trace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for Entry { at, what, who, amount } in &self.last {

@@ -1,4 +1,4 @@
-//! Bytes and what ends them, from one end of a connection to the other.
+//! Traffic: bytes, FIN and reset, from one end of a connection to the other.
 
 use super::link::{EndId, Finish, Life, Segment};
 use super::{Event, Network, nanos};
@@ -7,17 +7,17 @@ use std::io;
 use std::io::ErrorKind;
 use std::time::Duration;
 
-/// The most that one packet carries. (Networks cut finer; what a program sees is the same.)
+/// Bytes of a packet at most. (Networks cut finer; what a program sees is the same.)
 const SEGMENT_MAX: usize = 64 * 1024;
 
-/// When a lost packet is sent again; the least that Linux waits.
+/// Delay before a lost packet is retransmitted: the least that Linux waits.
 const RETRANSMISSION: Duration = Duration::from_millis(200);
 
-/// How long packets are sent again before the connection is given up: about what Linux takes for
-/// its fifteen attempts.
+/// Retransmission timeout: how long packets are retransmitted before the connection breaks, about
+/// what Linux takes for its fifteen attempts.
 const RETRANSMIT_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 
-/// How long a socket that took less than it could goes on being full.
+/// How long at most a socket stays full after an arbitrarily short write.
 const SHORT_WRITE_DELAY: Duration = Duration::from_millis(1);
 
 impl Network {
@@ -43,7 +43,7 @@ impl Network {
         }
         end.pipe.blocked |= count < data.len() && !cut;
         if cut {
-            // It is as if it had been full for a moment.
+            // A short write looks as if the socket had been full for a moment.
             let after = end.random.up_to(SHORT_WRITE_DELAY);
             self.schedule_in(after, Event::Edge(id, Edges::WRITABLE));
         }
@@ -79,7 +79,7 @@ impl Network {
         }
     }
 
-    /// Puts on its way what the other end has room for.
+    /// Sends what the other end has room for.
     pub(super) fn pump(&mut self, id: EndId) {
         let Some((own, far)) = self.nodes_of(id) else { return };
         let conditions = self.conditions_of(own, far).clone();
@@ -116,7 +116,7 @@ impl Network {
         self.probe(id);
     }
 
-    /// An end that waits for room asks now and then, and learns so that nothing gets through.
+    /// Zero-window probe: so an end that waits for room notices that nothing gets through.
     fn probe(&mut self, id: EndId) {
         let cut_off = self.is_cut_off(id);
         let now = self.now;
@@ -160,7 +160,7 @@ impl Network {
         link.silent || self.is_cut(own, far) || !self.nodes[far].up
     }
 
-    /// The first segment of the pipe to `id` arrives.
+    /// Handles the arrival of the first segment of the pipe to `id`.
     pub(super) fn arrive(&mut self, id: EndId) {
         let from = id.other();
         let cut_off = self.is_cut_off(from);
@@ -168,7 +168,7 @@ impl Network {
         let Some(sender) = self.end(from) else { return };
         if cut_off {
             if sender.life == Life::Gone || sender.error.is_some() {
-                // Nobody is left to send it again.
+                // The sender is gone, and retransmits nothing.
                 sender.pipe.lose();
             } else if !sender.pipe.segments.is_empty() {
                 sender.pipe.to_retransmit += 1;
@@ -200,7 +200,7 @@ impl Network {
         self.edge(id, Edges::END);
     }
 
-    /// Nobody remembers this end. Whoever waits for room here finds that out by sending.
+    /// Forgets this end. A peer waiting for room here finds that out by sending.
     pub(super) fn forget(&mut self, id: EndId) {
         if let Some(end) = self.end(id) {
             end.forget();
@@ -208,8 +208,8 @@ impl Network {
         self.announce_room(id);
     }
 
-    /// Something came for a connection that the system knows no more, though its program may yet
-    /// have to hear that.
+    /// Answers a segment for a connection that the system has forgotten, although its program may
+    /// still have to learn that.
     fn answer_with_reset(&mut self, id: EndId, count: usize) {
         self.note(id, "answers with a reset", count);
         if self.end(id).is_some_and(|end| end.life != Life::Held) {
@@ -236,7 +236,7 @@ impl Network {
         }
         let Some(end) = self.end(id) else { return };
         if end.life != Life::Held || end.error.is_some() {
-            // Nobody is there to read it.
+            // No program is left to read it.
             return self.answer_with_reset(id, count);
         }
         end.inbox.push(bytes);
@@ -262,9 +262,9 @@ impl Network {
         self.remove_if_over(id);
     }
 
-    /// A break: both directions are over at this end, and it hears why.
+    /// Breaks an end: both its directions are over, and its program gets the error.
     pub(super) fn break_end(&mut self, id: EndId, error: ErrorKind) {
-        // Under names of its own: the numbers of `ErrorKind` are those of a compiler's version.
+        // Names of our own: the numbers of `ErrorKind` depend on the version of the compiler.
         let what = match error {
             ErrorKind::ConnectionRefused => "is refused",
             ErrorKind::TimedOut => "times out",
@@ -285,7 +285,7 @@ impl Network {
         self.announce_room(id);
     }
 
-    /// An end that has sent for long enough without an answer.
+    /// Breaks an end whose segments got no acknowledgement for `RETRANSMIT_TIMEOUT`.
     pub(super) fn give_up(&mut self, id: EndId) {
         let now = self.now;
         let Some(end) = self.end(id) else { return };
@@ -300,7 +300,7 @@ impl Network {
         }
     }
 
-    /// What is stuck is sent again, now that it gets through.
+    /// Retransmits stuck segments, now that they get through.
     pub(super) fn retransmit(&mut self, id: EndId) {
         let Some((own, far)) = self.nodes_of(id) else { return };
         let latency = self.conditions_of(own, far).latency;
@@ -336,11 +336,11 @@ impl Network {
         let before_mark = end.inbox.len_before_mark();
         let mut count = buffer.len().min(before_mark);
         if end.random.happens(short) {
-            // As if the rest arrived a moment later: so it is announced again.
+            // As if the rest arrived a moment later: so it has an edge of its own.
             count = 1 + end.random.below(count);
         }
         let count = end.inbox.read(&mut buffer[..count]);
-        // What lies behind a mark is not: it has been announced, with the mark.
+        // Bytes behind a mark have none: the edge of the mark announced them.
         if count < before_mark && count < buffer.len() {
             end.edges.add(Edges::READABLE);
             self.list(id);
@@ -350,7 +350,7 @@ impl Network {
         Ok(count)
     }
 
-    /// The other end learns that something was read, if it waits for that.
+    /// Window update: tells the other end that there may be room, if it waits for that.
     pub(super) fn announce_room(&mut self, id: EndId) {
         let (own, far) = self.nodes_of(id).unwrap_or_default();
         let latency = self.conditions_of(own, far).latency;
@@ -361,7 +361,7 @@ impl Network {
         }
     }
 
-    /// As `close(2)`: in order, unless something is unread.
+    /// As `close(2)`: gracefully, unless something is unread.
     pub(in crate::testing) fn close(&mut self, id: EndId) {
         let Some(end) = self.end(id) else { return };
         if end.life != Life::Held {
@@ -396,7 +396,7 @@ impl Network {
         Some((link.ends[id.side].node, link.ends[1 - id.side].node))
     }
 
-    /// A link that nobody holds and on which nothing is on its way is forgotten.
+    /// Removes a link that no program holds and on which nothing is in transit.
     pub(super) fn remove_if_over(&mut self, id: EndId) {
         let Some(link) = self.links.get(id.link) else { return };
         let over = |side: usize| match link.ends[side].life {
@@ -404,7 +404,7 @@ impl Network {
             Life::Orphaned => link.ends[side].pipe.is_empty(),
             Life::Gone => link.ends[side].pipe.segments.is_empty(),
         };
-        // What a test's client has received can be asked for as long as that is there.
+        // A test can ask for received bytes as long as its raw client exists.
         let asked = link.ends.iter().any(|end| end.raw_client.is_some());
         if over(0) && over(1) && !asked {
             self.links.remove(id.link);

@@ -1,4 +1,4 @@
-//! Many runs of one scenario, each from another seed.
+//! Exploration: many runs of one scenario, each from another seed.
 
 use super::Simulation;
 use super::replay::{fewest_faults, message_of};
@@ -8,23 +8,23 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-/// Runs that seed alone.
+/// Environment variable: the only seed to run.
 const SEED: &str = "TWISTOR_SEED";
 
-/// Runs so many seeds.
+/// Environment variable: the number of seeds to run.
 const RUNS: &str = "TWISTOR_RUNS";
 
-/// What [`explore`] has run.
+/// Summary of the runs of [`explore`].
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct Report {
-    /// How many runs.
+    /// Number of runs.
     pub runs: u64,
-    /// How much virtual time they took together.
+    /// Virtual time that the runs took together.
     pub simulated: Duration,
-    /// How many events there were in all.
+    /// Number of events of all runs.
     pub events: u64,
-    /// The traces of all runs, as one number.
+    /// Hash of the traces of all runs.
     pub hash: u64,
 }
 
@@ -38,14 +38,14 @@ impl fmt::Display for Report {
 
 /// Runs a scenario with the seeds from 1 to `runs`, each in a simulation of its own.
 ///
-/// The environment may say otherwise: `TWISTOR_RUNS=100000` runs so many, `TWISTOR_SEED=17` that
-/// one alone.
+/// The environment takes precedence: with `TWISTOR_RUNS=100000` it runs that number of seeds, with
+/// `TWISTOR_SEED=17` only that seed. Both may be hexadecimal, as in `0x11`.
 ///
 /// # Panics
 ///
-/// If a run does: with its message, the seed, the faults that were planned, those of them that are
-/// enough to make it fail (in the form of a [`replay`](super::replay)), and the last events of the
-/// network.
+/// If a run does: with its message, the seed, the planned faults, those of them that are enough to
+/// make it fail (in the form of a [`replay`](super::replay)), and the last events of the network.
+/// If one of these variables is not a number.
 #[track_caller]
 pub fn explore(runs: u64, scenario: impl Fn(&Simulation)) -> Report {
     let seeds = match (number(SEED), number(RUNS)) {
@@ -55,7 +55,7 @@ pub fn explore(runs: u64, scenario: impl Fn(&Simulation)) -> Report {
     explore_seeds(seeds, scenario)
 }
 
-/// The same with these seeds, whatever the environment says.
+/// Runs a scenario with these seeds, whatever the environment says.
 #[track_caller]
 pub(in crate::testing) fn explore_seeds(
     seeds: impl Iterator<Item = u64>,
@@ -83,7 +83,7 @@ pub(in crate::testing) fn explore_seeds(
     report
 }
 
-/// Says with which faults alone the run fails as well.
+/// Describes a small plan of faults with which the run still fails.
 fn fewest(seed: u64, scenario: &impl Fn(&Simulation), plan: FaultPlan) -> String {
     let Some((fewest_faults, message)) = fewest_faults(seed, scenario, plan) else {
         return String::new();

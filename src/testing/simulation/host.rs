@@ -1,4 +1,4 @@
-//! A host: a reactor on the network, which may crash and be set up again.
+//! Host: a reactor on the network, which may crash and restart.
 
 use super::Simulation;
 use super::host_state::{ConnectAttempt, HostState, Machine, Progress};
@@ -18,12 +18,13 @@ use std::rc::Rc;
 use std::time::Duration;
 
 impl Simulation {
-    /// A host with a reactor. `boot` sets the reactor up: at once, and again after each restart.
+    /// Adds a host with a reactor. `boot` sets the reactor up: immediately, and again after each
+    /// restart.
     ///
     /// # Panics
     ///
     /// If `boot` fails, if there is a host of that name, if the name is not a word, or if there are
-    /// 255 hosts.
+    /// already 255 hosts.
     pub fn host(
         &self,
         name: &str,
@@ -32,7 +33,7 @@ impl Simulation {
         self.host_with(name, Settings::default(), boot)
     }
 
-    /// The same, with settings of one's own.
+    /// Adds a host whose reactor has these settings. Otherwise as [`host`](Self::host).
     ///
     /// # Panics
     ///
@@ -53,7 +54,7 @@ impl Simulation {
         host
     }
 
-    /// Sets a host up.
+    /// Sets up the reactor of a host.
     pub(super) fn boot(&self, number: usize) {
         let (mut boot, mut reactor) = {
             let host = &mut self.0.hosts.borrow_mut()[number];
@@ -65,7 +66,7 @@ impl Simulation {
             (boot, reactor)
         };
         let booted = boot(&mut reactor);
-        // So that the triggers of start-up are called even if nothing else happens.
+        // A turn is due, so that the triggers of start-up run even if nothing else happens.
         reactor.call_later(Duration::ZERO, |_| {});
         let host = &mut self.0.hosts.borrow_mut()[number];
         host.boot = Some(boot);
@@ -75,7 +76,7 @@ impl Simulation {
         }
     }
 
-    /// The power fails.
+    /// Drops the reactor of a host whose power has failed.
     pub(super) fn crash(&self, number: usize) {
         let crashed = {
             let host = &mut self.0.hosts.borrow_mut()[number];
@@ -88,7 +89,7 @@ impl Simulation {
         }
     }
 
-    /// One turn of a host's reactor, if there is something for it to do.
+    /// Runs one turn of a host's reactor, if it has something to do.
     pub(super) fn turn(&self, number: usize) -> bool {
         self.update_attempts(number);
         let (mut reactor, control, observer) = {
@@ -119,7 +120,7 @@ impl Simulation {
         true
     }
 
-    /// What has become of its clients.
+    /// Updates the progress of the host's connection attempts, and drops those that are over.
     fn update_attempts(&self, number: usize) {
         let host = &mut self.0.hosts.borrow_mut()[number];
         let network = self.0.network.borrow();
@@ -154,12 +155,12 @@ impl Host {
         look(&mut self.simulation.0.hosts.borrow_mut()[self.number])
     }
 
-    /// The address of one of its ports.
+    /// Returns the address of one of its ports.
     pub fn address(&self, port: u16) -> SocketAddr {
         self.simulation.0.network.borrow().address(self.node, port)
     }
 
-    /// Calls `call` with its reactor, and then lets everything happen that is due.
+    /// Calls `call` with the reactor, and then runs everything that is due.
     ///
     /// # Panics
     ///
@@ -172,18 +173,23 @@ impl Host {
 
     fn with_reactor<R>(&self, call: impl FnOnce(&mut Reactor) -> R) -> R {
         let mut machine = self.state(|host| std::mem::replace(&mut host.machine, Machine::InUse));
-        // Given back even after a panic, which is the test's own affair.
+        // The reactor must return to its host even after a panic, which may be what the test
+        // expects.
         let result = catch_unwind(AssertUnwindSafe(|| match &mut machine {
             Machine::Up(reactor) | Machine::Stopped(reactor, _) => call(reactor),
-            Machine::InUse => panic!("a reactor was asked for by a callback that it runs"),
-            Machine::Down => panic!("a reactor was asked for whose host has crashed"),
+            Machine::InUse => {
+                panic!("the reactor of a host was requested by a callback that it runs")
+            }
+            Machine::Down => {
+                panic!("the reactor of a host was requested while the host has crashed")
+            }
         }));
         self.state(|host| host.machine = machine);
         result.unwrap_or_else(|panic| resume_unwind(panic))
     }
 
-    /// A client on this host's reactor: connects to a server and, when that has accepted, builds a
-    /// protocol. The factory is started now, and stopped when the connection is over.
+    /// Connects a client on this host's reactor to a server; once connected, the factory builds a
+    /// protocol. The factory starts immediately, and stops when the connection is over.
     ///
     /// # Panics
     ///
@@ -192,7 +198,7 @@ impl Host {
         let control = self.state(|host| Rc::clone(&host.control));
         let begun = self.with_reactor(|reactor| reactor.connect_tcp(to, factory));
         let connection = begun.expect("the client's factory starts").transport().id();
-        let end = control.last_connected.take().expect("some host has the address");
+        let end = control.last_connected.take().expect("a host has the address");
         let progress = Rc::new(Cell::new(Progress::Waiting));
         let attempt = ConnectAttempt { end, connection, progress: Rc::clone(&progress) };
         self.state(|host| host.attempts.push(attempt));
@@ -200,17 +206,17 @@ impl Host {
         Attempt { progress }
     }
 
-    /// How often each callback has run, of all protocols that it ever had.
+    /// Returns how often each callback has run, summed over all protocols that the host ever had.
     pub fn calls(&self) -> CallbackCounts {
         self.state(|host| host.observer.total())
     }
 
-    /// Connections whose protocols were told `connection_made` and not yet `connection_lost`.
+    /// Counts the connections between `connection_made` and `connection_lost`.
     pub fn open(&self) -> usize {
         self.state(|host| host.observer.open())
     }
 
-    /// What its reactor holds; nothing while it has crashed.
+    /// Returns the resources that its reactor holds; zeros while the host has crashed.
     pub fn open_resources(&self) -> OpenResources {
         self.state(|host| match &host.machine {
             Machine::Up(reactor) | Machine::Stopped(reactor, _) => reactor.open_resources(),
@@ -228,7 +234,7 @@ impl Host {
         self.state(|host| matches!(host.machine, Machine::Stopped(..)))
     }
 
-    /// What became of its connections, when its reactor has stopped.
+    /// Returns the report of the reactor's shutdown, once it has stopped.
     pub fn report(&self) -> Option<ShutdownReport> {
         self.state(|host| match host.machine {
             Machine::Stopped(_, report) => Some(report),
@@ -236,7 +242,7 @@ impl Host {
         })
     }
 
-    /// A signal such as `SIGTERM` arrives at its reactor.
+    /// Delivers a signal such as `SIGTERM` to its reactor.
     pub fn signal(&self, name: &'static str) {
         self.simulation.0.network.borrow_mut().signal(self.node, name);
         self.simulation.settle();
@@ -244,7 +250,7 @@ impl Host {
 }
 
 impl Simulation {
-    /// What the host at `server` knows of the connection of `client`.
+    /// Returns what the host at `server` has observed of the connection of `client`.
     pub(in crate::testing) fn seen(&self, server: SocketAddr, client: SocketAddr) -> Option<Seen> {
         let node = self.0.network.borrow().node_at(server.ip())?;
         let hosts = self.0.hosts.borrow();
@@ -262,19 +268,19 @@ impl fmt::Debug for Host {
     }
 }
 
-/// A client that a host's reactor connects, or has connected; see [`Host::connect`].
+/// A client of a host's reactor, connecting or connected; see [`Host::connect`].
 #[derive(Debug)]
 pub struct Attempt {
     progress: Rc<Cell<Progress>>,
 }
 
 impl Attempt {
-    /// True from the moment in which it is connected until its connection is over.
+    /// True while it is connected.
     pub fn is_connected(&self) -> bool {
         self.progress.get() == Progress::Connected
     }
 
-    /// Why it could not connect.
+    /// Returns why it could not connect.
     pub fn error(&self) -> Option<ErrorKind> {
         match self.progress.get() {
             Progress::Failed(error) => Some(error),

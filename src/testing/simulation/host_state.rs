@@ -1,4 +1,4 @@
-//! What a simulation knows of a host: its reactor, or how to set one up.
+//! Host state: a host's reactor, or how to set one up.
 
 use crate::reactor::{Reactor, Settings, ShutdownReport};
 use crate::testing::driver::DriverControl;
@@ -15,7 +15,7 @@ pub(super) type Boot = Box<dyn FnMut(&mut Reactor) -> Result<(), Box<dyn Error>>
 pub(super) struct HostState {
     pub(super) node: usize,
     pub(super) settings: Settings,
-    /// Away while it is running.
+    /// `None` while it is running.
     pub(super) boot: Option<Boot>,
     pub(super) machine: Machine,
     pub(super) observer: Rc<Observer>,
@@ -25,11 +25,11 @@ pub(super) struct HostState {
 
 pub(super) enum Machine {
     Up(Reactor),
-    /// Its reactor is lent to whoever runs it at the moment.
+    /// A turn or a test is using the reactor.
     InUse,
     /// The reactor has stopped, and stays as it is.
     Stopped(Reactor, ShutdownReport),
-    /// Without power.
+    /// The host has no power.
     Down,
 }
 
@@ -65,7 +65,7 @@ impl HostState {
         self.node
     }
 
-    /// When its reactor has something to do, by the network's time.
+    /// Returns when its reactor has something to do, in the network's time.
     pub(super) fn next(&mut self, network: &Network) -> Option<u64> {
         let Machine::Up(reactor) = &mut self.machine else { return None };
         let at = network.when(self.node, reactor.next_deadline()?);

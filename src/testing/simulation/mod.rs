@@ -1,4 +1,4 @@
-//! Several reactors on one network, in virtual time.
+//! Simulation: several reactors on one network, in virtual time.
 
 mod explore;
 mod host;
@@ -23,14 +23,14 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-/// So many turns without time moving are a program that never waits.
+/// Turns without time moving after which a program counts as one that never waits.
 const TURNS_MAX: usize = 1_000_000;
 
-/// Hosts with reactors, clients, a network between them, one clock, and one seed from which
-/// everything that is left to chance follows.
+/// A simulation: hosts with reactors, clients, a network between them, one clock, and one seed that
+/// decides everything left to chance.
 ///
-/// The reactors, transports, protocols and factories are those that run in production; only what
-/// stands behind the door to the machine is another. A handle: its clones are the same simulation.
+/// The reactors, transports, protocols and factories are those of production; only the driver
+/// behind them differs. A handle: its clones are the same simulation.
 ///
 /// ```
 /// use std::time::Duration;
@@ -58,10 +58,10 @@ const TURNS_MAX: usize = 1_000_000;
 ///
 /// # What is virtual
 ///
-/// Time moves only from one event to the next, and a turn takes none of it. So a program that asks
-/// the reactor for the time ([`Reactor::now`]) and waits by timers runs as fast as the machine can.
-/// What a program learns from elsewhere, such as `SystemTime`, the order of a `HashMap` or another
-/// thread, is not virtual, and makes one run differ from the next.
+/// Time moves only from one event to the next, and a turn takes none of it. A program that asks the
+/// reactor for the time ([`Reactor::now`](crate::Reactor::now)) and waits with timers runs as fast
+/// as the machine can. What it learns from elsewhere, such as `SystemTime`, the order of a `HashMap`
+/// or another thread, is not virtual, and makes one run differ from the next.
 #[derive(Clone)]
 pub struct Simulation(pub(super) Rc<Core>);
 
@@ -70,27 +70,27 @@ pub(super) struct Core {
     pub(super) network: SharedNetwork,
     hosts: RefCell<Vec<HostState>>,
     random: RefCell<Random>,
-    /// What went wrong by plan, for the report.
+    /// Plans followed so far, with their starting times, for the report.
     plans: RefCell<Vec<(Duration, FaultPlan)>>,
-    /// The faults were given with the seed, and what is planned later does not happen.
+    /// True if the simulation was given its faults; later plans are then ignored.
     given: bool,
     running: Cell<bool>,
 }
 
 impl Simulation {
-    /// An empty network.
+    /// Creates a simulation without hosts.
     pub fn new(seed: u64) -> Self {
         Self::begin(seed, None)
     }
 
-    /// The same, on which these faults and no others happen.
+    /// Creates a simulation in which only these faults happen.
     fn with_faults(seed: u64, plan: &FaultPlan) -> Self {
         Self::begin(seed, Some(plan))
     }
 
     fn begin(seed: u64, plan: Option<&FaultPlan>) -> Self {
         let mut random = Random::new(seed);
-        // Differences between readings are all that anybody sees of it.
+        // Only differences between readings ever matter.
         let beginning = Instant::now();
         let mut network = Network::new(random.next(), beginning);
         for (after, fault) in plan.map_or(&[][..], FaultPlan::faults) {
@@ -108,25 +108,26 @@ impl Simulation {
         }))
     }
 
-    /// The seed.
+    /// Returns the seed.
     pub fn seed(&self) -> u64 {
         self.0.seed
     }
 
-    /// Numbers for the decisions of a scenario, which follow from the seed as well. Each call gives
-    /// another stream.
+    /// Returns a generator for the decisions of a scenario, derived from the seed. Each call
+    /// returns another one.
     pub fn random(&self) -> Random {
         self.0.random.borrow_mut().split()
     }
 
-    /// What all paths are like that nothing else was said of. [`Conditions::ideal`] from the start.
+    /// Sets the conditions of all paths without conditions of their own. [`Conditions::ideal`] by
+    /// default.
     pub fn set_conditions(&self, conditions: Conditions) {
         self.0.network.borrow_mut().set_conditions(conditions);
     }
 
-    /// What the path between two hosts is like. What concerns a host and no path (`wakeup_delay`,
-    /// `events_per_wait`, `spurious`, `reorder`, `yields`) is taken from
-    /// [`set_conditions`](Self::set_conditions) only.
+    /// Sets the conditions of the path between two hosts. Conditions of hosts rather than paths
+    /// (`wakeup_delay`, `events_per_wait`, `spurious`, `reorder`, `yields`) always come from
+    /// [`set_conditions`](Self::set_conditions).
     ///
     /// # Panics
     ///
@@ -141,17 +142,17 @@ impl Simulation {
         node.unwrap_or_else(|| panic!("no host has the name {name:?}"))
     }
 
-    /// Something goes wrong, now.
+    /// Injects a fault now.
     ///
     /// # Panics
     ///
-    /// If it names a host that does not exist.
+    /// If it names a host that does not exist, and as [`settle`](Self::settle).
     pub fn inject(&self, fault: Fault) {
         self.follow(&FaultPlan::new().at(Duration::ZERO, fault));
         self.settle();
     }
 
-    /// What a plan says goes wrong, at its times counted from now.
+    /// Follows a plan of faults; its times count from now.
     ///
     /// # Panics
     ///
@@ -168,33 +169,34 @@ impl Simulation {
         self.0.plans.borrow_mut().push((self.now(), plan.clone()));
     }
 
-    /// The virtual time since the beginning.
+    /// Returns the virtual time since the beginning.
     pub fn now(&self) -> Duration {
         Duration::from_nanos(self.0.network.borrow().now)
     }
 
-    /// How many events there were: packets, calls of sockets, turns, faults.
+    /// Returns the number of events so far: packets, calls of sockets, turns, faults.
     pub fn events(&self) -> u64 {
         self.0.network.borrow().trace.events
     }
 
-    /// Everything that happened, as a number: the same after the same run, on every machine. Of
-    /// what was written it knows the lengths, and the first and the last 64 bytes of each piece.
+    /// Returns a hash of everything that happened: equal runs have equal hashes, on every machine.
+    /// Of written bytes it covers the lengths, and the first and the last 64 bytes of each piece.
     pub fn trace_hash(&self) -> u64 {
         self.0.network.borrow().trace.hash
     }
 
-    /// How many connections the network knows, those included that only one side believes in.
+    /// Counts the connections that the network knows, including those that only one side still
+    /// knows.
     pub fn connections(&self) -> usize {
         self.0.network.borrow().link_count()
     }
 
-    /// Lets everything happen that is due now. Time does not move.
+    /// Runs everything that is due now. Time does not move.
     ///
     /// # Panics
     ///
-    /// If a reactor breaks the order of callbacks, if it is called from within one, or if a program
-    /// never waits.
+    /// If a reactor violates the order of callbacks, if a callback of the simulation calls it, if a
+    /// restarting host cannot be set up, or if a program never waits.
     pub fn settle(&self) {
         assert!(
             !self.0.running.replace(true),
@@ -229,7 +231,7 @@ impl Simulation {
         !host_events.is_empty()
     }
 
-    /// Lets time pass, and everything happen that happens meanwhile.
+    /// Lets time pass, and runs everything that happens meanwhile.
     ///
     /// # Panics
     ///
@@ -238,8 +240,8 @@ impl Simulation {
         self.run_until(by, || false);
     }
 
-    /// Lets time pass until the answer is true, for `limit` at most; returns the last answer. It is
-    /// asked whenever something has happened.
+    /// Lets time pass until `question` returns true, for `limit` at most; returns its last answer.
+    /// It is called whenever something has happened.
     ///
     /// # Panics
     ///
@@ -260,7 +262,7 @@ impl Simulation {
         }
     }
 
-    /// When something happens next: on the network, or in a reactor.
+    /// Returns when something happens next: on the network, or in a reactor.
     fn next(&self) -> Option<u64> {
         let mut hosts = self.0.hosts.borrow_mut();
         let network = self.0.network.borrow();
@@ -273,7 +275,7 @@ impl Simulation {
         self.0.running.get()
     }
 
-    /// All faults that were planned, at their times from the beginning.
+    /// Returns all planned faults, with their times from the beginning.
     fn faults(&self) -> FaultPlan {
         let mut all = FaultPlan::new();
         for (from, plan) in &*self.0.plans.borrow() {
@@ -285,7 +287,7 @@ impl Simulation {
         all
     }
 
-    /// What a failing run has to say of itself.
+    /// Describes a failed run: its planned faults, its last events and its connections.
     fn failure_report(&self) -> String {
         let mut report = String::new();
         for (from, plan) in &*self.0.plans.borrow() {
@@ -298,7 +300,7 @@ impl Simulation {
     }
 }
 
-/// Tells the simulation that nothing runs any more, even after a panic.
+/// Resets the flag of a running simulation, even after a panic.
 struct Running<'a>(&'a Cell<bool>);
 
 impl Drop for Running<'_> {

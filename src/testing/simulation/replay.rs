@@ -1,4 +1,4 @@
-//! The same run with other faults, and the fewest with which it still fails.
+//! Replay: a run again with other faults, and the fewest with which it still fails.
 
 use super::Simulation;
 use crate::testing::fault::FaultPlan;
@@ -7,14 +7,15 @@ use std::cell::Cell;
 use std::panic::{self, AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
 
-/// So many runs are made at most to find out which faults matter.
+/// Runs at most to find out which faults matter.
 const ATTEMPTS_MAX: usize = 100;
 
 /// Runs a scenario with a seed, as [`explore`](super::explore) does, but with the faults of `plan`
-/// instead of all that it plans or injects itself: for keeping a failure that was found as a test.
+/// instead of all that the scenario plans or injects itself: to keep a failure as a test.
 ///
-/// The times are counted from the beginning of the run, as a failing run prints them. All else that
-/// is left to chance is as it was, for the scenario still asks for its own faults, and gets others.
+/// The times count from the beginning of the run, as a failing run prints them. All other chance
+/// decisions stay the same, since the scenario still draws its own faults; the simulation ignores
+/// them.
 ///
 /// ```
 /// use std::time::Duration;
@@ -36,15 +37,15 @@ const ATTEMPTS_MAX: usize = 100;
 ///
 /// # Panics
 ///
-/// If the scenario does, or if the plan is none.
+/// If the scenario does, or if `plan` is invalid.
 #[track_caller]
 pub fn replay(seed: u64, plan: &str, scenario: impl FnOnce(&Simulation)) {
     let plan: FaultPlan = plan.parse().unwrap_or_else(|error| panic!("{error}"));
     scenario(&Simulation::with_faults(seed, &plan));
 }
 
-/// Of the faults of a run that failed, those without which it does not; and how it then fails.
-/// `None` if it fails without any, or if faults are not why.
+/// Reduces the faults of a failed run to those without which it passes; returns them, and how the
+/// run then fails. `None` if it fails without any, or if faults are not the cause.
 pub(super) fn fewest_faults(
     seed: u64,
     scenario: &impl Fn(&Simulation),
@@ -57,7 +58,7 @@ pub(super) fn fewest_faults(
         result.err().map(|payload| message_of(&*payload))
     };
     let mut message = fails(&plan)?;
-    // The last first: what went wrong late is the least likely to matter.
+    // The last first: late faults are the least likely to matter.
     for index in (0..plan.faults().len()).rev().take(ATTEMPTS_MAX) {
         let mut fewer = plan.clone();
         fewer.faults.remove(index);
@@ -68,7 +69,7 @@ pub(super) fn fewest_faults(
     (!plan.faults().is_empty()).then_some((plan, message))
 }
 
-/// What a panic said.
+/// Returns the message of a panic.
 pub(super) fn message_of(payload: &(dyn Any + Send)) -> String {
     let text = payload.downcast_ref::<String>().map(String::as_str);
     let text = text.or(payload.downcast_ref::<&str>().copied());
@@ -79,8 +80,7 @@ thread_local! {
     static QUIET: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Calls `call`, and lets no panic of this thread be printed meanwhile. Those of other
-/// threads are.
+/// Calls `call` without printing panics of this thread. Those of other threads are printed.
 fn without_panic_output<R>(call: impl FnOnce() -> R) -> R {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {

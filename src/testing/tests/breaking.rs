@@ -1,4 +1,4 @@
-//! How connections end, and what goes wrong on the way between hosts.
+//! How connections end, and faults of the path between hosts.
 
 use super::*;
 
@@ -24,7 +24,7 @@ fn a_close_with_unread_bytes_resets() {
 }
 
 #[test]
-fn what_a_client_sent_before_it_closed_arrives() {
+fn bytes_sent_before_a_close_arrive() {
     let log = Log::default();
     let small = Conditions::ideal().latency(ms(10)).send_buffer(500).receive_buffer(500);
     let (simulation, _, address) = serve(small, Echo { log: log.clone(), ..Echo::default() });
@@ -44,14 +44,14 @@ fn what_a_client_sent_before_it_closed_arrives() {
 }
 
 #[test]
-fn bytes_for_one_who_is_gone_are_answered_with_a_reset() {
+fn bytes_for_a_closed_connection_are_answered_with_a_reset() {
     let log = Log::default();
     let echo = Echo { log: log.clone(), ..Echo::default() };
     let (simulation, _, address) = serve(Conditions::ideal().latency(ms(10)), echo);
     let peer = simulation.peer("ann", address);
     simulation.run_for(ms(20));
     let transport = peer.transport().unwrap();
-    // So that it does not hear the goodbye.
+    // A paused server does not read the client's FIN.
     transport.pause_reading();
     drop(peer);
     simulation.run_for(s(1));
@@ -63,7 +63,7 @@ fn bytes_for_one_who_is_gone_are_answered_with_a_reset() {
 }
 
 #[test]
-fn what_lies_between_may_reset_both_sides() {
+fn a_middlebox_may_reset_both_sides() {
     let log = Log::default();
     let echo = Echo { log: log.clone(), ..Echo::default() };
     let (simulation, _, address) = serve(Conditions::ideal(), echo);
@@ -76,7 +76,7 @@ fn what_lies_between_may_reset_both_sides() {
 }
 
 #[test]
-fn a_partition_holds_everything_up_until_it_heals() {
+fn a_partition_delays_everything_until_it_heals() {
     let (simulation, host, address) = serve(Conditions::ideal(), Echo::default());
     let (ann, bob) = (simulation.peer("ann", address), simulation.peer("bob", address));
     inject(&simulation, "partition ann server");
@@ -96,12 +96,12 @@ fn a_partition_holds_everything_up_until_it_heals() {
     let lasting = s(15 * 60);
     assert!(!simulation.run_until(lasting - ms(1), || ann.close_kind().is_some()));
     assert!(simulation.run_until(s(1), || ann.close_kind() == Some(End::TimedOut)));
-    assert_eq!(bob.close_kind(), None, "who sends nothing learns nothing");
-    assert_eq!(host.open(), 2, "and nor does the server");
+    assert_eq!(bob.close_kind(), None, "a silent peer learns nothing");
+    assert_eq!(host.open(), 2, "and neither does the server");
 }
 
 #[test]
-fn a_server_that_sends_into_a_partition_is_told_in_the_end() {
+fn a_server_that_sends_into_a_partition_times_out() {
     let log = Log::default();
     let echo = Echo { log: log.clone(), ..Echo::default() };
     let (simulation, _, address) = serve(Conditions::ideal(), echo);
@@ -138,7 +138,7 @@ fn a_dead_connection_is_closed_for_lack_of_progress() {
 }
 
 #[test]
-fn a_reset_is_heard_by_a_host_that_is_busy_when_it_comes() {
+fn a_busy_host_learns_of_a_reset_afterwards() {
     let log = Log::default();
     let echo = Echo { log: log.clone(), ..Echo::default() };
     let (simulation, host, address) = serve(Conditions::ideal().latency(ms(10)), echo);
@@ -168,7 +168,7 @@ fn a_sender_without_room_notices_a_partition_too() {
 }
 
 #[test]
-fn nobody_sends_again_what_was_lost_with_an_abort_or_a_crash() {
+fn an_abort_or_a_crash_ends_retransmission() {
     for ending in ["abort", "crash"] {
         let (simulation, host, address) = serve(Conditions::ideal(), Echo::default());
         let ann = simulation.peer("ann", address);
@@ -188,12 +188,16 @@ fn nobody_sends_again_what_was_lost_with_an_abort_or_a_crash() {
         }
         ann.close_write();
         simulation.run_for(s(1));
-        assert_eq!(ann.close_kind(), Some(End::Reset), "a goodbye to nobody is answered: {ending}");
+        assert_eq!(
+            ann.close_kind(),
+            Some(End::Reset),
+            "a FIN for a forgotten connection is answered: {ending}"
+        );
     }
 }
 
 #[test]
-fn what_a_client_received_outlives_its_connection() {
+fn received_bytes_outlive_their_connection() {
     let peer = connect(Echo::default);
     peer.send("hello");
     peer.reset();

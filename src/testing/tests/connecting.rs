@@ -1,4 +1,4 @@
-//! How connections begin, or do not.
+//! How connections begin, or fail to.
 
 use super::*;
 use crate::TcpServerEndpoint;
@@ -8,7 +8,7 @@ fn inject(simulation: &Simulation, fault: &str) {
 }
 
 #[test]
-fn where_nobody_listens_a_client_is_refused() {
+fn a_client_of_a_closed_port_is_refused() {
     let (simulation, host, address) = serve(Conditions::ideal().latency(ms(10)), Echo::default());
     let peer = simulation.peer("ann", host.address(PORT + 1));
     simulation.run_for(ms(19));
@@ -21,11 +21,11 @@ fn where_nobody_listens_a_client_is_refused() {
     let peer = simulation.peer("ann", address);
     host.reactor(crate::Reactor::stop);
     simulation.run_for(s(1));
-    assert_eq!(peer.close_kind(), Some(End::Refused), "a port that was closed while it knocked");
+    assert_eq!(peer.close_kind(), Some(End::Refused), "a port that was closed while it connected");
 }
 
 #[test]
-fn a_host_that_does_not_answer_is_asked_for_two_minutes() {
+fn connecting_to_a_silent_host_takes_two_minutes_to_time_out() {
     let (simulation, host, address) = serve(Conditions::ideal(), Echo::default());
     inject(&simulation, "crash server");
     assert!(!host.is_up());
@@ -38,7 +38,7 @@ fn a_host_that_does_not_answer_is_asked_for_two_minutes() {
     let peer = simulation.peer("ann", address);
     simulation.run_for(s(10));
     inject(&simulation, "restart server");
-    assert!(!peer.is_connected(), "it knocks after 1, 3, 7, 15 seconds");
+    assert!(!peer.is_connected(), "SYNs are sent after 1, 3, 7, 15 seconds");
     simulation.run_for(s(5));
     assert!(peer.is_connected());
     peer.send("hello");
@@ -59,13 +59,13 @@ fn a_full_backlog_makes_clients_wait() {
     simulation.run_for(ms(2500));
     assert_eq!((connected(), host.open()), (3, 3));
     simulation.run_for(ms(500));
-    assert_eq!((connected(), host.open()), (6, 6), "all four knock again at the same moment");
+    assert_eq!((connected(), host.open()), (6, 6), "all four retry at the same moment");
     simulation.run_for(s(4));
     assert_eq!((connected(), host.open()), (7, 7));
 }
 
 #[test]
-fn out_of_descriptors_a_server_turns_away_and_recovers() {
+fn a_server_out_of_descriptors_sheds_clients_and_recovers() {
     let (simulation, host, address) = serve(Conditions::ideal(), Echo::default());
     inject(&simulation, "exhaust server 10s");
     let peer = simulation.peer("ann", address);
@@ -78,7 +78,7 @@ fn out_of_descriptors_a_server_turns_away_and_recovers() {
 }
 
 #[test]
-fn a_client_may_be_gone_when_it_is_accepted() {
+fn a_client_may_be_gone_before_its_accept() {
     let (simulation, host, address) = serve(Conditions::ideal(), Echo::default());
     inject(&simulation, "fail-accept server");
     let (first, second) = (simulation.peer("ann", address), simulation.peer("ann", address));
@@ -109,7 +109,7 @@ fn a_host_with_a_reactor_connects_to_another() {
 }
 
 #[test]
-fn a_host_hears_why_it_could_not_connect() {
+fn a_host_learns_why_it_could_not_connect() {
     let (simulation, server, _) = serve(Conditions::ideal(), Echo::default());
     let client = simulation.host("client", |_| Ok(()));
     let attempt = client.connect(server.address(PORT + 1), Echo::default);
@@ -125,7 +125,7 @@ fn a_host_hears_why_it_could_not_connect() {
 }
 
 #[test]
-fn a_client_whose_answer_is_lost_gives_up() {
+fn a_client_times_out_if_the_syn_ack_is_lost() {
     let (simulation, _, address) = serve(Conditions::ideal().latency(ms(10)), Echo::default());
     let peer = simulation.peer("ann", address);
     simulation.run_for(ms(15));
@@ -137,7 +137,7 @@ fn a_client_whose_answer_is_lost_gives_up() {
 }
 
 #[test]
-fn a_connection_that_is_being_made_can_be_silenced() {
+fn a_half_open_connection_attempt_times_out() {
     let (simulation, _, address) = serve(Conditions::ideal().latency(ms(10)), Echo::default());
     let peer = simulation.peer("ann", address);
     inject(&simulation, "silence ann server");

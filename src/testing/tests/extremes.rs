@@ -1,8 +1,8 @@
-//! Conditions at their ends.
+//! Conditions at their extremes.
 
 use super::*;
 
-/// Whether an echo of some bytes comes back within an hour of the network's time.
+/// Returns whether an echo of `bytes` comes back within an hour of the network's time.
 fn echoes(conditions: Conditions, bytes: &[u8]) -> bool {
     let (simulation, _, address) = serve(conditions, Echo::default());
     let peer = simulation.peer("ann", address);
@@ -11,7 +11,7 @@ fn echoes(conditions: Conditions, bytes: &[u8]) -> bool {
 }
 
 #[test]
-fn whatever_the_conditions_what_arrives_is_whole() {
+fn extreme_conditions_corrupt_nothing() {
     let ideal = Conditions::ideal;
     let bytes: Vec<u8> = (0..2000_u32).map(|at| at as u8).collect();
     for conditions in [
@@ -35,7 +35,7 @@ fn whatever_the_conditions_what_arrives_is_whole() {
         ideal().receive_buffer(usize::MAX),
         ideal().send_buffer(usize::MAX).receive_buffer(usize::MAX).short_writes(1000).loss(1000),
     ] {
-        // Of a byte a second fewer arrive in the time.
+        // At one byte a second, only this much arrives in the time.
         let bytes = if conditions.bandwidth == Some(1) { &bytes[..1000] } else { &bytes[..] };
         assert!(echoes(conditions.clone(), bytes), "{conditions:?}");
     }
@@ -44,7 +44,7 @@ fn whatever_the_conditions_what_arrives_is_whole() {
 }
 
 #[test]
-fn what_takes_for_ever_never_comes() {
+fn bytes_with_an_infinite_delay_never_arrive() {
     let ideal = Conditions::ideal;
     for conditions in [
         ideal().latency(Duration::MAX),
@@ -54,7 +54,7 @@ fn what_takes_for_ever_never_comes() {
     ] {
         assert!(!echoes(conditions.clone(), b"hello"), "{conditions:?}");
     }
-    // Not even at the end of the network's time, which it survives.
+    // Not even at the end of the network's time, which the simulation survives.
     let slow = ideal().latency(Duration::MAX).bandwidth(1);
     let (simulation, _, address) = serve(slow, Echo::default());
     let peer = simulation.peer("ann", address);

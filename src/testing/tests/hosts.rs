@@ -1,4 +1,4 @@
-//! What happens to a host: crashes, stalls, clocks, signals.
+//! Faults of a host: crashes, stalls, clock jumps; and signals.
 
 use super::*;
 
@@ -7,23 +7,27 @@ fn inject(simulation: &Simulation, fault: &str) {
 }
 
 #[test]
-fn a_host_that_was_restarted_knows_its_connections_no_more() {
+fn a_restarted_host_resets_its_old_connections() {
     let (simulation, host, address) = serve(Conditions::ideal(), Echo::default());
     let (ann, bob) = (simulation.peer("ann", address), simulation.peer("bob", address));
     inject(&simulation, "crash server");
-    assert_eq!((ann.close_kind(), host.open_resources().connections), (None, 0), "nobody is told");
+    assert_eq!(
+        (ann.close_kind(), host.open_resources().connections),
+        (None, 0),
+        "no peer is notified"
+    );
     inject(&simulation, "restart server");
     assert!(host.is_up());
     ann.send("are you there?");
     assert_eq!(ann.close_kind(), Some(End::Reset));
-    assert_eq!(bob.close_kind(), None, "who sends nothing learns nothing");
+    assert_eq!(bob.close_kind(), None, "a silent peer learns nothing");
     let again = simulation.peer("ann", address);
     again.send("hello");
     assert_eq!(again.take_received(), b"hello", "it was set up as it was the first time");
 }
 
 #[test]
-fn what_is_sent_to_a_host_without_power_waits_until_it_is_back_and_knows_nobody() {
+fn bytes_for_a_host_without_power_are_retransmitted_until_it_resets_them() {
     let log = Log::default();
     let echo = Echo { log: log.clone(), ..Echo::default() };
     let (simulation, _, address) = serve(Conditions::ideal(), echo);
@@ -40,8 +44,8 @@ fn what_is_sent_to_a_host_without_power_waits_until_it_is_back_and_knows_nobody(
 }
 
 #[test]
-fn what_a_client_has_not_sent_when_its_power_fails_is_never_sent() {
-    /// Counts, and says nothing, so that nobody is told that the client is gone.
+fn bytes_unsent_at_a_power_failure_are_never_sent() {
+    /// Counts bytes and sends nothing, so that the server does not learn that the client is gone.
     struct Sink(Rc<Cell<usize>>);
 
     impl<F> Protocol<F> for Sink {
@@ -102,7 +106,7 @@ fn a_clock_that_jumps_makes_timers_due() {
 }
 
 #[test]
-fn time_that_never_ends_is_no_trouble() {
+fn endless_durations_do_not_overflow() {
     let endless = Conditions::ideal().latency(Duration::MAX).jitter(Duration::MAX).loss(1000);
     let (simulation, host, address) = serve(endless, Echo::default());
     let peer = simulation.peer("ann", address);
@@ -121,7 +125,7 @@ fn time_that_never_ends_is_no_trouble() {
 }
 
 #[test]
-fn nothing_happens_to_a_host_without_power() {
+fn signals_and_faults_of_a_host_without_power_are_ignored() {
     let (simulation, host, address) = serve(Conditions::ideal(), Echo::default());
     inject(&simulation, "crash server");
     host.signal("SIGTERM");
@@ -147,7 +151,7 @@ fn a_short_stall_does_not_end_a_long_one() {
 }
 
 #[test]
-fn a_power_failure_tells_nobody_anything() {
+fn a_power_failure_runs_no_callback() {
     let log = Log::default();
     let echo = Echo { log: log.clone(), ..Echo::default() };
     let (simulation, host, address) = serve(Conditions::ideal(), echo);
@@ -184,7 +188,7 @@ fn a_test_that_panics_in_a_reactor_gives_it_back() {
 }
 
 #[test]
-fn a_signal_ends_a_server_in_order() {
+fn a_signal_ends_a_server_gracefully() {
     let log = Log::default();
     let echo = Echo { greeting: 3, log: log.clone() };
     let (simulation, host, address) = serve(Conditions::ideal(), echo);
@@ -195,12 +199,12 @@ fn a_signal_ends_a_server_in_order() {
         (peer.take_received().as_slice(), peer.close_kind()),
         (&b"..."[..], Some(End::Closed))
     );
-    // SIGTERM drains, and all that was written is delivered.
+    // SIGTERM drains: all written bytes are delivered.
     assert_eq!(log.reason(), "Done");
 }
 
 #[test]
-fn a_program_that_never_waits_is_found_out() {
+fn a_program_that_never_waits_panics() {
     fn again(reactor: &mut crate::Reactor) {
         reactor.call_later(Duration::ZERO, again);
     }
@@ -238,5 +242,5 @@ fn a_callback_cannot_let_time_pass() {
     };
     assert!(message.contains("asked to run by a callback"), "{message}");
     simulation.run_for(s(1));
-    assert_eq!(host.open(), 0, "and the simulation goes on");
+    assert_eq!(host.open(), 0, "and the simulation continues");
 }

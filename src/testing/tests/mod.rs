@@ -1,4 +1,4 @@
-//! What the simulated network is like, one property of it at a time.
+//! Tests of the simulated network, one property of it at a time.
 
 mod breaking;
 mod connecting;
@@ -24,19 +24,19 @@ fn s(number: u64) -> Duration {
     Duration::from_secs(number)
 }
 
-/// What the protocols of a test have seen.
+/// Events that the protocols of a test have seen.
 #[derive(Clone, Default)]
 struct Log {
-    /// Bytes, of all together.
+    /// Number of bytes, over all protocols.
     received: Rc<Cell<usize>>,
-    /// Pieces in which they came.
+    /// Number of pieces in which they arrived.
     pieces: Rc<Cell<usize>>,
     /// The last byte of each piece.
     order: Rc<RefCell<Vec<u8>>>,
     lost: Rc<RefCell<Vec<Reason>>>,
 }
 
-/// Greets everybody with so many bytes, and then echoes.
+/// Greets each client with `greeting` bytes, and then echoes.
 #[derive(Clone, Default)]
 struct Echo {
     greeting: usize,
@@ -61,7 +61,7 @@ impl<F> Protocol<F> for Echo {
 }
 
 impl Log {
-    /// Why the one connection that there was ended, in a word.
+    /// Returns why the only connection ended, in a word.
     #[track_caller]
     fn reason(&self) -> String {
         let [reason] = &self.lost.borrow()[..] else { panic!("{:?}", self.lost) };
@@ -72,7 +72,7 @@ impl Log {
     }
 }
 
-/// A server of that protocol on a network of these conditions.
+/// Starts a server of `echo` on a network with these conditions.
 fn serve(conditions: Conditions, echo: Echo) -> (Simulation, Host, SocketAddr) {
     serve_with(Settings::default(), conditions, echo)
 }
@@ -94,7 +94,7 @@ fn serve_with(
 }
 
 #[test]
-fn five_lines() {
+fn a_test_of_an_echo_takes_five_lines() {
     let peer = connect(Echo::default);
     peer.send("hello");
     assert_eq!(peer.take_received(), b"hello");

@@ -1,4 +1,4 @@
-//! How bytes travel.
+//! How bytes travel between hosts.
 
 use super::*;
 
@@ -61,7 +61,7 @@ fn a_lost_packet_comes_a_fifth_of_a_second_later() {
 }
 
 #[test]
-fn the_connections_of_two_hosts_share_the_line() {
+fn the_connections_of_two_hosts_share_the_bandwidth() {
     let log = Log::default();
     let (simulation, _, address) =
         serve(Conditions::ideal(), Echo { log: log.clone(), ..Echo::default() });
@@ -76,13 +76,13 @@ fn the_connections_of_two_hosts_share_the_line() {
     assert_eq!(log.received.get(), 10_000, "those of one");
     other.send([0; 5_000]);
     simulation.run_for(ms(500));
-    assert_eq!(log.received.get(), 15_000, "those of the other, on a line of its own");
+    assert_eq!(log.received.get(), 15_000, "those of the other host have their own bandwidth");
     simulation.run_for(ms(500));
     assert_eq!(log.received.get(), 25_000);
 }
 
 #[test]
-fn what_nobody_reads_waits_in_both_buffers_and_then_at_the_protocol() {
+fn unread_bytes_fill_both_socket_buffers_and_then_the_write_buffer() {
     let conditions = Conditions::ideal().send_buffer(1000).receive_buffer(2000);
     let (simulation, _, address) = serve(conditions, Echo { greeting: 50_000, ..Echo::default() });
     let peer = simulation.late_reader("ann", address);
@@ -95,7 +95,7 @@ fn what_nobody_reads_waits_in_both_buffers_and_then_at_the_protocol() {
 }
 
 #[test]
-fn what_the_server_does_not_read_waits_at_the_client() {
+fn bytes_that_the_server_does_not_read_wait_at_the_client() {
     let conditions = Conditions::ideal().send_buffer(1000).receive_buffer(2000);
     let (simulation, _, address) = serve(conditions, Echo::default());
     let peer = simulation.peer("ann", address);
@@ -109,7 +109,7 @@ fn what_the_server_does_not_read_waits_at_the_client() {
 }
 
 #[test]
-fn a_slow_reader_takes_its_time() {
+fn a_slow_reader_reads_at_its_own_rate() {
     let (simulation, _, address) =
         serve(Conditions::ideal(), Echo { greeting: 1000, ..Echo::default() });
     let peer = simulation.late_reader("ann", address);
@@ -122,7 +122,7 @@ fn a_slow_reader_takes_its_time() {
 }
 
 #[test]
-fn reads_get_less_than_there_is() {
+fn short_reads_split_the_bytes() {
     for (conditions, pieces) in
         [(Conditions::ideal(), 1..=1), (Conditions::ideal().short_reads(500), 2..=100)]
     {
@@ -138,7 +138,7 @@ fn reads_get_less_than_there_is() {
 }
 
 #[test]
-fn writes_are_taken_in_part() {
+fn writes_are_accepted_in_part() {
     let short = Conditions::ideal().short_writes(900);
     let (simulation, _, address) = serve(short, Echo { greeting: 50_000, ..Echo::default() });
     let peer = simulation.peer("ann", address);
@@ -149,7 +149,7 @@ fn writes_are_taken_in_part() {
 }
 
 #[test]
-fn a_reactor_that_comes_late_hears_of_several_things_at_once_in_any_order() {
+fn a_late_reactor_gets_several_events_at_once_in_any_order() {
     let mut orders = std::collections::BTreeSet::new();
     let mut least = usize::MAX;
     for seed in 0..20 {
@@ -175,7 +175,7 @@ fn a_reactor_that_comes_late_hears_of_several_things_at_once_in_any_order() {
 }
 
 #[test]
-fn events_about_nothing_do_no_harm() {
+fn spurious_events_do_no_harm() {
     let log = Log::default();
     let echo = Echo { greeting: 5, log: log.clone() };
     let (simulation, _, address) = serve(Conditions::ideal().spurious(1000), echo);

@@ -1,9 +1,9 @@
-//! The same seed, the same run.
+//! Determinism: a seed always gives the same run.
 
 use super::*;
 use std::panic::catch_unwind;
 
-/// Three clients of an echo, whose server crashes and comes back.
+/// A scenario: three clients of an echo, whose server crashes and comes back.
 fn eventful(simulation: &Simulation) {
     simulation.set_conditions(Conditions::rough());
     let host = simulation.host("server", |reactor| {
@@ -35,8 +35,8 @@ fn a_seed_replays_and_another_is_another_run() {
     assert_eq!(different.len(), runs.len());
 }
 
-/// The number is the same on every machine. A change of the model, of the turn or of what they ask
-/// of each other changes it; then it is to be entered anew.
+/// The number is the same on every machine. A change of the model, of the turn or of the order in
+/// which they draw random numbers changes it; then enter the new one.
 #[test]
 fn a_run_is_the_same_everywhere() {
     let simulation = Simulation::new(4242);
@@ -81,7 +81,7 @@ fn a_failing_run_says_how_to_run_it_again() {
 }
 
 #[test]
-fn a_rough_network_brings_everything() {
+fn a_rough_network_delivers_everything() {
     let report = simulation::explore_seeds(1..=20, |simulation| {
         simulation.set_conditions(Conditions::rough());
         let host = simulation.host("server", |reactor| {
@@ -103,7 +103,7 @@ fn a_rough_network_brings_everything() {
     assert_eq!(report.runs, 20);
 }
 
-/// Fails if the server was down at any time; says which faults there were.
+/// Panics if the server is down at any time, so that the report shows which faults there were.
 fn always_up(simulation: &Simulation) {
     let host = simulation.host("server", |reactor| {
         reactor.listen_tcp(PORT, Echo::default)?;
@@ -127,7 +127,7 @@ fn a_failing_run_says_which_faults_are_enough() {
     let (_, enough) = message.split_once("these faults are enough to make it fail (down").unwrap();
     let (_, enough) = enough.split_once("replay(7, \"\n").unwrap();
     let (enough, _) = enough.split_once("\", scenario);").unwrap();
-    // The order of trying keeps the first crash, and takes everything else out.
+    // The order of trying keeps the first crash, and removes everything else.
     assert_eq!(enough.lines().count(), 1, "{enough}");
     assert!(enough.contains(": crash server"), "{enough}");
     assert!(message.contains("stall server 1ms"), "all are still shown: {message}");
@@ -166,7 +166,7 @@ fn the_same_faults_replay_the_same_run() {
 }
 
 #[test]
-fn a_plan_that_is_none_is_refused() {
+fn an_invalid_plan_is_refused() {
     for (plan, part) in [("1s crash", "does not begin with a time"), ("0s: crash bob", "no host")] {
         let refused = catch_unwind(|| replay(1, plan, eventful));
         let message = *refused.unwrap_err().downcast::<String>().unwrap();

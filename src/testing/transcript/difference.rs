@@ -1,12 +1,11 @@
-//! A transcript as it should be and as it was, side by side.
+//! Difference: a transcript as expected and as it happened, side by side.
 
 use super::step::Step;
 use crate::testing::diff::diff;
 use std::error::Error;
 use std::fmt;
 
-/// What differs between a [`Transcript`](super::Transcript) and what happened, to be read by
-/// people.
+/// Readable difference between a [`Transcript`](super::Transcript) and what happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
     line: usize,
@@ -14,8 +13,8 @@ pub struct Difference {
 }
 
 impl Difference {
-    /// The line of the first step that did not happen as it is written. If all of them did, and
-    /// something more, it is the last.
+    /// Returns the line of the first step that did not happen as written. If all of them did, and
+    /// something more happened, it is the last line.
     pub fn line(&self) -> usize {
         self.line
     }

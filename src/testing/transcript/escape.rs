@@ -1,6 +1,6 @@
-//! Bytes as text, and text as bytes. Pure.
+//! Escaping: bytes as text, and text as bytes. Pure.
 
-/// The bytes as they are written after `raw:`: whatever would not be seen is escaped.
+/// Returns bytes in the form that follows `raw:`: everything invisible is escaped.
 pub(in crate::testing) fn escaped(bytes: &[u8]) -> String {
     let mut text = String::new();
     for chunk in bytes.utf8_chunks() {
@@ -17,7 +17,7 @@ pub(in crate::testing) fn escaped(bytes: &[u8]) -> String {
         }
         push_hex(&mut text, chunk.invalid());
     }
-    // At the ends, spaces are not seen.
+    // Spaces at the ends are invisible.
     let spaces = text.len() - text.trim_end_matches(' ').len();
     text.truncate(text.len() - spaces);
     push_hex(&mut text, &b" ".repeat(spaces));
@@ -36,12 +36,12 @@ fn is_seen(c: char) -> bool {
     matches!(c, '\'' | '"' | '\\') || c.escape_debug().len() == 1
 }
 
-/// True if a reader sees every character, apart from what stands at the ends.
+/// True if every character is visible, wherever the text does not begin or end with it.
 pub(super) fn is_readable(text: &str) -> bool {
     text.chars().all(|c| c == '\t' || is_seen(c))
 }
 
-/// The bytes that were written after `raw:`, or what is wrong with them.
+/// Parses the form that follows `raw:`, or returns what is wrong with it.
 pub(super) fn unescaped(text: &str) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
     let mut rest = text;
@@ -58,12 +58,12 @@ pub(super) fn unescaped(text: &str) -> Result<Vec<u8>, String> {
                 length = 3;
                 let digits = after.get(1..3).filter(|digits| !digits.contains('+'));
                 let byte = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
-                byte.ok_or("after \\x stand two hexadecimal digits")?
+                byte.ok_or("\\x needs two hexadecimal digits")?
             }
             Some(other) => {
                 return Err(format!("there is no \\{other}; there are \\r \\n \\t \\0 \\\\ \\xNN"));
             }
-            None => return Err("a single \\ stands at the end; \\\\ is a backslash".to_owned()),
+            None => return Err("a single \\ at the end; a backslash is \\\\".to_owned()),
         });
         rest = &after[length..];
     }
@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_escaped_is_unescaped_to_the_same() {
+    fn escaping_can_be_reversed() {
         for (bytes, text) in [
             (&b"plain text, 'quoted' \"twice\""[..], "plain text, 'quoted' \"twice\""),
             (b"\r\n\t\0\\", "\\r\\n\\t\\0\\\\"),
@@ -97,10 +97,10 @@ mod tests {
     fn wrong_escapes_are_explained() {
         for (text, error) in [
             ("a\\q", "there is no \\q; there are \\r \\n \\t \\0 \\\\ \\xNN"),
-            ("\\x1", "after \\x stand two hexadecimal digits"),
-            ("\\x+1", "after \\x stand two hexadecimal digits"),
-            ("\\xää", "after \\x stand two hexadecimal digits"),
-            ("a\\", "a single \\ stands at the end; \\\\ is a backslash"),
+            ("\\x1", "\\x needs two hexadecimal digits"),
+            ("\\x+1", "\\x needs two hexadecimal digits"),
+            ("\\xää", "\\x needs two hexadecimal digits"),
+            ("a\\", "a single \\ at the end; a backslash is \\\\"),
         ] {
             assert_eq!(unescaped(text), Err(error.to_owned()));
         }

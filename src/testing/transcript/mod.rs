@@ -1,4 +1,4 @@
-//! Sessions as text: what clients send and what they receive, in order.
+//! Transcripts: sessions as text, of what clients send and what they receive, in order.
 
 mod difference;
 mod escape;
@@ -21,7 +21,7 @@ use crate::Factory;
 use std::str::FromStr;
 use step::Step;
 
-/// A session of one client or several, as text, one step a line.
+/// A session of one or more clients, as text, one step per line.
 ///
 /// ```text
 /// NAME connects
@@ -29,29 +29,29 @@ use step::Step;
 /// NAME S: text               the client receives exactly this line next
 /// NAME C raw: bytes\r\n\x00  sends without a line end
 /// NAME S raw: bytes          receives exactly these bytes next
-/// NAME finishes              sends a FIN, and goes on receiving
+/// NAME finishes              sends a FIN, and still receives (half-close)
 /// NAME resets                resets the connection
-/// NAME stops reading         takes nothing more
-/// NAME reads on
-/// NAME is closed             the server closes in order, and sends nothing before
+/// NAME stops reading         becomes a slow consumer
+/// NAME reads on              resumes reading
+/// NAME is closed             the server closes gracefully, and sends nothing before
 /// NAME is reset              the server resets the connection, whatever came before
-/// NAME hears nothing         nothing is there that was not mentioned
+/// NAME hears nothing         the client has received nothing unmentioned
 /// 1500 ms pass               also s, min, h
 /// ```
 ///
-/// A name has no spaces. Without one, the one client without a name is meant; it need not connect,
-/// for it does so at the beginning. Blank lines and lines that begin with `#` say nothing, and
-/// lines may be indented. Text is taken up to the end of its line. `raw` knows `\r`, `\n`, `\t`,
-/// `\0`, `\\` and `\xNN`. A line that is received ends with CR LF.
+/// A name has no spaces. A step without a name is one of the unnamed client, which connects by
+/// itself at the beginning. Blank lines and lines that begin with `#` are ignored, and lines may be
+/// indented. Text extends to the end of its line. `raw` knows `\r`, `\n`, `\t`, `\0`, `\\` and
+/// `\xNN`. A received line ends with CR LF.
 ///
-/// Everything has to be mentioned: what comes to a client and stands in no step is a difference,
-/// and so is the server's close, unless the client finished or reset before. (`is reset` alone
-/// does not look at what came before.)
+/// Everything must be mentioned: bytes that a client receives without a step for them are a
+/// difference, and so is the server's close, unless the client finished or reset before. (`is
+/// reset` alone ignores what came before.)
 ///
-/// In memory all that follows from a step has happened when the next one begins. A stage over
-/// sockets waits for what is to come, and cannot know what will come later: there, `hears nothing`
-/// and the end of the transcript only find what is there already. A step that the server answers
-/// makes sure that this is all.
+/// In memory, everything that follows from a step has happened when the next one begins. A backend
+/// over sockets waits for expected bytes, and cannot know what comes later: there, `hears nothing`
+/// and the end of the transcript only find what has arrived already. A step that the server answers
+/// makes sure that nothing else is under way.
 #[derive(Clone, Debug)]
 pub struct Transcript {
     steps: Vec<Step>,
@@ -59,19 +59,19 @@ pub struct Transcript {
 }
 
 impl Transcript {
-    /// Reads a transcript.
+    /// Parses a transcript.
     pub fn parse(text: &str) -> Result<Self, ParseTranscriptError> {
         Ok(Self { steps: parse::steps(text)?, line_end: step::LINE_END.into() })
     }
 
-    /// What clients end their lines with, CR LF by default. What they receive ends with CR LF in
-    /// any case.
+    /// Sets the line end that clients send, CR LF by default. Lines that they receive end with CR
+    /// LF in any case.
     #[must_use]
     pub fn line_end(self, line_end: impl AsRef<[u8]>) -> Self {
         Self { line_end: line_end.as_ref().into(), ..self }
     }
 
-    /// Plays it on a stage, to its end, and says what differed.
+    /// Plays the transcript to its end on a backend, and returns what differed.
     pub fn play(&self, stage: &mut impl Backend) -> Result<(), Difference> {
         play::play(&self.steps, &self.line_end, stage)
     }
@@ -114,8 +114,8 @@ impl FromStr for Transcript {
 ///
 /// # Panics
 ///
-/// If something else happens than the transcript says, and shows the difference; and if the text is
-/// no transcript.
+/// If something else happens than the transcript says, with the difference; and if the text is not
+/// a transcript.
 #[track_caller]
 pub fn check<F: Factory>(factory: F, transcript: &str) {
     let transcript = match Transcript::parse(transcript) {

@@ -1,4 +1,4 @@
-//! From text to steps.
+//! Parser of transcripts: from text to steps.
 
 use super::escape::unescaped;
 use super::step::{Act, LINE_END, Step, WORDS};
@@ -7,7 +7,7 @@ use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
-/// A text that is no [`Transcript`](super::Transcript).
+/// An error in the text of a [`Transcript`](super::Transcript).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParseTranscriptError {
     line: usize,
@@ -16,7 +16,7 @@ pub struct ParseTranscriptError {
 }
 
 impl ParseTranscriptError {
-    /// The line that is wrong; the first is 1.
+    /// Returns the line that is wrong; the first is 1.
     pub fn line(&self) -> usize {
         self.line
     }
@@ -30,16 +30,16 @@ impl fmt::Display for ParseTranscriptError {
 
 impl Error for ParseTranscriptError {}
 
-/// The units of time, in milliseconds.
+/// Units of time, in milliseconds.
 const UNITS: [(&str, u64); 4] = [("ms", 1), ("s", 1000), ("min", 60_000), ("h", 3_600_000)];
 
-/// The steps of a transcript, in an order that is possible.
+/// Parses the steps of a transcript, and checks that their order is possible.
 pub(super) fn steps(text: &str) -> Result<Vec<Step>, ParseTranscriptError> {
     let mut steps = Vec::new();
     let mut clients: HashMap<String, ClientHistory> = HashMap::new();
     let mut lines: Vec<(usize, &str)> = Vec::new();
     for (index, text) in text.lines().enumerate() {
-        // What stands behind the text belongs to it, as far as it can.
+        // Trailing spaces may belong to a step's text.
         let text = text.trim_start();
         if !text.is_empty() && !text.starts_with('#') {
             lines.push((index + 1, text));
@@ -57,7 +57,7 @@ pub(super) fn steps(text: &str) -> Result<Vec<Step>, ParseTranscriptError> {
     Ok(steps)
 }
 
-/// A line's client and what it does.
+/// Parses a line into a client and its act.
 fn step(text: &str) -> Result<(&str, Act), String> {
     if let Some(act) = act(text)? {
         return Ok(("", act));
@@ -74,8 +74,8 @@ fn step(text: &str) -> Result<(&str, Act), String> {
     }
     let words: Vec<&str> = WORDS.iter().map(|(words, _)| *words).collect();
     Err(format!(
-        "this is no step; behind a client's name, which has no spaces, or behind nothing stands \
-         one of: C: TEXT, S: TEXT, C raw: BYTES, S raw: BYTES, {}; or it is: 1500 ms pass",
+        "this is not a step: a client's name without spaces, or none, comes before one of \
+         C: TEXT, S: TEXT, C raw: BYTES, S raw: BYTES, {}; or time passes, as in 1500 ms pass",
         words.join(", ")
     ))
 }
@@ -95,14 +95,14 @@ fn act(text: &str) -> Result<Option<Act>, String> {
         if let Some(bytes) = behind(mark) {
             let bytes = unescaped(bytes)?;
             let some = !bytes.is_empty();
-            return some.then(|| Some(act(bytes))).ok_or("no bytes stand here".to_owned());
+            return some.then(|| Some(act(bytes))).ok_or("the bytes are missing".to_owned());
         }
     }
     let worded = WORDS.into_iter().find(|(words, _)| *words == text.trim_end());
     Ok(worded.map(|(_, act)| act))
 }
 
-/// Something like `1500 ms pass`.
+/// Parses a time step, such as `1500 ms pass`.
 fn time(text: &str) -> Result<Option<Duration>, String> {
     let words: Vec<&str> = text.split_whitespace().collect();
     let &[number, unit, "pass" | "passes"] = &words[..] else {
@@ -112,11 +112,11 @@ fn time(text: &str) -> Result<Option<Duration>, String> {
     let number = number.map_err(|_| "a time is a whole number, and ms, s, min or h")?;
     let unit = UNITS.into_iter().find(|(name, _)| *name == unit);
     let (_, millis) = unit.ok_or("a time is in ms, s, min or h")?;
-    let time = number.checked_mul(millis).ok_or("this is too long")?;
+    let time = number.checked_mul(millis).ok_or("the time is too long")?;
     Ok(Some(Duration::from_millis(time)))
 }
 
-/// The lines in which a client did what has consequences.
+/// Per client: the lines of acts that limit what may follow.
 #[derive(Debug, Default)]
 struct ClientHistory {
     connected: Option<usize>,
@@ -135,7 +135,7 @@ impl ClientHistory {
                 return Err(format!("it is connected already, since line {since}"));
             }
             (Act::Connect, _) => *self = Self { connected: line, ..Self::default() },
-            // The one without a name connects by itself.
+            // The unnamed client connects by itself.
             (_, Self { connected: None, .. }) if !client.is_empty() => {
                 return Err("it has not connected".to_owned());
             }
@@ -146,7 +146,7 @@ impl ClientHistory {
                 return Err(format!("it has finished, in line {finished}, and sends no more"));
             }
             (Act::Hear(_) | Act::BeClosed, Self { closed: Some(closed), .. }) => {
-                return Err(format!("it was closed, in line {closed}, and nothing comes any more"));
+                return Err(format!("it was closed, in line {closed}, and receives nothing more"));
             }
             _ => {}
         }

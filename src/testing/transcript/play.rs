@@ -1,4 +1,4 @@
-//! A transcript on a backend: what happens, beside what it says.
+//! Playing a transcript on a backend, and recording what happens.
 
 use super::difference::Difference;
 use super::stage::{Backend, Received};
@@ -6,7 +6,7 @@ use super::step::{Act, Step, of};
 use crate::testing::End;
 use std::io;
 
-/// Plays on after a difference, for what comes later may explain it.
+/// Continues after a difference, since later steps may explain it.
 pub(super) fn play(
     steps: &[Step],
     line_end: &[u8],
@@ -28,22 +28,22 @@ pub(super) fn play(
 struct Play<'a, B> {
     backend: &'a mut B,
     line_end: &'a [u8],
-    /// In the order in which they connected.
+    /// Clients in the order in which they connected.
     clients: Vec<Client>,
-    /// The transcript as it was.
+    /// The transcript as it happened.
     happened: Vec<String>,
 }
 
 struct Client {
     name: String,
-    /// It is not connected, or was reset by itself: nothing comes any more.
+    /// It failed to connect, or reset its connection: it receives nothing more.
     over: bool,
     /// Received bytes that no step has consumed yet.
     received: Vec<u8>,
     end: Option<End>,
-    /// The end is mentioned or noted.
+    /// The end has been expected by a step, or noted.
     end_reported: bool,
-    /// It has finished or reset itself.
+    /// It has finished or reset its connection itself.
     closed_itself: bool,
 }
 
@@ -105,10 +105,10 @@ impl<B: Backend> Play<'_, B> {
         Some(if name.is_empty() { remark } else { format!("{name}: {remark}") })
     }
 
-    /// What a client does by itself.
+    /// Carries out an act of a client.
     fn does(&mut self, index: usize, act: &Act) -> bool {
         if *act == Act::Reset {
-            // Nothing can be heard afterwards.
+            // The client receives nothing afterwards.
             self.note_unmentioned(index);
         }
         let client = &mut self.clients[index];
@@ -135,7 +135,7 @@ impl<B: Backend> Play<'_, B> {
         true
     }
 
-    /// Takes in what comes next, if something does.
+    /// Takes bytes from the backend; true if there were any.
     fn pull(&mut self, index: usize, awaited: bool) -> bool {
         let client = &mut self.clients[index];
         if client.over || client.end.is_some() {

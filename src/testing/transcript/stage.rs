@@ -1,4 +1,4 @@
-//! What transcripts are played on.
+//! Backends: where transcripts are played.
 
 use crate::Factory;
 use crate::testing::{End, Peer, Server};
@@ -7,59 +7,58 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-/// What a [`Transcript`](super::Transcript) is played on: clients of a server, by name.
+/// Clients of a server, by name, on which a [`Transcript`](super::Transcript) is played.
 ///
-/// [`Clients`] are in memory. A stage over real sockets, to a process for instance, implements this
-/// as well, and the same transcript is played there. A name is connected before anything else is
-/// asked for it; one that connects again has a new connection, and the old one may be closed.
+/// [`Clients`] are in memory. A backend over real sockets, to a process for instance, plays the
+/// same transcripts. A client is connected before any other call for its name; a second `connect`
+/// of the same name replaces its connection, and the old one may be closed.
 pub trait Backend {
-    /// A client connects.
+    /// Connects a client.
     fn connect(&mut self, client: &str) -> io::Result<()>;
 
-    /// It sends all of this.
+    /// Sends all of `data`.
     fn send(&mut self, client: &str, data: &[u8]) -> io::Result<()>;
 
-    /// It sends a FIN, and goes on receiving.
+    /// Sends a FIN; the client still receives.
     fn finish(&mut self, client: &str);
 
-    /// It resets the connection.
+    /// Resets the connection.
     fn reset(&mut self, client: &str);
 
-    /// It takes nothing more, until it reads on.
+    /// Stops reading, until [`read_on`](Self::read_on).
     fn stop_reading(&mut self, client: &str);
 
-    /// It reads on.
+    /// Resumes reading.
     fn read_on(&mut self, client: &str);
 
-    /// This much time passes.
+    /// Lets `time` pass.
     fn pass(&mut self, time: Duration);
 
-    /// The next thing that comes to a client, be it as little as a byte.
+    /// Returns the next event of a client: bytes, if only one, or the end.
     ///
-    /// If it is `awaited`, the transcript says that something comes, and a stage on which things
-    /// take their time waits for it, with whatever patience it has. Otherwise it says what is there
-    /// now.
+    /// If `awaited`, the transcript expects something: a backend that is not immediate waits for
+    /// it, up to a timeout of its own. Otherwise it returns what is there now.
     fn next(&mut self, client: &str, awaited: bool) -> Received;
 
-    /// What else is known of a client's connection, to be read below a difference.
+    /// Returns a remark on a client's connection, to be shown below a difference.
     fn remark(&self, client: &str) -> Option<String> {
         let _ = client;
         None
     }
 }
 
-/// What comes to a client of a [`Backend`].
+/// Next event of a client of a [`Backend`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Received {
-    /// These bytes, at least one.
+    /// Received bytes, at least one.
     Data(Vec<u8>),
     /// The server has ended the connection, and no more bytes will come.
     End(End),
-    /// Nothing.
+    /// No event.
     Nothing,
 }
 
-/// The clients of a [`Server`] in memory, as a stage.
+/// Backend in memory: the clients of a [`Server`].
 ///
 /// ```
 /// use twistor::testing::{Clients, Server, Transcript};
@@ -81,12 +80,12 @@ pub struct Clients<'a, F: Factory> {
 }
 
 impl<'a, F: Factory> Clients<'a, F> {
-    /// No clients yet, of this server.
+    /// Creates the backend of a server, without clients yet.
     pub fn of(server: &'a Server<F>) -> Self {
         Self { server, peers: BTreeMap::new() }
     }
 
-    /// The client with this name, if it has connected.
+    /// Returns the client with this name, if it has connected.
     pub fn peer(&self, client: &str) -> Option<&Peer> {
         self.peers.get(client)
     }
@@ -129,7 +128,7 @@ impl<F: Factory> Backend for Clients<'_, F> {
         self.server.advance(time);
     }
 
-    /// All that is due has happened already.
+    /// Everything due has happened already, so that there is nothing to wait for.
     fn next(&mut self, client: &str, _awaited: bool) -> Received {
         let peer = &self.peers[client];
         match (peer.take_received(), peer.close_kind()) {
@@ -141,6 +140,6 @@ impl<F: Factory> Backend for Clients<'_, F> {
 
     fn remark(&self, client: &str) -> Option<String> {
         let reason = self.peers[client].lost_reason().filter(|reason| !reason.is_done())?;
-        Some(format!("connection_lost was told: {reason}"))
+        Some(format!("connection_lost received: {reason}"))
     }
 }

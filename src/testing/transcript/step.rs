@@ -1,4 +1,4 @@
-//! One step of a session, and how it is written.
+//! Step of a transcript, and its text.
 
 use super::escape::{escaped, is_readable};
 use std::fmt;
@@ -12,14 +12,14 @@ pub(super) struct Step {
     pub(super) act: Act,
 }
 
-/// What a client does or what happens to it.
+/// An act of a client, or an event that it expects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Act {
     Connect,
-    /// Sends this and a line end.
+    /// Sends a line, with the line end of the clients.
     Say(Vec<u8>),
     Send(Vec<u8>),
-    /// Receives exactly this next, with its line end.
+    /// Receives exactly these bytes next, including a line end.
     Hear(Vec<u8>),
     HearNothing,
     Finish,
@@ -28,7 +28,7 @@ pub(super) enum Act {
     ReadOn,
     BeClosed,
     BeReset,
-    /// The one act that is nobody's.
+    /// Time passes: the only act without a client.
     Pass(Duration),
 }
 
@@ -44,7 +44,7 @@ pub(super) const WORDS: [(&str, Act); 8] = [
     ("is reset", Act::BeReset),
 ];
 
-/// What a server ends its lines with.
+/// Line end of a server.
 pub(super) const LINE_END: &[u8] = b"\r\n";
 
 impl fmt::Display for Step {
@@ -53,7 +53,7 @@ impl fmt::Display for Step {
     }
 }
 
-/// The line for what a client does.
+/// Returns the line for an act of a client.
 pub(super) fn of(client: &str, act: &impl fmt::Display) -> String {
     let space = if client.is_empty() { "" } else { " " };
     format!("{client}{space}{act}")
@@ -88,7 +88,7 @@ fn write_line(f: &mut fmt::Formatter<'_>, who: char, line: &str) -> fmt::Result 
     write!(f, "{who}:{space}{line}")
 }
 
-/// The line as text, if everything that stands in it is seen when it is printed.
+/// Returns a line as text, if every character of it is visible.
 fn readable(line: &[u8]) -> Option<&str> {
     std::str::from_utf8(line).ok().filter(|line| !line.ends_with([' ', '\t']) && is_readable(line))
 }

@@ -1,4 +1,4 @@
-//! What is shown when a transcript does not hold.
+//! Differences: what a failed transcript shows.
 
 use super::{differs, passes};
 
@@ -20,7 +20,7 @@ fn another_line_is_shown_among_those_around_it() {
 }
 
 #[test]
-fn what_is_far_from_a_difference_is_left_out() {
+fn steps_far_from_a_difference_are_left_out() {
     let talk: String = (0..10).map(|round| format!("C: {round}\nS: {round}\n")).collect();
     differs(
         &format!("S: hi\n{talk}S: more"),
@@ -58,7 +58,7 @@ fn a_line_more_or_less_moves_no_other() {
 }
 
 #[test]
-fn what_is_not_mentioned_is_a_difference() {
+fn unmentioned_output_is_a_difference() {
     differs("ann connects", 1, "   1   ann connects\n     + ann S: hello");
     differs(
         "S: hello\nhears nothing\nC: go",
@@ -76,7 +76,7 @@ fn what_is_not_mentioned_is_a_difference() {
 }
 
 #[test]
-fn what_is_not_seen_is_escaped() {
+fn invisible_characters_are_escaped() {
     differs(
         "S: hello\nC: LF\nS: LF",
         3,
@@ -118,7 +118,7 @@ fn an_end_of_another_kind_is_shown_with_its_reason() {
    3 - is closed
      + is reset
 
-connection_lost was told: connection aborted by this side",
+connection_lost received: connection aborted by this side",
     );
     differs(
         "S: hello\nC: go\nis reset",
@@ -139,7 +139,7 @@ fn a_panic_of_the_server_is_named() {
    4 - ann S: break
      + ann is closed
 
-ann: connection_lost was told: a callback panicked: broken",
+ann: connection_lost received: a callback panicked: broken",
     );
 }
 
@@ -154,7 +154,7 @@ fn a_check_that_fails_panics_with_what_it_saw() {
 }
 
 #[test]
-#[should_panic(expected = "line 2 of the transcript, \"bob says hi\": this is no step; ")]
-fn a_check_of_what_is_no_transcript_panics() {
+#[should_panic(expected = "line 2 of the transcript, \"bob says hi\": this is not a step: ")]
+fn a_check_of_an_invalid_transcript_panics() {
     passes("S: hello\nbob says hi");
 }

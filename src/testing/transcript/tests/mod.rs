@@ -1,4 +1,4 @@
-//! Transcripts that hold; what the others share.
+//! Transcripts that hold, and helpers for the other tests.
 
 mod differing;
 mod parsing;
@@ -9,7 +9,7 @@ use crate::testing::Server;
 use crate::{Delimiter, LineContext, LineReceiver, Lines, TimerId};
 use std::time::Duration;
 
-/// Greets, repeats what it hears, and does a few things that it is told by name.
+/// A line protocol that greets, echoes, and obeys a few commands.
 struct Parrot;
 
 impl<F> LineReceiver<F> for Parrot {
@@ -42,7 +42,7 @@ fn passes(transcript: &str) {
     check(|| Lines::new(Parrot), transcript);
 }
 
-/// The transcript is not what happens; says what is shown, below its title.
+/// Asserts that the transcript fails at `line`, and that `shown` stands below the title.
 #[track_caller]
 fn differs(transcript: &str, line: usize, shown: &str) {
     let server = Server::new(|| Lines::new(Parrot));
@@ -58,7 +58,7 @@ fn differs(transcript: &str, line: usize, shown: &str) {
 }
 
 #[test]
-fn what_happens_as_it_is_written_passes() {
+fn a_session_that_matches_its_transcript_passes() {
     passes("S: hello\n C: again\n S: again");
     passes(
         "# Two clients, and all that a client can do.
@@ -113,7 +113,7 @@ fn the_unnamed_client_connects_before_time_passes() {
 }
 
 #[test]
-fn lines_may_end_otherwise() {
+fn clients_may_use_another_line_end() {
     let server = Server::new(|| Lines::new(Parrot).delimiter(b"\0"));
     let transcript: Transcript = "S raw: hello\\0\n C: a\n S raw: a\\0".parse().unwrap();
     transcript.clone().line_end("\0").play(&mut Clients::of(&server)).unwrap();

@@ -1,10 +1,10 @@
-//! Steps as they are read and written.
+//! Parsing and formatting of steps.
 
 use super::super::parse;
 use crate::testing::Transcript;
 
 #[test]
-fn all_is_read_as_it_is_written() {
+fn steps_are_formatted_as_they_were_parsed() {
     let texts = [
         "bob connects",
         "connects",
@@ -48,21 +48,21 @@ fn all_is_read_as_it_is_written() {
 }
 
 #[test]
-fn what_cannot_be_is_refused() {
+fn impossible_steps_are_refused() {
     for (text, error) in [
         (
             "ann smith connects",
-            "this is no step; behind a client's name, which has no spaces, or \
-            behind nothing stands one of: C: TEXT, S: TEXT, C raw: BYTES, S raw: BYTES, connects, \
-            hears nothing, finishes, resets, stops reading, reads on, is closed, is reset; or it \
-            is: 1500 ms pass",
+            "this is not a step: a client's name without spaces, or none, comes before one of \
+            C: TEXT, S: TEXT, C raw: BYTES, S raw: BYTES, connects, \
+            hears nothing, finishes, resets, stops reading, reads on, is closed, is reset; or time \
+            passes, as in 1500 ms pass",
         ),
         ("ann: connects", "a client's name has no colon"),
-        ("C raw:", "no bytes stand here"),
+        ("C raw:", "the bytes are missing"),
         ("S raw: \\q", "there is no \\q; there are \\r \\n \\t \\0 \\\\ \\xNN"),
         ("1.5 s pass", "a time is a whole number, and ms, s, min or h"),
         ("2 days pass", "a time is in ms, s, min or h"),
-        ("18446744073709551615 h pass", "this is too long"),
+        ("18446744073709551615 h pass", "the time is too long"),
         ("ann C: hi", "it has not connected"),
         ("bob connects\nbob connects", "it is connected already, since line 1"),
         ("C: hi\nconnects", "it is connected already, since line 1"),
@@ -70,7 +70,7 @@ fn what_cannot_be_is_refused() {
         ("is reset\nhears nothing", "its connection is over, since line 1"),
         ("finishes\nC: hi", "it has finished, in line 1, and sends no more"),
         ("finishes\nfinishes", "it has finished, in line 1, and sends no more"),
-        ("is closed\nS: hi", "it was closed, in line 1, and nothing comes any more"),
+        ("is closed\nS: hi", "it was closed, in line 1, and receives nothing more"),
     ] {
         let refused = Transcript::parse(text).unwrap_err();
         let (line, last) = text.lines().enumerate().last().unwrap();

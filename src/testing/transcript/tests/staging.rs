@@ -1,4 +1,4 @@
-//! What is asked of a stage, and what else it may say.
+//! Calls that a backend receives, and events that it may return.
 
 use super::super::{Backend, Received, Transcript, escape::escaped};
 use crate::testing::End;
@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::time::Duration;
 
-/// Says what was planned, and writes down what it is asked.
+/// A backend that returns planned events, and records its calls.
 #[derive(Default)]
 struct Planned {
     heard: VecDeque<Received>,
@@ -72,7 +72,7 @@ fn data(text: &str) -> Received {
 }
 
 #[test]
-fn a_stage_waits_only_for_what_is_to_come() {
+fn a_backend_waits_only_for_expected_events() {
     let pieces = [
         data("he"),
         data("llo\r"),
@@ -99,7 +99,7 @@ fn ends_that_no_step_can_expect_are_shown() {
 }
 
 #[test]
-fn what_a_client_could_not_do_is_shown() {
+fn failed_calls_of_a_client_are_shown() {
     for (fails, shown) in [
         (
             "connect",
