@@ -3,12 +3,12 @@
 //! It models what programs see of TCP, not its packets: bytes arrive in order and once, or the
 //! connection breaks. A seed decides what the network does within these bounds.
 
-mod bare;
 mod chunks;
 mod connecting;
 mod faults;
 mod link;
 mod node;
+mod raw_client;
 mod trace;
 mod traffic;
 

@@ -1,18 +1,18 @@
 //! Transcripts: sessions as text, of what clients send and what they receive, in order.
 
+mod backend;
 mod difference;
 mod escape;
 mod parse;
 mod play;
-mod stage;
 mod step;
 
 #[cfg(test)]
 mod tests;
 
+pub use backend::{Backend, Clients, Received};
 pub use difference::Difference;
 pub use parse::ParseTranscriptError;
-pub use stage::{Backend, Clients, Received};
 
 pub(super) use escape::escaped;
 
@@ -72,8 +72,8 @@ impl Transcript {
     }
 
     /// Plays the transcript to its end on a backend, and returns what differed.
-    pub fn play(&self, stage: &mut impl Backend) -> Result<(), Difference> {
-        play::play(&self.steps, &self.line_end, stage)
+    pub fn play(&self, backend: &mut impl Backend) -> Result<(), Difference> {
+        play::play(&self.steps, &self.line_end, backend)
     }
 }
 

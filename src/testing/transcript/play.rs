@@ -1,7 +1,7 @@
 //! Playing a transcript on a backend, and recording what happens.
 
+use super::backend::{Backend, Received};
 use super::difference::Difference;
-use super::stage::{Backend, Received};
 use super::step::{Act, Step, of};
 use crate::testing::End;
 use std::io;

@@ -1,8 +1,8 @@
 //! Transcripts that hold, and helpers for the other tests.
 
+mod backends;
 mod differing;
 mod parsing;
-mod staging;
 
 use super::{Clients, Transcript, check};
 use crate::testing::Server;

@@ -62,9 +62,9 @@ impl Backend for Planned {
 }
 
 fn planned(heard: impl IntoIterator<Item = Received>, text: &str) -> (Planned, Result<(), String>) {
-    let mut stage = Planned { heard: heard.into_iter().collect(), ..Planned::default() };
-    let result = Transcript::parse(text).unwrap().play(&mut stage);
-    (stage, result.map_err(|difference| difference.to_string()))
+    let mut backend = Planned { heard: heard.into_iter().collect(), ..Planned::default() };
+    let result = Transcript::parse(text).unwrap().play(&mut backend);
+    (backend, result.map_err(|difference| difference.to_string()))
 }
 
 fn data(text: &str) -> Received {
@@ -80,14 +80,14 @@ fn a_backend_waits_only_for_expected_events() {
         Received::Nothing,
         Received::End(End::Reset),
     ];
-    let (stage, result) = planned(pieces, "S: hello\nS: you\nhears nothing\nis reset\n2 s pass");
+    let (backend, result) = planned(pieces, "S: hello\nS: you\nhears nothing\nis reset\n2 s pass");
     assert_eq!(result, Ok(()));
-    assert_eq!(stage.asked, ["connect", "await", "await", "await", "look", "await", "2s"]);
+    assert_eq!(backend.asked, ["connect", "await", "await", "await", "look", "await", "2s"]);
     let text = "C: a\nstops reading\nreads on\nfinishes\nresets";
-    let (stage, result) = planned([], text);
+    let (backend, result) = planned([], text);
     assert_eq!(result, Ok(()));
     let expected = ["connect", "a\\r\\n", "send", "stop ", "on ", "finish ", "look", "reset "];
-    assert_eq!(stage.asked, expected);
+    assert_eq!(backend.asked, expected);
 }
 
 #[test]
@@ -116,10 +116,10 @@ fn failed_calls_of_a_client_are_shown() {
    3   ann finishes",
         ),
     ] {
-        let mut stage = Planned { fails, ..Planned::default() };
+        let mut backend = Planned { fails, ..Planned::default() };
         let text = "ann connects\nann C: hi\nann finishes";
-        let difference = Transcript::parse(text).unwrap().play(&mut stage).unwrap_err();
+        let difference = Transcript::parse(text).unwrap().play(&mut backend).unwrap_err();
         assert_eq!(difference.to_string().split_once("\n\n").unwrap().1, shown);
-        assert_eq!(stage.asked.contains(&"look".to_owned()), fails == "send");
+        assert_eq!(backend.asked.contains(&"look".to_owned()), fails == "send");
     }
 }
