@@ -15,13 +15,13 @@ use std::time::Duration;
 /// | [`Partition`](Self::Partition) | `partition ann server` |
 /// | [`Heal`](Self::Heal) | `heal ann server` |
 /// | [`Reset`](Self::Reset) | `reset ann server` |
-/// | [`HalfOpen`](Self::HalfOpen) | `silence ann server` |
+/// | [`HalfOpen`](Self::HalfOpen) | `half-open ann server` |
 /// | [`Crash`](Self::Crash) | `crash server` |
 /// | [`Restart`](Self::Restart) | `restart server` |
-/// | [`ExhaustFds`](Self::ExhaustFds) | `exhaust server 500ms` |
+/// | [`ExhaustFds`](Self::ExhaustFds) | `exhaust-fds server 500ms` |
 /// | [`FailAccept`](Self::FailAccept) | `fail-accept server` |
 /// | [`Stall`](Self::Stall) | `stall server 2s` |
-/// | [`ClockJump`](Self::ClockJump) | `jump server 3600s` |
+/// | [`ClockJump`](Self::ClockJump) | `clock-jump server 3600s` |
 ///
 /// ```
 /// use twistor::testing::Fault;
@@ -169,13 +169,13 @@ impl fmt::Display for Fault {
             Self::Partition { a, b } => write!(f, "partition {a} {b}"),
             Self::Heal { a, b } => write!(f, "heal {a} {b}"),
             Self::Reset { a, b } => write!(f, "reset {a} {b}"),
-            Self::HalfOpen { a, b } => write!(f, "silence {a} {b}"),
+            Self::HalfOpen { a, b } => write!(f, "half-open {a} {b}"),
             Self::Crash { host } => write!(f, "crash {host}"),
             Self::Restart { host } => write!(f, "restart {host}"),
-            Self::ExhaustFds { host, lasting } => write!(f, "exhaust {host} {}", text(*lasting)),
+            Self::ExhaustFds { host, lasting } => write!(f, "exhaust-fds {host} {}", text(*lasting)),
             Self::FailAccept { host } => write!(f, "fail-accept {host}"),
             Self::Stall { host, lasting } => write!(f, "stall {host} {}", text(*lasting)),
-            Self::ClockJump { host, by } => write!(f, "jump {host} {}", text(*by)),
+            Self::ClockJump { host, by } => write!(f, "clock-jump {host} {}", text(*by)),
         }
     }
 }
@@ -206,19 +206,20 @@ impl FromStr for Fault {
             ["partition", a, b] => Self::Partition { a: own(a), b: own(b) },
             ["heal", a, b] => Self::Heal { a: own(a), b: own(b) },
             ["reset", a, b] => Self::Reset { a: own(a), b: own(b) },
-            ["silence", a, b] => Self::HalfOpen { a: own(a), b: own(b) },
+            ["half-open", a, b] => Self::HalfOpen { a: own(a), b: own(b) },
             ["crash", host] => Self::Crash { host: own(host) },
             ["restart", host] => Self::Restart { host: own(host) },
-            ["exhaust", host, time] => {
+            ["exhaust-fds", host, time] => {
                 Self::ExhaustFds { host: own(host), lasting: lasting(time)? }
             }
             ["fail-accept", host] => Self::FailAccept { host: own(host) },
             ["stall", host, time] => Self::Stall { host: own(host), lasting: lasting(time)? },
-            ["jump", host, time] => Self::ClockJump { host: own(host), by: lasting(time)? },
+            ["clock-jump", host, time] => Self::ClockJump { host: own(host), by: lasting(time)? },
             _ => {
                 return Err(wrong(
-                    "expected one of: partition A B, heal A B, reset A B, silence A B, crash H, \
-                     restart H, exhaust H TIME, fail-accept H, stall H TIME, jump H TIME",
+                    "expected one of: partition A B, heal A B, reset A B, half-open A B, crash H, \
+                     restart H, exhaust-fds H TIME, fail-accept H, stall H TIME, \
+                     clock-jump H TIME",
                 ));
             }
         })

@@ -94,7 +94,7 @@ fn descriptors_that_are_short_for_a_while_keep_nobody_out_for_ever() {
     });
     let old = simulation.peer("old", server.address(8007));
     simulation.run_for(Duration::from_secs(1));
-    simulation.inject("exhaust server 5s".parse().unwrap());
+    simulation.inject("exhaust-fds server 5s".parse().unwrap());
     let mut clients = Vec::new();
     for _ in 0..50 {
         clients.push(simulation.peer("crowd", server.address(8007)));

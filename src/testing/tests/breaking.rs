@@ -123,7 +123,7 @@ fn a_dead_connection_is_closed_for_lack_of_progress() {
     let echo = Echo { greeting: 1000, log: log.clone() };
     let (simulation, host, address) = serve_with(settings, small, echo);
     let (ann, bob) = (simulation.late_reader("ann", address), simulation.peer("bob", address));
-    inject(&simulation, "silence ann server");
+    inject(&simulation, "half-open ann server");
     ann.resume_reading();
     ann.transport().unwrap().lose_connection();
     host.reactor(|_| {});

@@ -67,7 +67,7 @@ fn a_full_backlog_makes_clients_wait() {
 #[test]
 fn a_server_out_of_descriptors_sheds_clients_and_recovers() {
     let (simulation, host, address) = serve(Conditions::ideal(), Echo::default());
-    inject(&simulation, "exhaust server 10s");
+    inject(&simulation, "exhaust-fds server 10s");
     let peer = simulation.peer("ann", address);
     simulation.run_for(s(1));
     assert_eq!((peer.close_kind(), host.open()), (Some(End::Closed), 0));
@@ -140,7 +140,7 @@ fn a_client_times_out_if_the_syn_ack_is_lost() {
 fn a_half_open_connection_attempt_times_out() {
     let (simulation, _, address) = serve(Conditions::ideal().latency(ms(10)), Echo::default());
     let peer = simulation.peer("ann", address);
-    inject(&simulation, "silence ann server");
+    inject(&simulation, "half-open ann server");
     simulation.run_for(s(128));
     assert_eq!((peer.close_kind(), peer.is_connected()), (Some(End::TimedOut), false));
 }

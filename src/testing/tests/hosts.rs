@@ -97,7 +97,7 @@ fn a_clock_that_jumps_makes_timers_due() {
         let count = Rc::clone(&fired);
         host.reactor(|it| it.call_later(s(hours * 3600), move |_| count.set(count.get() + 1)));
     }
-    inject(&simulation, "jump server 7200s");
+    inject(&simulation, "clock-jump server 7200s");
     assert_eq!((fired.get(), simulation.now()), (1, Duration::ZERO), "only its clock jumps");
     simulation.run_for(s(3600) - ms(1));
     assert_eq!(fired.get(), 1);
@@ -129,7 +129,7 @@ fn signals_and_faults_of_a_host_without_power_are_ignored() {
     let (simulation, host, address) = serve(Conditions::ideal(), Echo::default());
     inject(&simulation, "crash server");
     host.signal("SIGTERM");
-    for fault in ["exhaust server 1000s", "fail-accept server", "stall server 1000s"] {
+    for fault in ["exhaust-fds server 1000s", "fail-accept server", "stall server 1000s"] {
         inject(&simulation, fault);
     }
     inject(&simulation, "restart server");
