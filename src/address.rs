@@ -1,9 +1,9 @@
-//! Where one end of a connection, or a port, is.
+//! Addresses of connections and ports.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 
-/// The address of a connection's end or of a listening port.
+/// The address of one end of a connection or of a listening port.
 ///
 /// Twisted's `IPv4Address` and `IPv6Address`. Displayed as `127.0.0.1:8007` and `[::1]:8007`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -13,18 +13,18 @@ pub enum Address {
     Tcp(SocketAddr),
 }
 
-/// Where peers are that count as one.
+/// The network that a peer counts as, for limits per peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Network {
-    /// An address, be it written as IPv6.
+    /// An IPv4 address, also if written as IPv6.
     V4(Ipv4Addr),
-    /// What one customer is given: the first 64 bits.
+    /// The first 64 bits of an IPv6 address, which is what one customer gets.
     V6([u16; 4]),
     Other,
 }
 
 impl Address {
-    /// Whom it counts as.
+    /// Returns the network that this address counts as.
     pub(crate) fn network(&self) -> Network {
         match self.ip().map(|ip| ip.to_canonical()) {
             Some(IpAddr::V4(ip)) => Network::V4(ip),
@@ -36,21 +36,21 @@ impl Address {
         }
     }
 
-    /// The IP address, where there is one.
+    /// Returns the IP address, if the address has one.
     pub fn ip(&self) -> Option<IpAddr> {
         match self {
             Self::Tcp(address) => Some(address.ip()),
         }
     }
 
-    /// The port number, where there is one.
+    /// Returns the port number, if the address has one.
     pub fn port(&self) -> Option<u16> {
         match self {
             Self::Tcp(address) => Some(address.port()),
         }
     }
 
-    /// The socket address, where there is one.
+    /// Returns the socket address, if the address has one.
     pub fn socket_addr(&self) -> Option<SocketAddr> {
         match self {
             Self::Tcp(address) => Some(*address),
@@ -58,7 +58,7 @@ impl Address {
     }
 }
 
-/// An address in half the room, for one that is kept for each of many connections.
+/// An address at half its size, for tables that hold one per connection.
 #[derive(Clone, Debug)]
 pub(crate) enum PackedAddress {
     TcpV4(SocketAddrV4),

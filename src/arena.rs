@@ -1,26 +1,26 @@
-//! Slots that are used again without being mistaken for their former entry. Pure.
+//! Arena with generations: slots are reused, and ids of former entries stay invalid. Pure.
 //!
-//! A slab hands the same key to one entry after another. Handles, timers and events of the poller
-//! outlive entries, so a key alone would reach a stranger; an [`Id`] is a key and the generation of
-//! its entry, and an id of the past reaches nobody.
+//! A slab gives the same key to one entry after another. Handles, timers and poller events outlive
+//! entries, so a key alone would reach a different entry; an [`Id`] is a key and the generation of
+//! its entry, and the id of a removed entry finds nothing.
 
 use slab::Slab;
 use std::convert::Infallible;
 use std::fmt;
 
-/// How an [`Id`] is divided when it travels through the poller as one `usize`: the lower bits are
-/// the slot, the rest the end of its generation, the top bit is the poller's own. On 32 bits there
-/// is room for a million slots, more than such a machine has descriptors, and for two thousand
-/// generations, more than there are in the events of one wait.
+/// Layout of an [`Id`] that is packed into one `usize` for the poller: the lower bits are the slot,
+/// the rest the low bits of its generation, and the top bit is reserved for the poller. On 32 bits
+/// there is room for a million slots, more than such a machine has descriptors, and for two
+/// thousand generations, more than one wait returns events for.
 const SLOT_BITS: u32 = if usize::BITS == 64 { 32 } else { 20 };
 const GENERATION_BITS: u32 = usize::BITS - SLOT_BITS - 1;
 const GENERATION_MASK: u32 = ((1u64 << GENERATION_BITS) - 1) as u32;
 
-/// An empty arena with more room than this gives it back: a burst must not hold its memory for
-/// good, and one connection after the other must not allocate each time.
+/// An empty arena with a larger capacity shrinks: a burst must not hold its memory for good, and
+/// one connection after another must not allocate each time.
 const SLOTS_KEPT: usize = 1024;
 
-/// Names one entry of an [`Arena`], for ever.
+/// Identifies an entry of an [`Arena`]. Ids are reused only after the generations have wrapped.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Id {
     slot: u32,
@@ -33,7 +33,7 @@ impl Id {
         self.slot as usize | ((self.generation & GENERATION_MASK) as usize) << SLOT_BITS
     }
 
-    /// That of the first entry that an arena ever has.
+    /// The id of the first entry that an arena ever has.
     #[cfg(test)]
     pub(crate) const FIRST: Self = Self { slot: 0, generation: 0 };
 }
@@ -54,8 +54,8 @@ impl fmt::Debug for Id {
 #[derive(Debug)]
 pub(crate) struct Arena<T> {
     entries: Slab<(u32, T)>,
-    /// Of the next entry. One counter for all slots: it repeats after four thousand million
-    /// entries.
+    /// The generation of the next entry. One counter serves all slots; it wraps after four thousand
+    /// million entries.
     generation: u32,
 }
 
@@ -64,13 +64,13 @@ impl<T> Arena<T> {
         Self { entries: Slab::new(), generation: 0 }
     }
 
-    /// Moves a entry in; `build` is told the id that it will have.
+    /// Inserts the entry that `build` makes; `build` gets the entry's id.
     pub(crate) fn insert_with(&mut self, build: impl FnOnce(Id) -> T) -> Id {
         let Ok(id) = self.try_insert_with(|id| Ok::<T, Infallible>(build(id)));
         id
     }
 
-    /// The same, unless `build` fails.
+    /// Inserts the entry that `build` makes, unless `build` fails.
     pub(crate) fn try_insert_with<E>(
         &mut self,
         build: impl FnOnce(Id) -> Result<T, E>,
@@ -82,7 +82,7 @@ impl<T> Arena<T> {
         Ok(id)
     }
 
-    /// The entry that the packed id is of, if it is still there.
+    /// Returns the id of the entry that the packed id refers to, if it still exists.
     pub(crate) fn id_from_bits(&self, bits: usize) -> Option<Id> {
         let slot = bits & ((1 << SLOT_BITS) - 1);
         let (generation, _) = self.entries.get(slot)?;
@@ -113,8 +113,7 @@ impl<T> Arena<T> {
         Some(entry)
     }
 
-    /// Moves all entries out, and gives the room back. Those who come after them have other
-    /// generations, as ever.
+    /// Removes all entries and frees the memory. Later entries have other generations, as always.
     pub(crate) fn take_all(&mut self) -> impl Iterator<Item = T> + use<T> {
         std::mem::take(&mut self.entries).into_iter().map(|(_, (_, entry))| entry)
     }
@@ -139,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_of_the_past_reaches_nobody() {
+    fn an_id_of_a_removed_entry_finds_nothing() {
         let mut arena = Arena::new();
         let first = arena.insert_with(|_| "first");
         assert_eq!(arena.remove(first), Some("first"));
@@ -153,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn all_entries_leave_at_once_and_none_comes_back() {
+    fn take_all_removes_every_entry_for_good() {
         let mut arena = Arena::new();
         let ids = ["a", "b", "c"].map(|name| arena.insert_with(|_| name));
         arena.remove(ids[1]);
@@ -169,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_packed_id_finds_its_entry_and_no_later_one() {
+    fn a_packed_id_finds_only_its_own_entry() {
         let mut arena = Arena::new();
         arena.generation = GENERATION_MASK - 1;
         for _ in 0..4 {

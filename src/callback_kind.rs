@@ -1,9 +1,9 @@
-//! The list of a protocol's callbacks, from which all that treats them alike is made.
+//! The list of a protocol's callbacks, from which everything is generated that treats them alike.
 
-/// Hands the list of a protocol's callbacks to another macro, behind what that one is given first.
+/// Passes the list of a protocol's callbacks to another macro, after that macro's own arguments.
 ///
-/// Each entry is the callback's kind, its name, and what it is given beside the context. Whoever
-/// adds a callback adds it here, to `Protocol`, `LineReceiver` and `Callback`, and to `__delegate`.
+/// Each entry is the callback's kind, its name, and its argument beside the context. To add a
+/// callback, add it here, to `Protocol`, `LineReceiver` and `Callback`, and to `__delegate`.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __callbacks {
@@ -29,7 +29,7 @@ macro_rules! __callbacks {
 
 macro_rules! define_kinds {
     ($($kind:ident $name:ident($($argument:ident: $type:ty)?))*) => {
-        /// Which callback of a [`Protocol`](crate::Protocol).
+        /// Identifies a callback of [`Protocol`](crate::Protocol).
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[cfg_attr(
             not(feature = "testing"),
@@ -46,11 +46,11 @@ macro_rules! define_kinds {
         }
 
         impl CallbackKind {
-            /// All of them.
+            /// All kinds, in the order of their declaration.
             #[cfg(feature = "testing")]
             pub const ALL: &[Self] = &[$(Self::$kind),*];
 
-            /// The name of the method, such as `data_received`.
+            /// Returns the name of the method, such as `data_received`.
             #[cfg_attr(
                 not(feature = "testing"),
                 expect(unreachable_pub, reason = "it is public in the module `testing`")

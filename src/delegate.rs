@@ -1,23 +1,22 @@
 //! Wrapping a protocol: `delegate_callbacks!`.
 
-/// Forwards all callbacks of a wrapper to what it wraps, except those that the wrapper writes
-/// itself. So none can be forgotten, not even one that a later version adds.
+/// Forwards all callbacks of a wrapper to the protocol that it wraps, except those that the wrapper
+/// implements itself. So a wrapper cannot forget one, not even one that a later version adds.
 ///
-/// It stands in the wrapper's `impl` block and begins with the factory `F`, in one of three forms:
+/// Invoke it in the wrapper's `impl` block. It begins with the factory `F`, in one of three forms:
 ///
 /// - `F => |this, cx| (inner, inner_cx)`, in an `impl` of [`Protocol<F>`](crate::Protocol): `inner`
-///   is the wrapped protocol, as a `&mut`, and `inner_cx` is the context for it. That is `cx`, or
-///   if the protocol lives in another factory, what
-///   [`map_factory`](crate::Context::map_factory) makes of it.
+///   is the wrapped protocol, as a `&mut`, and `inner_cx` is its context: `cx` itself or, for a
+///   protocol of another factory, the result of [`map_factory`](crate::Context::map_factory).
 /// - `LineReceiver<F> for R => |this, cx| (inner, inner_cx)`, in an `impl` of
-///   [`LineReceiver<F>`](crate::LineReceiver): the same for a receiver of the type `R`, whose
-///   `DELIMITER` and `MAX_LENGTH` it takes over as well.
-/// - `F => Self::with_inner`, in an `impl` of `Protocol<F>`, where something is to be done around
-///   each call. A callback then does, say,
-///   `Self::with_inner(self, cx, |inner, cx| inner.timed_out(cx, kind))`.
+///   [`LineReceiver<F>`](crate::LineReceiver): the wrapped receiver has the type `R`, whose
+///   `DELIMITER` and `MAX_LENGTH` the wrapper takes over as well.
+/// - `F => Self::with_inner`, in an `impl` of `Protocol<F>`, for wrappers that do something around
+///   each call. A callback then calls, for example, `Self::with_inner(self, cx, |inner, cx|
+///   inner.timed_out(cx, kind))`.
 ///
-/// Behind it, `except` names the callbacks that the wrapper writes itself. One that is named and
-/// not written does what the trait does by default.
+/// After it, `except` names the callbacks that the wrapper implements itself. One that is named and
+/// not implemented does what the trait does by default.
 ///
 /// ```
 /// use twistor::{Context, Factory, Protocol, Reactor, Reason, Transport, delegate_callbacks};
@@ -62,7 +61,7 @@
 /// }
 /// ```
 ///
-/// A name that is misspelt is an error, here ``no callback is called `conection_lost` ``:
+/// A misspelt name is an error, here ``no callback is called `conection_lost` ``:
 ///
 /// ```compile_fail
 /// use twistor::{Protocol, delegate_callbacks};
@@ -99,7 +98,7 @@ macro_rules! delegate_callbacks {
     };
 }
 
-/// The steps of `delegate_callbacks`.
+/// Implements the steps of `delegate_callbacks`.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __delegate {
@@ -125,7 +124,7 @@ macro_rules! __delegate {
         }
     };
 
-    // The names behind `except` are among those that there are.
+    // Each name after `except` is the name of a callback.
     (@known [$($except:ident)*] $names:tt) => {
         $($crate::__delegate! { @unless $except $names { @unknown $except } })*
     };
@@ -154,7 +153,7 @@ macro_rules! __delegate {
         }
     };
 
-    // Goes on with the step in braces, unless the name is in the list. A macro can compare a name
+    // Continues with the step in braces, unless the name is in the list. A macro can compare a name
     // only with one that is written in it.
     (@unless connection_made [connection_made $($rest:tt)*] $step:tt) => {};
     (@unless data_received [data_received $($rest:tt)*] $step:tt) => {};

@@ -22,26 +22,26 @@
 //!
 //! # The model on one page
 //!
-//! A [`Reactor`] waits for events and calls back. A [`Protocol`] is one connection's behaviour: it
-//! is told what happens to its connection, and keeps its state in named fields. A [`Factory`]
-//! builds a protocol for each connection and holds what they share. A [`Transport`] is the
-//! connection itself, to be written to and closed.
+//! A [`Reactor`] is an event loop: it waits for events and calls back. A [`Protocol`] is the
+//! behaviour of one connection: its callbacks report what happens to the connection, and its state
+//! is in named fields. A [`Factory`] builds a protocol for each connection and holds what they
+//! share. A [`Transport`] is the connection itself: protocols write to it and close it.
 //!
-//! Each callback is given a [`Context`]: this connection's transport, the factory as a plain
-//! `&mut`, and the reactor. Callbacks state what they want; the loop carries it out when they have
-//! returned. So no callback ever runs within another, nothing has to be locked, and no state
-//! changes but in the callback that one is reading.
+//! Each callback gets a [`Context`]: the transport of this connection, the factory as a plain
+//! `&mut`, and the reactor. Callbacks make requests; the event loop carries them out after the
+//! callback has returned. So no callback runs inside another one, nothing needs a lock, and state
+//! changes only in the callback that you are reading.
 //!
-//! [`Lines`] makes a protocol of a [`LineReceiver`], and [`delegate_callbacks!`] forwards the
-//! callbacks of one that wraps another. [`TcpServerEndpoint`] and [`ServerEndpoint`] say where to
-//! listen. A [`Remote`] reaches the reactor from other threads.
+//! [`Lines`] turns a [`LineReceiver`] into a protocol, and [`delegate_callbacks!`] forwards the
+//! callbacks of a protocol that wraps another one. [`TcpServerEndpoint`] and [`ServerEndpoint`]
+//! describe where to listen. A [`Remote`] reaches the reactor from other threads.
 //!
-//! The [`guide`] has a chapter for each task; in the source it is the folder `docs/guide`. The map
-//! of the source and one turn of the loop in detail are in the folder `docs`.
+//! The [`guide`] has a chapter for each task; its source is the folder `docs/guide`. The folder
+//! `docs` also has a map of the source and a detailed description of one turn of the loop.
 //!
 //! # Features
 //!
-//! - `signals`, on by default: SIGINT and SIGTERM end [`Reactor::run`] in order. Only on Unix.
+//! - `signals`, on by default: SIGINT and SIGTERM end [`Reactor::run`] gracefully. Only on Unix.
 //! - `testing`: the module `testing`, for tests in memory and on a simulated network.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
@@ -68,7 +68,7 @@ pub mod testing;
 #[cfg(test)]
 mod instruction_counts;
 
-// Only in the documentation, and in its tests where the listings can be compiled.
+// In the documentation only, and in doc tests where the listings can be compiled.
 #[cfg(all(doc, any(not(doctest), all(unix, feature = "testing"))))]
 pub mod guide;
 
@@ -84,7 +84,7 @@ pub use reactor::{
 pub use reason::{Failure, Reason};
 pub use transport::{ConnectionId, Producer, Transport, broadcast};
 
-/// What a reactor has done and how long it took: the result of [`Reactor::metrics`].
+/// Metrics: what a reactor has done and how long it took, as [`Reactor::metrics`] returns it.
 pub mod metrics {
     pub use crate::reactor::{CallStats, Metrics, SlowestCallback};
 }
@@ -95,13 +95,14 @@ pub mod shutdown {
     pub use crate::reactor::{ShutdownGuard, ShutdownReport};
 }
 
-/// Start-up and shutdown of a reactor as events that triggers are added to, with
-/// [`Reactor::add_system_event_trigger`].
+/// Start-up and shutdown of a reactor, as events to which [`Reactor::add_system_event_trigger`]
+/// adds triggers.
 pub mod system_event {
     pub use crate::reactor::{Phase, SystemEvent, TriggerId};
 }
 
-/// Errors of requests to a reactor. Why a connection ended is no error but a [`Reason`].
+/// Errors of requests to a reactor. The reason why a connection ended is a [`Reason`], not an
+/// error.
 pub mod error {
     pub use crate::reactor::{CallError, ConnectError, DeferError, ListenError, RunError};
 }

@@ -1,4 +1,4 @@
-//! What users implement: protocols and factories.
+//! Protocols and factories: the traits that users implement, and the context of their callbacks.
 
 use crate::delegate_callbacks;
 use crate::reactor::{Reactor, TimerId};
@@ -8,16 +8,17 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-/// What a protocol may reach while one of its callbacks runs.
+/// Gives a protocol access to its connection, its factory and the reactor while one of its
+/// callbacks runs.
 ///
-/// Three fields, so that they can be borrowed apart: `cx.transport.write(&cx.factory.quote)`.
+/// The three fields can be borrowed independently: `cx.transport.write(&cx.factory.quote)`.
 #[non_exhaustive]
 pub struct Context<'a, F> {
-    /// This connection. Clone it to keep it.
+    /// The transport of this connection. Clone it to keep it.
     pub transport: &'a Transport,
-    /// The factory that built this protocol, and whatever it holds for all its connections.
+    /// The factory that built this protocol, and the state that all its connections share.
     pub factory: &'a mut F,
-    /// The reactor: timers, ports, other factories, `stop`.
+    /// The reactor, for timers, ports, other factories and `stop`.
     pub reactor: &'a mut Reactor,
 }
 
@@ -30,8 +31,8 @@ impl<'a, F> Context<'a, F> {
         Self { transport, factory, reactor }
     }
 
-    /// The same context for a protocol whose factory is a part of this one: for factories that wrap
-    /// others. (`WrappingFactory`)
+    /// Returns this context for a protocol whose factory is a part of this one, for factories that
+    /// wrap others. (`WrappingFactory`)
     ///
     /// ```
     /// use twistor::{Factory, Protocol, Reactor, Transport, delegate_callbacks};
@@ -42,16 +43,16 @@ impl<'a, F> Context<'a, F> {
     ///     name: &'static str,
     /// }
     ///
-    /// struct OfNamed<P>(P);
+    /// struct NamedProtocol<P>(P);
     ///
-    /// impl<F: Factory> Protocol<Named<F>> for OfNamed<F::Protocol> {
+    /// impl<F: Factory> Protocol<Named<F>> for NamedProtocol<F::Protocol> {
     ///     delegate_callbacks! {
     ///         Named<F> => |it, cx| (&mut it.0, cx.map_factory(|named| &mut named.inner))
     ///     }
     /// }
     ///
     /// impl<F: Factory> Factory for Named<F> {
-    ///     type Protocol = OfNamed<F::Protocol>;
+    ///     type Protocol = NamedProtocol<F::Protocol>;
     ///
     ///     fn build_protocol(
     ///         &mut self,
@@ -59,21 +60,22 @@ impl<'a, F> Context<'a, F> {
     ///         reactor: &mut Reactor,
     ///     ) -> Option<Self::Protocol> {
     ///         println!("a client of {}", self.name);
-    ///         self.inner.build_protocol(transport, reactor).map(OfNamed)
+    ///         self.inner.build_protocol(transport, reactor).map(NamedProtocol)
     ///     }
     /// }
     /// ```
     ///
-    /// [`delegate_callbacks!`](crate::delegate_callbacks) has a wrapper that counts connections.
+    /// The documentation of [`delegate_callbacks!`](crate::delegate_callbacks) has a wrapper that
+    /// counts connections.
     pub fn map_factory<G>(&mut self, part: impl FnOnce(&mut F) -> &mut G) -> Context<'_, G> {
         Context::new(self.transport, part(self.factory), self.reactor)
     }
 
-    /// Calls this protocol's [`timer_fired`](Protocol::timer_fired) after `delay`, unless the
-    /// timer is cancelled or the connection lost before.
+    /// Calls this protocol's [`timer_fired`](Protocol::timer_fired) after `delay`, unless the timer
+    /// is cancelled or the connection is lost before that.
     ///
-    /// For what needs no protocol there is [`Reactor::call_later`]. Both are cancelled, reset and
-    /// asked in the same way, on the reactor.
+    /// [`Reactor::call_later`] is for timers that need no protocol. Methods of the reactor cancel,
+    /// reset and query timers of both kinds.
     pub fn set_timer(&mut self, delay: Duration) -> TimerId {
         self.reactor.set_connection_timer(self.transport, delay)
     }
@@ -88,26 +90,25 @@ impl<F: fmt::Debug> fmt::Debug for Context<'_, F> {
     }
 }
 
-/// One connection's behaviour. `F` is the factory that it lives in: `impl<F> Protocol<F> for Echo`
-/// does not mind which, `impl Protocol<Chat> for Chatter` lives in a chat.
+/// The behaviour of one connection. `F` is the type of its factory: `impl<F> Protocol<F> for Echo`
+/// works with any factory, `impl Protocol<Chat> for Chatter` only with `Chat`.
 ///
-/// The callbacks of a connection come in this order, one at a time:
+/// The callbacks of a connection come one at a time, in this order:
 ///
 /// ```text
 /// connection_made
 ///   ( data_received | timer_fired | reading_resumed
 ///     | producing_paused | producing_resumed | producer_finished | write_rejected
 ///     | drain_requested | timed_out )*
-///   [ read_connection_lost ]  [ write_connection_lost ]    in either order, the above between
-/// connection_lost                                          exactly once, and last
+///   [ read_connection_lost ]  [ write_connection_lost ]    in either order, others in between
+/// connection_lost                                          exactly once, at the end
 /// ```
 ///
-/// No callback happens while another one runs, not even another connection's. A callback that
-/// panics ends its own connection, with [`Reason::Panicked`], and nothing else; `connection_lost`
-/// is still delivered. (Where panics abort the process, they do.)
+/// No callback runs while another one runs, not even one of another connection. A panic in a
+/// callback ends only its own connection, with [`Reason::Panicked`]; `connection_lost` still
+/// follows. (With `panic = "abort"`, a panic ends the process.)
 ///
-/// All callbacks do nothing by default, but for
-/// [`read_connection_lost`](Self::read_connection_lost),
+/// By default callbacks do nothing, except [`read_connection_lost`](Self::read_connection_lost),
 /// [`drain_requested`](Self::drain_requested), [`timed_out`](Self::timed_out) and
 /// [`producer_finished`](Self::producer_finished).
 ///
@@ -123,72 +124,73 @@ impl<F: fmt::Debug> fmt::Debug for Context<'_, F> {
 /// }
 /// ```
 pub trait Protocol<F> {
-    /// The connection is there. (`connectionMade`)
+    /// The connection is established. (`connectionMade`)
     fn connection_made(&mut self, cx: &mut Context<'_, F>) {
         let _ = cx;
     }
 
-    /// Bytes have arrived, at least one, as many as there happened to be. (`dataReceived`)
+    /// Bytes have arrived: at least one, and as many as one read returned. (`dataReceived`)
     ///
     /// Not called after `pause_reading`, `lose_connection`, `abort_connection` or `fail`.
     ///
-    /// A byte of TCP urgent data (`MSG_OOB`, which a telnet client sends for Ctrl-C) is taken out
-    /// of the stream and dropped; everything before and behind it arrives. Of several that come
-    /// before the loop reads, Linux takes out the last and leaves the others where they are.
+    /// Urgent data: a byte of TCP urgent data (`MSG_OOB`, which a telnet client sends for Ctrl-C)
+    /// is removed from the stream and dropped; everything before and after it arrives. If several
+    /// come before the loop reads, Linux removes the last one and leaves the others in the stream.
     /// Twisted does the same.
     fn data_received(&mut self, cx: &mut Context<'_, F>, data: &[u8]) {
         let _ = (cx, data);
     }
 
-    /// A timer set with [`Context::set_timer`] is due.
+    /// A timer set with [`Context::set_timer`] has expired.
     fn timer_fired(&mut self, cx: &mut Context<'_, F>, timer: TimerId) {
         let _ = (cx, timer);
     }
 
-    /// Reading goes on after a pause. For a protocol that holds received bytes back itself, as
+    /// Reading continues after a pause. For protocols that hold back received bytes themselves, as
     /// [`Lines`](crate::Lines) does; `data_received` follows if more has arrived.
     fn reading_resumed(&mut self, cx: &mut Context<'_, F>) {
         let _ = cx;
     }
 
-    /// A timeout expired: one of [`Timeouts`](crate::limits::Timeouts) or
-    /// [`Transport::set_timeout`] say. (`timeoutConnection`)
+    /// A timeout expired: one of [`Timeouts`](crate::limits::Timeouts), or the one set with
+    /// [`Transport::set_timeout`]. (`timeoutConnection`)
     ///
-    /// By default the connection ends with [`Reason::TimedOut`]: what was written is sent as far as
-    /// the socket takes it at once; for [`TimeoutKind::MinRate`] the peer is reset, since it takes
-    /// nothing. A protocol that overrides it may say goodbye and close, or let the connection live:
-    /// the deadline then counts anew.
+    /// By default this ends the connection with [`Reason::TimedOut`]. Written bytes are sent on a
+    /// best-effort basis, without waiting; for [`TimeoutKind::MinRate`] the connection is reset,
+    /// since the peer takes nothing. An override may say goodbye and close, or keep the connection:
+    /// the timeout then starts again.
     fn timed_out(&mut self, cx: &mut Context<'_, F>, kind: TimeoutKind) {
         cx.transport.time_out(kind);
     }
 
-    /// The reactor drains: it stops, but lets connections end; see
-    /// [`Reactor::stop_gracefully`]. Called once, and not if the connection is ending already.
+    /// Graceful shutdown: the reactor stops, but lets connections finish; see
+    /// [`Reactor::stop_gracefully`]. Called once, and not if the connection is already closing.
     ///
-    /// By default this loses the connection in an orderly way, unless it feeds another one as its
-    /// producer: what it still has to give would be missing there, so that one comes to its own
-    /// end. A protocol with something to finish overrides it, and closes when that is done; at the
-    /// deadline the connection is cut off.
+    /// By default this closes the connection gracefully, unless the connection feeds another one as
+    /// its producer: the other connection would miss what this one still has to deliver, so this
+    /// one runs to its own end. A protocol with something to finish overrides this, and closes when
+    /// it has finished. At the deadline of the shutdown the connection is cut off.
     fn drain_requested(&mut self, cx: &mut Context<'_, F>) {
         cx.transport.drain();
     }
 
-    /// So much is unsent that this protocol, registered with
-    /// [`Producer::push`](crate::Producer::push), should write no more for now.
-    /// (`pauseProducing`)
+    /// Backpressure: the write buffer has reached the high-water mark. This protocol, registered
+    /// with [`Producer::push`](crate::Producer::push), should stop writing until
+    /// [`producing_resumed`](Self::producing_resumed). (`pauseProducing`)
     fn producing_paused(&mut self, cx: &mut Context<'_, F>) {
         let _ = cx;
     }
 
-    /// This protocol, registered as a producer, may write again; one registered with
-    /// [`Producer::pull`](crate::Producer::pull) is asked to. (`resumeProducing`)
+    /// Backpressure has ended: this protocol, registered as a producer, may write again. With
+    /// [`Producer::pull`](crate::Producer::pull) this is a request to write. (`resumeProducing`)
     fn producing_resumed(&mut self, cx: &mut Context<'_, F>) {
         let _ = cx;
     }
 
-    /// What was registered with [`Producer::reader`](crate::Producer::reader) has come to its end,
-    /// after so many bytes, or to an error, and is unregistered. What was read has been written,
-    /// and perhaps not yet sent. Not called if the connection is lost before.
+    /// A reader registered with [`Producer::reader`](crate::Producer::reader) has finished:
+    /// `result` is the number of bytes read, or the error that ended it. It is already
+    /// unregistered. The bytes read have been written, but perhaps not yet sent. Not called if the
+    /// connection is lost before.
     ///
     /// By default an error fails the connection.
     fn producer_finished(&mut self, cx: &mut Context<'_, F>, result: io::Result<u64>) {
@@ -197,31 +199,31 @@ pub trait Protocol<F> {
         }
     }
 
-    /// So many writes were refused since this was last called, because too much is unsent; see
+    /// `count` writes were rejected since the last call, because too much is unsent; see
     /// [`OverflowPolicy::Reject`](crate::limits::OverflowPolicy::Reject).
     fn write_rejected(&mut self, cx: &mut Context<'_, F>, count: usize) {
         let _ = (cx, count);
     }
 
-    /// The peer has closed its sending half (FIN): no more data will come.
+    /// Half-close: the peer has closed its sending half (FIN), and no more data will come.
     /// (`IHalfCloseableProtocol.readConnectionLost`)
     ///
-    /// By default this loses the connection: what was written is still sent, and what a registered
-    /// [`Producer::reader`](crate::Producer::reader) gives, then this side closes as well. Any
-    /// other producer is stopped instead of waited for. A protocol that overrides it can
-    /// write more, and has to close in the end.
+    /// By default this closes the connection gracefully: this side sends everything that was
+    /// written, and everything that a registered [`Producer::reader`](crate::Producer::reader)
+    /// still has, and then closes as well. Any other producer is stopped. An override can write
+    /// more, and has to close in the end.
     fn read_connection_lost(&mut self, cx: &mut Context<'_, F>) {
         cx.transport.follow_peer();
     }
 
-    /// This side's sending half is closed, as
-    /// [`lose_write_connection`](Transport::lose_write_connection) asked.
+    /// Half-close: this side's sending half is closed, as
+    /// [`lose_write_connection`](Transport::lose_write_connection) requested.
     /// (`IHalfCloseableProtocol.writeConnectionLost`)
     fn write_connection_lost(&mut self, cx: &mut Context<'_, F>) {
         let _ = cx;
     }
 
-    /// The connection is gone; the protocol is dropped next. (`connectionLost`)
+    /// The connection is closed; the protocol is dropped next. (`connectionLost`)
     fn connection_lost(&mut self, cx: &mut Context<'_, F>, reason: &Reason) {
         let _ = (cx, reason);
     }
@@ -231,7 +233,7 @@ impl<F, P: Protocol<F> + ?Sized> Protocol<F> for Box<P> {
     delegate_callbacks! { F => |boxed, cx| (&mut **boxed, cx) }
 }
 
-/// Builds a protocol for each connection, and holds what they share.
+/// Builds a protocol for each connection, and holds the state that they share.
 ///
 /// A closure that returns a protocol is a factory (Twisted's `Factory.forProtocol`):
 /// `reactor.listen_tcp(8007, || Echo)`. A factory with state of its own is a type:
@@ -261,14 +263,14 @@ impl<F, P: Protocol<F> + ?Sized> Protocol<F> for Box<P> {
 /// }
 /// ```
 ///
-/// For different protocols behind one port, let `Protocol` be `Box<dyn Protocol<Self>>`. (A closure
-/// cannot return such boxes: its own type would be a part of itself.)
+/// For different protocols on one port, let `Protocol` be `Box<dyn Protocol<Self>>`. (A closure
+/// cannot return such boxes: its own type would be part of itself.)
 pub trait Factory: Sized + 'static {
-    /// What it builds.
+    /// The protocol type that the factory builds.
     type Protocol: Protocol<Self>;
 
-    /// Builds the protocol for a new connection, or refuses it with `None`: the client sees a
-    /// close. A panic refuses as well. (`buildProtocol`)
+    /// Builds the protocol for a new connection, or rejects the connection with `None`: the client
+    /// sees a close. A panic also rejects it. (`buildProtocol`)
     ///
     /// [`connection_made`](Protocol::connection_made) follows.
     fn build_protocol(
@@ -277,10 +279,11 @@ pub trait Factory: Sized + 'static {
         reactor: &mut Reactor,
     ) -> Option<Self::Protocol>;
 
-    /// A connection that [`connect_tcp`](Reactor::connect_tcp) was asked for could not be made: the
-    /// peer refused, did not answer in time ([`io::ErrorKind::TimedOut`]), or it was given up
-    /// ([`io::ErrorKind::ConnectionAborted`]). The transport is the one that was handed out, and is
-    /// as one that is lost. (`clientConnectionFailed`)
+    /// An attempt to connect with [`connect_tcp`](Reactor::connect_tcp) has failed: the peer
+    /// refused, did not answer in time ([`io::ErrorKind::TimedOut`]), or the attempt was cancelled,
+    /// by a close of its transport or because the reactor drains or stops
+    /// ([`io::ErrorKind::ConnectionAborted`]). `transport` is the one that `connect_tcp` handed
+    /// out; it behaves like that of a lost connection. (`clientConnectionFailed`)
     ///
     /// Does nothing by default. To try again, connect again with
     /// [`Connector::key`](crate::Connector::key).
@@ -293,21 +296,21 @@ pub trait Factory: Sized + 'static {
         let _ = (transport, error, reactor);
     }
 
-    /// The factory begins to be used: its first port is bound, or its first connection begun.
-    /// (`startFactory`)
+    /// The factory comes into use: its first port is bound, or its first connection attempt has
+    /// begun. (`startFactory`)
     ///
-    /// An error, or a panic, fails the `listen` or `connect_tcp` that caused it; the port is closed
-    /// again.
+    /// An error or a panic makes the `listen` or `connect_tcp` that caused it fail; the port is
+    /// closed again.
     fn start_factory(&mut self, reactor: &mut Reactor) -> io::Result<()> {
         let _ = reactor;
         Ok(())
     }
 
-    /// The factory's last port is closed, and the last connection that it has begun is over.
-    /// (`stopFactory`)
+    /// The factory is no longer in use: its last port is closed, and the last connection that it
+    /// began is over. (`stopFactory`)
     ///
-    /// Connections that were accepted then go on, except when the reactor stops: then they were
-    /// lost before. If the factory is listened with again, it is started again.
+    /// Accepted connections continue, except when the reactor stops: then they were lost before
+    /// this call. If the factory listens again, it is started again.
     fn stop_factory(&mut self, reactor: &mut Reactor) {
         let _ = reactor;
     }

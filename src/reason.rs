@@ -5,35 +5,35 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-/// Who ended a connection, and why: what [`connection_lost`](crate::Protocol::connection_lost) is
-/// told.
+/// The reason why a connection ended, as [`connection_lost`](crate::Protocol::connection_lost)
+/// receives it.
 ///
-/// A reason is not an error: [`Reason::Done`] is how a connection ought to end. It is cheap to
-/// clone, and it converts into an [`io::Error`] for code that wants one.
+/// A reason is not an error: [`Reason::Done`] is the normal end of a connection. It is cheap to
+/// clone, and it converts into an [`io::Error`] for code that needs one.
 ///
 /// Twisted hands over a `Failure` that holds `ConnectionDone`, `ConnectionLost`,
 /// `ConnectionAborted` or the exception that a callback raised.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Reason {
-    /// Closed in order, by either side; what this side wrote was handed to the operating system
-    /// for delivery. (`ConnectionDone`)
+    /// The connection was closed gracefully, by either side; what this side wrote was handed to the
+    /// operating system for delivery. (`ConnectionDone`)
     Done,
-    /// This side called [`abort_connection`](crate::Transport::abort_connection); what was still
-    /// unsent is discarded. (`ConnectionAborted`)
+    /// This side called [`abort_connection`](crate::Transport::abort_connection); unsent bytes are
+    /// discarded. (`ConnectionAborted`)
     Aborted,
-    /// The connection broke: reset by the peer, unreachable, or another error of the socket.
+    /// The connection broke: reset by the peer, unreachable, or another socket error.
     /// (`ConnectionLost`)
     Lost(Arc<io::Error>),
-    /// A timeout expired. For [`TimeoutKind::MinRate`] and [`TimeoutKind::Close`],
-    /// when the peer would not hear a goodbye, what is unsent is discarded.
+    /// A timeout expired. For [`TimeoutKind::MinRate`] and [`TimeoutKind::Close`], where the peer
+    /// does not read, unsent bytes are discarded.
     TimedOut(TimeoutKind),
-    /// The peer did not keep up: more would have been unsent than is allowed, on this connection
-    /// ([`Settings::max_unsent`](crate::Settings::max_unsent)) or on all of them together
-    /// ([`Settings::max_unsent_total`](crate::Settings::max_unsent_total)); what is unsent is
-    /// discarded.
+    /// Slow consumer: the peer did not keep up, and the unsent bytes would have exceeded the limit
+    /// of this connection ([`Settings::max_unsent`](crate::Settings::max_unsent)) or of all
+    /// connections together ([`Settings::max_unsent_total`](crate::Settings::max_unsent_total)).
+    /// Unsent bytes are discarded.
     Overflow,
-    /// A callback gave the connection up with [`Transport::fail`](crate::Transport::fail).
+    /// A callback ended the connection with [`Transport::fail`](crate::Transport::fail).
     Failed(Arc<Failure>),
     /// A callback of this connection's protocol panicked with this message.
     Panicked(Arc<str>),
@@ -41,30 +41,35 @@ pub enum Reason {
     Stopped,
 }
 
-/// What a connection was waited for in vain.
+/// The kind of timeout that expired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TimeoutKind {
-    /// Anything; see [`Timeouts::idle`](crate::limits::Timeouts::idle).
+    /// Idle timeout: nothing was received or sent; see
+    /// [`Timeouts::idle`](crate::limits::Timeouts::idle).
     Idle,
-    /// The first byte; see [`Timeouts::first_byte`](crate::limits::Timeouts::first_byte).
+    /// First-byte timeout: the peer sent nothing; see
+    /// [`Timeouts::first_byte`](crate::limits::Timeouts::first_byte).
     FirstByte,
-    /// The end of a handshake; see [`Timeouts::handshake`](crate::limits::Timeouts::handshake).
+    /// Handshake timeout: the handshake was not completed; see
+    /// [`Timeouts::handshake`](crate::limits::Timeouts::handshake).
     Handshake,
-    /// Enough bytes; see [`Timeouts::min_rate`](crate::limits::Timeouts::min_rate).
+    /// Minimum transfer rate: too few bytes were moved; see
+    /// [`Timeouts::min_rate`](crate::limits::Timeouts::min_rate).
     MinRate,
-    /// Its end; see [`Timeouts::max_lifetime`](crate::limits::Timeouts::max_lifetime).
+    /// Maximum lifetime: the connection did not end by itself; see
+    /// [`Timeouts::max_lifetime`](crate::limits::Timeouts::max_lifetime).
     MaxLifetime,
-    /// What the protocol waits for; see
+    /// Protocol timeout: the one set with
     /// [`Transport::set_timeout`](crate::Transport::set_timeout).
     Protocol,
-    /// That the peer takes the next byte, or a producer gives it, while the connection is closing;
-    /// see
-    /// [`Settings::close_timeout`](crate::Settings::close_timeout). No callback tells of it.
+    /// Close timeout: while the connection was closing, the peer took no further byte, or a
+    /// producer gave none; see [`Settings::close_timeout`](crate::Settings::close_timeout). No
+    /// callback reports it before `connection_lost`.
     Close,
 }
 
-/// The error that a callback handed to [`Transport::fail`](crate::Transport::fail).
+/// The error that a callback passed to [`Transport::fail`](crate::Transport::fail).
 #[derive(Debug)]
 pub struct Failure(Box<dyn Error + Send + Sync>);
 
@@ -73,19 +78,19 @@ impl Failure {
         Self(error)
     }
 
-    /// The error itself, to look at or to downcast.
+    /// Returns the error itself, for inspection or downcasting.
     pub fn error(&self) -> &(dyn Error + Send + Sync + 'static) {
         &*self.0
     }
 }
 
 impl Reason {
-    /// True for an end in order, [`Reason::Done`]: nothing was cut off by this side.
+    /// Returns true for a graceful end, [`Reason::Done`]: this side cut nothing off.
     pub fn is_done(&self) -> bool {
         matches!(self, Self::Done)
     }
 
-    /// True if the peer is reset, and what is unsent discarded.
+    /// Returns true if the connection is reset and unsent bytes are discarded.
     pub(crate) fn is_abortive(&self) -> bool {
         match self {
             Self::Aborted | Self::Overflow => true,
@@ -96,7 +101,7 @@ impl Reason {
         }
     }
 
-    /// True if the peer was waited for, and did not do what it was waited for.
+    /// Returns true if the peer failed to meet a timeout.
     pub(crate) fn blames_peer(&self) -> bool {
         matches!(self, Self::TimedOut(deadline) if *deadline != TimeoutKind::MaxLifetime)
     }
@@ -136,9 +141,9 @@ impl fmt::Display for TimeoutKind {
 }
 
 impl From<&Reason> for io::Error {
-    /// [`Reason::Lost`] keeps the kind of its error; every other reason gets the nearest kind.
-    /// [`Reason::Done`] becomes [`io::ErrorKind::UnexpectedEof`], since whoever converts it did not
-    /// expect the end.
+    /// [`Reason::Lost`] keeps the kind of its error; every other reason gets the closest kind.
+    /// [`Reason::Done`] becomes [`io::ErrorKind::UnexpectedEof`], since code that needs an error
+    /// did not expect the end.
     fn from(reason: &Reason) -> Self {
         let kind = match reason {
             Reason::Done => io::ErrorKind::UnexpectedEof,

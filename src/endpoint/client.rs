@@ -1,12 +1,12 @@
-//! Where a client connects to.
+//! Client endpoints: addresses to connect to.
 
 use crate::address::Address;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-/// How long an attempt to connect may take, by default. What Twisted has: longer than a lost packet
-/// or two, and less than the two minutes after which the system gives up.
+/// The default connect timeout: 30 s, as in Twisted. Longer than a lost packet or two, and shorter
+/// than the two minutes after which the system gives up.
 pub const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// An address to connect to over TCP.
@@ -33,32 +33,33 @@ pub struct TcpClientEndpoint {
 }
 
 impl TcpClientEndpoint {
-    /// An address, or a pair of an IP address and a port number.
+    /// Creates an endpoint from a socket address, or from a pair of an IP address and a port
+    /// number.
     pub fn new(address: impl Into<SocketAddr>) -> Self {
         Self { address: address.into(), timeout: DEFAULT_CONNECT_TIMEOUT, local: None }
     }
 
-    /// How long the attempt may take; [`DEFAULT_CONNECT_TIMEOUT`] if not said. With zero it has
-    /// failed in the next turn, unless the connection stands by then; with `Duration::MAX` only the
-    /// system ends it.
+    /// Sets the connect timeout; [`DEFAULT_CONNECT_TIMEOUT`] by default. With zero the attempt has
+    /// failed by the next turn, unless the connection is established by then; with `Duration::MAX`
+    /// only the system ends it.
     #[must_use]
     pub fn timeout(self, timeout: Duration) -> Self {
         Self { timeout, ..self }
     }
 
-    /// The address of this side, which the system chooses otherwise; with port 0 it chooses the
+    /// Sets the local address, which the system chooses by default; with port 0 it chooses the
     /// port. (`bindAddress`)
     ///
-    /// A fixed local port can be used for connections to several servers, and on Unix again as
-    /// soon as a connection is over. Only for the same server the system may refuse it for a
-    /// minute or two: if this side closed first, it guards against stray packets of the former
-    /// connection (TIME_WAIT).
+    /// A fixed local port can be used for connections to several servers, and on Unix again as soon
+    /// as a connection is over. Only for the same server may the system refuse it for a minute or
+    /// two: if this side closed first, it guards against stray packets of the former connection
+    /// (TIME_WAIT).
     #[must_use]
     pub fn bind(self, local: impl Into<SocketAddr>) -> Self {
         Self { local: Some(local.into()), ..self }
     }
 
-    /// Where it connects to.
+    /// Returns the address that the endpoint connects to.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -67,7 +68,7 @@ impl TcpClientEndpoint {
         self.timeout
     }
 
-    /// The address of this side, as far as it is known before the connection stands.
+    /// Returns the local address, as far as it is known before the connection is established.
     pub(crate) fn local_address(&self) -> Address {
         self.local.unwrap_or((Ipv4Addr::UNSPECIFIED, 0).into()).into()
     }

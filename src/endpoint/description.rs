@@ -1,11 +1,11 @@
-//! The language of endpoint descriptions. Pure.
+//! Parser for endpoint descriptions. Pure.
 
 use super::{ANY_IPV6, DEFAULT_BACKLOG, ServerEndpoint, TcpServerEndpoint};
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
-/// What is wrong, and at which byte of the description.
+/// An error, and the byte of the description at which it is.
 pub(super) struct Problem {
     pub(super) at: usize,
     pub(super) message: String,
@@ -34,17 +34,17 @@ pub(super) fn parse(text: &str) -> Result<ServerEndpoint, Problem> {
     }
 }
 
-/// One part of a description, between colons.
+/// A part of a description, between colons.
 struct Argument {
     key: Option<String>,
     key_at: usize,
     value: String,
     value_at: usize,
-    /// Escapes or brackets say where the value ends; a plain one may have been cut at a colon.
+    /// Escapes or brackets mark the end of the value; a plain one may have been cut at a colon.
     quoted: bool,
 }
 
-/// Splits a description at its colons, into the first part, which is always there, and the others.
+/// Splits a description at its colons, into the first part, which always exists, and the others.
 fn split(text: &str) -> Result<(Argument, VecDeque<Argument>), Problem> {
     let mut arguments = VecDeque::new();
     let mut current = Argument::begin(0);
@@ -91,7 +91,7 @@ impl Argument {
     }
 
     fn number<N: FromStr>(&self, what: &str, max: u64) -> Result<N, Problem> {
-        // `parse` alone would take a plus sign.
+        // `parse` alone would accept a plus sign.
         let digits = self.value.bytes().all(|byte| byte.is_ascii_digit());
         match self.value.parse() {
             Ok(number) if digits => Ok(number),
@@ -116,7 +116,8 @@ impl Argument {
     }
 }
 
-/// `names` are the arguments in their order by position; `any` is the interface if none is named.
+/// Parses the arguments of `tcp` and `tcp6`. `names` lists them in their order by position; `any`
+/// is the interface if none is named.
 fn tcp(
     mut arguments: VecDeque<Argument>,
     end: usize,
@@ -165,16 +166,16 @@ fn tcp(
     Ok(TcpServerEndpoint::new(port).interface(interface).backlog(backlog).into())
 }
 
-/// Into how many parts its colons cut an IPv6 address at most: `1:2:3:4:5:6:7::` has nine.
+/// The most parts into which its colons cut an IPv6 address: `1:2:3:4:5:6:7::` has nine.
 const IPV6_PARTS_MAX: usize = 9;
 
-/// Puts together an IPv6 address that was cut at its own colons: as many of the following nameless
-/// parts as make one.
+/// Joins an IPv6 address that was cut at its own colons with those of the following nameless parts
+/// that belong to it.
 fn join_plain_ipv6(argument: &mut Argument, following: &mut VecDeque<Argument>) {
     if argument.quoted {
         return;
     }
-    // No more than may belong to it, however many there are.
+    // Only as many as may belong to it, so that a long description costs no more than a short one.
     let next = following.iter().take(IPV6_PARTS_MAX - 1);
     let nameless = next.take_while(|part| part.key.is_none() && !part.quoted).count();
     for count in (1..=nameless).rev() {

@@ -1,7 +1,7 @@
-//! Where a server listens, as a value or as a string, and where a client connects to.
+//! Endpoints: where a server listens, as a value or as a string, and where a client connects to.
 //!
-//! Twisted's endpoints and `serverFromString`. An endpoint is a description and nothing more:
-//! nothing is bound before [`listen`](crate::Reactor::listen).
+//! These are Twisted's endpoints and `serverFromString`. An endpoint is only a description: nothing
+//! is bound before [`listen`](crate::Reactor::listen).
 
 mod client;
 mod description;
@@ -13,9 +13,9 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
-/// Connections that may wait to be accepted, by default. Twisted's 50 makes a burst of a thousand
-/// clients wait for retransmitted SYNs, a second and more; Linux cuts what is above its
-/// `somaxconn`.
+/// The default backlog: connections that may wait to be accepted. With Twisted's 50, a burst of a
+/// thousand clients waits for retransmitted SYNs, a second and more; Linux reduces a value above
+/// its `somaxconn`.
 pub const DEFAULT_BACKLOG: u32 = 1024;
 
 /// A TCP port to listen on.
@@ -41,26 +41,27 @@ pub struct TcpServerEndpoint {
 }
 
 impl TcpServerEndpoint {
-    /// A port on all IPv4 interfaces; port 0 lets the system choose one.
+    /// Creates an endpoint on all IPv4 interfaces; with port 0 the system chooses the port.
     pub fn new(port: u16) -> Self {
         SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)).into()
     }
 
-    /// Listens on one interface only. `::` is all of them, for IPv6 and IPv4 alike: IPv4 peers then
-    /// appear as `::ffff:a.b.c.d`.
+    /// Sets the interface to listen on. `::` means all interfaces, for IPv6 and IPv4 alike: IPv4
+    /// peers then appear as `::ffff:a.b.c.d`.
     #[must_use]
     pub fn interface(self, interface: impl Into<IpAddr>) -> Self {
         Self { address: SocketAddr::new(interface.into(), self.address.port()), ..self }
     }
 
-    /// How many connections may wait to be accepted; [`DEFAULT_BACKLOG`] by default. Zero counts
-    /// as one. A value above the system's limit is reduced to it.
+    /// Sets the backlog, the number of connections that may wait to be accepted;
+    /// [`DEFAULT_BACKLOG`] by default. Zero counts as one. A value above the system's limit is
+    /// reduced to it.
     #[must_use]
     pub fn backlog(self, backlog: u32) -> Self {
         Self { backlog, ..self }
     }
 
-    /// What the socket will be bound to.
+    /// Returns the address that the socket will be bound to.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -83,14 +84,14 @@ impl<I: Into<IpAddr>> From<(I, u16)> for TcpServerEndpoint {
 }
 
 impl From<SocketAddr> for TcpServerEndpoint {
-    /// With an IPv6 address goes its scope: `[fe80::1%2]:8007` is link-local on one link.
+    /// An IPv6 address keeps its scope: `[fe80::1%2]:8007` is link-local on one link.
     fn from(address: SocketAddr) -> Self {
         Self { address, backlog: DEFAULT_BACKLOG }
     }
 }
 
 impl fmt::Display for TcpServerEndpoint {
-    /// As a description that [`ServerEndpoint`] can be parsed from; a scope has no place in it.
+    /// Writes a description that [`ServerEndpoint`] can parse; it cannot express a scope.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "tcp:{}", self.address.port())?;
         match self.address.ip() {
@@ -105,8 +106,8 @@ impl fmt::Display for TcpServerEndpoint {
     }
 }
 
-/// Where a server listens, whatever the carrier: what a description like
-/// `tcp:8007:interface=127.0.0.1` stands for.
+/// Where a server listens, for any transport: what a description like
+/// `tcp:8007:interface=127.0.0.1` means.
 ///
 /// | description | meaning |
 /// |---|---|
@@ -117,7 +118,7 @@ impl fmt::Display for TcpServerEndpoint {
 /// Arguments may be given by position instead: `tcp:PORT:ADDRESS:N`, `tcp6:PORT:N:ADDRESS`. A
 /// colon, an equals sign or a backslash that belongs to an argument is escaped by a backslash. An
 /// IPv6 address may be escaped (`interface=\:\:1`), in brackets (`interface=[::1]`) or, if only
-/// arguments with a name follow, plain (`interface=::1`).
+/// named arguments follow, plain (`interface=::1`).
 ///
 /// ```
 /// use twistor::{ServerEndpoint, TcpServerEndpoint};
@@ -138,7 +139,7 @@ pub enum ServerEndpoint {
 }
 
 impl ServerEndpoint {
-    /// Where it will listen.
+    /// Returns the address that it will listen on.
     pub fn address(&self) -> Address {
         match self {
             Self::Tcp(endpoint) => endpoint.address().into(),
@@ -172,7 +173,7 @@ impl fmt::Display for ServerEndpoint {
     }
 }
 
-/// A description that is not an endpoint: what is wrong, and where.
+/// Error of parsing an endpoint description: what is wrong, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParseEndpointError {
     description: String,
@@ -181,13 +182,13 @@ pub struct ParseEndpointError {
 }
 
 impl ParseEndpointError {
-    /// The byte of the description at which the wrong part begins; its length, if something is
-    /// missing at the end.
+    /// Returns the byte offset at which the wrong part of the description begins; the length of the
+    /// description, if something is missing at the end.
     pub fn position(&self) -> usize {
         self.position
     }
 
-    /// The description as it was given.
+    /// Returns the description that was parsed.
     pub fn description(&self) -> &str {
         &self.description
     }
@@ -202,7 +203,7 @@ impl fmt::Display for ParseEndpointError {
 
 impl std::error::Error for ParseEndpointError {}
 
-/// All interfaces, for `tcp6`.
+/// All IPv6 interfaces, the default of `tcp6`.
 const ANY_IPV6: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
 
 #[cfg(test)]

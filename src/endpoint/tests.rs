@@ -3,7 +3,7 @@ use super::*;
 #[track_caller]
 fn check(description: &str, expected: TcpServerEndpoint) {
     assert_eq!(description.parse(), Ok(ServerEndpoint::Tcp(expected.clone())), "{description}");
-    // What is displayed means the same.
+    // The displayed form parses to the same endpoint.
     assert_eq!(
         expected.to_string().parse(),
         Ok(ServerEndpoint::Tcp(expected.clone())),
@@ -27,7 +27,7 @@ const V4: Ipv4Addr = Ipv4Addr::LOCALHOST;
 const V6: Ipv6Addr = Ipv6Addr::LOCALHOST;
 
 #[test]
-fn ports_interfaces_and_backlogs() {
+fn descriptions_name_ports_interfaces_and_backlogs() {
     check("8007", tcp(8007));
     check("tcp:8007", tcp(8007));
     check("TCP:8007", tcp(8007));
@@ -40,7 +40,7 @@ fn ports_interfaces_and_backlogs() {
 }
 
 #[test]
-fn ipv6_escaped_bracketed_or_plain() {
+fn ipv6_addresses_may_be_escaped_bracketed_or_plain() {
     check(r"tcp:8007:interface=\:\:1", tcp(8007).interface(V6));
     check("tcp:8007:interface=[::1]", tcp(8007).interface(V6));
     check("tcp:8007:interface=::1", tcp(8007).interface(V6));
@@ -58,7 +58,7 @@ fn ipv6_escaped_bracketed_or_plain() {
 }
 
 #[test]
-fn the_longest_addresses_are_put_together() {
+fn the_longest_ipv6_addresses_are_joined() {
     for (longest, backlog) in [("1:2:3:4:5:6:7:8", ""), ("1:2:3:4:5:6:7::", ":backlog=3")] {
         let expected = tcp(8007).interface(longest.parse::<Ipv6Addr>().unwrap());
         let expected = if backlog.is_empty() { expected } else { expected.backlog(3) };
@@ -68,9 +68,9 @@ fn the_longest_addresses_are_put_together() {
     check("tcp:8007:::2:3:4:5:6:7:8:3", tcp(8007).interface(v6).backlog(3));
 }
 
-/// Each of these is a megabyte, for which a look at all parts for each of them would take hours.
+/// Each of these is a megabyte; comparing every part with every other would take hours.
 #[test]
-fn a_long_text_is_refused_as_soon_as_a_short_one() {
+fn a_long_description_is_rejected_as_fast_as_a_short_one() {
     const COUNT: usize = 1 << 20;
     let colons = ":".repeat(COUNT);
     check_error(&colons, 0, "unknown type of endpoint \"\"");
@@ -92,7 +92,7 @@ fn a_long_text_is_refused_as_soon_as_a_short_one() {
 }
 
 #[test]
-fn errors_point_at_the_place() {
+fn errors_give_the_position() {
     check_error("", 0, "unknown type of endpoint \"\"");
     check_error("tpc:8007", 0, "unknown type of endpoint \"tpc\"; known are tcp and tcp6");
     check_error("tcp", 3, "no port is given");
@@ -124,8 +124,8 @@ fn errors_point_at_the_place() {
 }
 
 #[test]
-fn any_text_at_all_is_answered() {
-    // Every string over the characters that mean something, up to six of them.
+fn any_text_parses_or_fails_without_a_panic() {
+    // Every string over the characters that have a meaning, up to four of them.
     let alphabet = ['t', 'c', 'p', '8', ':', '=', '\\', '[', ']', 'é'];
     let mut texts = vec![String::new()];
     for _ in 0..4 {
@@ -142,7 +142,7 @@ fn any_text_at_all_is_answered() {
 }
 
 #[test]
-fn numbers_and_pairs_are_endpoints() {
+fn numbers_and_pairs_convert_into_endpoints() {
     assert_eq!(TcpServerEndpoint::from(80), tcp(80));
     assert_eq!(TcpServerEndpoint::from((V6, 80)), tcp(80).interface(V6));
     let address: SocketAddr = "127.0.0.1:80".parse().unwrap();

@@ -1,32 +1,33 @@
-//! Where lines end. Pure.
+//! Line delimiters, and the search for them. Pure.
 
 use memchr::memchr;
 use std::borrow::Cow;
 
-/// What ends a line.
+/// The byte sequence that ends a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Delimiter {
-    /// Exactly these bytes, at least one; anything else belongs to the line.
+    /// Exactly these bytes, at least one; anything else is part of the line.
     Exact(Cow<'static, [u8]>),
-    /// LF, or CR LF, whichever comes; lines are sent with CR LF. What `telnet` sends and what `nc`
-    /// sends are then the same.
+    /// LF or CR LF in what is received; lines are sent with CR LF. Clients such as `telnet` (CR LF)
+    /// and `nc` (LF) then work alike.
     Newline,
 }
 
-/// A line found in some bytes.
+/// The position of a line in a buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Found {
-    /// How long the line is, without its end.
+    /// Length of the line without its delimiter.
     pub(super) line: usize,
-    /// Where the next line begins.
+    /// Offset of the next line.
     pub(super) next: usize,
 }
 
 impl Delimiter {
-    /// CR LF, and nothing else: what most line protocols prescribe, and the default, as in Twisted.
+    /// CR LF and nothing else: the ending that most line protocols prescribe, and the default, as
+    /// in Twisted.
     pub const CRLF: Self = Self::Exact(Cow::Borrowed(b"\r\n"));
 
-    /// What ends a line that is sent.
+    /// Returns the bytes that end a line that is sent.
     #[inline]
     pub fn as_bytes(&self) -> &[u8] {
         match self {
@@ -39,15 +40,17 @@ impl Delimiter {
         self.as_bytes().len()
     }
 
+    /// Returns the delimiter itself.
+    ///
     /// # Panics
     ///
-    /// If it is exactly nothing: every line would end before it begins.
+    /// If it is empty: every line would end before it begins.
     pub(super) fn checked(self) -> Self {
         assert!(self.len() > 0, "a delimiter of lines must have at least one byte");
         self
     }
 
-    /// Finds the first line in `bytes`, of which the first `searched` are known to end none.
+    /// Finds the first line in `bytes`, whose first `searched` bytes are known to end no line.
     #[inline(always)]
     pub(super) fn find(&self, bytes: &[u8], mut searched: usize) -> Option<Found> {
         let Self::Exact(delimiter) = self else {
@@ -55,7 +58,7 @@ impl Delimiter {
             let cr = end > 0 && bytes[end - 1] == b'\r';
             return Some(Found { line: end - usize::from(cr), next: end + 1 });
         };
-        // By its last byte, which is where a search that was cut off can go on.
+        // Searches for the last byte of the delimiter: there an interrupted search can continue.
         let (last, before) = delimiter.split_last()?;
         loop {
             let end = searched + memchr(*last, &bytes[searched..])?;
@@ -67,7 +70,7 @@ impl Delimiter {
     }
 }
 
-/// As the slice's own, which is a call into the C library however short the end is.
+/// Does what the slice's own `ends_with` does: that one calls the C library even for a short end.
 fn ends_with(bytes: &[u8], end: &[u8]) -> bool {
     bytes.len() >= end.len() && bytes.iter().rev().zip(end.iter().rev()).all(|(a, b)| a == b)
 }
@@ -104,7 +107,8 @@ mod tests {
     fn check(delimiter: impl Into<Delimiter>, bytes: &[u8], expected: Option<(usize, usize)>) {
         let delimiter = delimiter.into();
         let expected = expected.map(|(line, next)| Found { line, next });
-        // Wherever a search was cut off before the delimiter was whole, it goes on to the same end.
+        // A search that was interrupted before the delimiter was complete continues to the same
+        // end.
         for searched in 0..expected.map_or(bytes.len() + 1, |found| found.next) {
             assert_eq!(delimiter.find(bytes, searched), expected, "from {searched}");
         }
@@ -124,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn newlines_come_in_two_kinds() {
+    fn newline_ends_lines_at_lf_and_cr_lf() {
         check(Delimiter::Newline, b"one\ntwo", Some((3, 4)));
         check(Delimiter::Newline, b"one\r\ntwo", Some((3, 5)));
         check(Delimiter::Newline, b"\n", Some((0, 1)));
@@ -135,7 +139,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "at least one byte")]
-    fn an_empty_delimiter_is_refused() {
+    fn an_empty_delimiter_panics() {
         Delimiter::from(b"").checked();
     }
 }

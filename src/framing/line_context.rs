@@ -1,4 +1,4 @@
-//! What a line receiver may reach while one of its callbacks runs.
+//! The context of a line receiver's callbacks.
 
 use super::delimiter::Delimiter;
 use super::splitter::{Effects, Mode, SplitterState};
@@ -8,21 +8,22 @@ use crate::transport::Transport;
 use std::fmt;
 use std::time::Duration;
 
-/// What a [`LineReceiver`](super::LineReceiver) may reach while one of its callbacks runs: the same
-/// three fields as a [`Context`], and the state of the splitting.
+/// Gives a [`LineReceiver`](super::LineReceiver) access to its connection, its factory and the
+/// reactor while one of its callbacks runs: the three fields of a [`Context`], and methods that
+/// send lines and control how the input is split.
 #[non_exhaustive]
 pub struct LineContext<'a, F> {
-    /// This connection. Clone it to keep it.
+    /// The transport of this connection. Clone it to keep it.
     pub transport: &'a Transport,
-    /// The factory that built this protocol.
+    /// The factory that built this protocol, and the state that all its connections share.
     pub factory: &'a mut F,
-    /// The reactor.
+    /// The reactor, for timers, ports, other factories and `stop`.
     pub reactor: &'a mut Reactor,
     pub(super) splitter: &'a mut SplitterState,
     pub(super) effects: &'a mut Effects,
-    /// The end of the input, if that is what this callback is about.
+    /// The data of this callback if it reaches to the end of the input, else empty.
     pub(super) end: &'a [u8],
-    /// What has been received and not been looked at.
+    /// Bytes received and not yet processed.
     pub(super) rest: &'a [u8],
 }
 
@@ -45,23 +46,23 @@ impl<'a, F> LineContext<'a, F> {
         }
     }
 
-    /// Sends a line, and the delimiter that splits the lines. There is no limit to its length, and
-    /// what stands in it is not looked at. (`sendLine`)
+    /// Sends a line followed by the delimiter in use. There is no limit to its length, and its
+    /// content is not checked. (`sendLine`)
     pub fn send_line(&self, line: impl AsRef<[u8]>) {
         self.transport.write_line(line.as_ref(), self.splitter.delimiter().as_bytes());
     }
 
-    /// From here on what is received goes to `raw_data_received`, beginning with what follows this
-    /// line. (`setRawMode`)
+    /// Switches to raw mode: from now on received bytes go to `raw_data_received`, beginning with
+    /// those that follow this line. (`setRawMode`)
     pub fn set_raw_mode(&mut self) {
         self.splitter.mode = Mode::Raw;
     }
 
-    /// From here on what is received is lines again. `extra` is split into lines first: what of
-    /// the raw data belongs to them already. (`setLineMode`)
+    /// Switches to line mode: from now on received bytes are split into lines. `extra` is split
+    /// first: the part of the raw data that already belongs to the lines. (`setLineMode`)
     ///
-    /// However often the mode changes, the splitting neither recurses nor copies, as long as
-    /// `extra` is the end of the raw data that `raw_data_received` was given.
+    /// Changing the mode is cheap: however often it changes, the splitting neither recurses nor
+    /// copies, as long as `extra` is the end of the raw data that `raw_data_received` got.
     pub fn set_line_mode(&mut self, extra: &[u8]) {
         self.splitter.mode = Mode::Line;
         if extra.is_empty() {
@@ -78,7 +79,8 @@ impl<'a, F> LineContext<'a, F> {
         }
     }
 
-    /// Takes out what has been received and not been delivered. (`clearLineBuffer`)
+    /// Removes and returns the bytes that have been received and not been delivered.
+    /// (`clearLineBuffer`)
     pub fn clear_line_buffer(&mut self) -> Vec<u8> {
         self.effects.untail(self.end);
         let extra = std::mem::take(&mut self.effects.extra);
@@ -88,29 +90,30 @@ impl<'a, F> LineContext<'a, F> {
         [self.rest, &extra].concat()
     }
 
-    /// Holds back all further lines and raw data, also those that have been received already, and
-    /// stops reading, until reading is resumed: by
-    /// [`resume_reading`](Self::resume_reading), or on the transport. (`pauseProducing`)
+    /// Pauses delivery and reading: holds back all further lines and raw data, including those
+    /// already received, until reading is resumed, with [`resume_reading`](Self::resume_reading) or
+    /// on the transport. (`pauseProducing`)
     ///
-    /// Pausing the *transport* instead stops the reading, but lets the lines come that have been
-    /// received.
+    /// Pausing the *transport* instead stops only the reading: lines already received are still
+    /// delivered.
     pub fn pause_reading(&mut self) {
         self.splitter.paused = true;
         self.transport.pause_reading();
     }
 
-    /// Goes on with what was held back, and with reading. (`resumeProducing`)
+    /// Resumes delivery, beginning with the bytes that were held back, and reading.
+    /// (`resumeProducing`)
     pub fn resume_reading(&mut self) {
         self.splitter.paused = false;
         self.transport.resume_reading();
     }
 
-    /// What ends a line, for this connection.
+    /// Returns the delimiter of this connection.
     pub fn delimiter(&self) -> &Delimiter {
         self.splitter.delimiter()
     }
 
-    /// Changes what ends a line, for this connection and from the next line on.
+    /// Sets the delimiter of this connection, from the next line on.
     ///
     /// # Panics
     ///
@@ -120,13 +123,14 @@ impl<'a, F> LineContext<'a, F> {
         self.effects.search_anew = true;
     }
 
-    /// The longest line that is delivered, in bytes without the delimiter.
+    /// Returns the maximum length of a line, in bytes without the delimiter.
     pub fn max_length(&self) -> usize {
         self.splitter.max_length()
     }
 
-    /// Changes the longest line that is delivered, for this connection and from the next line on.
-    /// With zero only empty lines are; `usize::MAX` is no limit.
+    /// Sets the maximum length of a line for this connection, from the next line on, in bytes
+    /// without the delimiter. With zero only empty lines are delivered; `usize::MAX` means no
+    /// limit.
     pub fn set_max_length(&mut self, max_length: usize) {
         self.splitter.max_length = Some(max_length);
     }

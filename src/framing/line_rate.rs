@@ -1,15 +1,15 @@
-//! How fast lines are delivered.
+//! Rate limit for the delivery of lines.
 
 use crate::limits::TokenBucket;
 use crate::protocol::Context;
 use crate::reactor::TimerId;
 use std::time::Duration;
 
-/// The rate of one connection's lines.
+/// Rate limiter for the lines of one connection.
 #[derive(Debug)]
 pub(super) struct LineRate {
     bucket: TokenBucket,
-    /// Set while the next line is held back.
+    /// Timer that ends the hold, while the next line is held back.
     held: Option<TimerId>,
 }
 
@@ -22,8 +22,8 @@ impl LineRate {
         self.held.is_some()
     }
 
-    /// Takes a token for a delivered line. True if none is left, so that the next line is held
-    /// back.
+    /// Takes a token for a delivered line. Returns true if none is left, so that the next line is
+    /// held back.
     pub(super) fn delivered<F>(&mut self, cx: &mut Context<'_, F>) -> bool {
         let now = cx.reactor.now();
         // There was a token, or the line would have been held back.
@@ -35,7 +35,7 @@ impl LineRate {
         true
     }
 
-    /// Ends the hold if `timer` is its timer; true if it was.
+    /// Ends the hold if `timer` is its timer; returns true if it was.
     pub(super) fn end_hold(&mut self, timer: TimerId) -> bool {
         let ends = self.held == Some(timer);
         if ends {

@@ -1,4 +1,4 @@
-//! Splitting what is received into lines.
+//! Lines: splits received bytes into lines and raw data, and calls a receiver.
 
 use super::delimiter::Delimiter;
 use super::line_context::LineContext;
@@ -11,7 +11,7 @@ use crate::reactor::TimerId;
 use std::borrow::Cow;
 use std::time::Duration;
 
-/// Makes a [`Protocol`] of a [`LineReceiver`].
+/// Turns a [`LineReceiver`] into a [`Protocol`].
 ///
 /// Delimiter and maximum length are those of the receiver's type, unless they are set here for one
 /// connection.
@@ -29,52 +29,53 @@ use std::time::Duration;
 /// # let _: Box<dyn twistor::Protocol<()>> = Box::new(factory());
 /// ```
 ///
-/// The cost is linear in the bytes received, however they arrive: lines are slices of what was read
-/// in one call; only a line that is cut by its end is copied, once, and not searched twice.
+/// The cost is linear in the bytes received, however they arrive: lines are slices of the read
+/// buffer. Only a line that arrives in parts is copied, once, and no part of it is searched twice.
 #[derive(Debug)]
 pub struct Lines<R> {
     receiver: R,
     splitter: SplitterState,
-    /// What has been received and, from `start` on, not been delivered.
+    /// Bytes received; those from `start` on have not been delivered.
     pending: Vec<u8>,
-    /// Less than the length of `pending`, or both are zero: what was delivered is not moved out of
-    /// the way each time, lest a receiver that pauses at every line moves all that follows it.
+    /// Less than the length of `pending`, or both are zero. Delivered bytes are not removed each
+    /// time, so that a receiver that pauses at every line does not move everything that follows it.
     start: usize,
-    /// How many bytes from `start` on are known to end no line.
+    /// Number of bytes from `start` on that are known to end no line.
     searched: usize,
-    /// Most connections have none.
+    /// Rate limiter of the lines. Boxed, since most connections have none.
     rate: Option<Box<LineRate>>,
 }
 
-/// A beginning of a line no longer than this does not keep the memory of a burst behind it.
+/// After a burst the buffer shrinks if what is left is no longer than this, in bytes.
 const REST_SMALL: usize = 1024;
 
-/// After how many bytes it is asked whether others wait: after a line or a few, for each may have
-/// been sent to thousands, and then after several times as many, for asking costs as much as a very
-/// short line. In bytes, since counting lines would cost each of them something.
+/// Number of bytes after which `Lines` checks whether it should yield to other connections. First
+/// after a line or a few, since each may have been sent to thousands; then after several times as
+/// many bytes, since the check costs as much as a very short line. In bytes, since counting lines
+/// would cost something for each of them.
 const ASK_FIRST: usize = 8;
 const ASK_GROWTH: usize = 8;
 const ASK_MAX: usize = 512;
 
-/// Where a pass over the input came to rest.
+/// Outcome of a pass over the input.
 enum Pass {
-    /// What follows `at` waits for more; up to `searched` it is known to end no line.
+    /// The bytes from `at` on wait for more; those before `searched` are known to end no line.
     Wait { at: usize, searched: usize },
-    /// What follows `at`, and then `extra`, is to be looked at next.
+    /// The bytes from `at` on, followed by `extra`, are processed next.
     Splice { at: usize, extra: Vec<u8> },
-    /// As much was delivered as was asked for.
+    /// The requested number of bytes was delivered.
     Enough { at: usize },
 }
 
 impl<R> Lines<R> {
-    /// Lines for a receiver, in line mode.
+    /// Creates the protocol of a receiver, in line mode.
     pub fn new(receiver: R) -> Self {
         let splitter =
             SplitterState { delimiter: None, max_length: None, mode: Mode::Line, paused: false };
         Self { receiver, splitter, pending: Vec::new(), start: 0, searched: 0, rate: None }
     }
 
-    /// What ends a line of this connection.
+    /// Sets the delimiter of this connection, instead of [`LineReceiver::DELIMITER`].
     ///
     /// # Panics
     ///
@@ -85,8 +86,10 @@ impl<R> Lines<R> {
         self
     }
 
-    /// The longest line that is delivered, in bytes without the delimiter. With zero only empty
-    /// lines are; `usize::MAX` is no limit, and a line that does not end then takes all memory.
+    /// Sets the maximum length of a line of this connection, instead of
+    /// [`LineReceiver::MAX_LENGTH`]: in bytes, without the delimiter. With zero only empty lines
+    /// are delivered; `usize::MAX` means no limit, and a line that does not end then takes all
+    /// memory.
     #[must_use]
     pub fn max_length(mut self, max_length: usize) -> Self {
         self.splitter.max_length = Some(max_length);
@@ -94,11 +97,11 @@ impl<R> Lines<R> {
     }
 
     /// Rate limit: delivers at most `count` lines per `span`, with a burst of `count` (a token
-    /// bucket; at least one). Lines beyond the limit wait here and in the socket, so that the peer
-    /// gets backpressure; it does not count as idle meanwhile. Raw data is not counted.
+    /// bucket; at least one). Lines over the limit wait here and in the socket, so that the peer
+    /// gets backpressure; meanwhile the peer does not count as idle. Raw data is not counted.
     ///
-    /// For lines that are expensive, such as those broadcast to thousands of members. Combine it
-    /// with [`RateLimits::read`](crate::limits::RateLimits::read), which limits bytes.
+    /// Use it for lines that are expensive, such as those broadcast to thousands of members.
+    /// Combine it with [`RateLimits::read`](crate::limits::RateLimits::read), which limits bytes.
     ///
     /// ```
     /// use std::time::Duration;
@@ -124,13 +127,13 @@ impl<R> Lines<R> {
         self
     }
 
-    /// The receiver.
+    /// Returns the receiver.
     pub fn receiver(&self) -> &R {
         &self.receiver
     }
 
-    /// Calls `call` with the receiver and its context, as if it were one of its callbacks: for
-    /// [`Reactor::with_protocol`](crate::Reactor::with_protocol).
+    /// Calls `call` with the receiver and its context, as if it were one of its callbacks. Use it
+    /// inside [`Reactor::with_protocol`](crate::Reactor::with_protocol).
     pub fn with_receiver<F, T>(
         &mut self,
         cx: &mut Context<'_, F>,
@@ -152,7 +155,7 @@ impl<R> Lines<R> {
             (self.start, self.searched) = (0, 0);
         }
         self.pending.extend_from_slice(&effects.extra);
-        // A change of mode or delimiter alone is felt by what is received next; and if the
+        // A change of mode or delimiter alone takes effect with the next bytes received; and if the
         // transport was paused as well, `reading_resumed` comes first.
         let resumed =
             was_paused && !self.splitter.paused && !cx.transport.connection().is_resuming();
@@ -166,14 +169,14 @@ impl<R> Lines<R> {
     where
         R: LineReceiver<F>,
     {
-        // All three: a receiver that panics leaves them as they are here.
+        // Takes all three, since a receiver that panics leaves them as they are here.
         let pending = std::mem::take(&mut self.pending);
         let start = std::mem::take(&mut self.start);
         let searched = std::mem::take(&mut self.searched);
         self.split(cx, Cow::Owned(pending), start, start + searched);
     }
 
-    /// Delivers what there is to deliver from `at` on, and keeps the rest.
+    /// Delivers what can be delivered from `at` on, and keeps the rest.
     fn split<F>(
         &mut self,
         cx: &mut Context<'_, F>,
@@ -241,7 +244,7 @@ impl<R> Lines<R> {
                 return Pass::Wait { at, searched: input.len() };
             };
             let too_long = matches!(piece, Piece::TooLong);
-            // A public field: a callback may have put another one there.
+            // The field is public: a callback may have replaced it.
             cx.transport = transport;
             at += deliver(receiver, &mut cx, left, piece);
             searched = at;
@@ -250,7 +253,8 @@ impl<R> Lines<R> {
                 at = if cleared { input.len() } else { at } - tail;
                 searched = at;
                 if too_long {
-                    // Begins anew with what is received next, and `extra` waits for it too.
+                    // The splitting starts again with the bytes received next, and `extra` waits
+                    // for them too.
                     *pending = extra;
                     return Pass::Wait { at, searched };
                 }
@@ -265,14 +269,14 @@ impl<R> Lines<R> {
         }
     }
 
-    /// Keeps what follows `at`, and the memory only if there is something to keep.
+    /// Keeps the bytes from `at` on, and the memory only if there is something to keep.
     fn keep(&mut self, input: Cow<'_, [u8]>, at: usize) {
         let waiting = std::mem::take(&mut self.pending);
         match input {
             _ if at == input.len() => {}
             Cow::Borrowed(bytes) => self.pending = bytes[at..].to_vec(),
             Cow::Owned(mut bytes) => {
-                // Moves at most as many bytes as were delivered since the last time.
+                // Moves at most as many bytes as were delivered since the last move.
                 if at >= bytes.len() - at {
                     bytes.drain(..at);
                     if bytes.len() <= REST_SMALL && bytes.capacity() > 4 * REST_SMALL {
@@ -288,14 +292,14 @@ impl<R> Lines<R> {
     }
 }
 
-/// Calls the receiver; returns how much of `input` that took.
+/// Calls the receiver; returns the number of bytes of `input` that this consumed.
 fn deliver<'a, F, R: LineReceiver<F>>(
     receiver: &mut R,
     cx: &mut LineContext<'a, F>,
     input: &'a [u8],
     piece: Piece,
 ) -> usize {
-    // A line's end is not the input's: it cannot be handed back in place.
+    // The end of a line is not the end of the input: it cannot be handed back in place.
     let (given, end, taken) = match piece {
         Piece::Line(found) => (&input[..found.line], &input[..0], found.next),
         Piece::Raw | Piece::TooLong => (input, input, input.len()),

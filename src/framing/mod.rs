@@ -1,4 +1,4 @@
-//! From bytes to messages, above `data_received`.
+//! Framing: from bytes to messages, above `data_received`.
 
 mod delimiter;
 mod line_context;

@@ -1,15 +1,15 @@
-//! How one connection is split, and what a callback does to that. Pure.
+//! Splitter state of one connection, and the effects of a callback on it. Pure.
 
 use super::delimiter::{Delimiter, Found};
 
-/// How one connection is split.
+/// Settings and mode with which the bytes of one connection are split.
 #[derive(Debug)]
 pub(super) struct SplitterState {
-    /// `None` until the connection is made: then it is the receiver's.
+    /// `None` until the connection is made; then the receiver's default applies.
     pub(super) delimiter: Option<Delimiter>,
     pub(super) max_length: Option<usize>,
     pub(super) mode: Mode,
-    /// The receiver holds back what has been received.
+    /// The receiver holds back bytes already received.
     pub(super) paused: bool,
 }
 
@@ -19,23 +19,23 @@ pub(super) enum Mode {
     Raw,
 }
 
-/// What of the input is to be delivered next.
+/// The piece of input that is delivered next.
 pub(super) enum Piece {
     Line(Found),
     Raw,
     TooLong,
 }
 
-/// What a callback did to the buffer that it was called from.
+/// Effects of a callback on the buffer that it was called from.
 #[derive(Debug, Default)]
 pub(super) struct Effects {
-    /// What was left is taken out.
+    /// The remaining bytes were removed.
     pub(super) cleared: bool,
-    /// So many bytes at the end of what the callback was given are to be split again.
+    /// Number of bytes at the end of the callback's data that are split again.
     pub(super) tail: usize,
-    /// These are to be split after what is left.
+    /// Bytes that are split after the remaining ones.
     pub(super) extra: Vec<u8>,
-    /// The delimiter has changed.
+    /// The delimiter has changed, so that bytes already searched are searched again.
     pub(super) search_anew: bool,
 }
 
@@ -44,7 +44,7 @@ impl Effects {
         self.tail == 0 && self.extra.is_empty()
     }
 
-    /// True if the buffer is not as it was.
+    /// Returns true if the buffer has changed.
     #[inline]
     pub(super) fn any(&self) -> bool {
         self.cleared || !self.is_empty()
@@ -68,8 +68,8 @@ impl SplitterState {
         self.max_length.unwrap_or(usize::MAX)
     }
 
-    /// What `input`, which is not empty, begins with, if it can be told yet. The first `searched`
-    /// bytes are known to end no line.
+    /// Returns the piece that `input`, which is not empty, begins with, if that is known yet. The
+    /// first `searched` bytes are known to end no line.
     #[inline(always)]
     pub(super) fn next_piece(&self, input: &[u8], searched: usize) -> Option<Piece> {
         if self.mode == Mode::Raw {
@@ -79,7 +79,7 @@ impl SplitterState {
         match delimiter.find(input, searched) {
             Some(found) if found.line > max_length => Some(Piece::TooLong),
             Some(found) => Some(Piece::Line(found)),
-            // All but the last byte of a delimiter may have come behind a line of full length.
+            // All but the last byte of a delimiter may have arrived after a line of maximum length.
             None if input.len() >= max_length.saturating_add(delimiter.len()) => {
                 Some(Piece::TooLong)
             }
