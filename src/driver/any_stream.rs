@@ -1,17 +1,17 @@
-//! What a connection runs over.
+//! `AnyStream`: the stream of a connection, whatever its type.
 
 use super::Stream;
 use super::tcp_stream::TcpStream;
 use std::ops::{Deref, DerefMut};
 
-/// The stream of one connection. TCP stands here itself, for servers have it by the ten thousand,
-/// and an allocation for each would be a sixth of what an idle connection costs.
+/// The stream of one connection. TCP is stored inline: servers have tens of thousands of them, and
+/// an allocation for each would be a sixth of the cost of an idle connection.
 #[derive(Debug)]
 pub(crate) enum AnyStream {
     Tcp(TcpStream),
     #[cfg_attr(
         not(any(test, feature = "testing")),
-        allow(dead_code, reason = "the machine has TCP only, so far")
+        allow(dead_code, reason = "`MioDriver` has TCP only, so far")
     )]
     Other(Box<dyn Stream>),
 }

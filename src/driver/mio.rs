@@ -1,4 +1,4 @@
-//! The machine that the process runs on: its clock, `mio`'s poller, its sockets and signals.
+//! `MioDriver`: the clock, the sockets and the signals of the operating system, and `mio`'s poller.
 
 #[cfg(all(unix, feature = "signals"))]
 use super::signals::Signals;
@@ -14,15 +14,15 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Events fetched in one wait. What is left over is fetched in the next turn, so the number only
-/// bounds the memory (12 bytes each) and how long a turn may become.
+/// Events fetched in one wait. The next turn fetches the rest, so the number only bounds the memory
+/// (12 bytes each) and the length of a turn.
 const EVENTS_MAX: usize = 1024;
 
-/// The longest wait that every poller takes: kqueue refuses one of some years. The loop then waits
-/// again, which once a day nobody notices.
+/// The longest wait that every poller accepts: kqueue rejects one of several years. The loop then
+/// waits again; once a day, that costs nothing.
 const WAIT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The top bit tells ports from streams; ids leave it clear.
+/// The top bit distinguishes ports from streams; ids leave it clear.
 const PORT: usize = 1 << (usize::BITS - 1);
 const WAKER: Token = Token(usize::MAX);
 #[cfg(all(unix, feature = "signals"))]
@@ -32,9 +32,9 @@ const SIGNALS: Token = Token(usize::MAX - 1);
 pub(crate) struct MioDriver {
     poll: Poll,
     events: Events,
-    /// The last wait filled it.
+    /// The last wait filled `events`.
     full: bool,
-    /// Streams and ports register themselves, and so share it.
+    /// Shared, since streams and ports register themselves.
     registry: Rc<Registry>,
     waker: Arc<dyn Wake>,
     reserve: Rc<Reserve>,
@@ -64,7 +64,7 @@ impl MioDriver {
 
 impl Wake for mio::Waker {
     fn wake(&self) {
-        // Fails only if the reactor is gone, and then there is nothing to wake.
+        // Fails only if the reactor is gone, and then nothing needs to be woken.
         let _ = self.wake();
     }
 }

@@ -1,16 +1,16 @@
-//! The door to the world outside: the clock, the poller and the sockets.
+//! The interface to the outside world: the clock, the poller and the sockets.
 //!
-//! The reactor, its transports and its protocols reach the machine through the traits of this file
-//! and through nothing else, so that they run unchanged on whatever else stands behind the
-//! door. [`MioDriver`] is the machine that the process runs on.
+//! The reactor, its transports and its protocols reach the outside world only through the traits in
+//! this file, so that they run unchanged on any [`Driver`]. [`MioDriver`] is the driver for the
+//! operating system.
 //!
-//! What a [`Driver`] owes the loop:
+//! The event loop relies on these guarantees of a [`Driver`]:
 //!
-//! - *Edges.* [`Driver::wait`] reports a stream as readable or writable when that begins to be so,
-//!   and need not repeat it; the loop reads and writes until it meets `WouldBlock` or a short
-//!   count that the stream calls final. A FIN or urgent data may share an edge with data, and is
-//!   then reported with it.
-//! - *Stale reports are harmless.* Ids are never used twice; the loop drops what it does not know.
+//! - *Edge-triggered.* [`Driver::wait`] reports a stream when it becomes readable or writable, and
+//!   need not repeat it; the loop reads and writes until it gets `WouldBlock` or a short count that
+//!   the stream calls final. A FIN or urgent data may share an edge with data, and is then reported
+//!   with it.
+//! - *Stale reports are harmless.* Ids are never reused; the loop drops reports with unknown ids.
 //! - *Time* only moves forward.
 
 mod any_stream;
@@ -35,83 +35,84 @@ use std::io::{self, IoSlice};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// A clock, a poller, and where ports come from.
+/// A clock, a poller, and the source of ports, connections and threads.
 pub(crate) trait Driver: Debug {
     fn now(&self) -> Instant;
 
-    /// True if what began at `since` has had its `time`.
+    /// Returns true if at least `time` has passed since `since`.
     fn is_time_up(&self, since: Instant, time: Duration) -> bool {
         self.now().saturating_duration_since(since) >= time
     }
 
-    /// Waits until something is ready or the time is over, and appends what is ready. `None` waits
-    /// for ever. May return early.
+    /// Waits until something is ready or `timeout` has passed, and appends what is ready. With
+    /// `None` it waits for ever. May return early.
     fn wait(&mut self, ready: &mut Vec<Ready>, timeout: Option<Duration>) -> io::Result<()>;
 
-    /// True if the last wait handed out as much as it can at once, so that more may be ready. The
-    /// next wait fetches it; no loop outside hears of it again.
+    /// Returns true if the last wait returned as many events as one wait can, so that more may be
+    /// ready. The next wait fetches them; an outer loop gets no further notification of them.
     fn may_have_more(&self) -> bool;
 
-    /// Opens a port; its events carry `id`.
+    /// Opens a port, whose events carry `id`.
     fn listen(&mut self, at: &TcpServerEndpoint, id: Id) -> io::Result<Box<dyn Listener>>;
 
-    /// Begins to connect; the stream is watched under `id` from the start, and is reported when
-    /// something has come of it.
+    /// Begins to connect. The stream is registered under `id` at once, and is reported when the
+    /// attempt has succeeded or failed.
     fn connect(&mut self, to: &TcpClientEndpoint, id: Id) -> io::Result<AnyStream>;
 
-    /// Does work that may block, on one of at most so many threads. An error is for want of a
-    /// thread; the work is dropped.
+    /// Runs work that may block, on one of at most `max_blocking_threads` threads. Fails if no
+    /// thread can be started; the work is dropped.
     fn spawn_blocking(&mut self, work: Work, max_blocking_threads: usize) -> io::Result<()>;
 
-    /// Takes back the work that no thread has begun.
+    /// Removes and returns the work that no thread has begun.
     fn take_waiting_work(&mut self) -> Vec<Work>;
 
-    /// Ends a wait from another thread.
+    /// Returns a handle that ends a wait from another thread.
     fn waker(&self) -> Arc<dyn Wake>;
 
-    /// From here on SIGINT and SIGTERM are reported as [`Ready::Signal`].
+    /// Installs handlers: from now on SIGINT and SIGTERM are reported as [`Ready::Signal`].
     fn install_signal_handlers(&mut self) -> io::Result<()>;
 
-    /// Signals do again what they did before [`install_signal_handlers`](Self::install_signal_handlers).
+    /// Restores what signals did before [`install_signal_handlers`](Self::install_signal_handlers).
     fn restore_signal_handlers(&mut self);
 
-    /// What another loop can poll to learn that [`wait`](Self::wait) would return.
+    /// Returns a descriptor that is readable when [`wait`](Self::wait) would return, for another
+    /// loop to poll.
     #[cfg(unix)]
     fn descriptor(&self) -> std::os::fd::BorrowedFd<'_>;
 }
 
-/// What a wait found.
+/// An event that a wait reports.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Ready {
     Stream {
-        /// The packed id that it is watched under.
+        /// The packed id under which the stream is registered.
         token: usize,
         edges: Edges,
     },
-    /// Somebody may wait at the port with this packed id.
+    /// Clients may be waiting at the port with this packed id.
     Port(usize),
-    /// A signal with this name asks the reactor to stop.
+    /// The signal with this name asks the reactor to stop.
     #[cfg_attr(
         not(all(unix, feature = "signals")),
-        allow(dead_code, reason = "only scripted worlds have signals then")
+        allow(dead_code, reason = "only scripted drivers have signals then")
     )]
     Signal(&'static str),
 }
 
-/// What the poller reports of a stream.
+/// Readiness that the poller reports for a stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Edges {
     pub(crate) readable: bool,
     pub(crate) writable: bool,
-    /// The peer's FIN has arrived, perhaps behind data.
+    /// The peer's FIN has arrived, perhaps after data.
     pub(crate) read_closed: bool,
-    /// Urgent data has arrived, perhaps with data behind it.
+    /// Urgent data has arrived, perhaps with data after it.
     pub(crate) priority: bool,
-    /// The socket has an error to tell.
+    /// The socket has a pending error.
     pub(crate) error: bool,
 }
 
-/// What simulated streams report.
+/// Combinations that simulated streams report.
 #[cfg(any(test, feature = "testing"))]
 impl Edges {
     pub(crate) const NONE: Self = Self {
@@ -123,9 +124,9 @@ impl Edges {
     };
     pub(crate) const READABLE: Self = Self { readable: true, ..Self::NONE };
     pub(crate) const WRITABLE: Self = Self { writable: true, ..Self::NONE };
-    /// The peer's FIN.
+    /// The peer has sent a FIN.
     pub(crate) const END: Self = Self { read_closed: true, ..Self::READABLE };
-    /// Urgent data.
+    /// Urgent data has arrived.
     pub(crate) const URGENT: Self = Self { priority: true, ..Self::READABLE };
     /// The connection is broken.
     pub(crate) const BROKEN: Self = Self { writable: true, error: true, ..Self::END };
@@ -139,15 +140,15 @@ impl Edges {
     }
 }
 
-/// Whether a short read has emptied a socket of the system, unless an edge said otherwise (see
-/// [`Stream::short_read_is_final`]). Linux reports everything that ends a read early: the peer's
-/// FIN and urgent data. Other systems stop a read at the mark of urgent data as well, and `mio` has
-/// no event for it there, so their sockets are read until a call would block.
+/// Whether a short read means that a socket of the operating system is empty, unless an edge said
+/// otherwise (see [`Stream::short_read_is_final`]). Linux reports everything that ends a read
+/// early: the peer's FIN and urgent data. Other systems also stop a read at the mark of urgent
+/// data, and `mio` has no event for it there, so their sockets are read until a call would block.
 const SHORT_READ_IS_FINAL: bool = cfg!(any(target_os = "linux", target_os = "android"));
 
-/// Whether a short write has filled a socket of the system, so that an edge is sure to follow.
-/// Where `mio` makes edges up, it does so when a call would block, and each socket is written to
-/// until then.
+/// Whether a short write means that a socket of the operating system is full, so that an edge is
+/// certain to follow. Where `mio` emulates edges, it does so when a call would block; there each
+/// socket is written to until then.
 const SHORT_WRITE_IS_FINAL: bool = cfg!(any(
     target_os = "linux",
     target_os = "android",
@@ -158,7 +159,8 @@ const SHORT_WRITE_IS_FINAL: bool = cfg!(any(
     target_os = "dragonfly"
 ));
 
-/// True if accept(2) failed for want of descriptors or memory, and not because of one client.
+/// Returns true if accept(2) failed for lack of descriptors or memory, and not because of one
+/// client.
 pub(crate) fn is_exhausted(error: &io::Error) -> bool {
     #[cfg(unix)]
     const EXHAUSTED: [i32; 4] = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM];
@@ -167,12 +169,12 @@ pub(crate) fn is_exhausted(error: &io::Error) -> bool {
     error.raw_os_error().is_some_and(|errno| EXHAUSTED.contains(&errno))
 }
 
-/// See [`Driver::waker`].
+/// Ends a wait from another thread; see [`Driver::waker`].
 pub(crate) trait Wake: Debug + Send + Sync {
     fn wake(&self);
 }
 
-/// For drivers that never sleep.
+/// Does nothing, for drivers that never sleep.
 #[cfg(any(test, feature = "testing"))]
 #[derive(Debug)]
 pub(crate) struct NoWake;
@@ -182,40 +184,42 @@ impl Wake for NoWake {
     fn wake(&self) {}
 }
 
-/// A port that clients connect to. Dropping it closes it.
+/// A listening port. Dropping it closes it.
 pub(crate) trait Listener: Debug {
-    /// Where it listens: the port that the system chose, if it was asked to.
+    /// Returns the address that it listens on, with the port that the system chose if it was asked
+    /// to.
     fn address(&self) -> Address;
 
-    /// As `accept(2)`, which on Linux fails for want of descriptors before it looks whether anybody
-    /// waits.
+    /// Accepts a client, like `accept(2)`, which on Linux fails for lack of descriptors before it
+    /// checks whether a client is waiting.
     fn accept(&mut self) -> io::Result<(AnyStream, Address)>;
 
-    /// Out of descriptors: accepts with the one that is held in reserve, which is then used up.
-    /// `WouldBlock` means that nobody waits, and any other error that there is no reserve.
+    /// Accepts a client, when out of descriptors, with the descriptor held in reserve, which is
+    /// then used up. `WouldBlock` means that no client is waiting, and any other error that there
+    /// is no reserve.
     fn accept_with_reserve(&mut self) -> io::Result<(AnyStream, Address)>;
 
-    /// Turns away up to `limit` waiting clients, so that they see a close and not a hang, and
-    /// returns how many.
+    /// Sheds up to `limit` waiting clients, so that they see a close and do not hang, and returns
+    /// their number.
     fn shed(&mut self, limit: usize) -> usize;
 
-    /// Opens the descriptor that is held in reserve, unless it is open.
+    /// Opens the descriptor held in reserve, unless it is open.
     fn refill_reserve(&mut self);
 }
 
-/// A connected stream of bytes that never blocks. Dropping it closes it in order.
+/// A connected byte stream that never blocks. Dropping it closes it gracefully.
 pub(crate) trait Stream: Debug {
-    /// As `recv(2)`: zero is the peer's FIN.
+    /// Reads like `recv(2)`: zero is the peer's FIN.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize>;
 
-    /// As `send(2)`: a short count means that the socket is full, if
+    /// Writes like `send(2)`: a short count means that the socket is full, if
     /// [`short_write_is_final`](Self::short_write_is_final).
     fn write(&mut self, data: &[u8]) -> io::Result<usize>;
 
-    /// Asked after a read that returned less than it had room for: whether that has emptied the
-    /// stream, so that the next bytes bring an edge of their own. A stream that hands out records,
-    /// or holds bytes back, says no while there may be more. Whatever it says, the loop reads
-    /// until a call would block after an edge with `read_closed` or `priority`.
+    /// Returns true if a read that returned less than it had room for has emptied the stream, so
+    /// that the next bytes bring an edge of their own. A stream that returns records, or holds
+    /// bytes back, returns false while there may be more. In any case the loop reads until a call
+    /// would block after an edge with `read_closed` or `priority`.
     fn short_read_is_final(&self) -> bool {
         true
     }
@@ -226,15 +230,15 @@ pub(crate) trait Stream: Debug {
         true
     }
 
-    /// As `writev(2)`. Those who have nothing better write the pieces one after the other.
+    /// Writes like `writev(2)`. By default it writes the pieces one after another.
     fn write_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
         let mut written = 0;
-        // To write nothing is no question that every stream answers.
+        // Not every stream handles an empty write.
         for piece in pieces.iter().filter(|piece| !piece.is_empty()) {
             match self.write(piece) {
                 Ok(count) if count == piece.len() => written += count,
                 Ok(count) => return Ok(written + count),
-                // The next call says so again.
+                // The next call returns the error again.
                 Err(_) if written > 0 => break,
                 Err(error) => return Err(error),
             }
@@ -242,22 +246,23 @@ pub(crate) trait Stream: Debug {
         Ok(written)
     }
 
-    /// Sends a FIN, and goes on reading.
+    /// Sends a FIN, and continues reading.
     fn shutdown_write(&mut self) -> io::Result<()>;
 
-    /// From here on a drop resets the connection.
+    /// Makes a later drop reset the connection.
     fn set_abortive_close(&mut self);
 
-    /// The error that the poller hinted at, if there is one.
+    /// Returns the pending error of the socket, if there is one.
     fn take_error(&mut self) -> io::Result<Option<io::Error>>;
 
-    /// What has come of connecting: true if the connection stands, false if nothing yet.
+    /// Returns the state of an attempt to connect: true if the connection is established, false if
+    /// it is still pending.
     fn is_established(&mut self) -> io::Result<bool>;
 
-    /// Begins to report edges under `id`, for the rest of its life.
+    /// Registers the stream under `id`, for the rest of its life.
     fn register(&mut self, id: Id) -> io::Result<()>;
 
-    /// The address of this side.
+    /// Returns the local address.
     fn local_addr(&self) -> io::Result<Address>;
 
     fn set_no_delay(&self, on: bool) -> io::Result<()>;

@@ -1,12 +1,11 @@
 //! SIGINT and SIGTERM as events of the loop.
 //!
-//! A signal's action writes a byte to a socket pair that the poller watches; nothing else happens
-//! in the signal's own time. While a reactor listens to signals the second one ends the process at
-//! once, as if nobody listened: the first may be stuck behind a callback that never returns.
+//! A signal's handler writes a byte to a socket pair that the poller watches, and does nothing
+//! else. While a reactor listens to signals, the second one ends the process at once, as if no
+//! reactor listened: the first may be stuck behind a callback that never returns.
 //!
-//! A signal that is ignored stays ignored: whoever started the program wants it to outlive that
-//! signal. A shell says so of SIGINT when it starts a job in the background of a script, where the
-//! Ctrl-C is meant for others.
+//! An ignored signal stays ignored: the parent process wants the program to outlive it. A shell has
+//! SIGINT ignored in a background job of a script, where Ctrl-C is meant for others.
 
 use mio::net::UnixStream;
 use mio::{Interest, Registry, Token};
@@ -20,29 +19,29 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 const HEARD: [(i32, &str); 2] = [(SIGINT, "SIGINT"), (SIGTERM, "SIGTERM")];
 
-/// Signals belong to the process, and reactors to its threads.
+/// Signals belong to the process, and a reactor to one of its threads.
 static LISTENING: Mutex<Listening> = Mutex::new(Listening { reactors: 0, met: Vec::new() });
 
-/// Who listens to signals.
+/// State of the process that all reactors listening to signals share.
 #[derive(Debug)]
 struct Listening {
-    /// How many reactors.
+    /// Number of reactors that listen now.
     reactors: usize,
-    /// The signals that were listened to at any time.
+    /// Signals that a reactor has listened to at any time.
     met: Vec<i32>,
 }
 
-/// True while a signal is to do what it does by default. Only looked at for signals that did their
-/// default when a reactor first listened to them; the action that looks at it stays for the life of
-/// the process, since signal actions cannot be taken back without `unsafe`.
+/// True while signals have their default effect. It matters only for signals that had it when a
+/// reactor first listened to them; the handler that reads it stays for the life of the process,
+/// since signal handlers cannot be removed without `unsafe`.
 static DEFAULT_APPLIES: LazyLock<Arc<AtomicBool>> =
     LazyLock::new(|| Arc::new(AtomicBool::new(true)));
 
-/// A reactor's ear for signals. Dropping it gives them back.
+/// A reactor's receiver of signals. Dropping it restores what the signals did before.
 #[derive(Debug)]
 pub(super) struct Signals {
     receiver: UnixStream,
-    /// The number of the signal that came last, or zero.
+    /// The number of the latest signal, or zero.
     last: Arc<AtomicUsize>,
     actions: Vec<SigId>,
 }
@@ -64,7 +63,7 @@ impl Signals {
         DEFAULT_APPLIES.store(false, Ordering::SeqCst);
         listening.reactors += 1;
         drop(listening);
-        // From here on a failure drops what was set up so far.
+        // From now on a failure drops what was set up so far.
         let mut taken = Self { receiver, last: Arc::default(), actions: Vec::new() };
         for signal in heard {
             let last = Arc::clone(&taken.last);
@@ -75,7 +74,7 @@ impl Signals {
         Ok(taken)
     }
 
-    /// The name of the signal that came last, if one came since this was last asked.
+    /// Returns the name of the latest signal, if one came since the last call.
     pub(super) fn received(&mut self) -> Option<&'static str> {
         let mut bytes = [0; 16];
         while matches!(self.receiver.read(&mut bytes), Ok(count) if count > 0) {}
@@ -86,7 +85,7 @@ impl Signals {
 
 impl Drop for Signals {
     fn drop(&mut self) {
-        // Before the receiver is closed: a write to a pair without one is a SIGPIPE.
+        // Before the receiver closes: a write to a pair without one raises SIGPIPE.
         for action in self.actions.drain(..) {
             low_level::unregister(action);
         }
@@ -103,9 +102,9 @@ fn listening() -> MutexGuard<'static, Listening> {
 }
 
 impl Listening {
-    /// Sees to it that the signal does its default while no reactor listens, if it did so before
-    /// the first listened. The action is registered before any other of ours, so that the first
-    /// signal, which arms the default, does not meet it armed.
+    /// Makes the signal have its default effect while no reactor listens, if it had that before the
+    /// first one listened. The handler is registered before any other of ours, so that the first
+    /// signal, which arms the default, does not find it armed.
     fn stand_in(&mut self, signal: i32, disposition: &Disposition) -> io::Result<()> {
         if !self.met.contains(&signal) {
             if !disposition.catches(signal) {
@@ -117,8 +116,8 @@ impl Listening {
     }
 }
 
-/// What the process does with signals, in bits. Linux tells; elsewhere the default is assumed of
-/// all of them.
+/// Signal dispositions of the process, as bit masks. Read on Linux; elsewhere all are assumed to be
+/// the default.
 struct Disposition {
     ignored: u64,
     caught: u64,
@@ -142,7 +141,7 @@ impl Disposition {
         self.ignored & (1 << (signal - 1)) != 0
     }
 
-    /// True if the program has a handler of its own, which is still called beside ours.
+    /// Returns true if the program has a handler of its own, which is still called beside ours.
     fn catches(&self, signal: i32) -> bool {
         self.caught & (1 << (signal - 1)) != 0
     }
@@ -153,7 +152,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_process_does_with_a_signal_is_read_from_its_status() {
+    fn dispositions_are_read_from_the_status_of_the_process() {
         let status = "Name:\tx\nSigBlk:\t0000000000004002\nSigIgn:\t0000000000001002\n\
                       SigCgt:\t0000000000004000\n";
         let disposition = Disposition::of(status);

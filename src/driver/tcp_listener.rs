@@ -12,11 +12,12 @@ use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-/// A descriptor kept for the moment when there is no other, shared by the ports of a reactor.
+/// A descriptor kept for when no other is left, shared by the ports of a reactor.
 #[derive(Debug, Default)]
 pub(super) struct Reserve(RefCell<Option<File>>);
 
-/// Opens without side effects on every Unix. (Elsewhere there is no reserve, and nothing is shed.)
+/// A path that opens without side effects on every Unix. (Elsewhere there is no reserve, and
+/// nothing is shed.)
 const RESERVE_PATH: &str = "/dev/null";
 
 impl Reserve {
@@ -50,20 +51,21 @@ impl TcpListener {
         let address = at.address();
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
         if address.is_ipv6() && address.ip().is_unspecified() {
-            // Systems differ in what `::` means; here it is IPv4 as well, everywhere.
+            // Systems differ in what `::` means; here it includes IPv4, everywhere.
             socket.set_only_v6(false)?;
         }
         // A port whose last connections are in TIME_WAIT can be opened again at once. (On Windows
-        // the option means that anyone may take the port, and the first half holds without it.)
+        // the option would let any program take the port, and reopening works without it.)
         if cfg!(unix) {
             socket.set_reuse_address(true)?;
         }
-        // Accepted connections inherit it: one call in all. What a callback writes leaves in one
-        // piece, so Nagle's algorithm has nothing to gather, and would wait for delayed ACKs.
+        // Accepted connections inherit it, which saves a call for each. Everything a callback
+        // writes is sent in one piece, so Nagle's algorithm has nothing to combine, and would wait
+        // for delayed ACKs.
         socket.set_tcp_nodelay(true)?;
         socket.set_nonblocking(true)?;
         socket.bind(&address.into())?;
-        // Some systems take zero for as many as there may be.
+        // Some systems read zero as the largest possible backlog.
         socket.listen(at.backlog_max().max(1).try_into().unwrap_or(i32::MAX))?;
         let mut socket = mio::net::TcpListener::from_std(socket.into());
         let address = socket.local_addr()?.into();
@@ -92,7 +94,7 @@ impl Listener for TcpListener {
         self.reserve.release();
         let accepted = self.accept();
         if accepted.is_err() {
-            // Unless another thread of the process has taken the descriptor meanwhile; then the
+            // Fails if another thread of the process has taken the descriptor meanwhile; then the
             // next attempt tries again.
             self.reserve.refill();
         }
@@ -120,7 +122,7 @@ mod tests {
     use socket2::SockRef;
 
     #[test]
-    fn sockets_have_the_options_that_they_should() {
+    fn sockets_have_the_expected_options() {
         let poll = mio::Poll::new().unwrap();
         let registry = Rc::new(poll.registry().try_clone().unwrap());
         let at = TcpServerEndpoint::new(0).interface([127, 0, 0, 1]);

@@ -11,19 +11,19 @@ use std::net::Shutdown;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// Both directions, and urgent data: a read stops at its mark, with more behind it.
+/// Both directions, and urgent data: a read stops at its mark, with more data after it.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const INTEREST: Interest = Interest::READABLE.add(Interest::WRITABLE).add(Interest::PRIORITY);
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 const INTEREST: Interest = Interest::READABLE.add(Interest::WRITABLE);
 
-/// With it, to send on a connection that is gone is an error, and no SIGPIPE: that would end a
-/// program in which the signal has its default action, as in one that is written in C.
+/// With this flag, sending on a closed connection is an error and raises no SIGPIPE: that would end
+/// a program in which the signal has its default action, such as one written in C.
 #[cfg(all(unix, not(target_vendor = "apple")))]
 const NO_SIGNAL: i32 = libc::MSG_NOSIGNAL;
 
-/// On Apple's systems the sockets themselves say so: `socket2` makes them with SO_NOSIGPIPE, and
-/// those that are accepted inherit it. On Windows there is no such signal.
+/// On Apple's systems the sockets themselves have this option: `socket2` creates them with
+/// SO_NOSIGPIPE, and accepted sockets inherit it. Windows has no such signal.
 #[cfg(not(all(unix, not(target_vendor = "apple"))))]
 const NO_SIGNAL: i32 = 0;
 
@@ -53,8 +53,8 @@ impl TcpStream {
         socket.set_tcp_nodelay(true)?;
         socket.set_nonblocking(true)?;
         if let Some(local) = to.local() {
-            // A port of the program's choice can be used again at once, as one that listens can.
-            // (Of those that the system chooses it is to choose none that is in use.)
+            // A port that the program chose can be reused at once, like a listening one. (Among
+            // ports that the system chooses, it should choose one that is not in use.)
             if cfg!(unix) && local.port() != 0 {
                 socket.set_reuse_address(true)?;
             }
@@ -71,7 +71,7 @@ impl TcpStream {
     }
 }
 
-/// A socket that does not block says so of a connection that it has begun.
+/// Returns true for the error with which a non-blocking socket reports a connection under way.
 fn is_under_way(error: &io::Error) -> bool {
     #[cfg(unix)]
     let in_progress = error.raw_os_error() == Some(libc::EINPROGRESS);
@@ -90,7 +90,7 @@ impl Stream for TcpStream {
     }
 
     fn write_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
-        // Not writev(2), by which the socket's own `write_vectored` goes: that knows no flags.
+        // Not writev(2), which the socket's own `write_vectored` uses: it takes no flags.
         let socket = SockRef::from(&self.socket);
         self.socket.try_io(|| socket.send_vectored_with_flags(pieces, NO_SIGNAL))
     }
@@ -108,7 +108,7 @@ impl Stream for TcpStream {
     }
 
     fn set_abortive_close(&mut self) {
-        // Zero seconds of lingering: close(2) discards what is unsent and sends RST. If it fails,
+        // Zero seconds of lingering: close(2) discards unsent bytes and sends RST. If this fails,
         // the connection is already gone.
         let _ = SockRef::from(&self.socket).set_linger(Some(Duration::ZERO));
     }
@@ -122,8 +122,9 @@ impl Stream for TcpStream {
             return Err(error);
         }
         match self.socket.peer_addr() {
-            // A port of this machine on which nobody listens may be the one that the system chose
-            // for this side: TCP then connects the socket with itself.
+            // Self-connect: the system may choose for this side the very port of this machine that
+            // it connects to, if no program listens there. TCP then connects the socket with
+            // itself.
             Ok(peer) if self.socket.local_addr().is_ok_and(|local| local == peer) => {
                 Err(io::ErrorKind::ConnectionRefused.into())
             }
@@ -134,7 +135,7 @@ impl Stream for TcpStream {
     }
 
     fn register(&mut self, id: Id) -> io::Result<()> {
-        // Both directions at once and never again: edges cost nothing until they come.
+        // Both directions, once: edges cost nothing until they come.
         self.registry.register(&mut self.socket, Token(id.to_bits()), INTEREST)
     }
 

@@ -1,4 +1,4 @@
-//! Threads for work that blocks.
+//! Thread pool for work that blocks.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -8,14 +8,14 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-/// What a thread is to do. Its panic is its owner's affair, and ends nothing here.
+/// Work for a thread. A panic is the caller's concern, and ends neither thread nor pool.
 pub(crate) type Work = Box<dyn FnOnce() + Send>;
 
-/// How long a thread stays that has nothing to do: long enough for the next of a series, short
-/// enough that a program which needed threads once does not keep them.
+/// How long an idle thread stays: long enough for the next piece of work in a series, short enough
+/// that a program which needed threads once does not keep them.
 const IDLE: Duration = Duration::from_secs(10);
 
-/// Threads that are started when there is work for them, and end when there is none.
+/// A pool whose threads start when there is work, and end when they are idle.
 pub(super) struct Threads {
     shared: Arc<Shared>,
 }
@@ -29,10 +29,10 @@ struct Shared {
 #[derive(Default)]
 struct Queue {
     waiting: VecDeque<Work>,
-    /// How many threads there are, and how many of them wait for work.
+    /// Number of threads, and of those that wait for work.
     threads: usize,
     idle: usize,
-    /// Nobody will bring more.
+    /// No more work will come.
     closed: bool,
 }
 
@@ -48,11 +48,12 @@ impl Threads {
         Self { shared: Arc::new(Shared { idle, queue, changed }) }
     }
 
-    /// Does the work on a thread, in the order of asking, on at most `max` threads at once.
+    /// Runs the work on a thread, in the order of the calls, on at most `max` threads at once (at
+    /// least one).
     ///
     /// # Errors
     ///
-    /// There is no thread, and none can be started; the work is dropped.
+    /// Fails if there is no thread and none can be started; the work is dropped.
     pub(super) fn run(&self, work: Work, max: usize) -> io::Result<()> {
         let mut queue = self.shared.lock();
         queue.waiting.push_back(work);
@@ -62,12 +63,12 @@ impl Threads {
             let named = thread::Builder::new().name("twistor worker".to_owned());
             match named.spawn(move || shared.serve()) {
                 Ok(_) => queue.threads += 1,
-                // Those that there are get to it.
+                // The existing threads will run it.
                 Err(_) if queue.threads > 0 => {}
                 Err(error) => {
                     let dropped = queue.waiting.pop_back();
                     drop(queue);
-                    // Only now: its drop is the user's code.
+                    // Only now, without the lock: its drop is the user's code.
                     drop(dropped);
                     return Err(error);
                 }
@@ -78,14 +79,16 @@ impl Threads {
         Ok(())
     }
 
-    /// Takes back what has not begun. What has begun runs to its end, and nobody waits for it.
+    /// Removes and returns the work that has not begun. Work that has begun runs to its end,
+    /// without anything waiting for it.
     pub(super) fn take_waiting(&self) -> Vec<Work> {
         std::mem::take(&mut self.shared.lock().waiting).into()
     }
 }
 
 impl Drop for Threads {
-    /// What has not begun is dropped; what has goes on to its end, and nobody waits for it.
+    /// Drops the work that has not begun. Work that has begun runs to its end, without anything
+    /// waiting for it.
     fn drop(&mut self) {
         self.shared.lock().closed = true;
         self.shared.changed.notify_all();
@@ -97,18 +100,19 @@ impl Drop for Threads {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Queue> {
-        // Nothing panics while the lock is held, so what it guards is whole.
+        // Nothing panics while the lock is held, so the queue is intact.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The life of a thread.
+    /// Runs work on a thread until the thread should end.
     fn serve(&self) {
         while let Some(work) = self.next() {
             let _ = catch_unwind(AssertUnwindSafe(work));
         }
     }
 
-    /// What to do next; `None` if the thread is to end, and it is then counted no more.
+    /// Returns the next work, or `None` if the thread should end; the thread is then no longer
+    /// counted.
     fn next(&self) -> Option<Work> {
         let mut queue = self.lock();
         loop {
@@ -153,7 +157,7 @@ mod tests {
         pool.shared.lock().threads
     }
 
-    /// Waits on the condition; a test that waits for ever has failed.
+    /// Waits for the condition; a test that never ends has failed.
     fn until(mut condition: impl FnMut() -> bool) {
         while !condition() {
             thread::yield_now();
@@ -161,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_threads_than_asked_for_and_no_more_than_needed() {
+    fn threads_are_limited_and_started_only_when_needed() {
         let pool = Threads::default();
         let (go, gate) = channel::<()>();
         let gate = Arc::new(Mutex::new(gate));
@@ -185,7 +189,7 @@ mod tests {
         all.sort_unstable();
         assert_eq!((all, most.load(Ordering::SeqCst)), ((0..6).collect(), 3));
 
-        // One that waits is taken before another is started.
+        // An idle thread is used before another is started.
         until(|| pool.shared.lock().idle == 3);
         let (done_in, done) = channel();
         pool.run(Box::new(move || done_in.send(()).unwrap()), 10).unwrap();
@@ -194,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn no_threads_are_one_and_all_threads_are_no_more_than_needed() {
+    fn a_limit_of_zero_means_one_thread_and_no_limit_means_as_many_as_needed() {
         for (max, expected) in [(0, 1), (1, 1), (usize::MAX, 4)] {
             let pool = Threads::default();
             let together = Arc::new(std::sync::Barrier::new(expected));
@@ -213,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_ends_no_thread_and_no_queue() {
+    fn a_panic_in_work_ends_neither_thread_nor_pool() {
         let pool = Threads::default();
         let (done_in, done) = channel();
         pool.run(Box::new(|| panic!("by the work")), 1).unwrap();
@@ -223,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn threads_end_when_there_is_nothing_to_do() {
+    fn idle_threads_end() {
         let pool = Threads::with_idle(Duration::from_millis(1));
         let (done_in, done) = channel();
         for _ in 0..2 {
@@ -234,7 +238,8 @@ mod tests {
         }
     }
 
-    /// Has a pool of one thread begin some work. It ends when it is told to, and says so.
+    /// Starts work on a pool of one thread. The work ends when the test sends on the first channel,
+    /// and reports that on the second.
     fn begin(pool: &Threads) -> (Sender<()>, Receiver<()>) {
         let (go, gate) = channel();
         let (begun_in, begun) = channel();
@@ -250,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_not_begun_is_dropped_with_the_pool_and_what_has_goes_on() {
+    fn dropping_the_pool_drops_waiting_work_and_lets_running_work_finish() {
         let pool = Threads::default();
         let (go, ended) = begin(&pool);
         let (never_in, never) = channel::<()>();
@@ -264,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_not_begun_can_be_taken_back_and_the_threads_go_on() {
+    fn waiting_work_can_be_taken_back_and_the_threads_continue() {
         let pool = Threads::default();
         let (go, ended) = begin(&pool);
         let (done_in, done) = channel();

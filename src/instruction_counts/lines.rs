@@ -1,4 +1,4 @@
-//! Splitting what is received into lines: `data_received` of [`Lines`], without the loop.
+//! Cost of splitting received bytes into lines: `data_received` of [`Lines`], without the loop.
 
 use super::{ALL_ROUNDS, rounds, script};
 use crate::driver::scripted::Peer;
@@ -9,8 +9,8 @@ use crate::{
 use std::hint::black_box;
 use std::time::Duration;
 
-/// Does nothing with its lines but to add up their lengths, so that these can be asserted. The
-/// bytes count as used, or else the optimiser would leave out a needless copy of them.
+/// Only adds up the lengths of its lines, so that the sum can be asserted. The bytes count as used,
+/// or the optimiser would remove a needless copy of them.
 struct Sum(usize);
 
 impl<F> LineReceiver<F> for Sum {
@@ -19,7 +19,7 @@ impl<F> LineReceiver<F> for Sum {
     }
 }
 
-/// The same in raw mode.
+/// Only adds up the lengths of its data, in raw mode.
 struct RawSum(usize);
 
 impl<F> LineReceiver<F> for RawSum {
@@ -65,13 +65,13 @@ impl<R: LineReceiver<Factory<R>> + 'static> Fixture<R> {
         Self { id: reactor.first_connection(), reactor, port, peer }
     }
 
-    /// What comes in these segments is delivered, in every round.
+    /// Delivers these segments in every round.
     fn deliver(mut self, segments: &[&[u8]]) -> Self {
         rounds(|counter| {
             self.with_lines(|lines, cx| {
                 counter.count(|| segments.iter().for_each(|data| lines.data_received(cx, data)));
             });
-            // What was answered leaves.
+            // Sends the answers.
             assert!(self.reactor.turn(Some(Duration::ZERO)).unwrap().is_continue());
             1
         });

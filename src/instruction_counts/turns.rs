@@ -1,4 +1,4 @@
-//! Turns of the loop without a system call.
+//! Cost of turns of the event loop, without system calls.
 
 use super::{rounds, script};
 use crate::driver::scripted::{Closed, Peer, Script};
@@ -15,7 +15,7 @@ impl<F> Protocol<F> for Echo {
 
 const BYTES: &[u8] = &[b'x'; 16 * 1024];
 
-/// Sends so many pieces in one callback.
+/// Sends `PIECES` pieces of `LEN` bytes in one callback.
 struct Write<const PIECES: usize, const LEN: usize>;
 
 impl<F, const PIECES: usize, const LEN: usize> Protocol<F> for Write<PIECES, LEN> {
@@ -35,7 +35,7 @@ impl<F> Protocol<F> for Quote {
     }
 }
 
-/// What one member says goes to all others.
+/// Sends what one member says to all others.
 #[derive(Default)]
 struct Room {
     members: Vec<Transport>,
@@ -60,7 +60,7 @@ impl Protocol<Room> for Member {
     }
 }
 
-/// A reactor with a port, and clients of that.
+/// A reactor with a port and its clients.
 struct Fixture {
     script: Script,
     reactor: Reactor,
@@ -149,7 +149,7 @@ fn chat_100() {
     rounds(|counter| {
         fixture.peers[0].send(line);
         let mut received = Vec::new();
-        // A fan-out is held for some turns.
+        // A fan-out is held for several turns.
         for _ in 0..10 {
             counter.count(|| fixture.turn());
             received = fixture.peers[1..].iter().map(Peer::received).collect();
@@ -162,7 +162,7 @@ fn chat_100() {
     });
 }
 
-/// What a stop costs for each timer that is left over.
+/// Cost of a stop for each timer that is left.
 #[test]
 #[ignore = "counted by benches/counts/check"]
 fn stop_with_10_000_timers() {

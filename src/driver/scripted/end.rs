@@ -5,29 +5,29 @@ use crate::driver::Edges;
 use std::collections::VecDeque;
 use std::io;
 
-/// Where all come from who come from nowhere else.
+/// The address of every peer that has no other.
 pub(super) const END_IP: [u8; 4] = [192, 0, 2, 1];
 
 const ANY_ROOM: usize = usize::MAX / 2;
 
-/// As the operating system would keep it.
+/// Socket state, as the operating system would keep it.
 #[derive(Debug)]
 pub(super) struct End {
     pub(super) id: Option<Id>,
-    /// Of the other side.
+    /// The IP address of the peer.
     pub(super) ip: [u8; 4],
     pub(super) input: VecDeque<Input>,
     pub(super) output: Vec<u8>,
-    /// How many bytes the socket still takes.
+    /// Number of bytes that the socket still accepts.
     pub(super) room: usize,
     pub(super) edges: Edges,
     pub(super) error: Option<io::ErrorKind>,
     pub(super) closed: Closed,
     pub(super) output_finished: bool,
     pub(super) calls: Calls,
-    /// Each read returns one record, of which only the first brings an edge.
+    /// Each read returns one record; only the first record brings an edge.
     pub(super) records: bool,
-    /// The connection stands.
+    /// The connection is established.
     pub(super) established: bool,
 }
 
@@ -53,7 +53,7 @@ impl End {
 #[derive(Debug)]
 pub(super) enum Input {
     Data(Vec<u8>),
-    /// The mark of urgent data: no read goes past it together with what stands before it.
+    /// The mark of urgent data: no read goes past it together with the bytes before it.
     Mark,
     End,
     Reset,
@@ -68,7 +68,7 @@ pub(crate) enum Closed {
     Reset,
 }
 
-/// System calls made on a stream.
+/// Numbers of system calls made on a stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Calls {
     pub(crate) reads: usize,

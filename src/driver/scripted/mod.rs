@@ -1,4 +1,4 @@
-//! A world in which nothing happens but what a test says: for tests of the loop itself.
+//! Scripted driver: nothing happens but what a test says, for tests of the event loop itself.
 
 mod end;
 mod peer;
@@ -21,54 +21,54 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// The test's view of the world. Its clones are the same world.
+/// The test's view of the driver. Clones share it.
 #[derive(Clone, Debug)]
 pub(crate) struct Script(Rc<RefCell<Inner>>);
 
 #[derive(Debug)]
 struct Inner {
     now: Instant,
-    /// How long each wait was allowed to take.
+    /// The timeout of each wait.
     waits: Vec<Option<Duration>>,
     ports: Vec<Id>,
-    /// What the next calls of accept(2) say; then would-block.
+    /// Results of the next calls of accept(2); after them, `WouldBlock`.
     accepts: VecDeque<Waiting>,
-    /// Clients that were accepted on each port.
+    /// Number of clients accepted on each port.
     accepted: [usize; PORTS_MAX],
-    /// Something was added to `accepts` since the poller last said so.
+    /// Something was added to `accepts` since the poller last reported it.
     knocked: bool,
     ends: Vec<End>,
-    /// How often the descriptor in reserve was opened.
+    /// How often the descriptor held in reserve was opened.
     refills: usize,
-    /// There is more than the last wait has handed out.
+    /// There are more events than the last wait returned.
     more: bool,
-    /// What is asked of callbacks: to yield whenever they can.
+    /// Callbacks should yield whenever they can.
     yields: bool,
-    /// How long a write takes.
+    /// Duration of a write.
     write_takes: Duration,
-    /// As many events as a wait hands out.
+    /// The most events that a wait returns.
     events_max: usize,
     signal: Option<&'static str>,
     aside: Aside,
 }
 
-/// No test opens more.
+/// The most ports that a test opens.
 const PORTS_MAX: usize = 300;
 
-/// What a call of accept(2) says, on one port or on any.
+/// Result of a call of accept(2), on one port or on any.
 #[derive(Debug)]
 struct Waiting {
     port: Option<usize>,
     outcome: io::Result<usize>,
 }
 
-/// Work for other threads, which is done when the test says so.
+/// Work for other threads, which runs when the test says so.
 #[derive(Default)]
 struct Aside {
     waiting: VecDeque<Work>,
-    /// Cannot be taken back any more.
+    /// Begun, so that it can no longer be taken back.
     begun: VecDeque<Work>,
-    /// There are no threads.
+    /// No thread can be started.
     refuses: bool,
 }
 
@@ -102,22 +102,22 @@ impl Script {
         Box::new(self.clone())
     }
 
-    /// Whether `should_yield` always returns true.
+    /// Makes `should_yield` always return true, or no longer.
     pub(crate) fn set_yields(&self, yields: bool) {
         self.0.borrow_mut().yields = yields;
     }
 
-    /// A client connects, to whichever port accepts it.
+    /// Connects a client to any port that accepts it.
     pub(crate) fn connect(&self) -> Peer {
         self.wait_on(None, END_IP)
     }
 
-    /// A client connects to the port that was opened as the n-th of those that are open.
+    /// Connects a client to the n-th of the open ports, in the order of their opening.
     pub(crate) fn connect_to(&self, port: usize) -> Peer {
         self.wait_on(Some(port), END_IP)
     }
 
-    /// A client connects from an address of its own.
+    /// Connects a client from an address of its own.
     pub(crate) fn connect_from(&self, ip: [u8; 4]) -> Peer {
         self.wait_on(None, ip)
     }
@@ -131,18 +131,18 @@ impl Script {
         Peer::new(self.clone(), end)
     }
 
-    /// How many clients were accepted on a port.
+    /// Returns the number of clients accepted on a port.
     pub(crate) fn accepted_on(&self, port: usize) -> usize {
         self.0.borrow().accepted[port]
     }
 
-    /// Whom the reactor has asked for a connection last.
+    /// Returns the peer of the connection that the reactor began last.
     pub(crate) fn dialled(&self) -> Peer {
         let end = self.0.borrow().ends.len() - 1;
         Peer::new(self.clone(), end)
     }
 
-    /// The next accept(2) fails.
+    /// Makes the next accept(2) fail.
     pub(crate) fn fail_accept(&self, error: io::Error) {
         let mut inner = self.0.borrow_mut();
         inner.accepts.push_back(Waiting { port: None, outcome: Err(error) });
@@ -161,13 +161,13 @@ impl Script {
         std::mem::take(&mut self.0.borrow_mut().waits)
     }
 
-    /// Other threads begin all that waits for them.
+    /// Lets other threads begin all waiting work.
     pub(crate) fn begin_work(&self) {
         let Aside { waiting, begun, .. } = &mut self.0.borrow_mut().aside;
         begun.append(waiting);
     }
 
-    /// Other threads do their work now, and return how much there was.
+    /// Lets other threads do all their work now, and returns the number of pieces.
     pub(crate) fn work_aside(&self) -> usize {
         self.begin_work();
         let work = std::mem::take(&mut self.0.borrow_mut().aside.begun);
@@ -176,7 +176,7 @@ impl Script {
         count
     }
 
-    /// From here on there are no threads.
+    /// From now on no thread can be started.
     pub(crate) fn refuse_threads(&self) {
         self.0.borrow_mut().aside.refuses = true;
     }
@@ -185,12 +185,12 @@ impl Script {
         self.0.borrow().refills
     }
 
-    /// From here on each write takes so long.
+    /// From now on each write takes `time`.
     pub(crate) fn set_write_takes(&self, time: Duration) {
         self.0.borrow_mut().write_takes = time;
     }
 
-    /// From here on a wait hands out no more than this.
+    /// From now on a wait returns no more than `events_max` events.
     pub(crate) fn limit_events(&self, events_max: usize) {
         self.0.borrow_mut().events_max = events_max;
     }
@@ -210,7 +210,7 @@ impl Driver for Script {
         inner.waits.push(timeout);
         let before = ready.len();
         ready.extend(inner.signal.take().map(Ready::Signal));
-        // An edge: those who wait already are not reported again.
+        // An edge: clients that are already waiting are not reported again.
         if std::mem::take(&mut inner.knocked) {
             ready.extend(inner.ports.iter().map(|id| Ready::Port(id.to_bits())));
         }
@@ -258,7 +258,7 @@ impl Driver for Script {
         Ok(AnyStream::Other(Box::new(stream)))
     }
 
-    /// Kept until the test does it.
+    /// Keeps the work until the test runs it.
     fn spawn_blocking(&mut self, work: Work, _: usize) -> io::Result<()> {
         let inner = &mut *self.0.borrow_mut();
         if inner.aside.refuses {
@@ -292,7 +292,7 @@ impl Driver for Script {
 struct ScriptedPort {
     script: Script,
     id: Id,
-    /// How many were open before it.
+    /// Number of ports that were open before it.
     number: usize,
     address: Address,
 }
@@ -373,9 +373,9 @@ impl Stream for ScriptedStream {
                     data.drain(..count);
                     if data.is_empty() {
                         end.input.pop_front();
-                        // One chunk a read. More chunks are announced again, as the edge of a next
-                        // segment would; but not what is left of this one, nor what lies behind
-                        // the mark of urgent data.
+                        // One chunk for each read. More chunks are announced again, like the edge
+                        // of a next segment; but not the rest of this one, nor what comes after the
+                        // mark of urgent data.
                         let next = end.input.front();
                         end.edges.readable |=
                             next.is_some_and(|next| !end.records && !matches!(next, Input::Mark));

@@ -5,7 +5,7 @@ use super::end::{Calls, Closed, End, Input};
 use crate::driver::Edges;
 use std::io;
 
-/// The other end of a connection.
+/// The other end of a connection, for a test to act on.
 #[derive(Debug)]
 pub(crate) struct Peer {
     script: Script,
@@ -21,7 +21,7 @@ impl Peer {
         change(&mut self.script.0.borrow_mut().ends[self.end])
     }
 
-    /// Answers whoever has asked for a connection.
+    /// Accepts the connection that the reactor has begun.
     pub(crate) fn answer(&self) {
         self.end(|end| {
             end.established = true;
@@ -29,7 +29,7 @@ impl Peer {
         });
     }
 
-    /// Refuses whoever has asked for a connection.
+    /// Refuses the connection that the reactor has begun.
     pub(crate) fn refuse(&self) {
         self.end(|end| {
             end.error = Some(io::ErrorKind::ConnectionRefused);
@@ -37,7 +37,7 @@ impl Peer {
         });
     }
 
-    /// The poller says something that means nothing.
+    /// Makes the poller report a spurious edge.
     pub(crate) fn nudge(&self) {
         self.end(|end| end.edges.writable = true);
     }
@@ -50,8 +50,8 @@ impl Peer {
         });
     }
 
-    /// From here on the stream hands out what was sent a record at a time, as one would that is
-    /// encrypted: what lies behind the first brings no edge.
+    /// From now on the stream returns sent data a record at a time, as an encrypted one would: only
+    /// the first record brings an edge.
     pub(crate) fn send_in_records(&self) {
         self.end(|end| end.records = true);
     }
@@ -71,7 +71,7 @@ impl Peer {
         });
     }
 
-    /// Resets behind what was sent: whoever reads meets the error.
+    /// Resets after what was sent: a read meets the error.
     pub(crate) fn reset_in_line(&self) {
         self.end(|end| {
             end.input.push_back(Input::Reset);
@@ -79,7 +79,7 @@ impl Peer {
         });
     }
 
-    /// Resets; the poller says so.
+    /// Resets, and the poller reports it.
     pub(crate) fn reset(&self) {
         self.end(|end| {
             end.input.push_back(Input::Reset);
@@ -88,12 +88,12 @@ impl Peer {
         });
     }
 
-    /// Whatever is written from here on fails, and the poller does not say so.
+    /// Makes all later writes fail, without the poller reporting it.
     pub(crate) fn break_writes(&self) {
         self.end(|end| end.error = Some(io::ErrorKind::BrokenPipe));
     }
 
-    /// Takes no more than `room` bytes from here on.
+    /// Accepts no more than `room` bytes from now on.
     pub(crate) fn set_room(&self, room: usize) {
         self.end(|end| {
             end.edges.writable |= end.room == 0 && room > 0;
@@ -101,7 +101,7 @@ impl Peer {
         });
     }
 
-    /// The same, and the poller does not say so.
+    /// Accepts no more than `room` bytes from now on, without the poller reporting it.
     pub(crate) fn set_room_unannounced(&self, room: usize) {
         self.end(|end| end.room = room);
     }
@@ -122,7 +122,7 @@ impl Peer {
         self.end(|end| end.calls)
     }
 
-    /// How many chunks that were sent have not been read in full.
+    /// Returns the number of chunks that were sent and have not been read in full.
     pub(crate) fn unread(&self) -> usize {
         self.end(|end| end.input.iter().take_while(|it| matches!(it, Input::Data(_))).count())
     }
