@@ -26,7 +26,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let endpoint = env::args().nth(1).unwrap_or("tcp:8007:interface=127.0.0.1".to_owned());
     let mut reactor = Reactor::new()?;
     let port = reactor.listen(&endpoint, || Lines::new(Answer))?;
-    // Not `println!`, which panics where nobody can be written to.
+    // Not `println!`, which panics if the output is closed.
     let _ = writeln!(io::stdout(), "listening on {}", port.local_address());
     reactor.run()?;
     Ok(())
@@ -38,7 +38,7 @@ mod tests {
     use twistor::testing;
 
     #[test]
-    fn one_question_has_an_answer() {
+    fn a_known_question_is_answered() {
         testing::check(
             || Lines::new(Answer),
             "C: How are you?
@@ -51,7 +51,7 @@ mod tests {
     }
 
     #[test]
-    fn it_does_not_matter_how_the_bytes_arrive() {
+    fn answers_do_not_depend_on_how_the_bytes_arrive() {
         testing::assert_split_invariant(|| Lines::new(Answer), "How are you?\nHow?\r\n\nHow");
     }
 }

@@ -1,4 +1,4 @@
-//! Asks a server one line, prints what it answers, and ends.
+//! Sends a server one line, prints the answer, and ends.
 //!
 //! `cargo run --example ask ADDRESS:PORT QUESTION`, with `answer` or `echo` running.
 
@@ -15,8 +15,8 @@ use twistor::{
     Transport,
 };
 
-/// A person waits for it.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Connect timeout, and the longest wait for the answer: short, since a person is waiting.
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 struct Asking;
 
@@ -25,11 +25,11 @@ impl LineReceiver<Asker> for Asking {
 
     fn connection_made(&mut self, cx: &mut LineContext<'_, Asker>) {
         cx.transport.write_sequence([cx.factory.question.as_str(), "\r\n"]);
-        cx.transport.set_timeout(PATIENCE);
+        cx.transport.set_timeout(TIMEOUT);
     }
 
     fn line_received(&mut self, cx: &mut LineContext<'_, Asker>, line: &[u8]) {
-        // Not `println!`, which panics where nobody can be written to.
+        // Not `println!`, which panics if the output is closed.
         match writeln!(io::stdout(), "{}", String::from_utf8_lossy(line)) {
             Ok(()) => cx.factory.answered.set(true),
             Err(error) => cx.transport.fail(error),
@@ -47,7 +47,7 @@ impl LineReceiver<Asker> for Asking {
 
 struct Asker {
     question: String,
-    /// Read by `main` when the factory is gone.
+    /// Read by `main` after the factory is dropped.
     answered: Rc<Cell<bool>>,
 }
 
@@ -72,9 +72,9 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     };
     let address: SocketAddr = address
         .parse()
-        .map_err(|_| format!("\"{address}\" is no address such as 127.0.0.1:8007"))?;
+        .map_err(|_| format!("\"{address}\" is not an address like 127.0.0.1:8007"))?;
     let mut reactor = Reactor::new()?;
-    let endpoint = TcpClientEndpoint::new(address).timeout(PATIENCE);
+    let endpoint = TcpClientEndpoint::new(address).timeout(TIMEOUT);
     let answered = Rc::new(Cell::new(false));
     reactor.connect_tcp(endpoint, Asker { question, answered: Rc::clone(&answered) })?;
     reactor.run()?;

@@ -1,4 +1,4 @@
-//! An echo that tells each client how many there are: a count in the factory.
+//! An echo that tells each client how many clients there are: the count is in the factory.
 //!
 //! `cargo run --example counting_echo [PORT or ENDPOINT]`, then `nc 127.0.0.1 8007`.
 
@@ -43,7 +43,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let endpoint = env::args().nth(1).unwrap_or("tcp:8007:interface=127.0.0.1".to_owned());
     let mut reactor = Reactor::new()?;
     let port = reactor.listen(&endpoint, EchoFactory::default())?;
-    // Not `println!`, which panics where nobody can be written to.
+    // Not `println!`, which panics if the output is closed.
     let _ = writeln!(io::stdout(), "listening on {}", port.local_address());
     reactor.run()?;
     Ok(())
@@ -55,7 +55,7 @@ mod tests {
     use twistor::testing::Server;
 
     #[test]
-    fn those_who_left_are_not_counted() {
+    fn closed_connections_are_not_counted() {
         let server = Server::new(EchoFactory::default());
         let (ann, bob) = (server.connect(), server.connect());
         assert_eq!(bob.take_received(), b"Welcome! There are currently 2 open connections.\n");

@@ -1,4 +1,4 @@
-//! Sends back whatever it receives.
+//! Sends back every byte it receives.
 //!
 //! `cargo run --example echo [PORT or ENDPOINT]`, then `nc 127.0.0.1 8007`.
 
@@ -20,7 +20,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let endpoint = env::args().nth(1).unwrap_or("tcp:8007:interface=127.0.0.1".to_owned());
     let mut reactor = Reactor::new()?;
     let port = reactor.listen(&endpoint, || Echo)?;
-    // Not `println!`, which panics where nobody can be written to.
+    // Not `println!`, which panics if the output is closed.
     let _ = writeln!(io::stdout(), "listening on {}", port.local_address());
     reactor.run()?;
     Ok(())
@@ -32,7 +32,7 @@ mod tests {
     use twistor::testing;
 
     #[test]
-    fn what_comes_in_goes_out() {
+    fn received_bytes_are_sent_back() {
         testing::check(|| Echo, "C: hello\n S: hello\n C raw: \\x00\\xff\n S raw: \\x00\\xff");
     }
 }

@@ -29,7 +29,7 @@ struct LogfileFactory {
 impl LogfileFactory {
     fn append(&mut self, line: &[u8]) -> io::Result<()> {
         let file = self.file.as_mut().ok_or(io::ErrorKind::NotConnected)?;
-        // One write, so that lines of other processes do not come between.
+        // One write, so that lines of other processes do not get in between.
         file.write_all(&[line, b"\n"].concat())
     }
 }
@@ -62,7 +62,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let path = arguments.next().unwrap_or("logfile.txt".into()).into();
     let mut reactor = Reactor::new()?;
     let port = reactor.listen(&endpoint.to_string_lossy(), LogfileFactory { path, file: None })?;
-    // Not `println!`, which panics where nobody can be written to.
+    // Not `println!`, which panics if the output is closed.
     let _ = writeln!(io::stdout(), "listening on {}", port.local_address());
     reactor.run()?;
     Ok(())
@@ -75,7 +75,7 @@ mod tests {
     use twistor::testing::Server;
 
     #[test]
-    fn lines_are_in_the_file_and_the_file_is_closed_in_the_end() {
+    fn lines_are_appended_and_the_file_is_closed_with_the_factory() {
         let path = env::temp_dir().join(format!("twistor-lines-{}", std::process::id()));
         let server = Server::new(LogfileFactory { path: path.clone(), file: None });
         let peer = server.connect();

@@ -1,4 +1,4 @@
-//! Passes everything that comes to a port on to another address, and back: a port forwarder.
+//! Port forwarder: passes everything that arrives at a port on to another address, and back.
 //!
 //! `cargo run --example proxy LISTEN TARGET`, such as `tcp:8080:interface=127.0.0.1
 //! 127.0.0.1:8007`.
@@ -9,8 +9,8 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use twistor::{Context, Factory, Protocol, Reactor, Reason, Transport};
 
-/// One side of a pair. What it receives it writes to the other, and is read no faster than that is
-/// sent.
+/// One side of a pair. It writes received bytes to the other side, and is read no faster than the
+/// other side sends (backpressure).
 struct Side {
     other: Transport,
 }
@@ -24,7 +24,7 @@ impl<F> Protocol<F> for Side {
         self.other.write(data);
     }
 
-    /// A close of one half passes through; when both have, the connections end.
+    /// A half-close passes through; when both halves are closed, the connections end.
     fn read_connection_lost(&mut self, _cx: &mut Context<'_, F>) {
         self.other.lose_write_connection();
     }
@@ -49,7 +49,7 @@ impl Factory for Proxy {
     fn build_protocol(&mut self, client: &Transport, reactor: &mut Reactor) -> Option<Side> {
         let dialling = Dialling { client: client.clone() };
         match reactor.connect_tcp(self.target, dialling) {
-            // What the client sends meanwhile waits, up to the mark.
+            // Bytes that the client sends meanwhile wait, up to the high-water mark.
             Ok(connector) => Some(Side { other: connector.transport().clone() }),
             Err(error) => {
                 log::error!("{error}");
@@ -60,7 +60,7 @@ impl Factory for Proxy {
     }
 }
 
-/// One connection to the target.
+/// Factory of one connection to the target.
 struct Dialling {
     client: Transport,
 }
@@ -74,7 +74,7 @@ impl Factory for Dialling {
 
     fn connection_failed(&mut self, target: &Transport, error: &io::Error, _: &mut Reactor) {
         log::warn!("{} for {}: {error}", target.peer_address(), self.client.peer_address());
-        // An orderly close would say that the target had nothing to answer.
+        // A graceful close would mean that the target had nothing to answer.
         self.client.abort_connection();
     }
 }
@@ -85,11 +85,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (Some(listen), Some(target)) = (arguments.next(), arguments.next()) else {
         return Err("two arguments: a port or endpoint to listen on, and an address".into());
     };
-    let target: SocketAddr =
-        target.parse().map_err(|_| format!("\"{target}\" is no address such as 127.0.0.1:8007"))?;
+    let target: SocketAddr = target
+        .parse()
+        .map_err(|_| format!("\"{target}\" is not an address like 127.0.0.1:8007"))?;
     let mut reactor = Reactor::new()?;
     let port = reactor.listen(&listen, Proxy { target })?;
-    // Not `println!`, which panics where nobody can be written to.
+    // Not `println!`, which panics if the output is closed.
     let _ = writeln!(io::stdout(), "listening on {}", port.local_address());
     reactor.run()?;
     Ok(())

@@ -35,7 +35,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let quote = arguments.next().unwrap_or("An apple a day keeps the doctor away".to_owned());
     let mut reactor = Reactor::new()?;
     let port = reactor.listen(&endpoint, QotdFactory { quote })?;
-    // Not `println!`, which panics where nobody can be written to.
+    // Not `println!`, which panics if the output is closed.
     let _ = writeln!(io::stdout(), "listening on {}", port.local_address());
     reactor.run()?;
     Ok(())

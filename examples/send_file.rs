@@ -1,5 +1,5 @@
-//! Sends a file to everyone who connects, as fast as each of them takes it, and closes. With a
-//! rate, all of them together get no more than so many bytes in a second.
+//! Sends a file to every client, as fast as each of them reads, and closes. With a rate limit, all
+//! clients together get at most RATE bytes per second.
 //!
 //! `cargo run --example send_file [PORT or ENDPOINT [PATH [RATE]]]`, then `nc 127.0.0.1 8007`.
 
@@ -20,7 +20,7 @@ impl Protocol<Sending> for Sender {
             Ok(file) => cx.transport.register_producer(Producer::reader(file)),
             Err(error) => return cx.transport.fail(error),
         }
-        // Waits until the file has been sent.
+        // Takes effect when the file has been sent.
         cx.transport.lose_connection();
     }
 
@@ -28,8 +28,8 @@ impl Protocol<Sending> for Sender {
         let peer = cx.transport.peer_address();
         match result {
             Ok(count) => {
-                // Not `println!`, which panics where nobody can be written to: that would end the
-                // connection, and with it what is unsent.
+                // Not `println!`, which panics if the output is closed: that would end the
+                // connection, and discard its unsent bytes.
                 let _ = writeln!(io::stdout(), "{peer}: {count} bytes");
             }
             Err(error) => cx.transport.fail(error),
@@ -48,7 +48,7 @@ impl Factory for Sending {
         Some(Sender)
     }
 
-    /// So that a missing file is noticed at once.
+    /// Reports a missing file at once.
     fn start_factory(&mut self, _: &mut Reactor) -> io::Result<()> {
         let named = |error: io::Error| {
             io::Error::new(error.kind(), format!("{}: {error}", self.path.display()))
@@ -59,7 +59,7 @@ impl Factory for Sending {
 
 fn rate(given: &OsString) -> Result<u64, String> {
     let rate = given.to_str().and_then(|given| given.parse().ok()).filter(|rate| *rate > 0);
-    rate.ok_or_else(|| format!("{given:?} is no rate, which is a number of bytes, like 1000000"))
+    rate.ok_or_else(|| format!("{given:?} is not a rate in bytes per second, like 1000000"))
 }
 
 fn main() -> Result<(), Box<dyn Error>> {

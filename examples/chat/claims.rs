@@ -1,4 +1,4 @@
-//! The claims of a chat, on networks that are anything but calm.
+//! The guarantees of the chat, on rough networks.
 
 use super::Chat;
 use std::collections::BTreeMap;
@@ -10,26 +10,26 @@ use twistor::testing::{
 
 const NAMES: [&str; 4] = ["Ann", "Bob", "Cat", "Dan"];
 
-/// Somebody at a terminal, who holds the chat to its claims.
+/// A user at a terminal, who checks the guarantees.
 struct Person {
     peer: Peer,
     name: &'static str,
-    /// What came and is no whole line yet.
+    /// Bytes received that are not a complete line yet.
     rest: Vec<u8>,
     stage: Stage,
-    /// Has sent a line that is too long.
+    /// True if they have sent a line that is too long.
     noisy: bool,
-    /// Lines said under this name in this connection.
+    /// Number of lines said under this name in this connection.
     said: usize,
-    /// The last that was heard, by whoever says it.
+    /// The last line heard, by speaker and connection.
     heard: BTreeMap<String, usize>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
-    /// Has heard nothing.
+    /// Nothing heard yet.
     New,
-    /// Has been asked, and has answered.
+    /// Asked for a name, and answered.
     Answered,
     Member,
 }
@@ -40,7 +40,7 @@ impl Person {
         Self { peer, name, rest: Vec::new(), stage: Stage::New, noisy: false, said: 0, heard }
     }
 
-    /// Reads what has come, and answers.
+    /// Reads the received lines, and answers.
     fn read(&mut self) {
         self.rest.extend(self.peer.take_received());
         while let Some(at) = self.rest.windows(2).position(|end| end == b"\r\n") {
@@ -67,12 +67,12 @@ impl Person {
         }
     }
 
-    /// Lines are `<Ann> 49152 7`: who says it, in which connection, and how many that makes.
+    /// Lines are `<Ann> 49152 7`: the speaker, their connection, and the number of the line.
     fn hear_said(&mut self, line: &str) {
         let (name, text) = line.strip_prefix('<').and_then(|it| it.split_once("> ")).unwrap();
         let (connection, number) = text.split_once(' ').unwrap();
         let number: usize = number.parse().unwrap();
-        assert_ne!(name, self.name, "nobody hears himself, and nobody else has the name");
+        assert_ne!(name, self.name, "members do not hear themselves, and names are unique");
         let last = self.heard.insert(format!("{name} {connection}"), number);
         assert!(
             last.is_none_or(|last| number == last + 1),
@@ -135,7 +135,7 @@ impl Room {
         let name = *self.random.pick(&NAMES);
         let choice = self.random.below(20);
         if choice < 3 && self.people.len() < 8 {
-            // Perhaps under a name that somebody has: who then waits for it.
+            // Perhaps under a name that is taken, and then they wait for it.
             return self.enter(name, name);
         }
         if self.people.is_empty() {
@@ -158,8 +158,8 @@ impl Room {
         }
     }
 
-    /// Where nothing goes wrong, everybody has heard everything in the end. (A connection that is
-    /// silently dead has not, and nobody can tell.)
+    /// Without faults, every member has heard every line in the end. (A member whose connection is
+    /// silently dead has not, and the chat cannot know.)
     fn check_hearing(&mut self, faulty: bool) {
         self.people.iter().for_each(|person| person.peer.resume_reading());
         self.pass(Duration::from_secs(120));
@@ -180,12 +180,12 @@ impl Room {
         }
     }
 
-    /// Becomes a member, now that nothing is in the way.
+    /// Joins as a member, when the network works again.
     fn join(&mut self, name: &'static str) {
         self.enter("witness", name);
         self.pass(Duration::from_secs(20));
         if self.people.last().is_some_and(|person| person.peer.close_kind() == Some(End::Reset)) {
-            // A fault that was left over.
+            // Hit by a fault still in the plan.
             self.people.pop();
             return self.join(name);
         }
@@ -193,10 +193,10 @@ impl Room {
         assert_eq!(stage, Some(Stage::Member), "{name} is still taken");
     }
 
-    /// Whoever has gone has left nothing behind, not even a name.
+    /// Members that have gone have left nothing behind, not even a name.
     fn check_names(&mut self, faulty: bool) {
         self.people.clear();
-        // What is said reaches those who only seem to be there, and that ends them.
+        // Lines reach the members whose connections are dead, and that ends them.
         self.join("Eve");
         for _ in 0..20 {
             self.pass(Duration::from_secs(1));
@@ -207,7 +207,7 @@ impl Room {
         self.people.clear();
         self.simulation.run_for(Duration::from_secs(60));
         let left = self.server.open_resources();
-        // One that is silently dead, and has no name to be told anything, is never found out.
+        // A silently dead connection without a name gets no lines, and is never detected.
         assert!(left.connections == 0 || faulty, "{left:?}");
         assert_eq!(left.timers, 0, "{left:?}");
     }
@@ -231,14 +231,14 @@ fn chat(simulation: &Simulation) {
 }
 
 #[test]
-fn what_a_chat_claims_holds_whatever_the_network_does() {
+fn the_guarantees_hold_on_rough_and_faulty_networks() {
     let report = explore(60, chat);
-    // Shown though the test passes, as what `println!` writes is not: how much was tried.
+    // Shown even though the test passes, unlike the output of `println!`: how much was tried.
     let _ = writeln!(io::stderr(), "chat: {report}; TWISTOR_RUNS=1000 runs more");
 }
 
 #[test]
-fn a_member_who_is_cut_off_hears_it_all_when_he_is_back() {
+fn a_partitioned_member_hears_every_line_after_the_partition() {
     let simulation = Simulation::new(1);
     let mut room = Room::new(&simulation);
     room.pass(Duration::from_secs(1));

@@ -1,7 +1,7 @@
-//! A chat: asks for a name, then tells everyone else what is said.
+//! A chat: asks for a name, then sends each line to all other members.
 //!
 //! `cargo run --example chat [PORT or ENDPOINT]`, then `nc 127.0.0.1 8123` or `telnet`, twice.
-//! `kill -USR1` with its process id prints what it has done.
+//! `kill -USR1` with its process id prints the metrics of the reactor.
 
 #[cfg(test)]
 mod claims;
@@ -20,23 +20,24 @@ use twistor::{
     Delimiter, Factory, LineContext, LineReceiver, Lines, Reactor, Reason, Transport, broadcast,
 };
 
-/// Lines that one client may send in a second, and at once: each is told to everyone, so one client
-/// must not keep the chat busy. Faster than anybody types, and a few lines may be pasted.
+/// Rate limit: lines of one client per second, and the burst. Each line is sent to everyone, so one
+/// client must not keep the chat busy. Faster than anybody types, and a few lines may be pasted.
 const LINES_PER_SECOND: u32 = 10;
 
-/// Bytes that are read of one client in a second: some long lines.
+/// Rate limit: bytes read from one client per second, some long lines.
 const BYTES_PER_SECOND: u64 = 16 * 1024;
 
-/// A member who would have more than this unsent does not read what is said, and is let go. A
-/// picture's worth, which a slow line takes in some seconds.
+/// Slow consumers: a member with more unsent bytes than this is closed. A picture's worth, which a
+/// slow link takes in some seconds.
 const UNSENT_MAX: usize = 4 * 1024 * 1024;
 
-/// So is one who takes less than this, within [`PATIENCE`], of what there is to hear.
+/// Minimum transfer rate: a member that takes fewer bytes than this in each [`TIMEOUT`] is closed,
+/// if there is something to send.
 const TAKEN_MIN: usize = 1024;
 
-/// How long the chat waits for a name, and for those who do not listen: a line that is down for a
-/// minute loses nobody.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// Handshake timeout for the name, and the span of the minimum transfer rate: a link that is down
+/// for a minute loses no member.
+const TIMEOUT: Duration = Duration::from_secs(120);
 
 enum Chatter {
     Nameless,
@@ -51,7 +52,7 @@ impl LineReceiver<Chat> for Chatter {
     fn connection_made(&mut self, cx: &mut LineContext<'_, Chat>) {
         cx.transport.set_max_unsent(UNSENT_MAX, OverflowPolicy::Close);
         cx.transport.set_rate_limits(RateLimits::new().read(BYTES_PER_SECOND));
-        let timeouts = Timeouts::new().handshake(PATIENCE).min_rate(TAKEN_MIN, PATIENCE);
+        let timeouts = Timeouts::new().handshake(TIMEOUT).min_rate(TAKEN_MIN, TIMEOUT);
         cx.transport.set_timeouts(timeouts);
         cx.send_line("What's your name?");
     }
@@ -101,12 +102,12 @@ impl Chatter {
     }
 }
 
-/// The line as text, unless it would do something to a screen instead of being read on it; else
-/// what its sender is told.
+/// Returns the line as text, or the objection to a line that would affect a screen instead of being
+/// read on it.
 fn readable(line: &[u8]) -> Result<&str, &'static str> {
     let deceives = |c: char| {
         c.is_control() && c != '\t'
-            // Invisible characters, and those that turn the direction of what follows.
+            // Invisible characters, and those that change the direction of the text after them.
             || matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
                 | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
     };
@@ -121,8 +122,8 @@ fn readable(line: &[u8]) -> Result<&str, &'static str> {
 
 #[derive(Default)]
 struct Chat {
-    /// By the keys of their names, so that a name is looked up and not searched for; and in order,
-    /// so that the same session is the same in every run.
+    /// Members by the keys of their names, so that a name is looked up and not searched for;
+    /// sorted, so that the same session gives the same result in every run.
     members: BTreeMap<String, Transport>,
 }
 
@@ -143,7 +144,7 @@ impl Factory for Chat {
     }
 }
 
-/// Prints what the reactor has done, whenever the process is sent SIGUSR1.
+/// Prints the metrics of the reactor when the process gets SIGUSR1.
 #[cfg(unix)]
 fn print_on_signal(reactor: &Reactor) -> io::Result<()> {
     let remote = reactor.remote();
@@ -151,7 +152,7 @@ fn print_on_signal(reactor: &Reactor) -> io::Result<()> {
     std::thread::spawn(move || {
         for _ in signals.forever() {
             let print = |reactor: &mut Reactor| {
-                // Not `println!`, which panics where nobody can be written to.
+                // Not `println!`, which panics if the output is closed.
                 let _ = writeln!(io::stdout(), "{}", reactor.metrics());
             };
             if remote.call_from_thread(print).is_err() {

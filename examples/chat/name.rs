@@ -1,4 +1,4 @@
-//! Names in any script, and when two of them are the same.
+//! Names in any script, and when two names are the same.
 
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
@@ -18,8 +18,9 @@ pub(crate) struct Name {
 }
 
 impl Name {
-    /// The name, unless it could be mistaken for nothing, or for more than a name: it consists of
-    /// letters and digits of any script, with their marks, and of `-`, `_`, `.` and single spaces.
+    /// Returns the name, unless it could be mistaken for nothing, or for more than a name: it
+    /// consists of letters and digits of any script, with their marks, and of `-`, `_`, `.` and
+    /// single spaces.
     pub(crate) fn new(text: &str) -> Option<Self> {
         // The same letter may be one character, or a letter and a mark: `ë` comes in both forms.
         let shown: String = text.nfc().collect();
@@ -31,11 +32,11 @@ impl Name {
         Some(Self { shown, key })
     }
 
-    /// Equal for names that would be taken for one another: they differ in case, in the form in
-    /// which a letter is encoded, or in its width.
+    /// Returns a key that is equal for names that look the same: they differ in case, in the
+    /// encoding of a letter, or in its width.
     ///
     /// Letters of different scripts have different keys though some look alike, such as the Latin
-    /// and the Cyrillic `a`. To find those takes a table of all such letters, which is too much for
+    /// and the Cyrillic `a`. Finding those takes a table of all such letters, which is too much for
     /// an example.
     pub(crate) fn key(&self) -> &str {
         &self.key
@@ -46,7 +47,7 @@ impl Name {
     }
 }
 
-/// Whether each character may be in a name, and each mark has a letter or digit to be on.
+/// Returns true if each character may be in a name, and each mark follows a letter or digit.
 fn is_spelled(name: &str) -> bool {
     let mut marks_left = 0;
     name.chars().all(|c| match c {
@@ -67,8 +68,9 @@ fn is_spelled(name: &str) -> bool {
     })
 }
 
-/// Letters and marks that are not seen: with them, two names could look the same. (Other invisible
-/// characters, and those that turn the direction of the text, are neither letters nor marks.)
+/// Returns true for invisible letters and marks: with them, two names could look the same. (Other
+/// invisible characters, and those that change the direction of the text, are neither letters nor
+/// marks.)
 fn is_blank(c: char) -> bool {
     matches!(c, '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
         | '\u{180b}'..='\u{180f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{ffa0}'
@@ -114,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_seen_or_moves_other_text_is_in_no_name() {
+    fn names_have_no_invisible_or_direction_changing_characters() {
         let hidden = "\u{0}\u{7}\u{1b}\u{7f}\u{85}\u{a0}\u{ad}\u{34f}\u{61c}\u{115f}\u{1160}\
             \u{17b4}\u{180b}\u{180e}\u{200b}\u{200c}\u{200d}\u{200e}\u{200f}\u{2028}\u{202a}\
             \u{202e}\u{2060}\u{2066}\u{2069}\u{206f}\u{2800}\u{3000}\u{3164}\u{fe0f}\u{feff}\
@@ -125,14 +127,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_letter_and_no_digit_is_in_no_name() {
+    fn names_have_only_letters_digits_and_some_punctuation() {
         for text in ["", "<Bob>", "A  nn", "A\tnn", "Ann!", "@", "€", "☺", "\u{fffd}"] {
             assert_eq!(key(text), None, "{text:?}");
         }
     }
 
     #[test]
-    fn a_mark_is_on_a_letter_and_not_in_a_pile() {
+    fn marks_follow_a_letter_and_are_limited() {
         for text in ["\u{308}", "-\u{308}", "A \u{308}nn"] {
             assert_eq!(key(text), None, "{text:?}");
         }

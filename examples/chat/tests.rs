@@ -5,7 +5,7 @@ use std::time::Duration;
 use twistor::testing::{Conditions, Peer, Server, Simulation, check};
 
 #[test]
-fn what_is_said_is_heard_by_the_others() {
+fn a_line_is_sent_to_all_other_members() {
     check(
         Chat::default(),
         "ann connects
@@ -43,7 +43,7 @@ fn a_name_is_taken_until_its_member_leaves() {
 }
 
 #[test]
-fn a_name_is_taken_however_it_is_written() {
+fn a_name_is_taken_in_all_its_spellings() {
     check(
         Chat::default(),
         "zoe connects
@@ -66,7 +66,7 @@ fn a_name_is_taken_however_it_is_written() {
 }
 
 #[test]
-fn what_would_confuse_the_others_is_refused() {
+fn confusing_text_is_rejected() {
     check(
         Chat::default(),
         "S: What's your name?
@@ -80,7 +80,7 @@ fn what_would_confuse_the_others_is_refused() {
 }
 
 #[test]
-fn a_member_who_does_not_listen_is_let_go() {
+fn a_slow_consumer_is_closed() {
     let server = Server::new(Chat::default());
     let (ann, bob) = (server.connect(), server.connect());
     ann.send("Ann\n");
@@ -91,13 +91,13 @@ fn a_member_who_does_not_listen_is_let_go() {
         ann.send(&line);
     }
     assert!(bob.lost_reason().is_none());
-    // More than what the network holds is unsent by then, and none of it is taken.
+    // By then more than the network holds is unsent, and the client takes none of it.
     ann.advance(Duration::from_secs(260));
     assert_eq!(bob.lost_reason().unwrap().to_string(), "below the minimum transfer rate");
     assert!(server.factory(|chat, _| chat.members.keys().eq(["ann"])));
 }
 
-/// Joins, and takes what the chat says to that.
+/// Joins, and takes the chat's answers.
 fn join(peer: &Peer, name: &str) {
     peer.send(format!("{name}\n"));
     peer.advance(Duration::from_secs(1));
@@ -116,12 +116,12 @@ fn one_member_does_not_keep_the_others_busy() {
         bob.advance(Duration::from_secs(1));
         assert_eq!(bob.take_received(), b"<Ann> a\r\n".repeat(10));
         bob.send("so?\n");
-        assert!(ann.take_received().ends_with(b"<Bob> so?\r\n"), "nobody else waits");
+        assert!(ann.take_received().ends_with(b"<Bob> so?\r\n"), "the others do not wait");
     }
 }
 
 #[test]
-fn nobody_on_a_slow_line_is_let_go_for_what_one_member_says_at_once() {
+fn a_burst_of_one_member_closes_no_member_on_a_slow_link() {
     let simulation = Simulation::new(1);
     simulation.set_conditions(Conditions::ideal().latency(Duration::from_millis(40)));
     let server = simulation.host("server", |reactor| {
@@ -152,7 +152,7 @@ fn nobody_on_a_slow_line_is_let_go_for_what_one_member_says_at_once() {
 }
 
 #[test]
-fn one_who_says_no_name_is_not_waited_for_for_ever() {
+fn a_client_without_a_name_is_timed_out() {
     let server = Server::new(Chat::default());
     let (nobody, ann) = (server.connect(), server.connect());
     join(&ann, "Ann");
@@ -161,7 +161,7 @@ fn one_who_says_no_name_is_not_waited_for_for_ever() {
 }
 
 #[test]
-fn members_are_told_when_the_chat_closes() {
+fn members_get_a_message_when_the_chat_closes() {
     let server = Server::new(Chat::default());
     let ann = server.connect();
     server.factory(|_, reactor| reactor.stop_gracefully(Duration::from_secs(5)));
