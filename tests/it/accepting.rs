@@ -1,4 +1,4 @@
-//! Many clients.
+//! Accepting many clients.
 
 use crate::support::{Client, Server, echo, need_many_descriptors};
 
@@ -38,7 +38,7 @@ fn hundreds_of_clients_that_reset_at_once() {
         client.reset();
     }
     server.wait_until("all are gone", |reactor| reactor.connection_count() == 0);
-    // The server is none the worse.
+    // The server still works.
     let mut client = server.connect();
     client.send("hello");
     client.expect("hello");

@@ -1,15 +1,15 @@
 //! Fewer descriptors than clients.
 #![cfg(unix)]
 
-use crate::support::{Child, Client, PATIENCE};
+use crate::support::{Child, Client, TIMEOUT};
 use std::io::{Read, Write};
 use std::process::Command;
 use std::time::Instant;
 
-/// How many descriptors the starved server may have. Its own, and some ten for clients.
+/// Descriptor limit of the server: its own, and some ten for clients.
 const DESCRIPTORS: usize = 20;
 
-/// Sends something, and tells whether it came back; false if the server closes instead.
+/// Sends something, and returns true if it comes back, false if the server closes instead.
 fn comes_back(client: &mut Client, data: &str) -> bool {
     let mut got = vec![0; data.len()];
     client.socket().write_all(data.as_bytes()).is_ok()
@@ -18,32 +18,32 @@ fn comes_back(client: &mut Client, data: &str) -> bool {
 }
 
 #[test]
-fn out_of_descriptors_clients_are_turned_away_and_service_resumes() {
+fn out_of_descriptors_clients_are_rejected_and_service_resumes() {
     let shell = format!("ulimit -n {DESCRIPTORS}; exec \"$0\" tcp:0:interface=127.0.0.1");
     let example = Child::path("echo");
     let mut command = Command::new("sh");
     let server = Child::spawn(command.args(["-c", &shell]).arg(example).env("RUST_LOG", "warn"));
     let address = server.address();
 
-    // More clients than descriptors: each is either served or turned away, and none hangs.
-    let (mut served, mut turned_away) = (Vec::new(), 0);
+    // More clients than descriptors: each is either served or rejected, and none hangs.
+    let (mut served, mut rejected) = (Vec::new(), 0);
     for _ in 0..3 * DESCRIPTORS {
         let mut client = server.connect(address);
         match comes_back(&mut client, "hello") {
             true => served.push(client),
-            false => turned_away += 1,
+            false => rejected += 1,
         }
     }
     assert!(served.len() >= 5, "{} were served", served.len());
-    assert!(turned_away > DESCRIPTORS, "{turned_away} were turned away");
+    assert!(rejected > DESCRIPTORS, "{rejected} were rejected");
 
-    // Those who were there are served all the time.
+    // Established connections are served all the time.
     for client in &mut served {
         client.send("still here");
         client.expect("still here");
     }
 
-    // And when descriptors come back, so does the service.
+    // When descriptors are free again, clients are accepted again.
     drop(served.split_off(2));
     let start = Instant::now();
     let mut late = loop {
@@ -51,7 +51,7 @@ fn out_of_descriptors_clients_are_turned_away_and_service_resumes() {
         if comes_back(&mut client, "late") {
             break client;
         }
-        assert!(start.elapsed() < PATIENCE, "nobody is accepted any more");
+        assert!(start.elapsed() < TIMEOUT, "no client is accepted any more");
     };
     late.send("and again");
     late.expect("and again");

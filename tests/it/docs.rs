@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-/// A chapter is read in one go.
+/// The most lines of a chapter, which should be read in one go.
 const CHAPTER_LINES_MAX: usize = 249;
 
 fn read(path: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
-    // A checkout may have other line ends.
+    // A checkout may have other line endings.
     fs::read_to_string(path).unwrap().replace('\r', "")
 }
 
@@ -43,7 +43,7 @@ fn definitions(text: &str) -> Vec<(&str, &str)> {
     prose(text).filter_map(definition).collect()
 }
 
-/// The labels of links, in the order in which they are used: `[Lines]`.
+/// Labels of links, in the order of their use: `[Lines]`.
 fn links(text: &str) -> Vec<&str> {
     let lines = prose(text).filter(|line| definition(line).is_none());
     let outside_of_code = lines.flat_map(|line| line.split('`').step_by(2));
@@ -77,7 +77,7 @@ fn the_tables_of_contents_have_every_chapter_in_one_order() {
     let entry = |line| str::strip_prefix(line, "- [")?.strip_suffix(')')?.split_once("](");
     assert_eq!(summary.lines().filter_map(entry).collect::<Vec<_>>(), contents);
 
-    // The crate's documentation: what the introduction links to, and what the chapters do.
+    // The crate's documentation has the links of the introduction and the modules of the chapters.
     let module = read("src/guide.rs");
     for (title, file) in contents {
         let name = file.trim_end_matches(".md").replace('-', "_");

@@ -1,6 +1,6 @@
-//! Descriptions of ports, and the ports that they open.
+//! Endpoint descriptions, and the ports that they open.
 
-use crate::support::{Client, PATIENCE, Server, has_ipv6};
+use crate::support::{Client, Server, TIMEOUT, has_ipv6};
 use std::cell::RefCell;
 use std::io::{self, Read};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
@@ -28,7 +28,7 @@ fn check_greeting(reactor: &mut Reactor, at: SocketAddr) {
     let client = std::thread::spawn(move || Client::connect(at).rest());
     let start = Instant::now();
     while !client.is_finished() {
-        assert!(start.elapsed() < PATIENCE, "no greeting");
+        assert!(start.elapsed() < TIMEOUT, "no greeting");
         let turned = reactor.turn(Some(std::time::Duration::from_millis(1))).unwrap();
         assert!(turned.is_continue());
     }
@@ -61,10 +61,10 @@ fn descriptions_open_ports() {
     }
 }
 
-/// Ends its connection, and then the run.
+/// Closes its connection, and then stops the reactor.
 #[derive(Clone, Default)]
 struct Brief {
-    /// Of the attempt, or of the connection.
+    /// Results of the attempt or of the connection.
     end: Rc<RefCell<String>>,
 }
 
@@ -92,9 +92,9 @@ impl Factory for Brief {
     }
 }
 
-/// From an address on which nobody else lets the system choose ports for his clients.
+/// From a loopback address that no other test uses for ports chosen by the system.
 #[test]
-fn a_client_uses_its_own_port_again_while_the_last_connection_from_there_is_in_time_wait() {
+fn a_client_reuses_its_local_port_during_time_wait() {
     if !cfg!(target_os = "linux") {
         return eprintln!("skipped: this machine has no 127.0.0.77");
     }
@@ -109,13 +109,13 @@ fn a_client_uses_its_own_port_again_while_the_last_connection_from_there_is_in_t
         assert_eq!(*brief.end.borrow(), Reason::Done.to_string());
         let (mut client, peer) = server.accept().unwrap();
         assert_eq!(peer, local);
-        // It was the client that closed first, so it is the client's side that waits.
+        // The client closed first, so the client's side is in TIME_WAIT.
         assert_eq!(client.read(&mut [0]).unwrap(), 0);
     }
 }
 
 #[test]
-fn a_port_has_clients_whatever_its_backlog() {
+fn a_port_accepts_clients_with_any_backlog() {
     for backlog in [0, 1, u32::MAX] {
         let mut reactor = Reactor::new().unwrap();
         let endpoint = TcpServerEndpoint::new(0).interface(Ipv4Addr::LOCALHOST).backlog(backlog);
@@ -134,7 +134,7 @@ fn all_interfaces_are_served() {
     if !has_ipv6() {
         return;
     }
-    // IPv6's are IPv4's as well.
+    // All IPv6 interfaces include those of IPv4.
     let both = reactor.listen("tcp6:0", || Greet).unwrap();
     check_greeting(&mut reactor, (Ipv6Addr::LOCALHOST, at(both.clone()).port()).into());
     check_greeting(&mut reactor, (Ipv4Addr::LOCALHOST, at(both).port()).into());
@@ -166,7 +166,7 @@ fn errors_name_the_address_and_what_is_wrong() {
     assert_eq!(source.kind(), io::ErrorKind::AddrInUse);
     assert!(error.to_string().starts_with(&format!("cannot listen on {address}: ")), "{error}");
 
-    // An address of documentation, which no machine has.
+    // A documentation address, which no machine has.
     let error = reactor.listen("tcp:0:interface=192.0.2.1", || Greet).unwrap_err();
     assert!(error.to_string().starts_with("cannot listen on 192.0.2.1:0: "), "{error}");
 
@@ -177,7 +177,7 @@ fn errors_name_the_address_and_what_is_wrong() {
 }
 
 #[test]
-fn a_connection_from_a_chosen_address_knows_the_port_that_the_system_chose() {
+fn a_connection_from_a_bound_address_has_a_port_chosen_by_the_system() {
     let server = Server::new(|_, _| {});
     let (address_in, address) = channel();
     let to = server.address;
@@ -186,7 +186,7 @@ fn a_connection_from_a_chosen_address_knows_the_port_that_the_system_chose() {
         let client = move || Reports(address_in.clone());
         endpoint.connect(reactor, client).unwrap();
     });
-    let own: SocketAddr = address.recv_timeout(PATIENCE).unwrap();
+    let own: SocketAddr = address.recv_timeout(TIMEOUT).unwrap();
     server.expect(&["started", "0 made"]);
     let port = server.port.key();
     let seen = server.call(move |reactor| {
@@ -195,7 +195,7 @@ fn a_connection_from_a_chosen_address_knows_the_port_that_the_system_chose() {
     assert_eq!(seen.flatten(), Some(own));
 }
 
-/// Reports this side's address when it is connected.
+/// Sends the local address when it is connected.
 struct Reports(Sender<SocketAddr>);
 
 impl<F> Protocol<F> for Reports {

@@ -1,10 +1,10 @@
-//! Every example as a program, driven as its users would, by transcripts.
+//! Every example as a program, driven by transcripts.
 
 use crate::support::{Callers, Child, interrupt};
 use std::net::SocketAddr;
 use twistor::testing::Transcript;
 
-/// Starts an example, checks transcripts against it, and ends it with a signal.
+/// An example that runs; a test checks transcripts against it, and ends it with a signal.
 pub(crate) struct Example {
     pub(crate) server: Child,
     pub(crate) address: SocketAddr,
@@ -19,13 +19,13 @@ impl Example {
         Self { server, address }
     }
 
-    /// Returns the clients, so that their connections may stay.
+    /// Checks a transcript and returns the clients, so that their connections may stay.
     #[track_caller]
     pub(crate) fn check(&self, transcript: &str) -> Callers {
         self.check_with("\r\n", transcript)
     }
 
-    /// With the clients ending their lines in this way.
+    /// Checks a transcript whose clients end their lines in this way.
     #[track_caller]
     fn check_with(&self, end: &str, transcript: &str) -> Callers {
         let mut callers = Callers::of(self.address);
@@ -90,7 +90,7 @@ fn qotd() {
 #[test]
 fn counting_echo() {
     let example = Example::start("counting_echo", &[]);
-    // Ways to leave; each is counted.
+    // Several ways to leave; each is counted.
     let _open = example.check(
         "ann connects
          ann S raw: Welcome! There are currently 1 open connections.\\n
@@ -112,7 +112,7 @@ fn counting_echo() {
         let mut client = example.server.connect(example.address);
         let mut line = vec![0; "Welcome! There are currently N open connections.\n".len()];
         std::io::Read::read_exact(client.socket(), &mut line).unwrap();
-        // The reset and this connection race; in the end the count is right.
+        // The reset and this connection race; in the end the count is correct.
         if line == b"Welcome! There are currently 2 open connections.\n" {
             break;
         }
@@ -137,7 +137,7 @@ fn answer() {
              ann is closed",
         );
     }
-    // A line without end is refused, and the others are still answered.
+    // A line without an end is rejected, and the others are still answered.
     example.check(&format!(
         "ann connects
          ann C raw: How are\\x20
@@ -164,7 +164,7 @@ fn logfile() {
     let path = folder.join("lines.txt");
     std::fs::write(&path, "what was there\n").unwrap();
     let example = Example::start("logfile", &[path.to_str().unwrap()]);
-    // The last one's connection is open when Ctrl-C comes.
+    // The last client's connection is open when Ctrl-C comes.
     let _open = example.check(
         "ann connects
          bob connects
@@ -184,7 +184,7 @@ fn logfile() {
     );
     let start = std::time::Instant::now();
     while !std::fs::read(&path).unwrap().ends_with(b"open\n") {
-        assert!(start.elapsed() < crate::support::PATIENCE, "the line is not written");
+        assert!(start.elapsed() < crate::support::TIMEOUT, "the line is not written");
         std::thread::yield_now();
     }
     example.stop();
@@ -192,7 +192,7 @@ fn logfile() {
     let expected = b"what was there\nfirst\nsecond\nthird\nbytes \xff\xfe\nlast\nopen\n";
     assert_eq!(String::from_utf8_lossy(&written), String::from_utf8_lossy(expected));
 
-    // A file that cannot be opened: a clear error, and no port.
+    // A file that cannot be opened gives a clear error, and no port.
     let nowhere = folder.join("no/such/folder");
     let server = Child::example("logfile", &[ANY, nowhere.to_str().unwrap()]);
     let (status, said) = server.wait();
@@ -201,7 +201,7 @@ fn logfile() {
     std::fs::remove_dir_all(&folder).unwrap();
 }
 
-/// What an operator has to see without asking for it.
+/// Operators see this without asking for it.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_log_that_cannot_be_written_is_reported() {
@@ -260,7 +260,7 @@ fn chat() {
 }
 
 #[test]
-fn chat_refuses_what_would_confuse_the_others() {
+fn chat_rejects_confusing_text() {
     let example = Example::start("chat", &[]);
     example.check_with(
         "\n",
@@ -318,7 +318,7 @@ fn chat_refuses_what_would_confuse_the_others() {
 fn chat_frees_a_name_after_any_kind_of_loss() {
     let example = Example::start("chat", &[]);
     let join = |name: &str| {
-        // The loss of the one before and this connection race: asked until the name is free.
+        // The loss of the previous client and this connection race: asked until the name is free.
         let mut client = example.server.connect(example.address);
         client.expect("What's your name?\r\n");
         loop {

@@ -1,4 +1,4 @@
-//! Factories over their ports and connections.
+//! Factories, over the life of their ports and connections.
 
 use crate::support::{Server, echo};
 use std::cell::Cell;
@@ -45,12 +45,12 @@ fn stop_listening_leaves_connections_alone() {
     client.finish();
     client.expect_close();
     server.expect(&["0 read lost", "0 lost: done"]);
-    // The last connection took the factory with it.
+    // The factory was dropped with its last connection.
     assert!(server.call(move |reactor| reactor.with_factory(key, |_, _| ()).is_none()));
 }
 
 #[test]
-fn one_of_its_protocols_is_reached_by_its_connection() {
+fn with_protocol_finds_the_protocol_of_a_connection() {
     let server = Server::new(echo);
     let (mut one, mut two) = (server.connect(), server.connect());
     server.expect(&["started", "0 made", "1 made"]);
@@ -68,7 +68,7 @@ fn one_of_its_protocols_is_reached_by_its_connection() {
     one.expect("not me");
 }
 
-/// Boxes behind one port.
+/// Builds boxed protocols of different types on one port.
 struct Mixed {
     built: usize,
     lost: Rc<Cell<usize>>,
@@ -111,7 +111,7 @@ impl Factory for Mixed {
 }
 
 #[test]
-fn a_factory_builds_different_protocols_and_refuses() {
+fn a_factory_builds_different_protocols_and_rejects_connections() {
     let (address_in, address) = std::sync::mpsc::channel();
     let thread = std::thread::spawn(move || {
         let lost = Rc::new(Cell::new(0));
@@ -135,7 +135,7 @@ fn a_factory_builds_different_protocols_and_refuses() {
     shout.expect_close();
 }
 
-/// Does not start.
+/// Fails to start.
 struct Broken(fn() -> io::Result<()>);
 
 impl Factory for Broken {

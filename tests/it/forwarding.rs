@@ -1,4 +1,4 @@
-//! Examples that feed connections, and those that connect, as programs.
+//! Examples that feed connections and examples that connect, as programs.
 
 use crate::examples::{ANY, Example};
 use crate::support::Child;
@@ -6,7 +6,7 @@ use crate::support::Child;
 #[test]
 fn send_file() {
     let path = std::env::temp_dir().join(format!("twistor-send-{}", std::process::id()));
-    // More than all buffers between the two hold, in lines of its own kind.
+    // More than all the buffers in between hold, in lines that differ.
     let content: Vec<u8> = (0..5_000_000_u32).flat_map(|at| at.to_le_bytes()).collect();
     std::fs::write(&path, &content).unwrap();
     let example = Example::start("send_file", &[path.to_str().unwrap()]);
@@ -17,7 +17,7 @@ fn send_file() {
         assert!(said.ends_with(&format!(": {} bytes", content.len())), "{said}");
     }
     example.stop();
-    // At a rate, which takes some moments.
+    // At a limited rate, which takes some moments.
     let example = Example::start("send_file", &[path.to_str().unwrap(), "50000000"]);
     let clients: Vec<_> = (0..2).map(|_| example.server.connect(example.address)).collect();
     for client in clients {
@@ -51,23 +51,23 @@ fn proxy() {
          ann is closed
          bob resets",
     );
-    // All before it reads: much more than the proxy holds.
+    // Sends everything before it reads: much more than the proxy holds.
     let content: Vec<u8> = (0..5_000_000_u32).flat_map(|at| at.to_le_bytes()).collect();
     let mut client = example.server.connect(example.address);
     let sending = client.send_meanwhile(content.clone());
     client.expect(&content);
     assert!(sending.ended());
     target.stop();
-    // What the target's end means to the client: it has sent everything.
+    // A close by the target means that it has sent everything.
     client.expect_close();
     // Without a target there is no answer, which must not look like an empty one.
     example.server.connect(example.address).expect_reset();
     example.stop();
 }
 
-/// A stream that is cut off must not look whole: not by a server that stops, either.
+/// A stream that is cut off must not look complete, not even when the server stops.
 #[test]
-fn a_proxy_that_stops_lets_streams_come_to_their_ends() {
+fn a_proxy_that_stops_lets_streams_finish() {
     let target = Example::start("echo", &[]);
     let example = Example::start("proxy", &[&target.address.to_string()]);
     let mut client = example.server.connect(example.address);
@@ -101,7 +101,7 @@ fn ask() {
 }
 
 #[test]
-fn the_chat_prints_what_it_has_done_when_it_is_asked() {
+fn the_chat_prints_its_metrics_at_a_signal() {
     let example = Example::start("chat", &[]);
     let _clients = example.check(
         "ann connects

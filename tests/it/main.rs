@@ -1,4 +1,4 @@
-//! Everything over real loopback sockets, in one binary.
+//! Integration tests, in one binary: over loopback sockets, on simulated networks, and of programs.
 
 mod support;
 
@@ -29,9 +29,10 @@ mod threads;
 #[cfg(feature = "signals")]
 mod unread;
 
-/// The examples' own tests: `cargo test` builds an example that is itself a test as nothing but a
-/// test, and `examples` needs the programs. (`cargo test --example chat` runs the chat's alone.)
-#[expect(dead_code, reason = "nobody calls `main`")]
+/// The examples' own tests. `cargo test` builds an example with `test = true` only as a test, and
+/// the module `examples` needs the programs. (`cargo test --example chat` runs only those of the
+/// chat.)
+#[expect(dead_code, reason = "`main` is not called")]
 #[path = "../../examples"]
 mod own {
     mod answer;

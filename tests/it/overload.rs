@@ -1,4 +1,4 @@
-//! Many clients that mean no good.
+//! Overload: many clients with bad intentions.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -49,7 +49,8 @@ fn reset(socket: TcpStream) {
     socket2::SockRef::from(&socket).set_linger(linger).unwrap();
 }
 
-/// In batches that fit the limit of descriptors: a client's and a server's for each.
+/// In batches that fit the limit of descriptors: each connection needs two, the client's and the
+/// server's.
 #[test]
 fn ten_thousand_connections_opened_and_reset_at_once_leave_nothing() {
     const BATCH: usize = 200;
@@ -85,7 +86,7 @@ fn ten_thousand_connections_opened_and_reset_at_once_leave_nothing() {
 }
 
 #[test]
-fn descriptors_that_are_short_for_a_while_keep_nobody_out_for_ever() {
+fn a_shortage_of_descriptors_keeps_no_client_out_for_ever() {
     let simulation = Simulation::new(7);
     simulation.set_conditions(Conditions::rough());
     let server = simulation.host("server", |reactor| {
@@ -100,13 +101,13 @@ fn descriptors_that_are_short_for_a_while_keep_nobody_out_for_ever() {
         clients.push(simulation.peer("crowd", server.address(8007)));
         simulation.run_for(Duration::from_millis(200));
     }
-    // Who is there is served meanwhile.
+    // Established connections are served meanwhile.
     old.send("hello");
     simulation.run_for(Duration::from_secs(5));
     assert_eq!(old.received(), b"hello");
     let closed = clients.iter().filter(|it| it.close_kind() == Some(End::Closed)).count();
     let served = clients.iter().filter(|it| it.transport().is_some()).count();
-    assert_eq!(closed + served, 50, "everybody was served, or saw a close");
+    assert_eq!(closed + served, 50, "every client was served, or saw a close");
     assert!(closed > 0 && served > 0, "{closed} {served}");
     clients.clear();
     drop(old);
@@ -115,7 +116,7 @@ fn descriptors_that_are_short_for_a_while_keep_nobody_out_for_ever() {
     assert_eq!((left.connections, left.timers, simulation.connections()), (0, 0, 0));
 }
 
-/// Its handshake is a line.
+/// A protocol whose handshake is a line.
 struct Greeter;
 
 impl LineReceiver<Greeters> for Greeter {
@@ -127,13 +128,13 @@ impl LineReceiver<Greeters> for Greeter {
     fn connection_lost(&mut self, cx: &mut LineContext<'_, Greeters>, reason: &Reason) {
         let slow =
             matches!(reason, Reason::TimedOut(TimeoutKind::Handshake | TimeoutKind::MinRate));
-        cx.factory.given_up += usize::from(slow);
+        cx.factory.timed_out += usize::from(slow);
     }
 }
 
 #[derive(Default)]
 struct Greeters {
-    given_up: usize,
+    timed_out: usize,
 }
 
 impl Factory for Greeters {
@@ -144,9 +145,9 @@ impl Factory for Greeters {
     }
 }
 
-/// A thousand clients send a byte every three seconds, and one knows how to behave.
+/// A thousand clients send a byte every three seconds, and one sends a whole line.
 #[test]
-fn clients_that_send_a_byte_at_a_time_do_not_collect() {
+fn clients_that_send_a_byte_at_a_time_do_not_accumulate() {
     const COUNT: usize = 1000;
     let simulation = Simulation::new(1);
     let port = std::rc::Rc::new(std::cell::OnceCell::new());
@@ -167,16 +168,16 @@ fn clients_that_send_a_byte_at_a_time_do_not_collect() {
     }
     assert_eq!(good.received(), b"welcome\r\n");
     assert!(slow.iter().all(|peer| peer.close_kind().is_some()));
-    let given_up = server.reactor(|reactor| {
-        reactor.with_factory(port.get().unwrap(), |greeters, _| greeters.given_up)
+    let timed_out = server.reactor(|reactor| {
+        reactor.with_factory(port.get().unwrap(), |greeters, _| greeters.timed_out)
     });
-    assert_eq!((given_up, server.open()), (Some(COUNT), 1));
-    // One timer for each, and none left over but those of the good one and of what lingers.
+    assert_eq!((timed_out, server.open()), (Some(COUNT), 1));
+    // One timer for each, and none left except that of the good client.
     simulation.run_for(Duration::from_secs(60));
     assert_eq!((server.open_resources().timers, server.open_resources().connections), (1, 1));
 }
 
-/// Everybody hears what the first says.
+/// Broadcasts what the first member sends.
 #[derive(Default)]
 struct Room {
     members: Vec<Transport>,
@@ -197,7 +198,7 @@ impl Protocol<Room> for Member {
     fn connection_lost(&mut self, cx: &mut Context<'_, Room>, reason: &Reason) {
         match reason {
             Reason::Overflow => cx.factory.members.retain(|member| member != cx.transport),
-            // At the end, when the clients go. Nobody is told anything any more then.
+            // At the end, when the clients go. No broadcast follows.
             _ => assert!(matches!(reason, Reason::Done), "{reason}"),
         }
     }
@@ -214,16 +215,16 @@ impl Factory for Room {
 const LAGGARD_MAX: usize = 100_000;
 const PICTURE: usize = 20_000;
 
-/// Of ten thousand members a hundred never read.
+/// A hundred of ten thousand members never read.
 #[test]
-fn a_broadcast_to_many_loses_the_laggards_and_nothing_of_the_others() {
+fn a_broadcast_closes_slow_consumers_and_reaches_all_others() {
     const MEMBERS: usize = 10_000;
     const LAGGARDS: usize = 100;
     const ROUNDS: usize = 10;
     let simulation = Simulation::new(3);
     let buffer = 32_000;
     simulation.set_conditions(Conditions::ideal().send_buffer(buffer).receive_buffer(buffer));
-    // All that the laggards may have, and what a round leaves for a moment.
+    // All that the laggards may have unsent, and what a round leaves for a moment.
     let settings = Settings::default().max_unsent_total(4 * LAGGARDS * LAGGARD_MAX);
     let server = simulation.host_with("server", settings, |reactor| {
         reactor.listen_tcp(8007, Room::default())?;

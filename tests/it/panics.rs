@@ -1,4 +1,4 @@
-//! A panic in each callback, while others are served.
+//! A panic in each callback, while other connections are served.
 
 use crate::support::{Client, Cx, Event, Server, echo};
 use std::time::Duration;
@@ -18,7 +18,7 @@ fn check(act: fn(Event<'_>, &mut Cx<'_>), provoke: impl FnOnce(Client), end: &[&
     server.expect(end);
     bystander.send("after");
     bystander.expect("after");
-    // The count of open connections, which the factory keeps, is right.
+    // The factory's count of open connections is correct.
     let port = server.port.key();
     let open = move |reactor: &mut twistor::Reactor| reactor.with_factory(port, |it, _| it.open);
     assert_eq!(server.call(open), Some(1));
@@ -29,7 +29,7 @@ fn check(act: fn(Event<'_>, &mut Cx<'_>), provoke: impl FnOnce(Client), end: &[&
     assert_eq!(server.stop().iter().filter(|entry| *entry == "stopped").count(), 1);
 }
 
-/// The first connection's number is the length of the list when it was made.
+/// The list had one entry when the first connection was made.
 fn is_first(cx: &Cx<'_>) -> bool {
     cx.factory.all[0] == *cx.transport
 }
@@ -238,7 +238,7 @@ impl Drop for Bomb {
 }
 
 #[test]
-fn in_drops_of_what_the_user_left() {
+fn in_drops_of_user_values() {
     let server = Server::new(echo);
     server.call(|reactor| {
         let bomb = Bomb;

@@ -1,9 +1,9 @@
-//! The architecture, as a test: who may name whom, and how large things may grow.
+//! The architecture, as a test: which module may name which, and how large things may grow.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Lines of code: blank ones and comments do not count, so that nobody saves on documentation.
+/// Lines of code: blank lines and comments do not count, so that documentation is not cut short.
 const LINES_MAX: usize = 400;
 const COLUMNS_MAX: usize = 100;
 const FUNCTION_LINES_MAX: usize = 60;
@@ -30,7 +30,7 @@ pub(crate) fn rust_files(folder: &str) -> Vec<(String, String)> {
     files.into_iter().map(read).collect()
 }
 
-/// A file's code, without its tests and its comments.
+/// Returns a file's code, without its tests and comments.
 pub(crate) fn code(text: &str) -> String {
     let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
     let is_code = |line: &&str| !line.trim_start().starts_with("//");
@@ -41,7 +41,7 @@ pub(crate) fn is_test(name: &str) -> bool {
     name.contains("/tests") || name.contains("/scripted/")
 }
 
-/// For a folder or file, the words that must not stand in its code.
+/// Words that must not occur in the code of a folder or file.
 const FORBIDDEN: [(&str, &[&str]); 18] = [
     ("src/callback_kind.rs", &["use crate::", "std::net", "Instant"]),
     ("src/reason.rs", &["crate::", "std::net", "Instant"]),
@@ -79,29 +79,29 @@ const FORBIDDEN: [(&str, &[&str]); 18] = [
     ("src/framing/", &["crate::driver", "crate::reactor::{", "std::net", "Instant"]),
 ];
 
-/// Behind the door the machine is named, and nowhere else.
-const DOOR: &str = "src/driver/";
+/// The only folder that may name the operating system.
+const DRIVER: &str = "src/driver/";
 
-/// Who may read the machine's clock. A simulation's clock begins somewhere; only differences are
-/// seen of it.
+/// The files that may read the system's clock. A simulation's clock begins at some time; only
+/// differences of it are visible.
 const CLOCKS: [&str; 2] = ["src/driver/mio.rs", "src/testing/simulation/mod.rs"];
 
 #[test]
-fn every_rule_is_about_something_that_is_there() {
+fn every_rule_is_about_an_existing_place() {
     let files: Vec<String> = rust_files("src").into_iter().map(|(name, _)| name).collect();
     let of_rules = FORBIDDEN.iter().map(|(place, _)| *place);
-    for place in of_rules.chain(CLOCKS).chain([DOOR]) {
-        // The name of a file is whole, and that of a folder ends with a slash.
+    for place in of_rules.chain(CLOCKS).chain([DRIVER]) {
+        // The rule for a file has its full name, and the rule for a folder ends with a slash.
         let subject = |name: &String| {
             !is_test(name)
                 && if place.ends_with('/') { name.starts_with(place) } else { name == place }
         };
-        assert!(files.iter().any(subject), "a rule is about {place}, which is not there");
+        assert!(files.iter().any(subject), "a rule is about {place}, which does not exist");
     }
 }
 
 #[test]
-fn arrows_point_inward() {
+fn modules_name_only_those_below_them() {
     for (name, text) in rust_files("src") {
         if is_test(&name) {
             continue;
@@ -113,14 +113,14 @@ fn arrows_point_inward() {
             .flat_map(|(_, words)| *words)
             .copied()
             .collect();
-        if !name.starts_with(DOOR) {
+        if !name.starts_with(DRIVER) {
             forbidden.extend(["mio::", "socket2::", "signal_hook::", "libc::"]);
         }
         if !CLOCKS.contains(&&*name) {
             forbidden.push("Instant::now");
         }
         for word in forbidden {
-            // What framing needs of the reactor is a name in signatures.
+            // Framing needs these names of the reactor in signatures.
             let allowed =
                 word == "crate::reactor::{" && code.contains("crate::reactor::{Reactor, TimerId}");
             assert!(!code.contains(word) || allowed, "{name} names {word}");
@@ -133,7 +133,7 @@ fn is_code(line: &str) -> bool {
     !line.is_empty() && !line.starts_with("//")
 }
 
-/// What a file has too much of, or too little.
+/// Returns the faults of a file: what it has too much of, or too little.
 fn faults(name: &str, text: &str) -> Vec<String> {
     let mut faults = Vec::new();
     let count = text.lines().map(str::trim_start).filter(|line| is_code(line)).count();

@@ -1,6 +1,6 @@
 //! Running, stopping, embedding.
 
-use crate::support::{Client, PATIENCE, need_many_descriptors};
+use crate::support::{Client, TIMEOUT, need_many_descriptors};
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 use twistor::error::RunError;
@@ -49,7 +49,7 @@ fn two_reactors_live_side_by_side() {
     });
     let start = Instant::now();
     while !clients.is_finished() {
-        assert!(start.elapsed() < PATIENCE);
+        assert!(start.elapsed() < TIMEOUT);
         for reactor in [&mut one, &mut two] {
             assert!(reactor.turn(Some(Duration::from_millis(1))).unwrap().is_continue());
         }
@@ -57,7 +57,7 @@ fn two_reactors_live_side_by_side() {
     clients.join().unwrap();
 }
 
-/// A poller that watches the reactor's descriptor.
+/// A poller that watches the reactor's descriptor, as an outer loop does.
 #[cfg(unix)]
 fn outer_loop(reactor: &Reactor) -> (mio::Poll, mio::Events) {
     use std::os::fd::{AsFd, AsRawFd};
@@ -68,10 +68,10 @@ fn outer_loop(reactor: &Reactor) -> (mio::Poll, mio::Events) {
     (poll, mio::Events::with_capacity(4))
 }
 
-/// The reactor inside another loop: that one sleeps, on the reactor's descriptor and its deadline.
+/// The reactor inside another loop, which waits for the reactor's descriptor and deadline.
 #[cfg(unix)]
 #[test]
-fn embedded_in_a_loop_of_ones_own() {
+fn embedded_in_another_loop() {
     let mut reactor = reactor();
     let port = reactor.listen_tcp((Ipv4Addr::LOCALHOST, 0), || Echo).unwrap();
     let address = port.local_address().socket_addr().unwrap();
@@ -91,9 +91,9 @@ fn embedded_in_a_loop_of_ones_own() {
     let start = Instant::now();
     let mut slept = 0;
     while !client.is_finished() || reactor.next_deadline().is_some() {
-        assert!(start.elapsed() < PATIENCE);
+        assert!(start.elapsed() < TIMEOUT);
         let due = reactor.next_deadline().map(|due| due.saturating_duration_since(reactor.now()));
-        // The client's end is no event of this loop; everything else is.
+        // The client's socket is no event of this loop; everything else is.
         let timeout = due.unwrap_or(Duration::from_millis(50)).min(Duration::from_millis(50));
         poll.poll(&mut events, Some(timeout)).unwrap();
         slept += 1;
@@ -105,11 +105,11 @@ fn embedded_in_a_loop_of_ones_own() {
     assert!(reactor.turn(None).unwrap().is_break());
 }
 
-/// More connections have something to read than one wait hands out, and an outer loop hears of that
-/// once, as a loop does that is told of edges.
+/// More connections are readable than one wait returns, and an edge-triggered outer loop gets only
+/// one notification of that.
 #[cfg(unix)]
 #[test]
-fn embedded_in_a_loop_of_edges_it_forgets_nobody() {
+fn embedded_in_an_edge_triggered_loop_no_connection_is_forgotten() {
     use std::io::{Read, Write};
     const CLIENTS: usize = 1300;
     let _turn = need_many_descriptors();
@@ -122,19 +122,19 @@ fn embedded_in_a_loop_of_edges_it_forgets_nobody() {
         while !done(reactor) {
             let now = reactor.now();
             let due = reactor.next_deadline().map(|due| due.saturating_duration_since(now));
-            poll.poll(&mut events, due.or(Some(PATIENCE))).unwrap();
-            assert!(due.is_some() || !events.is_empty(), "nothing is due, and somebody waits");
+            poll.poll(&mut events, due.or(Some(TIMEOUT))).unwrap();
+            assert!(due.is_some() || !events.is_empty(), "nothing is due, and a client waits");
             assert!(reactor.turn(Some(Duration::ZERO)).unwrap().is_continue());
         }
     };
     let mut clients = Vec::new();
-    // Fewer at a time than the backlog holds.
+    // Fewer at a time than the backlog.
     for count in (100..=CLIENTS).step_by(100) {
         clients.extend((0..100).map(connect));
         run(&mut reactor, &|reactor| reactor.connection_count() == count);
     }
     for client in &mut clients {
-        client.set_read_timeout(Some(PATIENCE)).unwrap();
+        client.set_read_timeout(Some(TIMEOUT)).unwrap();
         client.write_all(b"hello").unwrap();
     }
     let bytes = (5 * CLIENTS) as u64;
@@ -147,7 +147,7 @@ fn embedded_in_a_loop_of_edges_it_forgets_nobody() {
 }
 
 #[test]
-fn a_turn_may_wait_for_longer_than_any_poller() {
+fn a_turn_may_wait_longer_than_any_poller() {
     for timer in [None, Some(Duration::MAX)] {
         let mut reactor = reactor();
         if let Some(delay) = timer {

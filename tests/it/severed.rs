@@ -1,15 +1,15 @@
-//! Peers that have answered and are gone before a write finds out.
+//! Peers that have answered and closed before a write fails.
 
-use crate::support::{Event, PATIENCE, Server};
+use crate::support::{Event, Server, TIMEOUT};
 use std::io::Write;
 use std::net::{Shutdown, TcpStream};
 use std::sync::mpsc::channel;
 
-/// Enough to go to the system at once.
+/// Enough to be written to the socket at once.
 const LARGE: usize = 64 * 1024;
 
 #[test]
-fn what_a_peer_has_answered_is_delivered_though_a_write_fails_first() {
+fn the_answer_of_a_peer_is_delivered_though_a_write_fails_first() {
     let server = Server::new(|event, cx| match event {
         Event::Data(data) => cx.factory.note(String::from_utf8_lossy(data)),
         Event::ReadLost => cx.factory.note("by a FIN"),
@@ -19,18 +19,18 @@ fn what_a_peer_has_answered_is_delivered_though_a_write_fails_first() {
     server.expect(&["started", "0 made"]);
     let (port, (answered_in, answered), (held_in, held)) =
         (server.port.key(), channel(), channel());
-    // In one turn, before anything is read: the second write meets the reset that is the answer of
-    // a socket that is closed to the first.
+    // In one turn, before anything is read: the second write meets the reset with which a closed
+    // socket answered the first.
     let write = move |reactor: &mut twistor::Reactor| {
         held_in.send(()).unwrap();
-        answered.recv_timeout(PATIENCE).unwrap();
+        answered.recv_timeout(TIMEOUT).unwrap();
         let transport = reactor.with_factory(port, |probes, _| probes.all[0].clone()).unwrap();
         while transport.accepts_writes() {
             transport.write([0; LARGE]);
         }
     };
     server.remote.call_from_thread(write).unwrap();
-    held.recv_timeout(PATIENCE).unwrap();
+    held.recv_timeout(TIMEOUT).unwrap();
     peer.write_all(b"the answer").unwrap();
     peer.shutdown(Shutdown::Both).unwrap();
     drop(peer);

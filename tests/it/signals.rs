@@ -8,7 +8,7 @@ use std::time::Duration;
 use twistor::system_event::{Phase, SystemEvent};
 use twistor::{Context, Protocol, Reactor, Settings};
 
-/// Set in the environment of a child: what it is to do.
+/// The environment variable that tells a child process its role.
 const ROLE: &str = "TWISTOR_TEST_ROLE";
 
 struct Echo;
@@ -19,7 +19,7 @@ impl<F> Protocol<F> for Echo {
     }
 }
 
-/// Not a test of its own: what the children of the tests below run. Without a role it does nothing.
+/// Runs in the child processes of the tests below. Without a role it does nothing.
 #[test]
 fn role() {
     let Ok(role) = std::env::var(ROLE) else { return };
@@ -49,7 +49,7 @@ fn role() {
     if role == "draining" {
         let before = |reactor: &mut Reactor| {
             println!("held");
-            // Until the deadline, which is not for a while.
+            // Until the deadline, which is far away.
             std::mem::forget(reactor.hold_shutdown());
         };
         reactor.add_system_event_trigger(Phase::Before, SystemEvent::Shutdown, before);
@@ -99,7 +99,7 @@ fn child_of(command: &mut Command, role: &str) -> Child {
     Child::spawn(command)
 }
 
-/// The same, of a parent that has it ignore a signal.
+/// Starts a child process whose parent ignores a signal.
 #[cfg(target_os = "linux")]
 fn ignoring_child(signal: &str, role: &str) -> Child {
     let ignoring = format!("trap '' {signal}; exec \"$0\" \"$@\"");
@@ -114,7 +114,7 @@ fn wait_for(child: &Child, line: &str) {
 }
 
 #[test]
-fn each_of_them_ends_the_run_in_order() {
+fn each_signal_ends_the_run_gracefully() {
     for signal in [interrupt(), "TERM"] {
         let child = child("once");
         wait_for(&child, "running");
@@ -127,8 +127,8 @@ fn each_of_them_ends_the_run_in_order() {
 }
 
 #[test]
-fn after_the_run_a_signal_does_again_what_it_did() {
-    // Not SIGINT: where this test was started with it ignored, it is ignored again.
+fn after_the_run_a_signal_has_its_former_effect() {
+    // Not SIGINT: if this test was started with it ignored, it is ignored again.
     let child = child("waits");
     wait_for(&child, "running");
     child.signal("TERM");
@@ -139,7 +139,7 @@ fn after_the_run_a_signal_does_again_what_it_did() {
 }
 
 #[test]
-fn after_a_run_that_no_signal_ended_a_signal_does_what_it_did_as_well() {
+fn after_a_run_without_signals_a_signal_has_its_former_effect() {
     let child = child("stops");
     wait_for(&child, "returned");
     child.signal("TERM");
@@ -148,7 +148,7 @@ fn after_a_run_that_no_signal_ended_a_signal_does_what_it_did_as_well() {
 }
 
 #[test]
-fn a_reactor_that_is_not_to_handle_signals_leaves_them_alone() {
+fn without_handle_signals_a_reactor_leaves_signals_alone() {
     let child = child("deaf");
     wait_for(&child, "running");
     child.signal("TERM");
@@ -157,7 +157,7 @@ fn a_reactor_that_is_not_to_handle_signals_leaves_them_alone() {
 }
 
 #[test]
-fn a_reactor_that_returns_leaves_the_signals_to_the_others() {
+fn the_other_reactors_still_handle_signals_when_one_returns() {
     let child = child("outlives");
     wait_for(&child, "running");
     child.signal("TERM");
@@ -173,13 +173,13 @@ fn a_signal_that_was_ignored_stays_ignored() {
     let mut client = Client::connect(child.line_after("listening on ").parse().unwrap());
     wait_for(&child, "running");
     for round in 0..100 {
-        // Twice in a row would end it, if it listened.
+        // Two in a row would end it, if it listened.
         child.signal("INT");
         let line = format!("round {round}");
         client.send(&line);
         client.expect(&line);
     }
-    // The one that is not ignored drains it as ever.
+    // The signal that is not ignored drains it as usual.
     child.signal("TERM");
     client.expect_close();
     wait_for(&child, "1 connections drained, 0 lost, 0 aborted, 0 bytes lost");
@@ -190,7 +190,7 @@ fn a_signal_that_was_ignored_stays_ignored() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn listening_again_and_again_leaves_nothing_open() {
+fn running_again_and_again_leaves_nothing_open() {
     wait_for(&child("again"), "0 descriptors more");
 }
 
@@ -209,7 +209,7 @@ fn a_second_signal_ends_a_process_that_drains() {
 fn a_second_signal_ends_a_process_that_is_stuck() {
     let child = child("stuck");
     wait_for(&child, "stuck");
-    // Two that come together are one to the system: sent until there was a second.
+    // The system merges two that come together, so they are sent until a second one has arrived.
     let (status, _) = child.wait_signalling("TERM");
     assert_eq!(status.signal(), Some(15), "{status}");
 }

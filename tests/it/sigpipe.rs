@@ -1,7 +1,7 @@
-//! Peers that have gone, in processes in which SIGPIPE does what it does by default: it ends them.
+//! Writes to closed peers, in processes in which SIGPIPE has its default action: it ends them.
 #![cfg(target_os = "linux")]
 
-use crate::support::{Child, PATIENCE};
+use crate::support::{Child, TIMEOUT};
 use std::fs;
 use std::io::{IoSlice, Write};
 use std::net::SocketAddr;
@@ -13,11 +13,11 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 use twistor::{Bytes, Context, Protocol, Reactor, Reason, Transport, broadcast};
 
-/// Set in the environment of a child: what it is to do.
+/// The environment variable that tells a child process its role.
 const ROLE: &str = "TWISTOR_SIGPIPE_ROLE";
 
-/// Writes to a peer that has closed, as large a thing as goes out by itself, then what leaves in
-/// several pieces when the callback returns.
+/// Writes to a peer that has closed: first a large buffer that is sent by itself, then several
+/// pieces that are sent when the callback returns.
 struct Late {
     write: fn(&Transport, &Bytes),
 }
@@ -26,8 +26,8 @@ impl<F> Protocol<F> for Late {
     fn read_connection_lost(&mut self, cx: &mut Context<'_, F>) {
         let large = Bytes::from(vec![b'x'; 64 * 1024]);
         cx.transport.write_bytes(large.clone());
-        // That is answered by a reset. It is to have come before anything else is sent, and the
-        // loop is not to hear of it before.
+        // The peer answers with a reset. It should arrive before anything else is sent, and the
+        // loop should not notice it before.
         wait_until_reset(cx.transport);
         cx.transport.write("a run of bytes before it");
         (self.write)(cx.transport, &large);
@@ -39,7 +39,7 @@ impl<F> Protocol<F> for Late {
     }
 }
 
-/// The system's table lists a connection until it is reset.
+/// Waits for the reset: the system's table lists a connection until then.
 fn wait_until_reset(transport: &Transport) {
     let hex = |address: Option<SocketAddr>| format!(":{:04X}", address.unwrap().port());
     let (host, peer) =
@@ -51,16 +51,16 @@ fn wait_until_reset(transport: &Transport) {
     };
     let start = Instant::now();
     while fs::read_to_string("/proc/net/tcp").unwrap().lines().any(is_ours) {
-        assert!(start.elapsed() < PATIENCE, "the reset does not come");
+        assert!(start.elapsed() < TIMEOUT, "the reset does not come");
         std::thread::yield_now();
     }
 }
 
-/// Not a test of its own: what the children of the tests below run. Without a role it does nothing.
+/// Runs in the child processes of the tests below. Without a role it does nothing.
 #[test]
 fn role() {
     let Ok(role) = std::env::var(ROLE) else { return };
-    // Rust's runtime has it ignored; here it is deadly again.
+    // Rust's runtime ignores it; here it has its default action again.
     let deadly = Arc::new(AtomicBool::new(true));
     signal_hook::flag::register_conditional_default(13, deadly).unwrap();
     let write: fn(&Transport, &Bytes) = match &*role {
@@ -92,7 +92,7 @@ fn the_signal_ends_a_child_that_gets_it() {
 }
 
 #[test]
-fn no_way_of_writing_to_a_peer_that_has_gone_ends_the_process() {
+fn no_write_to_a_closed_peer_ends_the_process() {
     for role in ["bytes", "broadcast", "copy"] {
         let child = child(role);
         let address = child.line_after("listening on ").parse().unwrap();

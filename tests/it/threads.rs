@@ -1,13 +1,13 @@
 //! Calls from other threads.
 
-use crate::support::{PATIENCE, Server};
+use crate::support::{Server, TIMEOUT};
 use std::sync::mpsc::channel;
 use std::thread;
 use twistor::Reactor;
 use twistor::error::CallError;
 
 #[test]
-fn calls_come_in_the_order_of_asking_and_wake_the_reactor() {
+fn calls_wake_the_reactor_and_run_in_the_order_of_their_thread() {
     let server = Server::new(|_, _| {});
     let (results_in, results) = channel();
     let threads: Vec<_> = (0..4)
@@ -52,7 +52,7 @@ fn a_call_made_by_a_call_waits_for_the_next_turn_and_starves_nobody() {
 }
 
 #[test]
-fn calls_before_the_run_wait_and_calls_after_the_end_are_refused() {
+fn calls_before_the_run_wait_and_calls_after_the_end_are_rejected() {
     let mut reactor = Reactor::new().unwrap();
     let remote = reactor.remote();
     let (called_in, called) = channel();
@@ -75,7 +75,7 @@ fn calls_before_the_run_wait_and_calls_after_the_end_are_refused() {
 }
 
 #[test]
-fn the_loop_goes_on_while_a_thread_works() {
+fn the_loop_continues_while_a_thread_works() {
     let server = Server::new(|event, cx| {
         if let crate::support::Event::Data(data) = event {
             cx.transport.write(data);
@@ -96,7 +96,7 @@ fn the_loop_goes_on_while_a_thread_works() {
     client.expect("meanwhile");
     assert!(result.try_recv().is_err());
     go.send(6).unwrap();
-    assert_eq!(result.recv_timeout(PATIENCE), Ok((7, true)), "and it wakes the reactor");
+    assert_eq!(result.recv_timeout(TIMEOUT), Ok((7, true)), "and it wakes the reactor");
 }
 
 #[test]
@@ -110,13 +110,13 @@ fn work_may_outlive_its_reactor() {
         gate.recv().unwrap();
         ended_in.send(()).unwrap();
     };
-    reactor.defer_to_thread(work, |_, _| unreachable!("nobody is there to hear it"));
-    begun.recv_timeout(PATIENCE).unwrap();
+    reactor.defer_to_thread(work, |_, _| unreachable!("the reactor is gone"));
+    begun.recv_timeout(TIMEOUT).unwrap();
     reactor.stop();
     reactor.run().unwrap();
     drop(reactor);
     go.send(()).unwrap();
-    ended.recv_timeout(PATIENCE).unwrap();
+    ended.recv_timeout(TIMEOUT).unwrap();
 }
 
 #[test]
@@ -133,7 +133,7 @@ fn work_that_has_not_begun_is_dropped_when_the_reactor_stops() {
         first.send("first").unwrap();
     };
     reactor.defer_to_thread(work, |_, _| unreachable!("the reactor has stopped"));
-    begun.recv_timeout(PATIENCE).unwrap();
+    begun.recv_timeout(TIMEOUT).unwrap();
     for name in ["second", "third"] {
         let ended_in = ended_in.clone();
         let work = move || ended_in.send(name).unwrap();
@@ -142,14 +142,14 @@ fn work_that_has_not_begun_is_dropped_when_the_reactor_stops() {
     drop(ended_in);
     reactor.stop();
     reactor.run().unwrap();
-    // The reactor is still there, and its thread is free again.
+    // The reactor still exists, and its thread is free again.
     go.send(()).unwrap();
     assert_eq!(ended.iter().collect::<Vec<_>>(), ["first"]);
     drop(reactor);
 }
 
 #[test]
-fn more_work_than_threads_is_all_done() {
+fn more_work_than_threads_all_runs() {
     let settings = twistor::Settings::default().max_blocking_threads(2);
     let mut reactor = Reactor::with_settings(settings).unwrap();
     let left = std::rc::Rc::new(std::cell::Cell::new(100));

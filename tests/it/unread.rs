@@ -1,7 +1,7 @@
-//! Programs whose output cannot be written: they serve all the same.
+//! Programs whose output cannot be written: they still serve.
 #![cfg(target_os = "linux")]
 
-use crate::support::{Child, Client, PATIENCE, interrupt};
+use crate::support::{Child, Client, TIMEOUT, interrupt};
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
@@ -11,14 +11,14 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Instant;
 
-/// Where what is written goes.
+/// Target of a program's output.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Output {
-    /// There is none: `>&-`.
+    /// The output is closed: `>&-`.
     Closed,
-    /// To somebody who has gone.
+    /// The reader has gone.
     Gone,
-    /// Onto a disk that is full.
+    /// The disk is full.
     Full,
 }
 
@@ -33,7 +33,7 @@ impl Output {
         }
     }
 
-    /// Starts an example whose output and errors go there.
+    /// Starts an example with this output and error output.
     fn start(self, name: &str, arguments: &[&str]) -> Child {
         let close = if self == Self::Closed { ">&- 2>&-" } else { "" };
         let mut command = Command::new("sh");
@@ -43,7 +43,7 @@ impl Output {
     }
 }
 
-/// A port that is free and stays so: on a loopback address that nobody else uses.
+/// A port that is free and stays free: on a loopback address that no other test uses.
 fn free() -> SocketAddr {
     static USED: AtomicU8 = AtomicU8::new(1);
     let [.., high, low] = std::process::id().to_be_bytes();
@@ -55,7 +55,7 @@ fn endpoint(address: SocketAddr) -> String {
     format!("tcp:{}:interface={}", address.port(), address.ip())
 }
 
-/// An example that nobody hears serves two clients, one after the other, and ends with success.
+/// An example whose output is lost serves two clients, one after another, and ends with success.
 #[track_caller]
 fn check(name: &str, arguments: &[&str], served: impl Fn(Client)) {
     for output in ALL {
@@ -70,7 +70,7 @@ fn check(name: &str, arguments: &[&str], served: impl Fn(Client)) {
 }
 
 #[test]
-fn those_who_answer() {
+fn servers_that_answer() {
     let echoed = |mut client: Client| {
         client.send("hello");
         client.expect("hello");
@@ -91,14 +91,14 @@ fn temporary(name: &str) -> PathBuf {
 }
 
 #[test]
-fn one_that_writes_to_a_file() {
+fn a_server_that_writes_to_a_file() {
     let path = temporary("log");
     check("logfile", &[path.to_str().unwrap()], |mut client| {
         fs::write(&path, "").unwrap();
         client.send("a line\n");
         let start = Instant::now();
         while fs::read(&path).unwrap() != b"a line\n" {
-            assert!(start.elapsed() < PATIENCE, "the line is not written");
+            assert!(start.elapsed() < TIMEOUT, "the line is not written");
             std::thread::yield_now();
         }
     });
@@ -106,9 +106,9 @@ fn one_that_writes_to_a_file() {
 }
 
 #[test]
-fn one_that_says_when_a_file_is_sent() {
+fn a_server_that_prints_when_a_file_is_sent() {
     let path = temporary("file");
-    // More than the buffers between the two hold, so that the end waits for the client.
+    // More than the buffers in between hold, so that the end waits for the client.
     let content: Vec<u8> = (0..3_000_000_u32).flat_map(u32::to_le_bytes).collect();
     fs::write(&path, &content).unwrap();
     check("send_file", &[path.to_str().unwrap()], |client| assert!(client.rest() == content));
@@ -116,7 +116,7 @@ fn one_that_says_when_a_file_is_sent() {
 }
 
 #[test]
-fn one_that_says_what_it_has_done_when_it_is_asked() {
+fn a_server_that_prints_its_metrics_at_a_signal() {
     for output in ALL {
         let address = free();
         let mut server = output.start("chat", &[&endpoint(address)]);
@@ -131,9 +131,9 @@ fn one_that_says_what_it_has_done_when_it_is_asked() {
     }
 }
 
-/// An answer that is not printed is none: that is no success, and no panic either.
+/// Without a printed answer the exit code is no success, and there is no panic.
 #[test]
-fn one_that_prints_what_it_was_asked_for() {
+fn a_client_that_prints_the_answer() {
     let server = Child::example("answer", &["tcp:0:interface=127.0.0.1"]);
     let address = server.address().to_string();
     for (output, code) in [(Output::Closed, 0), (Output::Gone, 1), (Output::Full, 1)] {

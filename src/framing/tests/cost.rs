@@ -1,11 +1,11 @@
-//! What splitting costs: counted, not timed.
+//! The cost of splitting: counted, not timed.
 
 use super::receiving::Fixture;
 use crate::{Delimiter, LineContext};
 
 #[test]
 fn a_line_that_arrives_byte_by_byte_is_searched_once() {
-    // A quadratic search of this line would look at 10^12 bytes: the test would not end.
+    // A quadratic search of this line would inspect 10^12 bytes, and the test would not end.
     let length = 1_000_000;
     let mut fixture = Fixture::new(|_, _| {}, |lines| lines.max_length(length));
     let receiver = fixture.receiver();
@@ -16,14 +16,14 @@ fn a_line_that_arrives_byte_by_byte_is_searched_once() {
 }
 
 #[test]
-fn hundreds_of_thousands_of_lines_in_one_read_shift_nothing() {
+fn hundreds_of_thousands_of_lines_in_one_read_move_no_bytes() {
     let lines = 400_000;
     let data = b"ab\r\n".repeat(lines);
     let mut fixture = Fixture::new(|_, _| {}, |lines| lines);
     let receiver = fixture.receiver();
     fixture.feed([&data[..]]);
     assert_eq!(receiver.borrow().lines.len(), lines);
-    // The same behind a beginning that waits, and pausing at each line.
+    // Again after a beginning that waits, and pausing at each line.
     let mut fixture = Fixture::new(
         |receiver, cx: &mut LineContext<'_, _>| {
             if receiver.pausing {
@@ -40,9 +40,9 @@ fn hundreds_of_thousands_of_lines_in_one_read_shift_nothing() {
 }
 
 #[test]
-fn a_receiver_that_pauses_at_every_line_moves_nothing_each_time() {
-    // Held back for good at each line, and resumed from outside: twenty thousand times. Moving what
-    // follows each time would be 10^12 bytes: the test would not end.
+fn pausing_at_every_line_does_not_move_the_remaining_bytes() {
+    // The receiver pauses at each line and is resumed from outside, twenty thousand times. Moving
+    // the remaining bytes each time would move 10^12 bytes, and the test would not end.
     let lines = 20_000;
     let data = vec![b'\n'; 64 << 20];
     let mut fixture = Fixture::new(
@@ -58,8 +58,9 @@ fn a_receiver_that_pauses_at_every_line_moves_nothing_each_time() {
 }
 
 #[test]
-fn changing_the_mode_however_often_neither_recurses_nor_copies() {
-    // One raw byte and one line in turn: copying what follows each time would be 10^10 bytes.
+fn changing_the_mode_often_neither_recurses_nor_copies() {
+    // One raw byte and one line in turn: copying the remaining bytes each time would copy 10^10
+    // bytes.
     let rounds = 100_000;
     let data = b"\nr".repeat(rounds);
     let mut fixture = Fixture::new(
@@ -75,7 +76,7 @@ fn changing_the_mode_however_often_neither_recurses_nor_copies() {
 }
 
 #[test]
-fn an_endless_line_is_refused_before_it_fills_the_memory() {
+fn an_endless_line_is_rejected_before_it_fills_the_memory() {
     let mut fixture = Fixture::new(|_, _| {}, |lines| lines.max_length(1000));
     let receiver = fixture.receiver();
     let chunk = [b'x'; 100];

@@ -1,4 +1,4 @@
-//! What a receiver holds back, and when it comes.
+//! Lines that a receiver holds back, and when they are delivered.
 
 use super::receiving::Fixture;
 use crate::driver::scripted::Script;
@@ -7,10 +7,10 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// Pauses at every line, and does not mind that its peer has said all.
-struct Patient(Rc<RefCell<Vec<String>>>);
+/// Pauses at every line, and stays open after the peer's FIN.
+struct Pausing(Rc<RefCell<Vec<String>>>);
 
-impl<F> LineReceiver<F> for Patient {
+impl<F> LineReceiver<F> for Pausing {
     fn line_received(&mut self, cx: &mut LineContext<'_, F>, line: &[u8]) {
         self.0.borrow_mut().push(String::from_utf8_lossy(line).into_owned());
         cx.pause_reading();
@@ -24,7 +24,7 @@ impl<F> LineReceiver<F> for Patient {
 }
 
 #[test]
-fn lines_that_were_held_back_come_when_reading_is_resumed_through_the_handle() {
+fn lines_held_back_are_delivered_when_the_handle_resumes_reading() {
     let mut fixture = Fixture::new(|_, cx| cx.pause_reading(), |lines| lines);
     fixture.feed([&b"one\r\ntwo\r\nthr"[..]]);
     fixture.expect(&["one"]);
@@ -36,12 +36,12 @@ fn lines_that_were_held_back_come_when_reading_is_resumed_through_the_handle() {
 }
 
 #[test]
-fn what_was_held_back_comes_after_the_news_that_reading_is_resumed() {
+fn lines_held_back_are_delivered_after_reading_resumed() {
     let text = Rc::new(RefCell::new(Vec::new()));
     let script = Script::new();
     let mut reactor = Reactor::with_driver(script.driver(), Settings::default());
     let receiver = Rc::clone(&text);
-    let factory = move || Lines::new(Patient(Rc::clone(&receiver)));
+    let factory = move || Lines::new(Pausing(Rc::clone(&receiver)));
     let port = reactor.listen_tcp(8007, factory).unwrap();
     script.connect().send("one\r\ntwo\r\n");
     let turn = |reactor: &mut Reactor| {
@@ -58,12 +58,12 @@ fn what_was_held_back_comes_after_the_news_that_reading_is_resumed() {
 }
 
 #[test]
-fn what_was_held_back_comes_also_when_there_is_no_reading_to_resume() {
+fn lines_held_back_are_delivered_even_after_the_end_of_input() {
     let text = Rc::new(RefCell::new(Vec::new()));
     let script = Script::new();
     let mut reactor = Reactor::with_driver(script.driver(), Settings::default());
     let receiver = Rc::clone(&text);
-    let factory = move || Lines::new(Patient(Rc::clone(&receiver)));
+    let factory = move || Lines::new(Pausing(Rc::clone(&receiver)));
     let port = reactor.listen_tcp(8007, factory).unwrap();
     script.connect().close();
     for _ in 0..3 {

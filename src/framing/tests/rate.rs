@@ -1,11 +1,11 @@
-//! Lines that come faster than they are to be delivered.
+//! Line rate limit: lines that arrive faster than they may be delivered.
 
 use crate::limits::Timeouts;
 use crate::testing::{Conditions, Peer, assert_split_invariant, connect};
 use crate::{Delimiter, LineContext, LineReceiver, Lines, TimerId};
 use std::time::Duration;
 
-/// Answers each line, and does what some say.
+/// Answers each line, and obeys some of them.
 struct Answering(Option<TimerId>);
 
 impl<F> LineReceiver<F> for Answering {
@@ -40,7 +40,7 @@ impl<F> LineReceiver<F> for Answering {
     }
 }
 
-/// Three lines at once, and then one a second.
+/// Three lines at once, then one per second.
 fn lines() -> Lines<Answering> {
     Lines::new(Answering(None)).line_rate(3, Duration::from_secs(3))
 }
@@ -53,7 +53,7 @@ fn expect(peer: &Peer, text: &str) {
 const SECOND: Duration = Duration::from_secs(1);
 
 #[test]
-fn so_many_at_once_and_then_one_by_one() {
+fn a_burst_is_delivered_at_once_and_then_one_line_at_a_time() {
     for yields in [0, 999] {
         let peer = connect(lines);
         peer.simulation().set_conditions(Conditions::ideal().yields(yields));
@@ -75,7 +75,7 @@ fn so_many_at_once_and_then_one_by_one() {
 }
 
 #[test]
-fn the_rest_comes_before_the_end() {
+fn lines_held_back_are_delivered_before_the_close() {
     let peer = connect(lines);
     peer.send("1\n2\n3\n4\n5\n6\n7");
     peer.close_write();
@@ -88,7 +88,7 @@ fn the_rest_comes_before_the_end() {
 }
 
 #[test]
-fn a_pause_and_the_rate_hold_back_what_comes_first() {
+fn a_pause_and_the_rate_limit_both_hold_lines_back() {
     let peer = connect(lines);
     peer.send("pause\n2\n3\n4\n5\n");
     expect(&peer, "pause\n");
@@ -96,7 +96,7 @@ fn a_pause_and_the_rate_hold_back_what_comes_first() {
     expect(&peer, "2\n3\n4\n");
     peer.advance(SECOND);
     expect(&peer, "5\n");
-    // The third of them, so that both hold.
+    // The third line pauses, so that the pause and the rate limit both hold.
     peer.advance(60 * SECOND);
     peer.send("1\n2\npause\n4\n");
     peer.advance(59 * SECOND);
@@ -106,7 +106,7 @@ fn a_pause_and_the_rate_hold_back_what_comes_first() {
 }
 
 #[test]
-fn a_pause_that_ends_sooner_does_not_end_the_wait_for_the_rate() {
+fn the_end_of_a_pause_does_not_end_the_wait_for_the_rate_limit() {
     let peer = connect(|| Lines::new(Answering(None)).line_rate(1, 100 * SECOND));
     peer.send("pause\n2\n");
     peer.advance(99 * SECOND);
@@ -115,7 +115,7 @@ fn a_pause_that_ends_sooner_does_not_end_the_wait_for_the_rate() {
     expect(&peer, "2\n");
 }
 
-/// Only listens.
+/// Sends nothing, and has an idle timeout.
 struct Silent;
 
 impl<F> LineReceiver<F> for Silent {
@@ -129,12 +129,12 @@ impl<F> LineReceiver<F> for Silent {
 }
 
 #[test]
-fn one_whose_lines_are_held_back_has_all_the_time_to_speak_afterwards() {
-    // Its lines may be held for longer than it may be silent, or for less.
+fn the_idle_timeout_starts_again_after_lines_were_held_back() {
+    // Lines may be held for longer than the idle timeout, or for less.
     for held in [9, 27] {
         let peer = connect(move || Lines::new(Silent).line_rate(1, held * SECOND));
         peer.send("1\n2\n");
-        // The second comes after that time, and nothing is read for as long after it.
+        // The second line comes after that time, and nothing is read for as long after it.
         peer.advance(2 * held * SECOND + 9 * SECOND);
         assert!(peer.lost_reason().is_none());
         peer.advance(20 * SECOND);
@@ -143,7 +143,7 @@ fn one_whose_lines_are_held_back_has_all_the_time_to_speak_afterwards() {
 }
 
 #[test]
-fn raw_data_is_not_counted_and_what_is_handed_back_is() {
+fn raw_data_is_not_counted_and_lines_handed_back_are() {
     let peer = connect(lines);
     peer.send("raw\n");
     for _ in 0..100 {
@@ -162,7 +162,7 @@ fn raw_data_is_not_counted_and_what_is_handed_back_is() {
 }
 
 #[test]
-fn an_end_among_the_lines_is_the_end() {
+fn closing_at_a_line_drops_the_lines_after_it() {
     let peer = connect(lines);
     peer.send("1\n2\nbye\n4\n");
     expect(&peer, "1\n2\nbye\n");
@@ -175,7 +175,7 @@ fn an_end_among_the_lines_is_the_end() {
 }
 
 #[test]
-fn however_lines_are_cut_they_are_the_same() {
+fn lines_do_not_depend_on_how_bytes_arrive() {
     let long = "1\n2\npause\n3\nraw\nabc.4\n5\n6\n7\n8\nraw\n\n\n.pause\n9\n";
     assert_split_invariant(lines, long);
 }

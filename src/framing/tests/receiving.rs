@@ -1,4 +1,5 @@
-//! What vectors do not show: settings by type and instance, pauses by handle, effects together.
+//! Cases that the vectors do not cover: settings by type and instance, pauses by handle, combined
+//! effects.
 
 use crate::driver::scripted::{Peer, Script};
 use crate::{
@@ -9,16 +10,16 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// What was received, and what to do about it.
+/// Records what was received, and how to react.
 #[derive(Default)]
 pub(super) struct Receiver {
-    /// The lengths of the lines.
+    /// Lengths of the lines.
     pub(super) lines: Vec<usize>,
     pub(super) text: Vec<String>,
     pub(super) raw: Vec<u8>,
-    /// The lengths of what was too long.
+    /// Lengths of lines that were too long.
     pub(super) too_long: Vec<usize>,
-    /// Raw mode takes so many bytes and hands the rest back.
+    /// Number of bytes that raw mode takes; the rest is handed back.
     pub(super) raw_piece: usize,
     pub(super) pausing: bool,
 }
@@ -91,7 +92,7 @@ impl Fixture {
         Rc::clone(&self.receiver)
     }
 
-    /// Data arrives, in these pieces.
+    /// Delivers data in these pieces.
     pub(super) fn feed<'a>(&mut self, pieces: impl IntoIterator<Item = &'a [u8]>) {
         self.reactor.with_protocol(&self.port, self.id, |lines: &mut Lines<Shared>, cx| {
             for piece in pieces {
@@ -112,7 +113,7 @@ impl Fixture {
         self.reactor.with_protocol(&self.port, self.id, get).unwrap()
     }
 
-    /// Reading is resumed by whoever has the handle.
+    /// Resumes reading through the handle.
     pub(super) fn resume(&mut self) {
         self.transport().resume_reading();
         self.turn();
@@ -125,13 +126,13 @@ impl Fixture {
 }
 
 #[test]
-fn nothing_is_delivered_once_the_connection_is_to_end() {
+fn nothing_is_delivered_once_the_connection_is_ending() {
     for end in [
         |cx: &mut LineContext<'_, Receivers>| cx.transport.lose_connection(),
         |cx: &mut LineContext<'_, Receivers>| cx.transport.abort_connection(),
         |cx: &mut LineContext<'_, Receivers>| cx.transport.fail("enough"),
     ] {
-        // The function pointer cannot capture, so the choice is made by the line's own text.
+        // The function pointer cannot capture, so the line's own text selects the end.
         let mut fixture = Fixture::new(|_, _| {}, |lines| lines);
         fixture.feed([&b"one\r\n"[..]]);
         fixture.reactor.with_protocol(
@@ -157,7 +158,7 @@ fn the_delimiter_may_change_between_two_lines_of_one_chunk() {
 }
 
 #[test]
-fn a_delimiter_that_changes_from_outside_is_looked_for_in_what_waits() {
+fn a_delimiter_changed_from_outside_applies_to_buffered_bytes() {
     let mut fixture = Fixture::new(|_, _| {}, |lines| lines);
     fixture.feed([&b"one;two"[..]]);
     fixture.reactor.with_protocol(&fixture.port, fixture.id, |lines: &mut Lines<Shared>, cx| {
@@ -169,10 +170,10 @@ fn a_delimiter_that_changes_from_outside_is_looked_for_in_what_waits() {
 }
 
 #[test]
-fn limits_at_their_ends() {
+fn the_smallest_and_largest_maximum_lengths() {
     const LINES: &[u8] = b"\r\na\r\nbb\r\n";
     for (max_length, delivered) in [
-        // Only lines with nothing in them are no longer than that; the next ends the connection.
+        // Only empty lines fit; the next one ends the connection.
         (0, &[""][..]),
         (1, &["", "a"][..]),
         (usize::MAX, &["", "a", "bb"][..]),
@@ -194,7 +195,7 @@ fn the_limit_may_change_between_two_lines_of_one_chunk() {
 }
 
 #[test]
-fn what_is_cleared_is_returned_and_not_delivered() {
+fn clear_line_buffer_returns_bytes_that_are_then_not_delivered() {
     let mut fixture = Fixture::new(
         |receiver, cx| {
             let cleared = cx.clear_line_buffer();
@@ -209,7 +210,7 @@ fn what_is_cleared_is_returned_and_not_delivered() {
 }
 
 #[test]
-fn what_is_cleared_from_outside_is_what_was_not_delivered() {
+fn clearing_from_outside_returns_the_undelivered_bytes() {
     let mut fixture = Fixture::new(|_, cx| cx.pause_reading(), |lines| lines);
     fixture.feed([&b"a\r\nb\r\na longer line\r\n"[..]]);
     fixture.resume();
@@ -224,7 +225,7 @@ fn what_is_cleared_from_outside_is_what_was_not_delivered() {
 }
 
 #[test]
-fn extra_lines_of_ones_own_come_after_what_was_received() {
+fn extra_lines_are_split_after_those_received() {
     let mut fixture = Fixture::new(
         |receiver, cx| {
             if receiver.text == ["one"] {
@@ -239,7 +240,7 @@ fn extra_lines_of_ones_own_come_after_what_was_received() {
 }
 
 #[test]
-fn a_line_may_be_split_again_and_raw_data_after_the_buffer_was_cleared() {
+fn lines_and_raw_data_may_be_split_again() {
     let mut fixture = Fixture::new(
         |receiver, cx| {
             if receiver.text == ["a;bb;c;"] {
@@ -252,7 +253,7 @@ fn a_line_may_be_split_again_and_raw_data_after_the_buffer_was_cleared() {
     fixture.feed([&b"a;bb;c;\r\n"[..]]);
     fixture.expect(&["a;bb;c;", "a", "bb", "c"]);
 
-    /// Splits again what it is given: the same bytes, in place.
+    /// Splits its own input again: the same bytes, in place.
     struct Again(Rc<RefCell<Vec<String>>>);
     impl<F> LineReceiver<F> for Again {
         fn connection_made(&mut self, cx: &mut LineContext<'_, F>) {
@@ -283,7 +284,7 @@ fn a_line_may_be_split_again_and_raw_data_after_the_buffer_was_cleared() {
 }
 
 #[test]
-fn a_panicking_receiver_is_told_of_its_end() {
+fn a_panicking_receiver_gets_connection_lost() {
     struct Jumpy(Rc<RefCell<Vec<String>>>);
     impl<F> LineReceiver<F> for Jumpy {
         fn line_received(&mut self, _: &mut LineContext<'_, F>, line: &[u8]) {
@@ -306,7 +307,7 @@ fn a_panicking_receiver_is_told_of_its_end() {
 }
 
 #[test]
-fn a_panic_that_goes_to_its_caller_leaves_the_splitting_whole() {
+fn a_panic_that_reaches_the_caller_leaves_the_splitter_consistent() {
     let mut fixture = Fixture::new(
         |receiver, _| assert!(!receiver.text.iter().any(|line| line.ends_with("boom"))),
         |lines| lines,
@@ -322,7 +323,7 @@ fn a_panic_that_goes_to_its_caller_leaves_the_splitting_whole() {
         );
     }));
     assert!(panicked.is_err());
-    // The panic was the caller's, and the connection goes on.
+    // The panic was the caller's, and the connection continues.
     fixture.receiver.borrow_mut().text.clear();
     fixture.reactor.with_protocol(&fixture.port, fixture.id, |lines: &mut Lines<Shared>, cx| {
         lines.with_receiver(cx, |_, cx| cx.set_line_mode(b"x"));
@@ -332,7 +333,7 @@ fn a_panic_that_goes_to_its_caller_leaves_the_splitting_whole() {
 }
 
 #[test]
-fn a_long_line_leaves_in_one_piece() {
+fn a_long_line_is_sent_in_one_write() {
     let mut fixture = Fixture::new(|_, cx| cx.send_line(vec![b'x'; 100_000]), |lines| lines);
     let before = fixture.peer.calls().writes;
     fixture.feed([&b"go\r\n"[..]]);
@@ -355,10 +356,10 @@ fn a_line_is_sent_with_the_delimiter_in_use() {
 }
 
 #[test]
-fn a_line_that_is_sent_after_losing_the_connection_is_dropped() {
+fn a_line_sent_after_lose_connection_is_dropped() {
     let mut fixture = Fixture::new(
         |_, cx| {
-            // With something unsent and room beside it: the short way.
+            // With unsent bytes and room left, to take the fast path.
             cx.send_line("goodbye");
             cx.transport.lose_connection();
             cx.send_line("too late");
@@ -383,7 +384,7 @@ impl<F> LineReceiver<F> for Typed {
 }
 
 #[test]
-fn a_type_has_its_settings_and_an_instance_may_override_them() {
+fn settings_of_the_type_apply_to_its_instances() {
     let script = Script::new();
     let mut reactor = Reactor::with_driver(script.driver(), Settings::default());
     reactor.listen_tcp(8007, || Lines::new(Typed)).unwrap();
@@ -397,8 +398,8 @@ fn a_type_has_its_settings_and_an_instance_may_override_them() {
 }
 
 #[test]
-fn each_line_finds_the_connections_own_transport_in_its_context() {
-    // The field is public: what one callback puts there is gone in the next.
+fn each_callback_gets_its_own_transport_in_the_context() {
+    // The field is public: a change by one callback is gone in the next.
     let mut fixture = Fixture::new(
         |receiver, cx| {
             receiver.too_long.push(std::ptr::from_ref(cx.transport).addr());

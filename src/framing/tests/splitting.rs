@@ -1,10 +1,10 @@
-//! However bytes are cut, a receiver hears the same.
+//! Splitting does not depend on how the bytes arrive.
 
 use crate::testing::{Random, assert_split_invariant};
 use crate::{Delimiter, LineContext, LineReceiver, Lines, TimerId};
 use std::time::Duration;
 
-/// Writes what it hears, and does what lines tell it.
+/// Writes down its callbacks, and obeys commands in lines.
 #[derive(Default)]
 struct Writer {
     pause: Option<TimerId>,
@@ -31,7 +31,8 @@ impl<F> LineReceiver<F> for Writer {
         }
     }
 
-    /// Up to a full stop. It comes in any number of pieces, so the pieces are not marked.
+    /// Takes raw data up to a full stop. It comes in any number of pieces, so the pieces are not
+    /// marked.
     fn raw_data_received(&mut self, cx: &mut LineContext<'_, F>, data: &[u8]) {
         let end = data.iter().position(|&byte| byte == b'.');
         let (raw, extra) = data.split_at(end.map_or(data.len(), |end| end + 1));
@@ -42,13 +43,13 @@ impl<F> LineReceiver<F> for Writer {
     }
 
     fn line_length_exceeded(&mut self, cx: &mut LineContext<'_, F>, _line: &[u8]) {
-        // How much of it has been received by now depends on the pieces.
+        // Its length depends on the pieces.
         cx.transport.write("(too long)\n");
         cx.transport.lose_connection();
     }
 
     fn timer_fired(&mut self, cx: &mut LineContext<'_, F>, timer: TimerId) {
-        // What a hold ends depends on the pieces: lines that have been received still come.
+        // The pieces determine which hold this ends: lines already received still come.
         if self.pause == Some(timer) {
             cx.transport.write("(on)\n");
         }
@@ -61,7 +62,7 @@ impl<F> LineReceiver<F> for Writer {
     }
 }
 
-/// What ends lines, among it what begins with its own end or with its own beginning once more.
+/// Delimiters, including some that begin with their own end or repeat their own beginning.
 fn delimiters() -> [Delimiter; 9] {
     [
         Delimiter::CRLF,
@@ -85,7 +86,7 @@ fn check(delimiter: &Delimiter, max_length: usize, bytes: &[u8]) {
     );
 }
 
-/// The lines, each with its end.
+/// Checks the lines, each with its delimiter.
 #[track_caller]
 fn check_lines(max_length: usize, lines: &[&str]) {
     for delimiter in delimiters() {
@@ -93,7 +94,7 @@ fn check_lines(max_length: usize, lines: &[&str]) {
         let bytes: Vec<u8> =
             lines.iter().flat_map(|line| [line.as_bytes(), end].concat()).collect();
         check(&delimiter, max_length, &bytes);
-        // And without the last byte of the last end.
+        // Again without the last byte of the last delimiter.
         check(&delimiter, max_length, &bytes[..bytes.len() - 1]);
     }
 }

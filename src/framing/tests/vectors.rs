@@ -1,5 +1,5 @@
-//! Replays what Twisted's `LineReceiver` was seen to do; `tests/vectors/README.md` explains the
-//! cases.
+//! Replays the recorded behaviour of Twisted's `LineReceiver`; `tests/vectors/README.md` explains
+//! the cases.
 
 use crate::driver::scripted::{Peer, Script};
 use crate::framing::{Delimiter, LineContext, LineReceiver, Lines};
@@ -12,8 +12,8 @@ use std::time::Duration;
 
 const CASES: &str = include_str!("../../../tests/vectors/line_receiver.jsonl");
 
-/// Where twistor differs, and why. Nothing is delivered after `lose_connection` or
-/// `abort_connection`, and nothing that is written after them is sent.
+/// Cases in which twistor differs, and how Twisted behaves in them. twistor delivers nothing after
+/// `lose_connection` or `abort_connection`, and sends nothing that is written after them.
 const DIFFERENT: [(&str, &str); 4] = [
     ("LR-0182", "a line is delivered after lose_connection in raw_data_received"),
     ("LR-0196", "a line is delivered after lose_connection, when reading is resumed"),
@@ -23,7 +23,7 @@ const DIFFERENT: [(&str, &str); 4] = [
 
 type Events = Rc<RefCell<Vec<Value>>>;
 
-/// The application of a case: it does what the rules say.
+/// The application of a case: it follows the rules of the case.
 struct App {
     rules: Vec<Value>,
     events: Events,
@@ -39,7 +39,7 @@ impl App {
         self.events.borrow_mut().push(Value::from(row));
     }
 
-    /// Logs an event and obeys the rule that matches it; false if there is none.
+    /// Logs an event and obeys the rule that matches it; returns false if there is none.
     fn happened(&mut self, cx: &mut LineContext<'_, Cases>, on: &str, bytes: &[u8]) -> bool {
         let count = self.counts.entry(on.to_owned()).or_default();
         *count += 1;
@@ -105,7 +105,7 @@ impl App {
         self.note_write(cx, &[line, cx.delimiter().as_bytes()].concat());
     }
 
-    /// What is noted here is compared with what arrives, at the end.
+    /// Notes a write, to be compared with the bytes that arrive.
     fn note_write(&self, cx: &LineContext<'_, Cases>, data: &[u8]) {
         if data.is_empty() || !cx.transport.is_connected() || cx.transport.is_disconnecting() {
             return;
@@ -150,7 +150,7 @@ impl App {
     }
 }
 
-/// Has nothing but defaults.
+/// Has only defaults.
 struct Default_;
 
 impl LineReceiver<Cases> for Default_ {
@@ -213,7 +213,7 @@ impl Factory for Cases {
     }
 }
 
-/// One case under way.
+/// A case that is running.
 struct Replay {
     reactor: Reactor,
     port: ListeningPort<Cases>,
@@ -244,7 +244,7 @@ impl Replay {
         Self { reactor, port, peer, events }
     }
 
-    /// Turns until nothing happens any more; returns what happened.
+    /// Runs turns until nothing more happens; returns the events.
     fn settle(&mut self) -> Value {
         let mut quiet = 0;
         while quiet < 3 {
@@ -281,7 +281,7 @@ impl Replay {
 fn replay(case: &Value) -> Value {
     let mut replay = Replay::begin(case);
     let mut groups = vec![replay.settle()];
-    // The table's first tenant, of a reactor that had none before.
+    // The first entry of the table of a new reactor.
     let id = replay.reactor.first_connection();
     for step in case["steps"].as_array().unwrap() {
         groups.push(replay.step(id, step));
@@ -316,7 +316,7 @@ fn hex(bytes: &[u8]) -> Value {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into()
 }
 
-/// Bytes in one form, whatever the form they were written in.
+/// Converts bytes into one form, however they were written.
 fn normal(groups: &Value) -> Value {
     let event = |event: &Value| {
         let argument = event.get(1).map(|argument| {

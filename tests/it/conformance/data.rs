@@ -1,4 +1,4 @@
-//! Bytes on their way.
+//! Data transfer.
 
 use super::{Carrier, pattern};
 use crate::support::{Event, echo};
@@ -13,7 +13,8 @@ pub(super) fn an_echo_of_any_size_comes_back_whole(carrier: Carrier) {
         client.send(&data);
         client.expect(&data);
     }
-    // And while nothing is read for a long time: more than all the buffers of the system.
+    // Again while the client reads nothing for a long time: more than all the buffers of the
+    // system.
     let data = pattern(16 << 20);
     let sending = client.send_meanwhile(data.clone());
     server.wait_until("the server is full", |reactor| reactor.connection_count() == 1);
@@ -24,7 +25,7 @@ pub(super) fn an_echo_of_any_size_comes_back_whole(carrier: Carrier) {
     server.expect(&["0 made", "0 read lost", "0 lost: done"]);
 }
 
-pub(super) fn what_a_client_sends_before_it_closes_is_answered(carrier: Carrier) {
+pub(super) fn bytes_sent_before_a_close_are_answered(carrier: Carrier) {
     let server = carrier.serve(echo);
     // Data and FIN together, many times: they often share an edge.
     for number in 0..200 {
@@ -38,13 +39,13 @@ pub(super) fn what_a_client_sends_before_it_closes_is_answered(carrier: Carrier)
     }
 }
 
-pub(super) fn everything_around_urgent_data_is_answered(carrier: Carrier) {
+pub(super) fn data_around_urgent_data_is_answered(carrier: Carrier) {
     let server = carrier.serve(echo);
     let mut clients: Vec<_> = (0..20).map(|_| server.connect()).collect();
     for number in 0..clients.len() {
         server.expect(&[&format!("{number} made")]);
     }
-    // All of it is there before the loop reads, and a read stops at the mark.
+    // All of it arrives before the loop reads, and a read stops at the mark.
     let send = || {
         for client in &mut clients {
             client.send("before");
@@ -60,10 +61,10 @@ pub(super) fn everything_around_urgent_data_is_answered(carrier: Carrier) {
     }
 }
 
-pub(super) fn a_client_that_sends_all_before_it_reads_is_answered(carrier: Carrier) {
+pub(super) fn a_client_that_sends_everything_before_it_reads_is_answered(carrier: Carrier) {
     let server = carrier.serve(echo);
     let mut client = server.connect();
-    // The server rests from reading it again and again, but not for ever.
+    // The server pauses reading from it again and again (backpressure), but not for ever.
     let data = pattern(16 << 20);
     client.send(&data);
     client.finish();
@@ -72,7 +73,7 @@ pub(super) fn a_client_that_sends_all_before_it_reads_is_answered(carrier: Carri
 }
 
 pub(super) fn writes_of_all_sizes_keep_their_order(carrier: Carrier) {
-    // Some go straight out, some are kept, and some wait behind others.
+    // Some are sent at once, some are buffered, and some wait behind others.
     const SIZES: [usize; 9] = [20_000, 1, 8192, 0, 65_536, 8191, 100, 300_000, 3];
     let server = carrier.serve(|event, cx| {
         if event == Event::Made {
@@ -96,8 +97,8 @@ pub(super) fn writes_of_all_sizes_keep_their_order(carrier: Carrier) {
     server.expect(&["0 made", "0 lost: done", "1 made", "1 lost: done"]);
 }
 
-pub(super) fn what_is_written_from_elsewhere_arrives_in_order(carrier: Carrier) {
-    // Each says what it hears to the first.
+pub(super) fn writes_from_other_callbacks_arrive_in_order(carrier: Carrier) {
+    // Each connection writes what it receives to the first.
     let server = carrier.serve(|event, cx| {
         if let Event::Data(data) = event {
             cx.factory.all[0].write(data);
@@ -144,7 +145,7 @@ pub(super) fn a_broadcast_to_many_arrives_whole_at_each(carrier: Carrier) {
     for member in &mut members {
         member.expect(line.repeat(20));
     }
-    // One leaves in the midst of it, and the others do not mind.
+    // One leaves in between, without effect on the others.
     members.remove(7).reset();
     members[0].send(&line);
     for member in &mut members {
@@ -152,11 +153,11 @@ pub(super) fn a_broadcast_to_many_arrives_whole_at_each(carrier: Carrier) {
     }
 }
 
-pub(super) fn a_loop_that_polls_busily_serves_all_the_same(carrier: Carrier) {
+pub(super) fn a_busy_polling_loop_serves_like_any_other(carrier: Carrier) {
     let settings = Settings::default().busy_poll(Duration::from_micros(50));
     let server = carrier.serve_with(settings, |event, cx| match event {
         Event::Made => drop(cx.set_timer(Duration::from_millis(1))),
-        // As it also sleeps.
+        // It also sleeps.
         Event::Timer => cx.transport.write("timer"),
         event => echo(event, cx),
     });
@@ -190,7 +191,7 @@ pub(super) fn timers_end_with_their_connection(carrier: Carrier) {
     server.expect(&["1 made", "1 lost: aborted"]);
     server.connect().reset();
     server.expect(&["2 made", "2 lost: ConnectionReset"]);
-    // Nothing is left to wait for.
+    // No timer is left.
     server
         .wait_until("no timer is left", |reactor: &mut Reactor| reactor.next_deadline().is_none());
 }
@@ -249,7 +250,7 @@ pub(super) fn formatted_writes_arrive(carrier: Carrier) {
     assert_eq!(server.connect().rest(), b"1 and 2 and 3");
 }
 
-pub(super) fn what_a_thread_has_computed_is_answered(carrier: Carrier) {
+pub(super) fn results_of_threads_are_sent(carrier: Carrier) {
     let server = carrier.serve(|event, cx| {
         if let Event::Data(data) = event {
             let (data, transport) = (data.to_vec(), cx.transport.clone());

@@ -1,4 +1,4 @@
-//! Connections that this side begins.
+//! Outgoing connections.
 
 use super::{Carrier, pattern};
 use crate::support::{Cx, Event, Server, echo};
@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpListener};
 
 const LENGTH: usize = 300_000;
 
-/// The bytes are right, and their number is noted at the end.
+/// Checks the bytes, and notes their number at the end.
 fn listen(event: Event<'_>, cx: &mut Cx<'_>) {
     match event {
         Event::Data(data) => {
@@ -18,7 +18,7 @@ fn listen(event: Event<'_>, cx: &mut Cx<'_>) {
     }
 }
 
-pub(super) fn what_is_written_before_it_is_connected_arrives_and_is_answered(carrier: Carrier) {
+pub(super) fn writes_before_the_connection_arrive_and_are_answered(carrier: Carrier) {
     let server = carrier.serve(echo);
     let dialled = server.dial(server.address, listen, |transport| {
         transport.write(pattern(LENGTH));
@@ -31,8 +31,8 @@ pub(super) fn what_is_written_before_it_is_connected_arrives_and_is_answered(car
     server.expect(&["0 made", "0 read lost", "0 lost: done"]);
 }
 
-/// An address of the same host at which nobody listens.
-fn nobody(carrier: Carrier, server: &Server) -> SocketAddr {
+/// Returns an address of the same host at which no server listens.
+fn unused_address(carrier: Carrier, server: &Server) -> SocketAddr {
     match carrier {
         Carrier::Tcp4 | Carrier::Tcp6 => {
             let listener = TcpListener::bind((server.address.ip(), 0)).unwrap();
@@ -42,15 +42,15 @@ fn nobody(carrier: Carrier, server: &Server) -> SocketAddr {
     }
 }
 
-pub(super) fn where_nobody_listens_the_factory_is_told_and_stopped(carrier: Carrier) {
+pub(super) fn a_refused_attempt_is_reported_and_stops_the_factory(carrier: Carrier) {
     let server = carrier.serve(echo);
-    let to = nobody(carrier, &server);
+    let to = unused_address(carrier, &server);
     let dialled = server.dial(to, listen, |transport| transport.write("hello"));
     server.expect_of(&dialled, &["started", "failed: ConnectionRefused", "stopped"]);
     assert!(server.call(|reactor| reactor.connection_count() == 0));
 }
 
-pub(super) fn an_attempt_is_given_up_at_once(carrier: Carrier) {
+pub(super) fn an_attempt_is_cancelled_at_once(carrier: Carrier) {
     let server = carrier.serve(echo);
     for give_up in [twistor::Transport::abort_connection, twistor::Transport::lose_connection] {
         let dialled = server.dial(server.address, listen, give_up);
@@ -59,7 +59,7 @@ pub(super) fn an_attempt_is_given_up_at_once(carrier: Carrier) {
     server.wait_until("nothing is left", |reactor| reactor.connection_count() == 0);
 }
 
-pub(super) fn what_was_written_before_a_loss_in_order_is_delivered(carrier: Carrier) {
+pub(super) fn writes_before_a_graceful_close_are_delivered(carrier: Carrier) {
     let server = carrier.serve(|event, cx| match event {
         Event::ReadLost => cx.transport.lose_connection(),
         _ => listen(event, cx),
@@ -73,7 +73,7 @@ pub(super) fn what_was_written_before_a_loss_in_order_is_delivered(carrier: Carr
     server.expect(&["0 made", "0 read lost", "0 lost: done", &bytes]);
 }
 
-pub(super) fn a_reset_by_the_other_side_is_told_with_its_error(carrier: Carrier) {
+pub(super) fn a_reset_by_the_other_side_is_reported_with_its_error(carrier: Carrier) {
     let server = carrier.serve(|event, cx| {
         if let Event::Data(_) = event {
             cx.transport.abort_connection();
@@ -84,7 +84,7 @@ pub(super) fn a_reset_by_the_other_side_is_told_with_its_error(carrier: Carrier)
     server.expect_of(&dialled, &expected);
 }
 
-pub(super) fn many_at_once_are_all_served(carrier: Carrier) {
+pub(super) fn many_simultaneous_attempts_are_all_served(carrier: Carrier) {
     let server = carrier.serve(echo);
     let dialled: Vec<_> = (0..50)
         .map(|_| {

@@ -7,7 +7,7 @@ use twistor::Settings;
 
 const MUCH: usize = 64 << 20;
 
-pub(super) fn losing_the_connection_delivers_everything_to_one_who_reads_late(carrier: Carrier) {
+pub(super) fn losing_the_connection_delivers_everything_to_a_late_reader(carrier: Carrier) {
     let server = carrier.serve(|event, cx| {
         if event == Event::Made {
             cx.transport.write(pattern(MUCH));
@@ -16,14 +16,14 @@ pub(super) fn losing_the_connection_delivers_everything_to_one_who_reads_late(ca
     });
     let client = server.connect();
     server.expect(&["0 made"]);
-    // Nothing is read yet, so the connection is still there.
+    // The client has not read yet, so the connection still exists.
     assert!(server.call(|reactor| reactor.connection_count() == 1));
     let received = client.rest();
     assert!(received == pattern(MUCH), "{} bytes", received.len());
     server.expect(&["0 lost: done"]);
 }
 
-pub(super) fn losing_the_connection_delivers_everything_to_one_who_goes_on_talking(
+pub(super) fn losing_the_connection_delivers_everything_to_a_peer_that_keeps_sending(
     carrier: Carrier,
 ) {
     let server = carrier.serve(|event, cx| {
@@ -33,7 +33,7 @@ pub(super) fn losing_the_connection_delivers_everything_to_one_who_goes_on_talki
         }
     });
     let client = server.connect();
-    // As much as it can, until the server no longer listens.
+    // As much as it can, until the server closes.
     let talking = client.send_meanwhile(vec![0; 32 << 20]);
     assert!(client.rest() == pattern(4 << 20));
     talking.ended();
@@ -53,7 +53,7 @@ pub(super) fn losing_the_connection_stops_the_reading(carrier: Carrier) {
     assert_eq!(server.stop(), ["stopped"]);
 }
 
-pub(super) fn what_is_written_after_losing_the_connection_is_dropped(carrier: Carrier) {
+pub(super) fn writes_after_losing_the_connection_are_dropped(carrier: Carrier) {
     let server = carrier.serve(|event, cx| {
         if event == Event::Made {
             cx.transport.write("in time");
@@ -97,7 +97,7 @@ pub(super) fn aborting_a_full_connection_is_not_held_up(carrier: Carrier) {
     client.expect_reset();
 }
 
-pub(super) fn a_peer_that_takes_nothing_is_given_up(carrier: Carrier) {
+pub(super) fn a_peer_that_takes_nothing_is_closed_by_the_close_timeout(carrier: Carrier) {
     let settings = Settings::default().close_timeout(Duration::from_millis(50));
     let server = carrier.serve_with(settings, |event, cx| {
         if event == Event::Made {
@@ -110,7 +110,7 @@ pub(super) fn a_peer_that_takes_nothing_is_given_up(carrier: Carrier) {
     client.expect_reset();
 }
 
-pub(super) fn a_reset_by_the_peer_is_told_with_its_error(carrier: Carrier) {
+pub(super) fn a_reset_by_the_peer_is_reported_with_its_error(carrier: Carrier) {
     let server = carrier.serve(|_, _| {});
     server.connect().reset();
     server.expect(&["0 made", "0 lost: ConnectionReset"]);
@@ -129,7 +129,7 @@ pub(super) fn a_reset_is_noticed_while_closing(carrier: Carrier) {
     server.expect(&["0 lost: ConnectionReset"]);
 }
 
-pub(super) fn failing_tells_the_reason_and_closes_in_order(carrier: Carrier) {
+pub(super) fn failing_reports_the_reason_and_closes_gracefully(carrier: Carrier) {
     let server = carrier.serve(|event, cx| {
         if let Event::Data(_) = event {
             cx.transport.write("sorry");
@@ -143,7 +143,7 @@ pub(super) fn failing_tells_the_reason_and_closes_in_order(carrier: Carrier) {
     server.expect(&["0 made", "0 lost: failed: no such room"]);
 }
 
-/// Answers with much, and then ends as the client has said.
+/// Answers with a large write, and then ends as the client has said.
 fn answer_much(event: Event<'_>, cx: &mut Cx<'_>) {
     if let Event::Data(how) = event {
         cx.transport.write(pattern(MUCH));
@@ -165,7 +165,7 @@ pub(super) fn a_stream_that_is_cut_short_does_not_look_whole(carrier: Carrier) {
             assert!(server.report().bytes_lost > 0, "{how}");
         }
         let (received, in_order) = client.rest_and_end();
-        assert!(!in_order, "{how}: {} bytes of {MUCH} look like all", received.len());
+        assert!(!in_order, "{how}: {} bytes of {MUCH} look complete", received.len());
         assert!(received.len() < MUCH && pattern(MUCH).starts_with(&received), "{how}");
     }
 }
@@ -186,7 +186,7 @@ pub(super) fn the_first_reason_stays(carrier: Carrier) {
     server.expect(&["0 made", "0 lost: failed: first", "1 made", "1 lost: aborted"]);
 }
 
-pub(super) fn a_transport_says_where_it_is_in_its_life(carrier: Carrier) {
+pub(super) fn a_transport_reports_its_state(carrier: Carrier) {
     let server = carrier.serve(|event, cx| {
         let says = || {
             let transport = cx.transport;
@@ -208,7 +208,7 @@ pub(super) fn a_transport_says_where_it_is_in_its_life(carrier: Carrier) {
     server.expect(&["0 made", "0 lost: done", "(false, false, 0)"]);
 }
 
-pub(super) fn many_ends_at_once_are_told_once_each(carrier: Carrier) {
+pub(super) fn many_simultaneous_ends_are_reported_once_each(carrier: Carrier) {
     let server = carrier.serve(crate::support::echo);
     let mut clients: Vec<_> = (0..60).map(|_| server.connect()).collect();
     let port = server.port.key();
@@ -279,7 +279,7 @@ pub(super) fn kept_handles_are_harmless(carrier: Carrier) {
     assert_eq!(server.stop(), ["stopped"]);
 }
 
-/// The first does something else to each of the others, and they to nobody.
+/// The first connection acts differently on each of the others, which do nothing.
 fn interfere(event: Event<'_>, cx: &mut Cx<'_>) {
     match event {
         Event::Data(b"x") => {

@@ -1,4 +1,4 @@
-//! Peers that do not keep up, and what feeds them.
+//! Slow consumers, and the producers that feed them.
 
 use super::{Carrier, pattern};
 use crate::support::{Cx, Event};
@@ -8,18 +8,18 @@ use std::time::Duration;
 use twistor::limits::OverflowPolicy;
 use twistor::{Producer, Settings, Transport, broadcast};
 
-/// Where a producer is paused from the start.
+/// The default high-water mark, at which a producer is paused.
 const HIGH_MARK: usize = 64 * 1024;
 
-/// More than all the buffers of the system, and of a simulated network.
+/// More bytes than all the buffers of the system or of a simulated network hold.
 const LARGE: usize = 24 << 20;
 
-pub(super) fn a_reader_is_sent_whole_to_one_who_reads_late(carrier: Carrier) {
+pub(super) fn a_reader_is_sent_whole_to_a_late_reader(carrier: Carrier) {
     let server = carrier.serve(|event, cx| match event {
         Event::Made => {
             let input = Cursor::new(pattern(LARGE));
             cx.transport.register_producer(Producer::reader(input));
-            // Waits for it.
+            // Takes effect when the reader is finished.
             cx.transport.lose_connection();
         }
         Event::Produced => assert!(cx.transport.unsent() <= HIGH_MARK),
@@ -44,7 +44,7 @@ pub(super) fn a_reader_ends_with_its_connection(carrier: Carrier) {
     assert!(["0 lost: ConnectionReset", "0 lost: BrokenPipe"].contains(&&*end), "{end}");
 }
 
-/// Gives some bytes, and then an error.
+/// Returns some bytes, and then an error.
 struct Broken(usize);
 
 impl std::io::Read for Broken {
@@ -92,7 +92,7 @@ pub(super) fn a_producer_with_nothing_to_give_does_not_outlive_its_peer(carrier:
     server.expect(&["1 made", "1 may write", "1 read lost", "1 lost: done"]);
 }
 
-/// Writes so much in pieces that go to the system at once, as long as it may.
+/// Writes `LOOPED` bytes in pieces that are sent at once, as long as it may write.
 fn write_in_a_loop(event: Event<'_>, cx: &mut Cx<'_>) {
     match event {
         Event::Made => cx.transport.register_producer(Producer::push()),
@@ -113,7 +113,7 @@ fn write_in_a_loop(event: Event<'_>, cx: &mut Cx<'_>) {
 const PIECE: usize = 16 * 1024;
 const LOOPED: usize = 200 * PIECE;
 
-pub(super) fn a_producer_that_writes_in_a_loop_is_told_when_to_stop(carrier: Carrier) {
+pub(super) fn a_producer_that_writes_in_a_loop_sees_the_high_water_mark(carrier: Carrier) {
     let server = carrier.serve(write_in_a_loop);
     let client = server.connect();
     assert!(client.rest() == pattern(LOOPED));
@@ -126,7 +126,7 @@ pub(super) fn a_producer_that_writes_in_a_loop_is_told_when_to_stop(carrier: Car
 fn proxy(event: Event<'_>, cx: &mut Cx<'_>) {
     let own = usize::from(cx.factory.all.get(1) == Some(cx.transport));
     let Some(other) = cx.factory.all.get(1 - own).filter(|other| *other != cx.transport) else {
-        // Until the second is there, the first waits.
+        // The first connection is paused until the second is made.
         return cx.transport.pause_reading();
     };
     match event {
@@ -144,7 +144,9 @@ fn proxy(event: Event<'_>, cx: &mut Cx<'_>) {
     }
 }
 
-pub(super) fn a_proxy_holds_no_more_than_the_mark_and_passes_everything(carrier: Carrier) {
+pub(super) fn a_proxy_holds_no_more_than_the_high_water_mark_and_passes_everything(
+    carrier: Carrier,
+) {
     let server = carrier.serve(proxy);
     let (mut one, mut two) = (server.connect(), server.connect());
     server.expect(&["0 made", "1 made", "0 resumed"]);
@@ -153,7 +155,7 @@ pub(super) fn a_proxy_holds_no_more_than_the_mark_and_passes_everything(carrier:
     two.expect(&there);
     one.expect(&back);
     assert!(sending.into_iter().all(|it| it.ended()));
-    // Half-closes pass through it.
+    // Half-closes pass through the proxy.
     one.finish();
     server.expect(&["0 read lost", "1 write lost"]);
     two.send("late");
@@ -166,12 +168,12 @@ pub(super) fn a_proxy_holds_no_more_than_the_mark_and_passes_everything(carrier:
     assert_eq!(ends, ["0 lost: done", "0 write lost", "1 lost: done", "1 read lost"]);
 }
 
-pub(super) fn a_consumer_that_is_gone_ends_its_producer(carrier: Carrier) {
+pub(super) fn a_lost_consumer_ends_its_producer(carrier: Carrier) {
     let server = carrier.serve(proxy);
     let (one, two) = (server.connect(), server.connect());
     server.expect(&["0 made", "1 made", "0 resumed"]);
     two.reset();
-    // What it was to be fed has come to no end either.
+    // The stream for this client was cut off as well.
     one.expect_reset();
     let mut ends = [server.next(), server.next()];
     ends.sort();
@@ -181,7 +183,7 @@ pub(super) fn a_consumer_that_is_gone_ends_its_producer(carrier: Carrier) {
 }
 
 pub(super) fn a_producer_is_paused_and_resumed_in_turn(carrier: Carrier) {
-    // Does not divide the mark.
+    // Does not divide the high-water mark.
     const PIECE: usize = 49_999;
     static ALL: LazyLock<Vec<u8>> = LazyLock::new(|| pattern(LARGE));
     let server = carrier.serve(|event, cx| {
@@ -218,7 +220,7 @@ pub(super) fn a_producer_is_paused_and_resumed_in_turn(carrier: Carrier) {
     }
 }
 
-pub(super) fn above_the_limit_a_slow_reader_is_lost(carrier: Carrier) {
+pub(super) fn above_max_unsent_a_slow_consumer_is_closed(carrier: Carrier) {
     let settings = Settings::default().max_unsent(1 << 20);
     let server = carrier.serve_with(settings, |event, cx| {
         if let Event::Data(_) = event {
@@ -232,7 +234,7 @@ pub(super) fn above_the_limit_a_slow_reader_is_lost(carrier: Carrier) {
     server.expect(&["0 made", "1 made", "0 lost: Overflow"]);
     assert_eq!(server.call(|reactor| reactor.connection_count()), 1);
     slow.expect_reset();
-    // What somebody takes is no matter of limits.
+    // Without a limit of its own, a client that reads gets everything.
     let settings_of_one =
         |transport: &Transport| transport.set_max_unsent(None, OverflowPolicy::Close);
     let port = server.port.key();
@@ -241,7 +243,7 @@ pub(super) fn above_the_limit_a_slow_reader_is_lost(carrier: Carrier) {
     quick.expect(vec![0; LARGE]);
 }
 
-pub(super) fn with_too_much_unsent_in_all_the_slowest_is_lost(carrier: Carrier) {
+pub(super) fn above_max_unsent_total_the_slowest_consumer_is_closed(carrier: Carrier) {
     let settings = Settings::default().max_unsent_total(16 << 20);
     let server = carrier.serve_with(settings, |event, cx| {
         if let Event::Data([count]) = event {
@@ -250,7 +252,7 @@ pub(super) fn with_too_much_unsent_in_all_the_slowest_is_lost(carrier: Carrier) 
     });
     let mut clients: Vec<_> = (0..3).map(|_| server.connect()).collect();
     server.expect(&["0 made", "1 made", "2 made"]);
-    // A part of it the systems between them take.
+    // The operating systems in between hold a part of it.
     clients[0].send([10]);
     clients[1].send([40]);
     server.expect(&["1 lost: Overflow"]);
@@ -259,7 +261,7 @@ pub(super) fn with_too_much_unsent_in_all_the_slowest_is_lost(carrier: Carrier) 
     clients[2].expect(vec![0; 1 << 20]);
 }
 
-pub(super) fn within_a_callback_no_more_is_unsent_in_all_than_may_be(carrier: Carrier) {
+pub(super) fn within_a_callback_max_unsent_total_is_never_exceeded(carrier: Carrier) {
     const MAX: usize = 4 << 20;
     let settings = Settings::default().max_unsent_total(MAX);
     let server = carrier.serve_with(settings, |event, cx| {
@@ -277,11 +279,11 @@ pub(super) fn within_a_callback_no_more_is_unsent_in_all_than_may_be(carrier: Ca
     server.expect(&["0 made", "1 made", "2 made"]);
     clients[0].send("x");
     server.expect(&["written"]);
-    // Twenty megabytes to each, which none of them has begun to read.
+    // Twenty megabytes for each client, and none has begun to read.
     server.wait_until("all are lost", |reactor| reactor.connection_count() == 0);
 }
 
-/// A message that says its number and its length: most are short, and some are not copied.
+/// Returns a message with its number and length: most are short, and some are not copied.
 fn message(number: usize) -> Vec<u8> {
     let length = if number % 4 == 0 { 150_000 } else { number % 500 };
     let mut message = format!("{number} {length} ").into_bytes();
@@ -289,7 +291,7 @@ fn message(number: usize) -> Vec<u8> {
     message
 }
 
-/// The numbers of the messages in what was received, of which none is cut.
+/// Returns the numbers of the received messages, all of which are whole.
 fn numbers(mut received: &[u8]) -> Vec<usize> {
     let mut numbers = Vec::new();
     while !received.is_empty() {
@@ -333,7 +335,7 @@ pub(super) fn a_slow_member_misses_whole_messages_and_the_others_none(carrier: C
     quick.expect_close();
 }
 
-pub(super) fn refused_writes_are_told(carrier: Carrier) {
+pub(super) fn rejected_writes_are_reported(carrier: Carrier) {
     let server = carrier.serve(|event, cx| match event {
         Event::Data(_) => {
             cx.transport.set_max_unsent(LARGE, OverflowPolicy::Reject);
@@ -347,7 +349,7 @@ pub(super) fn refused_writes_are_told(carrier: Carrier) {
     let mut client = server.connect();
     client.send("x");
     let received = client.rest();
-    // As many as the systems between them take, and two more.
+    // As many as the operating systems in between hold, and two more.
     let count = received.len() / (LARGE / 2);
     assert!((2..10).contains(&count));
     let whole: Vec<_> = (0..count as u8).map(|number| vec![number; LARGE / 2]).collect();

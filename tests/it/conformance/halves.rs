@@ -1,4 +1,4 @@
-//! The halves of a connection, closed one by one.
+//! Half-close: the halves of a connection, closed one by one.
 
 use super::{Carrier, pattern};
 use crate::support::Event;
@@ -30,12 +30,12 @@ pub(super) fn a_half_closed_connection_can_be_written_to(carrier: Carrier) {
     let client = server.connect();
     client.finish();
     assert_eq!(client.rest(), b"still here");
-    // Both halves are done, and nobody has to say so.
+    // Both halves are closed, so the connection ends by itself.
     let end = ["0 made", "0 read lost", "0 timer", "0 write lost", "0 lost: done"];
     server.expect(&end);
 }
 
-pub(super) fn closing_the_writing_half_goes_on_reading(carrier: Carrier) {
+pub(super) fn closing_the_writing_half_keeps_reading(carrier: Carrier) {
     let server = carrier.serve(|event, cx| match event {
         Event::Made => {
             cx.transport.write("that is all");
@@ -55,7 +55,7 @@ pub(super) fn closing_the_writing_half_goes_on_reading(carrier: Carrier) {
     server.expect(&["0 read lost", "0 lost: done"]);
 }
 
-pub(super) fn closing_the_writing_half_sends_what_was_written_first(carrier: Carrier) {
+pub(super) fn closing_the_writing_half_sends_earlier_writes_first(carrier: Carrier) {
     let server = carrier.serve(|event, cx| {
         if event == Event::Made {
             cx.transport.write(pattern(16 << 20));
@@ -96,7 +96,7 @@ pub(super) fn a_reset_after_a_half_close_is_noticed(carrier: Carrier) {
     client.finish();
     server.expect(&["0 made", "0 read lost"]);
     client.reset();
-    // Linux has another name for it once the FIN has come.
+    // Linux reports another error once the FIN has arrived.
     let lost = server.next();
     assert!(["0 lost: ConnectionReset", "0 lost: BrokenPipe"].contains(&&*lost), "{lost}");
 

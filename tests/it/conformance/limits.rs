@@ -1,19 +1,20 @@
-//! Clients that are too many.
+//! Connection limits: clients over the limit.
 
 use super::Carrier;
 use crate::support::{Client, echo};
 use std::time::Duration;
 use twistor::limits::{ConnectionLimits, RejectionStats};
 
-/// As far as its socket took it at once, and with a reset if that was not all.
-fn is_told(carrier: Carrier, client: Client) {
+/// Expects the reject message: sent on a best-effort basis, with a reset if the socket did not take
+/// all of it.
+fn expect_rejected(carrier: Carrier, client: Client) {
     let (heard, in_order) = client.rest_and_end();
     assert!(b"busy\r\n".starts_with(&heard));
     assert!(in_order || matches!(carrier, Carrier::Rough(_)), "{heard:?}");
     assert!(!in_order || heard.len() == 6, "{heard:?}");
 }
 
-pub(super) fn who_is_one_too_many_is_told_so_until_somebody_goes(carrier: Carrier) {
+pub(super) fn clients_over_the_limit_are_rejected_until_one_leaves(carrier: Carrier) {
     let server = carrier.serve(echo);
     let port = server.port.key();
     for limits in
@@ -24,11 +25,11 @@ pub(super) fn who_is_one_too_many_is_told_so_until_somebody_goes(carrier: Carrie
         let mut first = server.connect();
         first.send("hello");
         first.expect("hello");
-        is_told(carrier, server.connect());
-        // Who talks before it listens is told as well.
+        expect_rejected(carrier, server.connect());
+        // A client that sends before it reads is rejected as well.
         let mut eager = server.connect();
         eager.send("let me in");
-        is_told(carrier, eager);
+        expect_rejected(carrier, eager);
         first.finish();
         first.expect_close();
         server.wait_until("it is gone", |reactor| reactor.connection_count() == 0);
@@ -43,7 +44,7 @@ pub(super) fn who_is_one_too_many_is_told_so_until_somebody_goes(carrier: Carrie
     last.expect("hello");
 }
 
-pub(super) fn a_rate_lets_everybody_in_by_and_by(carrier: Carrier) {
+pub(super) fn an_accept_rate_accepts_every_client_in_the_end(carrier: Carrier) {
     let server = carrier.serve(echo);
     let port = server.port.key();
     let limits = ConnectionLimits::new().accept_rate(3, Duration::from_millis(300));

@@ -1,12 +1,12 @@
-//! Reading that stops for a while.
+//! Pausing and resuming reading.
 
 use super::{Carrier, pattern};
 use crate::support::{Client, Cx, Event, Server};
 use std::time::Duration;
 use twistor::Transport;
 
-/// The byte `p` pauses, `b` pauses and resumes at once; every other one is noted. (Single bytes,
-/// for no network cuts them.)
+/// The byte `p` pauses, `b` pauses and resumes at once; every other byte is noted. (Single bytes,
+/// since no network splits them.)
 fn pause_when_told(event: Event<'_>, cx: &mut Cx<'_>) {
     match event {
         Event::Data(b"p") => {
@@ -61,7 +61,7 @@ pub(super) fn a_protocol_that_yields_is_called_again_first_and_loses_nothing(car
     server.expect(&["0 made", "0 read lost", "301000 bytes", "0 lost: done"]);
 }
 
-/// A client whose connection is paused.
+/// Returns a client whose connection is paused.
 fn paused(server: &Server) -> Client {
     let mut client = server.connect();
     client.send("p");
@@ -70,7 +70,7 @@ fn paused(server: &Server) -> Client {
     client
 }
 
-/// Asks something of the first connection's transport.
+/// Calls a method of the first connection's transport.
 fn ask(server: &Server, what: fn(&Transport)) {
     let port = server.port.clone();
     server.call(move |reactor| reactor.with_factory(&port, |probes, _| what(&probes.all[0])));
@@ -93,7 +93,7 @@ pub(super) fn a_paused_connection_reads_nothing_but_notices_a_reset(carrier: Car
     server.expect(&["0 lost: ConnectionReset"]);
 }
 
-pub(super) fn resuming_is_heard_once_and_before_what_was_held_back(carrier: Carrier) {
+pub(super) fn resuming_is_reported_once_and_before_held_back_data(carrier: Carrier) {
     let server = carrier.serve(pause_when_told);
     let mut client = paused(&server);
     client.send("x");
@@ -140,7 +140,7 @@ pub(super) fn a_reader_that_stops_and_goes_loses_nothing(carrier: Carrier) {
     assert_eq!(count("0 timer"), count("0 resumed"));
 }
 
-pub(super) fn a_close_is_noticed_behind_what_was_held_back(carrier: Carrier) {
+pub(super) fn a_close_is_noticed_after_held_back_data(carrier: Carrier) {
     let server = carrier.serve(pause_when_told);
     let mut client = paused(&server);
     client.send(pattern(100_000));
@@ -155,7 +155,7 @@ pub(super) fn a_close_is_noticed_behind_what_was_held_back(carrier: Carrier) {
 pub(super) fn losing_a_paused_connection_keeps_the_goodbye(carrier: Carrier) {
     let server = carrier.serve(pause_when_told);
     let mut client = paused(&server);
-    // What is not read when a socket closes would reset the connection.
+    // Bytes that are unread when a socket closes would reset the connection.
     client.send(pattern(100_000));
     ask(&server, |transport| {
         transport.write("goodbye");

@@ -1,4 +1,4 @@
-//! Bytes that move no faster than was said.
+//! Rate limits: bytes that move no faster than the limit.
 
 use super::{Carrier, pattern};
 use crate::support::{Event, Server, echo};
@@ -6,10 +6,10 @@ use std::time::Duration;
 use twistor::Settings;
 use twistor::limits::RateLimits;
 
-/// Through the buffers in a moment, if nobody holds it back.
+/// Passes through the buffers in a moment, unless a rate limit holds it back.
 const LENGTH: usize = 60_000;
 
-/// Some portions for all of it.
+/// Takes several quanta to send `LENGTH`.
 const RATE: u64 = 400_000;
 
 fn waits(server: &Server) -> u64 {
@@ -21,7 +21,7 @@ fn both() -> RateLimits {
     RateLimits::new().read(RATE).write(RATE)
 }
 
-pub(super) fn an_echo_at_a_rate_comes_back_whole(carrier: Carrier) {
+pub(super) fn an_echo_under_a_rate_limit_comes_back_whole(carrier: Carrier) {
     let server = carrier.serve(echo);
     let port = server.port.key();
     server.call(move |reactor| reactor.set_rate_limits(port, both()));
@@ -31,11 +31,11 @@ pub(super) fn an_echo_at_a_rate_comes_back_whole(carrier: Carrier) {
     client.finish();
     client.expect_close();
     server.expect(&["0 made", "0 read lost", "0 lost: done"]);
-    // Two portions are the most that is there at once; another is due by then, or two.
+    // At most two quanta are available at once; by then another is due, or two.
     assert!(waits(&server) > 0);
 }
 
-pub(super) fn those_who_share_a_rate_are_all_served(carrier: Carrier) {
+pub(super) fn connections_sharing_a_rate_limit_are_all_served(carrier: Carrier) {
     let server = carrier.serve(echo);
     let port = server.port.key();
     server.call(move |reactor| reactor.set_shared_rate_limits(port, both()));
@@ -47,7 +47,7 @@ pub(super) fn those_who_share_a_rate_are_all_served(carrier: Carrier) {
         client.expect(pattern(LENGTH));
     }
     assert!(waits(&server) > 5);
-    // One that goes while it waits is no trouble to the others.
+    // A client that resets while it waits does not affect the others.
     let mut fickle = server.connect();
     fickle.send(pattern(LENGTH));
     fickle.reset();
@@ -55,11 +55,11 @@ pub(super) fn those_who_share_a_rate_are_all_served(carrier: Carrier) {
         client.finish();
         client.expect_close();
     }
-    server.wait_until("nobody is left", |reactor| reactor.connection_count() == 0);
+    server.wait_until("all connections are closed", |reactor| reactor.connection_count() == 0);
 }
 
-pub(super) fn losing_the_connection_delivers_everything_at_its_rate(carrier: Carrier) {
-    // Shorter than a portion takes to grow: holding back is not held against the peer.
+pub(super) fn losing_the_connection_delivers_everything_under_a_rate_limit(carrier: Carrier) {
+    // Shorter than a quantum takes to refill: a rate limit does not count against the peer.
     let settings = Settings::default().close_timeout(Duration::from_millis(20));
     let server = carrier.serve_with(settings, |event, cx| {
         if event == Event::Made {

@@ -1,4 +1,4 @@
-//! The end of a run, in whatever state connections are.
+//! The end of a run, with connections in every state.
 
 use super::{Carrier, pattern};
 use crate::support::{Cx, Event};
@@ -7,7 +7,7 @@ use std::time::Duration;
 use twistor::Reactor;
 use twistor::system_event::{Phase, SystemEvent};
 
-/// Each client sends a letter that says how its connection is to be when the reactor stops.
+/// Each client sends a letter that selects the state of its connection when the reactor stops.
 fn obey(event: Event<'_>, cx: &mut Cx<'_>) {
     match event {
         Event::Data(b"i") => cx.transport.write("i"),
@@ -24,15 +24,13 @@ fn obey(event: Event<'_>, cx: &mut Cx<'_>) {
             cx.transport.write(vec![b'x'; 48 << 20]);
             cx.transport.lose_connection();
         }
-        // The peer's half is closed, and this side does not mind.
+        // The peer's half is closed, and this side stays open.
         Event::ReadLost => cx.factory.note("deaf"),
         _ => {}
     }
 }
 
-pub(super) fn idle_paused_half_closed_and_flushing_connections_all_hear_of_it_once(
-    carrier: Carrier,
-) {
+pub(super) fn connections_in_every_state_get_connection_lost_once(carrier: Carrier) {
     let server = carrier.serve(obey);
     let mut clients = Vec::new();
     for (number, state) in ["i", "p", "h", "f", "i"].into_iter().enumerate() {
@@ -53,7 +51,7 @@ pub(super) fn idle_paused_half_closed_and_flushing_connections_all_hear_of_it_on
     server.call(move |reactor| {
         let before = during_in.clone();
         reactor.add_system_event_trigger(Phase::Before, SystemEvent::Shutdown, move |reactor| {
-            // All still stand, and can still be written to.
+            // All connections are still open and writable.
             let open = reactor.with_factory(port, |probes, _| {
                 probes.all[0].write("goodbye");
                 probes.open
@@ -68,7 +66,7 @@ pub(super) fn idle_paused_half_closed_and_flushing_connections_all_hear_of_it_on
     let mut end = server.stop();
     assert_eq!(during.recv(), Ok(("before", Some(5), 5)));
     assert_eq!(during.recv(), Ok(("during", None, 0)));
-    // The factory is last; the order of the connections is nobody's business.
+    // The factory is last; the order of the connections is unspecified.
     assert_eq!(end.pop().as_deref(), Some("stopped"));
     end.sort();
     let lost: Vec<String> = (0..5).map(|number| format!("{number} lost: stopped")).collect();
@@ -76,7 +74,9 @@ pub(super) fn idle_paused_half_closed_and_flushing_connections_all_hear_of_it_on
     clients.swap_remove(0).expect("goodbye");
 }
 
-pub(super) fn aborted_in_the_last_turn_and_during_shutdown(carrier: Carrier) {
+pub(super) fn connections_aborted_in_the_last_turn_or_during_shutdown_get_connection_lost(
+    carrier: Carrier,
+) {
     let server = carrier.serve(|event, cx| match event {
         Event::Data(_) => {
             cx.factory.all[1].abort_connection();
@@ -88,7 +88,7 @@ pub(super) fn aborted_in_the_last_turn_and_during_shutdown(carrier: Carrier) {
     let mut clients: Vec<_> = (0..4).map(|_| server.connect()).collect();
     server.expect(&["0 made", "1 made", "2 made", "3 made"]);
     clients[0].send("x");
-    // Not stopped by the test as well, which might come first.
+    // The test does not stop it as well, since that might come first.
     let told = std::iter::repeat_with(|| server.next());
     let mut end: Vec<String> = told.take_while(|entry| entry != "stopped").collect();
     end.sort();
@@ -97,8 +97,8 @@ pub(super) fn aborted_in_the_last_turn_and_during_shutdown(carrier: Carrier) {
     assert_eq!(end[1], "1 lost: aborted");
 }
 
-/// The letter `l` is answered with more than the network holds, `s` by staying. Whoever is to drain
-/// leaves, but for those who stay.
+/// The letter `l` is answered with more than the network holds. At a drain every connection closes,
+/// except those that have received `s`.
 fn drain(event: Event<'_>, cx: &mut Cx<'_>) {
     match event {
         Event::Data(b"l") => cx.transport.write(pattern(LARGE)),
@@ -128,7 +128,7 @@ pub(super) fn draining_delivers_everything_and_then_stops(carrier: Carrier) {
     assert_eq!((report.drained, report.aborted, report.bytes_lost), (2, 0, 0));
 }
 
-pub(super) fn clients_that_wait_to_be_accepted_are_served_before_a_drain(carrier: Carrier) {
+pub(super) fn clients_waiting_to_be_accepted_are_served_before_a_drain(carrier: Carrier) {
     const COUNT: usize = 20;
     let server = carrier.serve(|event, cx| match event {
         Event::Drain => cx.transport.lose_connection(),

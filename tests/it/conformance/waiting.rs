@@ -1,4 +1,4 @@
-//! Peers that are waited for, and no longer than was said.
+//! Timeouts.
 
 use super::Carrier;
 use crate::support::{Cx, Event, Server, time_out};
@@ -8,7 +8,7 @@ use twistor::limits::{TimeoutKind, Timeouts};
 const SOON: Duration = Duration::from_millis(30);
 const NEVER: Duration = Duration::from_secs(100_000);
 
-/// What arrives is counted, and the default is done.
+/// Writes on request, and does the default at a timeout.
 fn wait(event: Event<'_>, cx: &mut Cx<'_>) {
     match event {
         Event::Data(b"l") => cx.transport.write(vec![0; 24 << 20]),
@@ -24,7 +24,7 @@ fn serve(carrier: Carrier, timeouts: Timeouts) -> Server {
     server
 }
 
-pub(super) fn a_silent_client_is_closed_in_order(carrier: Carrier) {
+pub(super) fn a_silent_client_is_closed_gracefully(carrier: Carrier) {
     for timeouts in [
         Timeouts::new().idle(SOON),
         Timeouts::new().first_byte(SOON).idle(NEVER),
@@ -47,7 +47,7 @@ pub(super) fn a_client_that_never_reads_is_reset(carrier: Carrier) {
     client.expect_reset();
 }
 
-pub(super) fn a_handshake_a_byte_at_a_time_comes_to_an_end(carrier: Carrier) {
+pub(super) fn a_handshake_a_byte_at_a_time_is_timed_out(carrier: Carrier) {
     let server = serve(carrier, Timeouts::new().handshake(SOON).idle(NEVER));
     let mut client = server.connect();
     client.send("a");
@@ -57,7 +57,7 @@ pub(super) fn a_handshake_a_byte_at_a_time_comes_to_an_end(carrier: Carrier) {
     client.expect_close();
 }
 
-pub(super) fn whoever_has_spoken_in_time_is_not_blamed_for_a_late_loop(carrier: Carrier) {
+pub(super) fn a_late_loop_does_not_time_out_a_client_that_sent_in_time(carrier: Carrier) {
     let server = carrier.serve(|event, cx| match event {
         Event::Made => cx.transport.set_timeouts(Timeouts::new().idle(LATE / 4)),
         Event::TimedOut(kind) => time_out(cx, kind),
@@ -70,10 +70,10 @@ pub(super) fn whoever_has_spoken_in_time_is_not_blamed_for_a_late_loop(carrier: 
     spoke.expect("in time");
 }
 
-/// Long enough for what is sent on a rough network.
+/// Long enough for data to arrive on a rough network.
 const LATE: Duration = Duration::from_secs(3);
 
-pub(super) fn a_protocol_says_goodbye_to_whom_it_has_waited_for(carrier: Carrier) {
+pub(super) fn a_protocol_says_goodbye_after_a_timeout(carrier: Carrier) {
     let server = carrier.serve(|event, cx| match event {
         Event::Made => cx.transport.set_timeout(SOON),
         Event::TimedOut(kind) => {

@@ -1,4 +1,4 @@
-//! What talkers do of their own accord.
+//! Actions that talkers take by themselves.
 
 use super::ledger::{Ledger, Who};
 use super::talker::{Talker, Talkers, add};
@@ -21,7 +21,7 @@ impl Talker {
         write(cx.factory, self.client, cx.transport, length);
     }
 
-    /// Lets the loop read what is said, unless it does already.
+    /// Registers a reader as the producer, unless there is one.
     pub(super) fn produce(&mut self, cx: &Context<'_, Talkers>) {
         let (who, ledger) = (cx.factory.who, cx.factory.ledger.clone());
         let side = ledger.side(self.client, who, |side| side.clone());
@@ -36,7 +36,7 @@ impl Talker {
         cx.transport.register_producer(Producer::reader(reading));
     }
 
-    /// Promises to write more, and to wait when it is told to.
+    /// Registers as a push producer.
     pub(super) fn push(&mut self, cx: &mut Context<'_, Talkers>) {
         let (who, ledger, client) = (cx.factory.who, cx.factory.ledger.clone(), self.client);
         let side = ledger.side(client, who, |side| side.clone());
@@ -55,7 +55,7 @@ impl Talker {
         });
     }
 
-    /// For a while it moves bytes slowly, or takes no more than so much for sending.
+    /// Limits its rate for a while, or its unsent bytes, or sets water marks.
     pub(super) fn restrict(&mut self, cx: &mut Context<'_, Talkers>) {
         match self.random.below(3) {
             0 => {
@@ -77,7 +77,7 @@ impl Talker {
         }
     }
 
-    /// Says something as long as it may, and a little longer.
+    /// Writes as long as it may.
     pub(super) fn say_while_it_may(&mut self, cx: &Context<'_, Talkers>) {
         for _ in 0..self.random.below(30) {
             if !cx.transport.may_produce() {
@@ -93,7 +93,7 @@ impl Talker {
         cx.factory.ledger.side(self.client, cx.factory.who, |side| side.finished = true);
     }
 
-    /// Ends by a timer of its own, by one of the reactor's, or when some work is done.
+    /// Pauses reading until a timer of its own, a timer of the reactor, or some work is done.
     pub(super) fn pause(&mut self, cx: &mut Context<'_, Talkers>) {
         cx.transport.pause_reading();
         let after = self.random.up_to(Duration::from_millis(500));
@@ -151,7 +151,7 @@ impl Talker {
             30..=32 => {
                 self.say(cx);
                 cx.transport.lose_connection();
-                // Dropped, and so no part of the account.
+                // Dropped, and so not part of the ledger.
                 if !ledger.side(client, who, |side| side.producing) {
                     cx.transport.write("too late");
                 }
@@ -167,7 +167,7 @@ impl Talker {
     }
 }
 
-/// What a talker says, when it is read.
+/// A reader of the bytes that a talker sends.
 struct Reading {
     ledger: Ledger,
     client: SocketAddr,
@@ -190,7 +190,7 @@ impl Read for Reading {
     }
 }
 
-/// Writes to any connection, and enters into its account what is accepted.
+/// Writes to any connection, and enters the accepted bytes into its ledger.
 fn write(factory: &Talkers, client: SocketAddr, transport: &Transport, length: usize) {
     let accounts = factory.ledger.side(client, factory.who, |side| side.sent);
     let data = factory.ledger.say(client, factory.who, length);

@@ -6,7 +6,7 @@ use super::{Client, PORT, Session, Who};
 use std::time::Duration;
 
 impl Session {
-    /// In the middle of a conversation the server is asked to end it.
+    /// Stops the server gracefully in the middle of a conversation.
     fn drain(&mut self) {
         if !self.server.is_up() || self.random.below(2) == 0 {
             return;
@@ -29,7 +29,7 @@ impl Session {
             let report = self.server.report().expect("it stops at its deadline");
             let ended = report.drained + report.lost + report.aborted;
             assert!(ended >= open, "{report}, {open} were open");
-            // Some were still waiting to be accepted, and none was told twice.
+            // Some were still waiting to be accepted, and none was notified twice.
             assert!(self.server.calls().drain_requested() - told <= ended, "{report}");
             assert!(report.bytes_lost == 0 || report.lost + report.aborted > 0);
             let left = self.server.open_resources();
@@ -38,10 +38,10 @@ impl Session {
         self.clients.clear();
     }
 
-    /// What the reactors have counted is what everybody has seen.
+    /// Checks that the metrics of the reactors agree with the ledger.
     fn check_records(&self) {
         for (host, who) in [(&self.server, Who::Server), (&self.caller, Who::Client)] {
-            // A crash begins a new record.
+            // A crash resets the metrics.
             if self.faulty || !host.has_stopped() {
                 continue;
             }
@@ -51,7 +51,7 @@ impl Session {
             assert_eq!((seen.open, seen.unsent, seen.panics, seen.timers), (0, 0, 0, 0), "{seen}");
             let ledger = self.ledger.all();
             let of_host = |(_, sides): &(_, [Side; 2])| match who {
-                // The clients without a reactor are in the same accounts.
+                // The clients without a reactor are in the same ledger.
                 Who::Client => sides[0].made * sides[0].received,
                 Who::Server => sides[1].received,
             };
@@ -60,7 +60,7 @@ impl Session {
         }
     }
 
-    /// Everybody goes, and nothing stays.
+    /// Ends all connections, and checks that nothing is left.
     pub(super) fn end(mut self) {
         self.clients.clear();
         self.simulation.run_for(Duration::from_secs(300));
@@ -73,7 +73,7 @@ impl Session {
         self.drain();
         for host in [&self.server, &self.caller] {
             if host.is_up() && !host.has_stopped() {
-                // At once, or within the default deadline.
+                // SIGINT stops it at once, SIGTERM within the default deadline.
                 host.signal(if self.random.below(2) == 0 { "SIGTERM" } else { "SIGINT" });
                 self.simulation.run_for(Duration::from_secs(6));
                 assert!(host.has_stopped());
@@ -87,7 +87,7 @@ impl Session {
         assert_eq!(self.simulation.connections(), 0, "the network is empty");
         self.check_records();
         for Counters { started, stopped, open, overtaken } in &self.counters {
-            assert_eq!(overtaken.get(), 0, "what is due at the same moment comes in order");
+            assert_eq!(overtaken.get(), 0, "calls due at the same time come in order");
             assert_eq!(open.get(), 0, "factories counted their open connections");
             assert_eq!(started.get(), stopped.get(), "each factory that started was stopped");
         }

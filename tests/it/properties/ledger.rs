@@ -1,4 +1,4 @@
-//! What both sides of every connection said and heard, and what must be true of it.
+//! Ledger of the bytes and callbacks of both sides of every connection.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -7,35 +7,35 @@ use std::ops::Range;
 use std::rc::Rc;
 use twistor::Reason;
 
-/// The two sides of a connection.
+/// A side of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Who {
     Client,
     Server,
 }
 
-/// One side's account.
+/// The account of one side.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Side {
     /// Bytes accepted for sending.
     pub(super) sent: usize,
-    /// Bytes received, each of them the right one.
+    /// Bytes received, each of them correct.
     pub(super) received: usize,
     pub(super) made: usize,
     pub(super) lost: Vec<Reason>,
-    /// Its host lost its power before it was told of an end.
+    /// Its host lost power before it got `connection_lost`.
     pub(super) crashed: bool,
-    /// It asked for an end that discards what is unsent.
+    /// It requested an end that discards unsent bytes.
     pub(super) rude: bool,
     /// It has closed its sending half.
     pub(super) finished: bool,
-    /// A producer is registered, and what is written is accepted until it has come to its end.
+    /// A producer is registered, and writes are accepted until it has finished.
     pub(super) producing: bool,
-    /// It has heard that the other has.
+    /// It has received the FIN of the other side.
     pub(super) heard_end: bool,
 }
 
-/// Accounts of all connections, by the client's address.
+/// The accounts of all connections, by the client's address.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Ledger(Rc<RefCell<BTreeMap<SocketAddr, [Side; 2]>>>);
 
@@ -49,7 +49,7 @@ impl Ledger {
         call(&mut self.0.borrow_mut().entry(client).or_default()[who as usize])
     }
 
-    /// The host of all open connections of one side loses its power.
+    /// Records that the host of one side has lost power, for all its open connections.
     pub(super) fn crash(&self, who: Who) {
         for sides in self.0.borrow_mut().values_mut() {
             let side = &mut sides[who as usize];
@@ -61,7 +61,7 @@ impl Ledger {
         self.0.borrow().iter().map(|(client, sides)| (*client, sides.clone())).collect()
     }
 
-    /// The next bytes that a side sends.
+    /// Returns the next bytes that a side sends.
     pub(super) fn say(&self, client: SocketAddr, who: Who, length: usize) -> Vec<u8> {
         self.side(client, who, |side| {
             let said = bytes(client, who, side.sent..side.sent + length);
@@ -70,7 +70,7 @@ impl Ledger {
         })
     }
 
-    /// A side receives bytes: the next that the other has sent, and no others.
+    /// Checks bytes that a side receives: the next that the other has sent, and no others.
     pub(super) fn hear(&self, client: SocketAddr, who: Who, data: &[u8]) {
         let other = if who == Who::Client { Who::Server } else { Who::Client };
         let sent = self.side(client, other, |side| side.sent);
@@ -86,15 +86,15 @@ impl Ledger {
     }
 }
 
-/// The bytes of a stream at these places: different for each connection, direction and place.
+/// Returns the bytes of a stream at these places, which differ by connection, direction and place.
 ///
 /// The byte at a place is `place * 7 + place / 251 * 13` more than the first. So up to 251 of them
-/// are a piece of the sequence 0, 7, 14, .., which can be copied. Nothing else here takes a build
-/// without optimisation as long as bytes that are made and compared one by one: two thirds of all.
+/// are a piece of the sequence 0, 7, 14, .., which can be copied. In a build without optimisation,
+/// making and comparing bytes one by one takes two thirds of the time of these tests.
 fn bytes(client: SocketAddr, who: Who, places: Range<usize>) -> Vec<u8> {
     const RUN: usize = 251;
     const STEP: usize = 7;
-    /// Times [`STEP`], this is 1 modulo 256: so it says where in the sequence a byte is.
+    /// Times [`STEP`], this is 1 modulo 256: it gives the place of a byte in the sequence.
     const INVERSE: usize = 183;
     static SEQUENCE: [u8; 256 + RUN] = {
         let mut sequence = [0; 256 + RUN];
@@ -119,7 +119,7 @@ fn bytes(client: SocketAddr, who: Who, places: Range<usize>) -> Vec<u8> {
 }
 
 #[test]
-fn each_byte_of_a_stream_is_that_of_its_place() {
+fn each_byte_of_a_stream_depends_on_its_place() {
     let client = SocketAddr::from(([10, 0, 0, 1], 49_152));
     let byte = |at: usize| (at * 7 + at / 251 * 13 + 49_152 * 31 + 101) as u8;
     for start in [0, 1, 250, 251, 64_255, 1_000_000] {

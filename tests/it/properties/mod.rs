@@ -1,4 +1,4 @@
-//! Random sessions on random networks, and what must be true of every one of them.
+//! Random sessions on random networks, and properties that hold in every one of them.
 
 mod deeds;
 mod ending;
@@ -18,10 +18,10 @@ use twistor::{ListeningPortId, Reason};
 
 const PORT: u16 = 7000;
 
-/// Open for a time only.
+/// A second port, open only for a time.
 const SECOND: u16 = 7001;
 
-/// Seeds that are run if the environment says nothing.
+/// Number of seeds that run by default.
 const RUNS: u64 = 1000;
 
 const MORE: &str = "TWISTOR_RUNS=100000 runs more";
@@ -29,11 +29,11 @@ const MORE: &str = "TWISTOR_RUNS=100000 runs more";
 /// A client without a reactor.
 struct Client {
     peer: Peer,
-    /// It has done what may cost it bytes: it has reset, or closed without reading to the end.
+    /// It has done something that may lose bytes: a reset, or a close without reading to the end.
     rude: bool,
     /// It does not read all the time.
     slow: bool,
-    /// It has read nothing for a time.
+    /// It has stopped reading for a time.
     stopped: bool,
 }
 
@@ -43,29 +43,29 @@ impl Client {
     }
 }
 
-/// A run: a server, clients of both kinds, and their accounts.
+/// A run: a server, clients of both kinds, and their ledger.
 struct Session {
     simulation: Simulation,
     random: Random,
     ledger: Ledger,
-    /// The callers', and the server's.
+    /// Counters of the callers and of the server.
     counters: [Counters; 2],
     server: Host,
-    /// A second port of it, while it is open.
+    /// The server's second port, while it is open.
     second: Option<ListeningPortId>,
-    /// There was one.
+    /// The second port has been open.
     was_second: bool,
-    /// How long the server's first port waits for a peer.
+    /// Idle timeout of the server's first port.
     idle: Option<Duration>,
-    /// How many clients the server's first port has at most.
+    /// Connection limit of the server's first port.
     most: Option<usize>,
     /// A host whose reactor has clients.
     caller: Host,
     clients: Vec<Client>,
     attempts: Vec<Attempt>,
-    /// Connections may break without anybody having wished for it.
+    /// Connections may break by injected faults.
     faulty: bool,
-    /// What is sent arrives within seconds.
+    /// Data arrives within seconds.
     fast: bool,
 }
 
@@ -91,10 +91,10 @@ impl Session {
             let mut random = random.split();
             move || {
                 let talkers = Talkers::new(Who::Server, &ledger, &counters, random.split());
-                talkers.patient_for(idle).with_rates(rates)
+                talkers.with_idle_timeout(idle).with_rates(rates)
             }
         };
-        // So short that a slow reader takes longer, and so long that the line is not to blame.
+        // Short enough that a slow reader exceeds it, and long enough that the link does not.
         let close_timeout = Duration::from_secs(if fast { 3 } else { 120 });
         let settings = settings(&mut random).close_timeout(close_timeout);
         let server = simulation.host_with("server", settings.clone(), move |reactor| {
@@ -107,7 +107,7 @@ impl Session {
             recall();
             Ok(())
         });
-        // So that faults can name it from the start.
+        // So that faults can name this host from the first step on.
         let first = simulation.peer("crowd", server.address(PORT));
         Self {
             simulation: simulation.clone(),
@@ -127,13 +127,13 @@ impl Session {
         }
     }
 
-    /// Where the next client connects to.
+    /// Returns the address that the next client connects to.
     fn target(&mut self) -> SocketAddr {
         let second = self.second.is_some() && self.random.below(2) == 0;
         self.server.address(if second { SECOND } else { PORT })
     }
 
-    /// Opens or closes a port beside the first, with a factory of its own.
+    /// Opens or closes the second port, which has a factory of its own.
     fn turn_second(&mut self) {
         if !self.server.is_up() {
             return;
@@ -143,7 +143,7 @@ impl Session {
         self.second = match self.second.take() {
             None => {
                 let talkers = Talkers::new(Who::Server, ledger, counters, self.random.split());
-                let talkers = talkers.patient_for(self.idle);
+                let talkers = talkers.with_idle_timeout(self.idle);
                 let timeouts = self.idle.map(|idle| Timeouts::new().idle(idle));
                 self.server.reactor(|reactor| {
                     let port = reactor.listen_tcp(SECOND, talkers).unwrap();
@@ -158,7 +158,7 @@ impl Session {
         };
     }
 
-    /// What was received is entered into the accounts.
+    /// Enters received bytes into the ledger.
     fn hear(&self) {
         for client in &self.clients {
             self.ledger.hear(client.peer.address(), Who::Client, &client.peer.take_received());
@@ -175,7 +175,7 @@ impl Session {
         }
     }
 
-    /// Somebody does something.
+    /// Performs a random action.
     fn step(&mut self) {
         self.pass(Duration::from_millis(400));
         let address = self.target();
@@ -228,7 +228,7 @@ impl Session {
             }
             25 | 26 => peer.resume_reading(),
             27 => {
-                // As if its process ended.
+                // Like the end of its process.
                 ledger.side(peer.address(), Who::Client, |side| side.rude = true);
                 drop(self.clients.remove(number));
             }
@@ -236,7 +236,7 @@ impl Session {
         }
     }
 
-    /// From here on nobody holds anything up.
+    /// Resumes all reading, and lets the session come to rest.
     fn calm_down(&mut self) {
         if self.second.is_some() {
             self.turn_second();
@@ -258,7 +258,7 @@ impl Session {
         }
     }
 
-    /// Nobody says anything any more, and nothing is left to be done.
+    /// Checks that nothing is left to do when no client sends any more.
     fn check_quiet(&self) {
         if self.faulty {
             return;
@@ -269,7 +269,7 @@ impl Session {
             let paused = |client: &Client| client.peer.transport().is_some_and(|it| it.is_paused());
             assert!(
                 left.connections == 0 || self.clients.iter().any(paused),
-                "nobody is waited for any more"
+                "every idle connection has timed out"
             );
         }
         for client in &self.clients {
@@ -287,7 +287,7 @@ impl Session {
         }
     }
 
-    /// Whatever has happened, whoever comes now is served, or refused.
+    /// Checks that a new client is served or rejected, whatever has happened.
     fn check_service(&mut self) {
         let newcomer = self.simulation.peer("crowd", self.server.address(PORT));
         self.simulation.run_for(Duration::from_secs(60));
@@ -296,7 +296,7 @@ impl Session {
         self.clients.push(Client::new(newcomer));
     }
 
-    /// Nothing that was promised is missing.
+    /// Checks that every guarantee was kept.
     fn check_accounts(&self) {
         let seed = self.simulation.seed();
         for client in self.clients.iter().filter(|client| !client.rude) {
@@ -304,24 +304,24 @@ impl Session {
             let server = self.ledger.side(address, Who::Server, |side| side.clone());
             let ours = self.ledger.side(address, Who::Client, |side| side.clone());
             if client.peer.close_kind() == Some(End::Closed) && !server.rude {
-                // A FIN is behind everything.
+                // A FIN follows all data.
                 assert_eq!(ours.received, server.sent, "seed {seed}: {address} misses bytes");
             }
             if self.faulty || server.made == 0 {
                 continue;
             }
-            // Who takes something now and then is not given up.
-            let given_up =
+            // The close timeout does not expire for a client that takes something now and then.
+            let timed_out =
                 matches!(server.lost.first(), Some(Reason::TimedOut(TimeoutKind::Close)));
-            assert!(client.stopped || !given_up, "seed {seed}: {address} {server:?}");
+            assert!(client.stopped || !timed_out, "seed {seed}: {address} {server:?}");
             if client.slow {
                 continue;
             }
-            // Nothing broke it: so it ended, and for a reason that somebody wished for.
+            // No fault broke it: so it has ended, and for a reason that one side requested.
             let lost = server.lost.first();
             assert!(lost.is_some(), "seed {seed}: {address} is still open, {server:?}");
-            // A client that goes on talking to one who has closed is reset in the end, but not
-            // before it has heard the goodbye; unless it only then begins to talk.
+            // A client that keeps sending to a closed peer is reset in the end, but not before it
+            // has received the goodbye; unless it only then begins to send.
             if let Some(Reason::Done) = lost {
                 let all = ours.received == server.sent || server.received == 0;
                 assert!(all || !self.fast, "seed {seed}: {address} misses bytes, {server:?}");
@@ -333,10 +333,10 @@ impl Session {
             let [client, server] = &sides;
             for (side, other) in [(client, server), (server, client)] {
                 assert!(side.lost.len() <= 1 && side.made <= 1, "{address}: {side:?}");
-                // What a protocol finds wrong ends it with a panic.
+                // A failed check in a protocol ends it with a panic.
                 let panicked = matches!(side.lost.first(), Some(Reason::Panicked(_)));
                 assert!(!panicked, "{address}: {:?}", side.lost);
-                // A FIN is behind everything that was accepted.
+                // A FIN follows all accepted data.
                 let all = !side.heard_end || other.rude || side.received == other.sent;
                 assert!(all, "{address} misses bytes: {sides:?}");
             }
@@ -363,11 +363,11 @@ fn session(simulation: &Simulation) {
 }
 
 #[test]
-fn what_is_promised_holds_in_every_session() {
+fn the_guarantees_hold_in_every_session() {
     let start = Instant::now();
     let report = explore(RUNS, session);
     let rate = report.events as f64 / start.elapsed().as_secs_f64();
-    // Shown though the test passes, as what `println!` writes is not: how much was tried.
+    // Shown even though the test passes, unlike the output of `println!`: how much was tried.
     let mut stderr = io::stderr();
     let _ = writeln!(stderr, "random sessions: {report}, {rate:.0} events a second; {MORE}");
 }

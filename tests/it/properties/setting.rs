@@ -1,4 +1,4 @@
-//! What a session is set in: a network, and what the server allows.
+//! The setting of a session: a network, and the limits of the server.
 
 use super::talker::Talkers;
 use std::time::Duration;
@@ -9,8 +9,8 @@ use twistor::{ListeningPort, Reactor, Settings};
 pub(super) fn conditions(kind: usize, random: &mut Random) -> Conditions {
     let ms = |random: &mut Random, most| random.up_to(Duration::from_millis(most));
     match kind {
-        // More than a reactor reads of one connection in one turn; or far less than the system of
-        // the sender takes.
+        // Either more than a reactor reads from one connection in one turn, or far less than the
+        // sender's system holds.
         0 => Conditions::ideal()
             .latency(ms(random, 3))
             .send_buffer(1 << 20)
@@ -29,15 +29,15 @@ pub(super) fn conditions(kind: usize, random: &mut Random) -> Conditions {
     }
 }
 
-/// Whom a server takes on, how long it waits for them, and how fast it serves them.
+/// Limits of a server: connections, idle timeout and rates.
 pub(super) struct Terms {
-    /// How many clients; some servers are small.
+    /// Connection limit; some servers are small.
     pub(super) most: Option<usize>,
-    /// So many of them in a second.
+    /// Accepted connections per second.
     accepts: Option<u32>,
-    /// Some do not wait for ever.
+    /// Idle timeout; some servers have one.
     pub(super) idle: Option<Duration>,
-    /// Of each connection, and of all together.
+    /// Rates of each connection, and of all together.
     pub(super) rates: [Flows; 2],
 }
 
@@ -69,7 +69,7 @@ impl Terms {
     }
 }
 
-/// Rates that can be asked.
+/// Rate limits whose values can be read.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Flows {
     pub(super) read: Option<u64>,
@@ -93,7 +93,7 @@ impl Flows {
     }
 }
 
-/// Some let nobody have much unsent.
+/// Returns random settings; some have low limits for unsent bytes.
 pub(super) fn settings(random: &mut Random) -> Settings {
     match random.below(3) {
         0 => {

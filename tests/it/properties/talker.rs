@@ -11,18 +11,18 @@ use twistor::limits::TimeoutKind;
 use twistor::testing::Random;
 use twistor::{Context, Factory, Protocol, Reactor, Reason, TimerId, Transport};
 
-/// How often factories were started and stopped, and how many of their protocols are open.
+/// Number of starts and stops of factories, and of their open protocols.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Counters {
     pub(super) started: Rc<Cell<usize>>,
     pub(super) stopped: Rc<Cell<usize>>,
     pub(super) open: Rc<Cell<usize>>,
-    /// Calls that were set for the same moment and came in another order.
+    /// Number of calls that were set for the same time and came in the wrong order.
     pub(super) overtaken: Rc<Cell<usize>>,
 }
 
 impl Counters {
-    /// Who counted is gone, and the counts begin anew.
+    /// Resets the counts, after the power loss of their host.
     pub(super) fn crash(&self) {
         self.open.set(0);
         self.stopped.set(self.started.get());
@@ -38,11 +38,11 @@ pub(super) struct Talkers {
     pub(super) ledger: Ledger,
     pub(super) random: Random,
     pub(super) counters: Counters,
-    /// How long a peer is waited for.
+    /// Idle timeout of a peer.
     pub(super) idle: Option<Duration>,
-    /// Other connections, which callbacks act on as well.
+    /// Other connections, which callbacks also act on.
     pub(super) others: Vec<(SocketAddr, Transport)>,
-    /// Bytes in a second: of each, and of all together since then.
+    /// Rates in bytes per second: of each connection, and of all together since `since`.
     pub(super) rates: [Flows; 2],
     pub(super) since: Option<Instant>,
     pub(super) heard: usize,
@@ -51,18 +51,18 @@ pub(super) struct Talkers {
 pub(super) struct Talker {
     pub(super) client: SocketAddr,
     pub(super) random: Random,
-    /// What it will still do of its own accord.
+    /// Number of actions left that it takes by itself.
     pub(super) deeds: usize,
-    /// When something came.
+    /// Time when data last arrived.
     pub(super) heard: Instant,
-    /// When it was built; until it sets a rate of its own.
+    /// Time when it was built; `None` once it sets a rate of its own.
     pub(super) built: Option<Instant>,
     pub(super) received: usize,
-    /// It was told to write no more.
+    /// It was paused as a producer.
     pub(super) held: bool,
-    /// Ends a pause.
+    /// Timer that resumes reading.
     pub(super) resumption: Option<TimerId>,
-    /// It is to be called again before anything is read.
+    /// It has yielded, and is called again before anything is read.
     pub(super) yielded: bool,
 }
 
@@ -82,7 +82,7 @@ impl Talkers {
         }
     }
 
-    pub(super) fn patient_for(self, idle: Option<Duration>) -> Self {
+    pub(super) fn with_idle_timeout(self, idle: Option<Duration>) -> Self {
         Self { idle, ..self }
     }
 
@@ -91,7 +91,7 @@ impl Talkers {
     }
 }
 
-/// No more has come than a rate allows, and a fifth of a second of it.
+/// Checks that no more arrived than the rate allows, with a tolerance of a fifth of a second.
 fn check_rate(rate: Option<u64>, since: Instant, now: Instant, bytes: usize) {
     if let Some(rate) = rate {
         let most = rate as f64 * ((now - since).as_secs_f64() + 0.2) + 2.0;
@@ -145,7 +145,7 @@ impl Protocol<Talkers> for Talker {
         add(&cx.factory.counters.open);
         cx.factory.ledger.side(self.client, cx.factory.who, |side| side.made += 1);
         cx.set_timer(self.random.up_to(Duration::from_secs(1)));
-        // Never fires: it goes with the connection.
+        // Never fires: it ends with the connection.
         cx.set_timer(Duration::from_secs(24 * 3600));
         if self.random.below(3) == 0 {
             self.act(cx);
@@ -190,7 +190,7 @@ impl Protocol<Talkers> for Talker {
             self.act(cx);
             cx.set_timer(self.random.up_to(Duration::from_secs(2)));
         } else if cx.factory.who == Who::Client || self.random.below(4) == 0 {
-            // Two talkers with nothing left to do would wait for each other.
+            // Otherwise two talkers with nothing left to do would wait for each other.
             cx.transport.lose_connection();
         }
     }
@@ -205,7 +205,7 @@ impl Protocol<Talkers> for Talker {
         }
     }
 
-    /// Some go when they are asked to, some when they have said something more, and some stay.
+    /// Some close when requested, some after another write, and some stay.
     fn drain_requested(&mut self, cx: &mut Context<'_, Talkers>) {
         match self.random.below(4) {
             0 => {}
@@ -218,12 +218,12 @@ impl Protocol<Talkers> for Talker {
     }
 
     fn producing_paused(&mut self, cx: &mut Context<'_, Talkers>) {
-        assert!(!std::mem::replace(&mut self.held, true), "it knows");
+        assert!(!std::mem::replace(&mut self.held, true), "it is already paused");
         assert!(cx.transport.unsent() > 0 && !cx.transport.may_produce());
     }
 
     fn producing_resumed(&mut self, cx: &mut Context<'_, Talkers>) {
-        assert!(std::mem::take(&mut self.held), "nobody held it back");
+        assert!(std::mem::take(&mut self.held), "it was not paused");
         self.say_while_it_may(cx);
     }
 
@@ -253,7 +253,7 @@ impl Protocol<Talkers> for Talker {
         if self.random.below(4) > 0 {
             cx.transport.lose_connection();
         } else {
-            // So that it comes to an end in any case.
+            // So that it ends in any case.
             let transport = cx.transport.clone();
             let after = self.random.up_to(Duration::from_secs(5));
             cx.reactor.call_later(after, move |_| transport.lose_connection());

@@ -1,18 +1,18 @@
-//! Clients on sockets, as a stage for transcripts.
+//! Clients on sockets, for transcripts.
 
-use super::{Client, PATIENCE};
+use super::{Client, TIMEOUT};
 use std::collections::HashMap;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
 use std::time::Duration;
 use twistor::testing::{Backend, End, Received};
 
-/// The clients of a server somewhere.
+/// The clients of a server at some address.
 pub(crate) struct Callers {
     address: SocketAddr,
     callers: HashMap<String, Caller>,
-    /// Once something has not come that was waited for, the test fails, and need not take long.
-    patience: Duration,
+    /// Short once an expected event has not come: the test fails, and need not take long.
+    timeout: Duration,
 }
 
 struct Caller {
@@ -22,7 +22,7 @@ struct Caller {
 
 impl Callers {
     pub(crate) fn of(address: SocketAddr) -> Self {
-        Self { address, callers: HashMap::new(), patience: PATIENCE }
+        Self { address, callers: HashMap::new(), timeout: TIMEOUT }
     }
 
     fn caller(&mut self, name: &str) -> &mut Caller {
@@ -57,20 +57,20 @@ impl Backend for Callers {
         self.caller(name).reads = true;
     }
 
-    /// The transcript says how long, and nothing makes it shorter.
+    /// Waits the full time that the transcript says.
     fn pass(&mut self, time: Duration) {
         std::thread::sleep(time);
     }
 
     fn next(&mut self, name: &str, awaited: bool) -> Received {
-        let patience = self.patience;
+        let timeout = self.timeout;
         let caller = self.caller(name);
         if !caller.reads {
             return Received::Nothing;
         }
         let socket = caller.client.socket();
         socket.set_nonblocking(!awaited).unwrap();
-        socket.set_read_timeout(Some(patience)).unwrap();
+        socket.set_read_timeout(Some(timeout)).unwrap();
         let mut buffer = [0; 64 * 1024];
         let result = socket.read(&mut buffer);
         socket.set_nonblocking(false).unwrap();
@@ -80,7 +80,7 @@ impl Backend for Callers {
             Err(error) if error.kind() == ErrorKind::ConnectionReset => Received::End(End::Reset),
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
                 if awaited {
-                    self.patience = patience.min(Duration::from_secs(1));
+                    self.timeout = timeout.min(Duration::from_secs(1));
                 }
                 Received::Nothing
             }

@@ -1,6 +1,6 @@
 //! Programs that a test starts, talks to, and ends.
 
-use super::{Client, PATIENCE};
+use super::{Client, TIMEOUT};
 use std::io::{BufRead, BufReader, Read};
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
@@ -36,14 +36,14 @@ impl Child {
         Self { process, stdout, stderr }
     }
 
-    /// One that nobody reads: it has these in place of its outputs.
+    /// Starts a program with these outputs, which the test does not read.
     pub(crate) fn spawn_unread(command: &mut Command, stdout: Stdio, stderr: Stdio) -> Self {
         let command = command.stdin(Stdio::null()).stdout(stdout).stderr(stderr);
         let process = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
         Self { process, stdout: channel().1, stderr: None }
     }
 
-    /// A client, as soon as it listens; it says nothing of that.
+    /// Connects a client as soon as the program listens, which it does not announce.
     #[track_caller]
     pub(crate) fn reach(&mut self, address: SocketAddr) -> Client {
         let start = Instant::now();
@@ -53,7 +53,7 @@ impl Child {
             }
             let ended = self.process.try_wait().unwrap();
             assert!(ended.is_none(), "the program has ended: {}", ended.unwrap());
-            assert!(start.elapsed() < PATIENCE, "the program does not listen");
+            assert!(start.elapsed() < TIMEOUT, "the program does not listen");
             std::thread::yield_now();
         }
     }
@@ -64,10 +64,10 @@ impl Child {
 
     #[track_caller]
     pub(crate) fn line(&self) -> String {
-        self.stdout.recv_timeout(PATIENCE).expect("a line of output that does not come")
+        self.stdout.recv_timeout(TIMEOUT).expect("a line of output that does not come")
     }
 
-    /// The rest of the next line that begins so.
+    /// Returns the rest of the next line with this beginning.
     #[track_caller]
     pub(crate) fn line_after(&self, start: &str) -> String {
         loop {
@@ -77,7 +77,7 @@ impl Child {
         }
     }
 
-    /// Where it says that it listens.
+    /// Returns the address that the program announces.
     #[track_caller]
     pub(crate) fn address(&self) -> SocketAddr {
         let line = self.line();
@@ -95,13 +95,14 @@ impl Child {
         assert!(Command::new("kill").args([&format!("-{name}"), &id]).status().unwrap().success());
     }
 
-    /// Waits until it ends; returns how, and what it said on its standard error.
+    /// Waits until it ends; returns its status and its standard error.
     #[track_caller]
     pub(crate) fn wait(self) -> (ExitStatus, String) {
         self.wait_doing(|_| {})
     }
 
-    /// The same, sending it a signal again and again.
+    /// Waits until it ends, sending it a signal again and again; returns its status and its
+    /// standard error.
     #[track_caller]
     pub(crate) fn wait_signalling(self, name: &str) -> (ExitStatus, String) {
         self.wait_doing(|child| child.signal(name))
@@ -111,12 +112,12 @@ impl Child {
     fn wait_doing(mut self, act: impl Fn(&Self)) -> (ExitStatus, String) {
         let start = Instant::now();
         let status = loop {
-            // One that has ended stays until it is waited for, and does not mind a signal.
+            // A process that has ended remains until it is reaped, and ignores a signal.
             act(&self);
             if let Some(status) = self.process.try_wait().unwrap() {
                 break status;
             }
-            assert!(start.elapsed() < PATIENCE, "the program does not end");
+            assert!(start.elapsed() < TIMEOUT, "the program does not end");
             std::thread::yield_now();
         };
         let mut said = String::new();
@@ -134,13 +135,13 @@ impl Drop for Child {
     }
 }
 
-/// The signal that interrupts a child. Where these tests were started with SIGINT ignored, as in
-/// the background of a script, their children have it ignored as well, and so it is another.
+/// Returns the signal that interrupts a child. If these tests were started with SIGINT ignored, as
+/// in the background of a script, their children ignore it as well, and another signal is used.
 pub(crate) fn interrupt() -> &'static str {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-    // SIGINT is the second.
+    // SIGINT is signal 2.
     if ignored.is_some_and(|mask| mask & 2 != 0) { "TERM" } else { "INT" }
 }
 

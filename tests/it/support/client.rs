@@ -1,6 +1,6 @@
-//! A client whose every wait ends.
+//! A client whose waits all end.
 
-use super::{PATIENCE, SIMULATED_PATIENCE};
+use super::{SIMULATED_TIMEOUT, TIMEOUT};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::rc::Rc;
@@ -8,16 +8,16 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use twistor::testing::{End, Peer};
 
-/// What a client finds when it reads.
+/// Result of a read by a client.
 enum Received {
     Data(Vec<u8>),
-    /// The server has closed in order.
+    /// The server has closed gracefully.
     Closed,
     /// The server has reset the connection.
     Reset,
 }
 
-/// A client that reads when it is told to, and then waits.
+/// A client that reads only on request, and then waits.
 pub(crate) struct Client {
     line: Line,
     received: Vec<u8>,
@@ -25,7 +25,7 @@ pub(crate) struct Client {
 
 enum Line {
     Socket(TcpStream),
-    /// Shared with what is being sent meanwhile.
+    /// Shared with the `Sending` that sends meanwhile.
     Simulated(Rc<Peer>),
 }
 
@@ -35,20 +35,20 @@ impl Client {
     }
 
     pub(crate) fn on(socket: TcpStream) -> Self {
-        socket.set_read_timeout(Some(PATIENCE)).unwrap();
-        socket.set_write_timeout(Some(PATIENCE)).unwrap();
+        socket.set_read_timeout(Some(TIMEOUT)).unwrap();
+        socket.set_write_timeout(Some(TIMEOUT)).unwrap();
         socket.set_nodelay(true).unwrap();
         Self { line: Line::Socket(socket), received: Vec::new() }
     }
 
-    /// A client on a simulated network, which reads when it is told to.
+    /// Creates a client on a simulated network, which reads only on request.
     pub(crate) fn simulated(peer: Peer) -> Self {
-        let connected = peer.simulation().run_until(SIMULATED_PATIENCE, || peer.is_connected());
+        let connected = peer.simulation().run_until(SIMULATED_TIMEOUT, || peer.is_connected());
         assert!(connected, "{:?}", peer.close_kind());
         Self { line: Line::Simulated(Rc::new(peer)), received: Vec::new() }
     }
 
-    /// The socket itself, for the tests of programs.
+    /// Returns the socket itself, for the tests of programs.
     #[cfg(feature = "signals")]
     pub(crate) fn socket(&mut self) -> &mut TcpStream {
         match &mut self.line {
@@ -57,7 +57,7 @@ impl Client {
         }
     }
 
-    /// This side's address.
+    /// Returns the local address.
     pub(crate) fn address(&self) -> SocketAddr {
         match &self.line {
             Line::Socket(socket) => socket.local_addr().unwrap(),
@@ -85,7 +85,7 @@ impl Client {
         }
     }
 
-    /// Sends while the test goes on, be it for more than the network holds.
+    /// Sends while the test continues, even more than the network holds.
     pub(crate) fn send_meanwhile(&self, data: Vec<u8>) -> Sending {
         match &self.line {
             Line::Socket(socket) => {
@@ -99,7 +99,7 @@ impl Client {
         }
     }
 
-    /// No more from this side.
+    /// Closes the sending half.
     pub(crate) fn finish(&self) {
         match &self.line {
             Line::Socket(socket) => socket.shutdown(Shutdown::Write).unwrap(),
@@ -118,7 +118,7 @@ impl Client {
         }
     }
 
-    /// Waits for what comes next.
+    /// Waits for the next bytes or the end.
     #[track_caller]
     fn receive(&mut self) -> Received {
         let mut buffer = [0; 64 * 1024];
@@ -134,7 +134,7 @@ impl Client {
         }
     }
 
-    /// The next bytes are these.
+    /// Expects these bytes next.
     #[track_caller]
     pub(crate) fn expect(&mut self, data: impl AsRef<[u8]>) {
         let data = data.as_ref();
@@ -150,7 +150,7 @@ impl Client {
         assert!(got == data, "expected {}, got {}", beginning(data), beginning(&got));
     }
 
-    /// Everything up to the server's orderly close.
+    /// Returns all bytes up to the server's graceful close.
     #[track_caller]
     pub(crate) fn rest(self) -> Vec<u8> {
         let (rest, in_order) = self.rest_and_end();
@@ -158,7 +158,7 @@ impl Client {
         rest
     }
 
-    /// Everything up to the server's close, and whether that is in order.
+    /// Returns all bytes up to the server's close, and whether it is graceful.
     #[track_caller]
     pub(crate) fn rest_and_end(mut self) -> (Vec<u8>, bool) {
         let mut rest = std::mem::take(&mut self.received);
@@ -171,19 +171,19 @@ impl Client {
         }
     }
 
-    /// The server closes in order, and sends nothing before that.
+    /// Expects the server to close gracefully without sending anything before.
     #[track_caller]
     pub(crate) fn expect_close(self) {
         assert_eq!(String::from_utf8_lossy(&self.rest()), "");
     }
 
-    /// The server resets the connection.
+    /// Expects the server to reset the connection.
     #[track_caller]
     pub(crate) fn expect_reset(mut self) {
         loop {
             match self.receive() {
                 Received::Data(_) => {}
-                Received::Closed => panic!("closed in order"),
+                Received::Closed => panic!("closed gracefully"),
                 Received::Reset => return,
             }
         }
@@ -192,10 +192,10 @@ impl Client {
 
 #[track_caller]
 fn receive(peer: &Peer) -> Received {
-    // As much as one call reads from a socket, and no more before it is asked for.
+    // No more than one read of a socket returns, and only on request.
     peer.read_slowly(64 * 1024, Duration::from_millis(1));
     let mut data = Vec::new();
-    peer.simulation().run_until(SIMULATED_PATIENCE, || {
+    peer.simulation().run_until(SIMULATED_TIMEOUT, || {
         data = peer.take_received();
         !data.is_empty() || peer.close_kind().is_some()
     });
@@ -208,26 +208,26 @@ fn receive(peer: &Peer) -> Received {
     }
 }
 
-/// Enough of it for a message.
+/// Returns enough of the data for a message.
 fn beginning(data: &[u8]) -> String {
     let shown = String::from_utf8_lossy(&data[..data.len().min(200)]);
     format!("{} bytes, {shown:?}", data.len())
 }
 
-/// What is being sent meanwhile.
+/// A transmission that runs beside the test.
 pub(crate) enum Sending {
     Thread(JoinHandle<bool>),
     Simulated(Rc<Peer>),
 }
 
 impl Sending {
-    /// Waits for its end; true if all could be sent.
+    /// Waits for its end; returns true if everything could be sent.
     pub(crate) fn ended(self) -> bool {
         match self {
             Self::Thread(thread) => thread.join().unwrap(),
             Self::Simulated(peer) => {
                 let sent = || peer.unsent() == 0 || peer.close_kind() == Some(End::Reset);
-                assert!(peer.simulation().run_until(SIMULATED_PATIENCE, sent));
+                assert!(peer.simulation().run_until(SIMULATED_TIMEOUT, sent));
                 peer.close_kind() != Some(End::Reset)
             }
         }

@@ -1,5 +1,5 @@
-//! A server in a thread, a log of its callbacks, clients on std sockets. Nothing here sleeps for a
-//! guessed time: a test waits for what it wants to see, and fails if that does not come.
+//! Test support: a server in a thread, a log of its callbacks, clients on std sockets. Nothing here
+//! sleeps for a guessed time: a test waits for the expected event, and fails if it does not come.
 
 #[cfg(feature = "signals")]
 mod callers;
@@ -20,15 +20,15 @@ pub(crate) use server::Server;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// How long a test waits for something before it fails. Far longer than anything takes, so that a
-/// busy machine fails no test.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+/// The longest wait of a test before it fails. Far longer than anything takes, so that no test
+/// fails on a busy machine.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The same on a simulated network, where it costs nothing.
-pub(crate) const SIMULATED_PATIENCE: Duration = Duration::from_secs(3600);
+/// The longest wait on a simulated network, where it costs nothing.
+pub(crate) const SIMULATED_TIMEOUT: Duration = Duration::from_secs(3600);
 
 /// Both ends of a thousand connections and more are in this process, and a system's usual limit is
-/// lower. Tests that need so many take turns.
+/// lower. Tests that need that many take turns.
 pub(crate) fn need_many_descriptors() -> MutexGuard<'static, ()> {
     static TURN: Mutex<()> = Mutex::new(());
     let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
@@ -37,7 +37,7 @@ pub(crate) fn need_many_descriptors() -> MutexGuard<'static, ()> {
     turn
 }
 
-/// Without it, what needs it is not tested, and says so.
+/// Returns true if the machine has IPv6; otherwise tests that need it are skipped, with a message.
 pub(crate) fn has_ipv6() -> bool {
     let has = std::net::TcpListener::bind("[::1]:0").is_ok();
     if !has {

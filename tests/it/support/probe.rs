@@ -1,4 +1,4 @@
-//! A protocol that logs every callback and then does what the test says.
+//! A protocol that logs every callback and then acts as the test says.
 
 use std::io;
 use std::sync::mpsc::Sender;
@@ -7,7 +7,7 @@ use twistor::{Context, Factory, Protocol, Reactor, Reason, TimerId, Transport};
 
 pub(crate) type Cx<'a> = Context<'a, Probes>;
 
-/// A callback.
+/// A callback and its argument.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Event<'a> {
     Made,
@@ -28,26 +28,26 @@ pub(crate) enum Event<'a> {
 pub(crate) struct Probes {
     act: fn(Event<'_>, &mut Cx<'_>),
     log: Sender<String>,
-    /// The transport of every connection there was.
+    /// Transports of all connections so far.
     pub(crate) all: Vec<Transport>,
-    /// Connections that are open now.
+    /// Number of open connections.
     pub(crate) open: usize,
-    /// Bytes received by all.
+    /// Bytes received by all connections.
     pub(crate) received: usize,
-    /// Whatever a test counts.
+    /// A count for the test.
     pub(crate) written: usize,
-    /// A producer was told to wait.
+    /// A producer was paused.
     pub(crate) waits: bool,
-    /// How often a protocol has yielded, to be called with nothing.
+    /// Number of yields, after each of which a protocol is called with no data.
     pub(crate) yields: usize,
 }
 
-/// What a protocol does by itself.
+/// Does what `timed_out` does by default.
 pub(crate) fn time_out(cx: &mut Cx<'_>, kind: TimeoutKind) {
     Protocol::<Probes>::timed_out(&mut Plain, cx, kind);
 }
 
-/// The same.
+/// Does what `read_connection_lost` does by default.
 pub(crate) fn read_lost(cx: &mut Cx<'_>) {
     Protocol::<Probes>::read_connection_lost(&mut Plain, cx);
 }
@@ -67,12 +67,12 @@ impl Probes {
     }
 
     pub(crate) fn note(&self, entry: impl Into<String>) {
-        // The test may have seen enough.
+        // The test may have ended.
         let _ = self.log.send(entry.into());
     }
 }
 
-/// Does what a protocol does that says nothing else.
+/// A protocol with only default callbacks.
 struct Plain;
 
 impl Protocol<Probes> for Plain {}
@@ -105,11 +105,11 @@ pub(crate) struct Probe {
     told: Told,
 }
 
-/// What it was told already. Whatever a test is about, callbacks come in the promised order.
+/// Callbacks so far. Every test checks that callbacks come in the promised order.
 #[derive(Default)]
 struct Told {
     made: bool,
-    /// To write nothing more.
+    /// Paused as a producer.
     waits: bool,
     read_lost: bool,
     write_lost: bool,
@@ -117,7 +117,7 @@ struct Told {
 }
 
 impl Probe {
-    /// A breach of the order, which no test expects in its log.
+    /// Logs a breach of the order, which no test expects.
     fn promise(&self, cx: &Cx<'_>, promise: &str, kept: bool) {
         if !kept || !self.told.made || self.told.lost {
             cx.factory.note(format!("{} was promised that {promise}", self.number));
@@ -144,8 +144,8 @@ impl Protocol<Probes> for Probe {
         self.promise(cx, "nothing comes when it paused or lost", flows && !empty);
         self.promise(cx, "nothing comes after the peer's FIN", !self.told.read_lost);
         cx.factory.received += data.len();
-        // How bytes are cut is the network's business, and not logged; a test that wants to see
-        // them looks at the event.
+        // How bytes are divided depends on the network, and is not logged; a test that needs it
+        // looks at the event.
         (cx.factory.act)(Event::Data(data), cx);
     }
 

@@ -1,6 +1,6 @@
 //! A reactor with one port of probes, and the log of their callbacks.
 
-use super::{Client, Cx, Event, PATIENCE, Probes, SIMULATED_PATIENCE};
+use super::{Client, Cx, Event, Probes, SIMULATED_TIMEOUT, TIMEOUT};
 use std::cell::Cell;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -11,7 +11,7 @@ use twistor::shutdown::ShutdownReport;
 use twistor::testing::{Fault, Host, Simulation};
 use twistor::{ListeningPort, Reactor, Remote, Settings, Transport};
 
-/// Its port on a simulated network.
+/// The port number on a simulated network.
 const PORT: u16 = 8000;
 
 /// A reactor with one port of probes, in a thread or on a simulated network.
@@ -26,14 +26,14 @@ pub(crate) struct Server {
 
 /// Where a reactor lives.
 enum Place {
-    /// In a thread of its own; until that has ended.
+    /// In a thread of its own; `None` when that has ended.
     Thread(Option<JoinHandle<()>>),
     /// On a simulated network.
     Simulated(Simulation, Host),
 }
 
 impl Server {
-    /// A server on IPv4 whose protocols act in this way.
+    /// Creates a server on IPv4 whose protocols act in this way.
     pub(crate) fn new(act: fn(Event<'_>, &mut Cx<'_>)) -> Self {
         Self::with("127.0.0.1:0".parse().unwrap(), Settings::default(), act)
     }
@@ -51,15 +51,15 @@ impl Server {
             let port = reactor.listen_tcp(at, Probes::new(act, log_in)).unwrap();
             ready_in.send((port, reactor.remote())).unwrap();
             let _ = report_in.send(reactor.run().unwrap());
-            // Nobody is left, whatever the test did.
+            // No connection is left, whatever the test did.
             assert_eq!(reactor.connection_count(), 0);
         });
-        let (port, remote) = ready.recv_timeout(PATIENCE).unwrap();
+        let (port, remote) = ready.recv_timeout(TIMEOUT).unwrap();
         let address = port.local_address().socket_addr().unwrap();
         Self { address, port, remote, log, reports, place: Place::Thread(Some(thread)) }
     }
 
-    /// The same on a simulated network.
+    /// Creates a server on a simulated network.
     pub(crate) fn simulated(
         simulation: Simulation,
         settings: Settings,
@@ -87,7 +87,7 @@ impl Server {
         }
     }
 
-    /// The reactor begins a connection, of a factory of its own, and does something with it at
+    /// Makes the reactor begin a connection, with a factory of its own, and do something with it at
     /// once. Returns the log of its callbacks.
     pub(crate) fn dial(
         &self,
@@ -103,7 +103,7 @@ impl Server {
         log
     }
 
-    /// The next callbacks of a connection that the reactor has begun.
+    /// Expects these callbacks next, of a connection that the reactor has begun.
     #[track_caller]
     pub(crate) fn expect_of(&self, dialled: &Receiver<String>, entries: &[&str]) {
         for entry in entries {
@@ -112,26 +112,26 @@ impl Server {
         }
     }
 
-    /// Waits for what comes through a channel.
+    /// Waits for a value from a channel.
     fn receive<T>(&self, channel: &Receiver<T>) -> Option<T> {
         let Place::Simulated(simulation, _) = &self.place else {
-            return channel.recv_timeout(PATIENCE).ok();
+            return channel.recv_timeout(TIMEOUT).ok();
         };
         let mut received = None;
-        simulation.run_until(SIMULATED_PATIENCE, || {
+        simulation.run_until(SIMULATED_TIMEOUT, || {
             received = channel.try_recv().ok();
             received.is_some()
         });
         received
     }
 
-    /// The next callback.
+    /// Returns the next callback.
     #[track_caller]
     pub(crate) fn next(&self) -> String {
         self.receive(&self.log).expect("a callback that does not come")
     }
 
-    /// The next callbacks are these.
+    /// Expects these callbacks next.
     #[track_caller]
     pub(crate) fn expect(&self, entries: &[&str]) {
         for entry in entries {
@@ -139,7 +139,7 @@ impl Server {
         }
     }
 
-    /// Does something on the reactor's thread, and waits until it is done.
+    /// Calls `call` on the reactor's thread, and waits until it has returned.
     pub(crate) fn call<T: Send + 'static>(
         &self,
         call: impl FnOnce(&mut Reactor) -> T + Send + 'static,
@@ -152,8 +152,8 @@ impl Server {
         self.receive(&result).expect("a call that does not come")
     }
 
-    /// Does something while the loop is held up for so long, as by a callback that takes its time;
-    /// `then` is the end of that callback.
+    /// Acts while the loop is held up for `lasting`, as by a slow callback; `then` is the end of
+    /// that callback.
     pub(crate) fn while_held_up(
         &self,
         lasting: Duration,
@@ -163,7 +163,7 @@ impl Server {
         if let Place::Simulated(simulation, host) = &self.place {
             simulation.inject(Fault::Stall { host: "server".to_owned(), lasting });
             act();
-            // What is on its way arrives, and waits.
+            // Data in transit arrives, and waits.
             simulation.run_for(lasting - Duration::from_nanos(1));
             host.reactor(then);
             return simulation.run_for(Duration::from_nanos(1));
@@ -173,17 +173,17 @@ impl Server {
         let hold = move |reactor: &mut Reactor| {
             let _ = held_in.send(());
             // Until the sender is dropped.
-            let _ = gate.recv_timeout(PATIENCE);
+            let _ = gate.recv_timeout(TIMEOUT);
             then(reactor);
         };
         self.remote.call_from_thread(hold).unwrap();
-        held.recv_timeout(PATIENCE).expect("the loop is not held up");
+        held.recv_timeout(TIMEOUT).expect("the loop is not held up");
         act();
         std::thread::sleep(lasting);
         drop(release);
     }
 
-    /// Waits until a question to the reactor is answered with yes.
+    /// Waits until a condition of the reactor is true.
     #[track_caller]
     pub(crate) fn wait_until(
         &self,
@@ -191,29 +191,29 @@ impl Server {
         question: impl Fn(&mut Reactor) -> bool + Copy + Send + 'static,
     ) {
         if let Place::Simulated(simulation, _) = &self.place {
-            let came = simulation.run_until(SIMULATED_PATIENCE, || self.call(question));
+            let came = simulation.run_until(SIMULATED_TIMEOUT, || self.call(question));
             return assert!(came, "{what}, but it does not come");
         }
         let start = Instant::now();
         while !self.call(question) {
-            assert!(start.elapsed() < PATIENCE, "{what}, but it does not come");
+            assert!(start.elapsed() < TIMEOUT, "{what}, but it does not come");
             std::thread::yield_now();
         }
     }
 
-    /// Waits until the reactor has stopped by itself; what became of its connections.
+    /// Waits until the reactor has stopped by itself, and returns its report.
     #[track_caller]
     pub(crate) fn report(&self) -> ShutdownReport {
         match &self.place {
-            Place::Thread(_) => self.reports.recv_timeout(PATIENCE).expect("it does not stop"),
+            Place::Thread(_) => self.reports.recv_timeout(TIMEOUT).expect("it does not stop"),
             Place::Simulated(simulation, host) => {
-                assert!(simulation.run_until(SIMULATED_PATIENCE, || host.has_stopped()));
+                assert!(simulation.run_until(SIMULATED_TIMEOUT, || host.has_stopped()));
                 host.report().expect("it has stopped")
             }
         }
     }
 
-    /// Stops the reactor; returns the callbacks that were not asked for yet.
+    /// Stops the reactor; returns the remaining callbacks.
     #[track_caller]
     pub(crate) fn stop(mut self) -> Vec<String> {
         self.end();
@@ -231,8 +231,8 @@ impl Server {
                 assert!(!matches!(ended, Some(Err(_))), "the server panicked");
             }
             Place::Simulated(simulation, host) => {
-                assert!(simulation.run_until(SIMULATED_PATIENCE, || host.has_stopped()));
-                // Nobody is left, whatever the test did.
+                assert!(simulation.run_until(SIMULATED_TIMEOUT, || host.has_stopped()));
+                // Nothing is left, whatever the test did.
                 let left = host.open_resources();
                 assert_eq!(
                     (left.connections, left.timers, left.ports, left.factories),
