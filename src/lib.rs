@@ -41,7 +41,8 @@
 //!
 //! # Features
 //!
-//! - `signals`, on by default: SIGINT and SIGTERM end [`Reactor::run`] gracefully. Only on Unix.
+//! - `signals`, on by default: SIGINT ends [`Reactor::run`] at once, SIGTERM after open connections
+//!   have finished or a deadline has passed. Only on Unix.
 //! - `testing`: the module `testing`, for tests in memory and on a simulated network.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]

@@ -129,7 +129,8 @@ pub trait Protocol<F> {
         let _ = cx;
     }
 
-    /// Bytes have arrived: at least one, and as many as one read returned. (`dataReceived`)
+    /// Bytes have arrived, in pieces of any size: at least one byte, except in the call that
+    /// follows [`Transport::yield_now`], which has none. (`dataReceived`)
     ///
     /// Not called after `pause_reading`, `lose_connection`, `abort_connection` or `fail`.
     ///

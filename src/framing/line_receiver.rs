@@ -52,7 +52,7 @@ pub trait LineReceiver<F> {
     /// A line has arrived; `line` does not include the delimiter. (`lineReceived`)
     fn line_received(&mut self, cx: &mut LineContext<'_, F>, line: &[u8]);
 
-    /// Bytes have arrived in raw mode: at least one, and as many as one read returned.
+    /// Bytes have arrived in raw mode, in pieces of any size: at least one byte.
     /// (`rawDataReceived`)
     fn raw_data_received(&mut self, cx: &mut LineContext<'_, F>, data: &[u8]) {
         let _ = (cx, data);

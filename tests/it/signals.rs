@@ -114,7 +114,7 @@ fn wait_for(child: &Child, line: &str) {
 }
 
 #[test]
-fn each_signal_ends_the_run_gracefully() {
+fn each_signal_ends_the_run_with_success() {
     for signal in [interrupt(), "TERM"] {
         let child = child("once");
         wait_for(&child, "running");
