@@ -1,4 +1,4 @@
-//! Connection limits: which clients a factory takes on, and how fast. Pure: times and peers in,
+//! Connection limits: which clients a factory admits, and how fast. Pure: times and peers in,
 //! decisions out.
 
 use super::token_bucket::TokenBucket;
@@ -8,13 +8,18 @@ use bytes::Bytes;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-/// The part of a rate of accepting that may come at once by default: one that is hardly seen in the
-/// rate, and lets a page with its pictures in.
+/// Default burst of an accept rate, as a divisor of its count: hardly seen in the rate, and enough
+/// for a page with its pictures.
 const BURST_SHARE: u32 = 10;
 
-/// Connection limits of a factory: how many clients it takes on, and how fast. Nothing is limited
-/// by default. Set with [`Reactor::set_limits`](crate::Reactor::set_limits). (Twisted's policies
-/// `LimitTotalConnectionsFactory` and `LimitConnectionsByPeer`.)
+/// Connection limits of a factory: how many clients it admits, and how fast. None is set by
+/// default. Set with [`Reactor::set_limits`](crate::Reactor::set_limits); connected clients stay,
+/// and count. [`Reactor::rejections`](crate::Reactor::rejections) counts rejected clients by cause.
+///
+/// A rejected client costs no protocol: it sees the [`reject_message`](Self::reject_message), if
+/// one is set, and a close. Connections that the factory opens itself do not count.
+/// [`Settings::max_connections`](crate::Settings::max_connections) limits a whole reactor.
+/// (Twisted's policies `LimitTotalConnectionsFactory` and `LimitConnectionsByPeer`.)
 ///
 /// ```
 /// use std::time::Duration;
@@ -36,48 +41,49 @@ pub struct ConnectionLimits {
 }
 
 impl ConnectionLimits {
-    /// No limits.
+    /// Returns a value with no limits.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Limits the connections that clients may have open; further clients are rejected. With zero
-    /// all of them are.
+    /// Limits the open connections of all clients to `connections`; further clients are rejected.
+    /// Zero rejects all.
     #[must_use]
     pub fn max_connections(self, connections: usize) -> Self {
         Self { connections: Some(connections), ..self }
     }
 
-    /// Limits the connections of one peer: an IPv4 address, or the first 64 bits of an IPv6
-    /// address, which is what one customer is given. With zero all clients are rejected.
+    /// Limits the open connections of each peer to `per_peer`; further ones are rejected. A peer is
+    /// an IPv4 address, or the first 64 bits of an IPv6 address, which is what one customer is
+    /// given. Zero rejects all clients.
     #[must_use]
     pub fn max_per_peer(self, per_peer: usize) -> Self {
         Self { per_peer: Some(per_peer), ..self }
     }
 
-    /// Limits the rate of accepting: `count` clients in each `span`, on all ports of the factory
-    /// together. Further clients are not rejected but wait, in the backlogs of the ports and then
-    /// in their own systems; ports on which clients wait take turns. A client that is rejected,
-    /// because of another limit, does not count.
+    /// Limits the accept rate to `count` clients in each `span`, on all ports of the factory
+    /// together. Further clients are not rejected but wait: in the backlogs of the ports, then in
+    /// their own systems. Ports on which clients wait take turns. A client that another limit
+    /// rejects does not count.
     ///
-    /// This is a token bucket: [`accept_burst`](Self::accept_burst) says how many may come at once.
-    /// Over any span of time, no more than the rate and the burst together are accepted. A count of
-    /// zero counts as one. A span of zero sets no limit. A span of `Duration::MAX`
+    /// This is a token bucket: [`accept_burst`](Self::accept_burst) says how many clients may be
+    /// accepted at once. Over any span, no more than `count` and the burst together are accepted. A
+    /// `count` of zero counts as one. A `span` of zero sets no limit. A `span` of `Duration::MAX`
     /// never ends: after the burst no client is accepted.
     #[must_use]
     pub fn accept_rate(self, count: u32, span: Duration) -> Self {
         Self { accept_rate: Some((count, span)), ..self }
     }
 
-    /// How many clients of [`accept_rate`](Self::accept_rate) are accepted at once, after a time
-    /// without any. Default: a tenth of the rate's count, so that in no span more than a tenth
-    /// above the rate are accepted. Zero counts as one.
+    /// Sets the burst of [`accept_rate`](Self::accept_rate): how many clients are accepted at once
+    /// after a time without any. Default: a tenth of the rate's count, and at least one, so that
+    /// hardly more than the rate is accepted in any span. Zero counts as one.
     #[must_use]
     pub fn accept_burst(self, count: u32) -> Self {
         Self { accept_burst: Some(count), ..self }
     }
 
-    /// True if connections are counted for each peer.
+    /// Returns true if connections are counted for each peer.
     pub(crate) fn counts_peers(&self) -> bool {
         self.per_peer.is_some()
     }
@@ -87,7 +93,8 @@ impl ConnectionLimits {
         Some(TokenBucket::new(count, span, self.accept_burst.unwrap_or(count / BURST_SHARE)))
     }
 
-    /// What a rejected client is sent, as far as its socket takes it at once. Without it, the
+    /// Sets the message for a client that is over [`max_connections`](Self::max_connections) or
+    /// [`max_per_peer`](Self::max_per_peer): best effort, without waiting. Default: none, and the
     /// client only sees a close.
     #[must_use]
     pub fn reject_message(self, message: impl Into<Bytes>) -> Self {
@@ -95,34 +102,35 @@ impl ConnectionLimits {
     }
 }
 
-/// Connections that a factory rejected, by cause, since it was created. Returned by
+/// Rejections of a factory since it was created, by cause. Returned by
 /// [`Reactor::rejections`](crate::Reactor::rejections).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RejectionStats {
-    /// Because of [`ConnectionLimits::max_connections`], or of
+    /// Clients over [`ConnectionLimits::max_connections`] or
     /// [`Settings::max_connections`](crate::Settings::max_connections).
     pub connections: u64,
-    /// Because of [`ConnectionLimits::max_per_peer`].
+    /// Clients over [`ConnectionLimits::max_per_peer`].
     pub per_peer: u64,
-    /// By `build_protocol`, or because it panicked.
+    /// Clients for which [`build_protocol`](crate::Factory::build_protocol) returned `None` or
+    /// panicked.
     pub factory: u64,
-    /// Because there were no descriptors, or no memory.
+    /// Clients that were closed for want of descriptors or memory.
     pub exhausted: u64,
     /// Times a port stopped accepting because of [`ConnectionLimits::accept_rate`]. Clients then
     /// wait in the backlog; none is rejected.
     pub accept_throttled: u64,
 }
 
-/// Decides which clients a factory takes on, and counts them.
+/// Decides which clients a factory admits, and counts them.
 #[derive(Debug, Default)]
 pub(crate) struct Admission {
     limits: ConnectionLimits,
     bucket: Option<TokenBucket>,
-    /// Clients that were taken on.
+    /// Clients admitted since the factory was created.
     admitted: u64,
-    /// Connections that were accepted and are not over.
+    /// Open connections of admitted clients.
     open: usize,
-    /// The same for each peer; only if they are limited.
+    /// Open connections by peer, counted only if a limit needs them.
     peers: HashMap<Network, usize>,
     pub(crate) rejections: RejectionStats,
     warnings: WarningThrottle,
@@ -145,12 +153,12 @@ impl Admission {
         self.limits = limits;
     }
 
-    /// When the rate of accepting allows for another client; `None` if it does now.
+    /// Returns when the accept rate allows another client; `None` if it does now.
     pub(crate) fn next(&self, now: Instant) -> Option<Instant> {
         self.bucket.as_ref()?.next(now)
     }
 
-    /// Takes a client on, unless there are too many.
+    /// Admits a client, unless a limit is reached; false if it is rejected.
     pub(crate) fn admit(&mut self, peer: &Address, reactor_is_full: bool, now: Instant) -> bool {
         let full = self.limits.connections.is_some_and(|max| self.open >= max);
         if full || reactor_is_full {
@@ -173,13 +181,13 @@ impl Admission {
         self.open += 1;
         self.admitted += 1;
         if let Some(bucket) = &mut self.bucket {
-            // It was asked before, and has a token, unless the port is about to be closed.
+            // The rate was asked before, and has a token, unless the port is about to be closed.
             let _ = bucket.take(now);
         }
         true
     }
 
-    /// A client that was taken on is gone.
+    /// Releases the place of an admitted client that is gone.
     pub(crate) fn release(&mut self, peer: &Address) {
         self.open -= 1;
         if let Some(count) = self.peers.get_mut(&peer.network()) {
@@ -190,22 +198,23 @@ impl Admission {
         }
     }
 
-    /// How many clients were taken on so far.
+    /// Returns how many clients were admitted so far.
     pub(crate) fn admitted(&self) -> u64 {
         self.admitted
     }
 
-    /// What a rejected client is told.
+    /// Returns the message for a rejected client.
     pub(crate) fn reject_message(&self) -> Option<Bytes> {
         self.limits.reject_message.clone()
     }
 
-    /// The clients rejected since the last warning, if another one may be logged now.
+    /// Returns how many clients were rejected since the last warning, if another one may be logged
+    /// now.
     pub(crate) fn warn(&mut self, now: Instant) -> Option<u64> {
         self.warnings.warn(now)
     }
 
-    /// How many peers it knows.
+    /// Returns how many peers are counted.
     #[cfg(test)]
     pub(crate) fn peers(&self) -> usize {
         self.peers.len()
@@ -241,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn new_limits_count_the_clients_that_are_there() {
+    fn new_limits_count_connected_clients() {
         let (mut admission, t) = (Admission::default(), Instant::now());
         assert!(admission.admit(&peer(1), false, t));
         assert_eq!(admission.peers(), 0, "peers are not counted without a limit");

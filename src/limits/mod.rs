@@ -1,23 +1,32 @@
 //! Limits that protect a server: timeouts, connection limits, rate limits, and the policy for slow
-//! consumers. None is set by default but the limits on unsent bytes.
+//! consumers. None is set by default, except the limits on unsent bytes: 64 MiB for each
+//! connection, and 1 GiB for all of a reactor together.
 //!
-//! Each is set for all connections of a factory, or for one connection:
+//! A limit is set for all connections of a factory, or of a reactor, or for one connection:
 //!
-//! | limit | for all connections of a factory | for one |
+//! | limit | for all | for one connection |
 //! |---|---|---|
 //! | [`Timeouts`] | [`Reactor::set_timeouts`] | [`Transport::set_timeouts`] |
 //! | [`ConnectionLimits`] | [`Reactor::set_limits`] | |
-//! | [`RateLimits`] of each | [`Reactor::set_rate_limits`] | [`Transport::set_rate_limits`] |
-//! | [`RateLimits`] of all together | [`Reactor::set_shared_rate_limits`] | |
-//! | [`OverflowPolicy`] | [`Settings::max_unsent`] | [`Transport::set_max_unsent`] |
+//! | [`RateLimits`] for each | [`Reactor::set_rate_limits`] | [`Transport::set_rate_limits`] |
+//! | [`RateLimits`] for all together | [`Reactor::set_shared_rate_limits`] | |
+//! | unsent bytes | [`Settings::max_unsent`] | [`Transport::set_max_unsent`] |
+//! | [`OverflowPolicy`] | | [`Transport::set_max_unsent`] |
+//! | unsent bytes of all together | [`Settings::max_unsent_total`] | |
+//! | connections of a reactor | [`Settings::max_connections`] | |
 //!
-//! [`RejectionStats`] counts the connections that a factory rejected.
+//! [`RejectionStats`] counts the connections that a factory rejected; [`Reactor::rejections`]
+//! returns it. [`Reactor::rate_limit_waits`] counts waits for a rate.
 //!
+//! [`Reactor::rate_limit_waits`]: crate::Reactor::rate_limit_waits
+//! [`Reactor::rejections`]: crate::Reactor::rejections
 //! [`Reactor::set_limits`]: crate::Reactor::set_limits
 //! [`Reactor::set_rate_limits`]: crate::Reactor::set_rate_limits
 //! [`Reactor::set_shared_rate_limits`]: crate::Reactor::set_shared_rate_limits
 //! [`Reactor::set_timeouts`]: crate::Reactor::set_timeouts
+//! [`Settings::max_connections`]: crate::Settings::max_connections
 //! [`Settings::max_unsent`]: crate::Settings::max_unsent
+//! [`Settings::max_unsent_total`]: crate::Settings::max_unsent_total
 //! [`Transport::set_max_unsent`]: crate::Transport::set_max_unsent
 //! [`Transport::set_rate_limits`]: crate::Transport::set_rate_limits
 //! [`Transport::set_timeouts`]: crate::Transport::set_timeouts

@@ -1,5 +1,5 @@
-//! Rate limits: how fast the bytes of one connection may move, in each direction. Pure, but for the
-//! rate that connections share.
+//! Rate limits: how fast one connection may read and write. Pure, but for the rate that connections
+//! share.
 
 use super::shared_rate::SharedRateLimiter;
 use super::token_bucket::ByteBucket;
@@ -8,16 +8,19 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Instant;
 
-/// Rate limits: how many bytes may be read and written in a second. Nothing is limited by default.
-/// Set for all new connections of a factory with
-/// [`Reactor::set_rate_limits`](crate::Reactor::set_rate_limits), for all of them together with
-/// [`Reactor::set_shared_rate_limits`](crate::Reactor::set_shared_rate_limits), for one with
-/// [`Transport::set_rate_limits`](crate::Transport::set_rate_limits).
+/// Rate limits, in bytes per second, for reading and for writing. None is set by default. Set with
+/// [`Reactor::set_rate_limits`](crate::Reactor::set_rate_limits) for each new connection of a
+/// factory, with [`Reactor::set_shared_rate_limits`](crate::Reactor::set_shared_rate_limits) for
+/// all of them together, or with [`Transport::set_rate_limits`](crate::Transport::set_rate_limits)
+/// for one.
 ///
-/// What is above the rate waits: unread in the operating systems, so that in the end the peer
-/// waits; or unsent. A rate is given out in twenty portions a second, each of a byte at least; four
-/// of them may be ahead of it, and over any longer time it is kept. A rate of zero counts as one;
-/// `u64::MAX` holds nothing back.
+/// Bytes above the rate wait, and no callback tells of it. They wait unread in the operating
+/// system, so that in the end the peer cannot send, or in the write buffer, where they count as
+/// unsent. [`Reactor::rate_limit_waits`](crate::Reactor::rate_limit_waits) counts these waits.
+///
+/// This is a token bucket with twenty portions a second, each of at least one byte. At most four
+/// portions may be ahead of the rate, which holds over any longer time. A rate of zero counts as
+/// one byte per second; `u64::MAX` holds nothing back.
 ///
 /// ```
 /// use twistor::limits::RateLimits;
@@ -31,25 +34,25 @@ pub struct RateLimits {
 }
 
 impl RateLimits {
-    /// No limits.
+    /// Returns a value with no limits.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Limits the bytes that are read in a second.
+    /// Limits reading to `bytes` per second.
     #[must_use]
     pub fn read(self, bytes: u64) -> Self {
         Self { read: Some(bytes), ..self }
     }
 
-    /// Limits the bytes that are handed to the operating system in a second.
+    /// Limits writing to `bytes` per second, counted when the operating system takes them.
     #[must_use]
     pub fn write(self, bytes: u64) -> Self {
         Self { write: Some(bytes), ..self }
     }
 }
 
-/// Which way bytes go.
+/// The direction of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Direction {
     Read,
@@ -100,30 +103,30 @@ pub(crate) struct RateLimiter {
 enum Wait {
     #[default]
     No,
-    /// For its own rate.
+    /// Waits for its own rate.
     Own,
-    /// For its turn, with a ticket.
+    /// Waits for its turn at the shared rate, with this ticket.
     Shared(u64),
 }
 
-/// What may move now.
+/// How many bytes may be sent or received now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Allowance {
     /// This many bytes, and at least one.
     Bytes(usize),
-    /// Nothing before the clock is read.
+    /// None before the clock is read.
     NeedsRefill,
-    /// Nothing; the loop will say when.
+    /// None; the loop ends the wait.
     Blocked,
 }
 
-/// Whether asking for more brought more.
+/// The outcome of asking for more bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refill {
     Ready,
-    /// Not before then.
+    /// Not before this time.
     At(Instant),
-    /// When the connections that have waited longer have been served.
+    /// After the connections that have waited longer.
     Queued,
 }
 
@@ -141,7 +144,7 @@ impl RateLimiter {
         self.end_wait()
     }
 
-    /// Leaves the queue of the shared rate, and gives back what it has granted.
+    /// Leaves the queue of the shared rate, and gives its grant back.
     fn leave(&mut self) {
         self.give_back();
         if let (Wait::Shared(ticket), Some(shared)) = (self.wait, &self.shared) {
@@ -172,7 +175,7 @@ impl RateLimiter {
         }
     }
 
-    /// Counts `count` bytes that have moved, of those that were allowed.
+    /// Counts `count` bytes that were sent or received, of those that were allowed.
     pub(crate) fn spend(&mut self, count: usize) {
         if let Some(own) = &mut self.own {
             own.spend(count);
@@ -184,14 +187,14 @@ impl RateLimiter {
         }
     }
 
-    /// Gives back what the shared rate has granted: nothing more is to move now.
+    /// Gives back the grant of the shared rate: nothing more is sent or received now.
     pub(crate) fn give_back(&mut self) {
         if let Some(shared) = &self.shared {
             shared.borrow_mut().give_back(std::mem::take(&mut self.grant));
         }
     }
 
-    /// Asks for more, in the name of the connection `id`.
+    /// Asks for more bytes for the connection `id`.
     pub(crate) fn ask(&mut self, id: Id, now: Instant) -> Refill {
         if let Some(own) = self.own.as_mut().filter(|own| own.left() == 0) {
             if let Err(due) = own.refill(now) {
@@ -217,7 +220,7 @@ impl RateLimiter {
         ended
     }
 
-    /// Takes what the shared rate grants, if the connection waits for that.
+    /// Takes a grant of the shared rate, if the connection waits for one.
     pub(crate) fn take_grant(&mut self, grant: usize) {
         if let Wait::Shared(_) = self.wait {
             (self.wait, self.grant) = (Wait::No, grant);
@@ -225,7 +228,7 @@ impl RateLimiter {
     }
 }
 
-/// Its place in the queue is not to outlive it.
+/// Leaves the queue: a ticket must not outlive its connection.
 impl Drop for RateLimiter {
     fn drop(&mut self) {
         self.leave();
@@ -247,12 +250,12 @@ mod tests {
     }
 
     #[test]
-    fn without_a_rate_everything_passes() {
+    fn without_a_rate_limit_everything_passes() {
         assert_eq!(RateLimiter::default().allowance(), Allowance::Bytes(usize::MAX));
     }
 
     #[test]
-    fn its_own_rate_lets_a_portion_pass_and_then_waits() {
+    fn a_rate_of_its_own_lets_a_portion_pass_and_then_waits() {
         let (mut limiter, t) = (RateLimiter::default(), Instant::now());
         limiter.set(Some(20));
         assert_eq!(limiter.allowance(), Allowance::NeedsRefill);
@@ -275,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn the_narrower_of_both_rates_counts_and_both_are_spent() {
+    fn the_lower_of_both_rates_applies_and_both_are_spent() {
         let (mut limiter, t, shared) = (RateLimiter::default(), Instant::now(), shared(200));
         limiter.set(Some(100));
         limiter.join(Some(Rc::clone(&shared)));
@@ -288,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn a_grant_is_its_own_until_it_is_given_back() {
+    fn a_grant_belongs_to_one_connection_until_it_is_given_back() {
         let (mut limiter, t, shared) = (RateLimiter::default(), Instant::now(), shared(200));
         limiter.join(Some(Rc::clone(&shared)));
         assert_eq!(limiter.ask(id(), t), Refill::Ready);
@@ -308,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_goes_leaves_the_queue_and_what_was_granted() {
+    fn a_dropped_limiter_leaves_the_queue_and_gives_its_grant_back() {
         let (t, shared) = (Instant::now(), shared(200));
         let join = || {
             let mut limiter = RateLimiter::default();

@@ -1,30 +1,31 @@
-//! One rate for many connections, first come, first served. Pure: times in, decisions out.
+//! Shared rate: one rate limit for many connections, first come, first served. Pure: times in,
+//! decisions out.
 
 use super::token_bucket::ByteBucket;
 use crate::arena::Id;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-/// The least that a connection is granted that has waited, if there is so much: a read costs as
-/// much for fewer bytes. The others go on waiting.
+/// Smallest grant to a connection that has waited, if as many bytes are left: a read of fewer costs
+/// as much. The others continue to wait.
 const GRANT_MIN: usize = 1024;
 
 /// The rate limiter that the connections of a factory share, in one direction.
 #[derive(Debug)]
 pub(crate) struct SharedRateLimiter {
     bucket: ByteBucket,
-    /// Connections by their tickets, and so in the order in which they came.
+    /// Queue: connections by their tickets, and so in the order in which they came.
     waiting: BTreeMap<u64, Id>,
     tickets: u64,
 }
 
 impl SharedRateLimiter {
-    /// With `rate` bytes a second.
+    /// Returns a limiter of `rate` bytes per second.
     pub(crate) fn new(rate: u64) -> Self {
         Self { bucket: ByteBucket::new(rate), waiting: BTreeMap::new(), tickets: 0 }
     }
 
-    /// How much a connection may take that does not wait: nothing while others do.
+    /// Returns how many bytes a connection that has not queued may take: none while others wait.
     pub(crate) fn left(&self) -> usize {
         if self.waiting.is_empty() { self.bucket.left() } else { 0 }
     }
@@ -33,12 +34,12 @@ impl SharedRateLimiter {
         self.bucket.spend(count);
     }
 
-    /// Takes back `count` bytes that were granted, and were not needed.
+    /// Takes back `count` bytes that were granted and not used.
     pub(crate) fn give_back(&mut self, count: usize) {
         self.bucket.give_back(count);
     }
 
-    /// Asks for bytes in the name of the connection `id`. The error is its ticket in the queue.
+    /// Asks for bytes for the connection `id`. The error is its ticket in the queue.
     pub(crate) fn ask(&mut self, id: Id, now: Instant) -> Result<(), u64> {
         let empty = self.waiting.is_empty();
         if empty && (self.bucket.left() > 0 || self.bucket.refill(now).is_ok()) {
@@ -54,13 +55,13 @@ impl SharedRateLimiter {
         self.waiting.remove(&ticket);
     }
 
-    /// When there will be bytes for the connections that wait, if there are any.
+    /// Returns when there are bytes for the connections that wait, if any do.
     pub(crate) fn next(&self) -> Option<Instant> {
         self.bucket.due().filter(|_| !self.waiting.is_empty())
     }
 
     /// Grants the same number of bytes to each of the connections that have waited longest, and
-    /// removes them from the queue; or says when that will be.
+    /// removes them from the queue. The error is the time at which to ask again.
     pub(crate) fn grant(&mut self, now: Instant) -> Result<(Vec<Id>, usize), Instant> {
         self.bucket.refill(now)?;
         let left = self.bucket.left();
@@ -87,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn who_comes_first_takes_what_there_is_and_then_all_wait_and_get_the_same() {
+    fn the_first_takes_what_is_left_then_all_wait_and_get_equal_grants() {
         let (mut shared, t, ids) = (SharedRateLimiter::new(200_000), Instant::now(), ids(4));
         assert_eq!(shared.left(), 0, "the clock was not read yet");
         assert_eq!((shared.ask(ids[0], t), shared.left()), (Ok(()), 10_000));
@@ -101,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_overtakes_those_who_wait() {
+    fn no_connection_overtakes_the_queue() {
         let (mut shared, t, ids) = (SharedRateLimiter::new(20_000), Instant::now(), ids(3));
         assert_eq!(shared.ask(ids[0], t), Ok(()));
         shared.spend(1000);
@@ -114,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn of_too_many_some_wait_longer_and_nobody_for_ever() {
+    fn in_a_long_queue_some_wait_longer_and_none_forever() {
         let (mut shared, t, ids) =
             (SharedRateLimiter::new(20 * 3 * GRANT_MIN as u64), Instant::now(), ids(7));
         assert_eq!(shared.ask(ids[0], t), Ok(()));
@@ -132,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_of_a_few_bytes_still_goes_round() {
+    fn a_rate_of_one_byte_serves_the_queue_in_turn() {
         let (mut shared, t, ids) = (SharedRateLimiter::new(1), Instant::now(), ids(2));
         assert!(shared.ask(ids[0], t).is_ok());
         shared.spend(1);
@@ -140,6 +141,6 @@ mod tests {
         assert_eq!(shared.grant(t + Duration::from_secs(1)), Ok((vec![ids[0]], 1)));
         assert_eq!(shared.grant(t + Duration::from_secs(2)), Ok((vec![ids[1]], 1)));
         assert_eq!(shared.grant(t + Duration::from_secs(3)), Ok((vec![], 0)));
-        assert_eq!(shared.left(), 1, "nothing of it was given to nobody");
+        assert_eq!(shared.left(), 1, "no grant is spent on an empty queue");
     }
 }

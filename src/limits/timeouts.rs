@@ -1,23 +1,25 @@
-//! Timeouts of a connection: which ones are set, and which one is over. Pure: times in, decisions
-//! out.
+//! Timeouts of a connection: which ones are set, and which one has expired. Pure: times in,
+//! decisions out.
 
 use crate::reason::TimeoutKind;
 use std::time::{Duration, Instant};
 
-/// Timeouts of a connection. None is set by default. Set for all new connections of a factory with
-/// [`Reactor::set_timeouts`](crate::Reactor::set_timeouts), for one with
-/// [`Transport::set_timeouts`](crate::Transport::set_timeouts).
+/// Timeouts of a connection. None is set by default. Set with
+/// [`Reactor::set_timeouts`](crate::Reactor::set_timeouts) for all new connections of a factory, or
+/// with [`Transport::set_timeouts`](crate::Transport::set_timeouts) for one.
 ///
-/// When one is over, the protocol hears [`timed_out`](crate::Protocol::timed_out), which by default
-/// ends the connection with [`Reason::TimedOut`](crate::Reason::TimedOut).
+/// When one expires, the protocol hears [`timed_out`](crate::Protocol::timed_out), which by default
+/// ends the connection with [`Reason::TimedOut`](crate::Reason::TimedOut). If a protocol keeps the
+/// connection, that timeout starts again.
 ///
-/// A time of less than a millisecond counts as one, zero too; `Duration::MAX` is never over.
+/// All of them start when the connection is made, or when they are set. Less than a millisecond
+/// counts as one, zero too; `Duration::MAX` never expires.
 ///
 /// ```
 /// use std::time::Duration;
 /// use twistor::limits::Timeouts;
 ///
-/// let deadlines = Timeouts::new()
+/// let timeouts = Timeouts::new()
 ///     .first_byte(Duration::from_secs(10))
 ///     .idle(Duration::from_secs(60))
 ///     .min_rate(1000, Duration::from_secs(10));
@@ -32,72 +34,80 @@ pub struct Timeouts {
 }
 
 impl Timeouts {
-    /// No timeouts.
+    /// Returns a value with no timeouts.
     pub fn new() -> Self {
         Self::default()
     }
 
     /// Idle timeout: the longest time without progress in either direction, in which the peer sends
-    /// nothing and takes nothing of what is unsent. While reading is paused and nothing is unsent,
-    /// the peer cannot be blamed, and the time starts again. It runs on after the peer's FIN, and
-    /// while this side closes as long as something is unsent.
+    /// nothing and takes no unsent bytes. Reported as [`TimeoutKind::Idle`].
+    ///
+    /// Pausing reading restarts it while nothing is unsent, since the peer cannot be blamed then.
+    /// It continues after the peer's FIN, and after `lose_connection` while bytes are unsent.
     #[must_use]
     pub fn idle(self, idle: Duration) -> Self {
         Self { idle: Some(idle), ..self }
     }
 
-    /// First-byte timeout: the longest time from the beginning of the connection until the peer has
-    /// sent something.
+    /// First-byte timeout: the longest time from the start until the peer has sent its first byte.
+    /// Reported as [`TimeoutKind::FirstByte`]. It does not run after `lose_connection`.
     #[must_use]
     pub fn first_byte(self, first_byte: Duration) -> Self {
         Self { first_byte: Some(first_byte), ..self }
     }
 
-    /// Handshake timeout: the longest time from the beginning of the connection until the protocol
-    /// calls [`handshake_done`](crate::Transport::handshake_done); what a handshake is, it decides.
-    /// Stops peers that send their first request a byte at a time.
+    /// Handshake timeout: the longest time from the start until the protocol calls
+    /// [`handshake_done`](crate::Transport::handshake_done); the protocol decides what its
+    /// handshake is. Reported as [`TimeoutKind::Handshake`]. It does not run after
+    /// `lose_connection`.
+    ///
+    /// Stops peers that send their first request a byte at a time (slowloris).
     #[must_use]
     pub fn handshake(self, handshake: Duration) -> Self {
         Self { handshake: Some(handshake), ..self }
     }
 
-    /// Maximum lifetime: how long the connection may live, whatever it does.
+    /// Maximum lifetime: the longest time that the connection may live, whatever it does, closing
+    /// included. Reported as [`TimeoutKind::MaxLifetime`].
     #[must_use]
     pub fn max_lifetime(self, max_lifetime: Duration) -> Self {
         Self { lifetime: Some(max_lifetime), ..self }
     }
 
-    /// Minimum transfer rate: at least `bytes` in each span `within`, sent or taken by the peer,
-    /// while something is unsent or a handshake is awaited. It holds until everything is sent,
-    /// after `lose_connection` as well. Stops peers that read a byte a second, which are never
-    /// idle. A count of zero switches this off; `usize::MAX` can never be met.
+    /// Minimum transfer rate: the peer must send or take at least `bytes` in each span `within`,
+    /// while bytes are unsent or a [`handshake`](Self::handshake) timeout is running. Reported as
+    /// [`TimeoutKind::MinRate`], for which the peer is reset by default.
+    ///
+    /// Stops slow-read attacks: peers that read a byte a second are never idle. It continues after
+    /// `lose_connection`, until everything is sent. While reading is paused, a handshake does not
+    /// count. Zero `bytes` switch it off; `usize::MAX` can never be met.
     #[must_use]
     pub fn min_rate(self, bytes: usize, within: Duration) -> Self {
         Self { progress: Some((bytes, within)), ..self }
     }
 }
 
-/// The timeouts of one connection at work.
+/// Timeout bookkeeping for one connection.
 ///
-/// A packet only says that something has moved. The clock is read when the connection is settled,
-/// and the one timer of a connection is not moved by that: when it is due, it looks, and is set for
-/// what is left.
+/// Received and sent bytes only set a flag. The clock is read when the connection is settled, which
+/// does not move the connection's one timer: when that is due, the timeouts are checked, and it is
+/// set for the time that is left.
 #[derive(Debug)]
 pub(crate) struct TimeoutTracker {
     timeouts: Timeouts,
-    /// Set by the protocol.
+    /// The protocol's own timeout.
     timeout: Option<Duration>,
-    /// Since when each of them counts; nothing counts before the loop has begun to.
+    /// The start of each timeout; `None` until the loop first updates them.
     since: Option<Since>,
-    /// Bytes have moved since the clock was last read.
+    /// Bytes were sent or received since the clock was last read.
     active: bool,
-    /// The protocol's timeout begins anew.
+    /// The protocol's own timeout starts again.
     restarted: bool,
-    /// The peer has sent something.
+    /// The peer has sent its first byte.
     heard: bool,
-    /// The handshake is done.
+    /// The protocol has declared the handshake done.
     handshake_done: bool,
-    /// Bytes that were moved since the progress was last looked at.
+    /// Bytes sent and received in the current span of the minimum rate.
     moved: usize,
 }
 
@@ -108,26 +118,27 @@ struct Since {
     lifetime: Instant,
     idle: Instant,
     timeout: Instant,
-    /// Something is outstanding since then.
+    /// Start of the current span, in which bytes are unsent or a handshake is awaited.
     progress: Option<Instant>,
 }
 
-/// What a connection is doing when its timeouts are looked at.
+/// What a connection is doing when its timeouts are checked.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Activity {
-    /// Something is unsent.
+    /// Bytes are unsent, and not held back by a rate limit.
     pub(crate) unsent: bool,
     /// Nothing is read, or sent, and the peer is not to blame for it.
     pub(crate) paused: bool,
-    /// It is being closed. What the peer is to send counts no longer; what it is to take does, as
-    /// long as something is unsent, and so does its lifetime.
+    /// The connection is closing. Timeouts for what the peer has to send no longer count; those for
+    /// what it has to take do, as long as bytes are unsent, and so does the lifetime.
     pub(crate) closing: bool,
 }
 
-/// Longer than any process runs.
+/// Longest timeout: longer than any process runs.
 const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
-/// A protocol that keeps its connection is told again and again; the loop is to sleep between.
+/// Shortest timeout: a protocol that keeps its connection hears of a timeout again and again, and
+/// the loop must sleep in between.
 const SHORTEST: Duration = Duration::from_millis(1);
 
 fn after(since: Instant, time: Duration) -> Option<Instant> {
@@ -148,7 +159,8 @@ impl TimeoutTracker {
         }
     }
 
-    /// Replaces the timeouts, which all start anew; a byte or a handshake that has come counts on.
+    /// Replaces the timeouts, which all start again; a first byte or a handshake that is done still
+    /// counts.
     pub(crate) fn set(&mut self, timeouts: Timeouts) {
         self.timeouts = timeouts;
         self.since = None;
@@ -188,7 +200,7 @@ impl TimeoutTracker {
         activity.unsent || awaited
     }
 
-    /// True if the loop is to read the clock for it.
+    /// Returns true if the loop has to read the clock for it.
     pub(crate) fn needs_update(&self, activity: Activity) -> bool {
         let begins = |since: Since| {
             since.progress.is_none()
@@ -198,7 +210,7 @@ impl TimeoutTracker {
         self.active || self.restarted || self.since.is_none_or(begins)
     }
 
-    /// Notes the time, and returns when it is to be looked at again at the latest.
+    /// Updates the starts of the timeouts, and returns when to check again at the latest.
     pub(crate) fn update(&mut self, now: Instant, activity: Activity) -> Option<Instant> {
         let outstanding = self.is_outstanding(activity);
         let since = self.since.get_or_insert(Since {
@@ -224,12 +236,13 @@ impl TimeoutTracker {
         self.all(activity).into_iter().filter_map(|(due, _)| due).min()
     }
 
-    /// True if a timeout is over, as far as is known of the bytes that have moved.
+    /// Returns true if a timeout has expired, as far as is known of the bytes that were sent and
+    /// received.
     pub(crate) fn is_overdue(&mut self, now: Instant, activity: Activity) -> bool {
         self.update(now, activity).is_some_and(|due| due <= now)
     }
 
-    /// The timeout that is over, if one is; it then starts anew.
+    /// Returns the timeout that has expired, if one has; it then starts again.
     pub(crate) fn expired(&mut self, now: Instant, activity: Activity) -> Option<TimeoutKind> {
         self.update(now, activity);
         let over = |(due, which): (Option<Instant>, TimeoutKind)| (due? <= now).then_some(which);
@@ -254,7 +267,7 @@ impl TimeoutTracker {
         expired
     }
 
-    /// When each timeout is over, the most significant ones first.
+    /// Returns when each timeout expires, the most significant ones first.
     fn all(&self, activity: Activity) -> [(Option<Instant>, TimeoutKind); 6] {
         let set = &self.timeouts;
         let due = |which: TimeoutKind| {
@@ -277,7 +290,7 @@ impl TimeoutTracker {
                 TimeoutKind::FirstByte => after(since.first_byte, set.first_byte?),
                 TimeoutKind::Protocol => after(since.timeout, self.timeout?),
                 TimeoutKind::MinRate => {
-                    // No bytes are always enough.
+                    // Zero bytes switch it off.
                     let (_, within) = set.progress.filter(|(bytes, _)| *bytes > 0)?;
                     after(since.progress?, within)
                 }
@@ -319,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn packets_push_idleness_back_and_nothing_else() {
+    fn received_bytes_restart_the_idle_timeout_only() {
         let (mut tracker, t) = begin(Timeouts::new().idle(s(10)).max_lifetime(s(25)), QUIET);
         for second in [9, 18] {
             tracker.received(1);
@@ -330,25 +343,25 @@ mod tests {
         assert_eq!(tracker.expired(t + s(24), QUIET), None);
         assert_eq!(tracker.expired(t + s(25), QUIET), Some(TimeoutKind::MaxLifetime));
         assert_eq!(tracker.expired(t + s(28), QUIET), Some(TimeoutKind::Idle));
-        assert_eq!(tracker.expired(t + s(29), QUIET), None, "counts anew");
+        assert_eq!(tracker.expired(t + s(29), QUIET), None, "starts again");
         assert_eq!(tracker.expired(t + s(38), QUIET), Some(TimeoutKind::Idle));
     }
 
     #[test]
-    fn a_pause_is_no_idleness() {
+    fn a_paused_peer_is_not_idle() {
         let (mut tracker, t) = begin(Timeouts::new().idle(s(10)), QUIET);
         let paused = Activity { paused: true, ..QUIET };
         assert_eq!(tracker.expired(t + s(10), paused), None);
         assert_eq!(tracker.expired(t + s(19), QUIET), None);
         assert_eq!(tracker.expired(t + s(20), QUIET), Some(TimeoutKind::Idle));
-        // Reading is often paused because the peer takes nothing, which it can be blamed for.
+        // Reading is often paused because the peer takes nothing, for which it can be blamed.
         let both = Activity { unsent: true, ..paused };
         assert_eq!(tracker.expired(t + s(29), both), None);
         assert_eq!(tracker.expired(t + s(30), both), Some(TimeoutKind::Idle));
     }
 
     #[test]
-    fn the_first_byte_and_the_handshake_are_waited_for_once() {
+    fn the_first_byte_and_the_handshake_end_their_timeouts() {
         let timeouts = Timeouts::new().first_byte(s(5)).handshake(s(8));
         let (mut tracker, t) = begin(timeouts, QUIET);
         assert_eq!(tracker.expired(t + s(5), QUIET), Some(TimeoutKind::FirstByte));
@@ -360,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn progress_counts_while_something_is_unsent_and_in_each_span_anew() {
+    fn the_minimum_rate_holds_in_each_span_with_unsent_bytes() {
         let (mut tracker, t) = begin(Timeouts::new().min_rate(100, s(10)), QUIET);
         assert_eq!(tracker.update(t, QUIET), None);
         assert!(tracker.needs_update(UNSENT));
@@ -371,24 +384,20 @@ mod tests {
         tracker.sent(99);
         assert_eq!(tracker.expired(t + s(69), UNSENT), None, "not yet over");
         assert_eq!(tracker.expired(t + s(70), UNSENT), Some(TimeoutKind::MinRate));
-        // What was unsent for a while and has been taken was not too slow, however little it was.
+        // Bytes that were taken within the span were not too slow, however few they were.
         let (mut few, t) = begin(Timeouts::new().min_rate(100, s(10)), UNSENT);
         few.sent(10);
         assert_eq!(few.update(t + s(1), QUIET), None);
         assert_eq!(few.expired(t + s(10), QUIET), None);
-        assert_eq!(
-            few.update(t + s(20), UNSENT),
-            Some(t + s(30)),
-            "and what comes later counts anew"
-        );
-        // What was slow and is sent is no matter any more.
+        assert_eq!(few.update(t + s(20), UNSENT), Some(t + s(30)), "later bytes start a new span");
+        // Once everything is sent, it no longer matters how slow it was.
         tracker.sent(1000);
         assert_eq!(tracker.expired(t + s(80), QUIET), None);
         assert_eq!(tracker.update(t + s(80), QUIET), None);
     }
 
     #[test]
-    fn a_handshake_in_small_pieces_is_no_progress() {
+    fn a_handshake_in_small_pieces_is_below_the_minimum_rate() {
         let timeouts = Timeouts::new().handshake(s(100)).min_rate(10, s(10));
         let (mut tracker, t) = begin(timeouts, QUIET);
         for second in 1..10 {
@@ -399,7 +408,7 @@ mod tests {
     }
 
     #[test]
-    fn a_timeout_is_the_protocol_s_own_and_packets_do_not_move_it() {
+    fn received_bytes_do_not_restart_the_protocol_s_own_timeout() {
         let (mut tracker, t) = begin(Timeouts::new(), QUIET);
         tracker.set_timeout(Some(s(10)));
         assert_eq!(tracker.update(t + s(1), QUIET), Some(t + s(11)));
@@ -413,7 +422,7 @@ mod tests {
     }
 
     #[test]
-    fn a_closing_connection_waits_for_nothing_to_be_sent() {
+    fn closing_with_nothing_unsent_leaves_only_the_maximum_lifetime() {
         let timeouts = Timeouts::new().first_byte(s(1)).handshake(s(1)).max_lifetime(s(5));
         let (mut tracker, t) = begin(timeouts.idle(s(1)).min_rate(1, s(1)), QUIET);
         tracker.set_timeout(Some(s(1)));
@@ -423,7 +432,7 @@ mod tests {
     }
 
     #[test]
-    fn a_closing_connection_waits_for_its_peer_to_take_what_is_unsent() {
+    fn a_closing_peer_that_takes_too_little_times_out() {
         let closing = Activity { closing: true, ..UNSENT };
         let (mut tracker, t) = begin(Timeouts::new().min_rate(10, s(2)), closing);
         for second in [2, 4] {
@@ -439,7 +448,7 @@ mod tests {
     }
 
     #[test]
-    fn times_without_end_and_without_length() {
+    fn an_endless_timeout_never_expires_and_zero_is_a_millisecond() {
         let (mut tracker, t) = begin(Timeouts::new().idle(Duration::MAX), QUIET);
         assert_eq!(tracker.expired(t + s(1_000_000), QUIET), None);
         let (mut tracker, t) = begin(Timeouts::new().idle(Duration::ZERO), QUIET);
@@ -449,7 +458,7 @@ mod tests {
     }
 
     #[test]
-    fn no_bytes_and_all_bytes() {
+    fn a_minimum_rate_of_zero_always_holds_and_of_max_never() {
         for (bytes, within, expired) in [
             (0, Duration::ZERO, None),
             (0, s(10), None),

@@ -8,34 +8,35 @@ use std::time::{Duration, Instant};
 /// tokens it keeps the time at which the bucket is full again, which a token moves by `interval`,
 /// and which may be ahead of now by `tolerance`.
 ///
-/// Times are in nanoseconds, and counted from the first token: the longest of spans is more than an
-/// [`Instant`] can tell.
+/// Times are in nanoseconds, and counted from the first token: the longest span is more than an
+/// [`Instant`] can hold.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TokenBucket {
-    /// The time that one token takes to come.
+    /// Time between two tokens.
     interval: u128,
-    /// How far it may be ahead: the time that all tokens but one take.
+    /// Burst tolerance: the time that all tokens but one take.
     tolerance: u128,
-    /// When the first token was taken.
+    /// The time at which the first token was taken.
     beginning: Option<Instant>,
-    /// When the bucket is full again.
+    /// The time at which the bucket is full again, since `beginning`.
     full: u128,
 }
 
 impl TokenBucket {
-    /// With `burst` tokens in it, and `count` new ones in each `span`. At least one.
+    /// Returns a bucket with `burst` tokens in it, and `count` new ones in each `span`; zero counts
+    /// as one.
     pub(crate) fn new(count: u32, span: Duration, burst: u32) -> Self {
         let interval = span.as_nanos() / u128::from(count.max(1));
         let tolerance = interval * (u128::from(burst.max(1)) - 1);
         Self { interval, tolerance, beginning: None, full: 0 }
     }
 
-    /// The same with a single token in it.
+    /// Returns this bucket with a single token in it.
     fn with_one_token(self) -> Self {
         Self { full: self.tolerance, ..self }
     }
 
-    /// The time at which to ask for a token again; `None` if there is one now.
+    /// Returns the time at which to ask for a token again; `None` if there is one now.
     pub(crate) fn next(&self, now: Instant) -> Option<Instant> {
         let ahead = self.full.saturating_sub(self.age(now));
         (ahead > self.tolerance).then(|| now + capped(ahead - self.tolerance))
@@ -52,7 +53,7 @@ impl TokenBucket {
         Ok(())
     }
 
-    /// When the next token comes, or when it came; `None` if none was taken yet.
+    /// Returns when the next token comes, or came; `None` if none was taken yet.
     fn due(&self) -> Option<Instant> {
         Some(self.beginning? + capped(self.full.saturating_sub(self.tolerance)))
     }
@@ -62,25 +63,28 @@ impl TokenBucket {
     }
 }
 
-/// A wait, or the first hundred years of it, after which every clock still has a time.
+/// Returns a wait of `nanos`, but at most a hundred years, after which every clock still has a
+/// time.
 fn capped(nanos: u128) -> Duration {
     const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
     u64::try_from(nanos).map_or(LONGEST, Duration::from_nanos).min(LONGEST)
 }
 
-/// A rate is given out in so many portions a second: often enough that a stream seems to flow,
-/// seldom enough that a connection which always wants more costs next to nothing.
+/// Portions of a rate per second: often enough that a stream seems to flow, seldom enough that a
+/// connection which always wants more costs next to nothing.
 const PORTIONS_PER_SECOND: u64 = 20;
 
 const NANOS_PER_SECOND: u128 = 1_000_000_000;
 
-/// Portions that may be there at once: who asks late is not to lose by it, but no more than this.
+/// Portions that may accumulate: a connection that asks late does not lose by it, but no more than
+/// this.
 const PORTIONS_MAX: u32 = 2;
 
-/// A rate of bytes: a token bucket whose tokens are portions of bytes.
+/// A token bucket for bytes, whose tokens are portions of a rate.
 ///
-/// Bytes that move only count down what is left. The clock is read when nothing is, and then there
-/// is another portion, or it is known when: so a rate costs no clock and no timer per packet.
+/// Bytes that are sent or received only count down what is left. The clock is read when nothing is;
+/// then there is another portion, or it is known when. So a rate costs no clock and no timer per
+/// packet.
 #[derive(Debug)]
 pub(crate) struct ByteBucket {
     portions: TokenBucket,
@@ -89,11 +93,11 @@ pub(crate) struct ByteBucket {
 }
 
 impl ByteBucket {
-    /// With `rate` bytes a second, and at least one.
+    /// Returns a bucket of `rate` bytes per second; zero counts as one.
     pub(crate) fn new(rate: u64) -> Self {
         let rate = rate.max(1);
         let portion = (rate / PORTIONS_PER_SECOND).max(1);
-        // A second at most, which is for a rate of one.
+        // At most a second, for a rate of one.
         let nanos = (u128::from(portion) * NANOS_PER_SECOND).div_ceil(u128::from(rate));
         let interval = Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
         Self {
@@ -103,7 +107,7 @@ impl ByteBucket {
         }
     }
 
-    /// Bytes that may move without a look at the clock.
+    /// Returns how many bytes may be sent or received without reading the clock.
     pub(crate) fn left(&self) -> usize {
         self.left
     }
@@ -112,18 +116,18 @@ impl ByteBucket {
         self.left -= count;
     }
 
-    /// `count` bytes have not moved after all.
+    /// Gives back `count` bytes that were not sent or received after all.
     pub(crate) fn give_back(&mut self, count: usize) {
         self.left = self.left.saturating_add(count);
     }
 
-    /// When there will be another portion; in the past, or `None`, if there is one now.
+    /// Returns when another portion comes; a past time, or `None`, if there is one now.
     pub(crate) fn due(&self) -> Option<Instant> {
         self.portions.due()
     }
 
-    /// Adds a portion, or says when there will be one. What is left is kept, but no more than two
-    /// portions are.
+    /// Adds a portion. Bytes that are left are kept, up to two portions. The error is the time at
+    /// which to ask again.
     pub(crate) fn refill(&mut self, now: Instant) -> Result<(), Instant> {
         self.portions.take(now)?;
         let most = self.portion.saturating_mul(PORTIONS_MAX as usize);
@@ -141,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn as_many_at_once_and_then_one_by_one() {
+    fn a_burst_at_once_and_then_one_token_per_interval() {
         let mut bucket = TokenBucket::new(3, ms(30), 3);
         let t = Instant::now();
         assert!((0..3).all(|_| bucket.take(t).is_ok()));
@@ -149,7 +153,7 @@ mod tests {
         assert_eq!(bucket.take(t + ms(9)), Err(t + ms(10)));
         assert_eq!(bucket.take(t + ms(10)), Ok(()));
         assert_eq!(bucket.take(t + ms(10)), Err(t + ms(20)));
-        // Full, and no more than that, after a long time.
+        // After a long time the bucket is full, and no more than that.
         assert!((0..3).all(|_| bucket.take(t + ms(1000)).is_ok()));
         assert!(bucket.take(t + ms(1000)).is_err());
     }
@@ -164,10 +168,10 @@ mod tests {
     }
 
     #[test]
-    fn rates_at_their_ends() {
+    fn rates_of_zero_and_of_max() {
         const NEVER: u64 = u64::MAX;
         const MANY: usize = 10_000;
-        // How many at once, and after how many milliseconds there is another.
+        // Tokens at once, and milliseconds until the next one.
         for (count, span, at_once, next) in [
             (0, ms(10), 1, 10),
             (1, ms(10), 1, 10),
@@ -201,32 +205,33 @@ mod tests {
     }
 
     #[test]
-    fn the_burst_is_apart_from_the_rate() {
+    fn the_burst_comes_on_top_of_the_rate() {
         for (burst, expected) in [(0, 101), (1, 101), (10, 110), (100, 200)] {
             let (mut bucket, t) = (TokenBucket::new(100, ms(1000), burst), Instant::now());
             assert_eq!(bucket.next(t), None);
             let at_once = (0..1000).take_while(|_| bucket.take(t).is_ok()).count();
             assert_eq!(at_once, burst.max(1) as usize);
             assert_eq!(bucket.next(t), Some(t + ms(10)));
-            // And the others in the first span, its end included.
+            // The others come in the first span, its end included.
             let later = (1..=1000).filter(|at| bucket.take(t + ms(*at)).is_ok()).count();
             assert_eq!(at_once + later, expected, "{burst}");
         }
     }
 
-    /// Takes all that there is, asking so often; how much in this time.
-    fn drink(rate: u64, every: Duration, time: Duration) -> u64 {
+    /// Takes everything that is left, once in each `every`; returns how many bytes that is in
+    /// `time`.
+    fn take_all(rate: u64, every: Duration, time: Duration) -> u64 {
         let (mut bucket, start) = (ByteBucket::new(rate), Instant::now());
-        let (mut now, mut drunk) = (start, 0);
+        let (mut now, mut taken) = (start, 0);
         while now <= start + time {
             while bucket.refill(now).is_ok() {
                 let left = bucket.left();
                 bucket.spend(left);
-                drunk += left as u64;
+                taken += left as u64;
             }
             now += every;
         }
-        drunk
+        taken
     }
 
     #[test]
@@ -237,7 +242,7 @@ mod tests {
         bucket.spend(1000);
         assert_eq!(bucket.refill(t), Err(t + ms(50)));
         assert_eq!(bucket.refill(t + ms(49)), Err(t + ms(50)));
-        // Ten milliseconds late, of which nothing is lost.
+        // Ten milliseconds late, which costs nothing.
         assert_eq!(bucket.refill(t + ms(60)), Ok(()));
         assert_eq!(bucket.refill(t + ms(60)), Err(t + ms(100)));
         bucket.spend(999);
@@ -250,20 +255,20 @@ mod tests {
     }
 
     #[test]
-    fn every_rate_is_kept_and_used_however_often_it_is_asked() {
+    fn every_rate_is_kept_and_used_up_however_often_it_is_asked() {
         const SECONDS: u64 = 100;
         for rate in [1, 2, 19, 21, 1000, 99_999, 123_456_789, u64::from(u32::MAX) * 1000] {
             for every in [ms(1), ms(13), ms(40)] {
-                let drunk = drink(rate, every, Duration::from_secs(SECONDS));
+                let taken = take_all(rate, every, Duration::from_secs(SECONDS));
                 let most = rate * SECONDS + rate / 5 + 2;
-                assert!(drunk <= most, "{rate}, {every:?}: {drunk} of {most}");
-                assert!(drunk >= rate * SECONDS / 100 * 98, "{rate}, {every:?}: {drunk}");
+                assert!(taken <= most, "{rate}, {every:?}: {taken} of {most}");
+                assert!(taken >= rate * SECONDS / 100 * 98, "{rate}, {every:?}: {taken}");
             }
         }
     }
 
     #[test]
-    fn odd_rates_do_no_harm() {
+    fn a_rate_of_zero_is_one_and_of_max_unlimited() {
         let t = Instant::now();
         let mut none = ByteBucket::new(0);
         assert_eq!((none.refill(t), none.left()), (Ok(()), 1));

@@ -1,18 +1,20 @@
-//! Bytes that many connections send.
+//! Broadcast: one message to many connections, stored once.
 
 use super::Transport;
 use bytes::Bytes;
 
 /// Shared bytes shorter than this are copied to each connection, so that they leave together with
-/// what stands beside them: below, a copy costs less than keeping track of a piece.
+/// their neighbours: below, a copy costs less than keeping track of a piece.
 pub(super) const SHARED_MIN: usize = 4 * 1024;
 
-/// Sends the same bytes to many connections, as one message each. A large message is kept once for
-/// all connections that cannot send it at once; a small one is copied together with what stands
-/// beside it.
+/// Writes one message to many connections, in the order of `to`. A message of at least 4 KiB is
+/// stored once for all connections that cannot send it at once; a shorter one is copied to each,
+/// and leaves together with its other writes.
 ///
-/// What a member does not take counts as unsent for that member; [`Transport::set_max_unsent`] says
-/// what happens to slow consumers.
+/// Each connection decides for itself, as with [`Transport::write_bytes`]: a closing one drops the
+/// message, and a slow consumer buffers it. Buffered bytes count as unsent for each connection in
+/// full. [`Transport::set_max_unsent`] limits them, and chooses what happens to slow consumers;
+/// [`OverflowPolicy::DropNew`](crate::limits::OverflowPolicy::DropNew) suits broadcasts.
 ///
 /// ```
 /// use std::collections::BTreeMap;

@@ -1,8 +1,8 @@
-//! The state of a connection behind its handles: its socket, its life cycle, what is unsent.
+//! The state of a connection behind its handles: its socket, its life cycle, its write buffer.
 //!
 //! `read.rs`, `write.rs` and `limits.rs` hold the methods of its two directions and of its limits.
 //! The loop calls them, and so do the requests of a [`Transport`](super::Transport). None of them
-//! calls back, so the cell that a handle keeps its connection in is never borrowed twice.
+//! runs user code, so the cell that a handle keeps its connection in is never borrowed twice.
 
 use super::extras::Extras;
 use super::hub::Hub;
@@ -19,13 +19,13 @@ use crate::reason::Reason;
 use std::io;
 use std::rc::Rc;
 
-/// What is left of a connection that is over.
+/// The socket of a connection that is over, and what lingering needs to know.
 #[derive(Debug)]
 pub(crate) struct ClosedStream {
     pub(crate) stream: AnyStream,
     pub(crate) registered: bool,
     pub(crate) peer: PeerActivity,
-    /// The peer may have sent bytes that were not read, or may yet send some.
+    /// The peer may have sent bytes that were not read, or may still send some.
     pub(crate) may_send: bool,
 }
 
@@ -33,14 +33,14 @@ pub(crate) struct ClosedStream {
 pub(crate) struct Connection {
     pub(super) state: State,
     pub(super) readiness: Readiness,
-    /// `None` while nothing is unsent.
+    /// Write buffer: `None` while nothing is unsent.
     pub(super) write_buffer: Option<Box<WriteBuffer>>,
     /// Optional state, allocated on first use.
     pub(super) extras: Option<Box<Extras>>,
     /// `None` once the connection is lost.
     pub(super) stream: Option<AnyStream>,
-    /// That of the port, which all its connections share, or, once the socket was asked for the
-    /// address of this side, its own.
+    /// Shared by all connections of a port, or the connection's own once the socket was asked for
+    /// the address of this side.
     pub(super) listener: Rc<ListenerInfo>,
 }
 
@@ -56,27 +56,27 @@ impl Connection {
         }
     }
 
-    /// An attempt to connect. Without a stream it fails.
+    /// Returns an attempt to connect. Without a stream it fails.
     pub(super) fn connecting(stream: Option<AnyStream>, listener: Rc<ListenerInfo>) -> Self {
         let mut readiness = Readiness::new();
         (readiness.socket.writable, readiness.socket.registered) = (false, true);
         Self { state: State::new(), readiness, write_buffer: None, extras: None, stream, listener }
     }
 
-    /// True if the connection is established, false if that is not known yet.
+    /// Returns true if the connection is established, false if that is not known yet.
     pub(crate) fn is_established(&mut self) -> io::Result<bool> {
         self.stream.as_mut().map_or(Ok(false), |stream| stream.is_established())
     }
 
-    /// The attempt to connect succeeded. What the poller has said so far may have been about the
+    /// Marks the connection as established. The poller's events so far may have been about the
     /// attempt, so both directions are tried.
     pub(crate) fn established(&mut self) {
         let socket = &mut self.readiness.socket;
         (socket.writable, socket.readable) = (true, true);
     }
 
-    /// Why an attempt to connect need not be finished, if that is so: it was aborted, or it was
-    /// closed with nothing to send.
+    /// Returns why an attempt to connect is dropped, if it is: it was aborted, or it was closed
+    /// with nothing to send.
     pub(crate) fn given_up(&self) -> Option<Reason> {
         self.state.given_up(self.unsent() == 0 && !self.has_producer())
     }
@@ -90,8 +90,8 @@ impl Connection {
     }
 
     pub(super) fn local_address(&mut self) -> Address {
-        // Accepted on a port of all interfaces, or begun from an address that the system completes:
-        // the socket knows better, and costs a call to ask.
+        // Accepted on a port of all interfaces, or opened from an address that the system
+        // completes: only the socket knows it. Asked late, since that is a system call.
         let address = &self.listener.address;
         let everywhere = address.ip().is_some_and(|ip| ip.is_unspecified());
         let incomplete = everywhere || address.port() == Some(0);
@@ -104,39 +104,39 @@ impl Connection {
         self.listener.address.clone()
     }
 
-    /// False once the connection is to end.
+    /// Returns false once the connection is ending.
     pub(crate) fn is_open(&self) -> bool {
         self.state.is_open()
     }
 
-    /// False once received bytes are no longer delivered.
+    /// Returns false once received bytes are no longer delivered.
     #[inline]
     pub(crate) fn delivers(&self) -> bool {
         self.state.delivers()
     }
 
-    /// True if reading was resumed, and the protocol has yet to hear of it.
+    /// Returns true if reading was resumed, and the protocol has not heard of it yet.
     pub(crate) fn is_resuming(&self) -> bool {
         self.state.is_resuming()
     }
 
-    /// The protocol hears that reading was resumed.
+    /// Continues reading: the protocol is hearing `reading_resumed`.
     pub(crate) fn resumed(&mut self) {
         self.state.resumed();
         self.restart_idleness();
     }
 
-    /// The reactor begins to drain: what the peer sent before no longer counts.
+    /// Forgets what the peer has sent so far: the reactor begins to drain.
     pub(crate) fn clear_sent_since_drain(&mut self) {
         self.readiness.peer.sent_since_drain = false;
     }
 
-    /// Tries the socket again, whatever the poller has said.
+    /// Assumes that the socket is writable, whatever the poller has reported.
     pub(crate) fn try_writing(&mut self) {
         self.readiness.socket.writable = true;
     }
 
-    /// The optional state, allocated if there is none yet.
+    /// Returns the optional state, allocated if there is none yet.
     pub(super) fn extras_mut(&mut self) -> &mut Extras {
         if let Some(write_buffer) = &mut self.write_buffer {
             write_buffer.clear_fast_limit();
@@ -150,7 +150,7 @@ impl Connection {
         self.extras.is_some()
     }
 
-    /// How much a connection that feeds this one may read.
+    /// Returns how many bytes a connection that is the producer of this one may read.
     pub(super) fn room(&self) -> usize {
         self.extras.as_ref().map_or(usize::MAX, |extras| extras.feed.room(self.unsent()))
     }
@@ -159,8 +159,8 @@ impl Connection {
         self.extras.as_ref().is_some_and(|extras| extras.feed.has_producer())
     }
 
-    /// Begins to watch whether a producer gives anything. False if the connection does not wait for
-    /// one.
+    /// Begins to watch whether the producer writes anything. False if the connection does not wait
+    /// for one.
     pub(crate) fn watch_producer(&mut self) -> bool {
         let waits = self.unsent() == 0 && self.has_producer();
         if let Some(extras) = &mut self.extras {
@@ -169,19 +169,19 @@ impl Connection {
         waits
     }
 
-    /// A producer has given something since [`watch_producer`](Self::watch_producer).
+    /// Returns true if bytes were accepted since [`watch_producer`](Self::watch_producer).
     pub(crate) fn was_fed(&self) -> bool {
         self.extras.as_ref().is_some_and(|extras| extras.feed.was_fed)
     }
 
-    /// True if the peer has not been sent everything, so that it must not see an orderly close:
-    /// bytes are unsent, or a producer has not come to its end.
+    /// Returns true if the peer has not been sent everything, so that it must not see a graceful
+    /// close: bytes are unsent, or a producer has not finished.
     pub(crate) fn is_unfinished(&self) -> bool {
         self.unsent() > 0 || self.extras.as_ref().is_some_and(|extras| extras.feed.is_unfinished())
     }
 
-    /// What the loop does next for the connection, once what is unsent was offered to the socket.
-    /// One action at a time: the loop carries it out and asks again.
+    /// Returns the loop's next action for the connection, once unsent bytes were offered to the
+    /// socket. There is one action at a time: the loop carries it out and asks again.
     #[inline(always)]
     pub(super) fn next_action(&self) -> Action {
         match &self.extras {
@@ -190,10 +190,10 @@ impl Connection {
         }
     }
 
-    /// The order in which actions come. Apart from connections without extras, which pay nothing
-    /// for it.
+    /// Returns the next action in the order of the list below. Apart, so that connections without
+    /// extras pay nothing for it.
     fn next_action_with(&self, extras: &Extras) -> Action {
-        // 1. The life cycle: reading resumed, a FIN to send, the end.
+        // 1. Life cycle: reading resumed, a FIN to send, the end.
         let action = self.state.next(self.write_buffer.is_none() && !extras.feed.has_producer());
         if !matches!(action, Action::Idle | Action::AwaitSent) {
             return action;
@@ -213,7 +213,7 @@ impl Connection {
         if extras.rejected > 0 { Action::ReportRejected } else { action }
     }
 
-    /// Records what the poller reports.
+    /// Records events that the poller reports.
     pub(super) fn notice(&mut self, edges: Edges) {
         let Readiness { socket, listed, reading, .. } = &mut self.readiness;
         listed.needs_settle |= edges.writable && !socket.writable;
@@ -225,8 +225,8 @@ impl Connection {
         }
     }
 
-    /// The poller reports an error. If no read would meet it, because none happens or there is no
-    /// `room` for what it would read, the socket is asked for it.
+    /// Records an error that the poller reports. If no read would meet it, because none happens or
+    /// because there is no `room` for its bytes, the socket is asked for the error.
     pub(super) fn notice_error(&mut self, room: usize) {
         let is_read = self.readiness.processing != Processing::Held
             && !self.state.ignores_input()
@@ -249,20 +249,22 @@ impl Connection {
         self.stream.as_mut().map_or(Ok(()), |stream| stream.register(id))
     }
 
-    /// True if the loop has it on a list to be read or settled, or its protocol to be called again.
+    /// Returns true if the connection is listed to be read or settled, or its protocol to be called
+    /// again.
     pub(crate) fn has_more(&self) -> bool {
         let Listed { ready, needs_settle, .. } = self.readiness.listed;
         let yielded = self.readiness.processing == Processing::Yielded;
         yielded || ready && (needs_settle || self.wants_reading())
     }
 
-    /// Puts it on the list of ready connections. Its kind of traffic, if it was not there yet.
+    /// Lists it as ready. Returns its kind of traffic if it was not listed yet.
     pub(crate) fn queue(&mut self) -> Option<Traffic> {
         let ready = std::mem::replace(&mut self.readiness.listed.ready, true);
         (!ready).then_some(self.readiness.traffic)
     }
 
-    /// Puts it on the list of bulk connections, to be settled there. True if it was not listed yet.
+    /// Lists it as a bulk connection, to be settled when its turn comes. True if it was not listed
+    /// yet.
     pub(crate) fn queue_bulk(&mut self) -> bool {
         let Readiness { listed, traffic, .. } = &mut self.readiness;
         listed.needs_settle = true;
@@ -270,15 +272,15 @@ impl Connection {
         !std::mem::replace(&mut listed.ready, true)
     }
 
-    /// The loop begins to serve it: what its traffic was up to now, and whether its protocol has
-    /// yielded and is called again.
+    /// Begins to serve it: returns its kind of traffic so far, and whether its protocol has yielded
+    /// and is called again.
     #[inline]
     pub(crate) fn begin_serving(&mut self) -> (Traffic, bool) {
         self.readiness.listed.ready = false;
         (self.readiness.traffic, self.take_yield())
     }
 
-    /// The loop has served it. True if there is more to read.
+    /// Ends serving it. True if there may be more to read.
     #[inline]
     pub(crate) fn end_serving(&mut self) -> bool {
         let more = self.has_more_to_read();
@@ -287,7 +289,8 @@ impl Connection {
         more
     }
 
-    /// True if there may be more to read. If not, others may have what it was granted of a rate.
+    /// Returns true if there may be more to read. If not, its grant of a shared rate goes back to
+    /// the others.
     #[inline]
     pub(crate) fn has_more_to_read(&mut self) -> bool {
         let more = self.wants_reading();
@@ -297,27 +300,28 @@ impl Connection {
         more
     }
 
-    /// True if it is settled after reading.
+    /// Returns true if it is settled after reading, and clears that.
     pub(crate) fn take_needs_settle(&mut self) -> bool {
         std::mem::take(&mut self.readiness.listed.needs_settle)
     }
 
-    /// Nothing is read until the protocol releases its input.
+    /// Holds back input: nothing is read until the protocol releases it.
     pub(crate) fn hold_input(&mut self) {
         self.readiness.processing = Processing::Held;
         self.readiness.traffic = Traffic::Yielding;
     }
 
-    /// True while its protocol holds back what it was given.
+    /// Returns true while its protocol holds back input.
     #[cfg(feature = "testing")]
     pub(crate) fn holds_input(&self) -> bool {
         self.readiness.processing == Processing::Held
     }
 
-    /// Makes the next settling and serving possible: what the poller has said may be out of date.
-    /// True if it was not yet listed to be served.
+    /// Tries both directions when the connection is served next, since the poller's last report may
+    /// be out of date. True if it was not yet listed as ready.
     pub(crate) fn look(&mut self) -> bool {
-        // A look must not cost a connection its turn at a rate; what the poller has said counts.
+        // A try must not cost a connection its turn at a shared rate: there the poller's report
+        // counts.
         let may_read = match self.allowance(Direction::Read) {
             Allowance::Bytes(_) => true,
             Allowance::NeedsRefill => !self.has_shared_rate(Direction::Read),
@@ -329,31 +333,32 @@ impl Connection {
         !std::mem::replace(&mut listed.ready, true)
     }
 
-    /// True if it has more to send than `share`, or may soon have.
+    /// Returns true if it has more than `share` bytes to send, or may soon have.
     pub(crate) fn has_bulk_to_send(&self, share: usize) -> bool {
         !self.state.is_breaking() && (self.unsent() > share || self.has_producer())
     }
 
-    /// The list of dirty connections was taken.
+    /// Clears the dirty flag: the list of dirty connections was taken.
     pub(crate) fn clear_dirty(&mut self) {
         self.readiness.listed.dirty = false;
     }
 
-    /// Ends the hold on the socket, and gives it back. The protocol is told next.
+    /// Marks the connection as lost and returns its socket. The protocol hears `connection_lost`
+    /// next.
     pub(crate) fn release(&mut self) -> Option<ClosedStream> {
         self.local_address();
         let Readiness { socket: SocketReadiness { readable, registered, .. }, peer, .. } =
             self.readiness;
         let may_send = !peer.finished && (readable || peer.sent_any || !registered);
-        // What it held of a reason, the loop holds as well: nothing of the user's is dropped here.
+        // The loop holds the reason as well, so no user's error is dropped within the borrow.
         self.state = State::Lost;
         self.discard();
         let stream = self.stream.take()?;
         Some(ClosedStream { stream, registered, peer, may_send })
     }
 
-    /// Closes the socket with a reset, at once; the protocol hears of it later. Returns how many
-    /// bytes were unsent.
+    /// Closes the socket with a reset, at once; the protocol hears `connection_lost` later. Returns
+    /// how many bytes were unsent.
     pub(crate) fn reset(&mut self) -> usize {
         self.local_address();
         let unsent = self.discard();

@@ -1,5 +1,5 @@
-//! Optional state of a connection, allocated on first use: who feeds it and whom it feeds, and its
-//! own limits.
+//! Optional state of a connection, allocated on first use: its producer and consumers, and its own
+//! limits.
 
 use super::producer::Feed;
 use super::{ConnectionId, Inner};
@@ -7,25 +7,25 @@ use crate::limits::{Direction, OverflowPolicy, RateLimiters, TimeoutTracker};
 use std::collections::BTreeMap;
 use std::rc::Weak;
 
-/// Most connections have none. One that has a producer, is one, or has limits or timeouts of its
-/// own, has one.
+/// Optional state of a connection: only one that has a producer, is one, or has limits or timeouts
+/// of its own, has it.
 #[derive(Debug)]
 pub(super) struct Extras {
     pub(super) feed: Feed,
-    /// Connections that this one is the producer of. By their ids, since thousands may leave one
-    /// after the other.
+    /// Connections that this one is the producer of. By id, since thousands may leave one after the
+    /// other.
     pub(super) consumers: BTreeMap<ConnectionId, Weak<Inner>>,
     pub(super) timeouts: Option<Box<TimeoutTracker>>,
     pub(super) rate_limiters: Option<Box<RateLimiters>>,
     pub(super) overflow: OverflowPolicy,
-    /// Writes that were rejected since the protocol was last told.
+    /// Writes rejected since the protocol last heard `write_rejected`.
     pub(super) rejected: usize,
-    /// Writes that were rejected or dropped in all.
+    /// Writes rejected or dropped since the connection was made.
     pub(super) dropped: u64,
 }
 
 impl Extras {
-    /// Of a connection that may have `max_unsent` bytes unsent.
+    /// Returns the state of a connection that may have `max_unsent` unsent bytes.
     pub(super) fn new(max_unsent: usize) -> Self {
         Self {
             feed: Feed::new(max_unsent),
@@ -38,7 +38,7 @@ impl Extras {
         }
     }
 
-    /// Bytes have come from the peer.
+    /// Counts `count` bytes that the peer has sent.
     pub(super) fn received(&mut self, count: usize) {
         if let Some(timeouts) = &mut self.timeouts {
             timeouts.received(count);
@@ -46,7 +46,7 @@ impl Extras {
         self.spend(Direction::Read, count);
     }
 
-    /// The peer's system has taken bytes.
+    /// Counts `count` bytes that the socket has taken.
     pub(super) fn sent(&mut self, count: usize) {
         if let Some(timeouts) = &mut self.timeouts {
             timeouts.sent(count);

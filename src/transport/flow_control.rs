@@ -1,4 +1,4 @@
-//! Flow control between connections: producers and consumers. What looks at several connections.
+//! Flow control between connections: whatever looks at a producer and its consumer together.
 
 use super::producer::Source;
 use super::write::Settled;
@@ -9,11 +9,11 @@ use std::error::Error;
 use std::io::Read;
 use std::rc::{Rc, Weak};
 
-/// Why a connection fails whose producer was another one, and broke off.
+/// The error of a connection whose producer was another one, which broke off.
 const LOST_PRODUCER: &str = "the connection that fed this one was lost before its end";
 
 impl Transport {
-    /// False, and the source is dropped, if the connection takes none.
+    /// Registers `source`. False, and the source is dropped, if the connection accepts none.
     pub(super) fn register_source(&self, source: Source) -> bool {
         let mut source = Some(source);
         let mut double = false;
@@ -31,7 +31,7 @@ impl Transport {
         if double {
             self.fail("a producer was registered beside another: unregister that first");
         }
-        // The rest of it is the user's, and dropped here, when the wire is not held.
+        // A reader is the user's, and is dropped here, when the connection is not borrowed.
         source.is_none()
     }
 
@@ -65,7 +65,7 @@ impl Transport {
         source
     }
 
-    /// What [`drain_requested`](crate::Protocol::drain_requested) does by default.
+    /// Carries out what [`drain_requested`](crate::Protocol::drain_requested) does by default.
     pub(crate) fn drain(&self) {
         let feeds = {
             let connection = self.0.connection.borrow();
@@ -83,8 +83,8 @@ impl Transport {
         }
     }
 
-    /// Nothing more comes from this connection: those that it feeds need not wait for it. If it
-    /// breaks before its peer's FIN, it has not given them everything.
+    /// Unregisters this connection from those that it feeds, since nothing more comes from it. If
+    /// it breaks before its peer's FIN, it has not given them everything.
     fn end_consumers(&self) {
         let (consumers, breaks_off) = {
             let mut connection = self.0.connection.borrow_mut();
@@ -106,8 +106,8 @@ impl Transport {
         }
     }
 
-    /// The producer, which is unregistered, has not given everything. True if the connection only
-    /// waited for it to close.
+    /// Records that the unregistered producer broke off. True if the connection was closing, and
+    /// only waited for it.
     pub(crate) fn break_off(&self) -> bool {
         let mut connection = self.0.connection.borrow_mut();
         if let Some(extras) = &mut connection.extras {
@@ -116,8 +116,8 @@ impl Transport {
         connection.state.waits_for_producer()
     }
 
-    /// A connection that only waited for the producer which broke off has nobody left to decide
-    /// what to do about that, and fails; unless it has another by now.
+    /// Fails the connection if its producer broke off and it has no other by now: it was closing,
+    /// so no protocol decides what to do about that.
     pub(crate) fn fail_unfinished(&self, error: impl Into<Box<dyn Error + Send + Sync>>) {
         let is_broken_off = {
             let connection = self.0.connection.borrow();
@@ -128,8 +128,8 @@ impl Transport {
         }
     }
 
-    /// The peer has closed, and the protocol has nothing to add: sends what was written, and then
-    /// closes. A reader is sent to its end; any other producer is stopped.
+    /// Closes after the peer has: sends everything that was written, then closes. A reader is sent
+    /// to its end; any other producer is stopped.
     pub(crate) fn follow_peer(&self) {
         self.lose_connection();
         let mut endless = None;
@@ -142,8 +142,8 @@ impl Transport {
         }
     }
 
-    /// A connection that feeds this one is to stop. If this one fed it as well, and broke off, its
-    /// peer must not see an orderly close.
+    /// Closes the connection that feeds this one. If this one fed it as well, and broke off, that
+    /// one's peer must not see a graceful close.
     fn stop_connection(&self, producer: &Weak<Inner>) {
         if let Some(producer) = producer.upgrade().map(Self) {
             producer.remove_consumer(self);
@@ -152,8 +152,8 @@ impl Transport {
         }
     }
 
-    /// The connection is over: whoever feeds it stops, and those that it feeds know. Returns what
-    /// is left to be dropped, which is the user's.
+    /// Ends flow control, since the connection is over: its producer stops, and its consumers are
+    /// released. Returns a reader, whose drop is user code.
     pub(crate) fn end_extras(&self) -> Option<Box<dyn Read>> {
         self.0.connection.borrow().extras.as_ref()?;
         self.end_consumers();
@@ -169,7 +169,7 @@ impl Transport {
         }
     }
 
-    /// How much may be read at once without those whom it goes to having too much.
+    /// Returns how many bytes may be read at once so that no consumer exceeds its high-water mark.
     pub(super) fn room(&self) -> usize {
         let connection = self.0.connection.borrow();
         let Some(extras) = &connection.extras else { return usize::MAX };
@@ -177,8 +177,8 @@ impl Transport {
         consumers.map(|it| it.connection.borrow().room()).min().unwrap_or(usize::MAX)
     }
 
-    /// Offers what is unsent to the socket, wakes a producer that may go on, and says what the loop
-    /// does next.
+    /// Offers unsent bytes to the socket, wakes a producer that may continue, and returns the
+    /// loop's next action.
     pub(super) fn settle_extras(&self, settled: &mut Settled) -> Action {
         if !self.connection().state.will_read() {
             self.end_consumers();
@@ -194,7 +194,7 @@ impl Transport {
         }
         let resumed = connection.extras.as_mut().and_then(|it| it.feed.resume_connection(unsent));
         if let Some(producer) = resumed.map(Self) {
-            // Which may be this one.
+            // The producer may be this connection.
             drop(connection);
             producer.connection().restart_idleness();
             producer.serve_later();
@@ -203,22 +203,22 @@ impl Transport {
         connection.next_action()
     }
 
-    /// The protocol is being told to stop writing.
+    /// Pauses the producer: the protocol is hearing `producing_paused`.
     pub(crate) fn producer_paused(&self) {
         self.on_extras(|extras| extras.feed.pause());
     }
 
-    /// The protocol is being told that it may write.
+    /// Resumes the producer: the protocol is hearing `producing_resumed`.
     pub(crate) fn producer_resumed(&self) {
         self.on_extras(|extras| extras.feed.resume());
     }
 
-    /// How many writes were refused since this was last asked.
+    /// Returns how many writes were rejected since the last call.
     pub(crate) fn take_rejected(&self) -> usize {
         self.on_extras(|extras| std::mem::take(&mut extras.rejected)).unwrap_or(0)
     }
 
-    /// What the loop is to read from, and how much at most.
+    /// Takes out the reader that the loop reads from, and returns how much it may read at most.
     pub(crate) fn take_reader(&self) -> Option<(Box<dyn Read>, usize)> {
         let mut connection = self.0.connection.borrow_mut();
         let unsent = connection.unsent();
@@ -227,8 +227,8 @@ impl Transport {
         extras.feed.take_reader().map(|reader| (reader, room))
     }
 
-    /// Puts a reader back that has given some bytes, and sends them. Hands it back if it is not
-    /// wanted any more.
+    /// Sends bytes that a reader has given, and puts it back. Returns it if it was unregistered
+    /// meanwhile.
     pub(crate) fn send_produced(
         &self,
         reader: Box<dyn Read>,
@@ -238,7 +238,7 @@ impl Transport {
         self.on_extras(|extras| extras.feed.put_back(reader, bytes.len())).flatten()
     }
 
-    /// The reader has come to its end, and is unregistered. Returns how many bytes it has given.
+    /// Unregisters a reader that has ended. Returns how many bytes it has given.
     pub(crate) fn end_production(&self) -> Option<u64> {
         match self.take_source()? {
             Source::Reader { produced, .. } => Some(produced),

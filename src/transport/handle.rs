@@ -1,5 +1,5 @@
-//! The handle's side of what the loop asks for: what needs the connection's id, or looks at other
-//! connections. All else the loop asks of the [`Connection`] itself.
+//! The loop's side of the handle: requests that need the connection's id, or look at other
+//! connections. For everything else the loop asks the [`Connection`] itself.
 
 use super::connection::Connection;
 use super::listener_info::ListenerInfo;
@@ -26,7 +26,7 @@ impl Transport {
         Self(Rc::new(Inner { id, peer: peer.into(), connection }))
     }
 
-    /// An attempt to connect.
+    /// Returns the handle of an attempt to connect. Without a stream, the attempt fails.
     pub(crate) fn connecting(
         id: Id,
         stream: Option<AnyStream>,
@@ -37,30 +37,30 @@ impl Transport {
         Self(Rc::new(Inner { id, peer: peer.into(), connection }))
     }
 
-    /// The connection itself. The borrow ends before anything calls back: nothing that holds one
-    /// may call user code.
+    /// Borrows the connection. User code must not run before the borrow ends: it may use this
+    /// handle.
     #[inline(always)]
     pub(crate) fn connection(&self) -> RefMut<'_, Connection> {
         self.0.connection.borrow_mut()
     }
 
-    /// Where the reactor finds the connection, as long as it is there.
+    /// Returns the connection's slot in the reactor's table, which is empty once it is over.
     #[inline]
     pub(crate) fn slot(&self) -> Id {
         self.0.id
     }
 
-    /// The factory that its protocol lives in.
+    /// Returns the slot of the factory that its protocol lives in.
     pub(crate) fn factory(&self) -> Id {
         self.0.connection.borrow().listener.factory
     }
 
-    /// True if this side began the connection.
+    /// Returns true if this side opened the connection.
     pub(crate) fn is_outgoing(&self) -> bool {
         self.0.connection.borrow().listener.is_outgoing
     }
 
-    /// Writes a line and its end.
+    /// Writes a line and its delimiter.
     pub(crate) fn write_line(&self, line: &[u8], end: &[u8]) {
         self.on_write(|connection| connection.accept_line(line, end));
     }
@@ -69,11 +69,11 @@ impl Transport {
         let mut displaced = None;
         self.request(|connection| {
             displaced = connection.state.end(reason);
-            // An end does not wait for others to be written to.
+            // A reset must not be delayed by a flush that gathers writes to others.
             connection.hub().flush_now();
             true
         });
-        // Only now: it may hold an error of the user's, whose drop is the user's code.
+        // After the borrow: a displaced reason may hold a user's error, whose drop is user code.
         drop(displaced);
     }
 
@@ -82,7 +82,7 @@ impl Transport {
         self.end(Reason::TimedOut(kind));
     }
 
-    /// Offers what is unsent to the socket, and says what the loop does next.
+    /// Offers unsent bytes to the socket, and returns the loop's next action for the connection.
     pub(crate) fn settle(&self, settled: &mut Settled) -> Action {
         let mut connection = self.connection();
         if connection.extras.is_none() {
@@ -98,7 +98,7 @@ impl Transport {
         self.request(|_| true);
     }
 
-    /// Lists the connection to be settled and served, even if its callback is running.
+    /// Lists the connection to be settled and served, even while its callback is running.
     pub(super) fn serve_later(&self) {
         let mut connection = self.connection();
         if !std::mem::replace(&mut connection.readiness.listed.dirty, true) {
@@ -106,7 +106,7 @@ impl Transport {
         }
     }
 
-    /// The protocol is called again in this turn or the next, if it has held its input back.
+    /// Releases held-back input: its protocol is called again in this turn or the next.
     pub(crate) fn release_input(&self) {
         let connection = &mut *self.connection();
         if connection.readiness.processing == Processing::Held {
@@ -115,13 +115,12 @@ impl Transport {
         }
     }
 
-    /// The connection that feeds this one, if one does.
+    /// Returns the connection that is the producer of this one, if any.
     pub(crate) fn producer(&self) -> Option<Self> {
         self.0.connection.borrow().extras.as_ref()?.feed.connection().map(Self)
     }
 
-    /// Reads what has arrived, at most a buffer full, and no more than consumers have room for and
-    /// rate limits allow.
+    /// Reads at most a buffer full, and no more than consumers have room for and rate limits allow.
     #[inline(always)]
     pub(crate) fn receive(&self, buffer: &mut [u8]) -> ReadOutcome {
         let mut connection = self.connection();
@@ -137,13 +136,14 @@ impl Transport {
         connection.receive(&mut buffer[..room])
     }
 
-    /// How many of `most` bytes may be read at once; `None` if the clock has to be read first.
+    /// Returns how many of `most` bytes may be read at once; `None` if the clock has to be read
+    /// first.
     fn readable(&self, most: usize) -> Option<usize> {
         let room = self.room().min(most);
         self.0.connection.borrow().readable(room)
     }
 
-    /// Records what the poller reports.
+    /// Records events that the poller reports.
     pub(crate) fn notice(&self, edges: Edges) {
         self.connection().notice(edges);
         if edges.error {
@@ -152,8 +152,8 @@ impl Transport {
         }
     }
 
-    /// Lists a connection that has something to read, unless it is listed already, or is held back
-    /// by its consumers or by a rate limit. Its kind of traffic, if it is to be listed.
+    /// Lists a connection that has something to read, unless it is listed, or held back by its
+    /// consumers or by a rate limit. Returns its kind of traffic if it is newly listed.
     pub(crate) fn queue_readable(&self) -> Option<Traffic> {
         let room = self.room();
         let mut connection = self.connection();
@@ -163,7 +163,7 @@ impl Transport {
         connection.queue()
     }
 
-    /// Registers the socket with the poller, once; an error ends the connection.
+    /// Registers the socket with the poller, once. An error ends the connection.
     pub(crate) fn register(&self) {
         if self.connection().readiness.socket.registered {
             return;
@@ -174,7 +174,8 @@ impl Transport {
         }
     }
 
-    /// What is unsent, or unread and wanted, and on none of the loop's lists.
+    /// Describes a connection that the loop has overlooked: it has something to send or to read,
+    /// and is on none of the loop's lists.
     #[cfg(test)]
     pub(crate) fn overlooked(&self) -> Option<String> {
         let connection = self.0.connection.borrow();
@@ -197,7 +198,7 @@ impl Transport {
         }
     }
 
-    /// Writes, and sees to it that the loop looks at what that asks for.
+    /// Writes, and lists the connection for the loop if the write asks for that.
     #[inline]
     pub(super) fn on_write(&self, accept: impl FnOnce(&mut Connection) -> Written) {
         let mut connection = self.0.connection.borrow_mut();
@@ -212,7 +213,7 @@ impl Transport {
         }
     }
 
-    /// Lists the transport to be settled, once.
+    /// Lists the connection to be settled, once.
     #[inline]
     pub(super) fn mark_dirty(&self, connection: &mut Connection) {
         if !connection.readiness.listed.dirty {

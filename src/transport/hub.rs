@@ -1,4 +1,5 @@
-//! What callbacks leave for the loop to do, shared by a reactor and its transports.
+//! Hub: the dirty list, the pool of write buffers and the totals that a reactor shares with its
+//! connections.
 
 use super::Inner;
 use super::write_buffer::WriteBuffer;
@@ -6,68 +7,68 @@ use crate::arena::Id;
 use std::cell::{Cell, RefCell};
 use std::rc::Weak;
 
-/// The transports that callbacks have touched, and the one whose callback is running.
+/// Work that callbacks leave for the loop, and the connection whose callback is running.
 #[derive(Debug, Default)]
 pub(crate) struct Hub {
-    /// The number of the reactor.
+    /// The number of the reactor, unique within the process.
     reactor: usize,
-    /// Settled without being asked for, when its callback returns; so it is not listed.
+    /// The connection whose callback is running. It is settled when the callback returns, so it is
+    /// never listed as dirty.
     current: Cell<Option<Id>>,
     dirty: RefCell<Vec<Id>>,
-    /// Whose protocols have yielded.
+    /// Connections whose protocols have yielded.
     yielded: RefCell<Vec<Id>>,
-    /// One of the touched is to end.
+    /// A dirty connection is ending, so the list is not held back to gather more writes.
     must_flush: Cell<bool>,
     spares: RefCell<Spares>,
-    /// Bytes unsent, of all connections, and what they may append without asking.
+    /// Bytes counted as unsent, of all connections: those in write buffers, and the allowances that
+    /// they may append without a check.
     unsent: Cell<usize>,
-    /// The most that this may be.
+    /// The limit of all connections together on `unsent`.
     max_unsent_total: usize,
-    /// How much a connection may append before it asks whether there is room: so little of the
-    /// whole that thousands of them are not what reaches the limit.
+    /// Bytes that a connection may append before it checks the limits: so small a part of the limit
+    /// that thousands of them are not what reaches it.
     allowance: usize,
-    /// Connections that had something unsent when they were settled last, and some that have not
-    /// any more.
+    /// Connections that had unsent bytes when they were settled last; some may have none any more.
     listed_unsent: RefCell<Vec<Weak<Inner>>>,
-    /// Bytes that were discarded because there was too much of them, since this was asked last.
+    /// Bytes discarded at the limit of all connections since the last `take_shed`.
     shed: Cell<usize>,
-    /// Bytes sent, of all connections.
+    /// Bytes that sockets have taken, of all connections.
     sent: Cell<u64>,
-    /// The most that a connection may have unsent, unless it has a limit of its own.
+    /// Limit on the unsent bytes of a connection that has no limit of its own.
     max_unsent: Cell<usize>,
 }
 
-/// The memory of outboxes that ran empty, for those that fill next: most connections have nothing
-/// unsent most of the time, and need no buffer of their own; in a fan-out all of them fill at once.
+/// Pool of empty write buffers: most connections have nothing unsent most of the time, and need no
+/// buffer of their own; in a fan-out all of them fill at once.
 #[derive(Debug, Default)]
 struct Spares {
     #[expect(clippy::vec_box, reason = "a transport takes and gives the box, not what is in it")]
     outboxes: Vec<Box<WriteBuffer>>,
-    /// Their capacity, summed up.
+    /// The sum of their capacities.
     bytes: usize,
 }
 
-/// More spare memory than this is freed: enough for a line to each of some thousands, little enough
-/// that a burst is not paid for ever.
+/// Limit on pooled memory: enough for a line to each of some thousand connections, and little
+/// enough that a burst is not paid for forever.
 const SPARE_BYTES_MAX: usize = 1024 * 1024;
 
-/// What a connection may append without asking whether there is room for it: some lines.
+/// Allowance: bytes, some lines long, that a connection may append without checking a limit.
 const ALLOWANCE: usize = 1024;
 
-/// And of how many of them the limit of all connections consists at least: more than there are
-/// connections.
+/// Allowances that fit the limit of all connections, at least: more than there are connections.
 const ALLOWANCES_MIN: usize = 1024 * 1024;
 
-/// The list of connections with something unsent is not weeded before it is this long.
+/// The list of connections with unsent bytes is not weeded before it is this long.
 const BACKLOGGED_MIN: usize = 16;
 
-/// A buffer with more room than this is freed: the next to take it might keep it for a few bytes
-/// that its peer does not read.
+/// Largest capacity that is pooled: the next connection to take the buffer might keep it for a few
+/// bytes that its peer does not read.
 const SPARE_LEN_MAX: usize = 16 * 1024;
 
 impl Hub {
-    /// For the connections of this reactor, of which each may have so much unsent, and all of them
-    /// together so much.
+    /// Returns a hub for the connections of `reactor`: each may have `max_unsent` unsent bytes, and
+    /// all of them together `max_unsent_total`.
     pub(crate) fn new(reactor: usize, max_unsent: usize, max_unsent_total: usize) -> Self {
         Self {
             reactor,
@@ -86,7 +87,8 @@ impl Hub {
         self.max_unsent.get()
     }
 
-    /// Bytes unsent, of all connections; while a callback runs, perhaps some more.
+    /// Returns the unsent bytes of all connections; while a callback runs, perhaps more than there
+    /// are.
     pub(crate) fn unsent(&self) -> usize {
         self.unsent.get()
     }
@@ -95,7 +97,7 @@ impl Hub {
         self.max_unsent_total
     }
 
-    /// True if `count` more unsent bytes fit the limit of all connections together.
+    /// Returns true if `count` more unsent bytes fit the limit of all connections together.
     pub(super) fn has_room_for(&self, count: usize) -> bool {
         self.unsent.get().saturating_add(count) <= self.max_unsent_total
     }
@@ -105,21 +107,21 @@ impl Hub {
         self.unsent.get() > self.max_unsent_total
     }
 
-    /// Lists a connection that has something unsent. Those that have nothing any more are weeded
-    /// out as the list grows, and are told so.
+    /// Lists a connection that has unsent bytes. As the list grows, connections that have none any
+    /// more are removed, and their flag is cleared.
     pub(super) fn list_unsent(&self, transport: Weak<Inner>) {
         let list = &mut *self.listed_unsent.borrow_mut();
         if list.len() == list.capacity() {
             list.retain(|transport| transport.upgrade().is_some_and(|it| it.stays_listed()));
             if list.len() > list.capacity() / 2 {
-                // Most have: not to be looked through again for each.
+                // Most have unsent bytes: grow, so that not every new one weeds the list.
                 list.reserve(list.capacity().max(BACKLOGGED_MIN));
             }
         }
         list.push(transport);
     }
 
-    /// Those that may have something unsent.
+    /// Returns the connections that may have unsent bytes.
     pub(super) fn listed_unsent(&self) -> Vec<Weak<Inner>> {
         self.listed_unsent.borrow().clone()
     }
@@ -134,28 +136,29 @@ impl Hub {
         self.shed.set(self.shed.get() + count);
     }
 
-    /// Bytes that were discarded because there was too much of them, since this was asked last.
+    /// Returns the bytes discarded at the limit of all connections since the last call.
     pub(crate) fn take_shed(&self) -> usize {
         self.shed.take()
     }
 
-    /// Bytes that sockets have taken.
+    /// Returns how many bytes sockets have taken.
     pub(crate) fn sent(&self) -> u64 {
         self.sent.get()
     }
 
-    /// A socket has taken so many bytes.
+    /// Counts `count` bytes that a socket has taken.
     #[inline]
     pub(crate) fn count_sent(&self, count: usize) {
         self.sent.set(self.sent.get() + count as u64);
     }
 
-    /// Of a connection so many bytes are unsent now, where so many were.
+    /// Counts `now` unsent bytes of a connection, for which `before` were counted so far.
     pub(crate) fn recount_unsent(&self, before: usize, now: usize) {
         self.unsent.set(self.unsent.get() - before + now);
     }
 
-    /// Recounts the unsent bytes of a connection, unless that would exceed the limit of all.
+    /// Does the same as [`recount_unsent`](Self::recount_unsent), unless that would exceed the
+    /// limit of all connections: it then returns false.
     #[inline]
     fn try_recount(&self, before: usize, now: usize) -> bool {
         let unsent = self.unsent.get() - before + now;
@@ -166,15 +169,15 @@ impl Hub {
         room
     }
 
-    /// Counts what is unsent in `buffer` now; its next append checks the limits.
+    /// Counts the unsent bytes of `buffer`, whose next append checks the limits.
     pub(super) fn recount(&self, buffer: &mut WriteBuffer) {
         buffer.clear_fast_limit();
         let unsent = buffer.len();
         self.recount_unsent(std::mem::replace(&mut buffer.counted, unsent), unsent);
     }
 
-    /// Counts what is unsent in `buffer`, and an allowance on top of it, against the limit of all
-    /// connections. Within the allowance an append need not check any limit.
+    /// Counts the unsent bytes of `buffer`, and an allowance on top of them, against the limit of
+    /// all connections. Within the allowance an append need not check any limit.
     #[inline]
     pub(super) fn set_fast_limit(&self, buffer: &mut WriteBuffer) {
         let counted = buffer.max.min(buffer.len() + self.allowance);
@@ -185,8 +188,8 @@ impl Hub {
         }
     }
 
-    /// [`set_fast_limit`](Self::set_fast_limit) for the first bytes of a buffer. False if the
-    /// allowance does not fit the limit, and nothing was counted.
+    /// Does the same as [`set_fast_limit`](Self::set_fast_limit) for the first bytes of a buffer.
+    /// False if the allowance does not fit the limit, and nothing was counted.
     #[inline]
     pub(super) fn set_first_fast_limit(&self, buffer: &mut WriteBuffer) -> bool {
         let counted = self.allowance;
@@ -197,7 +200,8 @@ impl Hub {
         is_set
     }
 
-    /// From here on `id` is the connection whose callback is running.
+    /// Begins a callback of the connection `id`. Returns the former one, for
+    /// [`leave`](Self::leave).
     pub(crate) fn enter(&self, id: Id) -> Option<Id> {
         self.current.replace(Some(id))
     }
@@ -206,7 +210,8 @@ impl Hub {
         self.current.set(previous);
     }
 
-    /// Lists a transport to be settled; false if it is settled anyway.
+    /// Lists a connection to be settled. False if it is settled anyway, since its callback is
+    /// running.
     pub(crate) fn mark_dirty(&self, id: Id) -> bool {
         let elsewhere = self.current.get() != Some(id);
         if elsewhere {
@@ -215,17 +220,17 @@ impl Hub {
         elsewhere
     }
 
-    /// Lists a transport to be settled, and read from if it can be.
+    /// Lists a connection to be settled, and read from if it can be.
     pub(crate) fn list(&self, id: Id) {
         self.dirty.borrow_mut().push(id);
     }
 
-    /// Lists a transport whose protocol has yielded.
+    /// Lists a connection whose protocol has yielded.
     pub(crate) fn list_yielded(&self, id: Id) {
         self.yielded.borrow_mut().push(id);
     }
 
-    /// Those whose protocols have yielded since this was asked last.
+    /// Returns the connections whose protocols have yielded since the last call.
     pub(crate) fn take_yielded(&self) -> Vec<Id> {
         self.yielded.take()
     }
@@ -234,7 +239,7 @@ impl Hub {
         !self.yielded.borrow().is_empty()
     }
 
-    /// What is touched now is not to wait.
+    /// Demands that dirty connections be settled without gathering more writes.
     pub(crate) fn flush_now(&self) {
         self.must_flush.set(true);
     }
@@ -247,14 +252,15 @@ impl Hub {
         self.dirty.borrow().len()
     }
 
-    /// Takes the list; what is touched from here on is on the next. `emptied` becomes its memory.
+    /// Takes the dirty list; connections that become dirty later are on the next one. `emptied`
+    /// becomes its memory.
     pub(crate) fn take(&self, emptied: Vec<Id>) -> Vec<Id> {
         debug_assert!(emptied.is_empty());
         self.must_flush.set(false);
         self.dirty.replace(emptied)
     }
 
-    /// An empty outbox with room for something.
+    /// Takes a write buffer from the pool, or makes one.
     pub(crate) fn spare_out(&self) -> Box<WriteBuffer> {
         let spares = &mut *self.spares.borrow_mut();
         let spare = spares.outboxes.pop();
@@ -262,7 +268,7 @@ impl Hub {
         spare.unwrap_or_default()
     }
 
-    /// Keeps an empty outbox for later, or frees it.
+    /// Returns an empty write buffer to the pool, or frees it.
     pub(crate) fn spare_in(&self, write_buffer: Box<WriteBuffer>) {
         let spares = &mut *self.spares.borrow_mut();
         let small = write_buffer.capacity() <= SPARE_LEN_MAX;
@@ -278,7 +284,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spare_outboxes_are_counted_in_and_out() {
+    fn spare_buffers_are_counted_in_and_out() {
         let hub = Hub::default();
         for _ in 0..10_000 {
             let mut write_buffer = hub.spare_out();
@@ -301,7 +307,7 @@ mod tests {
         assert!(hub.spare_out().capacity() <= SPARE_LEN_MAX);
     }
 
-    /// As a transport uses it.
+    /// Appends and consumes as a connection does.
     #[test]
     fn the_reactor_counts_no_less_than_is_unsent_however_bytes_come_and_go() {
         let hub = Hub::new(0, usize::MAX, 1 << 40);

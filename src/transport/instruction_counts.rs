@@ -1,13 +1,13 @@
-//! What the out-buffer costs; see `src/instruction_counts/`.
+//! Instruction counts of the write buffer; see `src/instruction_counts/`.
 
 use super::write_buffer::WriteBuffer;
 use crate::instruction_counts::rounds;
 use std::hint::black_box;
 
-/// Appends all pieces to an outbox, and then sends them, at most `room` bytes in one call.
+/// Appends all pieces to a write buffer, then sends them, at most `room` bytes in one call.
 fn send(pieces: &[&[u8]], room: usize) {
     let length: usize = pieces.iter().map(|piece| piece.len()).sum();
-    // It keeps its memory, which in a transport goes to the pool and comes from there.
+    // One buffer for all rounds: in a connection its memory goes to the pool and comes from there.
     let mut write_buffer = WriteBuffer::default();
     rounds(|counter| {
         let sent = counter.count(|| {
@@ -49,7 +49,7 @@ fn short_writes() {
     send(&[&[b'x'; 64][..]; 100], 100);
 }
 
-/// A peer that is always behind, so that what is unsent has to be moved to the front.
+/// Appends for a peer that is always behind, so that unsent bytes have to be moved to the front.
 #[test]
 #[ignore = "counted by benches/counts/check"]
 fn backlog() {

@@ -1,5 +1,4 @@
-//! A connection's limits at work: what its timeouts and rate limits are told, and what they hold
-//! back.
+//! Limits of one connection at work: its timeouts and rate limits, and what they hold back.
 
 use super::connection::Connection;
 use super::readiness::{Processing, Reading};
@@ -18,7 +17,7 @@ impl Transport {
         self.0.connection.borrow().tracker().is_some_and(TimeoutTracker::has_timeouts)
     }
 
-    /// Changes the timeouts, which the loop is then to look at.
+    /// Changes the timeouts, and lists the connection for the loop to read the clock.
     pub(super) fn change_timeouts(&self, change: impl FnOnce(&mut TimeoutTracker)) {
         self.request(|connection| {
             let is_lost = connection.state.is_lost();
@@ -30,34 +29,34 @@ impl Transport {
         });
     }
 
-    /// Notes the time, and says when to look again.
+    /// Updates the timeouts, and returns when to check them again.
     pub(crate) fn update_timeouts(&self, now: Instant) -> Option<Instant> {
         let activity = self.activity();
         self.0.connection.borrow_mut().tracker_mut()?.update(now, activity)
     }
 
-    /// True if something is over, as far as is known.
+    /// Returns true if a timeout has expired, as far as is known.
     pub(crate) fn is_overdue(&self, now: Instant) -> bool {
         let activity = self.activity();
         let mut connection = self.0.connection.borrow_mut();
         connection.tracker_mut().is_some_and(|tracker| tracker.is_overdue(now, activity))
     }
 
-    /// The timeout that is over, if one is.
+    /// Returns the timeout that has expired, if one has.
     pub(crate) fn expired_timeout(&self, now: Instant) -> Option<TimeoutKind> {
         let activity = self.activity();
         self.0.connection.borrow_mut().tracker_mut()?.expired(now, activity)
     }
 
-    /// What the connection is doing. A peer that is not read because a consumer is full is not to
-    /// blame for its silence.
+    /// Returns what the connection is doing. A peer that is not read because a consumer is full is
+    /// not to blame for its silence.
     fn activity(&self) -> Activity {
         let is_held_by_consumer = self.room() == 0;
         let activity = self.0.connection.borrow().activity();
         Activity { paused: activity.paused || is_held_by_consumer, ..activity }
     }
 
-    /// Shares a rate with others from now on, or none.
+    /// Replaces the rate limit that is shared with other connections; `None` removes it.
     pub(crate) fn join_shared_rate(
         &self,
         direction: Direction,
@@ -71,8 +70,8 @@ impl Transport {
         });
     }
 
-    /// Changes the rate limits, unless there are none and the change `sets` none; if that ends a
-    /// wait, the loop is to serve the connection.
+    /// Changes the rate limits, unless there are none and the change `sets` none. If that ends a
+    /// wait, the loop serves the connection.
     pub(super) fn change_rates(&self, sets: bool, change: impl FnOnce(&mut RateLimiters) -> bool) {
         let mut connection = self.0.connection.borrow_mut();
         if connection.state.is_lost() || !(sets || connection.limiters().is_some()) {
@@ -85,19 +84,19 @@ impl Transport {
         }
     }
 
-    /// True if rates of its own were set.
+    /// Returns true if rate limits were set.
     pub(crate) fn has_rates(&self) -> bool {
         self.0.connection.borrow().limiters().is_some()
     }
 
-    /// Removes all rate limits, those that are shared too.
+    /// Removes all rate limits, shared ones too.
     pub(crate) fn clear_rates(&self) {
         if let Some(extras) = &mut self.0.connection.borrow_mut().extras {
             extras.rate_limiters = None;
         }
     }
 
-    /// Asks for more bytes that may move.
+    /// Asks the rate limiter for more bytes.
     pub(crate) fn refill_rate(&self, direction: Direction, now: Instant) -> Refill {
         let Inner { id, connection, .. } = &*self.0;
         match connection.borrow_mut().limiter(direction) {
@@ -114,14 +113,14 @@ impl Transport {
         }
     }
 
-    /// Takes what a shared rate grants, when it is the turn of this connection.
+    /// Takes a grant of the shared rate, if the connection waits for one.
     pub(crate) fn take_grant(&self, direction: Direction, grant: usize) {
         if let Some(limiter) = self.0.connection.borrow_mut().limiter(direction) {
             limiter.take_grant(grant);
         }
     }
 
-    /// True if bytes wait for a rate.
+    /// Returns true if bytes wait for a rate limit.
     pub(crate) fn is_held_back(&self, direction: Direction) -> bool {
         self.0.connection.borrow().is_held_back(direction)
     }
@@ -148,7 +147,7 @@ impl Connection {
         self.is_held_back(Direction::Read) || self.is_held_back(Direction::Write)
     }
 
-    /// True if nothing is read now, whatever the peer sends.
+    /// Returns true if nothing is read now, whatever the peer sends.
     fn is_input_held(&self) -> bool {
         let unprocessed = self.readiness.processing != Processing::Done;
         self.state.holds_input() || self.readiness.reading == Reading::Backoff || unprocessed
@@ -162,7 +161,7 @@ impl Connection {
         }
     }
 
-    /// True if the loop is to look at the time for it.
+    /// Returns true if the loop has to read the clock for the timeouts.
     pub(super) fn needs_update(&self) -> bool {
         self.tracker().is_some_and(|tracker| tracker.needs_update(self.activity()))
     }
@@ -175,7 +174,8 @@ impl Connection {
         Some(self.extras.as_mut()?.rate_limiters.as_mut()?.limiter_mut(direction))
     }
 
-    /// How many of `most` bytes may be read at once; `None` if the clock has to be read first.
+    /// Returns how many of `most` bytes may be read at once; `None` if the clock has to be read
+    /// first.
     pub(super) fn readable(&self, most: usize) -> Option<usize> {
         match self.allowance(Direction::Read) {
             Allowance::Bytes(bytes) => Some(most.min(bytes)),
@@ -184,14 +184,14 @@ impl Connection {
         }
     }
 
-    /// What the rate limits allow to move.
+    /// Returns how many bytes the rate limits allow.
     pub(super) fn allowance(&self, direction: Direction) -> Allowance {
         let unlimited = Allowance::Bytes(usize::MAX);
         self.limiters().map_or(unlimited, |limiters| limiters.limiter(direction).allowance())
     }
 
-    /// How many bytes may be offered to the socket. Cold, so that connections without a rate do not
-    /// pay for it.
+    /// Returns how many bytes may be offered to the socket. Cold, so that connections without a
+    /// rate limit do not pay for it.
     #[cold]
     pub(super) fn write_allowance(&self) -> usize {
         match self.allowance(Direction::Write) {
@@ -200,7 +200,7 @@ impl Connection {
         }
     }
 
-    /// True if the connection shares a rate, for which others may wait.
+    /// Returns true if the connection shares a rate, for which others may wait.
     pub(super) fn has_shared_rate(&self, direction: Direction) -> bool {
         self.limiters().is_some_and(|limiters| limiters.limiter(direction).shares())
     }
@@ -209,14 +209,14 @@ impl Connection {
         self.allowance(direction) == Allowance::Blocked
     }
 
-    /// True if more may be sent, or might if the clock were looked at. (What was granted is sent;
-    /// what the shared rate has besides, not yet.)
+    /// Returns true if more might be sent after a look at the clock. (A grant is sent without one;
+    /// the shared rate may have more.)
     pub(super) fn needs_write_refill(&self) -> bool {
         let offers = self.readiness.socket.writable && self.state.sends() && self.unsent() > 0;
         offers && !self.is_held_back(Direction::Write)
     }
 
-    /// Gives back what was granted for reading: there is nothing to read now.
+    /// Gives back the grant for reading: there is nothing to read now.
     #[inline]
     pub(super) fn return_read_grant(&mut self) {
         if self.extras.is_some() {
@@ -224,7 +224,7 @@ impl Connection {
         }
     }
 
-    /// Gives back what a shared rate has granted, so that others may have it.
+    /// Gives back the grant of a shared rate, so that others may have it.
     pub(super) fn give_back(&mut self, direction: Direction) {
         if let Some(limiter) = self.limiter(direction) {
             limiter.give_back();

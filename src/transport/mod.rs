@@ -1,4 +1,4 @@
-//! A connection, as protocols see it.
+//! Transport: the handle through which protocols write to, limit and close a connection.
 
 mod broadcast;
 mod connection;
@@ -49,11 +49,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The identity of a connection, unique within the process: it is never reused, by this reactor or
-/// another one.
+/// The identity of a connection, unique within the process: ids are never reused, by this reactor
+/// or another one.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ConnectionId {
-    /// The number of its reactor.
+    /// The number of the connection's reactor.
     pub(crate) reactor: usize,
     pub(crate) slot: Id,
 }
@@ -70,16 +70,16 @@ impl fmt::Debug for ConnectionId {
     }
 }
 
-/// A handle to a connection: write to it, close it, ask who it is.
+/// A handle to a connection: writes to it, limits it, closes it, and knows its addresses.
 ///
-/// A protocol finds its own as [`cx.transport`](crate::Context::transport). Handles may be cloned,
-/// which is cheap, and kept: by the factory, by other protocols, by timers. Dropping a handle
-/// closes nothing, and a handle that outlives its connection is harmless: every request to it does
-/// nothing, and its addresses stay readable.
+/// A protocol finds its own handle as [`cx.transport`](crate::Context::transport). Handles are
+/// cheap to clone, and may be kept by the factory, by other protocols and by timers. Dropping a
+/// handle closes nothing. A handle may outlive its connection: requests to it then do nothing, and
+/// its addresses stay readable.
 ///
-/// No request blocks, fails or calls back. A callback states what it wants, and the loop carries it
-/// out when the callback has returned; the one exception is a large write with nothing unsent
-/// before it, which the socket is offered at once.
+/// No request blocks or calls back, and none but the socket options can fail. Requests take effect
+/// when the callback has returned. There are two exceptions: a large write to an empty write
+/// buffer, and a write at a limit on unsent bytes, are offered to the socket at once.
 ///
 /// `write!` works, through [`io::Write`]:
 ///
@@ -110,23 +110,28 @@ struct Inner {
 }
 
 impl Transport {
-    /// Sends bytes, after all that was written before.
+    /// Writes bytes: appends them to the write buffer, after everything that was written before.
     ///
-    /// Everything that a callback writes leaves together when the callback has returned. What is
-    /// written after [`lose_connection`](Self::lose_connection),
+    /// What a callback writes leaves together when the callback has returned; a write of at least 8
+    /// KiB to an empty write buffer is offered to the socket at once. [`unsent`](Self::unsent)
+    /// tells how many bytes wait, [`set_max_unsent`](Self::set_max_unsent) limits them, and
+    /// [`register_producer`](Self::register_producer) writes no faster than the peer reads.
+    ///
+    /// Writes are dropped after [`lose_connection`](Self::lose_connection),
     /// [`lose_write_connection`](Self::lose_write_connection),
-    /// [`abort_connection`](Self::abort_connection) or the connection's loss is dropped; but while
-    /// a registered producer is waited for, it is taken. [`accepts_writes`](Self::accepts_writes)
-    /// tells which.
+    /// [`abort_connection`](Self::abort_connection), [`fail`](Self::fail) and the loss of the
+    /// connection. While a close waits for a registered producer, they are still accepted.
+    /// [`accepts_writes`](Self::accepts_writes) tells which.
     pub fn write(&self, data: impl AsRef<[u8]>) {
-        // The user's code, and so not to be called while the wire is held.
+        // `as_ref` is user code: it must not run while the connection is borrowed.
         let data = data.as_ref();
         self.on_write(|connection| connection.accept(data));
     }
 
-    /// Sends shared bytes, after all that was written before. Large ones are not copied: the write
-    /// buffer holds a reference to what the socket does not take at once. [`broadcast`] does this
-    /// for many connections.
+    /// Writes shared bytes without copying them, after everything that was written before. The
+    /// write buffer keeps a reference to what the socket does not take; with an empty one, the
+    /// bytes are offered to the socket at once. Fewer than 4 KiB are copied, as by
+    /// [`write`](Self::write). [`broadcast`] does this for many connections.
     ///
     /// ```
     /// use twistor::{Bytes, Transport};
@@ -136,59 +141,69 @@ impl Transport {
     /// }
     /// ```
     pub fn write_bytes(&self, bytes: impl Into<Bytes>) {
-        // The user's code, and so not to be called while the wire is held.
+        // `into` is user code: it must not run while the connection is borrowed.
         let bytes = bytes.into();
         self.on_write(|connection| connection.accept_bytes(bytes));
     }
 
-    /// Sends several pieces, one after the other, each like a [`write`](Self::write) of its own.
+    /// Writes several pieces in order, with one [`write`](Self::write) for each. (`writeSequence`)
     pub fn write_sequence<D: AsRef<[u8]>>(&self, pieces: impl IntoIterator<Item = D>) {
         for piece in pieces {
             self.write(piece);
         }
     }
 
-    /// Closes the connection in order: stops reading, sends all that was written, waits for a
-    /// registered producer, then closes (FIN).
+    /// Closes the connection gracefully: stops reading, sends everything that was written, waits
+    /// for a registered producer, then closes (FIN).
     ///
-    /// The protocol hears `connection_lost` with [`Reason::Done`] when the last byte was handed to
-    /// the operating system. If for the [`close_timeout`](crate::Settings::close_timeout) the peer
-    /// accepts no byte, or the producer that is waited for gives none, the connection is reset,
-    /// with [`Reason::TimedOut`] and [`TimeoutKind::Close`](crate::limits::TimeoutKind::Close).
+    /// The protocol hears `connection_lost` with [`Reason::Done`] when the operating system has
+    /// taken the last byte. (`loseConnection`)
+    ///
+    /// Close timeout: if the peer accepts no byte for the
+    /// [`close_timeout`](crate::Settings::close_timeout) (60 seconds by default), or the producer
+    /// gives none, the connection is reset. The reason is then [`Reason::TimedOut`] with
+    /// [`TimeoutKind::Close`](crate::limits::TimeoutKind::Close).
     pub fn lose_connection(&self) {
         self.request(|connection| connection.state.lose());
     }
 
-    /// Closes the connection at once: discards what is unsent and resets it (RST).
+    /// Aborts the connection: discards the write buffer and resets the connection (RST).
     ///
-    /// The protocol hears `connection_lost` with [`Reason::Aborted`] later, never within the
-    /// callback that asked, and in the next turn at the latest.
+    /// The protocol hears `connection_lost` with [`Reason::Aborted`] later: never within the
+    /// callback that asked, and in the next turn at the latest. (`abortConnection`)
     pub fn abort_connection(&self) {
         self.end(Reason::Aborted);
     }
 
-    /// Gives the connection up because of an error: it is lost with [`Reason::Failed`] when the
-    /// callback returns. What was written is sent as far as the socket takes it at once; if that is
-    /// not everything, or a producer is registered, the peer sees a reset (RST) and otherwise a
+    /// Fails the connection: it ends with [`Reason::Failed`] when the callback has returned.
+    ///
+    /// What was written is still offered to the socket, without waiting. If the socket does not
+    /// take all of it, or a producer has not finished, the peer sees a reset (RST), otherwise a
     /// close (FIN).
     ///
-    /// Where Twisted's protocols raise an exception. A panic in a callback does the same, with
-    /// [`Reason::Panicked`].
+    /// Twisted's protocols raise an exception instead. A panic in a callback does the same as this,
+    /// with [`Reason::Panicked`].
     pub fn fail(&self, error: impl Into<Box<dyn Error + Send + Sync>>) {
         self.end(Reason::Failed(Arc::new(Failure::new(error.into()))));
     }
 
-    /// Closes the sending half once all that was written is sent (FIN); reading goes on. The
-    /// protocol then hears `write_connection_lost`.
+    /// Half-closes the connection: closes the sending half (FIN) once everything that was written
+    /// is sent, and a registered producer has finished. Reading continues. The protocol then hears
+    /// `write_connection_lost`. (`loseWriteConnection`)
     ///
     /// When the peer closes its half as well, the connection ends by itself with [`Reason::Done`].
+    /// If it has done so already, the [`close_timeout`](crate::Settings::close_timeout) applies, as
+    /// for [`lose_connection`](Self::lose_connection).
     pub fn lose_write_connection(&self) {
         self.request(|connection| connection.state.lose_write());
     }
 
-    /// Stops reading until [`resume_reading`](Self::resume_reading): the peer's bytes wait in the
-    /// operating system, and in the end the peer. Writing goes on, and an error of the connection
-    /// is still noticed; the peer's orderly close is not, for it comes after its bytes.
+    /// Pauses reading until [`resume_reading`](Self::resume_reading). Backpressure: the peer's
+    /// bytes wait in the operating system, and when its buffers are full, the peer can send no
+    /// more.
+    ///
+    /// Writing continues. Meanwhile an error of the connection is still noticed; the peer's FIN is
+    /// not, since it comes after its bytes.
     ///
     /// Twisted's `pauseProducing` of a transport.
     pub fn pause_reading(&self) {
@@ -198,15 +213,15 @@ impl Transport {
         });
     }
 
-    /// Goes on reading. The protocol first hears `reading_resumed`. Does nothing unless reading is
-    /// paused.
+    /// Resumes reading after [`pause_reading`](Self::pause_reading). The protocol hears
+    /// `reading_resumed` before anything is read. Does nothing unless reading is paused.
     ///
     /// Twisted's `resumeProducing` of a transport.
     pub fn resume_reading(&self) {
         self.request(|connection| connection.state.resume());
     }
 
-    /// Cooperative yielding: returns control to the event loop before the protocol has processed
+    /// Yields cooperatively: returns control to the event loop before the protocol has processed
     /// everything it received. `data_received` is called again in a later turn, with no bytes,
     /// before anything else is read. The protocol keeps the unprocessed bytes itself.
     ///
@@ -244,54 +259,68 @@ impl Transport {
         }
     }
 
-    /// True while reading is paused.
+    /// Returns true while reading is paused: from [`pause_reading`](Self::pause_reading) until
+    /// [`resume_reading`](Self::resume_reading).
     pub fn is_paused(&self) -> bool {
         self.0.connection.borrow().state.is_paused()
     }
 
-    /// The address of the other side.
+    /// Returns the peer's address, which stays readable when the connection is lost. (`getPeer`)
     pub fn peer_address(&self) -> Address {
         self.0.peer.unpack()
     }
 
-    /// The address of this side.
+    /// Returns the address of this side, which stays readable when the connection is lost.
+    /// (`getHost`)
     pub fn local_address(&self) -> Address {
         self.0.connection.borrow_mut().local_address()
     }
 
-    /// The name of the connection.
+    /// Returns the identity of the connection, which no other connection ever has.
     pub fn id(&self) -> ConnectionId {
         let reactor = self.0.connection.borrow().hub().reactor();
         ConnectionId { reactor, slot: self.slot() }
     }
 
-    /// False from the moment in which the protocol is told `connection_lost`.
+    /// Returns true until the protocol hears `connection_lost`. An attempt to connect counts as
+    /// connected.
     pub fn is_connected(&self) -> bool {
         !self.0.connection.borrow().state.is_lost()
     }
 
-    /// True once the connection is to end, by any of the requests or by an error, and until it has.
+    /// Returns true while the connection is ending: from
+    /// [`lose_connection`](Self::lose_connection), [`abort_connection`](Self::abort_connection),
+    /// [`fail`](Self::fail) or an error until it is lost.
+    /// [`lose_write_connection`](Self::lose_write_connection) does not count.
     ///
-    /// Nothing is read any more, and what is written is dropped unless a producer is waited for:
-    /// [`accepts_writes`](Self::accepts_writes) tells. After a write has failed, the connection
-    /// first reads what has arrived, and is not disconnecting before that.
+    /// Nothing is read any more, and writes are dropped unless the close waits for a producer:
+    /// [`accepts_writes`](Self::accepts_writes) tells. A failed write does not end the connection
+    /// before everything that has arrived is read; until then this is false. (`disconnecting`)
     pub fn is_disconnecting(&self) -> bool {
         self.0.connection.borrow().state.is_disconnecting()
     }
 
-    /// True if what is written now is taken, false if it is dropped: because this side's half is
-    /// closed or to be closed and no registered producer is waited for, or because the connection
-    /// ends. What the limits say comes on top of this; see
+    /// Returns true if a write is accepted now, false if it is dropped: because this side's half is
+    /// closing or closed, without a producer that the close waits for, or because the connection
+    /// ends. A limit on unsent bytes applies in addition; see
     /// [`set_max_unsent`](Self::set_max_unsent).
     pub fn accepts_writes(&self) -> bool {
         self.0.connection.borrow().takes_writes()
     }
 
-    /// Sets how many bytes may be unsent, and what becomes of a write that would bring them above
-    /// that: all of it, not only what is too much. What is written while nothing is unsent is taken
-    /// however long it is. Default: [`Settings::max_unsent`](crate::Settings::max_unsent), and the
-    /// connection is lost. `None` is no limit. With zero a write is taken only when all before it
-    /// is sent.
+    /// Limits the write buffer to `max_unsent` bytes, and sets the policy for slow consumers: what
+    /// happens to a write that would exceed the limit. `None` sets no limit. Default:
+    /// [`Settings::max_unsent`](crate::Settings::max_unsent), which is 64 MiB, and
+    /// [`OverflowPolicy::Close`].
+    ///
+    /// The policy applies to the whole write, not to its excess, and only if the socket does not
+    /// take enough of the earlier bytes first. A write to an empty write buffer is accepted,
+    /// however long it is. With zero a write is accepted only when everything before it is sent.
+    ///
+    /// The peer is not read while more than three quarters of `max_unsent` are unsent, so that one
+    /// that sends and never reads cannot fill memory.
+    /// [`Settings::max_unsent_total`](crate::Settings::max_unsent_total) limits all connections
+    /// together.
     pub fn set_max_unsent(&self, max_unsent: impl Into<Option<usize>>, overflow: OverflowPolicy) {
         let max_unsent = max_unsent.into().unwrap_or(usize::MAX);
         self.request(|connection| {
@@ -306,38 +335,46 @@ impl Transport {
             }
             false
         });
-        // Reading may go on that stopped at the former limit, whichever callback is running.
+        // Reading that stopped at the former limit may continue, whichever callback is running.
         self.serve_later();
     }
 
-    /// Sets the rate limits of this connection: how many bytes are read and written in a second,
-    /// from now on. They replace what was set before.
-    /// [`lose_connection`](Self::lose_connection) still sends everything, at this rate. While bytes
-    /// are held back here, the peer is neither idle nor too slow, and a close is not given up; the
-    /// other timeouts run on.
+    /// Sets the rate limits of this connection, in bytes per second, from now on. They replace
+    /// those that were set before. Default: none.
     ///
-    /// For all connections of a factory there is
-    /// [`Reactor::set_rate_limits`](crate::Reactor::set_rate_limits), and for all of them together
-    /// [`Reactor::set_shared_rate_limits`](crate::Reactor::set_shared_rate_limits), which counts as
-    /// well.
+    /// Bytes above the rate wait: unread in the operating system, or in the write buffer. Meanwhile
+    /// the peer is neither idle nor too slow, and the close timeout does not expire; the other
+    /// timeouts continue. [`lose_connection`](Self::lose_connection) still sends everything, at
+    /// this rate.
+    ///
+    /// [`Reactor::set_rate_limits`](crate::Reactor::set_rate_limits) sets them for all new
+    /// connections of a factory.
+    /// [`Reactor::set_shared_rate_limits`](crate::Reactor::set_shared_rate_limits) limits all of
+    /// them together, in addition to this.
     pub fn set_rate_limits(&self, rates: RateLimits) {
         self.change_rates(rates != RateLimits::new(), |limiters| limiters.set(rates));
     }
 
-    /// Sets the timeouts of this connection. All of them start now, and replace what was set
-    /// before. When one is over, the protocol hears [`timed_out`](crate::Protocol::timed_out).
+    /// Sets the timeouts of this connection, which start now. They replace those that were set
+    /// before. Default: none.
     ///
-    /// For all connections of a factory there is
-    /// [`Reactor::set_timeouts`](crate::Reactor::set_timeouts).
+    /// When one expires, the protocol hears [`timed_out`](crate::Protocol::timed_out). A first byte
+    /// that has arrived and a handshake that is done still count. The timeout of
+    /// [`set_timeout`](Self::set_timeout) is kept, and starts again.
+    ///
+    /// [`Reactor::set_timeouts`](crate::Reactor::set_timeouts) sets them for all new connections of
+    /// a factory.
     pub fn set_timeouts(&self, timeouts: Timeouts) {
         self.change_timeouts(|tracker| tracker.set(timeouts));
     }
 
     /// Sets the protocol's own timeout: unless [`reset_timeout`](Self::reset_timeout) is called
-    /// within `timeout`, the protocol hears `timed_out` with
-    /// [`TimeoutKind::Protocol`](crate::limits::TimeoutKind::Protocol). `None` ends it, and
-    /// `Duration::MAX` is never over; less than a millisecond counts as one.
-    /// (`TimeoutMixin.setTimeout`)
+    /// within `timeout`, the protocol hears [`timed_out`](crate::Protocol::timed_out) with
+    /// [`TimeoutKind::Protocol`](crate::limits::TimeoutKind::Protocol). Received and sent bytes do
+    /// not restart it.
+    ///
+    /// `None` removes it, as by default. Less than a millisecond counts as one; `Duration::MAX`
+    /// never expires. It has no effect while the connection is closing. (`TimeoutMixin.setTimeout`)
     pub fn set_timeout(&self, timeout: impl Into<Option<Duration>>) {
         let timeout = timeout.into();
         self.change_timeouts(|tracker| tracker.set_timeout(timeout));
@@ -349,56 +386,58 @@ impl Transport {
         self.change_timeouts(TimeoutTracker::restart_timeout);
     }
 
-    /// Ends the timeout of [`Timeouts::handshake`]: the handshake is done.
+    /// Declares the handshake done, which ends the handshake timeout; see [`Timeouts::handshake`].
     pub fn handshake_done(&self) {
         self.change_timeouts(TimeoutTracker::handshake_done);
     }
 
-    /// How many writes were refused or dropped because too much was unsent; see
-    /// [`set_max_unsent`](Self::set_max_unsent). Zero once the connection is lost.
+    /// Returns how many writes were rejected or dropped because the write buffer was at its limit;
+    /// see [`set_max_unsent`](Self::set_max_unsent). Zero once the connection is lost.
     pub fn dropped_writes(&self) -> u64 {
         self.0.connection.borrow().extras.as_ref().map_or(0, |extras| extras.dropped)
     }
 
-    /// How many written bytes the operating system has not yet taken.
+    /// Returns the number of unsent bytes: written, and not yet taken by the operating system.
     pub fn unsent(&self) -> usize {
         self.0.connection.borrow().unsent()
     }
 
-    /// Lets something feed this connection only as fast as the peer takes it: it is paused when
-    /// so much is unsent as the high-water mark says, and resumed when no more is than the
-    /// low-water mark says; once each. (`registerProducer`)
+    /// Registers a producer, which feeds this connection no faster than the peer reads.
+    /// Backpressure: the producer is paused at the high-water mark, 64 KiB unsent by default, and
+    /// resumed at the low-water mark, 16 KiB; once each. [`set_water_marks`](Self::set_water_marks)
+    /// sets others. (`registerProducer`)
     ///
-    /// The producer is one of:
+    /// The producer is one of these:
     ///
-    /// - another connection, `&Transport`, whose protocol writes here what it receives. It is not
-    ///   read while it is paused, and never more of it at once than there is room for, so that a
-    ///   proxy which passes bytes on as they are never holds more than the high-water mark. When
-    ///   its input has ended, or it is lost, it is unregistered. A connection may feed several
-    ///   others, and reads as fast as the slowest of them; it may also feed itself.
-    /// - this connection's own protocol, [`Producer::push`] or [`Producer::pull`].
-    /// - something to be read, [`Producer::reader`].
+    /// - Another connection, `&Transport`, whose protocol writes here what it receives. It is not
+    ///   read while it is paused, and otherwise no more is read than there is room for: a proxy
+    ///   that passes bytes on unchanged never holds more than the high-water mark. It is
+    ///   unregistered when its input ends, or it is lost. A connection may feed several others, and
+    ///   then reads as fast as the slowest of them; it may also feed itself.
+    /// - This connection's own protocol, [`Producer::push`] or [`Producer::pull`].
+    /// - Something to be read, such as a file: [`Producer::reader`].
     ///
-    /// While a producer is registered, [`lose_connection`](Self::lose_connection) and
-    /// [`lose_write_connection`](Self::lose_write_connection) wait for it to be unregistered, and
-    /// what is written meanwhile is accepted. A connection that is closing waits for its next bytes
-    /// no longer than the [`close_timeout`](crate::Settings::close_timeout).
+    /// Closing waits for the producer: after [`lose_connection`](Self::lose_connection) or
+    /// [`lose_write_connection`](Self::lose_write_connection), writes are accepted until it is
+    /// unregistered. A connection that is closing waits for its next bytes no longer than the
+    /// [`close_timeout`](crate::Settings::close_timeout).
     ///
-    /// When the peer closes, and the protocol keeps the default
-    /// [`read_connection_lost`](crate::Protocol::read_connection_lost), only a reader is waited
-    /// for: other producers are stopped, since they might never come to an end.
+    /// When the peer closes, the default
+    /// [`read_connection_lost`](crate::Protocol::read_connection_lost) waits only for a reader.
+    /// Other producers are stopped, since they might never finish.
     ///
-    /// A connection that ends otherwise than by a close, and one whose producer has broken off (a
-    /// reader that failed, a connection that was lost before its peer's FIN), is reset if its peer
-    /// has not been sent everything, so that the peer does not take a part for the whole.
+    /// A part is never taken for the whole. The peer sees a reset instead of a FIN if the
+    /// connection ends otherwise than by a close before everything was sent, or if it is closing
+    /// and its producer breaks off. A producer breaks off if it is a reader that fails, or a
+    /// connection that is lost before its peer's FIN.
     ///
-    /// When this connection is lost or aborted first, the producer is stopped: a connection loses
-    /// its connection, in order; a reader is dropped; a protocol hears `connection_lost` in any
-    /// case. So is a producer that is registered with a connection which is lost or closing.
+    /// When this connection is lost or aborted first, the producer is stopped: a connection is
+    /// closed gracefully, a reader is dropped, and a protocol hears `connection_lost` in any case.
+    /// A producer that is registered with a lost or closing connection is stopped likewise.
     /// (`stopProducing`)
     ///
-    /// A connection has one producer. A second one is a mistake, and fails the connection: see
-    /// [`fail`](Self::fail).
+    /// A connection has one producer. Registering a second one is a mistake, and
+    /// [fails](Self::fail) the connection.
     ///
     /// ```
     /// use twistor::{Context, Protocol, Transport};
@@ -431,15 +470,15 @@ impl Transport {
         }
     }
 
-    /// Takes the producer's promise that nothing more will come. A connection that is being lost
-    /// goes on with that. Does nothing if there is none. (`unregisterProducer`)
+    /// Unregisters the producer: nothing more will come from it. A close that waits for it
+    /// continues. Does nothing without a producer. (`unregisterProducer`)
     ///
-    /// Connections and readers that have come to their end are unregistered without being asked. A
-    /// protocol that has told its peer of a reader's error, and keeps the connection, calls this to
-    /// say that nothing is missing any more.
+    /// Connections and readers that have finished are unregistered by themselves. After a producer
+    /// broke off, a protocol that keeps the connection calls this to declare that nothing is
+    /// missing any more.
     pub fn unregister_producer(&self) {
         let source = self.take_source();
-        // Whatever a former one has left out, the protocol has taken care of it.
+        // If an earlier producer broke off, the protocol has made up for it.
         self.on_extras(|extras| extras.feed.broken_off = false);
         if let Some(Source::Connection(producer)) = &source {
             if let Some(producer) = producer.upgrade().map(Self) {
@@ -449,16 +488,15 @@ impl Transport {
         }
     }
 
-    /// Whether a registered producer should write more now: false once as much was written since
-    /// the callback began, or is unsent, as the high-water mark says, and when nothing is accepted
-    /// any more. Without a producer it only tells whether less is unsent than the mark says.
+    /// Returns true if a producer should write more now. False once the high-water mark is reached,
+    /// by the bytes written since the callback began or by those unsent, and when writes are not
+    /// accepted any more. Without a producer only the unsent bytes count.
     ///
-    /// This is how a producer that writes in a loop knows when to stop:
-    /// [`unsent`](Self::unsent) does not tell, since large writes may go to the operating system at
-    /// once. A producer that was registered with [`Producer::push`] and is told no hears
-    /// `producing_resumed` as soon as there is room, without `producing_paused` before; so it can
-    /// rely on being called again. For one that was registered with [`Producer::pull`] the next
-    /// `producing_resumed` follows anyway. (Netty's `Channel.isWritable`.)
+    /// A producer that writes in a loop asks this to know when to stop; [`unsent`](Self::unsent)
+    /// does not tell, since large writes may go to the socket at once. After a false, a
+    /// [`Producer::push`] hears `producing_resumed` as soon as there is room, without
+    /// `producing_paused` before, so it can rely on being called again. For a [`Producer::pull`]
+    /// the next `producing_resumed` follows anyway. (Netty's `Channel.isWritable`.)
     ///
     /// ```
     /// use twistor::{Context, Producer, Protocol};
@@ -501,10 +539,11 @@ impl Transport {
             }
     }
 
-    /// Sets the marks between which a producer is paused and resumed: with at least `high` bytes
-    /// unsent it is paused, with at most `low` bytes it is resumed. Default: 64 KiB, and a quarter
-    /// of it. A `low` that is not below `high` is brought there, and so is a `high` that is above
-    /// what may be unsent ([`set_max_unsent`](Self::set_max_unsent)), such as `usize::MAX`. A
+    /// Sets the water marks, in unsent bytes: a producer is paused at `high` or more, and resumed
+    /// at `low` or fewer. Default: 64 KiB and 16 KiB.
+    ///
+    /// A `low` that is not below `high` is lowered to one below it. A `high` above the limit of
+    /// [`set_max_unsent`](Self::set_max_unsent), such as `usize::MAX`, is lowered to that limit. A
     /// `high` of zero counts as one.
     pub fn set_water_marks(&self, high: usize, low: usize) {
         self.request(|connection| {
@@ -516,18 +555,18 @@ impl Transport {
         });
     }
 
-    /// Whether small segments are sent at once (`TCP_NODELAY`). On from the start, for what a
-    /// callback writes leaves in one piece anyway; Twisted leaves it off.
+    /// Sets `TCP_NODELAY`: whether small segments are sent at once. On by default, since what a
+    /// callback writes leaves in one piece anyway; Twisted leaves it off. (`setTcpNoDelay`)
     ///
-    /// Does nothing on a connection that is lost.
+    /// Returns the operating system's error. Does nothing on a lost connection.
     pub fn set_tcp_no_delay(&self, on: bool) -> io::Result<()> {
         self.on_stream(|stream| stream.set_no_delay(on))
     }
 
-    /// Whether the operating system probes an idle peer (`SO_KEEPALIVE`), at its own intervals. Off
-    /// from the start.
+    /// Sets `SO_KEEPALIVE`: whether the operating system probes an idle peer, at its own intervals.
+    /// Off by default. (`setTcpKeepAlive`)
     ///
-    /// Does nothing on a connection that is lost.
+    /// Returns the operating system's error. Does nothing on a lost connection.
     pub fn set_tcp_keep_alive(&self, on: bool) -> io::Result<()> {
         self.on_stream(|stream| stream.set_keep_alive(on))
     }
@@ -541,32 +580,32 @@ impl Transport {
 }
 
 impl Write for &Transport {
-    /// [`Transport::write`]: accepts everything, always.
+    /// Calls [`Transport::write`], and never fails: it returns `data.len()`.
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
         Transport::write(self, data);
         Ok(data.len())
     }
 
-    /// Does nothing: the loop sends.
+    /// Does nothing: the event loop sends when the callback has returned.
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
 }
 
 impl Write for Transport {
-    /// [`Transport::write`]: accepts everything, always.
+    /// Calls [`Transport::write`], and never fails: it returns `data.len()`.
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
         Self::write(self, data);
         Ok(data.len())
     }
 
-    /// Does nothing: the loop sends.
+    /// Does nothing: the event loop sends when the callback has returned.
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
 }
 
-/// Two handles are equal if they are of the same connection.
+/// Two handles are equal if they belong to the same connection.
 impl PartialEq for Transport {
     fn eq(&self, other: &Self) -> bool {
         Rc::ptr_eq(&self.0, &other.0)

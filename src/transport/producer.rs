@@ -1,4 +1,4 @@
-//! What feeds a connection, and when it is held back.
+//! Producers: what feeds a connection, and the water marks between which it is held back.
 
 use super::state::Action;
 use super::{Inner, Transport};
@@ -6,16 +6,17 @@ use std::fmt;
 use std::io::Read;
 use std::rc::{Rc, Weak};
 
-/// High-water mark: a producer is paused at this many unsent bytes, more than a peer takes in one
-/// go, so that sending does not wait for the producer. Twisted's value.
+/// High-water mark: a producer is paused at this many unsent bytes, which is more than a peer takes
+/// at once, so that sending does not wait for the producer. Twisted's value.
 pub(super) const HIGH_MARK: usize = 64 * 1024;
 
 /// Low-water mark: a producer is resumed at this many unsent bytes, a quarter of the high-water
-/// mark, so that it is told seldom, and before everything is sent.
+/// mark, so that it is resumed seldom, and before everything is sent.
 pub(super) const LOW_MARK: usize = HIGH_MARK / 4;
 
-/// What feeds a connection, and is held back when the connection's peer does not keep up; see
-/// [`Transport::register_producer`].
+/// A producer: a source of bytes for a connection, held back when the peer does not keep up.
+/// Registered with [`Transport::register_producer`], and paused and resumed at the water marks of
+/// [`Transport::set_water_marks`]. `&Transport` converts into one.
 ///
 /// ```
 /// use std::fs::File;
@@ -37,13 +38,13 @@ pub(super) const LOW_MARK: usize = HIGH_MARK / 4;
 pub struct Producer(pub(super) Source);
 
 pub(super) enum Source {
-    /// The connection's own protocol.
+    /// The connection's own protocol, which writes of its own accord.
     Push,
-    /// The connection's own protocol, which writes when it is asked to.
+    /// The connection's own protocol, which writes when it is asked.
     Pull,
     Connection(Weak<Inner>),
     Reader {
-        /// `None` while the loop reads.
+        /// `None` while the loop reads from it.
         input: Option<Box<dyn Read>>,
         /// Bytes read so far.
         produced: u64,
@@ -51,25 +52,28 @@ pub(super) enum Source {
 }
 
 impl Producer {
-    /// The connection's own protocol, which writes of its own accord. It hears `producing_paused`
-    /// when it should stop, and `producing_resumed` when it may go on. (`IPushProducer`)
+    /// Returns a push producer: the connection's own protocol, which writes of its own accord. It
+    /// hears [`producing_paused`](crate::Protocol::producing_paused) when it should stop, and
+    /// [`producing_resumed`](crate::Protocol::producing_resumed) when it may continue. A protocol
+    /// that writes in a loop asks [`Transport::may_produce`]. (`IPushProducer`)
     pub fn push() -> Self {
         Self(Source::Push)
     }
 
-    /// The connection's own protocol, which writes when it is asked to: each `producing_resumed`
-    /// asks for more. One that writes nothing then is asked again when something else that was
-    /// written to the connection has been sent. (`IPullProducer`)
+    /// Returns a pull producer: the connection's own protocol, which writes when it is asked. Each
+    /// [`producing_resumed`](crate::Protocol::producing_resumed) asks for more. If it writes
+    /// nothing then, it is asked again only after other bytes were written to the connection and
+    /// sent. (`IPullProducer`)
     pub fn pull() -> Self {
         Self(Source::Pull)
     }
 
-    /// Anything that can be read: the loop reads it when there is room, and sends what it reads.
-    /// At its end, or at an error, the producer is unregistered and the protocol hears
-    /// `producer_finished`. (`FileSender`)
+    /// Returns a producer that the event loop reads when there is room, such as a file, and whose
+    /// bytes it sends. At its end, or at an error, it is unregistered, and the protocol hears
+    /// [`producer_finished`](crate::Protocol::producer_finished). (`FileSender`)
     ///
-    /// It is read on the loop, 64 KiB at a time, and everything else waits meanwhile: for files,
-    /// and for what is in memory. What blocks for long belongs to
+    /// The event loop reads 64 KiB at a time, and everything else waits meanwhile: this is for
+    /// files, and for bytes in memory. What blocks for long belongs to
     /// [`defer_to_thread`](crate::Reactor::defer_to_thread). An error of the kind
     /// [`WouldBlock`](std::io::ErrorKind::WouldBlock) is an error like any other.
     pub fn reader(input: impl Read + 'static) -> Self {
@@ -77,7 +81,7 @@ impl Producer {
     }
 }
 
-/// Another connection: what it receives its protocol writes to the consumer.
+/// Makes a producer of another connection: its protocol writes what it receives to the consumer.
 impl From<&Transport> for Producer {
     fn from(transport: &Transport) -> Self {
         Self(Source::Connection(Rc::downgrade(&transport.0)))
@@ -104,20 +108,19 @@ impl fmt::Debug for Source {
     }
 }
 
-/// The producer of a connection, if it has one, and the water marks between which it is paused and
-/// resumed.
+/// The producer of a connection, if it has one, and its water marks.
 #[derive(Debug)]
 pub(super) struct Feed {
     high: usize,
     low: usize,
-    /// The most that may be unsent, which the marks never exceed.
+    /// Limit on unsent bytes, which the marks never exceed.
     max_unsent: usize,
     active: Option<ActiveProducer>,
-    /// The last producer broke off, and the peer has not been sent all that it was to give.
+    /// The last producer broke off: the peer has not been sent everything.
     pub(super) broken_off: bool,
-    /// Bytes accepted since the connection was settled last, sent or not.
+    /// Bytes accepted since the connection was last settled, sent or not.
     burst: usize,
-    /// Something was accepted since this was last cleared.
+    /// Bytes were accepted since this was last cleared.
     pub(super) was_fed: bool,
 }
 
@@ -129,9 +132,9 @@ struct ActiveProducer {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Progress {
-    /// May write; a pull producer has been asked to.
+    /// The producer may write; a pull producer has been asked to.
     Producing,
-    /// May not write; a pull producer waits until it is asked.
+    /// The producer may not write; a pull producer waits until it is asked.
     Paused,
 }
 
@@ -160,7 +163,8 @@ impl Feed {
         self.max_unsent = max_unsent;
     }
 
-    /// No more than may be unsent: what a producer has given must not be too much.
+    /// Returns the high-water mark, lowered to the limit on unsent bytes: a producer must not
+    /// exceed it.
     pub(super) fn high(&self) -> usize {
         self.high.min(self.max_unsent).max(1)
     }
@@ -173,9 +177,9 @@ impl Feed {
         self.active.is_some()
     }
 
-    /// From here on `source` produces; `unsent` bytes wait already.
+    /// Registers `source` as the producer. `unsent` bytes wait already.
     pub(super) fn register(&mut self, source: Source, unsent: usize) {
-        // A pull producer and a reader begin when they are asked.
+        // A pull producer and a reader begin when they are asked to.
         let progress = match source {
             Source::Push | Source::Connection(_) => Progress::Producing,
             Source::Pull | Source::Reader { .. } => Progress::Paused,
@@ -185,12 +189,13 @@ impl Feed {
         self.accepted(0, unsent);
     }
 
-    /// True if the producer has not come to its end.
+    /// Returns true if the producer has not finished.
     pub(super) fn is_unfinished(&self) -> bool {
         self.broken_off || self.has_producer()
     }
 
-    /// True if the producer should write more now. One that is told no is told when it may.
+    /// Returns true if the producer should write more now. A push producer that should not is
+    /// resumed later.
     pub(super) fn may_produce(&mut self, unsent: usize) -> bool {
         let high = self.high();
         let Some(ActiveProducer { source, progress }) = &mut self.active else {
@@ -203,12 +208,12 @@ impl Feed {
         !enough
     }
 
-    /// The connection is being settled.
+    /// Ends the burst: the connection is being settled.
     pub(super) fn end_burst(&mut self) {
         self.burst = 0;
     }
 
-    /// The connection that produces, if one does.
+    /// Returns the connection that is the producer, if one is.
     pub(super) fn connection(&self) -> Option<Rc<Inner>> {
         match &self.active {
             Some(ActiveProducer { source: Source::Connection(producer), .. }) => producer.upgrade(),
@@ -216,8 +221,8 @@ impl Feed {
         }
     }
 
-    /// Takes out a producer that stops when the peer closes: one that comes to its end by itself
-    /// does not.
+    /// Unregisters a producer that stops when the peer closes: any but a reader, which finishes by
+    /// itself.
     pub(super) fn take_endless(&mut self) -> Option<Source> {
         match &self.active {
             Some(ActiveProducer { source: Source::Reader { .. }, .. }) | None => None,
@@ -229,7 +234,7 @@ impl Feed {
         self.active.take().map(|active| active.source)
     }
 
-    /// True if the connection `other` is the producer.
+    /// Returns true if the connection `other` is the producer.
     pub(super) fn is_fed_by(&self, other: &Rc<Inner>) -> bool {
         match &self.active {
             Some(ActiveProducer { source: Source::Connection(producer), .. }) => {
@@ -239,7 +244,8 @@ impl Feed {
         }
     }
 
-    /// So many bytes have been accepted. True if the loop has to look at the producer.
+    /// Records that `count` bytes were accepted. True if the loop has to settle the connection for
+    /// the producer.
     pub(super) fn accepted(&mut self, count: usize, unsent: usize) -> bool {
         let high = self.high();
         self.burst = self.burst.saturating_add(count);
@@ -260,7 +266,7 @@ impl Feed {
         }
     }
 
-    /// How much a connection that produces may read.
+    /// Returns how many bytes a connection that is the producer may read.
     pub(super) fn room(&self, unsent: usize) -> usize {
         match &self.active {
             Some(ActiveProducer { source: Source::Connection(_), progress: Progress::Paused }) => 0,
@@ -271,7 +277,8 @@ impl Feed {
         }
     }
 
-    /// What was unsent has been offered to the socket: what the producer is to hear.
+    /// Returns the loop's next action for the producer, once unsent bytes were offered to the
+    /// socket.
     pub(super) fn action(&self, unsent: usize) -> Option<Action> {
         let Some(ActiveProducer { source, progress }) = &self.active else {
             return None;
@@ -289,12 +296,12 @@ impl Feed {
         }
     }
 
-    /// The protocol is being told to stop writing.
+    /// Pauses the producer: the protocol is hearing `producing_paused`.
     pub(super) fn pause(&mut self) {
         self.set_progress(Progress::Paused);
     }
 
-    /// The protocol is being told that it may write.
+    /// Resumes the producer: the protocol is hearing `producing_resumed`.
     pub(super) fn resume(&mut self) {
         self.set_progress(Progress::Producing);
     }
@@ -305,7 +312,8 @@ impl Feed {
         }
     }
 
-    /// The connection that may read again, now that no more than this is unsent.
+    /// Resumes a paused connection that is the producer, and returns it, if no more than the
+    /// low-water mark is unsent.
     pub(super) fn resume_connection(&mut self, unsent: usize) -> Option<Rc<Inner>> {
         let low = self.low();
         match &mut self.active {
@@ -319,7 +327,7 @@ impl Feed {
         }
     }
 
-    /// What the loop is to read from; it is put back by [`put_back`](Self::put_back).
+    /// Takes out the reader, for the loop to read from; [`put_back`](Self::put_back) returns it.
     pub(super) fn take_reader(&mut self) -> Option<Box<dyn Read>> {
         match &mut self.active {
             Some(ActiveProducer { source: Source::Reader { input, .. }, .. }) => input.take(),
@@ -327,7 +335,8 @@ impl Feed {
         }
     }
 
-    /// So much more has been read. Hands the reader back if it was unregistered meanwhile.
+    /// Puts the reader back after `count` more bytes were read. Returns it if it was unregistered
+    /// meanwhile.
     pub(super) fn put_back(
         &mut self,
         reader: Box<dyn Read>,
@@ -389,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pull_producer_is_asked_again_only_if_something_was_written() {
+    fn a_pull_producer_is_asked_again_only_after_a_write() {
         let mut feed = Feed::new(usize::MAX);
         feed.register(Source::Pull, 0);
         assert_eq!(action(&feed, 0), RESUME);
@@ -417,7 +426,7 @@ mod tests {
     }
 
     #[test]
-    fn the_marks_are_no_higher_than_what_may_be_unsent() {
+    fn the_marks_are_no_higher_than_the_limit_on_unsent_bytes() {
         let mut feed = Feed::new(1000);
         feed.register(reader(), 0);
         assert_eq!(
@@ -431,7 +440,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_produces_nothing_for_it_may_read_what_he_likes() {
+    fn without_a_producing_connection_reading_is_unlimited() {
         let mut feed = Feed::new(usize::MAX);
         assert_eq!(feed.room(usize::MAX), usize::MAX);
         feed.register(Source::Push, 0);

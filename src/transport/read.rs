@@ -1,29 +1,29 @@
-//! How bytes come in, and when none are wanted.
+//! Read direction of a connection: receiving bytes, and when none are wanted.
 
 use super::connection::Connection;
 use super::readiness::{Processing, Readiness, Reading};
 use crate::reason::Reason;
 use std::io;
 
-/// What came in.
+/// The outcome of a read.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum ReadOutcome {
     Data {
         count: usize,
-        /// Nothing is left in the socket.
+        /// The socket has nothing more to read.
         last: bool,
     },
     /// The peer's FIN.
     End,
-    /// The peer takes nothing of all that it is sent: reading is to rest.
+    /// Backpressure: the peer takes nothing of what it is sent, so reading backs off.
     Backpressure,
-    /// There is no more at the rate that is set, unless the clock says so.
+    /// The rate limit is used up, unless the clock says otherwise.
     NeedsRefill,
     Nothing,
 }
 
 impl Connection {
-    /// True if there may be something to read and it is wanted.
+    /// Returns true if there may be something to read and it is wanted.
     pub(super) fn wants_reading(&self) -> bool {
         let Readiness { socket, reading, processing, .. } = self.readiness;
         socket.readable
@@ -33,7 +33,7 @@ impl Connection {
             && !self.is_full()
     }
 
-    /// (What can no longer be sent holds up nothing.)
+    /// Bytes that can no longer be sent do not count.
     fn is_full(&self) -> bool {
         let write_buffer = self.write_buffer.as_ref().filter(|_| self.state.sends());
         write_buffer.is_some_and(|write_buffer| write_buffer.is_full())
@@ -45,7 +45,7 @@ impl Connection {
         write_buffer.is_some_and(|write_buffer| write_buffer.is_backed_up())
     }
 
-    /// True if its protocol has yielded and is to be called again.
+    /// Returns true if its protocol has yielded and needs another call, and clears that.
     #[inline]
     pub(crate) fn take_yield(&mut self) -> bool {
         let yielded = self.readiness.processing == Processing::Yielded;
@@ -56,14 +56,14 @@ impl Connection {
         yielded && self.state.delivers()
     }
 
-    /// Reading goes on after a rest.
+    /// Ends a read backoff, if there is one: the next read happens.
     pub(crate) fn end_read_backoff(&mut self) {
         if self.readiness.reading == Reading::Backoff {
             self.readiness.reading = Reading::OneMoreRead;
         }
     }
 
-    /// Reads what has arrived, at most a buffer full.
+    /// Reads at most a buffer full.
     #[inline(always)]
     pub(crate) fn receive(&mut self, buffer: &mut [u8]) -> ReadOutcome {
         if buffer.is_empty() || !self.wants_reading() {
@@ -83,7 +83,7 @@ impl Connection {
         };
         loop {
             match stream.read(buffer) {
-                // A socket whose error a write has consumed says this as well: no FIN to tell of.
+                // Not a FIN: a socket whose error a write has consumed reads as ended as well.
                 Ok(0) if self.state.read_out() => {
                     self.readiness.socket.readable = false;
                     self.readiness.listed.needs_settle = true;
@@ -107,8 +107,8 @@ impl Connection {
                     return ReadOutcome::Data { count, last };
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                // Once more: at the mark of urgent data Linux says so of a read that a signal
-                // meets.
+                // Once more: at the mark of urgent data Linux reports this for a read that a signal
+                // interrupts.
                 Err(error)
                     if error.kind() == io::ErrorKind::WouldBlock
                         && std::mem::take(&mut self.readiness.socket.more_behind) => {}

@@ -1,15 +1,15 @@
-//! Scheduling state of one connection: what the poller and the socket said, and which lists of the
-//! loop the connection is on. Pure.
+//! Scheduling state of one connection: what the poller and the socket reported, and which lists of
+//! the loop the connection is on. Pure.
 
 use super::traffic::Traffic;
 
-/// How far the protocol is with the bytes it received. Nothing is read before it is done.
+/// How far the protocol has processed the bytes it received. Nothing is read before it is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Processing {
     Done,
     /// The protocol yielded, and is called again in the next turn.
     Yielded,
-    /// The protocol keeps what is left, and says when it wants to be called again.
+    /// The protocol keeps the unprocessed bytes, and requests its next call itself.
     Held,
 }
 
@@ -34,17 +34,17 @@ pub(crate) struct Readiness {
     pub(crate) processing: Processing,
 }
 
-/// What the poller and the calls on the socket have said.
+/// Readiness as reported by the poller and by calls on the socket.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SocketReadiness {
-    /// There may be something to read.
+    /// A read may find something.
     pub(crate) readable: bool,
-    /// A short read is not the last, whatever the stream says: behind it the peer's FIN waits,
-    /// which shared an edge with data, or what lies behind urgent data. Until a read would block.
+    /// A short read is not the last, whatever the stream says: behind it waits the peer's FIN,
+    /// which shared an edge with data, or bytes behind urgent data. Until a read would block.
     pub(crate) more_behind: bool,
     /// The socket took all that it was last offered.
     pub(crate) writable: bool,
-    /// The poller reports events of the socket.
+    /// The socket is registered with the poller.
     pub(crate) registered: bool,
 }
 
@@ -53,8 +53,7 @@ pub(crate) struct SocketReadiness {
 pub(crate) struct Listed {
     /// Connections that are served in the next turn.
     pub(crate) ready: bool,
-    /// When it is served, it is settled after reading: it can be written to again, or an error came
-    /// up.
+    /// Settled after reading when it is served: it can be written to again, or an error came up.
     pub(crate) needs_settle: bool,
     /// Connections that callbacks have changed, settled at the end of the turn.
     pub(crate) dirty: bool,
@@ -62,19 +61,19 @@ pub(crate) struct Listed {
     pub(crate) unsent: bool,
 }
 
-/// What has ever come from the peer.
+/// Activity of the peer since the connection was made.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct PeerActivity {
-    /// Bytes.
+    /// The peer has sent bytes.
     pub(crate) sent_any: bool,
-    /// Bytes since the reactor began to drain, or since the connection was made.
+    /// The peer has sent bytes since the reactor began to drain, or since the connection was made.
     pub(crate) sent_since_drain: bool,
-    /// The FIN has been read.
+    /// The peer's FIN has been read.
     pub(crate) finished: bool,
 }
 
 impl Readiness {
-    /// A socket of which nothing is known yet: a write to it may well succeed.
+    /// Returns the readiness of a new socket: a first write to it may well succeed.
     pub(super) fn new() -> Self {
         Self {
             socket: SocketReadiness {

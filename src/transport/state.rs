@@ -1,8 +1,8 @@
-//! The life of a connection, as a transport sees it. Pure.
+//! Life cycle of a connection. Pure.
 
 use crate::reason::Reason;
 
-/// Where a connection is in its life.
+/// Life cycle of a connection: from open to lost.
 ///
 /// ```text
 ///            pause / resume, peer's FIN, lose_write_connection
@@ -20,67 +20,68 @@ use crate::reason::Reason;
 ///              └──▶ Severed ───┘
 /// ```
 ///
-/// Callbacks move it along the arrows and nothing more; the loop looks at it when the callback has
-/// returned ([`next`](Self::next)) and does what it asks for.
+/// Callbacks only move it along the arrows. When the callback has returned, the loop asks for the
+/// [`next`](Self::next) action and carries it out.
 #[derive(Debug)]
 pub(crate) enum State {
-    /// Both halves have their own state.
+    /// Each half has its own state.
     Open { input: Input, output: Output },
-    /// The sending half has failed. What has arrived is still delivered, and then the connection is
-    /// over, with this reason.
+    /// The sending half has failed. Bytes that have arrived are still delivered; then the
+    /// connection ends with this reason.
     Severed { input: Input, reason: Box<Reason> },
-    /// Nothing is read and nothing more is accepted; what is buffered still goes out.
+    /// Graceful close: nothing is read, nothing more is accepted, and unsent bytes still leave.
     Closing,
-    /// Over, with this reason, as soon as the loop gets to it.
-    /// (Boxed, for there are few, and it would be the greater part of an idle transport's state.)
+    /// Over with this reason, which the loop has yet to carry out. (Boxed, since few are, and it
+    /// would be the greater part of an idle connection's state.)
     Ending(Box<Reason>),
-    /// The protocol has been told, or is being told.
+    /// The protocol has heard `connection_lost`, or is hearing it.
     Lost,
 }
 
-/// The half that receives.
+/// The receiving half.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Input {
     Flowing,
     Paused,
-    /// Resumed, and the protocol has yet to hear it. Nothing is read before, so that a protocol
+    /// Resumed, and the protocol has not heard it yet. Nothing is read before, so that a protocol
     /// which held bytes back sees them in order.
     Resuming,
     /// The peer has sent its FIN.
     Ended,
 }
 
-/// The half that sends.
+/// The sending half.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Output {
     Open,
-    /// Closes once the buffer is empty; accepts nothing more.
+    /// Half-close: a FIN follows once the write buffer is empty; nothing more is accepted.
     Finishing,
     /// Our FIN is sent.
     Finished,
 }
 
-/// What the loop is to do once a callback has returned and the buffer was offered to the socket.
+/// The loop's next action for a connection, once a callback has returned and the write buffer was
+/// offered to the socket.
 #[derive(Debug)]
 pub(crate) enum Action {
     Idle,
-    /// Wait for the peer to take what is unsent before the connection closes.
+    /// Wait for the peer to take the unsent bytes before the connection closes.
     AwaitSent,
     /// Tell the protocol to stop writing.
     PauseProducer,
     /// Tell the protocol that it may write.
     ResumeProducer,
-    /// Look at the time, and when to look again.
+    /// Read the clock for the timeouts, and schedule the next check.
     UpdateTimeouts,
-    /// Ask whether more may be sent at the rate that is set.
+    /// Ask the rate limiter whether more may be sent.
     RefillRate,
-    /// Read for the connection.
+    /// Read from the producer for the connection.
     Produce,
     /// Read what has arrived: nothing more can be sent.
     ReadRemaining,
-    /// Tell the protocol that writes were refused.
+    /// Tell the protocol that writes were rejected.
     ReportRejected,
-    /// Tell the protocol that reading goes on.
+    /// Tell the protocol that reading was resumed.
     Resume,
     /// Send our FIN.
     ShutdownWrite,
@@ -97,8 +98,8 @@ impl State {
         matches!(self, Self::Open { output: Output::Open, .. })
     }
 
-    /// What is unsent may leave: even what a callback wrote before it gave up, as far as the socket
-    /// takes it at once.
+    /// Returns true if unsent bytes may leave: best effort, without waiting, even after a callback
+    /// has failed.
     pub(crate) fn sends(&self) -> bool {
         match self {
             Self::Open { .. } | Self::Closing => true,
@@ -123,12 +124,12 @@ impl State {
         }
     }
 
-    /// Nothing more is accepted but from a producer that is waited for.
+    /// Returns true if a close or half-close waits for the producer, whose writes are accepted.
     pub(crate) fn waits_for_producer(&self) -> bool {
         matches!(self, Self::Closing | Self::Open { output: Output::Finishing, .. })
     }
 
-    /// Something may yet be read.
+    /// Returns true if the peer's FIN has not been read, and reading has not ended.
     pub(crate) fn will_read(&self) -> bool {
         self.input().is_some_and(|input| input != Input::Ended)
     }
@@ -137,8 +138,8 @@ impl State {
         self.input() == Some(Input::Flowing)
     }
 
-    /// Nothing that the socket could still tell is waited for by reading or writing, so an error
-    /// has to be asked for.
+    /// Returns true if neither a read nor a write would meet an error of the socket, so that it has
+    /// to be asked for.
     pub(crate) fn ignores_input(&self) -> bool {
         match self {
             Self::Open { input, .. } => *input != Input::Flowing,
@@ -155,8 +156,7 @@ impl State {
         matches!(self, Self::Severed { .. })
     }
 
-    /// The connection is over, or will be as soon as the loop gets to it, and not because anybody
-    /// asked for a close.
+    /// Returns true if the connection is ending otherwise than by a graceful close.
     pub(crate) fn is_breaking(&self) -> bool {
         matches!(self, Self::Severed { .. } | Self::Ending(_))
     }
@@ -169,7 +169,7 @@ impl State {
         matches!(self, Self::Open { .. })
     }
 
-    /// What has been received is still delivered.
+    /// Returns true if received bytes are still delivered.
     #[inline]
     pub(crate) fn delivers(&self) -> bool {
         matches!(self, Self::Open { .. } | Self::Severed { .. })
@@ -179,7 +179,7 @@ impl State {
         self.input() == Some(Input::Resuming)
     }
 
-    /// For those who look at a transport.
+    /// Returns the name of the state, for the `Debug` text of a transport.
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Open { .. } => "open",
@@ -193,8 +193,8 @@ impl State {
         self.input() == Some(Input::Paused)
     }
 
-    /// This side does not read what the peer may be sending. (A peer that has sent its FIN sends
-    /// nothing.)
+    /// Returns true if this side does not read what the peer may be sending. (A peer that has sent
+    /// its FIN sends nothing.)
     pub(crate) fn holds_input(&self) -> bool {
         matches!(self.input(), Some(Input::Paused | Input::Resuming))
     }
@@ -205,7 +205,7 @@ impl State {
         }
     }
 
-    /// True if that changed something.
+    /// Resumes reading. True if that changed anything.
     pub(crate) fn resume(&mut self) -> bool {
         match self.input_mut() {
             Some(input @ Input::Paused) => {
@@ -216,21 +216,21 @@ impl State {
         }
     }
 
-    /// The protocol is being told that reading goes on.
+    /// Continues reading: the protocol is hearing `reading_resumed`.
     pub(crate) fn resumed(&mut self) {
         if let Some(input @ Input::Resuming) = self.input_mut() {
             *input = Input::Flowing;
         }
     }
 
-    /// The peer's FIN has been read.
+    /// Ends the receiving half: the peer's FIN has been read.
     pub(crate) fn end_input(&mut self) {
         if let Some(input) = self.input_mut() {
             *input = Input::Ended;
         }
     }
 
-    /// True if that changed something.
+    /// Begins a half-close. True if that changed anything.
     pub(crate) fn lose_write(&mut self) -> bool {
         match self {
             Self::Open { output: output @ Output::Open, .. } => {
@@ -241,18 +241,18 @@ impl State {
         }
     }
 
-    /// Our FIN has been sent.
+    /// Ends the sending half: our FIN has been sent.
     pub(crate) fn output_finished(&mut self) {
         if let Self::Open { output: output @ Output::Finishing, .. } = self {
             *output = Output::Finished;
         }
     }
 
-    /// True if that changed something.
+    /// Begins a graceful close. True if that changed anything.
     pub(crate) fn lose(&mut self) -> bool {
         match std::mem::replace(self, Self::Closing) {
             Self::Open { .. } => true,
-            // Nobody wants to read the rest.
+            // The protocol does not want the remaining bytes.
             Self::Severed { reason, .. } => {
                 *self = Self::Ending(reason);
                 true
@@ -264,8 +264,8 @@ impl State {
         }
     }
 
-    /// The sending half has failed: nothing more can be sent, but what has arrived is still
-    /// delivered, if it is wanted.
+    /// Records that the sending half has failed: nothing more can be sent, but bytes that have
+    /// arrived are still delivered, if they are wanted.
     pub(crate) fn sever(&mut self, reason: Reason) {
         match self {
             Self::Open { input: input @ (Input::Flowing | Input::Resuming), .. } => {
@@ -275,15 +275,15 @@ impl State {
         }
     }
 
-    /// Nothing more has arrived on a connection whose sending half has failed. True if that was
-    /// waited for.
+    /// Ends a connection whose sending half has failed, since nothing more has arrived. False if
+    /// the connection was not in that state.
     pub(crate) fn read_out(&mut self) -> bool {
         self.is_severed() && self.lose()
     }
 
-    /// Ends the connection. The first reason stays, but for a panic: whatever else was asked for in
-    /// a callback that panicked, the panic is why the connection ends. Returns the reason that
-    /// goes.
+    /// Ends the connection. The first reason stays, but a panic replaces it: whatever else a
+    /// callback that panicked has asked for, the panic is why the connection ends. Returns the
+    /// displaced reason.
     pub(crate) fn end(&mut self, reason: Reason) -> Option<Reason> {
         if self.is_severed() {
             self.lose();
@@ -300,8 +300,8 @@ impl State {
         }
     }
 
-    /// Why a connection that is not there yet need not be made, given whether anything waits for
-    /// it.
+    /// Returns why an attempt to connect is dropped, if it is. `nothing_waits` says that it has
+    /// neither unsent bytes nor a producer.
     pub(crate) fn given_up(&self, nothing_waits: bool) -> Option<Reason> {
         match self {
             Self::Closing if nothing_waits => Some(Reason::Aborted),
@@ -310,14 +310,14 @@ impl State {
         }
     }
 
-    /// What the loop does next, given whether everything accepted has been sent.
+    /// Returns the loop's next action, given whether everything accepted has been sent.
     pub(crate) fn next(&self, all_sent: bool) -> Action {
         match self {
             Self::Open { input: Input::Ended, output: Output::Finished } => {
                 Action::End(Reason::Done)
             }
             Self::Open { output: Output::Finishing, .. } if all_sent => Action::ShutdownWrite,
-            // Nothing is left but to send the rest: as good as closing.
+            // Nothing is left but to send the rest, as in a close.
             Self::Open { input: Input::Ended, output: Output::Finishing } => Action::AwaitSent,
             Self::Open { input: Input::Resuming, .. }
             | Self::Severed { input: Input::Resuming, .. } => Action::Resume,
@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn closing_waits_for_the_buffer() {
+    fn closing_waits_for_the_write_buffer() {
         let mut state = State::new();
         assert!(state.lose());
         assert!(!state.lose(), "a second call changes nothing");
@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn both_halves_done_is_the_end() {
+    fn a_connection_with_both_halves_closed_is_done() {
         for input_first in [true, false] {
             let mut state = State::new();
             if input_first {
@@ -372,7 +372,7 @@ mod tests {
     }
 
     #[test]
-    fn pausing_and_resuming_at_once_is_still_heard_once() {
+    fn a_pause_resumed_at_once_is_still_heard_once() {
         let mut state = State::new();
         assert!(!state.resume(), "was not paused");
         state.pause();
@@ -398,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_write_waits_for_what_has_arrived() {
+    fn a_failed_write_waits_for_bytes_that_have_arrived() {
         let broken = || Reason::lost(std::io::ErrorKind::BrokenPipe.into());
         let lost = |next: Action| matches!(next, Action::End(Reason::Lost(_)));
         let mut state = State::new();
@@ -433,7 +433,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_revives_the_lost() {
+    fn nothing_revives_a_lost_connection() {
         let mut state = State::Lost;
         state.pause();
         state.end_input();

@@ -1,5 +1,5 @@
-//! The limit on unsent bytes of all connections together, and losing the slowest consumers above
-//! it.
+//! Limit on the unsent bytes of all connections together: above it the slowest consumers are
+//! closed.
 
 use super::{Inner, Transport};
 use crate::reason::Reason;
@@ -7,7 +7,7 @@ use std::cmp::Reverse;
 use std::rc::Rc;
 
 impl Transport {
-    /// Lists a connection that has something unsent, once.
+    /// Lists a connection that has unsent bytes, once.
     pub(crate) fn list_unsent(&self) {
         let connection = &mut *self.0.connection.borrow_mut();
         if connection.unsent() > 0
@@ -18,10 +18,10 @@ impl Transport {
         }
     }
 
-    /// A write to this connection has brought all connections above their limit. Offers it to the
-    /// socket first. If that is not enough, the slowest consumers are lost at once, until three
-    /// quarters of the limit are left: freeing a quarter at a time keeps the look at all of them
-    /// rare.
+    /// Brings all connections below their limit again, after a write to this one. Offers it to the
+    /// socket first. If that is not enough, the slowest consumers are closed at once, until three
+    /// quarters of the limit are left: freeing a quarter at a time keeps the search through all of
+    /// them rare.
     #[cold]
     pub(super) fn shed_unsent(&self) {
         let listener = {
@@ -61,13 +61,14 @@ impl Transport {
         connection.hub().flush_now();
         self.mark_dirty(&mut connection);
         drop(connection);
-        // Only now: it may hold an error of the user's, whose drop is the user's code.
+        // After the borrow: a displaced reason may hold a user's error, whose drop is user code.
         drop(displaced);
     }
 }
 
 impl Inner {
-    /// False if nothing is unsent: it is no longer on the list.
+    /// Returns true if the connection has unsent bytes. If not, its flag is cleared: it leaves the
+    /// list.
     pub(super) fn stays_listed(&self) -> bool {
         let connection = &mut *self.connection.borrow_mut();
         connection.readiness.listed.unsent = connection.unsent() > 0;

@@ -1,6 +1,6 @@
-//! What kind of traffic a connection carries, which decides how much of it one turn reads. Pure.
+//! Traffic classes: what a connection carries decides how much of it one turn reads. Pure.
 
-/// How a connection has used its last share of a turn.
+/// Traffic class of a connection, by its use of its last share of a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Traffic {
     /// The peer sends less than one share at a time. Sparse connections are read in every turn, so
@@ -13,12 +13,12 @@ pub(crate) enum Traffic {
     Yielding,
 }
 
-/// Bytes read from a yielding connection at once. Processing them takes longer than the extra
-/// system calls, and thousands of such connections hold only a few megabytes.
+/// Quantum of a yielding connection, in bytes. Processing them takes longer than the extra system
+/// calls, and thousands of these connections hold only a few megabytes.
 const YIELDING_READ: usize = 8 * 1024;
 
 impl Traffic {
-    /// The most to read at once, if the buffer is not shorter.
+    /// Returns the quantum: the most bytes to read at once, if the buffer is not shorter.
     pub(crate) fn quantum(self) -> usize {
         match self {
             Self::Sparse | Self::Bulk => usize::MAX,
@@ -26,7 +26,7 @@ impl Traffic {
         }
     }
 
-    /// What it is after it was served, when there may be more to do, or is not.
+    /// Returns the class of a connection that was served, given whether there may be `more` to do.
     pub(crate) fn served(self, more: bool) -> Self {
         match self {
             _ if !more => Self::Sparse,
@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_sends_more_than_a_share_takes_turns_until_there_is_less() {
+    fn a_bulk_sender_takes_turns_until_it_sends_less() {
         assert_eq!(Traffic::Sparse.served(true), Traffic::Bulk);
         for traffic in [Traffic::Sparse, Traffic::Bulk, Traffic::Yielding] {
             assert_eq!(traffic.served(false), Traffic::Sparse);

@@ -1,4 +1,4 @@
-//! How bytes are accepted, and leave.
+//! Write direction of a connection: accepting bytes, and offering them to the socket.
 
 use super::broadcast::SHARED_MIN;
 use super::connection::Connection;
@@ -9,28 +9,28 @@ use crate::reason::Reason;
 use bytes::{Buf, Bytes};
 use std::io::{self, IoSlice};
 
-/// A write of at least this many bytes, with nothing unsent before it, goes straight to the socket
-/// instead of being copied. At 64 bytes deferring costs nothing and joins small writes into one
-/// call; at 16 KiB the copy costs 8 % of an echo. Half of that, since a stream cuts messages.
+/// A write of at least this many bytes to an empty write buffer goes straight to the socket instead
+/// of being copied. At 64 bytes deferring costs nothing and joins small writes into one call; at 16
+/// KiB the copy costs 8 % of an echo. Half of that, since a stream cuts messages.
 const DIRECT_WRITE_MIN: usize = 8 * 1024;
 
-/// What the loop has to do after a write.
+/// Attention that the loop owes a connection after a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Written {
-    /// Nothing: the loop knows already that there is something to send.
+    /// No attention: the loop knows already that there is something to send.
     Known,
-    /// Look at the connection.
+    /// The loop has to settle the connection.
     News,
-    /// Look at the connection, and all connections together are above their limit.
+    /// The loop has to settle the connection, and all connections together are above their limit.
     TooMuch,
 }
 
-/// What came of settling a connection.
+/// The outcome of settling a connection.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Settled {
-    /// The socket took something.
+    /// The socket took at least one byte.
     pub(crate) sent: bool,
-    /// The connection has something unsent, and is not listed among those.
+    /// The connection has unsent bytes, and is not on the list of those that have.
     pub(crate) is_behind: bool,
 }
 
@@ -39,14 +39,14 @@ impl Connection {
         self.write_buffer.as_ref().map_or(0, |write_buffer| write_buffer.len())
     }
 
-    /// True if bytes can be written: always, or, when the connection is being closed, by a producer
-    /// that this waits for.
+    /// Returns true if writes are accepted: while open always, and while closing from a producer
+    /// that the close waits for.
     #[inline]
     pub(super) fn takes_writes(&self) -> bool {
         self.state.accepts_writes() || (self.has_producer() && self.state.waits_for_producer())
     }
 
-    /// Takes bytes for sending.
+    /// Accepts bytes for sending, on the fast path if the write buffer allows it.
     #[inline]
     pub(super) fn accept(&mut self, data: &[u8]) -> Written {
         match &mut self.write_buffer {
@@ -75,8 +75,8 @@ impl Connection {
         self.tell(data.len(), first)
     }
 
-    /// Takes a large write with nothing before it. The loop has to look even if nothing is left to
-    /// send: the write may have failed.
+    /// Accepts a large write to an empty write buffer. The loop has to settle the connection even
+    /// if nothing is left to send: the write may have failed.
     fn accept_straight(&mut self, data: &[u8]) -> Written {
         let rest = &data[self.send(data)..];
         if !rest.is_empty() && self.takes_writes() {
@@ -85,7 +85,8 @@ impl Connection {
         self.tell(data.len(), true)
     }
 
-    /// Takes a line and its end, to leave in one piece: never straight out, however long the line.
+    /// Accepts a line and its delimiter, to leave in one piece: never straight to the socket,
+    /// however long the line.
     #[inline]
     pub(super) fn accept_line(&mut self, line: &[u8], end: &[u8]) -> Written {
         match &mut self.write_buffer {
@@ -113,7 +114,7 @@ impl Connection {
         self.tell(length, first)
     }
 
-    /// Takes shared bytes, without copying them if they are many.
+    /// Accepts shared bytes, without copying those of at least [`SHARED_MIN`].
     pub(super) fn accept_bytes(&mut self, mut bytes: Bytes) -> Written {
         if bytes.len() < SHARED_MIN {
             return self.accept(&bytes);
@@ -145,8 +146,8 @@ impl Connection {
         })
     }
 
-    /// So many bytes were accepted, and nothing was unsent before, or something, which has the
-    /// loop's attention already.
+    /// Tells the producer's water marks and the hub that `count` bytes were accepted. `first` means
+    /// that nothing was unsent before; otherwise the loop knows of the connection already.
     #[inline]
     fn tell(&mut self, count: usize, first: bool) -> Written {
         let hub = &self.listener.hub;
@@ -174,8 +175,8 @@ impl Connection {
         }
     }
 
-    /// False if so many bytes more are too many: they are not to be taken, and it is seen to what
-    /// becomes of that.
+    /// Returns false if `length` more bytes exceed a limit: the caller drops them, and the overflow
+    /// policy has been applied.
     #[inline]
     fn has_room_for(&mut self, length: usize) -> bool {
         let Some(write_buffer) = &self.write_buffer else { return true };
@@ -184,8 +185,8 @@ impl Connection {
         room || self.make_room_for(length)
     }
 
-    /// What was written in this callback has not been offered to the socket yet, which may well
-    /// take it.
+    /// Offers unsent bytes to the socket, which may well take what was written in this callback,
+    /// and applies the overflow policy if that does not make room for `length` bytes.
     #[cold]
     fn make_room_for(&mut self, length: usize) -> bool {
         self.offer_now();
@@ -194,13 +195,13 @@ impl Connection {
         let overflow = self.extras.as_ref().map_or(OverflowPolicy::Close, |extras| extras.overflow);
         match overflow {
             OverflowPolicy::Close if is_own_limit => {
-                // What is unsent is discarded, and counted, when the connection is settled.
+                // Unsent bytes are discarded, and counted, when the connection is settled.
                 drop(self.state.end(Reason::Overflow));
                 self.hub().flush_now();
                 false
             }
-            // Too much on all connections is looked to when it is taken: this may not be the one
-            // to pay. Nor may anything be missed of what a producer gives.
+            // At the limit of all connections the write is accepted, and the slowest consumers are
+            // closed then: this may not be one of them. Nor may a producer's bytes be missing.
             OverflowPolicy::Close => true,
             _ if !is_own_limit && (self.has_producer() || self.hub().has_room_for(length)) => true,
             policy @ (OverflowPolicy::Reject | OverflowPolicy::DropNew) => {
@@ -212,14 +213,14 @@ impl Connection {
         }
     }
 
-    /// Frees what is unsent, and returns how much that was.
+    /// Discards the unsent bytes, and returns how many they were.
     pub(super) fn discard(&mut self) -> usize {
         let Some(write_buffer) = self.write_buffer.take() else { return 0 };
         self.listener.hub.recount_unsent(write_buffer.counted, 0);
         write_buffer.len()
     }
 
-    /// Offers `data` to the socket and returns how much it took.
+    /// Offers `data` to the socket and returns how many bytes it took.
     #[inline]
     fn send(&mut self, data: &[u8]) -> usize {
         let mut data = data;
@@ -235,7 +236,8 @@ impl Connection {
         sent
     }
 
-    /// The same for what is in several pieces, which are consumed.
+    /// Offers the pieces of a write buffer to the socket, consumes what it took, and returns how
+    /// many bytes that was.
     fn send_pieces(&mut self, write_buffer: &mut WriteBuffer) -> usize {
         let mut sent = 0;
         while self.readiness.socket.writable && !write_buffer.is_empty() {
@@ -243,7 +245,7 @@ impl Connection {
             let slices = write_buffer.pieces(&mut slices);
             let offered = slices.iter().map(|slice| slice.len()).sum();
             if self.extras.is_some() && self.write_allowance() < offered {
-                // Of what has a rate one piece at a time is enough.
+                // With a rate limit one piece at a time is enough.
                 let count = self.send(&slices[0]);
                 write_buffer.consume(count);
                 sent += count;
@@ -261,7 +263,7 @@ impl Connection {
         sent
     }
 
-    /// What the socket has said to being offered so many bytes; how many it took.
+    /// Records the socket's answer to `offered` bytes, and returns how many it took.
     #[inline]
     fn regard(&mut self, taken: io::Result<usize>, offered: usize) -> usize {
         if let Ok(count) = taken {
@@ -290,18 +292,18 @@ impl Connection {
         }
     }
 
-    /// The sending half has failed. What has arrived is read out before the connection ends,
-    /// whatever the poller has said of it.
+    /// Ends the sending half after an error. Bytes that have arrived are read before the connection
+    /// ends, whatever the poller has reported of them.
     fn sever(&mut self, error: io::Error) {
         let ready = &mut self.readiness;
         ready.socket.writable = false;
         ready.reading = Reading::Active;
-        // Until a read would block: no edge may follow that says so.
+        // Until a read would block: no further edge may announce these bytes.
         (ready.socket.readable, ready.socket.more_behind) = (true, true);
         self.state.sever(Reason::lost(error));
     }
 
-    /// Offers what is unsent to the socket before the callback has returned.
+    /// Offers unsent bytes to the socket before the callback has returned.
     pub(super) fn offer_now(&mut self) {
         self.offer();
         if let Some(write_buffer) = &mut self.write_buffer {
@@ -309,12 +311,12 @@ impl Connection {
         }
     }
 
-    /// Offers what is unsent to the socket. True if it took anything.
+    /// Offers unsent bytes to the socket. True if it took any.
     fn offer(&mut self) -> bool {
         if !self.readiness.socket.writable || !self.state.sends() {
             return false;
         }
-        // The outbox steps aside, for the socket's failure ends the state beside it.
+        // Taken out, since a failure of the socket changes the rest of the connection.
         let Some(mut write_buffer) = self.write_buffer.take() else { return false };
         let count = match write_buffer.run() {
             Some(run) => {
@@ -334,7 +336,7 @@ impl Connection {
         count > 0
     }
 
-    /// Offers what is unsent to the socket, when the connection is settled.
+    /// Offers unsent bytes to the socket while the connection is settled.
     #[inline]
     pub(super) fn send_unsent(&mut self, settled: &mut Settled) {
         settled.sent |= self.offer();
@@ -348,7 +350,7 @@ impl Connection {
     pub(crate) fn shutdown_write(&mut self) -> bool {
         let result = self.stream.as_mut().map_or(Ok(()), |stream| stream.shutdown_write());
         match result {
-            // Not connected any more: reading will say why.
+            // Not connected any more: reading will report why.
             Err(error) if error.kind() != io::ErrorKind::NotConnected => {
                 self.sever(error);
                 false

@@ -1,27 +1,28 @@
-//! Bytes accepted and not yet sent. Pure.
+//! Write buffer: bytes accepted and not yet sent. Pure.
 
 use bytes::{Buf, Bytes};
 use std::collections::VecDeque;
 use std::io::IoSlice;
 
-/// What a transport has accepted and the socket has not: a run of bytes, taken off at the front,
-/// and what is behind it once a segment was queued that is not copied.
+/// Write buffer of a connection: a run of bytes, consumed at the front, and behind it pieces, once
+/// shared bytes were queued or the run is long.
 #[derive(Debug)]
 pub(crate) struct WriteBuffer {
     bytes: Vec<u8>,
-    /// How many of `bytes` are sent. Less than their number, or both are zero.
+    /// Number of `bytes` that are sent. Less than their length, or both are zero.
     sent: usize,
     behind: VecDeque<Piece>,
-    /// How many bytes that is.
+    /// The number of bytes in `behind`.
     behind_len: usize,
-    /// Up to this length of `bytes` appending asks for nothing else to be looked at: not the room,
-    /// nor the limits, nor whoever produces. Zero if that is not known.
+    /// Fast path: while `bytes` stays within this length, an append need not check capacity, limits
+    /// or producer. Zero if that is not known.
     fast_limit: usize,
-    /// The most that may be unsent.
+    /// Limit on unsent bytes.
     pub(super) max: usize,
-    /// What the reactor counts for it: no less than is unsent.
+    /// Bytes that the hub counts for this buffer: no less than are unsent.
     pub(super) counted: usize,
-    /// With more than this unsent, and a peer that takes nothing, reading rests.
+    /// Backpressure: with more unsent bytes than this, and a peer that takes nothing, reading backs
+    /// off.
     read_ahead: usize,
 }
 
@@ -31,27 +32,27 @@ enum Piece {
     Shared(Bytes),
 }
 
-/// Pieces that are offered to the socket in one call: the more, the fewer calls, and the more are
-/// prepared for nothing when it takes little. At the least they are a quarter of a megabyte.
+/// Pieces that are offered to the socket in one call: more of them save calls, but more are
+/// prepared without use when it takes little. Together they are at least a quarter of a megabyte.
 pub(super) const PIECES_MAX: usize = 64;
 
-/// A run whose memory is so large, and of which little is left, is moved to where it needs less: a
-/// burst must not cost its memory until the peer has read the last byte.
+/// A run with more memory than this, of which little is left, is moved to less: a burst must not
+/// keep its memory until the peer has taken the last byte.
 const KEPT_LEN: usize = 64 * 1024;
 
-/// What is copied is kept in pieces of this length, but for longer writes: so what waits for a slow
-/// reader takes hardly more memory than it has bytes, is not moved as it grows, and is freed as it
+/// Copied bytes are kept in pieces of this length, except for longer writes: a slow consumer's
+/// backlog takes hardly more memory than it has bytes, is not moved as it grows, and is freed as it
 /// is sent.
 const PIECE_LEN: usize = 64 * 1024;
 
-/// At first. The socket's buffer is full before the first byte stays here, so the peer has enough
-/// to take.
+/// Initial `read_ahead`. The socket's buffer is full before the first byte stays here, so the peer
+/// has enough to take.
 const READ_AHEAD: usize = 64 * 1024;
 
-/// And so much more after each rest.
+/// Growth of `read_ahead` after each backoff of reading.
 const READ_AHEAD_STEP: usize = 256 * 1024;
 
-/// The capacity of a new buffer: that of a few lines, lest it grow with each.
+/// The capacity of a new buffer: some lines, so that it does not grow with each.
 const BUFFER_LEN: usize = 512;
 
 impl Default for WriteBuffer {
@@ -82,12 +83,12 @@ impl WriteBuffer {
         self.bytes.capacity()
     }
 
-    /// All that is unsent, if that is one run.
+    /// Returns all unsent bytes, if they are one run.
     pub(crate) fn run(&self) -> Option<&[u8]> {
         (self.behind_len == 0).then(|| &self.bytes[self.sent..])
     }
 
-    /// What is unsent, from the front, as far as there are slices for it.
+    /// Returns the unsent pieces from the front, at most [`PIECES_MAX`].
     pub(super) fn pieces<'a, 'b>(
         &'a self,
         slices: &'b mut [IoSlice<'a>; PIECES_MAX],
@@ -102,61 +103,63 @@ impl WriteBuffer {
         &slices[..count]
     }
 
-    /// True if so many bytes can be appended without a look at anything else.
+    /// Returns true if `length` bytes can be appended without checking capacity, limits or
+    /// producer.
     #[inline]
     pub(super) fn fits_fast_path(&self, length: usize) -> bool {
         self.bytes.len() + length <= self.fast_limit
     }
 
-    /// From now on appending must check capacity, limits and the producer.
+    /// Ends the fast path: the next append checks capacity, limits and the producer.
     pub(super) fn clear_fast_limit(&mut self) {
         self.fast_limit = 0;
     }
 
-    /// Lets appends go unchecked until `counted` bytes are unsent, which the reactor counts already.
+    /// Begins the fast path, until `counted` bytes are unsent, which the hub counts already.
     #[inline]
     pub(super) fn set_fast_limit(&mut self, counted: usize) {
         (self.fast_limit, self.counted) = (self.sent + counted, counted);
     }
 
-    /// True if what is unsent is one run, shorter than `length`.
+    /// Returns true if the unsent bytes are one run, shorter than `length`.
     #[inline]
     pub(super) fn is_run_below(&self, length: usize) -> bool {
         self.behind_len == 0 && self.len() < length
     }
 
-    /// [`set_fast_limit`](Self::set_fast_limit) for a buffer of which nothing is sent yet.
+    /// Does the same as [`set_fast_limit`](Self::set_fast_limit) for a buffer of which nothing is
+    /// sent yet.
     #[inline]
     pub(super) fn set_first_fast_limit(&mut self, counted: usize) {
         (self.fast_limit, self.counted) = (counted, counted);
     }
 
-    /// True if the first bytes are one run, no longer than `length`.
+    /// Returns true if the first bytes are one run, no longer than `length`.
     #[inline]
     pub(super) fn is_first_run_within(&self, length: usize) -> bool {
         self.behind_len == 0 && self.bytes.len() <= length
     }
 
-    /// True unless so many bytes more are too many. With nothing unsent they never are.
+    /// Returns true if `length` more bytes stay within the limit.
     #[inline]
     pub(super) fn has_room_for(&self, length: usize) -> bool {
         self.len().saturating_add(length) <= self.max
     }
 
-    /// True if so much is unsent that the peer is not read until it has taken some of it: one that
-    /// sends and never reads must not fill this side's memory. A quarter of what may be unsent is
-    /// left to answer what has been read already. A client may well send all it has before it
-    /// begins to read, so it is not less.
+    /// Returns true if more than three quarters of the limit are unsent. The peer is then not read
+    /// until it takes some: one that sends and never reads must not fill this side's memory. The
+    /// last quarter is left to answer what has been read already. A client may well send all it has
+    /// before it begins to read, so the share is not smaller.
     pub(super) fn is_full(&self) -> bool {
         self.len() > self.max - self.max / 4
     }
 
-    /// True if so much is unsent that more should not be read for now.
+    /// Returns true if reading should back off, provided that the socket is full as well.
     pub(crate) fn is_backed_up(&self) -> bool {
         self.len() > self.read_ahead
     }
 
-    /// Reading goes on for a while nevertheless.
+    /// Allows reading for a while nevertheless: `read_ahead` grows to a step above what is unsent.
     pub(crate) fn read_on(&mut self) {
         self.read_ahead = self.len() + READ_AHEAD_STEP;
     }
@@ -183,11 +186,11 @@ impl WriteBuffer {
         self.end_for(data.len()).extend_from_slice(data);
     }
 
-    /// The buffer to append `length` bytes to.
+    /// Returns the vector to append `length` bytes to.
     fn end_for(&mut self, length: usize) -> &mut Vec<u8> {
         if self.behind_len == 0 && self.bytes.len() - self.sent < PIECE_LEN {
-            // Moving the rest to the front costs as many bytes as were sent at most, so each byte
-            // is moved once on average; growing instead would keep the sent ones for ever.
+            // Moving the rest to the front costs at most as many bytes as were sent, so each byte
+            // is moved once on average; growing instead would keep the sent ones forever.
             if self.sent >= self.bytes.len() - self.sent {
                 self.bytes.drain(..self.sent);
                 self.fast_limit = self.fast_limit.saturating_sub(self.sent);
@@ -203,7 +206,7 @@ impl WriteBuffer {
             Piece::Shared(..) => false,
         };
         if !self.behind.back().is_some_and(fits) {
-            // Of a power of two it grows to just the length of a piece.
+            // From a power of two it grows to exactly the length of a piece.
             let small = length <= PIECE_LEN / 2;
             let capacity = if small { length.next_power_of_two() } else { length };
             self.behind.push_back(Piece::Copied(Vec::with_capacity(capacity)));
@@ -220,7 +223,7 @@ impl WriteBuffer {
         if first.len() + second.len() <= room && self.behind_len == 0 {
             self.bytes.extend_from_slice(first);
             match *second {
-                // CR LF, as a rule: not worth a call into the C library for each line.
+                // Mostly CR LF: not worth a call into the C library for each line.
                 [one, two] => self.bytes.extend_from_slice(&[one, two]),
                 _ => self.bytes.extend_from_slice(second),
             }
@@ -231,7 +234,7 @@ impl WriteBuffer {
         }
     }
 
-    /// The first `count` bytes are sent.
+    /// Removes the first `count` bytes: they are sent.
     #[inline]
     pub(crate) fn consume(&mut self, count: usize) {
         self.fast_limit = 0;
@@ -255,7 +258,8 @@ impl WriteBuffer {
         }
     }
 
-    /// Each time at most a third of what was sent since the last time is moved.
+    /// Moves what is left to less memory: each time at most a third of what was sent since the last
+    /// time.
     #[cold]
     fn give_memory_back(&mut self) {
         let left = self.bytes.len() - self.sent;
@@ -283,7 +287,7 @@ impl WriteBuffer {
                 continue;
             }
             match piece {
-                // It is the run from here on.
+                // This piece becomes the run.
                 Piece::Copied(bytes) => {
                     (self.bytes, self.sent) = (bytes, count);
                     self.shrink();
@@ -330,7 +334,7 @@ mod tests {
         assert!(sent == written);
     }
 
-    /// All that is unsent, in the order in which it would leave.
+    /// Returns the first `most` unsent bytes, in the order in which they would leave.
     fn front(write_buffer: &WriteBuffer, most: usize) -> Vec<u8> {
         let mut slices = [IoSlice::new(&[]); PIECES_MAX];
         let pieces = write_buffer.pieces(&mut slices);
@@ -340,15 +344,15 @@ mod tests {
     }
 
     #[test]
-    fn segments_and_copies_leave_in_the_order_in_which_they_came() {
-        let segment = Bytes::from((0..251).collect::<Vec<u8>>());
+    fn shared_and_copied_bytes_leave_in_the_order_in_which_they_came() {
+        let shared = Bytes::from((0..251).collect::<Vec<u8>>());
         let mut write_buffer = WriteBuffer::default();
         let (mut written, mut sent) = (Vec::new(), Vec::new());
         for round in 0..5000_usize {
             if round % 7 < 2 {
-                let start = round % segment.len();
-                write_buffer.share(segment.slice(start..));
-                written.extend_from_slice(&segment[start..]);
+                let start = round % shared.len();
+                write_buffer.share(shared.slice(start..));
+                written.extend_from_slice(&shared[start..]);
             } else {
                 let piece = vec![round as u8; 1 + round % 97];
                 let (one, two) = piece.split_at(round % piece.len());
@@ -372,10 +376,10 @@ mod tests {
     }
 
     #[test]
-    fn small_pieces_between_segments_are_copied_together() {
+    fn small_pieces_between_shared_ones_are_copied_together() {
         let mut write_buffer = WriteBuffer::default();
-        let segment = Bytes::from(vec![0; 10_000]);
-        write_buffer.share(segment.clone());
+        let shared = Bytes::from(vec![0; 10_000]);
+        write_buffer.share(shared.clone());
         for _ in 0..100 {
             write_buffer.append(b"line");
         }
@@ -395,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn so_does_one_with_something_behind_it() {
+    fn a_burst_with_pieces_behind_it_gives_its_memory_back_as_early() {
         for first in [&b""[..], b"first"] {
             let mut write_buffer = WriteBuffer::default();
             write_buffer.append(&vec![2; first.len() * PIECE_LEN]);
@@ -422,7 +426,7 @@ mod tests {
             };
             let memory = write_buffer.bytes.capacity()
                 + write_buffer.behind.iter().map(piece).sum::<usize>();
-            // The greatest part of a piece that the next write does not fit into.
+            // The largest part of a piece that the next write does not fit into.
             assert!(memory <= 20_000_000 / 100 * 108 + 2 * PIECE_LEN, "{length}: {memory}");
         }
     }
@@ -440,7 +444,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_outbox_has_no_sent_bytes_left() {
+    fn an_empty_buffer_keeps_no_sent_bytes() {
         let mut write_buffer = WriteBuffer::default();
         write_buffer.append(b"abc");
         write_buffer.consume(3);
@@ -448,7 +452,7 @@ mod tests {
     }
 
     #[test]
-    fn an_outbox_that_ran_empty_is_congested_as_early_as_a_new_one() {
+    fn a_buffer_that_ran_empty_is_backed_up_as_early_as_a_new_one() {
         let mut write_buffer = WriteBuffer::default();
         write_buffer.append(&[0; 1 << 20]);
         write_buffer.read_on();
