@@ -27,7 +27,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 /// What a port can be opened with: a factory, or the key of one that already lives in the reactor,
 /// or another port of it.
-pub trait IntoFactory {
+pub trait IntoFactory: sealed::Sealed {
     /// The factory.
     type Factory: Factory;
 
@@ -35,6 +35,15 @@ pub trait IntoFactory {
     #[doc(hidden)]
     fn into_key(self, reactor: &mut Reactor) -> FactoryKey<Self::Factory>;
 }
+
+/// Only this crate knows what can be moved into a reactor.
+pub(super) mod sealed {
+    pub trait Sealed {}
+}
+
+impl<F: Factory> sealed::Sealed for F {}
+
+impl<F: Factory> sealed::Sealed for FactoryKey<F> {}
 
 impl<F: Factory> IntoFactory for FactoryKey<F> {
     type Factory = F;

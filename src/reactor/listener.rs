@@ -3,6 +3,7 @@
 use super::Reactor;
 use super::errors::ListenError;
 use super::factories::IntoFactory;
+use super::factories::sealed::Sealed;
 use super::key::FactoryKey;
 use super::open_port::OpenPort;
 use crate::address::Address;
@@ -91,6 +92,10 @@ impl<F> From<&ListeningPort<F>> for FactoryKey<F> {
         port.key
     }
 }
+
+impl<F: Factory> Sealed for ListeningPort<F> {}
+
+impl<F: Factory> Sealed for &ListeningPort<F> {}
 
 impl<F: Factory> IntoFactory for ListeningPort<F> {
     type Factory = F;

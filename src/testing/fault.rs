@@ -172,7 +172,9 @@ impl fmt::Display for Fault {
             Self::HalfOpen { a, b } => write!(f, "half-open {a} {b}"),
             Self::Crash { host } => write!(f, "crash {host}"),
             Self::Restart { host } => write!(f, "restart {host}"),
-            Self::ExhaustFds { host, lasting } => write!(f, "exhaust-fds {host} {}", text(*lasting)),
+            Self::ExhaustFds { host, lasting } => {
+                write!(f, "exhaust-fds {host} {}", text(*lasting))
+            }
             Self::FailAccept { host } => write!(f, "fail-accept {host}"),
             Self::Stall { host, lasting } => write!(f, "stall {host} {}", text(*lasting)),
             Self::ClockJump { host, by } => write!(f, "clock-jump {host} {}", text(*by)),
