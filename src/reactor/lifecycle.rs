@@ -67,7 +67,8 @@ impl fmt::Display for ShutdownReport {
     }
 }
 
-/// Holds a graceful shutdown as long as it lives; see [`Reactor::hold_shutdown`].
+/// Holds a graceful shutdown as long as it lives; see
+/// [`Reactor::hold_shutdown`](crate::Reactor::hold_shutdown).
 ///
 /// It may be dropped on any thread.
 #[derive(Debug)]

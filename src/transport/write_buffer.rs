@@ -46,9 +46,9 @@ const KEPT_LEN: usize = 64 * 1024;
 /// is sent.
 const PIECE_LEN: usize = 64 * 1024;
 
-/// Initial `read_ahead`: above it, reading pauses while the socket is full. Without the pause, eight
-/// echoed streams together are half as fast, since what they buffer falls out of the cache. The socket's buffer is full before the first byte stays here, so the peer
-/// has enough to take.
+/// Initial `read_ahead`: above it, reading pauses while the socket is full. Without the pause eight
+/// echoed streams together are half as fast, since what they buffer falls out of the cache. The
+/// socket's buffer is full before the first byte stays here, so the peer has enough to take.
 const READ_AHEAD: usize = 64 * 1024;
 
 /// Growth of `read_ahead` after each backoff of reading.

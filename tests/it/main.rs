@@ -25,6 +25,7 @@ mod severed;
 mod signals;
 #[cfg(feature = "signals")]
 mod sigpipe;
+mod summaries;
 mod threads;
 #[cfg(feature = "signals")]
 mod unread;
