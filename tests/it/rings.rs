@@ -176,7 +176,7 @@ fn long_borrows(code: &str) -> Vec<String> {
         let head = head.trim();
         let borrows = head.contains(".connection()") || head.contains(".borrow_mut()");
         let binds = head.ends_with(".connection()") && head.contains("let ");
-        let scrutinizes = ["match ", "if let ", "while let ", "for "].iter().any(|it| {
+        let inspects = ["match ", "if let ", "while let ", "for "].iter().any(|it| {
             head.split("=>")
                 .last()
                 .unwrap()
@@ -184,7 +184,7 @@ fn long_borrows(code: &str) -> Vec<String> {
                 .trim_start_matches("} else ")
                 .starts_with(it)
         });
-        borrows && (binds || scrutinizes && !head.contains('|'))
+        borrows && (binds || inspects && !head.contains('|'))
     };
     let heads = code.split([';', '{', '}']);
     heads.filter(keeps).map(|head| head.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
