@@ -61,7 +61,7 @@
 /// }
 /// ```
 ///
-/// A misspelt name is an error, here ``no callback is called `conection_lost` ``:
+/// A misspelt name is an error, here ``no callback is called `connection_left` ``:
 ///
 /// ```compile_fail
 /// use twistor::{Protocol, delegate_callbacks};
@@ -69,7 +69,7 @@
 /// struct Logged<P>(P);
 ///
 /// impl<F, P: Protocol<F>> Protocol<F> for Logged<P> {
-///     delegate_callbacks! { F => |logged, cx| (&mut logged.0, cx), except conection_lost }
+///     delegate_callbacks! { F => |logged, cx| (&mut logged.0, cx), except connection_left }
 /// }
 /// ```
 #[macro_export]
