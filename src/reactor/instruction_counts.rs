@@ -1,7 +1,7 @@
-//! What timers cost; see `src/instruction_counts/`.
+//! Instruction counts of timers; see `src/instruction_counts/`.
 //!
-//! Whatever one operation leaves for later is to be met in some entry: what [`set`] leaves in
-//! [`cancel`] and [`fire`], what [`push_back`] leaves in [`idle_timeouts`].
+//! Work that one operation leaves for later is counted in another entry: that of [`set`] in
+//! [`cancel`] and [`fire`], that of [`push_back`] in [`idle_timeouts`].
 
 use super::timers::TimerAction;
 use super::timers::Timers;
@@ -12,14 +12,14 @@ use std::time::{Duration, Instant};
 /// All timers are set to be due within this time.
 const SPAN: Duration = Duration::from_secs(60);
 
-/// A round does an operation with one in so many of the timers. In all rounds each timer's turn
-/// comes some times, so that what is swept up now and then is swept.
+/// A round operates on one of this many timers. Over all rounds each timer is operated on several
+/// times, so that occasional sweeps are counted too.
 const PART: u32 = 25;
 
 /// Timers that are due at random.
 struct Fixture {
     timers: Timers<TimerAction>,
-    /// All that are live, and some that are not any more.
+    /// All timers that are set, and some that no longer are.
     ids: Vec<Id>,
     established: usize,
     now: Instant,
@@ -38,7 +38,7 @@ impl Fixture {
         self.established / PART as usize
     }
 
-    /// The same in every run (xorshift64*).
+    /// Returns a random number below `bound`, reproducible in every run (xorshift64*).
     fn below(&mut self, bound: u64) -> u64 {
         self.random ^= self.random >> 12;
         self.random ^= self.random << 25;
@@ -46,7 +46,7 @@ impl Fixture {
         self.random.wrapping_mul(0x2545_F491_4F6C_DD1D) % bound
     }
 
-    /// After `from`, before `span` is over.
+    /// Returns a random time after `from`, within `span`.
     fn after(&mut self, from: Instant, span: Duration) -> Instant {
         let nanos = self.below(span.as_nanos() as u64 + 1);
         from + Duration::from_nanos(nanos)
@@ -55,11 +55,11 @@ impl Fixture {
     fn fill(&mut self) {
         while self.timers.len() < self.established {
             let due = self.after(self.now, SPAN);
-            self.ids.push(self.timers.set(due, job()));
+            self.ids.push(self.timers.set(due, action()));
         }
     }
 
-    /// Some timers, at random, and when they are due.
+    /// Draws a batch of timers at random, with their deadlines.
     fn draw(&mut self) -> Vec<(Id, Instant)> {
         let mut drawn = Vec::new();
         while drawn.len() < self.batch() {
@@ -75,7 +75,7 @@ impl Fixture {
     }
 }
 
-fn job() -> TimerAction {
+fn action() -> TimerAction {
     TimerAction::ProtocolTimer(Id::FIRST)
 }
 
@@ -89,7 +89,7 @@ fn set(established: usize) {
         fixture.ids.reserve(dues.len());
         counter.count(|| {
             for due in dues {
-                fixture.ids.push(fixture.timers.set(due, job()));
+                fixture.ids.push(fixture.timers.set(due, action()));
             }
         });
         assert_eq!(fixture.timers.len(), established);
@@ -113,7 +113,7 @@ fn cancel(established: usize) {
     });
 }
 
-/// Earlier and back again.
+/// Resets timers to an earlier deadline and back again.
 fn reset_earlier(established: usize) {
     let mut fixture = Fixture::new(established);
     rounds(|counter| {
@@ -149,8 +149,8 @@ fn push_back(established: usize) {
     });
 }
 
-/// The timer that is next is pushed back behind all others, as happens to the idle timeouts of
-/// connections one after the other.
+/// Pushes the next timer back behind all others, as happens to the idle timeouts of connections one
+/// after the other.
 fn idle_timeouts(established: usize) {
     let mut fixture = Fixture::new(established);
     let Fixture { timers, ids, .. } = &mut fixture;
@@ -172,12 +172,12 @@ fn idle_timeouts(established: usize) {
     });
 }
 
-/// All that have become due since the last turn, a fiftieth of what is live.
+/// Fires all timers that have become due since the last turn, a fiftieth of those that are set.
 fn fire(established: usize) {
     fire_each(SPAN / 100, established);
 }
 
-/// A fifth of what is live is due at once, as after a callback that took long.
+/// Fires a fifth of the timers at once, as after a callback that took long.
 fn fire_many(established: usize) {
     fire_each(SPAN / 10, established);
 }

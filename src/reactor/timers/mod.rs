@@ -1,4 +1,4 @@
-//! Calls at a later time.
+//! Timers: delayed calls, and the timers of connections, factories and ports.
 
 mod heap;
 
@@ -14,31 +14,31 @@ use crate::transport::Transport;
 use std::fmt;
 use std::time::{Duration, Instant};
 
-/// A delay that ends later than this is cut to it: longer than any process runs, short enough for
+/// Longest delay, to which longer ones are cut: longer than any process runs, short enough for
 /// every clock.
 const DELAY_MAX: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
-/// What is done when a timer is due.
+/// The action of a timer that fires.
 pub(super) enum TimerAction {
-    /// A closure of the user's.
+    /// Call a closure of the user.
     Call(Box<dyn FnOnce(&mut Reactor)>),
-    /// The callback `timer_fired` of a connection's protocol.
+    /// Call `timer_fired` of a connection's protocol.
     ProtocolTimer(Id),
-    /// The peer of a closing connection took nothing for too long.
+    /// Check a closing connection whose peer has taken nothing for the close timeout.
     CloseTimeout(Id),
-    /// Somebody may have been waited for in vain.
+    /// Check the timeouts of a connection.
     CheckTimeouts(Id),
-    /// A connection could not be made for too long.
+    /// Check an attempt to connect whose timeout is over.
     ConnectTimeout(Id),
-    /// A closed connection has discarded for long enough.
+    /// End a lingering close.
     LingerEnd(Id),
-    /// A connection may move more bytes at its rate.
+    /// Resume a connection that waits for its rate.
     RateRefill(Id),
-    /// So may some of those that share the rate of a factory.
+    /// Grant a factory's shared rate to connections that wait for it.
     SharedRateRefill(Id, Direction),
-    /// A port that could accept nothing tries again.
+    /// Retry to accept on a port.
     RetryAccept(Id),
-    /// A factory may accept another client at its rate.
+    /// Accept the next client of a factory with an accept rate.
     AcceptNext(Id),
 }
 
@@ -64,12 +64,12 @@ impl fmt::Debug for TimerAction {
 impl Reactor {
     /// Calls `call` once, after `delay`. (`callLater`)
     ///
-    /// Never before `delay` is over by a monotonic clock, and about a millisecond late at the most
-    /// while the loop is not busy. Timers with equal deadlines are called in the order in which
-    /// they were set; one that is set while timers are being called waits for the next turn, even
-    /// with no delay. A delay of more than a hundred years, such as `Duration::MAX`, is cut to
-    /// that. A panic in `call` is logged, and nothing else is affected. Timers that are not due
-    /// when the reactor stops are dropped.
+    /// It is called never before `delay` is over by a monotonic clock, and at most about a
+    /// millisecond late while the loop is not busy. Timers with equal deadlines fire in the order
+    /// in which they were set; one that is set while timers fire waits for the next turn, even with
+    /// no delay. A delay of more than a hundred years, such as `Duration::MAX`, is cut to that. A
+    /// panic in `call` is logged, and affects nothing else. Timers that are not due when the
+    /// reactor stops are dropped.
     ///
     /// ```
     /// use std::time::Duration;
@@ -96,8 +96,7 @@ impl Reactor {
     /// Calls `call` once, when the clock has reached `deadline`; otherwise as
     /// [`call_later`](Self::call_later). A deadline in the past is due in the next turn.
     ///
-    /// What is to happen at a steady rate is set by deadlines: delays would add up what each call
-    /// comes late.
+    /// For calls at a steady rate use deadlines: with delays the lateness of each call adds up.
     ///
     /// ```
     /// use std::time::{Duration, Instant};
@@ -132,23 +131,23 @@ impl Reactor {
         TimerId { reactor: self.id, id }
     }
 
-    /// `None` for a timer of another reactor.
+    /// Returns the id in this reactor; `None` for a timer of another one.
     fn private_timer(&self, timer: TimerId) -> Option<Id> {
         Some(timer.id).filter(|_| timer.reactor == self.id)
     }
 
-    /// Takes a timer back, and frees what it holds. False if it has fired, is firing, was
+    /// Cancels a timer, and drops its closure. Returns false if it has fired, is firing, was
     /// cancelled, or belongs to another reactor. (`IDelayedCall.cancel`)
     pub fn cancel(&mut self, timer: TimerId) -> bool {
-        let job = self.private_timer(timer).and_then(|id| self.timers.cancel(id));
-        let cancelled = job.is_some();
-        if let Err(panic) = guard(|| drop(job)) {
+        let action = self.private_timer(timer).and_then(|id| self.timers.cancel(id));
+        let cancelled = action.is_some();
+        if let Err(panic) = guard(|| drop(action)) {
             log::error!("dropping a cancelled call panicked: {}", panic.0);
         }
         cancelled
     }
 
-    /// Lets a timer fire `delay` from now instead, sooner or later than it would have. False if it
+    /// Resets a timer to fire `delay` from now, sooner or later than before. Returns false if it
     /// has fired, is firing, was cancelled, or belongs to another reactor. Delays are as for
     /// [`call_later`](Self::call_later). (`IDelayedCall.reset`)
     pub fn reset(&mut self, timer: TimerId, delay: Duration) -> bool {
@@ -156,20 +155,20 @@ impl Reactor {
         self.reset_at(timer, due)
     }
 
-    /// Lets a timer fire at `deadline` instead; otherwise as [`reset`](Self::reset). Whoever pushes
-    /// many back at once reads the clock once.
+    /// Resets a timer to fire at `deadline`; otherwise as [`reset`](Self::reset). To push back many
+    /// timers, read the clock once and use this.
     pub fn reset_at(&mut self, timer: TimerId, deadline: Instant) -> bool {
         self.private_timer(timer).is_some_and(|id| self.timers.reset(id, deadline))
     }
 
-    /// How long until a timer fires: zero if it is due, `None` if it has fired, is firing, was
-    /// cancelled, or belongs to another reactor. (`IDelayedCall.getTime` and `active`)
+    /// Returns the time until a timer fires: zero if it is due, `None` if it has fired, is firing,
+    /// was cancelled, or belongs to another reactor. (`IDelayedCall.getTime` and `active`)
     pub fn remaining(&self, timer: TimerId) -> Option<Duration> {
         let due = self.timers.due(self.private_timer(timer)?)?;
         Some(due.saturating_duration_since(self.now()))
     }
 
-    /// The time by the clock that timers go by. (`reactor.seconds`)
+    /// Returns the current time of the clock that timers use. (`reactor.seconds`)
     pub fn now(&self) -> Instant {
         self.driver.now()
     }
@@ -182,26 +181,26 @@ impl Reactor {
         let timer = self.set_timer_action(delay, TimerAction::ProtocolTimer(transport.slot()));
         match self.connections.established_mut(transport.slot()) {
             Some(established) => established.add_timer(timer, |timer| self.timers.contains(timer)),
-            // Set from `connection_lost`: it could only ever reach nobody.
+            // Set in `connection_lost`: its protocol will be gone.
             None => drop(self.timers.cancel(timer)),
         }
         self.public_timer(timer)
     }
 
-    pub(super) fn set_timer_action(&mut self, delay: Duration, job: TimerAction) -> Id {
+    pub(super) fn set_timer_action(&mut self, delay: Duration, action: TimerAction) -> Id {
         let due = self.due_in(delay);
-        self.timers.set(due, job)
+        self.timers.set(due, action)
     }
 
     pub(super) fn due_in(&self, delay: Duration) -> Instant {
         let now = self.now();
-        // A clock that ends sooner than in a hundred years counts such a timer as due at once,
-        // rather than never: it is seen, and can be set again.
+        // If the clock ends within a hundred years, such a timer is due at once rather than never:
+        // this is noticed, and the timer can be set again.
         now.checked_add(delay.min(DELAY_MAX)).unwrap_or(now)
     }
 
-    pub(super) fn run_timer_action(&mut self, id: Id, job: TimerAction) {
-        match job {
+    pub(super) fn run_timer_action(&mut self, id: Id, action: TimerAction) {
+        match action {
             TimerAction::Call(call) => {
                 let called = guard(|| call(self));
                 self.record_call();

@@ -1,43 +1,44 @@
-//! Deadlines in order, ties by age. Pure: the time is an argument.
+//! Timer heap: deadlines in order, ties by age. Pure: the time is an argument.
 //!
-//! A 4-ary heap of nodes over an arena of entries. A node knows its entry, and no entry knows where
-//! its node is: sorting touches nothing but the heap. What became of a job meanwhile is seen when
-//! its node comes up. So cancelling frees the job at once and leaves the node; and pushing a
-//! deadline back, as each byte of an idle connection does, only writes the entry.
+//! A 4-ary heap of nodes over an arena of entries. A node refers to its entry, but no entry refers
+//! back to its node: sorting touches only the heap. Changes of an entry take effect when its node
+//! comes up. So cancelling frees the action at once and leaves a stale node; and pushing a deadline
+//! back, as each byte of a connection with an idle timeout does, only writes the entry.
 
 use crate::arena::{Arena, Id};
 use std::time::{Duration, Instant};
 
-/// Children of a node. Four to a node make the heap half as deep as two, and lie side by side.
+/// Children of a node. With four the heap is half as deep as with two, and siblings are adjacent in
+/// memory.
 const ARITY: usize = 4;
 
-/// Nodes whose jobs are gone are swept out when they are so many times as many as the others: the
-/// rarer, the less a cancelled job costs; a node is 24 bytes.
+/// Ratio of stale nodes to others above which the stale ones are removed: the rarer, the less a
+/// cancelled action costs; a node is 24 bytes.
 const STALE_RATIO_MAX: usize = 2;
 
-/// And not before they are so many.
+/// Number of stale nodes below which they are never removed.
 const STALE_MIN: usize = 64;
 
-/// With no job left, a heap with more room than this is freed, as the entries' arena is.
+/// Capacity above which an empty heap frees its memory, as the entries' arena does.
 const HEAP_KEPT: usize = 4 * STALE_MIN;
 
-/// If more than this part of the heap is due at once, all that is due is parted from the rest and
-/// sorted, which is cheaper than to take it from the heap one by one.
+/// Divisor of the heap's length. If more than this part is due at once, the due nodes are
+/// partitioned and sorted, which is cheaper than taking them from the heap one by one.
 const DUE_SHARE: usize = 16;
 
-/// A list of what is due together is freed after its use if it has more room than this.
+/// Capacity above which the list of due nodes frees its memory after use.
 const DUE_KEPT: usize = 1024;
 
-/// When something is due: equal times are told apart by the order in which they were set.
+/// The order of deadlines: equal times are ordered by the sequence in which they were set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Key {
-    /// Nanoseconds since the beginning of the list's time.
+    /// Deadline in nanoseconds since `Timers::beginning`.
     due: u64,
     sequence: u64,
 }
 
 impl Key {
-    /// To be compared without a branch, which in a heap could not be foretold.
+    /// Returns a number that compares without a branch, which a heap would mispredict.
     fn rank(self) -> u128 {
         u128::from(self.due) << 64 | u128::from(self.sequence)
     }
@@ -50,12 +51,12 @@ impl Node {
 }
 
 #[derive(Debug)]
-struct Entry<J> {
-    /// When the job is due in truth. Never before the key of its node.
+struct Entry<A> {
+    /// Current deadline of the action. Never before the key of its node.
     key: Key,
-    /// The sequence of the node that stands for it.
+    /// Sequence of the node that represents this entry; other nodes of it are stale.
     queued: u64,
-    job: J,
+    action: A,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -64,41 +65,41 @@ struct Node {
     id: Id,
 }
 
-/// Jobs, each with a deadline.
+/// Actions, each with a deadline.
 #[derive(Debug)]
-pub(crate) struct Timers<J> {
-    /// Deadlines are counted from here.
+pub(crate) struct Timers<A> {
+    /// Origin of all deadlines.
     beginning: Instant,
-    entries: Arena<Entry<J>>,
-    /// One node that stands for each entry, and stale ones.
+    entries: Arena<Entry<A>>,
+    /// One current node for each entry, and stale ones.
     heap: Vec<Node>,
-    /// Nodes that were found due together, the next one last.
+    /// Nodes that are due together, the next one last.
     due: Vec<Node>,
-    /// Of the next job to be set or reset.
+    /// Sequence of the next action that is set or reset.
     sequence: u64,
 }
 
-impl<J> Timers<J> {
-    /// What is due before `beginning` is due then.
+impl<A> Timers<A> {
+    /// Creates an empty list. Deadlines before `beginning` count as `beginning`.
     pub(crate) fn new(beginning: Instant) -> Self {
         Self { beginning, entries: Arena::new(), heap: Vec::new(), due: Vec::new(), sequence: 0 }
     }
 
-    pub(crate) fn set(&mut self, due: Instant, job: J) -> Id {
+    pub(crate) fn set(&mut self, due: Instant, action: A) -> Id {
         let key = self.next_key(due);
-        let id = self.entries.insert_with(|_| Entry { key, queued: key.sequence, job });
+        let id = self.entries.insert_with(|_| Entry { key, queued: key.sequence, action });
         self.push(Node { key, id });
         id
     }
 
-    /// Takes a job out before it is due.
-    pub(crate) fn cancel(&mut self, id: Id) -> Option<J> {
+    /// Removes and returns an action.
+    pub(crate) fn cancel(&mut self, id: Id) -> Option<A> {
         let entry = self.entries.remove(id)?;
         self.sweep();
-        Some(entry.job)
+        Some(entry.action)
     }
 
-    /// Gives a job a new deadline, earlier or later. False if it is gone.
+    /// Gives an action a new deadline, earlier or later. Returns false if it is gone.
     pub(crate) fn reset(&mut self, id: Id, due: Instant) -> bool {
         let key = self.next_key(due);
         let Some(entry) = self.entries.get_mut(id) else {
@@ -122,29 +123,29 @@ impl<J> Timers<J> {
         self.entries.get(id).is_some()
     }
 
-    /// The next deadline of all.
+    /// Returns the earliest deadline.
     pub(crate) fn next(&mut self) -> Option<Instant> {
         self.correct_first();
         let next = self.due.last().or(self.heap.first());
         next.map(|node| self.instant(node.key))
     }
 
-    /// A mark in the order of setting: what is set from here on comes after it.
+    /// Returns a mark: actions that are set from now on come after it.
     pub(crate) fn mark(&self) -> u64 {
         self.sequence
     }
 
-    /// Takes out the next job that is due at `now` and was set before `mark`.
-    pub(crate) fn pop(&mut self, now: Instant, mark: u64) -> Option<(Id, J)> {
+    /// Removes and returns the next action that is due at `now` and was set before `mark`.
+    pub(crate) fn pop(&mut self, now: Instant, mark: u64) -> Option<(Id, A)> {
         if self.due.is_empty() {
             self.gather(self.key_at(now, mark));
         }
         while let Some(Node { key, id }) = self.due.pop() {
             match self.entries.get_mut(id) {
                 Some(entry) if entry.key == key => {
-                    return self.entries.remove(id).map(|entry| (id, entry.job));
+                    return self.entries.remove(id).map(|entry| (id, entry.action));
                 }
-                // Pushed back by one that came before it.
+                // Pushed back by an action that fired before it.
                 Some(entry) if entry.queued == key.sequence => {
                     let key = entry.key;
                     entry.queued = key.sequence;
@@ -160,11 +161,11 @@ impl<J> Timers<J> {
         None
     }
 
-    /// Takes out all jobs, due or not, in no order.
-    pub(crate) fn take_all(&mut self) -> impl Iterator<Item = J> + use<J> {
+    /// Removes and returns all actions, due or not, in no order.
+    pub(crate) fn take_all(&mut self) -> impl Iterator<Item = A> + use<A> {
         self.heap = Vec::new();
         self.due = Vec::new();
-        self.entries.take_all().map(|entry| entry.job)
+        self.entries.take_all().map(|entry| entry.action)
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -178,7 +179,7 @@ impl<J> Timers<J> {
 
     fn key_at(&self, due: Instant, sequence: u64) -> Key {
         let due = due.saturating_duration_since(self.beginning).as_nanos();
-        // Six hundred years fit.
+        // Nearly six hundred years fit.
         Key { due: u64::try_from(due).unwrap_or(u64::MAX), sequence }
     }
 
@@ -186,9 +187,9 @@ impl<J> Timers<J> {
         self.beginning + Duration::from_nanos(key.due)
     }
 
-    /// Takes the nodes out of the heap that are due at `now` and were there before it.
+    /// Moves the nodes that are due at `now`, and were set before it, from the heap to `due`.
     ///
-    /// Before anything is called: what callbacks set has a later sequence, and waits.
+    /// Actions that callbacks set meanwhile have a later sequence, and wait.
     fn gather(&mut self, now: Key) {
         let one_by_one = self.heap.len() / DUE_SHARE + DUE_SHARE;
         while let Some(first) = self.first_due(now) {
@@ -208,7 +209,7 @@ impl<J> Timers<J> {
         (first.key.sequence < now.sequence).then_some(*first)
     }
 
-    /// The same for all that is left in the heap: parts it, and sorts what is due.
+    /// Moves all due nodes from the heap to `due`: partitions the heap, and sorts the due part.
     fn part(&mut self, now: Key) {
         let taken = self.due.len();
         let Self { entries, heap, due, .. } = self;
@@ -229,8 +230,8 @@ impl<J> Timers<J> {
         self.heapify();
     }
 
-    /// Makes the first node one that tells the truth: drops those that are stale, and moves jobs
-    /// that were pushed back to where they belong.
+    /// Makes the first node current: drops stale nodes, and moves actions that were pushed back to
+    /// their places.
     fn correct_first(&mut self) {
         while let Some(first) = self.heap.first().copied() {
             match self.entries.get_mut(first.id) {
@@ -245,7 +246,7 @@ impl<J> Timers<J> {
         }
     }
 
-    /// Drops what is stale once it is more than its share: a constant number of steps for each.
+    /// Removes stale nodes once they exceed their share: a constant number of steps for each.
     fn sweep(&mut self) {
         let established = self.entries.len();
         if established == 0 && self.heap.capacity() > HEAP_KEPT {
@@ -255,15 +256,15 @@ impl<J> Timers<J> {
             return;
         }
         let entries = &self.entries;
-        let stands = |node: &Node| {
+        let is_current = |node: &Node| {
             entries.get(node.id).is_some_and(|entry| entry.queued == node.key.sequence)
         };
-        self.heap.retain(stands);
+        self.heap.retain(is_current);
         self.heapify();
     }
 
     fn heapify(&mut self) {
-        // As the entries' arena does after a burst.
+        // Frees memory after a burst, as the entries' arena does.
         self.heap.shrink_to((1 + STALE_RATIO_MAX) * self.heap.len() + STALE_MIN);
         for parent in (0..self.heap.len().div_ceil(ARITY)).rev() {
             self.sift_down(parent);

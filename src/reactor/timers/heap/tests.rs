@@ -4,33 +4,33 @@ use std::time::Duration;
 
 fn drain(timers: &mut Timers<u64>, now: Instant) -> Vec<u64> {
     let mark = timers.mark();
-    std::iter::from_fn(|| timers.pop(now, mark)).map(|(_, job)| job).collect()
+    std::iter::from_fn(|| timers.pop(now, mark)).map(|(_, action)| action).collect()
 }
 
 #[test]
 fn equal_deadlines_come_in_the_order_in_which_they_were_set() {
     let start = Instant::now();
     let mut timers = Timers::new(start);
-    for job in 0..100 {
-        timers.set(start, job);
+    for action in 0..100 {
+        timers.set(start, action);
     }
     assert_eq!(drain(&mut timers, start), (0..100).collect::<Vec<_>>());
 }
 
 #[test]
-fn what_is_set_after_the_mark_waits() {
+fn actions_set_after_the_mark_wait() {
     let start = Instant::now();
     let mut timers = Timers::new(start);
     timers.set(start, 1);
     let mark = timers.mark();
     timers.set(start, 2);
-    assert_eq!(timers.pop(start, mark).map(|(_, job)| job), Some(1));
-    assert_eq!(timers.pop(start, mark).map(|(_, job)| job), None);
+    assert_eq!(timers.pop(start, mark).map(|(_, action)| action), Some(1));
+    assert_eq!(timers.pop(start, mark).map(|(_, action)| action), None);
     assert_eq!(drain(&mut timers, start), [2]);
 }
 
 #[test]
-fn a_reset_counts_as_being_set_anew() {
+fn a_reset_moves_an_action_behind_equal_deadlines() {
     let start = Instant::now();
     let later = start + Duration::from_secs(1);
     let mut timers = Timers::new(start);
@@ -43,34 +43,34 @@ fn a_reset_counts_as_being_set_anew() {
     assert!(!timers.reset(first, later));
 }
 
-/// What the list should do: a sorted list.
+/// Reference implementation: a sorted list.
 #[derive(Default)]
 struct Model {
-    /// Deadline, age, job.
-    jobs: Vec<(Instant, u64, u64, Id)>,
+    /// Deadline, age, action and id of each.
+    actions: Vec<(Instant, u64, u64, Id)>,
     age: u64,
     set: u64,
 }
 
 impl Model {
-    /// Sets, cancels or resets something, here and there.
+    /// Sets, cancels or resets an action, in both implementations.
     fn step(&mut self, timers: &mut Timers<u64>, random: &mut Random, due: Instant) {
         self.age += 1;
-        let count = self.jobs.len();
+        let count = self.actions.len();
         match random.below(4) {
             2 if count > 0 => {
-                let (.., job, id) = self.jobs.swap_remove(random.below(count));
-                assert_eq!(timers.cancel(id), Some(job));
+                let (.., action, id) = self.actions.swap_remove(random.below(count));
+                assert_eq!(timers.cancel(id), Some(action));
                 assert_eq!(timers.cancel(id), None);
             }
             3 if count > 0 => {
                 let at = random.below(count);
-                (self.jobs[at].0, self.jobs[at].1) = (due, self.age);
-                assert!(timers.reset(self.jobs[at].3, due));
+                (self.actions[at].0, self.actions[at].1) = (due, self.age);
+                assert!(timers.reset(self.actions[at].3, due));
             }
             _ => {
                 self.set += 1;
-                self.jobs.push((due, self.age, self.set, timers.set(due, self.set)));
+                self.actions.push((due, self.age, self.set, timers.set(due, self.set)));
             }
         }
     }
@@ -78,14 +78,14 @@ impl Model {
     fn pop(&mut self, now: Instant, mark: u64) -> Option<u64> {
         let due =
             |&(_, &(due, age, ..)): &(usize, &(Instant, u64, u64, Id))| due <= now && age <= mark;
-        let jobs = self.jobs.iter().enumerate().filter(due);
-        let (at, _) = jobs.min_by_key(|&(_, &(due, age, ..))| (due, age))?;
-        Some(self.jobs.swap_remove(at).2)
+        let actions = self.actions.iter().enumerate().filter(due);
+        let (at, _) = actions.min_by_key(|&(_, &(due, age, ..))| (due, age))?;
+        Some(self.actions.swap_remove(at).2)
     }
 }
 
 #[test]
-fn any_walk_fires_like_a_sorted_list_whatever_those_that_fire_do() {
+fn random_operations_fire_in_the_order_of_a_sorted_list() {
     let start = Instant::now();
     for (seed, spread) in [(7, 500), (8, 50), (9, 3)] {
         let (mut random, mut timers) = (Random::new(seed), Timers::new(start));
@@ -99,7 +99,7 @@ fn any_walk_fires_like_a_sorted_list_whatever_those_that_fire_do() {
             let now = begin + Duration::from_millis(random.below_u64(spread));
             let (mark, age) = (timers.mark(), model.age);
             loop {
-                let popped = timers.pop(now, mark).map(|(_, job)| job);
+                let popped = timers.pop(now, mark).map(|(_, action)| action);
                 assert_eq!(popped, model.pop(now, age), "seed {seed}, round {round}");
                 if popped.is_none() {
                     break;
@@ -107,32 +107,32 @@ fn any_walk_fires_like_a_sorted_list_whatever_those_that_fire_do() {
                 let due = begin + Duration::from_millis(random.below_u64(spread));
                 model.step(&mut timers, &mut random, due);
             }
-            assert_eq!(timers.next(), model.jobs.iter().map(|job| job.0).min());
-            assert_eq!(timers.len(), model.jobs.len());
+            assert_eq!(timers.next(), model.actions.iter().map(|action| action.0).min());
+            assert_eq!(timers.len(), model.actions.len());
         }
     }
 }
 
 #[test]
-fn what_is_due_together_can_still_be_cancelled_and_reset() {
+fn actions_due_together_can_still_be_cancelled_and_reset() {
     let start = Instant::now();
     let later = start + Duration::from_secs(1);
     let mut timers = Timers::new(start);
-    let ids: Vec<Id> = (0..1000).map(|job| timers.set(start, job)).collect();
+    let ids: Vec<Id> = (0..1000).map(|action| timers.set(start, action)).collect();
     let mark = timers.mark();
-    assert_eq!(timers.pop(start, mark).map(|(_, job)| job), Some(0));
+    assert_eq!(timers.pop(start, mark).map(|(_, action)| action), Some(0));
     assert_eq!(timers.next(), Some(start), "the others are still due");
     assert_eq!(timers.cancel(ids[1]), Some(1));
     assert!(timers.reset(ids[2], later) && timers.reset(ids[3], start));
     let rest: Vec<u64> =
-        std::iter::from_fn(|| timers.pop(start, mark)).map(|(_, job)| job).collect();
+        std::iter::from_fn(|| timers.pop(start, mark)).map(|(_, action)| action).collect();
     assert_eq!(rest, (4..1000).collect::<Vec<_>>());
     assert!(timers.due.capacity() <= DUE_KEPT);
     assert_eq!(drain(&mut timers, later), [3, 2]);
 }
 
 #[test]
-fn resetting_to_and_fro_does_not_grow_the_list() {
+fn resetting_back_and_forth_does_not_grow_the_heap() {
     let start = Instant::now();
     let mut timers = Timers::new(start);
     let id = timers.set(start, 1);
@@ -145,10 +145,10 @@ fn resetting_to_and_fro_does_not_grow_the_list() {
 }
 
 #[test]
-fn cancelled_jobs_leave_nothing_behind() {
+fn cancelled_actions_leave_no_memory_behind() {
     let start = Instant::now();
     let mut timers = Timers::new(start);
-    let ids: Vec<Id> = (0..10_000).map(|job| timers.set(start, job)).collect();
+    let ids: Vec<Id> = (0..10_000).map(|action| timers.set(start, action)).collect();
     for id in ids {
         timers.cancel(id);
     }
@@ -160,21 +160,21 @@ fn cancelled_jobs_leave_nothing_behind() {
 fn a_burst_that_fires_one_by_one_leaves_no_memory_behind() {
     let start = Instant::now();
     let mut timers = Timers::new(start);
-    for job in 0..10_000 {
-        timers.set(start + Duration::from_millis(job), job);
+    for action in 0..10_000 {
+        timers.set(start + Duration::from_millis(action), action);
     }
-    for job in 0..10_000 {
-        assert_eq!(drain(&mut timers, start + Duration::from_millis(job)), [job]);
+    for action in 0..10_000 {
+        assert_eq!(drain(&mut timers, start + Duration::from_millis(action)), [action]);
     }
     assert!(timers.heap.capacity() <= 8 * STALE_MIN, "{}", timers.heap.capacity());
 }
 
 #[test]
-fn a_list_of_many_that_are_due_together_is_freed() {
+fn a_long_list_of_due_actions_is_freed() {
     let start = Instant::now();
     let mut timers = Timers::new(start);
-    for job in 0..5000 {
-        timers.set(start, job);
+    for action in 0..5000 {
+        timers.set(start, action);
     }
     assert_eq!(drain(&mut timers, start).len(), 5000);
     assert_eq!(timers.due.capacity(), 0);
