@@ -1,4 +1,4 @@
-//! Accepting: how connections begin, and what happens when they cannot.
+//! Accepting: begins connections, and handles exhausted descriptors.
 
 use super::Reactor;
 use super::callback::Callback;
@@ -19,21 +19,22 @@ use std::rc::Rc;
 use std::time::Duration;
 
 /// Connections accepted on one port in one turn: enough that a burst costs few turns, few enough
-/// that those who are connected already wait for some milliseconds at most.
+/// that established connections wait for some milliseconds at most.
 pub(super) const ACCEPTS_PER_TURN: usize = 256;
 
-/// Connections accepted on one port before it is closed for a graceful stop: what Linux lets a
-/// backlog hold by default.
+/// Connections accepted on one port before a graceful stop closes it: the default maximum of a
+/// backlog on Linux.
 const LAST_ACCEPTS_MAX: usize = 4096;
 
-/// After so many clients in a row that could not be accepted, it is not the clients.
+/// Accept errors in a row after which the cause is not the clients: the port backs off.
 const ACCEPT_ERRORS_MAX: usize = 64;
 
-/// How long a port rests that could not accept, for want of descriptors or memory. Long enough not
-/// to spin, short enough that a client hardly notices. Ranch and Thousand Island take the same.
+/// Delay after which a port that could not accept, for want of descriptors or memory, tries again.
+/// Long enough not to spin, short enough that a client hardly notices. Ranch and Thousand Island
+/// use the same.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
-/// Whether accepting waits for the rate that the factory has.
+/// Whether accepting waits for the accept rate of the factory.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Pace {
     AtRate,
@@ -41,7 +42,7 @@ enum Pace {
 }
 
 impl Reactor {
-    /// The poller says that somebody waits.
+    /// Queues a port: clients wait in its backlog.
     pub(super) fn notice_waiting(&mut self, id: Id) {
         if let Some(port) = self.ports.get_mut(id) {
             if port.accepting == Accepting::Idle {
@@ -51,7 +52,7 @@ impl Reactor {
         }
     }
 
-    /// A port has rested.
+    /// Tries a port again whose retry delay is over.
     pub(super) fn retry_accept(&mut self, id: Id) {
         if let Some(port) = self.ports.get_mut(id) {
             port.accepting = Accepting::Idle;
@@ -59,7 +60,7 @@ impl Reactor {
         }
     }
 
-    /// Accepts who waits on a port, up to the budget of a turn.
+    /// Accepts the clients that wait on a port, up to the budget of a turn.
     pub(super) fn accept(&mut self, id: Id) {
         let Some(port) = self.ports.get_mut(id) else {
             return;
@@ -70,8 +71,8 @@ impl Reactor {
         }
     }
 
-    /// Accepts one client on a port that has waited for its turn. True if it is to wait for
-    /// another.
+    /// Accepts one client on a port that has waited for its turn. Returns true if the port waits
+    /// for another turn.
     pub(super) fn accept_one(&mut self, id: Id) -> bool {
         let Some(port) = self.ports.get_mut(id) else { return false };
         port.accepting = Accepting::Idle;
@@ -81,17 +82,18 @@ impl Reactor {
         true
     }
 
-    /// Accepts who waits on a port that is about to be closed: they have connected, and closing the
-    /// port would reset them. A rate of accepting does not hold them back.
+    /// Accepts the clients in the backlog of a port that is about to be closed: they have
+    /// connected, and closing the port would reset them. The accept rate does not hold them back.
     pub(super) fn accept_last(&mut self, id: Id) {
         self.accept_up_to(id, LAST_ACCEPTS_MAX, Pace::AtOnce);
     }
 
-    /// Accepts who waits on a port. True if the budget is used up and more may wait.
+    /// Accepts up to `budget` clients on a port. Returns true if the budget is used up and more may
+    /// wait.
     fn accept_up_to(&mut self, id: Id, budget: usize, pace: Pace) -> bool {
         let mut gone = 0;
         for _ in 0..budget {
-            // Asked each time: building a protocol may close the port.
+            // Looked up each time: building a protocol may close the port.
             let Some(factory) = self.ports.get(id).map(OpenPort::factory) else {
                 return false;
             };
@@ -116,7 +118,7 @@ impl Reactor {
                         return false;
                     }
                 }
-                // That client is gone, or a firewall took it; the next may be there.
+                // That client is gone, or a firewall dropped it; others may wait.
                 Err(error) if gone < ACCEPT_ERRORS_MAX => {
                     gone += 1;
                     log::debug!("a client was gone before it was accepted: {error}");
@@ -130,9 +132,9 @@ impl Reactor {
         true
     }
 
-    /// Out of descriptors, but for the one in reserve: it shows whether anybody waits. Connections
-    /// that linger make room for a client who does; otherwise all who wait are turned away, and the
-    /// port rests. False if accepting ends for now.
+    /// Accepts with the reserve descriptor when no other is left, which shows whether a client
+    /// waits. Lingering connections make room for it; if there are none, all waiting clients are
+    /// rejected, and the port backs off. Returns false if accepting ends for now.
     fn accept_exhausted(&mut self, id: Id, error: &io::Error) -> bool {
         let Some(port) = self.ports.get_mut(id) else { return false };
         let listener_info = Rc::clone(&port.listener_info);
@@ -151,7 +153,7 @@ impl Reactor {
                 has_room
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => false,
-            // There is no reserve. If this frees descriptors, the next attempt tells.
+            // There is no reserve. The next attempt shows whether this freed descriptors.
             Err(_) if self.close_lingering() => true,
             Err(_) => {
                 self.rest(id, error);
@@ -166,7 +168,7 @@ impl Reactor {
         }
     }
 
-    /// One client was turned away for want of a descriptor; so are the others who wait.
+    /// Rejects all waiting clients, after the first was rejected for want of a descriptor.
     fn shed(&mut self, id: Id) {
         if let Some(port) = self.ports.get_mut(id) {
             let shed = 1 + port.listener.shed(ACCEPTS_PER_TURN - 1) as u64;
@@ -179,8 +181,8 @@ impl Reactor {
         }
     }
 
-    /// Nothing can be accepted for now: the port rests. The poller will not report those again who
-    /// wait already, so a timer has to.
+    /// Pauses accepting on a port. The poller is edge-triggered and does not report the waiting
+    /// clients again, so a timer retries.
     fn rest(&mut self, id: Id, error: &io::Error) {
         let now = self.now();
         let timer = self.set_timer_action(ACCEPT_RETRY_DELAY, TimerAction::RetryAccept(id));
@@ -189,13 +191,13 @@ impl Reactor {
         if let Some(shed) = port.warnings.warn(now) {
             let address = port.address();
             log::warn!(
-                "cannot accept on {address}: {error}; {shed} waiting clients were turned away; \
-                 trying again every {ACCEPT_RETRY_DELAY:?}"
+                "cannot accept on {address}: {error}; rejected {shed} waiting clients; retrying \
+                 every {ACCEPT_RETRY_DELAY:?}"
             );
         }
     }
 
-    /// A port is closed: nothing waits for it any more.
+    /// Cancels what a closed port waited for: its retry timer, or its place in the accept queue.
     pub(super) fn end_accepting(&mut self, id: Id, port: &OpenPort) {
         match port.accepting {
             Accepting::RetryLater(timer) => drop(self.timers.cancel(timer)),
@@ -204,7 +206,7 @@ impl Reactor {
         }
     }
 
-    /// A client has connected: builds its protocol and introduces them.
+    /// Admits a client that has connected, or rejects it.
     fn on_accepted(&mut self, stream: AnyStream, peer: Address, listener_info: Rc<ListenerInfo>) {
         let admitted = self.admit(listener_info.factory, &peer);
         self.recorder.totals.rejected += u64::from(admitted.is_err());
@@ -220,20 +222,20 @@ impl Reactor {
         match admitted {
             Err(Some(refusal)) => {
                 connection.transport.write_bytes(refusal);
-                // It may be about to speak, and is to hear this nevertheless.
+                // The client may be about to send, and a reset would destroy this message.
                 self.reject(id, &connection.transport, true);
             }
             _ => self.establish(id, &connection.transport),
         }
     }
 
-    /// A connection stands: builds its protocol.
+    /// Builds the protocol of an established connection, and calls `connection_made`.
     pub(super) fn establish(&mut self, id: Id, transport: &Transport) {
         let (factory, peer) = (transport.factory(), transport.peer_address());
         let Some(mut connection) = self.connections.find(id) else { return };
         let previous = self.hub.enter(id);
-        // Before the factory sees it, so that what `build_protocol` sets counts. Whoever connects
-        // may have set something before.
+        // Before the factory sees it, so that settings of `build_protocol` override these. The
+        // caller of `connect_tcp` may have set its own before.
         if let Some(slot) = self.factories.get(factory) {
             if let Some(timeouts) = slot.timeouts.filter(|_| !transport.has_timeouts()) {
                 transport.set_timeouts(timeouts);
@@ -246,7 +248,7 @@ impl Reactor {
             Some(Ok(protocol_index)) => protocol_index,
             Some(Err(panic)) => {
                 let name = self.protocol_name(factory);
-                log::error!("{peer} is refused: building {name} panicked: {}", panic.0);
+                log::error!("{peer} rejected: building {name} panicked: {}", panic.0);
                 self.record_panic(&format!("a panic in building {name}"));
                 None
             }
@@ -280,17 +282,17 @@ impl Reactor {
             self.record_event(EventKind::Accepted, id);
         }
         self.call(&connection, Callback::ConnectionMade);
-        // Only now: a connection that is closed in its first callback is never watched.
+        // Only now: a connection that is closed in its first callback is never registered.
         if transport.is_connected() {
             transport.register();
         }
     }
 
-    /// The factory does not want the client, or has too many. What was written, such as the reason,
-    /// is sent as far as the socket takes it at once.
+    /// Closes a client that the factory rejects. What was written to it, such as the reason, is
+    /// sent best effort, without waiting.
     fn reject(&mut self, id: Id, transport: &Transport, lingers: bool) {
-        log::debug!("{} is refused", transport.peer_address());
-        // Nothing is left to send more at a time.
+        log::debug!("{} rejected", transport.peer_address());
+        // No later turn could send what a rate holds back.
         transport.clear_rates();
         let end = transport.settle(&mut Settled::default());
         if matches!(end, Action::End(Reason::Aborted)) || transport.connection().is_unfinished() {

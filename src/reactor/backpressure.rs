@@ -1,5 +1,5 @@
-//! Backpressure: how connections are held back, and go on. Timeouts and rates at work, with their
-//! clock and their timers; pauses of reading; and producers that the loop reads for connections.
+//! Backpressure: holds connections back and lets them continue. Timeouts and rate limits at work,
+//! with their clock and timers; the read backoff; producers that the loop reads for connections.
 
 use super::Reactor;
 use super::callback::Callback;
@@ -15,36 +15,36 @@ use crate::reason::Reason;
 use std::io::{self, Read};
 use std::time::{Duration, Instant};
 
-/// How often a connection is read before one of its timeouts is held against it: each time by the
-/// budget of a turn, a quarter of a megabyte, which together is more than the six megabytes that
-/// Linux lets a socket hold by default. More than that has come since.
+/// Reads of a connection before one of its timeouts expires, each of up to the budget of a turn, a
+/// quarter of a megabyte. Together they exceed the six megabytes that a socket holds by default on
+/// Linux: the rest arrived after the timeout.
 const LOOKS_MAX: u8 = 32;
 
-/// Time in a turn for such looks.
+/// Time per turn for reading connections whose timeouts have expired.
 const LOOKS_TIME: Duration = Duration::from_millis(2);
 
-/// How long a connection rests from reading whose peer takes nothing: what it would be sent in
-/// reply would only pile up here, where it is copied and falls out of the cache. Not for ever, for
-/// a client may well send all it has before it begins to read. With what is read in one turn this
-/// makes a quarter of a gigabyte a second.
+/// Read backoff: how long to stop reading a connection whose peer takes nothing; replies would only
+/// pile up in memory, be copied there, and fall out of the cache. Not for ever, since a client may
+/// send all it has before it begins to read. With the bytes read in one turn this allows a quarter
+/// of a gigabyte a second.
 const READ_BACKOFF: Duration = Duration::from_millis(1);
 
-/// Read in one call: what the high-water mark is from the start.
+/// Bytes read from a producer in one call: the default high-water mark.
 const CHUNK_LEN: usize = 64 * 1024;
 
 /// Chunks read for one connection in one turn, so that a peer that takes them as fast as they are
-/// read does not hold up the others.
+/// read does not hold up other connections.
 pub(super) const CHUNKS_PER_TURN: usize = 4;
 
-/// How many bytes a reader has given.
+/// Returns the number of bytes that a reader has given.
 fn produced(read: &io::Result<usize>) -> usize {
     read.as_ref().map_or(0, |count| *count)
 }
 
 /// Timeouts.
 impl Reactor {
-    /// Reads the clock for a connection, and has a timer look again. One that is set already and
-    /// comes sooner is left alone: it will be set for what is left.
+    /// Updates the timeouts of a connection by the clock, and sets its timer. A timer that fires
+    /// sooner stays as it is: when it fires, it is set for the remaining time.
     pub(super) fn update_timeouts(&mut self, connection: &ConnectionRef) {
         let due = connection.transport.update_timeouts(self.now());
         let (Some(due), Some(established)) =
@@ -66,8 +66,8 @@ impl Reactor {
         }
     }
 
-    /// The timer of a connection is due. If something is over, the connection is read first: it
-    /// may be the loop that is late, and not the peer.
+    /// Checks the timeouts of a connection whose timer has fired. If one has expired, the
+    /// connection is read first: the loop may be late, and not the peer.
     pub(super) fn check_timeouts(&mut self, id: Id) {
         let Some(connection) = self.connections.find(id) else { return };
         if let Some(established) = self.connections.established_mut(id) {
@@ -83,7 +83,7 @@ impl Reactor {
         }
     }
 
-    /// Decides on timeouts that were found to be over before all that had arrived was read.
+    /// Expires timeouts that phase 2 found to be over, now that what had arrived is read.
     pub(super) fn expire_overdue(&mut self) {
         if self.queues.overdue.is_empty() {
             return;
@@ -93,7 +93,7 @@ impl Reactor {
             self.fail_overdue_connecting(id);
             let Some(connection) = self.connections.find(id) else { continue };
             if looks == 0 {
-                // What the producer gives may have arrived, and stand in the bulk queue.
+                // Data for this connection may have arrived at a producer in the bulk queue.
                 let producer = connection.transport.producer().map(|producer| producer.slot());
                 if let Some(producer) = producer.and_then(|id| self.connections.find(id)) {
                     self.serve_at_once(&producer);
@@ -104,7 +104,7 @@ impl Reactor {
                 continue;
             }
             if looks < LOOKS_MAX && connection.transport.connection().has_more() {
-                // If there is no time for it now, it is looked at as often later.
+                // A look that finds no time left is not counted.
                 let in_time = self.now() < until;
                 if in_time {
                     self.serve_at_once(&connection);
@@ -131,8 +131,8 @@ impl Reactor {
         }
     }
 
-    /// Reads the clock for a connection that has used up what it may move. True if there is more;
-    /// otherwise it will go on by itself.
+    /// Refills the rate of a connection that has used up its allowance. Returns true if it may move
+    /// more bytes now; otherwise a timer resumes it.
     pub(super) fn refill_rate(&mut self, connection: &ConnectionRef, direction: Direction) -> bool {
         let now = self.now();
         match connection.transport.refill_rate(direction, now) {
@@ -146,7 +146,8 @@ impl Reactor {
         false
     }
 
-    /// One timer wakes both directions: whoever is woken too early asks again.
+    /// Sets the rate timer of a connection. One timer wakes both directions; a direction that is
+    /// woken too early asks for a refill again.
     fn go_on_at(&mut self, id: Id, due: Instant) {
         let Some(established) = self.connections.established_mut(id) else { return };
         let timer = established.rate_timer();
@@ -160,7 +161,7 @@ impl Reactor {
         }
     }
 
-    /// The timer of a connection is due.
+    /// Resumes a connection whose rate timer has fired.
     pub(super) fn rate_timer_fired(&mut self, id: Id) {
         let Some(connection) = self.connections.find(id) else { return };
         if let Some(established) = self.connections.established_mut(id) {
@@ -182,7 +183,7 @@ impl Reactor {
         }
     }
 
-    /// Grants a shared rate to some of the connections that wait for it, which then go on.
+    /// Grants a shared rate to some of the connections that wait for it, and resumes them.
     pub(super) fn grant_shared_rate(&mut self, factory: Id, direction: Direction) {
         let now = self.now();
         let slot = self.factories.get_mut(factory);
@@ -200,16 +201,16 @@ impl Reactor {
     }
 }
 
-/// Pauses of reading.
+/// Read backoff.
 impl Reactor {
-    /// A connection begins to rest: until its peer takes something, or for [`READ_BACKOFF`].
+    /// Stops reading a connection until its peer takes something, or for [`READ_BACKOFF`].
     pub(super) fn rest_from_reading(&mut self, id: Id) {
         let until = self.queues.read_backoffs.until.unwrap_or_else(|| self.due_in(READ_BACKOFF));
         self.queues.read_backoffs.until = Some(until);
         self.queues.read_backoffs.connections.push(id);
     }
 
-    /// Those that have rested for long enough are to be served.
+    /// Resumes reading connections whose backoff is over.
     pub(super) fn end_read_backoffs(&mut self) {
         if self.queues.read_backoffs.until.is_none_or(|until| self.now() < until) {
             return;
@@ -225,7 +226,7 @@ impl Reactor {
 
 /// Producers that are read.
 impl Reactor {
-    /// Reads one chunk from a connection's producer, and writes it.
+    /// Reads one chunk from the reader that feeds a connection, and writes it.
     pub(super) fn produce(&mut self, connection: &ConnectionRef) {
         let transport = &connection.transport;
         let Some((mut reader, room)) = transport.take_reader() else { return };
@@ -233,11 +234,11 @@ impl Reactor {
         producer_buffer.resize(CHUNK_LEN, 0);
         let room = room.min(CHUNK_LEN);
         let read = guard(|| reader.read(&mut producer_buffer[..room]));
-        // A reader is the user's code, and the next callback is not to blame for it.
+        // A reader is user code: its time must not count for the next callback.
         self.record_callback(EventKind::ReaderRead, transport, read.as_ref().map_or(0, produced));
         let left = match read {
             Ok(Ok(count)) if count > 0 => {
-                // It is settled by whoever asked for this.
+                // The caller settles the connection.
                 let previous = self.hub.enter(connection.id());
                 let unwanted = transport.send_produced(reader, &producer_buffer[..count.min(room)]);
                 self.hub.leave(previous);
@@ -249,12 +250,12 @@ impl Reactor {
             Ok(ended) => {
                 if let Some(produced) = transport.end_production() {
                     let failed = ended.as_ref().err().map(io::Error::kind);
-                    // Before the protocol is told, which may close in words of its own.
+                    // Before the callback, in which the protocol may close gracefully.
                     let waited = failed.is_some() && transport.break_off();
                     let mut result = Some(ended.map(|_| produced));
                     self.deliver(connection, Callback::ProducerFinished(&mut result));
                     if let Some(kind) = failed.filter(|_| waited) {
-                        let error = format!("what was to be sent cannot be read: {kind}");
+                        let error = format!("cannot read from the producer: {kind}");
                         transport.fail_unfinished(error);
                     }
                 }
@@ -272,7 +273,7 @@ impl Reactor {
         self.drop_reader(left);
     }
 
-    /// Drops a reader, which is the user's.
+    /// Drops a reader, whose `Drop` is user code.
     pub(super) fn drop_reader(&self, reader: Option<Box<dyn Read>>) {
         if let Err(panic) = guard(|| drop(reader)) {
             log::error!("dropping a producer panicked: {}", panic.0);

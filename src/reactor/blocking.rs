@@ -1,4 +1,4 @@
-//! Work that blocks, done on other threads, and its results.
+//! Blocking work on other threads, and its results.
 
 use super::Reactor;
 use super::panic::guard;
@@ -9,17 +9,17 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-/// What is to be called with the outcome of some work. The outcome's type is known to the two
-/// closures of [`Reactor::defer_to_thread`] only.
+/// The closure that receives the outcome of some work. Only the two closures of
+/// [`Reactor::defer_to_thread`] know the outcome's type.
 pub(super) type Continuation = Box<dyn FnOnce(&mut Reactor, Box<dyn Any + Send>)>;
 
 /// Why work that was deferred to a thread has no result.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum DeferError {
-    /// It panicked, with this message.
+    /// The work panicked, with this message.
     Panicked(Arc<str>),
-    /// The system has no thread for it.
+    /// The operating system could not start a thread for the work.
     NoThread(Arc<io::Error>),
 }
 
@@ -27,7 +27,7 @@ impl fmt::Display for DeferError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Panicked(message) => write!(f, "work on a thread panicked: {message}"),
-            Self::NoThread(error) => write!(f, "there is no thread for the work: {error}"),
+            Self::NoThread(error) => write!(f, "cannot start a thread for the work: {error}"),
         }
     }
 }
@@ -42,21 +42,21 @@ impl Error for DeferError {
 }
 
 impl Reactor {
-    /// Does `work` on another thread, since it blocks or takes long, and calls `then` with its
-    /// result, on this one. (`deferToThread`)
+    /// Runs `work`, which blocks or takes long, on another thread, and then calls `then` with its
+    /// result on this one. (`deferToThread`)
     ///
-    /// The loop goes on meanwhile. `then` is called as a call from another thread is: in the phase
-    /// of those, never from within this. It may hold what cannot be sent to other threads, such as
-    /// a [`Transport`](crate::Transport).
+    /// The loop continues meanwhile. `then` is called in the phase of calls from other threads,
+    /// never from within this. It may hold values that are not `Send`, such as a
+    /// [`Transport`](crate::Transport).
     ///
-    /// Work begins in the order of asking, on at most
-    /// [`max_blocking_threads`](crate::Settings::max_blocking_threads) threads; they are started
-    /// when they are needed and end when they are not. It cannot be taken back. When the reactor
-    /// stops, work that has not begun is dropped. Work that has begun runs to its end; nobody waits
-    /// for it, and its result is dropped. So is every `then` that was not called.
+    /// Work begins in the order of the calls, on at most
+    /// [`max_blocking_threads`](crate::Settings::max_blocking_threads) threads, which start when
+    /// they are needed and end when they are not. It cannot be cancelled. When the reactor stops,
+    /// work that has not begun is dropped. Work that has begun runs to its end; the reactor does
+    /// not wait for it, and its result is dropped. So is every `then` that was not called.
     ///
-    /// On a simulated network the work is done at once, before this returns, and takes no time; so
-    /// one run is as the next.
+    /// On a simulated network the work runs at once, before this returns, and takes no time, so
+    /// that runs are reproducible.
     ///
     /// ```
     /// use twistor::{Context, Protocol};
@@ -82,7 +82,8 @@ impl Reactor {
     ///
     /// # Errors
     ///
-    /// `then` is called with [`DeferError`] if the work panicked, or if no thread could be started.
+    /// `then` is called with a [`DeferError`] if the work panicked, or if no thread could be
+    /// started.
     pub fn defer_to_thread<T: Send + 'static>(
         &mut self,
         work: impl FnOnce() -> T + Send + 'static,
@@ -109,23 +110,23 @@ impl Reactor {
         }
     }
 
-    /// Some work is done. If the reactor has stopped in the meantime, nobody waits for it.
+    /// Calls the continuation of some work, unless the reactor has stopped in the meantime.
     fn finish_work(&mut self, id: Id, outcome: Box<dyn Any + Send>) {
         if let Some(continuation) = self.deferred.remove(id) {
             continuation(self, outcome);
         }
     }
 
-    /// Nobody waits for any work any more; what has not begun never will.
+    /// Drops all continuations, and the work that has not begun.
     pub(super) fn forget_work(&mut self) {
         for work in self.driver.take_waiting_work() {
             if let Err(panic) = guard(|| drop(work)) {
-                log::error!("dropping work for a thread panicked: {}", panic.0);
+                log::error!("dropping deferred work panicked: {}", panic.0);
             }
         }
         for continuation in self.deferred.take_all() {
             if let Err(panic) = guard(|| drop(continuation)) {
-                log::error!("dropping what waits for a thread panicked: {}", panic.0);
+                log::error!("dropping the continuation of deferred work panicked: {}", panic.0);
             }
         }
     }

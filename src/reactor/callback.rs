@@ -1,4 +1,4 @@
-//! What a protocol is told.
+//! The callbacks of a protocol, as values.
 
 use super::timer_id::TimerId;
 use crate::callback_kind::CallbackKind;
@@ -6,7 +6,7 @@ use crate::protocol::{Context, Protocol};
 use crate::reason::TimeoutKind;
 use std::io;
 
-/// A callback to make, other than `connection_lost`, with which a protocol ends.
+/// A callback to make; any but `connection_lost`, which consumes the protocol.
 #[derive(Debug)]
 pub(super) enum Callback<'a> {
     ConnectionMade,
@@ -17,7 +17,8 @@ pub(super) enum Callback<'a> {
     DrainRequested,
     ProducingPaused,
     ProducingResumed,
-    /// (Taken out; a callback that owned it would have to be dropped, each time.)
+    /// Holds a reference to take the result from: a callback that owned it would need drop code on
+    /// every call.
     ProducerFinished(&'a mut Option<io::Result<u64>>),
     WriteRejected(usize),
     ReadConnectionLost,
@@ -42,7 +43,7 @@ impl Callback<'_> {
         }
     }
 
-    /// How many bytes or writes it is about.
+    /// Returns the number of bytes or writes that the callback is about.
     pub(super) fn amount(&self) -> usize {
         match self {
             Self::DataReceived(data) => data.len(),
@@ -51,7 +52,7 @@ impl Callback<'_> {
         }
     }
 
-    /// Makes it.
+    /// Makes the callback.
     pub(super) fn call<F>(self, protocol: &mut impl Protocol<F>, cx: &mut Context<'_, F>) {
         match self {
             Self::ConnectionMade => protocol.connection_made(cx),

@@ -1,4 +1,4 @@
-//! The connections of a reactor: whose they are, and how they end.
+//! Connections: settles them after callbacks, and ends them.
 
 use super::Reactor;
 use super::backpressure::CHUNKS_PER_TURN;
@@ -18,14 +18,14 @@ use crate::transport::{Action, Settled};
 use log::Level;
 
 impl Reactor {
-    /// Makes a callback and carries out what it wished for its own connection.
+    /// Makes a callback, and settles its connection.
     pub(super) fn call(&mut self, connection: &ConnectionRef, callback: Callback<'_>) {
         self.deliver(connection, callback);
         self.settle(connection);
     }
 
-    /// Carries out what callbacks wished for a connection: sends, and ends what is to end. True if
-    /// the socket took something.
+    /// Settles a connection: carries out what callbacks requested of it, sends, and ends it if
+    /// requested. Returns true if the socket took something.
     pub(super) fn settle(&mut self, connection: &ConnectionRef) -> bool {
         let transport = &connection.transport;
         let (mut resumed, mut told, mut produced) = (false, false, 0);
@@ -47,7 +47,8 @@ impl Reactor {
                 }
                 Action::ShutdownWrite => self.shutdown_write(connection),
                 Action::PauseProducer => self.pause_producer(connection),
-                // Nor must one that writes whenever it may, or reads as fast as it is sent.
+                // Nor must a protocol that writes whenever it may, or a peer that takes bytes as
+                // fast as they are produced.
                 Action::ResumeProducer | Action::ReportRejected if told => {
                     break self.take_turns(connection);
                 }
@@ -103,8 +104,9 @@ impl Reactor {
         self.deliver(connection, Callback::ProducingResumed);
     }
 
-    /// The connection is closing, and has bytes left or waits for a producer: gives the peer time
-    /// to take the next byte, and the producer to give it.
+    /// Sets or restarts the close timeout of a connection that is closing and has bytes left or
+    /// waits for a producer: the time for the peer to take the next byte, or the producer to give
+    /// it.
     fn update_close_timeout(&mut self, id: Id, sent: bool) {
         let Some(established) = self.connections.established_mut(id) else {
             return;
@@ -126,8 +128,9 @@ impl Reactor {
         }
     }
 
-    /// The poller has not said for the whole close timeout that the peer took anything. It says so
-    /// late, when a good part of the socket's buffer is free; so the socket itself is asked.
+    /// Checks a closing connection whose close timeout has fired: the poller has reported no
+    /// progress. It reports room late, when a good part of the socket's buffer is free, so the
+    /// socket itself is tried.
     pub(super) fn close_timeout_fired(&mut self, id: Id) {
         if let Some(connection) = self.connections.find(id) {
             if let Some(established) = self.connections.established_mut(id) {
@@ -140,7 +143,7 @@ impl Reactor {
             if !connection.transport.connection().watch_producer() {
                 return self.close_timed_out(&connection);
             }
-            // What the producer gives may be there, and the loop late.
+            // The producer's data may have arrived, and the loop may be late.
             let producer =
                 connection.transport.producer().filter(|producer| producer.connection().look());
             self.queues.ready.extend(producer.map(|producer| producer.slot()));
@@ -153,13 +156,13 @@ impl Reactor {
         self.settle(connection);
     }
 
-    /// Ends a connection: closes its socket, tells its protocol, and forgets it.
+    /// Ends a connection: closes its socket, calls `connection_lost`, and removes it.
     pub(super) fn lose(&mut self, id: Id, reason: Reason) {
         let Some(connection) = self.connections.find(id) else {
             return;
         };
         let (factory, transport) = (connection.factory(), &connection.transport);
-        // To linger is a courtesy, which a peer that was to blame does not get.
+        // A peer that is to blame for the end is not worth a lingering close.
         let in_order = self.lifecycle.state != RunState::Stopping
             && !reason.is_abortive()
             && !reason.blames_peer()
@@ -167,8 +170,8 @@ impl Reactor {
         self.record_for_report(&reason, transport.unsent());
         let is_cut_short = !reason.is_done() && transport.connection().is_unfinished();
         self.drop_reader(transport.end_extras());
-        // An orderly close says that everything was sent. Its peer must not take what has come for
-        // all there was.
+        // An orderly close says that everything was sent. The peer must not take a truncated stream
+        // for a complete one.
         if is_cut_short {
             transport.connection().reset();
         }
@@ -177,7 +180,7 @@ impl Reactor {
             self.linger(id, closed, transport.peer_address().network(), LingerReason::Close)
         });
         self.remove_connection(id, lingering);
-        // It is in no table any more, where a change of the limits would count it.
+        // Only now: while it was in the table, a change of the limits would have counted it.
         self.release_admission(transport);
         self.log_lost(&connection, &reason);
         #[cfg(feature = "testing")]
@@ -201,7 +204,8 @@ impl Reactor {
         self.release_factory(transport);
     }
 
-    /// The reason may hold an error of the user's, and to display it is the user's code.
+    /// Logs the end of a connection. Displaying an error that the reason holds is user code, and
+    /// may panic.
     fn log_lost(&self, connection: &ConnectionRef, reason: &Reason) {
         let peer = connection.transport.peer_address();
         let level = if matches!(reason, Reason::Failed(_)) { Level::Warn } else { Level::Debug };
@@ -213,7 +217,8 @@ impl Reactor {
         }
     }
 
-    /// Takes a live connection and its timers out of the table; its socket may stay a while.
+    /// Removes an established connection and its timers from the table; `lingering` takes its slot
+    /// if its socket lingers.
     pub(super) fn remove_connection(&mut self, id: Id, lingering: Option<Slot>) {
         let vacated = match lingering {
             Some(lingering) => {

@@ -1,4 +1,4 @@
-//! Connecting: connections that this side begins.
+//! Connecting: outgoing connections.
 
 use super::Reactor;
 use super::errors::ConnectError;
@@ -18,21 +18,20 @@ use std::fmt;
 use std::io;
 use std::rc::Rc;
 
-/// A connection that is to be, and the key of the factory that will build its protocol.
-/// (`IConnector`)
+/// An attempt to connect, and the key of the factory that builds its protocol. (`IConnector`)
 pub struct Connector<F> {
     transport: Transport,
     key: FactoryKey<F>,
 }
 
 impl<F> Connector<F> {
-    /// The connection: what is written to it waits until it stands. `abort_connection` gives the
-    /// attempt up. (`stopConnecting`)
+    /// Returns the connection. Bytes written to it wait until it is established;
+    /// `abort_connection` gives the attempt up. (`stopConnecting`)
     pub fn transport(&self) -> &Transport {
         &self.transport
     }
 
-    /// The factory.
+    /// Returns the key of the factory.
     pub fn key(&self) -> FactoryKey<F> {
         self.key
     }
@@ -60,19 +59,20 @@ impl<F> fmt::Debug for Connector<F> {
 }
 
 impl Reactor {
-    /// Begins to connect over TCP, and has the factory build a protocol when the connection stands.
-    /// The factory may be a closure that returns a protocol, a [`Factory`](crate::Factory), or the
-    /// [`FactoryKey`] or a [`ListeningPort`](crate::ListeningPort) of one. (`connectTCP`)
+    /// Begins to connect over TCP; the factory builds a protocol when the connection is
+    /// established. The factory may be a closure that returns a protocol, a
+    /// [`Factory`](crate::Factory), or the [`FactoryKey`] or a
+    /// [`ListeningPort`](crate::ListeningPort) of one. (`connectTCP`)
     ///
     /// The endpoint is an address, a pair of IP address and port number, or a
-    /// [`TcpClientEndpoint`], which has a timeout. Nothing is called before this returns but
-    /// `start_factory`, if the factory is not in use. Then, later, either `build_protocol` and
+    /// [`TcpClientEndpoint`], which has a timeout. Before this returns, only `start_factory` is
+    /// called, if the factory is not in use. A later turn calls either `build_protocol` and
     /// `connection_made`, or [`connection_failed`](crate::Factory::connection_failed). The factory
     /// is in use until the connection is lost or has failed; with its last use it is stopped.
     ///
-    /// What is written to the transport before it is connected waits, and leaves then. The same
-    /// goes for [`lose_connection`](Transport::lose_connection) if something was written: the
-    /// connection is made, it is sent, and the connection closes. With nothing to send, and by
+    /// Bytes written to the transport before it is connected are sent when it is. If there are any,
+    /// [`lose_connection`](Transport::lose_connection) also waits: the connection is made, the
+    /// bytes are sent, and the connection closes. With nothing to send, or by
     /// [`abort_connection`](Transport::abort_connection), the attempt is given up; so is every
     /// attempt when the reactor begins to drain, or stops.
     ///
@@ -96,8 +96,8 @@ impl Reactor {
     ///
     /// # Errors
     ///
-    /// [`ConnectError`]: nothing was begun, and a factory that was moved in is dropped. That nobody
-    /// answers is told to the factory.
+    /// [`ConnectError`]: nothing was begun, and a factory that was moved in is dropped. A failure
+    /// to connect is reported to the factory instead.
     pub fn connect_tcp<S: IntoFactory>(
         &mut self,
         endpoint: impl Into<TcpClientEndpoint>,
@@ -159,14 +159,14 @@ impl Reactor {
             let timeout = self.timers.set(due, TimerAction::ConnectTimeout(id));
             Slot::Connecting(Box::new(Connecting { transport, timeout, rejected }))
         });
-        log::debug!("{} connects to {address}", self.protocol_name(factory));
+        log::debug!("{} connecting to {address}", self.protocol_name(factory));
         match self.connections.get(id) {
             Some(Slot::Connecting(connecting)) => Ok(connecting.transport.clone()),
             _ => Err(ConnectError::NoFactory { address }),
         }
     }
 
-    /// Something has happened to an attempt: the poller reports it, or it is wished to end.
+    /// Checks an attempt to connect, after an event of the poller or a request to end it.
     pub(super) fn check_connecting(&mut self, id: Id) {
         let Some(Slot::Connecting(connecting)) = self.connections.get_mut(id) else {
             return;
@@ -203,18 +203,19 @@ impl Reactor {
         }
     }
 
-    /// The attempt has taken too long, unless the answer has come while the loop was held up.
+    /// Queues an attempt whose timeout has expired for a last check: the answer may have come while
+    /// the loop was late.
     pub(super) fn connect_timed_out(&mut self, id: Id) {
         self.queues.ready.push(id);
         self.queues.overdue.push(Overdue { id, looks: 1 });
     }
 
-    /// There is still no answer.
+    /// Fails an attempt that is still unanswered after its timeout.
     pub(super) fn fail_overdue_connecting(&mut self, id: Id) {
         self.fail_to_connect(id, &io::ErrorKind::TimedOut.into());
     }
 
-    /// The reactor stops, and waits for no attempt.
+    /// Gives an attempt up, since the reactor drains or stops.
     pub(super) fn abort_connecting(&mut self, id: Id) {
         let Some(Slot::Connecting(connecting)) = self.connections.get(id) else { return };
         self.record_abandoned(connecting.transport.unsent());
@@ -222,7 +223,7 @@ impl Reactor {
         self.fail_to_connect(id, &io::Error::new(io::ErrorKind::ConnectionAborted, stopping));
     }
 
-    /// There is no connection, and the factory is told.
+    /// Ends an attempt without a connection, and calls `connection_failed`.
     pub(super) fn fail_to_connect(&mut self, id: Id, error: &io::Error) {
         let Some(Slot::Connecting(connecting)) = self.connections.get(id) else {
             return;
@@ -231,7 +232,7 @@ impl Reactor {
         let transport = connecting.transport.clone();
         let factory = transport.factory();
         self.drop_reader(transport.end_extras());
-        // Nobody is told of a reset, since nobody was there.
+        // A plain release suffices: no peer was connected that a reset could inform.
         drop(transport.connection().release());
         self.connections.remove(id);
         log::debug!(
@@ -251,13 +252,14 @@ impl Reactor {
         self.release_factory(&transport);
     }
 
-    /// A connection is over, or will never be: if this side began it, its factory has one use less.
+    /// Releases the factory of a connection that is over, or was never made. An outgoing connection
+    /// counts as a use of its factory, an accepted one does not.
     pub(super) fn release_factory(&mut self, transport: &Transport) {
         let factory = transport.factory();
         if transport.is_outgoing() {
             self.change_use_count(factory, -1);
         }
-        // In shutdown, factories are stopped when all connections are lost.
+        // Shutdown stops factories after all connections are lost.
         if self.lifecycle.state != RunState::Stopping {
             self.stop_if_unused(factory);
         }
@@ -265,11 +267,11 @@ impl Reactor {
 }
 
 impl TcpClientEndpoint {
-    /// Connects to it; the same as [`Reactor::connect_tcp`].
+    /// Begins to connect to this endpoint, as [`Reactor::connect_tcp`] does.
     ///
     /// # Errors
     ///
-    /// [`ConnectError`]; nothing is left behind.
+    /// [`ConnectError`]: nothing was begun, and a factory that was moved in is dropped.
     pub fn connect<S: IntoFactory>(
         self,
         reactor: &mut Reactor,

@@ -1,4 +1,4 @@
-//! What can go wrong with a reactor.
+//! The errors of a reactor.
 
 use crate::address::Address;
 use crate::endpoint::ParseEndpointError;
@@ -14,30 +14,30 @@ use std::io;
 pub enum ListenError {
     /// The description is not an endpoint.
     Endpoint(ParseEndpointError),
-    /// The system refused: the address is in use or not this machine's, or the port is reserved.
+    /// The operating system refused: the address is in use or not local, or the port is reserved.
     /// (`CannotListenError`)
     Bind {
-        /// Where it was to listen.
+        /// The address to listen on.
         address: Address,
-        /// What the system said.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// The factory's `start_factory` failed, or panicked. The port is closed again.
+    /// The factory's `start_factory` failed or panicked. The port is closed again.
     StartFactory {
-        /// Where it was to listen.
+        /// The address to listen on.
         address: Address,
-        /// What the factory said.
+        /// The error of the factory.
         source: io::Error,
     },
-    /// The key is of a factory that is gone, or that is not started and is at this moment running
-    /// a callback, so that it cannot be started.
+    /// The factory of the key is gone; or it is not started, and cannot be started because it is
+    /// running a callback.
     NoFactory {
-        /// Where it was to listen.
+        /// The address to listen on.
         address: Address,
     },
-    /// The reactor is shutting down, or drains before that.
+    /// The reactor is draining or shutting down.
     Stopping {
-        /// Where it was to listen.
+        /// The address to listen on.
         address: Address,
     },
 }
@@ -82,29 +82,29 @@ impl From<ParseEndpointError> for ListenError {
     }
 }
 
-/// Why an attempt to connect was not begun. That it did not succeed is told to the factory instead:
+/// Why an attempt to connect was not begun. An attempt that fails later is reported to the factory:
 /// see [`connection_failed`](crate::Factory::connection_failed).
 ///
 /// Displayed and debugged as the same sentence, so that a `main` which returns it says something
 /// readable.
 #[non_exhaustive]
 pub enum ConnectError {
-    /// The factory's `start_factory` failed, or panicked.
+    /// The factory's `start_factory` failed or panicked.
     StartFactory {
-        /// Where it was to connect to.
+        /// The address to connect to.
         address: Address,
-        /// What the factory said.
+        /// The error of the factory.
         source: io::Error,
     },
-    /// The key is of a factory that is gone, or that is not started and is at this moment running
-    /// a callback, so that it cannot be started.
+    /// The factory of the key is gone; or it is not started, and cannot be started because it is
+    /// running a callback.
     NoFactory {
-        /// Where it was to connect to.
+        /// The address to connect to.
         address: Address,
     },
-    /// The reactor is shutting down, or drains before that.
+    /// The reactor is draining or shutting down.
     Stopping {
-        /// Where it was to connect to.
+        /// The address to connect to.
         address: Address,
     },
 }
@@ -144,10 +144,10 @@ impl Error for ConnectError {
 /// readable.
 #[non_exhaustive]
 pub enum RunError {
-    /// It is running already: `run` or `turn` was called from within a callback.
+    /// The reactor is running already: `run` or `turn` was called from within a callback.
     /// (`ReactorAlreadyRunning`)
     AlreadyRunning,
-    /// SIGINT and SIGTERM could not be taken.
+    /// The handlers of SIGINT and SIGTERM could not be installed.
     Signals(io::Error),
     /// The poller failed.
     Poll(io::Error),
@@ -159,7 +159,7 @@ impl fmt::Display for RunError {
             Self::AlreadyRunning => {
                 f.write_str("the reactor is running already: run or turn was called in a callback")
             }
-            Self::Signals(error) => write!(f, "cannot take SIGINT and SIGTERM: {error}"),
+            Self::Signals(error) => write!(f, "cannot handle SIGINT and SIGTERM: {error}"),
             Self::Poll(error) => write!(f, "cannot wait for events: {error}"),
         }
     }
@@ -180,21 +180,21 @@ impl Error for RunError {
     }
 }
 
-/// Why a call from another thread was not taken; see
-/// [`Remote::call_from_thread`](crate::Remote::call_from_thread). The call is handed back.
+/// Why a call from another thread was rejected; see
+/// [`Remote::call_from_thread`](crate::Remote::call_from_thread). Contains the call.
 ///
-/// Displayed and debugged as a sentence.
+/// Displayed and debugged as the same sentence.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum CallError<C> {
-    /// As many calls wait as [`Settings::max_pending_calls`](crate::Settings::max_pending_calls)
-    /// says.
+    /// The queue is full: it holds
+    /// [`Settings::max_pending_calls`](crate::Settings::max_pending_calls) calls.
     QueueFull(C),
     /// The reactor was dropped.
     ReactorGone(C),
 }
 
 impl<C> CallError<C> {
-    /// The call, to be tried again or dropped.
+    /// Returns the call, to try it again or drop it.
     pub fn into_call(self) -> C {
         let (Self::QueueFull(call) | Self::ReactorGone(call)) = self;
         call
@@ -204,7 +204,7 @@ impl<C> CallError<C> {
 impl<C> fmt::Display for CallError<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::QueueFull(_) => "too many calls wait for the reactor",
+            Self::QueueFull(_) => "too many calls are waiting for the reactor",
             Self::ReactorGone(_) => "the reactor is gone",
         })
     }

@@ -1,9 +1,9 @@
-//! A factory with its protocols, types erased; where callbacks are called.
+//! Factories with their protocols, types erased; callbacks are called here.
 //!
 //! A factory and all its protocols live together in one box, so `cx.factory` is a plain `&mut F`.
-//! To make a callback the loop takes the box off its shelf, lends it the reactor, and puts it back:
-//! whatever the callback does to the reactor, it cannot reach the factory or the protocol that is
-//! running.
+//! To make a callback the loop takes the box out of its [`FactorySlot`], lends it the reactor, and
+//! puts it back: a callback has the whole reactor, but cannot reach the factory or the protocol
+//! that is running.
 
 use super::Reactor;
 use super::callback::Callback;
@@ -25,13 +25,13 @@ use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-/// What a port can be opened with: a factory, or the key of one that already lives in the reactor,
-/// or another port of it.
+/// A factory for [`listen_tcp`](Reactor::listen_tcp) and [`connect_tcp`](Reactor::connect_tcp): a
+/// new one, or the key or a port of one that is already in the reactor.
 pub trait IntoFactory: sealed::Sealed {
-    /// The factory.
+    /// The factory's type.
     type Factory: Factory;
 
-    /// Moves the factory into the reactor, unless it is there.
+    /// Moves the factory into the reactor, unless it is there already.
     #[doc(hidden)]
     fn into_key(self, reactor: &mut Reactor) -> FactoryKey<Self::Factory>;
 }
@@ -63,22 +63,23 @@ impl<F: Factory> IntoFactory for F {
     }
 }
 
-/// Where a box stands while no callback of it runs.
+/// A factory in the reactor, with what the loop keeps for it.
 #[derive(Debug)]
 pub(super) struct FactorySlot {
+    /// `None` while a callback of the factory runs.
     cell: Option<Box<dyn ErasedFactory>>,
-    /// The protocols' type, for the log.
+    /// Name of the protocols' type, for the log.
     pub(super) protocol: &'static str,
-    /// Open ports of the factory, and connections that it has begun and that are not over.
+    /// Number of open ports, and of outgoing connections that are not over.
     pub(super) use_count: usize,
     pub(super) connections: usize,
     pub(super) admission: Admission,
     pub(super) accept_queue: AcceptQueue,
     pub(super) call_totals: CallTotals,
-    /// Of its connections that are yet to be made.
+    /// Timeouts of future connections.
     pub(super) timeouts: Option<Timeouts>,
     pub(super) rates: FactoryRates,
-    /// `start_factory` has run, and `stop_factory` has not.
+    /// True from `start_factory` to `stop_factory`.
     pub(super) started: bool,
 }
 
@@ -100,9 +101,9 @@ impl FactorySlot {
     }
 }
 
-/// What the loop needs of a factory and its protocols, whatever their types.
+/// A factory and its protocols without their types, as the loop uses them.
 pub(super) trait ErasedFactory: fmt::Debug {
-    /// Builds a protocol and gives it a seat, unless the factory refuses.
+    /// Builds and stores a protocol; returns its index, or `None` if the factory refuses.
     fn build(
         &mut self,
         transport: &Transport,
@@ -117,7 +118,7 @@ pub(super) trait ErasedFactory: fmt::Debug {
         reactor: &mut Reactor,
     ) -> Result<(), Panic>;
 
-    /// The last callback, after which the protocol is dropped.
+    /// Calls `connection_lost`, and drops the protocol.
     fn end(
         &mut self,
         protocol_index: usize,
@@ -130,7 +131,7 @@ pub(super) trait ErasedFactory: fmt::Debug {
 
     fn stop(&mut self, reactor: &mut Reactor) -> Result<(), Panic>;
 
-    /// A connection that the factory wanted could not be made.
+    /// Calls `connection_failed`.
     fn fail(
         &mut self,
         transport: &Transport,
@@ -219,19 +220,18 @@ impl<F: Factory> ErasedFactory for FactoryCell<F> {
 
 impl<F: Factory> fmt::Debug for FactoryCell<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Hosted<{}>", short_name(type_name::<F>()))
+        write!(f, "FactoryCell<{}>", short_name(type_name::<F>()))
     }
 }
 
-/// A factory with no connections left and room for more than this gives the room back.
+/// Capacity for protocols above which a factory without connections frees the memory.
 const PROTOCOL_SLOTS_KEPT: usize = 1024;
 
 impl Reactor {
     /// Calls `call` with a factory and the reactor: from `main`, from a timer's closure, from
     /// another thread by way of a [`Remote`](crate::Remote), or from another factory's protocol.
     ///
-    /// `None`, and `call` is not called, if the factory is gone or is at this moment running a
-    /// callback.
+    /// Returns `None`, without calling `call`, if the factory is gone or is running a callback.
     ///
     /// ```
     /// # use twistor::{Context, Factory, Protocol, Reactor, Transport};
@@ -255,15 +255,15 @@ impl Reactor {
         key: impl Into<FactoryKey<F>>,
         call: impl FnOnce(&mut F, &mut Self) -> R,
     ) -> Option<R> {
-        self.with_cell(key.into(), |hosted: &mut FactoryCell<F>, reactor| {
-            Some(call(&mut hosted.factory, reactor))
+        self.with_cell(key.into(), |cell: &mut FactoryCell<F>, reactor| {
+            Some(call(&mut cell.factory, reactor))
         })
     }
 
     /// Calls `call` with one of a factory's protocols, as if it were a callback of that protocol.
     ///
-    /// `None` as for [`with_factory`](Self::with_factory), or if the factory has no such
-    /// connection.
+    /// Returns `None` as [`with_factory`](Self::with_factory) does, or if the connection is not one
+    /// of the factory's.
     pub fn with_protocol<F: Factory, R>(
         &mut self,
         key: impl Into<FactoryKey<F>>,
@@ -274,11 +274,11 @@ impl Reactor {
         let slot = Some(connection.slot).filter(|_| connection.reactor == self.id)?;
         let connection =
             self.connections.find(slot).filter(|connection| connection.factory() == key.id)?;
-        self.with_cell(key, |hosted: &mut FactoryCell<F>, reactor| {
-            let protocol = hosted.protocols.get_mut(connection.protocol_index())?;
+        self.with_cell(key, |cell: &mut FactoryCell<F>, reactor| {
+            let protocol = cell.protocols.get_mut(connection.protocol_index())?;
             Some(call(
                 protocol,
-                &mut Context::new(&connection.transport, &mut hosted.factory, reactor),
+                &mut Context::new(&connection.transport, &mut cell.factory, reactor),
             ))
         })
     }
@@ -289,22 +289,22 @@ impl Reactor {
         call: impl FnOnce(&mut FactoryCell<F>, &mut Self) -> Option<R>,
     ) -> Option<R> {
         let mut factory = self.slot_mut(key)?.cell.take()?;
-        // The box is off its shelf, so no turn may look for it.
+        // While the box is out of its slot, no turn may look for it.
         let entered = std::mem::replace(&mut self.entered, true);
         let result = factory
             .as_any()
             .downcast_mut()
-            .map(|hosted| catch_unwind(AssertUnwindSafe(|| call(hosted, self))));
+            .map(|cell| catch_unwind(AssertUnwindSafe(|| call(cell, self))));
         self.entered = entered;
         self.put_back(key.id, factory);
         match result? {
             Ok(result) => result,
-            // The caller's own panic: the box is safe, the rest is his.
+            // The caller's own panic: the box is back in its slot, the rest is up to the caller.
             Err(payload) => resume_unwind(payload),
         }
     }
 
-    /// The slot of a factory; `None` if it is gone, or lives in another reactor.
+    /// Returns the slot of a factory; `None` if it is gone, or belongs to another reactor.
     pub(super) fn slot<F>(&self, key: impl Into<FactoryKey<F>>) -> Option<&FactorySlot> {
         let key = key.into();
         self.factories.get(key.id).filter(|_| key.reactor == self.id)
@@ -318,7 +318,7 @@ impl Reactor {
         self.factories.get_mut(key.id).filter(|_| key.reactor == self.id)
     }
 
-    /// Makes a callback.
+    /// Makes a callback, and ends the connection if it panics.
     pub(super) fn deliver(&mut self, connection: &ConnectionRef, callback: Callback<'_>) {
         let (factory, transport) = (connection.factory(), &connection.transport);
         let (kind, amount) = (callback.kind(), callback.amount());
@@ -333,7 +333,7 @@ impl Reactor {
             let protocol = self.protocol_name(factory);
             log::error!("{protocol} of {} panicked: {}", transport.peer_address(), panic.0);
             self.record_panic(&format!("a panic in {protocol}"));
-            // It may replace an error of the user's, whose drop is the user's code.
+            // The panic may replace an error value, whose `Drop` is user code.
             if let Err(again) = guard(|| transport.end(Reason::Panicked(panic.0))) {
                 log::error!("dropping an error panicked: {}", again.0);
             }
@@ -341,15 +341,15 @@ impl Reactor {
         self.hub.leave(previous);
     }
 
-    /// Takes a box off its shelf, lends it the reactor, and puts it back. `None` if it is away.
+    /// Takes a factory's box out of its slot, lends it the reactor, and puts it back. Returns
+    /// `None` if the box is out already.
     pub(super) fn with_erased<R>(
         &mut self,
         id: Id,
         call: impl FnOnce(&mut dyn ErasedFactory, &mut Self) -> R,
     ) -> Option<R> {
         let mut factory = self.factories.get_mut(id)?.cell.take()?;
-        // In a turn it is true already; but ports are also opened, and so factories started, when
-        // no turn runs.
+        // True already within a turn; but opening a port outside of turns starts factories too.
         let entered = std::mem::replace(&mut self.entered, true);
         let result = call(&mut *factory, self);
         self.entered = entered;
@@ -363,12 +363,12 @@ impl Reactor {
         }
     }
 
-    /// Stops a factory that is not used any more, and drops it when it has no connection left
-    /// either. One that is running a callback is asked again in the next turn.
+    /// Stops a factory that is no longer in use, and drops it if it has no connection left either.
+    /// One that is running a callback is checked again in the next turn.
     pub(super) fn stop_if_unused(&mut self, id: Id) {
         let draining = self.is_draining();
         let Some(slot) = self.factories.get_mut(id) else { return };
-        // A stop that drains, like one that does not, stops factories after their connections.
+        // A graceful stop, like an immediate one, stops factories after their connections.
         if slot.use_count > 0 || (draining && slot.connections > 0) {
             return;
         }
@@ -385,7 +385,7 @@ impl Reactor {
         self.drop_if_unused(id);
     }
 
-    /// Drops a factory that has no use, no connection, and nothing to be stopped.
+    /// Drops a factory that is not in use, has no connection, and is not started.
     pub(super) fn drop_if_unused(&mut self, id: Id) {
         let unused = |slot: &FactorySlot| {
             slot.cell.is_some() && slot.use_count == 0 && slot.connections == 0 && !slot.started
@@ -402,7 +402,7 @@ impl Reactor {
         }
     }
 
-    /// For the log.
+    /// Returns the short name of a factory's protocol type, for the log.
     pub(super) fn protocol_name(&self, factory: Id) -> String {
         short_name(self.factories.get(factory).map_or("a protocol", |slot| slot.protocol))
     }

@@ -1,4 +1,4 @@
-//! The rate limits of a factory: of each of its connections, and shared by all. Data only.
+//! The rate limits of a factory: one for each connection, and one that all share. Data only.
 
 use crate::arena::Id;
 use crate::limits::{Direction, RateLimits, SharedRateLimiter};
@@ -9,20 +9,22 @@ use std::rc::Rc;
 /// The rate limits of the connections of a factory.
 #[derive(Debug, Default)]
 pub(super) struct FactoryRates {
-    /// Of each that is yet to be made.
+    /// Rate limits of each future connection.
     pub(super) each: RateLimits,
-    /// Of all together.
+    /// Shared rate limit of reading.
     reading: Option<Shared>,
+    /// Shared rate limit of writing.
     writing: Option<Shared>,
-    /// Times a connection of the factory has waited for a rate, its own or a shared one.
+    /// Number of times connections of the factory have waited for a rate, their own or a shared
+    /// one.
     pub(super) waits: u64,
 }
 
-/// A rate that connections share.
+/// A shared rate limit.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) limiter: Rc<RefCell<SharedRateLimiter>>,
-    /// Set while somebody waits.
+    /// Timer of the next grant. Set while connections wait.
     pub(super) timer: Option<Id>,
 }
 
@@ -33,14 +35,14 @@ impl Shared {
 }
 
 impl FactoryRates {
-    /// Replaces the rates of all together; the former are returned.
+    /// Replaces the shared rates; returns the former ones.
     pub(super) fn share(&mut self, RateLimits { read, write }: RateLimits) -> Self {
         let (reading, writing) = (read.map(Shared::new), write.map(Shared::new));
         let rates = Self { each: self.each, reading, writing, waits: self.waits };
         std::mem::replace(self, rates)
     }
 
-    /// Limits a connection of the factory that begins.
+    /// Applies the rate limits to a new connection of the factory.
     pub(super) fn serve(&self, transport: &Transport) {
         if self.each != RateLimits::default() && !transport.has_rates() {
             transport.set_rate_limits(self.each);

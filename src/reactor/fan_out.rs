@@ -1,42 +1,42 @@
-//! Holding back a fan-out until its members' next lines are there too. Pure.
+//! Deferred flush of a fan-out: waits until its members' next lines have arrived too. Pure.
 
 use std::time::{Duration, Instant};
 
-/// More transports than this touched in one turn are a fan-out, which is worth waiting for more of
-/// the same: each member then gets the lines of several turns in one call.
+/// Number of transports written to in one turn above which they are a fan-out. It is worth waiting
+/// for more writes to them: each member then gets the lines of several turns in one call.
 pub(super) const FAN_OUT: usize = 16;
 
-/// A fan-out waits until so many polls in a row, none of which sleeps, have brought nothing. With
+/// Polls in a row without an event, none of which sleeps, after which a fan-out is flushed. With
 /// nothing to gather they cost a microsecond.
 const FAN_OUT_POLLS: u32 = 4;
 
-/// And for at most this long for each of its transports, if something always comes: a quarter of
-/// what sending to it will take.
+/// Longest wait of a fan-out for each of its transports, if events keep coming: a quarter of the
+/// time that sending to it will take.
 const FAN_OUT_WAIT: Duration = Duration::from_micros(1);
 
-/// And for no longer than this, however many they are: nobody should notice.
+/// Longest wait of a fan-out, however many transports it has: too short to notice.
 const FAN_OUT_WAIT_MAX: Duration = Duration::from_millis(1);
 
-/// The fan-out that is held back, if one is.
+/// The deferred fan-out, if there is one.
 #[derive(Debug, Default)]
 pub(super) struct FanOut(Option<Deferred>);
 
 #[derive(Clone, Copy, Debug)]
 struct Deferred {
     since: Instant,
-    /// Polls in a row that brought nothing.
+    /// Polls in a row without an event.
     empty_polls: u32,
 }
 
 impl FanOut {
-    /// The loop has polled, and something was ready or not.
+    /// Counts a poll of the loop: `quiet` if it brought no event.
     pub(super) fn record_poll(&mut self, quiet: bool) {
         if let Some(deferred) = &mut self.0 {
             deferred.empty_polls = if quiet { deferred.empty_polls + 1 } else { 0 };
         }
     }
 
-    /// True if flushing `members` connections waits for another poll.
+    /// Returns true if flushing `members` connections waits for another poll.
     pub(super) fn defers(&mut self, members: usize, now: impl FnOnce() -> Instant) -> bool {
         if members <= FAN_OUT {
             self.0 = None;
@@ -51,7 +51,7 @@ impl FanOut {
         defers
     }
 
-    /// Flushes what is held back now.
+    /// Ends the deferral: the next flush is not held back.
     pub(super) fn end(&mut self) {
         self.0 = None;
     }

@@ -1,4 +1,4 @@
-//! How a factory that lives in a reactor is reached.
+//! The key of a factory in a reactor.
 
 use super::type_name::short_name;
 use crate::arena::Id;
@@ -7,19 +7,19 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::marker::PhantomData;
 
-/// Reaches a factory of type `F` that lives in a reactor; [`Port::key`](crate::ListeningPort::key)
-/// gives it.
+/// Identifies a factory of type `F` in a reactor; [`ListeningPort::key`](crate::ListeningPort::key)
+/// returns it.
 ///
 /// It can be copied and sent to other threads. A key whose factory is gone reaches nothing.
 pub struct FactoryKey<F> {
     pub(super) id: Id,
-    /// The number of its reactor.
+    /// Number of the factory's reactor.
     pub(super) reactor: usize,
     factory: PhantomData<fn() -> F>,
 }
 
 impl<F> FactoryKey<F> {
-    /// The caller knows that a factory of this type has this id.
+    /// Creates a key. The caller guarantees that the factory with this id has this type.
     pub(super) fn new(id: Id, reactor: usize) -> Self {
         Self { id, reactor, factory: PhantomData }
     }

@@ -1,4 +1,4 @@
-//! Where a reactor is between start-up and shutdown, and how far a stop has come. Data only.
+//! Life cycle of a reactor: its run state, the progress of a stop, and the report. Data only.
 
 use crate::driver::Wake;
 use std::fmt;
@@ -6,54 +6,54 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-/// The life of a reactor.
+/// The life cycle of a reactor.
 #[derive(Debug)]
 pub(super) struct Lifecycle {
     pub(super) state: RunState,
     pub(super) stop: Stop,
     pub(super) holds: Arc<Holds>,
-    /// Of the stop that is being carried out.
+    /// Report of the current stop.
     pub(super) report: ShutdownReport,
 }
 
-/// Where a reactor is between start-up and shutdown.
+/// The state of a reactor between start-up and shutdown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RunState {
     /// Not started, or stopped. Ports may be open already.
     Idle,
     Running,
-    /// Past the triggers *before* shutdown: nothing new can begin.
+    /// Past the triggers *before* shutdown: no port may be opened, no connection begun.
     Stopping,
 }
 
-/// How far a stop has come.
+/// Progress of a stop.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Stop {
-    /// Nobody has asked for one.
+    /// No stop is requested.
     No,
-    /// Is to begin in phase 3 of the next turn, and may take so long.
+    /// The stop begins in the next phase 3, and may drain for this long.
     Requested(Duration),
-    /// Everything stands and goes on, until nobody holds the shutdown any more.
+    /// Everything continues until no guard holds the shutdown.
     AwaitGuards { until: Instant },
-    /// Ports are closed, and the loop reads what had arrived by then; protocols are told after
-    /// that. `turns` counts the turns that this has taken.
+    /// Ports are closed, and the loop reads what had arrived by then; `drain_requested` follows.
+    /// `turns` counts the turns that this has taken.
     LastReads { until: Instant, turns: u32 },
-    /// Protocols have been told, and connections end.
+    /// `drain_requested` was called, and connections end.
     Draining { until: Instant },
 }
 
-/// What became of the connections when a reactor stopped.
+/// How the connections of a reactor ended when it stopped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ShutdownReport {
-    /// Connections that closed while the reactor drained, when everything written was handed to the
+    /// Connections that closed while the reactor drained, with everything written handed to the
     /// operating system.
     pub drained: usize,
-    /// Connections that ended otherwise while the reactor drained: reset by their peers, timed out,
-    /// aborted or failed.
+    /// Connections that ended in another way while the reactor drained: reset by their peers, timed
+    /// out, aborted or failed.
     pub lost: usize,
     /// Connections that the shutdown ended, and attempts to connect that it gave up.
     pub aborted: usize,
-    /// Bytes that were written to any of these and that the operating system has not taken.
+    /// Bytes written to any of these that the operating system has not taken.
     pub bytes_lost: u64,
 }
 
@@ -67,14 +67,12 @@ impl fmt::Display for ShutdownReport {
     }
 }
 
-/// Holds a graceful shutdown as long as it lives; see
+/// Holds a graceful shutdown until it is dropped, on any thread; see
 /// [`Reactor::hold_shutdown`](crate::Reactor::hold_shutdown).
-///
-/// It may be dropped on any thread.
 #[derive(Debug)]
 pub struct ShutdownGuard(Arc<Holds>);
 
-/// Who holds the shutdown.
+/// Counts the guards that hold the shutdown.
 #[derive(Debug)]
 pub(super) struct Holds {
     count: AtomicUsize,
@@ -110,12 +108,12 @@ impl Lifecycle {
         Self { state: RunState::Idle, stop: Stop::No, holds: Holds::new(waker), report }
     }
 
-    /// True from the moment in which ports are closed for a graceful stop until it is done.
+    /// Returns true from the closing of ports for a graceful stop until the stop is done.
     pub(super) fn is_draining(&self) -> bool {
         matches!(self.stop, Stop::LastReads { .. } | Stop::Draining { .. })
     }
 
-    /// True once nothing new may begin: neither `listen` nor `connect_tcp`.
+    /// Returns true once `listen` and `connect_tcp` must fail.
     pub(super) fn refuses_new(&self) -> bool {
         self.state == RunState::Stopping || self.is_draining()
     }

@@ -1,4 +1,4 @@
-//! Setting limits, and connection limits at work: which clients are admitted to a factory.
+//! Limits of a factory: sets them, and applies its connection limits to new clients.
 
 use super::Reactor;
 use super::accept::ACCEPTS_PER_TURN;
@@ -13,12 +13,12 @@ use bytes::Bytes;
 use std::time::Instant;
 
 impl Reactor {
-    /// Sets the connection limits of a factory: how many clients it takes on, on all its ports,
-    /// from now on. Clients that are connected stay, and count. False if the factory is gone.
+    /// Sets the connection limits of a factory: the number of clients that it accepts, on all its
+    /// ports, from now on. Connected clients stay, and count. Returns false if the factory is gone.
     ///
-    /// A rejected client costs no protocol, and `build_protocol` is not called for it;
-    /// [`rejections`](Self::rejections) counts it, and a warning is logged, once in five seconds at
-    /// most. Connections that the factory has begun itself do not count.
+    /// `build_protocol` is not called for a rejected client; [`rejections`](Self::rejections)
+    /// counts it, and a warning is logged, once in five seconds at most. Outgoing connections do
+    /// not count.
     ///
     /// ```
     /// use twistor::limits::ConnectionLimits;
@@ -41,7 +41,7 @@ impl Reactor {
             limits.counts_peers().then(|| self.client_networks(key.id).collect());
         let Some(slot) = self.slot_mut(key) else { return false };
         slot.admission.set(limits, counted.unwrap_or_default());
-        // Clients that wait for a token of the former rate must see the new one.
+        // Ports that wait for a token of the former rate must see the new one.
         let AcceptQueue { ports, timer } = std::mem::take(&mut slot.accept_queue);
         if let Some(timer) = timer {
             self.timers.cancel(timer);
@@ -52,8 +52,9 @@ impl Reactor {
         true
     }
 
-    /// Sets the timeouts of a factory's connections: of those that are made from now on, on all its
-    /// ports. [`Transport::set_timeouts`] sets them for one. False if the factory is gone.
+    /// Sets the timeouts of a factory's connections that are made from now on, on all its ports.
+    /// [`Transport::set_timeouts`] sets them for one connection. Returns false if the factory is
+    /// gone.
     ///
     /// ```
     /// use std::time::Duration;
@@ -71,19 +72,21 @@ impl Reactor {
         self.slot_mut(key).map(|slot| slot.timeouts = Some(timeouts)).is_some()
     }
 
-    /// Sets the rate limits of a factory's connections: how many bytes each of those that are made
-    /// from now on may read and write in a second, also those that the factory begins itself.
-    /// [`Transport::set_rate_limits`] sets it for one. False if the factory is gone.
+    /// Sets the rate limits of a factory's connections: the bytes per second that each connection
+    /// made from now on, outgoing ones included, may read and write.
+    /// [`Transport::set_rate_limits`] sets them for one connection. Returns false if the factory is
+    /// gone.
     pub fn set_rate_limits<F>(&mut self, key: impl Into<FactoryKey<F>>, rates: RateLimits) -> bool {
         self.slot_mut(key).map(|slot| slot.rates.each = rates).is_some()
     }
 
-    /// Sets the rate limits of all connections of a factory together: how many bytes they may read
-    /// and write in a second from now on, those that are there already included. False if the
+    /// Sets the rate limits that all connections of a factory share: the bytes per second that they
+    /// may read and write together from now on, existing connections included. Returns false if the
     /// factory is gone.
     ///
-    /// Connections that want more than there is wait, and in turn get the same. (Twisted's
-    /// `ThrottlingFactory`, which pauses everybody for as long as the last second was too fast.)
+    /// Connections that want more than is available wait, and in turn get equal grants. (Twisted's
+    /// `ThrottlingFactory`, which pauses all connections for as long as the last second was too
+    /// fast.)
     ///
     /// ```
     /// use twistor::limits::RateLimits;
@@ -93,7 +96,7 @@ impl Reactor {
     ///
     /// let mut reactor = Reactor::new()?;
     /// let port = reactor.listen("tcp:0:interface=127.0.0.1", || Echo)?;
-    /// // A megabyte a second for each of them, and ten for all.
+    /// // One megabyte per second for each connection, ten for all of them.
     /// reactor.set_rate_limits(&port, RateLimits::new().read(1_000_000).write(1_000_000));
     /// reactor.set_shared_rate_limits(&port, RateLimits::new().read(10_000_000).write(10_000_000));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -119,18 +122,19 @@ impl Reactor {
         true
     }
 
-    /// The connections that a factory has rejected since it was created. `None` if it is gone.
+    /// Returns the number of clients that a factory has rejected since it was created, by cause;
+    /// `None` if the factory is gone.
     pub fn rejections<F>(&self, key: impl Into<FactoryKey<F>>) -> Option<RejectionStats> {
         self.slot(key).map(|slot| slot.admission.rejections)
     }
 
-    /// How often connections of a factory have waited because of [`RateLimits`], their own or
-    /// shared ones, since the factory was created. `None` if the factory is gone.
+    /// Returns how often connections of a factory have waited because of [`RateLimits`], their own
+    /// or shared ones, since the factory was created; `None` if the factory is gone.
     pub fn rate_limit_waits<F>(&self, key: impl Into<FactoryKey<F>>) -> Option<u64> {
         self.slot(key).map(|slot| slot.rates.waits)
     }
 
-    /// The peers of a factory's clients, each as often as it has connections.
+    /// Returns the peers of a factory's clients, once for each connection.
     fn client_networks(&self, factory: Id) -> impl Iterator<Item = Network> {
         let transports = self.connections.all_established().map(|(_, it)| &it.connection.transport);
         transports
@@ -138,8 +142,8 @@ impl Reactor {
             .map(|transport| transport.peer_address().network())
     }
 
-    /// True if a port has to wait for a token, or for those that have waited longer; it is then in
-    /// the queue.
+    /// Returns true if a port has to wait for a token, or behind ports that have waited longer; it
+    /// is then in the queue.
     pub(super) fn waits_to_accept(&mut self, port: Id, factory: Id) -> bool {
         let now = self.now();
         let Some(slot) = self.factories.get_mut(factory) else { return false };
@@ -153,7 +157,7 @@ impl Reactor {
         true
     }
 
-    /// Sees to it that the ports that wait for a token go on.
+    /// Sets the timer for the ports that wait for a token, if there are any.
     fn schedule_accept(&mut self, factory: Id, due: Instant) {
         let Some(slot) = self.factories.get_mut(factory) else { return };
         let AcceptQueue { ports, timer } = &mut slot.accept_queue;
@@ -162,7 +166,7 @@ impl Reactor {
         }
     }
 
-    /// There is a token for the port that has waited longest: it accepts in this turn.
+    /// Lets the port that has waited longest accept in this turn: a token is available.
     pub(super) fn grant_accept(&mut self, factory: Id) {
         if let Some(slot) = self.factories.get_mut(factory) {
             slot.accept_queue.timer = None;
@@ -170,9 +174,9 @@ impl Reactor {
         }
     }
 
-    /// Each port that waits accepts one client, as long as there are tokens; if more clients may
-    /// wait on it, it stands behind the others. Not inlined: most turns have no such port, and would
-    /// pay for it.
+    /// Accepts one client on each waiting port in turn, as long as there are tokens; a port on
+    /// which more clients may wait goes to the back of the queue. Not inlined: most turns have no
+    /// such port, and would pay for it.
     #[inline(never)]
     pub(super) fn accept_next(&mut self, factory: Id) {
         let now = self.now();
@@ -186,7 +190,7 @@ impl Reactor {
             let more = self.accept_one(port);
             let Some(slot) = self.factories.get_mut(factory) else { return };
             match more {
-                // A client that was rejected takes nobody's turn.
+                // A rejected client takes no token, and so does not use up the port's turn.
                 true if slot.admission.admitted() == admitted => {
                     slot.accept_queue.ports.push_front(port);
                 }
@@ -199,7 +203,7 @@ impl Reactor {
         self.schedule_accept(factory, next.unwrap_or(now));
     }
 
-    /// A port is closed, and waits for no token.
+    /// Removes a closed port from the queue for tokens.
     pub(super) fn leave_queue(&mut self, port: Id, factory: Id) {
         let Some(slot) = self.factories.get_mut(factory) else { return };
         let AcceptQueue { ports, timer } = &mut slot.accept_queue;
@@ -209,7 +213,8 @@ impl Reactor {
         }
     }
 
-    /// Takes a client on, or says what it is to be told. (An empty line says nothing.)
+    /// Admits a client, or returns the message for the rejected client, if there is one. (An empty
+    /// message sends nothing.)
     pub(super) fn admit(&mut self, factory: Id, peer: &Address) -> Result<(), Option<Bytes>> {
         let now = self.now();
         // A lingering socket does not count as a client.
@@ -227,7 +232,7 @@ impl Reactor {
         Err(message)
     }
 
-    /// A connection is gone: if it was a client that was taken on, there is room for another.
+    /// Frees the place of a client whose connection is gone.
     pub(super) fn release_admission(&mut self, transport: &Transport) {
         let slot = self.factories.get_mut(transport.factory()).filter(|_| !transport.is_outgoing());
         if let Some(slot) = slot {

@@ -1,4 +1,5 @@
-//! Lingering close: closed connections that still read, so that no reset destroys the goodbye.
+//! Lingering close: closed connections that still read, so that no reset destroys what was sent
+//! last.
 
 use super::Reactor;
 use super::linger_budget::LINGER_IDLE;
@@ -18,20 +19,23 @@ use std::time::Duration;
 /// Bytes discarded in one call.
 const DISCARD_LEN: usize = 16 * 1024;
 
-/// And when a connection closes, only to see whether something has come: every close pays for it.
+/// Bytes read when a connection closes, to see whether something has arrived. Small, since every
+/// close pays for it.
 const GLANCE_LEN: usize = 64;
 
-/// Calls that discard, of one connection at a time: 64 KiB, as much as one read of those that have
-/// a protocol, with whom it takes turns if there is more.
+/// Discarding calls for one connection at a time: 64 KiB together, as for one read of a connection
+/// with a protocol. If more has arrived, it takes turns with the bulk connections.
 const DISCARDS_PER_TURN: usize = 4;
 
 impl Reactor {
-    /// A socket that is closed with unread bytes in it, or that is sent bytes after it was closed,
-    /// resets the connection, and its peer loses what was sent last: our goodbye. So if the peer
-    /// has ever said anything, this side only sends its FIN, and discards what comes until the peer
-    /// closes too, or for [`LINGER_MAX`].
+    /// Begins a lingering close, if the peer has ever sent anything; returns the slot for the
+    /// lingering socket.
     ///
-    /// It is a courtesy with a budget of its own, which counts against nobody who connects.
+    /// A socket that is closed with unread bytes in it, or that receives bytes after it was closed,
+    /// resets the connection, and the peer may lose what was sent last. So this side only sends its
+    /// FIN, and discards input until the peer closes too, or for [`LINGER_MAX`].
+    ///
+    /// Lingering sockets have a budget of their own, and count against no limit on clients.
     pub(super) fn linger(
         &mut self,
         id: Id,
@@ -76,7 +80,7 @@ impl Reactor {
         }
     }
 
-    /// Ends a lingering close before its time.
+    /// Ends a lingering close early.
     fn cut_lingering(&mut self, id: Id) {
         if let Some(Slot::Lingering(lingering)) = self.connections.get(id) {
             self.timers.cancel(lingering.end);
@@ -84,7 +88,7 @@ impl Reactor {
         }
     }
 
-    /// Out of descriptors: those who are only listened to go first. False if there are none.
+    /// Closes all lingering sockets, to free descriptors. Returns false if there are none.
     pub(super) fn close_lingering(&mut self) -> bool {
         if self.lingerers.len() == 0 {
             return false;
@@ -95,7 +99,7 @@ impl Reactor {
         true
     }
 
-    /// Closes the socket. Its timer is cancelled, or was due.
+    /// Closes a lingering socket, whose timer is cancelled or has fired.
     pub(super) fn remove_lingering(&mut self, id: Id) {
         if let Some(Slot::Lingering(lingering)) = self.connections.get(id) {
             self.lingerers.sending -= usize::from(lingering.talks);
@@ -104,13 +108,13 @@ impl Reactor {
         }
     }
 
-    /// A drain begins: nobody who only lingers has been heard since.
+    /// Resets, at the beginning of a drain, which lingering peers have sent since.
     pub(super) fn clear_received_since_drain(&mut self) {
         self.connections.all_lingering_mut().for_each(|lingering| lingering.talks = false);
         self.lingerers.sending = 0;
     }
 
-    /// Discards what a lingering connection's peer has sent.
+    /// Discards input of a lingering connection.
     pub(super) fn serve_lingering(&mut self, id: Id) {
         let Some(Slot::Lingering(lingering)) = self.connections.get(id) else { return };
         let idle = self.due_in(self.linger_idle(lingering.reason_to_linger));
@@ -136,7 +140,8 @@ impl Reactor {
         }
     }
 
-    /// Nothing has come for long enough; unless it is the loop that comes late.
+    /// Ends a lingering close whose timer has fired, unless the loop is late and bytes have
+    /// arrived.
     pub(super) fn end_linger(&mut self, id: Id) {
         let Some(Slot::Lingering(lingering)) = self.connections.get(id) else { return };
         let idle = self.due_in(self.linger_idle(lingering.reason_to_linger));
@@ -154,7 +159,7 @@ impl Reactor {
         self.queue_lingering(id);
     }
 
-    /// Lists it to be served, once.
+    /// Queues a lingering connection to be served, unless it is queued already.
     pub(super) fn queue_lingering(&mut self, id: Id) {
         if let Some(Slot::Lingering(lingering)) = self.connections.get_mut(id) {
             if !std::mem::replace(&mut lingering.queued, true) {
@@ -165,8 +170,8 @@ impl Reactor {
 }
 
 impl Lingering {
-    /// Discards what has come, up to the budget of a turn: whether there was anything, and what the
-    /// last call found.
+    /// Discards input up to the budget of a turn. Returns whether there was any, and the outcome of
+    /// the last call.
     fn discard_all(&mut self) -> (bool, Discarded) {
         let mut bytes = [0; DISCARD_LEN];
         let (mut heard, mut last) = (false, Discarded::Some(0));
@@ -187,7 +192,7 @@ impl Lingering {
 enum Discarded {
     Some(usize),
     Nothing,
-    /// No more will come.
+    /// The peer has closed, or the socket has failed.
     End,
 }
 

@@ -1,34 +1,36 @@
-//! How many closed connections may linger, in all and of one peer. Pure.
+//! Budgets of lingering closes: how many in all, and how many for one peer. Pure.
 
 use crate::address::Network;
 use crate::arena::Id;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
-/// How long a closed connection discards what its peer still sends (see [`Reactor::linger`]). What
-/// nginx takes for the same purpose.
+/// Longest time for which a closed connection lingers (see [`Reactor::linger`]): nginx's
+/// `lingering_time`.
 const LINGER_MAX: Duration = Duration::from_secs(30);
 
-/// And how long at most without its peer sending anything: it holds a descriptor.
+/// Longest time for which a closed connection lingers while its peer sends nothing: it holds a
+/// descriptor. nginx's `lingering_timeout`.
 pub(super) const LINGER_IDLE: Duration = Duration::from_secs(5);
 
-/// The same while the reactor drains and waits for it: longer than a round trip around the world,
+/// [`LINGER_IDLE`] while the reactor drains and waits: longer than a round trip around the world,
 /// so that a peer which was sending has heard of the close, and short beside any drain's deadline.
 pub(super) const LINGER_IDLE_DRAINING: Duration = Duration::from_millis(500);
 
-/// Bytes that are discarded of one connection: more than a client sends before it looks at the
-/// answer. Who sends more is reset.
+/// Bytes discarded from one connection: more than a client sends before it reads the answer. A peer
+/// that sends more is reset.
 const LINGER_BYTES_MAX: usize = 64 << 20;
 
-/// Connections that linger at once: each holds a descriptor and some hundred bytes, and the oldest
+/// Connections that linger at once: each holds a descriptor and some hundred bytes. The oldest
 /// makes room for the next.
 const LINGERING_MAX: usize = 1024;
 
-/// The same of one peer, so that one who lingers on purpose costs others nothing.
+/// Connections of one peer that linger at once, so that a peer which lingers on purpose costs
+/// others nothing.
 const LINGERING_PER_PEER_MAX: usize = 64;
 
-/// The same for clients that were refused and are told so: they get the line in any case, and the
-/// rest is a courtesy to those who were about to speak.
+/// [`LINGER_MAX`] for rejected clients. The limits of rejected clients are lower, since they
+/// receive their message in any case; lingering only helps those that were about to send.
 const REFUSED_MAX: Duration = Duration::from_secs(2);
 pub(super) const REFUSED_IDLE: Duration = Duration::from_millis(500);
 const REFUSED_BYTES_MAX: usize = 64 * 1024;
@@ -38,9 +40,9 @@ const REFUSED_PER_PEER_MAX: usize = 4;
 /// Why a connection lingers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LingerReason {
-    /// Its protocol has ended it.
+    /// The protocol has ended the connection.
     Close,
-    /// No protocol has ever had it.
+    /// The client was rejected, and never had a protocol.
     Refusal,
 }
 
@@ -60,12 +62,12 @@ impl LingerReason {
     }
 }
 
-/// All connections that linger: closed ones, and refused ones apart.
+/// The budgets of all lingering connections: one for closed, one for rejected connections.
 #[derive(Debug)]
 pub(super) struct Lingerers {
     pub(super) closed: LingerBudget,
     pub(super) rejected: LingerBudget,
-    /// How many of them have peers that still send.
+    /// Lingering connections whose peers still send.
     pub(super) sending: usize,
 }
 
@@ -84,7 +86,7 @@ impl Lingerers {
         self.closed.len() + self.rejected.len()
     }
 
-    /// How many of them have peers that still send.
+    /// Returns the number of lingering connections whose peers still send.
     pub(super) fn sending(&self) -> usize {
         self.sending
     }
@@ -97,16 +99,16 @@ impl Lingerers {
     }
 }
 
-/// Closed connections that linger, with the oldest first: when there are too many, of all or of one
+/// A budget of lingering connections, the oldest first: when there are too many, in all or of one
 /// peer, the oldest of them makes room.
 #[derive(Debug)]
 pub(super) struct LingerBudget {
     max: usize,
     per_peer_max: usize,
-    /// By the order in which they began.
+    /// Lingering connections by their numbers, the oldest first.
     all: BTreeMap<u64, Id>,
     peers: HashMap<Network, BTreeSet<u64>>,
-    /// Of the next.
+    /// Number of the next connection.
     number: u64,
 }
 
@@ -130,8 +132,8 @@ impl LingerBudget {
         self.all.len()
     }
 
-    /// A connection begins to linger. The second is one that has to make room for it, if there are
-    /// too many; it is still to be [left](Self::leave).
+    /// Adds a connection. Returns its place and, if there are too many, the connection that has to
+    /// make room for it; that one must still [leave](Self::leave).
     pub(super) fn enter(&mut self, id: Id, peer: Network) -> (Place, Option<Id>) {
         let number = self.number;
         self.number += 1;
@@ -147,7 +149,7 @@ impl LingerBudget {
         (Place { number, peer }, evicted)
     }
 
-    /// A connection lingers no more.
+    /// Removes a connection.
     pub(super) fn leave(&mut self, Place { number, peer }: Place) {
         self.all.remove(&number);
         if let Some(own) = self.peers.get_mut(&peer) {
@@ -179,7 +181,7 @@ mod tests {
         let (second, none) = budget.enter(ids[1], peer(2));
         assert_eq!(none, None);
         assert_eq!(budget.enter(ids[2], peer(2)).1, None);
-        // One too many of the second peer: its own oldest goes, though another is older.
+        // One too many of the second peer: its own oldest leaves, though another is older.
         assert_eq!(budget.enter(ids[3], peer(2)).1, Some(ids[1]));
         budget.leave(second);
         // One too many of all.
@@ -191,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_left_of_those_who_have_left() {
+    fn connections_that_leave_free_all_their_memory() {
         let mut arena = Arena::new();
         let mut budget = LingerBudget::new(usize::MAX, usize::MAX);
         let places: Vec<Place> = (0..100)

@@ -1,4 +1,4 @@
-//! Listening: ports, opened and closed.
+//! Listening: opens and closes ports.
 
 use super::Reactor;
 use super::errors::ListenError;
@@ -15,17 +15,17 @@ use std::hash::{Hash, Hasher};
 use std::io;
 use std::rc::Rc;
 
-/// An open port, and the key of the factory behind it.
+/// An open port, and the key of the factory that serves it.
 ///
-/// It can be copied and sent to other threads, and stands for its factory wherever a [`FactoryKey`]
-/// does. (`IListeningPort`)
+/// It can be cloned and sent to other threads, and is accepted wherever a [`FactoryKey`] is.
+/// (`IListeningPort`)
 pub struct ListeningPort<F> {
     id: Id,
     key: FactoryKey<F>,
     address: Address,
 }
 
-/// Names a port, whatever its factory's type: for closing it later.
+/// Identifies a port, whatever its factory's type: to close it later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ListeningPortId {
     id: Id,
@@ -45,17 +45,19 @@ impl<F> From<&ListeningPort<F>> for ListeningPortId {
 }
 
 impl<F> ListeningPort<F> {
-    /// Its name, which says nothing of the factory: that of a closure cannot be written.
+    /// Returns the id of the port, which does not depend on the factory's type: that of a closure
+    /// cannot be written.
     pub fn id(&self) -> ListeningPortId {
         ListeningPortId { id: self.id, reactor: self.key.reactor }
     }
 
-    /// Where it listens: with the port number that the system chose, if it was asked to choose.
+    /// Returns the address that the port listens on, with the port number that the operating system
+    /// chose if it was asked to.
     pub fn local_address(&self) -> Address {
         self.address.clone()
     }
 
-    /// The factory behind it.
+    /// Returns the key of the factory that serves the port.
     pub fn key(&self) -> FactoryKey<F> {
         self.key
     }
@@ -124,12 +126,12 @@ impl<F> fmt::Debug for ListeningPort<F> {
 
 impl Reactor {
     /// Opens the port that a description names, such as `tcp:8007:interface=127.0.0.1`, and serves
-    /// it with a factory. [`ServerEndpoint`] explains the language;
-    /// [`listen_tcp`](Self::listen_tcp) takes numbers. (`serverFromString(..).listen`)
+    /// it with a factory. [`ServerEndpoint`] explains the syntax;
+    /// [`listen_tcp`](Self::listen_tcp) takes a port number. (`serverFromString(..).listen`)
     ///
     /// # Errors
     ///
-    /// [`ListenError`]; nothing is left behind, and a factory that was moved in is dropped.
+    /// [`ListenError`]: no port is open, and a factory that was moved in is dropped.
     pub fn listen<S: IntoFactory>(
         &mut self,
         description: &str,
@@ -142,13 +144,13 @@ impl Reactor {
 
     /// Opens a TCP port and serves it with a factory: a closure that returns a protocol, a
     /// [`Factory`], or the [`FactoryKey`] or a [`ListeningPort`] of a factory that already serves
-    /// another.
+    /// another port.
     ///
     /// The endpoint is a port number, which means all IPv4 interfaces; or an address, a pair of
     /// address and number, or a [`TcpServerEndpoint`]. (`listenTCP`)
     ///
-    /// Clients can connect when this returns; they are accepted while the reactor runs. Before it
-    /// returns, the factory's `start_factory` is called, if this is its first port.
+    /// Clients can connect when this returns; the reactor accepts them while it runs. Before this
+    /// returns, the factory's `start_factory` is called, if the factory is not in use.
     ///
     /// ```
     /// use std::net::Ipv4Addr;
@@ -171,7 +173,7 @@ impl Reactor {
     ///
     /// # Errors
     ///
-    /// [`ListenError`]; nothing is left behind, and a factory that was moved in is dropped.
+    /// [`ListenError`]: no port is open, and a factory that was moved in is dropped.
     pub fn listen_tcp<S: IntoFactory>(
         &mut self,
         endpoint: impl Into<TcpServerEndpoint>,
@@ -208,7 +210,7 @@ impl Reactor {
             Err(source) => return Err(ListenError::Bind { address, source }),
         };
         let address = self.ports.get(id).map_or(address, OpenPort::address);
-        // Counted first: while it starts, the factory may open and close ports of its own.
+        // Counted before: while it starts, the factory may open and close ports of its own.
         self.change_use_count(factory, 1);
         let started = self.start_factory(factory);
         if let Some(Ok(())) = started {
@@ -229,7 +231,8 @@ impl Reactor {
         }
     }
 
-    /// Calls `start_factory`, if the factory is not started. `None` if it cannot be called.
+    /// Calls `start_factory`, if the factory is not started. Returns `None` if the factory is gone
+    /// or running a callback.
     pub(super) fn start_factory(&mut self, factory: Id) -> Option<io::Result<()>> {
         if self.factories.get(factory).is_some_and(|slot| slot.started) {
             return Some(Ok(()));
@@ -249,10 +252,11 @@ impl Reactor {
         Some(started)
     }
 
-    /// Closes a port, at once; its established connections go on. False if it is closed already.
+    /// Closes a port at once; its established connections continue. Returns false if the port is
+    /// closed already.
     ///
-    /// If it was the factory's last, `stop_factory` is called at the end of the turn, or of the
-    /// next one; never from within this. (`stopListening`)
+    /// If it was the factory's last use, `stop_factory` is called at the end of this turn or of the
+    /// next one, never from within this. (`stopListening`)
     pub fn stop_listening(&mut self, port: impl Into<ListeningPortId>) -> bool {
         let port = port.into();
         port.reactor == self.id && self.close_port(port.id)
@@ -273,11 +277,11 @@ impl Reactor {
 }
 
 impl TcpServerEndpoint {
-    /// Listens here; the same as [`Reactor::listen_tcp`].
+    /// Opens this endpoint, as [`Reactor::listen_tcp`] does.
     ///
     /// # Errors
     ///
-    /// [`ListenError`]; nothing is left behind.
+    /// [`ListenError`]: no port is open, and a factory that was moved in is dropped.
     pub fn listen<S: IntoFactory>(
         self,
         reactor: &mut Reactor,
@@ -288,11 +292,11 @@ impl TcpServerEndpoint {
 }
 
 impl ServerEndpoint {
-    /// Listens here.
+    /// Opens this endpoint, as [`Reactor::listen`] does.
     ///
     /// # Errors
     ///
-    /// [`ListenError`]; nothing is left behind.
+    /// [`ListenError`]: no port is open, and a factory that was moved in is dropped.
     pub fn listen<S: IntoFactory>(
         self,
         reactor: &mut Reactor,

@@ -1,4 +1,4 @@
-//! What a reactor has done: the values that [`Reactor::metrics`](crate::Reactor::metrics) returns.
+//! Metrics: the values that [`Reactor::metrics`](crate::Reactor::metrics) returns.
 
 use crate::address::Address;
 use crate::transport::ConnectionId;
@@ -6,14 +6,14 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-/// Time that was spent on something.
+/// Call count and time spent, for one kind of call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CallStats {
-    /// How often something was called.
+    /// Number of calls.
     pub calls: u64,
-    /// How long all of it took.
+    /// Duration of all calls together.
     pub total: Duration,
-    /// How long the longest took.
+    /// Duration of the longest call.
     pub longest: Duration,
 }
 
@@ -25,62 +25,63 @@ pub struct SlowestCallback {
     /// The name of the method, such as `data_received`; `read` if it is a reader that feeds the
     /// connection ([`Producer::reader`](crate::Producer::reader)).
     pub callback: String,
-    /// Whose.
+    /// The connection of the protocol.
     pub connection: ConnectionId,
-    /// The other side of that connection.
+    /// The peer of that connection.
     pub peer: Address,
-    /// How long it took.
+    /// Duration of the callback.
     pub took: Duration,
 }
 
-/// What a reactor has done; see [`Reactor::metrics`](crate::Reactor::metrics).
+/// Counters and times of a reactor since it was created; see
+/// [`Reactor::metrics`](crate::Reactor::metrics).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Metrics {
-    /// How long the reactor has been there.
+    /// Time since the reactor was created.
     pub age: Duration,
     /// Turns of the loop.
     pub turns: u64,
-    /// What the poller reported.
+    /// Events that the poller reported.
     pub events: u64,
-    /// Connections accepted and made.
+    /// Accepted connections that got a protocol.
     pub accepted: u64,
-    /// Connections that this side began, made.
+    /// Outgoing connections that got a protocol.
     pub connected: u64,
     /// Connections that had a protocol and are over.
     pub lost: u64,
     /// Connections that have a protocol.
     pub open: usize,
-    /// Clients that no factory took on, for whatever reason.
+    /// Clients that factories rejected, for any reason.
     pub rejected: u64,
-    /// Bytes that protocols were given.
+    /// Bytes delivered to protocols.
     pub bytes_received: u64,
-    /// Bytes that the operating system took.
+    /// Bytes taken by the operating system.
     pub bytes_sent: u64,
-    /// Bytes that it has not taken yet.
+    /// Bytes in write buffers, not yet taken by the operating system.
     pub unsent: usize,
     /// Timers that are set.
     pub timers: usize,
     /// Callbacks and closures that panicked.
     pub panics: u64,
-    /// The time in which the loop did not wait: how long one turn kept all others waiting, each
-    /// time, and at worst. Its `calls` are turns. All of it stands in one of `protocols`,
-    /// `closures`, `flushes` and `other`; what passes outside of [`run`](crate::Reactor::run) and
-    /// [`turn`](crate::Reactor::turn) stands in none.
+    /// Time spent outside the poller, per turn: count, total, longest. Its `calls` are turns. All
+    /// of it also counts in one of `protocols`, `closures`, `flushes` and `other`. Time outside of
+    /// [`run`](crate::Reactor::run) and [`turn`](crate::Reactor::turn) counts in none.
     pub busy: CallStats,
-    /// The same for each type of protocol: callbacks, and readers that produce, with what was read
-    /// and written for them.
+    /// Time spent per type of protocol: callbacks, and readers that produce, with the reading and
+    /// writing for them.
     pub protocols: BTreeMap<String, CallStats>,
-    /// Closures of timers, of other threads and of triggers, and what factories were told.
+    /// Time spent in closures of timers, of other threads and of triggers, and in the callbacks of
+    /// factories.
     pub closures: CallStats,
-    /// Sending what callbacks wrote to connections other than their own, and what was written
-    /// outside of callbacks. What the last callback before it wrote to its own connection is
-    /// included. Its `calls` are turns in which there was any.
+    /// Time spent sending what callbacks wrote to connections other than their own, and what was
+    /// written outside of callbacks. Includes sending what the last callback before it wrote to its
+    /// own connection. Its `calls` are turns in which there was any.
     pub flushes: CallStats,
-    /// All else: what the loop does for connections without a callback, such as accepting clients
-    /// that are refused, and what it does for itself. Its `calls` are turns.
+    /// All other time: work for connections without a callback, such as accepting clients that are
+    /// rejected, and the loop's own work. Its `calls` are turns.
     pub other: CallStats,
-    /// The callback that took longest.
+    /// The callback that took longest, if there was one.
     pub slowest: Option<SlowestCallback>,
 }
 
@@ -95,7 +96,7 @@ impl fmt::Display for Metrics {
         writeln!(f, "age: {:.3?}, {} turns, {} events", self.age, self.turns, self.events)?;
         writeln!(
             f,
-            "connections: {} open, {} accepted, {} connected, {} lost, {} refused",
+            "connections: {} open, {} accepted, {} connected, {} lost, {} rejected",
             self.open, self.accepted, self.connected, self.lost, self.rejected
         )?;
         writeln!(

@@ -1,8 +1,7 @@
-//! The reactor: the loop, and all that lives in it.
+//! The reactor: the event loop, with its ports, factories, connections and timers.
 //!
-//! Read `turn.rs` first: one turn, phase by phase. `factories.rs` is where callbacks are called,
-//! `accept.rs` how connections begin, `connection.rs` how they end, `run.rs` how the whole starts
-//! and stops.
+//! Read `turn.rs` first: one turn, phase by phase. `factories.rs` calls the callbacks, `accept.rs`
+//! begins connections, `connection.rs` ends them, `run.rs` starts and stops the loop.
 
 mod accept;
 mod backpressure;
@@ -89,9 +88,9 @@ use table::Slot;
 use timers::{TimerAction, Timers};
 use triggers::Triggers;
 
-/// The loop, and all that lives in it: ports, factories, protocols, timers.
+/// The event loop, with its ports, factories, protocols and timers.
 ///
-/// One reactor belongs to one thread and does one thing at a time; a process may have several.
+/// A reactor belongs to one thread and does one thing at a time; a process may have several.
 /// Other threads reach it through a [`Remote`].
 ///
 /// ```no_run
@@ -111,58 +110,58 @@ use triggers::Triggers;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Reactor {
-    /// Tells it from the other reactors of the process: their keys and ids mean nothing here.
+    /// Distinguishes the reactors of a process: keys and ids of another reactor are invalid here.
     id: usize,
     driver: Box<dyn Driver>,
     settings: Settings,
     lifecycle: Lifecycle,
-    /// A turn is running or a factory is lent to its owner: no other turn may begin.
+    /// True while a turn is running or a factory is lent out: no other turn may begin.
     entered: bool,
     factories: Arena<FactorySlot>,
     ports: Arena<OpenPort>,
     connections: Arena<Slot>,
-    /// How many of the connections are closed and still read.
+    /// Closed connections whose sockets linger, and their budgets.
     lingerers: Lingerers,
     timers: Timers<TimerAction>,
     triggers: Triggers,
     /// Closures from other threads.
     calls: Arc<Calls>,
-    /// What waits for work on other threads.
+    /// Continuations of work on other threads.
     deferred: Arena<Continuation>,
-    /// Shared with the transports: dirty connections, spare buffers, totals.
+    /// Dirty connections, spare buffers and totals, shared with the transports.
     hub: Rc<Hub>,
-    /// What one turn leaves for the next.
+    /// Work that one turn leaves for the next.
     queues: Queues,
     fan_out: FanOut,
-    /// Until then, no wait sleeps; see [`Settings::busy_poll`].
+    /// End of busy polling: until then no wait sleeps; see [`Settings::busy_poll`].
     awake_until: Option<Instant>,
     recorder: Recorder,
     scratch: Scratch,
-    /// Learns of every callback, in tests.
+    /// Test observer, notified of every callback.
     #[cfg(feature = "testing")]
     observer: Option<Rc<dyn Watch>>,
 }
 
 impl Reactor {
-    /// A reactor with the default [`Settings`].
+    /// Creates a reactor with the default [`Settings`].
     ///
     /// # Errors
     ///
-    /// The system has no descriptors left, or no memory.
+    /// The operating system has no descriptors or no memory left.
     pub fn new() -> io::Result<Self> {
         Self::with_settings(Settings::default())
     }
 
-    /// A reactor with settings of one's own.
+    /// Creates a reactor with the given settings.
     ///
     /// # Errors
     ///
-    /// The system has no descriptors left, or no memory.
+    /// The operating system has no descriptors or no memory left.
     pub fn with_settings(settings: Settings) -> io::Result<Self> {
         Ok(Self::with_driver(Box::new(MioDriver::new()?), settings))
     }
 
-    /// A reactor behind whose door is `world`.
+    /// Creates a reactor that reaches the operating system through `driver`.
     pub(crate) fn with_driver(driver: Box<dyn Driver>, settings: Settings) -> Self {
         let calls = Calls::new(driver.waker(), settings.max_pending_calls);
         let timers = Timers::new(driver.now());
@@ -195,18 +194,18 @@ impl Reactor {
         }
     }
 
-    /// A handle for other threads.
+    /// Returns a handle for other threads.
     pub fn remote(&self) -> Remote {
         self.calls.remote()
     }
 
-    /// That of a reactor which had none before.
+    /// Returns the id that the first connection of a reactor has.
     #[cfg(test)]
     pub(crate) fn first_connection(&self) -> crate::ConnectionId {
         crate::ConnectionId { reactor: self.id, slot: Id::FIRST }
     }
 
-    /// How many connections have a protocol at this moment.
+    /// Returns the number of connections that have a protocol.
     pub fn connection_count(&self) -> usize {
         self.factories.iter().map(|(_, slot)| slot.connections).sum()
     }
@@ -214,8 +213,8 @@ impl Reactor {
 
 #[cfg(unix)]
 impl std::os::fd::AsFd for Reactor {
-    /// A descriptor that becomes readable when [`turn`](Self::turn) has events to handle: poll it
-    /// from another loop, until [`next_deadline`](Self::next_deadline) at the latest.
+    /// Returns a descriptor that becomes readable when [`turn`](Self::turn) has events to handle:
+    /// poll it from another loop, until [`next_deadline`](Self::next_deadline) at the latest.
     fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
         self.driver.descriptor()
     }

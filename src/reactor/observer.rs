@@ -1,5 +1,5 @@
-//! Being watched: whoever tests a program learns of every callback, without a change to it. Only
-//! with the feature `testing`.
+//! Observing a reactor: a test learns of every callback, without a change to the program. Only with
+//! the feature `testing`.
 
 use crate::callback_kind::CallbackKind;
 use crate::reason::Reason;
@@ -7,33 +7,32 @@ use crate::transport::{ConnectionId, Transport};
 use std::fmt::Debug;
 use std::io;
 
-/// Something happened to a protocol.
+/// An event in the life of a protocol.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Happening<'a> {
-    /// It was built.
+    /// The protocol was built.
     Built(&'a Transport),
-    /// A callback is made, other than `connection_lost`.
+    /// A callback other than `connection_lost` is called.
     Called(CallbackKind),
     /// `connection_lost` is called.
     Lost(&'a Reason),
-    /// It will never be: the connection could not be made.
+    /// The protocol will never be built: the connection could not be made.
     NotMade(io::ErrorKind),
 }
 
-/// Who watches a reactor.
+/// Observes a reactor.
 pub(crate) trait Watch: Debug {
     fn happens(&self, connection: ConnectionId, happening: Happening<'_>);
 }
 
-/// What a reactor holds at a moment.
+/// Number of resources that a reactor holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OpenResources {
     /// Open ports.
     pub ports: usize,
     /// Factories that are in use.
     pub factories: usize,
-    /// Connections, with those that are yet to be made and those whose protocols are gone and which
-    /// linger.
+    /// Connections, including attempts to connect and sockets that linger.
     pub connections: usize,
     /// Timers that are set.
     pub timers: usize,

@@ -8,26 +8,26 @@ use crate::transport::{Hub, ListenerInfo};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-/// A port as the loop sees it.
+/// A listening port as the loop sees it.
 #[derive(Debug)]
 pub(super) struct OpenPort {
     pub(super) listener: Box<dyn Listener>,
-    /// Shared by its connections.
+    /// Data that its connections share.
     pub(super) listener_info: Rc<ListenerInfo>,
     pub(super) accepting: Accepting,
-    /// That it cannot accept, and how many clients it has turned away.
+    /// Throttles the warning that the port cannot accept, and counts the clients that it rejected.
     pub(super) warnings: WarningThrottle,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Accepting {
-    /// Until the poller says otherwise, nobody waits.
+    /// No client waits, as far as the poller has reported.
     Idle,
-    /// On the list of ports on which somebody may wait.
+    /// On the list of ports on which clients may wait.
     Listed,
-    /// Could not accept; this timer tries again.
+    /// The port could not accept; this timer retries.
     RetryLater(Id),
-    /// In the queue of its factory, for a token.
+    /// In the queue of its factory, waiting for a token.
     Queued,
 }
 
@@ -52,11 +52,11 @@ impl OpenPort {
     }
 }
 
-/// The ports of a factory that wait for its rate of accepting.
+/// The ports of a factory that wait for its accept rate.
 #[derive(Debug, Default)]
 pub(super) struct AcceptQueue {
-    /// Those first that have waited longest.
+    /// Waiting ports, the longest waiting first.
     pub(super) ports: VecDeque<Id>,
-    /// Set while any do.
+    /// Timer of the next token. Set while ports wait.
     pub(super) timer: Option<Id>,
 }

@@ -1,22 +1,23 @@
-//! Containing what panics in user code.
+//! Contains panics of user code.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-/// What a panic said.
+/// The message of a panic.
 #[derive(Clone, Debug)]
 pub(super) struct Panic(pub(super) Arc<str>);
 
-/// Calls user code, and lets a panic out as a value.
+/// Calls user code, and returns a panic as a value.
 ///
-/// What the code had borrowed is left as the panic left it: its own protocol, which is dropped
-/// next, its factory, whose business that is, and the reactor, which calls no user code half-way
+/// The values that the code had borrowed stay as the panic left them: its own protocol, which is
+/// dropped next; its factory, which must cope; and the reactor, which calls no user code half-way
 /// through a change of its own.
 pub(super) fn guard<R>(call: impl FnOnce() -> R) -> Result<R, Panic> {
     catch_unwind(AssertUnwindSafe(call)).map_err(|payload| {
         let message = message_of(&*payload);
-        // A payload is the user's too, and may panic when it is dropped; so may that panic's.
+        // A payload is the user's too, and may panic when it is dropped; so may the payload of that
+        // panic.
         if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
             std::mem::forget(again);
         }

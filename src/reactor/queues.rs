@@ -1,5 +1,5 @@
-//! What one turn leaves for the next, or for a later phase: lists of connections, ports and
-//! factories. Data only.
+//! Work queues: the connections, ports and factories that a turn leaves for a later phase or the
+//! next turn. Data only.
 
 use crate::arena::Id;
 use crate::reason::Reason;
@@ -7,55 +7,55 @@ use crate::transport::Traffic;
 use std::collections::VecDeque;
 use std::time::Instant;
 
-/// The lists of a reactor. Each holds ids; one whose connection is gone by then is skipped.
+/// The work queues of a reactor. They hold ids; the loop skips an id whose connection is gone.
 #[derive(Debug, Default)]
 pub(super) struct Queues {
-    /// Connections that are served in the next turn.
+    /// Connections to serve in the next phase 7.
     pub(super) ready: Vec<Id>,
-    /// Connections whose peers send more than their share, in the order of their turns.
+    /// Bulk connections, whose traffic exceeds their share, in the order of service.
     pub(super) bulk: VecDeque<Id>,
     /// Ports with clients in their backlog.
     pub(super) listeners: Vec<Id>,
-    /// Factories whose accept rate allows another client.
+    /// Factories whose accept rate allows another client now.
     pub(super) accept_granted: Vec<Id>,
-    /// Connections that are reset, and whose protocols have yet to hear of it.
+    /// Connections that were reset and whose `connection_lost` is due.
     pub(super) aborted: Vec<Aborted>,
-    /// Connections of which a timeout seems to have expired.
+    /// Connections whose timeouts seem to have expired.
     pub(super) overdue: Vec<Overdue>,
-    /// Connections that are not read although they could be.
+    /// Connections whose reading is backed off.
     pub(super) read_backoffs: ReadBackoffs,
-    /// Factories that have lost a port.
+    /// Factories that have lost a port and may be unused.
     pub(super) unused_factories: Vec<Id>,
 }
 
-/// A connection that was reset by [`Transport::abort_connection`] or for a like reason; its
+/// A connection that was reset, by [`Transport::abort_connection`] or an equally abortive end; its
 /// `connection_lost` is due.
 #[derive(Debug)]
 pub(super) struct Aborted {
     pub(super) id: Id,
     pub(super) reason: Reason,
-    /// Bytes that were discarded.
+    /// Bytes of the write buffer that were discarded.
     pub(super) unsent: usize,
 }
 
-/// A connection, or an attempt to make one, for which a timeout is over.
+/// A connection, or an attempt to connect, whose timeout seems to have expired.
 #[derive(Debug)]
 pub(super) struct Overdue {
     pub(super) id: Id,
-    /// How often it was looked at; zero if it is a close that waits for a producer.
+    /// Looks taken so far; zero for a closing connection that waits for its producer.
     pub(super) looks: u8,
 }
 
-/// Connections that rest at the moment.
+/// Read backoff: connections that are not read because their peers take nothing.
 #[derive(Debug, Default)]
 pub(super) struct ReadBackoffs {
     pub(super) connections: Vec<Id>,
-    /// When they go on. Set if there are any.
+    /// When reading resumes. Set while there are any.
     pub(super) until: Option<Instant>,
 }
 
 impl Queues {
-    /// True if the next turn has something to do even if nothing arrives.
+    /// Returns true if the next turn has work to do even if no event arrives.
     pub(super) fn has_work(&self) -> bool {
         !self.ready.is_empty()
             || !self.bulk.is_empty()
@@ -65,7 +65,7 @@ impl Queues {
             || !self.unused_factories.is_empty()
     }
 
-    /// Lists a connection to be served, by its kind of traffic.
+    /// Queues a connection to be served, by its kind of traffic.
     #[inline]
     pub(super) fn list(&mut self, id: Id, traffic: Traffic) {
         match traffic {

@@ -1,4 +1,4 @@
-//! Recording what the loop does, and how long it takes.
+//! Records what the loop does, and how long it takes.
 
 use super::Reactor;
 use super::metrics::{Metrics, SlowestCallback};
@@ -10,12 +10,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 impl Reactor {
-    /// What the reactor has done since it was made. Counting is always on; this sums it up, and
-    /// is displayed on several lines.
+    /// Returns counters and times of the reactor since it was created. Recording is always on; this
+    /// sums it up. The result is displayed on several lines.
     ///
-    /// The clock is read once after each callback, and the time since it was read before is counted
-    /// to that callback. So it covers reading what the callback was given, and sending what the
-    /// callback before it wrote to its own connection.
+    /// The reactor reads the clock once after each callback, and the time since the reading before
+    /// counts for that callback. So a callback's time covers reading its input, and sending what
+    /// the callback before it wrote to its own connection.
     ///
     /// ```
     /// use twistor::Reactor;
@@ -51,7 +51,7 @@ impl Reactor {
         }
     }
 
-    /// The loop has waited, and so much is ready.
+    /// Records the end of a wait that brought `ready` events.
     pub(super) fn record_wait(&mut self, ready: usize) {
         self.elapsed();
         let recorder = &mut self.recorder;
@@ -60,7 +60,7 @@ impl Reactor {
         recorder.remember(EventKind::Turn, None, ready);
     }
 
-    /// The loop is about to wait, or has stopped.
+    /// Records the end of a turn's work: the loop is about to wait, or has stopped.
     pub(super) fn record_turn(&mut self) {
         let took = self.elapsed();
         let recorder = &mut self.recorder;
@@ -69,25 +69,25 @@ impl Reactor {
         recorder.woken = recorder.age;
     }
 
-    /// Transports were flushed.
+    /// Records that transports were flushed.
     pub(super) fn record_flush(&mut self) {
         let took = self.elapsed();
         self.recorder.flushes.add(took);
     }
 
-    /// A turn begins that somebody else has called. The time since the last one was theirs.
+    /// Records the beginning of `run` or `turn`. The time since the last exit was the caller's.
     pub(super) fn record_entry(&mut self) {
         let passed = self.elapsed();
         self.recorder.woken += passed;
     }
 
-    /// And ends.
+    /// Records the end of `run` or `turn`.
     pub(super) fn record_exit(&mut self) {
         let took = self.elapsed();
         self.recorder.other.total += took;
     }
 
-    /// A callback has returned, or a reader.
+    /// Records that a callback or a reader has returned.
     pub(super) fn record_callback(
         &mut self,
         kind: EventKind,
@@ -123,7 +123,7 @@ impl Reactor {
         });
     }
 
-    /// A closure has returned.
+    /// Records that a closure has returned.
     pub(super) fn record_call(&mut self) {
         let took = self.elapsed();
         self.recorder.remember(EventKind::Closure, None, 0);
@@ -133,12 +133,12 @@ impl Reactor {
         }
     }
 
-    /// Something happened that took no callback.
+    /// Records an event without a callback.
     pub(super) fn record_event(&mut self, kind: EventKind, connection: Id) {
         self.recorder.remember(kind, Some(connection), 0);
     }
 
-    /// Reads the clock; returns the nanoseconds since it was read last.
+    /// Reads the clock; returns the nanoseconds since it was last read.
     #[inline]
     fn elapsed(&mut self) -> u64 {
         let now = self.now();
@@ -149,7 +149,7 @@ impl Reactor {
         took
     }
 
-    /// Something of the user's has panicked.
+    /// Records a panic of user code.
     #[cold]
     pub(super) fn record_panic(&mut self, what: &str) {
         self.recorder.totals.panics += 1;

@@ -6,21 +6,21 @@ use crate::callback_kind::CallbackKind;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// Events that are remembered. Enough to see what led to the last, in eight kilobytes.
+/// Events that the recorder keeps: enough to see what led to the last, in eight kilobytes.
 const EVENTS: usize = 128;
 
-/// The events are logged this often and no oftener, however many callbacks are slow or panic.
+/// Shortest time between two logs of the events, however many callbacks are slow or panic.
 pub(super) const LOG_INTERVAL: Duration = Duration::from_secs(5);
 
-/// What happened.
+/// The kind of a recorded event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum EventKind {
     Callback(CallbackKind),
-    /// The reader that feeds a connection was asked for more: the user's code, like a callback.
+    /// A reader that feeds a connection was read: user code, like a callback.
     ReaderRead,
     Accepted,
     Connected,
-    /// A closure was called: of a timer, of another thread, of a trigger.
+    /// A closure was called, of a timer, another thread or a trigger.
     Closure,
     Turn,
 }
@@ -40,15 +40,15 @@ impl EventKind {
 
 #[derive(Clone, Copy, Debug)]
 struct Event {
-    /// Nanoseconds of the recorder's age.
+    /// Time of the event, in nanoseconds of the recorder's age.
     at: u64,
     kind: EventKind,
     connection: Option<Id>,
-    /// Bytes, of data; what was ready, of a turn.
+    /// For data, the number of bytes; for a turn, the number of poller events.
     amount: usize,
 }
 
-/// The same in nanoseconds, which is cheaper to add to: it is added to at each callback.
+/// [`CallStats`] in nanoseconds, which are cheaper to add to on each callback.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct CallTotals {
     pub(super) calls: u64,
@@ -78,34 +78,34 @@ impl From<CallTotals> for CallStats {
     }
 }
 
-/// Fits for some five hundred years.
+/// Converts a duration to nanoseconds, which fit for about five hundred years.
 pub(super) fn nanos(time: Duration) -> u64 {
     time.as_secs().saturating_mul(1_000_000_000).saturating_add(time.subsec_nanos().into())
 }
 
-/// Kept by the reactor.
+/// The flight recorder of a reactor.
 #[derive(Debug)]
 pub(super) struct Recorder {
     pub(super) began: Instant,
-    /// When the clock was read last: what comes until it is read again took so long.
+    /// Last reading of the clock: the time until the next one is recorded for the event then.
     pub(super) mark: Instant,
-    /// How old the recorder was then, in nanoseconds.
+    /// Age of the recorder at `mark`, in nanoseconds.
     pub(super) age: u64,
-    /// The same when the last wait was over.
+    /// Age of the recorder at the end of the last wait, in nanoseconds.
     pub(super) woken: u64,
     pub(super) busy: CallTotals,
     pub(super) closures: CallTotals,
     pub(super) flushes: CallTotals,
     pub(super) other: CallTotals,
-    /// How long the slowest callback took.
+    /// Duration of the slowest callback, in nanoseconds.
     pub(super) slowest: u64,
-    /// From which time on a callback is slow.
+    /// Duration from which a callback is slow, in nanoseconds.
     pub(super) slow: u64,
     pub(super) totals: Metrics,
-    /// Of protocols whose factories are gone.
+    /// Totals of protocols whose factories are gone.
     pub(super) former: BTreeMap<&'static str, CallTotals>,
     ring: Vec<Event>,
-    /// Where the next event goes.
+    /// Index in `ring` of the next event.
     next: usize,
     pub(super) logged: Option<Instant>,
 }
@@ -131,7 +131,7 @@ impl Recorder {
         }
     }
 
-    /// Remembers an event, in the place of the oldest.
+    /// Records an event in the place of the oldest.
     #[inline]
     pub(super) fn remember(&mut self, kind: EventKind, connection: Option<Id>, amount: usize) {
         let event = Event { at: self.age, kind, connection, amount };
@@ -142,26 +142,26 @@ impl Recorder {
         self.next = (self.next + 1) % EVENTS;
     }
 
-    /// A factory is gone, and with it the place where its protocols' time was kept.
+    /// Keeps the totals of a factory that is gone.
     pub(super) fn keep(&mut self, protocol: &'static str, call_totals: CallTotals) {
         if call_totals.calls > 0 {
             self.former.entry(protocol).or_default().merge(call_totals);
         }
     }
 
-    /// When the clock was read last: when the last callback had returned, and so the one that is
-    /// running began.
+    /// Returns the last reading of the clock: the end of the last callback, and so the beginning of
+    /// the running one.
     pub(super) fn mark(&self) -> Instant {
         self.mark
     }
 
-    /// What came last, the newest at the end.
+    /// Returns the last events as text, a line each, the newest at the end.
     pub(super) fn last_events(&self) -> String {
         let (newer, older) = self.ring.split_at(self.next.min(self.ring.len()));
         let line = |event: &Event| {
             let ago = Duration::from_nanos(self.age - event.at);
-            let who = event.connection.map(|id| format!(" {id}")).unwrap_or_default();
-            format!("\n  {ago:>12.3?} ago: {}{who} {}", event.kind.name(), event.amount)
+            let id = event.connection.map(|id| format!(" {id}")).unwrap_or_default();
+            format!("\n  {ago:>12.3?} ago: {}{id} {}", event.kind.name(), event.amount)
         };
         older.iter().chain(newer).map(line).collect()
     }

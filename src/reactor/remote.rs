@@ -8,13 +8,13 @@ use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 
-/// Calls that are made in one turn: small ones take some hundred microseconds together, so that
-/// threads which call all the time do not hold up connections.
+/// Calls made in one turn: small ones take some hundred microseconds together, so that threads
+/// which call all the time do not hold up connections.
 const CALLS_PER_TURN: usize = 1024;
 
 type Call = Box<dyn FnOnce(&mut Reactor) + Send>;
 
-/// Reaches a reactor from other threads; [`Reactor::remote`] makes it.
+/// A handle that reaches a reactor from other threads; [`Reactor::remote`] returns it.
 ///
 /// ```
 /// use twistor::Reactor;
@@ -35,9 +35,9 @@ pub struct Remote {
 pub(super) struct Calls {
     /// `None` once the reactor is gone.
     queue: Mutex<Option<Queue>>,
-    /// Notified when calls were taken out of a full queue, or the reactor is gone.
+    /// Notified when calls were taken from a full queue, or the reactor is gone.
     room: Condvar,
-    /// The most that may wait.
+    /// Maximum number of waiting calls.
     max: usize,
     /// The thread of the reactor, which cannot wait for itself.
     owner: ThreadId,
@@ -46,15 +46,15 @@ pub(super) struct Calls {
 
 #[derive(Default)]
 struct Queue {
-    /// In the order of asking, with the thread that has asked; none for results of work.
+    /// Waiting calls in order, each with its thread; `None` for results of deferred work.
     calls: VecDeque<(Option<ThreadId>, Call)>,
-    /// How many calls of each thread wait, of those that have any.
+    /// Number of waiting calls of each thread that has any.
     threads: HashMap<ThreadId, usize>,
 }
 
 impl Queue {
-    /// A thread that has no call waiting is let in however full the queue is, so that those who
-    /// fill it keep nobody else out.
+    /// Returns true if a call of `thread` is accepted. A thread without a waiting call always has
+    /// room, so that threads which fill the queue do not lock others out.
     fn has_room_for(&self, thread: ThreadId, max: usize) -> bool {
         self.calls.len() < max || !self.threads.contains_key(&thread)
     }
@@ -94,19 +94,19 @@ impl Calls {
         Remote { calls: Arc::clone(self) }
     }
 
-    /// Takes the calls that one turn makes, of those that are there now.
+    /// Takes the calls for one turn from those that wait now.
     pub(super) fn take(&self) -> Vec<Call> {
         self.take_up_to(CALLS_PER_TURN)
     }
 
-    /// Takes all calls that are there now.
+    /// Takes all calls that wait now.
     pub(super) fn take_all(&self) -> Vec<Call> {
         self.take_up_to(usize::MAX)
     }
 
     fn take_up_to(&self, count: usize) -> Vec<Call> {
         let mut queue = self.lock();
-        // Most turns find it so.
+        // Most turns find it empty.
         let Some(queue) = queue.as_mut().filter(|queue| !queue.calls.is_empty()) else {
             return Vec::new();
         };
@@ -122,56 +122,57 @@ impl Calls {
         self.lock().as_ref().is_none_or(|queue| queue.calls.is_empty())
     }
 
-    /// The reactor is gone: no more calls.
+    /// Closes the queue: the reactor is gone.
     pub(super) fn close(&self) {
         let rejected = self.lock().take();
         self.room.notify_all();
-        // Only now: a closure's drop may use its own `Remote`, which needs the lock.
+        // Only now: a closure's `Drop` may use its own `Remote`, which needs the lock.
         drop(rejected);
     }
 
-    /// The result of some work, of which there is no more than there is work.
+    /// Adds the result of deferred work, however full the queue is: there is one for each piece of
+    /// work.
     pub(super) fn finish(&self, call: impl FnOnce(&mut Reactor) + Send + 'static) {
         let mut queue = self.lock();
         match queue.as_mut() {
             Some(queue) => self.add(queue, None, Box::new(call)),
             None => {
                 drop(queue);
-                // Only now: what it holds is the user's, whose drop may want the lock.
+                // Only now: the closure holds user values, whose `Drop` may need the lock.
                 drop(call);
             }
         }
     }
 
-    /// Adds a call, and wakes the reactor if it may sleep.
+    /// Adds a call, and wakes the reactor if it may be asleep.
     fn add(&self, queue: &mut Queue, thread: Option<ThreadId>, call: Call) {
         queue.push(thread, call);
-        // Whoever pushed the first has woken the reactor, which does not sleep while there are any.
+        // The first call has woken the reactor, which does not sleep while calls are waiting.
         if queue.calls.len() == 1 {
             self.waker.wake();
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Queue>> {
-        // Nothing panics while the lock is held, so what it guards is whole.
+        // Nothing panics while the lock is held, so the queue is consistent.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Remote {
-    /// Calls `call` on the reactor's thread, in its next turn and in the order of asking; wakes the
-    /// reactor if it sleeps. Never blocks. (`callFromThread`)
+    /// Calls `call` on the reactor's thread in its next turn, after the calls that wait already;
+    /// wakes the reactor if it sleeps. Never blocks. (`callFromThread`)
     ///
     /// A turn makes 1024 calls at most, and the next turn follows at once if there are more, so
     /// that threads which call all the time do not hold up connections. A call made before the
-    /// reactor runs waits until it does. What the reactor has not got to when it stops is dropped.
+    /// reactor runs waits until it does. Calls that still wait when the reactor stops are dropped.
     ///
     /// # Errors
     ///
-    /// [`CallError`], with the call: as many calls wait as
-    /// [`Settings::max_pending_calls`](crate::Settings::max_pending_calls) says, or the reactor was
-    /// dropped. A thread that has no call waiting is never refused because others have filled the
-    /// queue.
+    /// [`CallError`], with the call: the queue already holds
+    /// [`Settings::max_pending_calls`](crate::Settings::max_pending_calls) calls, or the reactor
+    /// was dropped. A call of a thread that has none waiting is never rejected because others have
+    /// filled the queue.
     pub fn call_from_thread<C>(&self, call: C) -> Result<(), CallError<C>>
     where
         C: FnOnce(&mut Reactor) + Send + 'static,
@@ -189,18 +190,18 @@ impl Remote {
         }
     }
 
-    /// The same, but if too many calls wait, this thread waits for room: for senders that should be
-    /// no faster than the reactor.
+    /// Calls `call` as [`call_from_thread`](Self::call_from_thread) does, but blocks while the
+    /// queue is full: backpressure for senders that should be no faster than the reactor.
     ///
-    /// It waits as long as the reactor makes no calls: for ever, if the reactor never runs. So a
-    /// thread that holds a lock which a callback may want should use
-    /// [`call_from_thread`](Self::call_from_thread). On the reactor's own thread, which cannot wait
-    /// for itself, it does not wait.
+    /// It blocks as long as the reactor makes no calls: for ever, if the reactor never runs. So a
+    /// thread that holds a lock which a callback may need should use
+    /// [`call_from_thread`](Self::call_from_thread). It does not block on the reactor's own thread,
+    /// which cannot wait for itself.
     ///
     /// # Errors
     ///
-    /// [`CallError::ReactorGone`] if the reactor was dropped, also while this thread waited; on the
-    /// reactor's own thread [`CallError::QueueFull`].
+    /// [`CallError::ReactorGone`] if the reactor was dropped, also while this thread was blocked;
+    /// [`CallError::QueueFull`] on the reactor's own thread.
     pub fn call_from_thread_blocking<C>(&self, call: C) -> Result<(), CallError<C>>
     where
         C: FnOnce(&mut Reactor) + Send + 'static,
@@ -240,7 +241,7 @@ mod tests {
     use super::*;
     use crate::driver::scripted::Script;
 
-    /// As many calls may wait as this.
+    /// Returns a queue for `max` calls.
     fn calls(max: usize) -> Arc<Calls> {
         Calls::new(Script::new().driver().waker(), max)
     }
@@ -248,7 +249,7 @@ mod tests {
     fn noop(_: &mut Reactor) {}
 
     #[test]
-    fn those_who_fill_the_queue_are_refused_and_keep_nobody_else_out() {
+    fn threads_that_fill_the_queue_are_rejected_and_lock_no_other_out() {
         for max in [0, 1, 10] {
             let calls = calls(max);
             let remote = calls.remote();
@@ -263,7 +264,7 @@ mod tests {
                 [other.call_from_thread(noop).is_ok(), other.call_from_thread(noop).is_ok()]
             });
             assert_eq!(outcomes.join().unwrap(), [true, false], "one of each thread");
-            // Results are always taken.
+            // Results are always accepted.
             calls.finish(noop);
             assert_eq!(calls.take_all().len(), max.max(1) + 2);
             assert!(remote.call_from_thread(noop).is_ok() && calls.take().len() == 1);
@@ -273,14 +274,14 @@ mod tests {
     }
 
     #[test]
-    fn a_turn_makes_no_more_than_its_share_and_in_order() {
+    fn a_turn_makes_a_bounded_number_of_calls_in_order() {
         let calls = calls(usize::MAX);
         (0..CALLS_PER_TURN * 2 + 1).for_each(|_| calls.remote().call_from_thread(noop).unwrap());
         assert_eq!([(); 4].map(|()| calls.take().len()), [CALLS_PER_TURN, CALLS_PER_TURN, 1, 0]);
     }
 
     #[test]
-    fn a_thread_that_waits_goes_on_when_there_is_room_and_when_nobody_is_left() {
+    fn a_blocked_thread_continues_when_there_is_room_and_when_the_queue_is_closed() {
         let calls = calls(1);
         let remote = calls.remote();
         let sender = thread::spawn(move || {

@@ -1,4 +1,4 @@
-//! Running: start-up, turns until a stop, shutdown.
+//! Runs the reactor: start-up, turns until a stop, shutdown.
 
 use super::Reactor;
 use super::errors::RunError;
@@ -14,14 +14,15 @@ use std::time::Duration;
 
 impl Reactor {
     /// Runs until [`stop`](Self::stop), [`stop_gracefully`](Self::stop_gracefully), SIGINT or
-    /// SIGTERM, then shuts down and returns what became of the connections.
+    /// SIGTERM, then shuts down and reports how the connections ended.
     ///
-    /// When it has returned, all ports are closed, all connections lost (with [`Reason::Stopped`])
+    /// After it has returned, all ports are closed, all connections lost (with [`Reason::Stopped`])
     /// and all factories stopped; the reactor can be used and run again.
     ///
     /// # Errors
     ///
-    /// [`RunError`]: it was called from within a callback, or the system refused signals or events.
+    /// [`RunError`]: it was called from within a callback, the signal handlers could not be
+    /// installed, or the poller failed.
     pub fn run(&mut self) -> Result<ShutdownReport, RunError> {
         if self.entered {
             return Err(RunError::AlreadyRunning);
@@ -44,13 +45,13 @@ impl Reactor {
         ended
     }
 
-    /// Runs one turn of the loop, for embedding it in another: waits for events until `timeout` is
-    /// over, for ever if it is `None`, and handles them. `Break` once a stop has been carried out.
-    /// With a timeout of zero it does not wait; one of more than a day may be over after a day.
+    /// Runs one turn of the loop, to embed it in another: waits for events until `timeout` is over,
+    /// for ever if it is `None`, and handles them. Returns `Break` once the reactor has shut down.
+    /// With a timeout of zero it does not wait; a timeout of more than a day may end after a day.
     ///
     /// The first turn starts the reactor up. [`next_deadline`](Self::next_deadline) tells when the
     /// next turn is due at the latest; the reactor's descriptor (`AsFd`, on Unix) becomes readable
-    /// when there are events. Signals are left alone.
+    /// when there are events. Signal handlers are not installed.
     ///
     /// ```
     /// use std::time::Duration;
@@ -60,7 +61,7 @@ impl Reactor {
     /// reactor.call_later(Duration::from_millis(2), |reactor| reactor.stop());
     /// let mut frames = 0;
     /// while reactor.turn(Some(Duration::from_millis(1)))?.is_continue() {
-    ///     frames += 1; // Whatever else this thread does.
+    ///     frames += 1; // This thread's other work.
     /// }
     /// assert!(frames > 0);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -68,7 +69,7 @@ impl Reactor {
     ///
     /// # Errors
     ///
-    /// [`RunError`]: it was called from within a callback, or the system refused events.
+    /// [`RunError`]: it was called from within a callback, or the poller failed.
     pub fn turn(
         &mut self,
         timeout: Option<Duration>,
@@ -84,16 +85,17 @@ impl Reactor {
         turned.map_err(RunError::Poll)
     }
 
-    /// Asks the reactor to stop. Nothing happens within the call; the reactor shuts down when it
-    /// comes to that phase of a turn, in the next one at the latest. Before a run, it makes the run
-    /// end as soon as it has begun.
+    /// Requests an immediate stop. Nothing happens within the call; the reactor shuts down in phase
+    /// 3 of a turn, of the next one at the latest. Before a run, it makes the run end as soon as it
+    /// has begun.
     ///
     /// Connections are cut off; [`stop_gracefully`](Self::stop_gracefully) lets them end.
     pub fn stop(&mut self) {
         self.stop_gracefully(Duration::ZERO);
     }
 
-    /// Who ends a program by its terminal waits for it; whoever else sends a signal gives it time.
+    /// Stops as a signal demands. SIGINT comes from a person waiting at a terminal: stop at once.
+    /// SIGTERM comes from a supervisor: drain first.
     pub(super) fn stop_by_signal(&mut self, name: &str) {
         match name {
             "SIGTERM" => self.stop_gracefully(self.settings.drain_timeout),
@@ -101,13 +103,13 @@ impl Reactor {
         }
     }
 
-    /// True from the moment in which start-up begins until shutdown does.
+    /// Returns true from the beginning of start-up until the beginning of shutdown.
     pub fn is_running(&self) -> bool {
         self.lifecycle.state == RunState::Running
     }
 
-    /// Calls `call` with the timers that are due next if the reactor runs, or else when it has
-    /// started up: during shutdown that means in the next run. (`callWhenRunning`)
+    /// Calls `call` in the next timer phase if the reactor is running, or else after it has started
+    /// up; during shutdown this means in the next run. (`callWhenRunning`)
     pub fn call_when_running(&mut self, call: impl FnOnce(&mut Self) + 'static) {
         if self.is_running() {
             self.call_later(Duration::ZERO, call);
@@ -117,8 +119,9 @@ impl Reactor {
     }
 
     /// Calls `call` once, when the reactor next starts up or shuts down. Triggers of one phase are
-    /// called in the order in which they were added. One that is added while those of its phase are
-    /// called waits for the next time. A panic in one is logged, and the others are still called.
+    /// called in the order in which they were added. A trigger that is added while those of its
+    /// phase are called waits for the next start-up or shutdown. A panic in one is logged, and the
+    /// others are still called.
     /// (`addSystemEventTrigger`)
     pub fn add_system_event_trigger(
         &mut self,
@@ -129,8 +132,8 @@ impl Reactor {
         TriggerId::new(self.id, self.triggers.add(phase, event, Box::new(call)))
     }
 
-    /// Takes a trigger back. False if it was called already, was removed, or belongs to another
-    /// reactor. (`removeSystemEventTrigger`)
+    /// Removes a trigger. Returns false if it was called already, was removed, or belongs to
+    /// another reactor. (`removeSystemEventTrigger`)
     pub fn remove_system_event_trigger(&mut self, trigger: TriggerId) -> bool {
         let own = Some(trigger).filter(|trigger| trigger.reactor == self.id);
         let call = own.and_then(|trigger| self.triggers.remove(trigger));
@@ -142,7 +145,7 @@ impl Reactor {
     }
 
     pub(super) fn fire(&mut self, phase: Phase, event: SystemEvent) {
-        // One that is added meanwhile waits for the next time.
+        // Triggers that are added meanwhile wait for the next event.
         let mark = self.triggers.mark();
         while let Some(call) = self.triggers.next(phase, event, mark) {
             let called = guard(|| call(self));
@@ -153,7 +156,7 @@ impl Reactor {
         }
     }
 
-    /// True if somebody waits for the first turn.
+    /// Returns true if triggers wait for the first turn of a run.
     pub(super) fn is_to_start_up(&self) -> bool {
         self.lifecycle.state == RunState::Idle && self.triggers.wait_for(SystemEvent::Startup)
     }
@@ -167,11 +170,10 @@ impl Reactor {
         }
     }
 
-    /// Everything ends, in order: ports, then connections, then factories, then what was to be
-    /// called later.
+    /// Ends everything, in this order: ports, connections, factories, pending calls.
     pub(super) fn shut_down(&mut self) -> ShutdownReport {
         if matches!(self.lifecycle.stop, Stop::No | Stop::Requested(_)) {
-            // Dropped, without having been asked to stop.
+            // The reactor was dropped without a request to stop.
             self.fire(Phase::Before, SystemEvent::Shutdown);
         }
         self.lifecycle.state = RunState::Stopping;
@@ -197,7 +199,7 @@ impl Reactor {
         }
     }
 
-    /// Each connection has a last chance to send what is unsent, without waiting.
+    /// Ends all connections. Each is offered its unsent bytes once, without waiting.
     fn lose_all(&mut self) {
         let connections: Vec<Id> = self.connections.iter().map(|(id, _)| id).collect();
         for id in connections {
@@ -212,11 +214,11 @@ impl Reactor {
                 }
             }
         }
-        // Those who were aborted, before or by one of these callbacks.
+        // Connections that were aborted before, or by one of these callbacks.
         self.report_aborted();
     }
 
-    /// Drops what is left over for a next turn: there is nothing any more that it could concern.
+    /// Drops the work that is left for a next turn: all that it concerned is gone.
     fn forget(&mut self) {
         self.lifecycle.stop = Stop::No;
         self.fan_out.end();
@@ -229,8 +231,8 @@ impl Reactor {
         self.queues.accept_granted.clear();
         self.queues.unused_factories.clear();
         self.hub.take(Vec::new());
-        for job in self.timers.take_all() {
-            if let Err(panic) = guard(|| drop(job)) {
+        for action in self.timers.take_all() {
+            if let Err(panic) = guard(|| drop(action)) {
                 log::error!("dropping a delayed call panicked: {}", panic.0);
             }
         }
@@ -244,7 +246,7 @@ impl Reactor {
 }
 
 impl Drop for Reactor {
-    /// Shuts down, if there is anything to shut down: a protocol hears of its end in any case.
+    /// Shuts down if the reactor is in use, so that every protocol hears of its end.
     fn drop(&mut self) {
         let in_use = self.lifecycle.state == RunState::Running || self.factories.len() > 0;
         if in_use && !std::thread::panicking() {

@@ -1,22 +1,22 @@
-//! Memory that the loop uses again in each turn. Data only.
+//! Memory that the loop reuses in each turn. Data only.
 
 use crate::arena::Id;
 use crate::driver::Ready;
 
-/// What is read in one call, shared by all connections. 64 KiB fit the cache; 16 KiB make bulk
-/// cost a third more, 256 KiB half as much again.
+/// Length of the read buffer, which all connections share. 64 KiB fit the cache; with 16 KiB bulk
+/// costs a third more, with 256 KiB half as much again.
 pub(super) const BUFFER_LEN: usize = 64 * 1024;
 
 /// Buffers and lists, empty between turns.
 #[derive(Debug)]
 pub(super) struct Scratch {
-    /// What is read; away while a callback looks at it.
+    /// Read buffer; taken out while a callback uses it.
     pub(super) buffer: Box<[u8]>,
-    /// What producers are read into; empty before there is one.
+    /// Buffer into which producers are read; empty until there is one.
     pub(super) producer_buffer: Vec<u8>,
-    /// What the poller reports.
+    /// Events of the poller.
     pub(super) events: Vec<Ready>,
-    /// The next list of ids that is needed.
+    /// Spare list of ids.
     pub(super) ids: Vec<Id>,
 }
 

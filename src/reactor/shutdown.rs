@@ -1,4 +1,4 @@
-//! Stopping without cutting anybody off: the reactor drains before it shuts down.
+//! Graceful stop: the reactor drains its connections before it shuts down.
 
 use super::Reactor;
 use super::callback::Callback;
@@ -11,32 +11,31 @@ use crate::arena::Id;
 use crate::reason::Reason;
 use std::time::{Duration, Instant};
 
-/// Turns in which the poller hands out what had arrived when ports were closed; one is enough
-/// unless a wait was full each time. A peer that does not stop sending must not put the drain off.
+/// Turns that read what had arrived when ports were closed; one is enough unless each poll was full
+/// or bulk connections wait. A peer that does not stop sending must not put the drain off.
 const LAST_READS_MAX: u32 = 64;
 
 impl Reactor {
-    /// Asks the reactor to stop without cutting anybody off, within `deadline` at most.
+    /// Requests a graceful stop, which drains connections for `deadline` at most.
     ///
-    /// Nothing happens within the call. When the reactor comes to that phase of a turn, in the next
-    /// one at the latest:
+    /// Nothing happens within the call. In phase 3 of a turn, of the next one at the latest:
     ///
-    /// 1. The triggers *before* shutdown are called. As long as one of them, or somebody else,
-    ///    holds the shutdown ([`hold_shutdown`](Self::hold_shutdown)), everything continues.
-    /// 2. Clients that wait to be accepted are accepted, whatever rate of accepting is set, and
-    ///    ports are closed. Attempts to connect are given up, and neither `listen` nor
-    ///    `connect_tcp` begins anything any more. What has arrived by now is read.
+    /// 1. The triggers *before* shutdown are called. As long as a [`ShutdownGuard`] holds the
+    ///    shutdown ([`hold_shutdown`](Self::hold_shutdown)), everything continues.
+    /// 2. Clients in the backlogs are accepted, whatever accept rate is set, and ports are closed.
+    ///    Attempts to connect are given up, and from now on `listen` and `connect_tcp` fail. Data
+    ///    that has arrived by now is read.
     /// 3. Each protocol hears [`drain_requested`](crate::Protocol::drain_requested), which by
-    ///    default loses its connection in an orderly way, unless it feeds another one. Reading,
-    ///    writing, timers and calls continue.
+    ///    default closes its connection gracefully, unless it feeds another one. Reading, writing,
+    ///    timers and calls continue.
     /// 4. When no connection is left, or at the deadline, the reactor shuts down as after
-    ///    [`stop`](Self::stop). A closed connection whose peer has sent something since the drain
-    ///    began is waited for as well, until the peer closes or is silent for half a second.
+    ///    [`stop`](Self::stop). It also waits for a closed connection whose peer has sent something
+    ///    since the drain began, until the peer closes or is silent for half a second.
     ///
-    /// A deadline of zero is the same as `stop`, which ends a drain at once; with `Duration::MAX`
-    /// it waits for the last connection, however long that takes. Asked again while it drains, a
-    /// sooner deadline counts. What became of the connections is in the [`ShutdownReport`] that
-    /// [`run`](Self::run) returns.
+    /// A deadline of zero equals `stop`, which ends a drain at once; `Duration::MAX` waits for the
+    /// last connection, however long that takes. If this is called again during a drain, the sooner
+    /// deadline counts. The [`ShutdownReport`] that [`run`](Self::run) returns says how the
+    /// connections ended.
     ///
     /// ```
     /// use std::time::Duration;
@@ -59,10 +58,10 @@ impl Reactor {
         }
     }
 
-    /// Holds a graceful shutdown, up to its deadline, until what is returned is dropped: for work
-    /// that is to be finished while all connections still stand. Taken by a trigger *before*
-    /// shutdown, or at any time before. A plain [`stop`](Self::stop) waits for nobody. (The
-    /// Deferred that a trigger returns.)
+    /// Holds a graceful shutdown, up to its deadline, until the returned guard is dropped: for work
+    /// that must finish while all connections are established. Call it in a trigger *before*
+    /// shutdown, or at any time earlier. A plain [`stop`](Self::stop) ignores guards. (The Deferred
+    /// that a trigger returns.)
     ///
     /// ```
     /// use std::time::Duration;
@@ -72,7 +71,7 @@ impl Reactor {
     /// let mut reactor = Reactor::new()?;
     /// reactor.add_system_event_trigger(Phase::Before, SystemEvent::Shutdown, |reactor| {
     ///     let hold = reactor.hold_shutdown();
-    ///     // Something that takes a while; the shutdown goes on when it is done.
+    ///     // Work that takes a while; the shutdown continues when it is done.
     ///     reactor.call_later(Duration::from_millis(1), move |_| drop(hold));
     /// });
     /// reactor.stop_gracefully(Duration::from_secs(5));
@@ -83,12 +82,12 @@ impl Reactor {
         self.lifecycle.holds.hold()
     }
 
-    /// True from the moment in which ports are closed for a graceful stop until it is done.
+    /// Returns true from the closing of ports for a graceful stop until the stop is done.
     pub fn is_draining(&self) -> bool {
         self.lifecycle.is_draining()
     }
 
-    /// Carries out a stop that was asked for, as far as it can be.
+    /// Advances a requested stop. Returns the report if the reactor has shut down.
     pub(super) fn stop_if_asked(&mut self) -> Option<ShutdownReport> {
         self.is_to_shut_down().then(|| self.shut_down())
     }
@@ -124,12 +123,12 @@ impl Reactor {
         }
     }
 
-    /// True if something that has arrived may not have been given to its protocol yet.
+    /// Returns true if data that has arrived may not have been delivered yet.
     fn may_have_more_to_read(&self) -> bool {
         self.driver.may_have_more() || !self.queues.bulk.is_empty() || self.hub.has_yielded()
     }
 
-    /// Nobody is left to be waited for.
+    /// Returns true if the drain has nothing left to wait for.
     fn is_drained(&self) -> bool {
         self.connection_count() == 0 && self.lingerers.sending() == 0
     }
@@ -152,7 +151,7 @@ impl Reactor {
         self.clear_received_since_drain();
     }
 
-    /// Tells protocols that the reactor drains, unless their connections end already.
+    /// Calls `drain_requested` for all connections that are not ending already.
     fn ask_to_drain(&mut self) {
         let connections: Vec<Id> = self.connections.iter().map(|(id, _)| id).collect();
         for id in connections {
@@ -164,7 +163,7 @@ impl Reactor {
         }
     }
 
-    /// When the loop has to look at a stop again, if there is one.
+    /// Returns when the loop has to check a stop again, if one is requested.
     pub(super) fn stop_deadline(&self) -> Option<Instant> {
         match self.lifecycle.stop {
             Stop::No => None,
@@ -174,7 +173,7 @@ impl Reactor {
         }
     }
 
-    /// Counts a connection that ends with `unsent` bytes unsent.
+    /// Counts, for the report, a connection that ends with `unsent` bytes unsent.
     pub(super) fn record_for_report(&mut self, reason: &Reason, unsent: usize) {
         if self.lifecycle.state == RunState::Stopping {
             self.lifecycle.report.aborted += 1;
@@ -188,13 +187,13 @@ impl Reactor {
         self.note_bytes_lost(unsent);
     }
 
-    /// Counts an attempt to connect that is given up with `unsent` bytes written to it.
+    /// Counts, for the report, an attempt to connect that is given up with `unsent` bytes written.
     pub(super) fn record_abandoned(&mut self, unsent: usize) {
         self.lifecycle.report.aborted += 1;
         self.note_bytes_lost(unsent);
     }
 
-    /// Counts bytes that were written and will not be sent.
+    /// Counts, for the report, bytes that were written and will not be sent.
     pub(super) fn note_bytes_lost(&mut self, count: usize) {
         if self.lifecycle.refuses_new() {
             self.lifecycle.report.bytes_lost += count as u64;

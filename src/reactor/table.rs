@@ -1,5 +1,5 @@
-//! The table of connections: what a slot holds, and the timers of a connection. Data only; the
-//! files that act on it import it.
+//! The table of connections: its slots, and the timers of a connection. Data only; the files that
+//! act on it import it.
 
 use super::linger_budget::{LingerReason, Place};
 use crate::arena::{Arena, Id};
@@ -12,11 +12,10 @@ use std::time::Instant;
 #[derive(Debug)]
 pub(super) enum Slot {
     Established(Established),
-    /// Is yet to be. Boxed, for there are few of them.
+    /// An attempt to connect. Boxed, since there are few.
     Connecting(Box<Connecting>),
-    /// The protocol has been told that the connection is over. This side has sent its FIN, and
-    /// discards what the peer still sends.
-    /// Boxed, for there are few of them.
+    /// A lingering socket. Its protocol has heard `connection_lost`; this side has sent its FIN,
+    /// and discards input. Boxed, since there are few.
     Lingering(Box<Lingering>),
 }
 
@@ -24,14 +23,14 @@ pub(super) enum Slot {
 #[derive(Debug)]
 pub(super) struct Established {
     pub(super) connection: ConnectionRef,
-    /// Most connections have none.
+    /// Timers of the connection, allocated on first use: most connections have none.
     pub(super) timers: Option<Box<ConnectionTimers>>,
 }
 
-/// Whom a callback is for, and about what.
+/// A connection as callbacks need it: its protocol and its transport.
 #[derive(Clone, Debug)]
 pub(super) struct ConnectionRef {
-    /// Where the protocol is in its host. Half a word, since there is one for each connection.
+    /// Index of the protocol in its factory's cell. Half a word, since each connection has one.
     protocol_index: u32,
     pub(super) transport: Transport,
 }
@@ -39,21 +38,21 @@ pub(super) struct ConnectionRef {
 /// The timers of one connection.
 #[derive(Debug, Default)]
 pub(super) struct ConnectionTimers {
-    /// Set by the protocol. Fired ones are weeded out as the list grows.
+    /// Timers set by the protocol. The list drops fired ones as it grows.
     pub(super) set: Vec<Id>,
-    /// Ends a connection that is closing and whose peer takes nothing.
+    /// Timer of the close timeout.
     pub(super) close: Option<Id>,
-    /// Looks at the timeouts.
+    /// Timer that checks the timeouts, and when it is due.
     pub(super) timeouts: Option<(Id, Instant)>,
-    /// Wakes one that waits for the rate that is set.
+    /// Timer that resumes a connection held back by a rate, and when it is due.
     pub(super) rate: Option<(Id, Instant)>,
 }
 
-/// A protocol's list of timers is not weeded before it is this long.
+/// Length of a protocol's list of timers below which fired ones are not dropped from it.
 const WEED_MIN: usize = 8;
 
 impl Established {
-    /// A connection whose protocol is yet to be built.
+    /// Creates a connection whose protocol is not built yet.
     pub(super) fn new(transport: Transport) -> Self {
         let connection = ConnectionRef { protocol_index: u32::MAX, transport };
         Self { connection, timers: None }
@@ -64,23 +63,23 @@ impl Established {
         self.timers.as_ref().map_or(0, |timers| timers.set.len())
     }
 
-    /// The timer that looks at the timeouts, and when.
+    /// Returns the timer that checks the timeouts, and when it is due.
     pub(super) fn timeout_timer(&mut self) -> &mut Option<(Id, Instant)> {
         &mut self.timers.get_or_insert_default().timeouts
     }
 
-    /// The timer that wakes a connection that waits for its rate, and when.
+    /// Returns the timer that resumes a connection held back by a rate, and when it is due.
     pub(super) fn rate_timer(&mut self) -> &mut Option<(Id, Instant)> {
         &mut self.timers.get_or_insert_default().rate
     }
 
-    /// Notes a timer of the protocol, to be cancelled with the connection.
+    /// Adds a timer of the protocol; it is cancelled with the connection.
     pub(super) fn add_timer(&mut self, timer: Id, is_set: impl Fn(Id) -> bool) {
         let set = &mut self.timers.get_or_insert_default().set;
         if set.len() >= WEED_MIN && set.len() == set.capacity() {
             set.retain(|&timer| is_set(timer));
             if set.len() > set.capacity() / 2 {
-                // Most are set in truth: not to be looked through again for each.
+                // Most are still set: do not scan the list again for each new timer.
                 set.reserve(set.capacity());
             }
         }
@@ -93,7 +92,7 @@ impl ConnectionRef {
         self.transport.slot()
     }
 
-    /// Where its factory and its protocol live.
+    /// Returns the factory of the connection, where its protocol is stored.
     pub(super) fn factory(&self) -> Id {
         self.transport.factory()
     }
@@ -141,17 +140,17 @@ impl Arena<Slot> {
     }
 }
 
-/// An attempt.
+/// An attempt to connect.
 #[derive(Debug)]
 pub(super) struct Connecting {
     pub(super) transport: Transport,
-    /// The timer that ends it.
+    /// Timer of the connect timeout.
     pub(super) timeout: Id,
-    /// It could not even begin; the factory is told in the next turn.
+    /// Error of an attempt that could not begin; the next turn reports it to the factory.
     pub(super) rejected: Option<io::Error>,
 }
 
-/// A socket whose protocol is gone.
+/// A lingering socket, whose protocol is gone.
 #[derive(Debug)]
 pub(super) struct Lingering {
     pub(super) stream: AnyStream,
@@ -159,12 +158,12 @@ pub(super) struct Lingering {
     pub(super) place: Place,
     /// Bytes that may still be discarded.
     pub(super) bytes_left: usize,
-    /// The timer that ends it, which each byte pushes back, but not beyond `until`.
+    /// Timer that ends the lingering close. Each byte pushes it back, but not beyond `until`.
     pub(super) end: Id,
     pub(super) until: Instant,
-    /// Its peer was sending when it was closed, or has sent since. A drain waits only for these:
-    /// to the others everything was sent, and nothing of theirs provokes a reset.
+    /// True if the peer was sending at the close, or has sent since. A drain waits only for such a
+    /// peer: to the others everything was sent, and nothing of theirs provokes a reset.
     pub(super) talks: bool,
-    /// Listed to be served.
+    /// True while it is queued to be served.
     pub(super) queued: bool,
 }

@@ -1,4 +1,4 @@
-//! What the test kit reaches of a reactor. Only with the feature `testing`.
+//! Access of the test kit to a reactor. Only with the feature `testing`.
 
 use super::Reactor;
 use super::lifecycle::RunState;
@@ -9,7 +9,7 @@ use crate::transport::Transport;
 use std::rc::Rc;
 
 impl Reactor {
-    /// From here on `observer` learns of every callback, before it is made.
+    /// Installs an observer, which from now on learns of every callback before it is made.
     pub(crate) fn watch(&mut self, observer: Rc<dyn Watch>) {
         self.observer = Some(observer);
     }
@@ -20,7 +20,7 @@ impl Reactor {
         }
     }
 
-    /// The machine loses its power: everything is gone, and nobody is told.
+    /// Simulates a power failure of the machine: everything is gone, without a callback.
     pub(crate) fn crash(mut self) {
         self.lifecycle.state = RunState::Idle;
         let factories = std::mem::replace(&mut self.factories, Arena::new());

@@ -1,13 +1,13 @@
-//! The name of a timer. Pure.
+//! The id of a timer. Pure.
 
 use crate::arena::Id;
 use std::fmt;
 
-/// Names a timer: to cancel it, to reset it, to recognise it. To other reactors than its own it
-/// names nothing.
+/// Identifies a timer: to cancel it, reset it or recognise it. In another reactor it identifies
+/// nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TimerId {
-    /// The number of its reactor.
+    /// Number of the timer's reactor.
     pub(super) reactor: usize,
     pub(super) id: Id,
 }

@@ -1,10 +1,10 @@
-//! What is to happen before, during and after the reactor's start and its end.
+//! Triggers: closures called before, during and after start-up and shutdown.
 
 use super::Reactor;
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// What a trigger waits for.
+/// The event that a trigger waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SystemEvent {
     /// The first turn of a run.
@@ -14,14 +14,14 @@ pub enum SystemEvent {
     Shutdown,
 }
 
-/// When, with regard to the event itself.
+/// When a trigger is called, relative to its event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Phase {
-    /// Before it: at shutdown, while all connections still stand.
+    /// Before the event: at shutdown, while all connections are still established.
     Before,
-    /// With it.
+    /// Together with the event.
     During,
-    /// After it.
+    /// After the event.
     After,
 }
 
@@ -29,15 +29,15 @@ impl Phase {
     pub(super) const ALL: [Self; 3] = [Self::Before, Self::During, Self::After];
 }
 
-/// Names a trigger, to remove it. To other reactors than its own it names nothing.
+/// Identifies a trigger, to remove it. In another reactor it identifies nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TriggerId {
-    /// The number of its reactor.
+    /// Number of the trigger's reactor.
     pub(super) reactor: usize,
     place: Place,
 }
 
-/// Where a trigger stands.
+/// The place of a trigger in the lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Place {
     event: SystemEvent,
@@ -55,9 +55,9 @@ type Call = Box<dyn FnOnce(&mut Reactor)>;
 
 /// The triggers that have not fired.
 pub(super) struct Triggers {
-    /// For each event and phase, by their numbers, and so in the order in which they were added.
+    /// Triggers of each event and phase by number, and so in the order in which they were added.
     waiting: [[BTreeMap<u64, Call>; 3]; 2],
-    /// Of the next trigger.
+    /// Number of the next trigger.
     number: u64,
 }
 
@@ -85,12 +85,12 @@ impl Triggers {
         self.waiting[event as usize].iter().any(|waiting| !waiting.is_empty())
     }
 
-    /// A mark in the order of adding: what is added from here on comes after it.
+    /// Returns a mark: triggers that are added from now on come after it.
     pub(super) fn mark(&self) -> u64 {
         self.number
     }
 
-    /// Takes out the next trigger that was added before `mark`.
+    /// Removes and returns the next trigger that was added before `mark`.
     pub(super) fn next(&mut self, phase: Phase, event: SystemEvent, mark: u64) -> Option<Call> {
         let first = self.waiting(phase, event).first_entry()?;
         (*first.key() < mark).then(|| first.remove())

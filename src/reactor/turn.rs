@@ -1,4 +1,5 @@
-//! One turn of the loop. This file is its specification; `docs/REACTOR.md` numbers the same phases.
+//! One turn of the event loop. This file is its specification; `docs/REACTOR.md` numbers the same
+//! phases.
 
 use super::Reactor;
 use super::callback::Callback;
@@ -20,46 +21,46 @@ use std::time::{Duration, Instant};
 /// 50 µs of the kernel's time.
 const READ_PER_TURN: usize = 4 * BUFFER_LEN;
 
-/// Reads from one connection in a turn, however short they are: a FIN may stand behind a few short
-/// reads.
+/// Read calls for one connection in a turn, however short the reads: a few short reads may precede
+/// a FIN.
 const CALLS_PER_TURN: usize = 8;
 
 /// Bytes read per turn from all connections with sparse traffic together, unless [`SHARE_MIN`] for
-/// each is more: a whole buffer for each of 64. A few milliseconds' work, if all of it is there.
+/// each is more: a whole buffer for each of 64. At most a few milliseconds of work.
 const SHARES: usize = 4 * 1024 * 1024;
 
 /// Smallest share of a sparse connection in a turn: most messages are shorter.
 const SHARE_MIN: usize = 4 * 1024;
 
 /// Time per turn for bulk connections; the rest of their queue waits for the next turn. It bounds
-/// what they add to everybody else's latency, however many they are. Polling in between costs a few
-/// per cent of it.
+/// what they add to the latency of all other connections, however many they are. Polling in between
+/// costs a few per cent of it.
 const BULK_TIME: Duration = Duration::from_millis(2);
 
-/// A callback that has run for this long should yield. A protocol that asks once in several
-/// messages overruns it by a small factor.
+/// Running time after which a callback should yield. A protocol that asks once in several messages
+/// overruns it by a small factor.
 const CALLBACK_TIME: Duration = Duration::from_micros(500);
 
 impl Reactor {
-    /// What is added during a phase waits for the next turn.
+    /// Runs one turn. Work that is added to a phase while it runs waits for the next turn.
     pub(super) fn one_turn(
         &mut self,
         timeout: Option<Duration>,
     ) -> io::Result<ControlFlow<ShutdownReport>> {
         self.start_up(); //          only in the first turn of a run
-        self.run_calls(); //         1. from other threads
-        self.run_timers(); //        2. those that are due
+        self.run_calls(); //         1. calls from other threads
+        self.run_timers(); //        2. timers that are due
         if let Some(report) = self.stop_if_asked() {
             self.record_turn();
-            return Ok(ControlFlow::Break(report)); // 3. it was asked for, and has been done
+            return Ok(ControlFlow::Break(report)); // 3. shutdown, if a stop was requested
         }
-        self.wait(timeout)?; //      4. until something is ready
-        self.report_aborted(); //    5. whom callbacks of the last turn aborted
+        self.wait(timeout)?; //      4. poll until something is ready
+        self.report_aborted(); //    5. connections that callbacks aborted
         self.accept_waiting(); //    6. new connections
-        self.serve_ready(); //       7. each connection: reading, then writing
-        self.expire_overdue(); //     8. timeouts that are over, though all that had come is read
-        self.flush(); //             9. what callbacks wrote to connections other than their own
-        self.stop_unused_factories(); // 10. those whose last port was closed
+        self.serve_ready(); //       7. each ready connection: reading, then writing
+        self.expire_overdue(); //    8. timeouts that have expired, after reading what arrived
+        self.flush(); //             9. writes to connections other than the callback's own
+        self.stop_unused_factories(); // 10. factories whose last port was closed
         Ok(ControlFlow::Continue(()))
     }
 
@@ -80,8 +81,8 @@ impl Reactor {
         }
         let now = self.now();
         let mark = self.timers.mark();
-        while let Some((id, job)) = self.timers.pop(now, mark) {
-            self.run_timer_action(id, job);
+        while let Some((id, action)) = self.timers.pop(now, mark) {
+            self.run_timer_action(id, action);
         }
     }
 
@@ -101,7 +102,7 @@ impl Reactor {
         self.record_turn();
         let waited = self.driver.wait(&mut ready, timeout);
         self.record_wait(ready.len());
-        // A call from another thread ends a wait as well, and is no event.
+        // A call from another thread ends a wait without an event.
         let quiet = ready.is_empty() && self.calls.is_empty();
         self.fan_out.record_poll(quiet);
         if !quiet && !self.settings.busy_poll.is_zero() {
@@ -114,7 +115,8 @@ impl Reactor {
         waited
     }
 
-    /// True if something has come so lately that sleeping would cost more than to go on asking.
+    /// Returns true while busy polling: the last event is so recent that sleeping would cost more
+    /// than polling again.
     fn is_wide_awake(&mut self) -> bool {
         let Some(until) = self.awake_until else {
             return false;
@@ -125,10 +127,10 @@ impl Reactor {
         self.awake_until.is_some()
     }
 
-    /// When the next turn has something to do even if nothing arrives: now, if something is left
-    /// over. `None`: not before something arrives.
+    /// Returns when the next turn is due even if no event arrives: now, if work is left over;
+    /// `None` if it has nothing to do before an event arrives.
     ///
-    /// For those who embed the reactor in another loop; see [`turn`](Self::turn).
+    /// Use it to embed the reactor in another loop; see [`turn`](Self::turn).
     pub fn next_deadline(&mut self) -> Option<Instant> {
         let left_over = self.queues.has_work()
             || self.hub.has_yielded()
@@ -143,7 +145,7 @@ impl Reactor {
         timeouts.into_iter().flatten().min()
     }
 
-    /// Notes what the poller reports. Nothing is called before all is noted.
+    /// Records an event of the poller. No callback runs before all events are recorded.
     fn notice(&mut self, event: Ready) {
         match event {
             Ready::Port(token) => {
@@ -172,10 +174,11 @@ impl Reactor {
         }
     }
 
-    /// The same of a connection that has no protocol, yet or any more.
+    /// Records an event of a socket without a protocol: one that is connecting, or lingers.
     fn notice_other(&mut self, id: Id, edges: Edges) {
         if let Some(Slot::Connecting(connecting)) = self.connections.get(id) {
-            // Not reported again; whatever else it says is looked at when the connection stands.
+            // These two are not reported again. All else is checked when the connection is
+            // established.
             let Edges { read_closed, priority, .. } = edges;
             connecting.transport.notice(Edges { read_closed, priority, ..Edges::default() });
             self.queues.ready.push(id);
@@ -209,7 +212,7 @@ impl Reactor {
         let share = (SHARES / ready_connections.len().max(1)).clamp(SHARE_MIN, BUFFER_LEN);
         let mut sparse = ready_connections.drain(..);
         let mut time = None;
-        // One place that serves both: what is inlined there is most of what a request costs.
+        // One call site serves both kinds: the code inlined there is most of a request's cost.
         while let Some(id) = sparse.next().or_else(|| self.next_bulk(&mut time)) {
             match self.connections.find(id) {
                 Some(connection) => self.serve(&connection, share),
@@ -223,7 +226,7 @@ impl Reactor {
         self.scratch.ids = ready_connections;
     }
 
-    /// Lists connections whose protocols have yielded, in the bulk queue.
+    /// Adds connections whose protocols have yielded to the bulk queue.
     fn list_yielded(&mut self) {
         if !self.hub.has_yielded() {
             return;
@@ -238,8 +241,8 @@ impl Reactor {
         }
     }
 
-    /// The next bulk connection, until the time for them is over or each was served once. At least
-    /// one is served in a turn.
+    /// Takes the next bulk connection from the queue, until their time is over or each was served
+    /// once. A turn serves at least one.
     fn next_bulk(&mut self, time: &mut Option<(Instant, usize)>) -> Option<Id> {
         if self.queues.bulk.is_empty() {
             return None;
@@ -253,8 +256,8 @@ impl Reactor {
         self.queues.bulk.pop_front()
     }
 
-    /// Serves a connection: reads, and then writes; if its traffic is sparse, no more than `share`
-    /// of either.
+    /// Serves a connection: reads, and then writes; with sparse traffic at most `share` bytes of
+    /// either.
     fn serve(&mut self, connection: &ConnectionRef, share: usize) {
         let transport = &connection.transport;
         let (traffic, yielded) = transport.connection().begin_serving();
@@ -312,7 +315,7 @@ impl Reactor {
         self.scratch.buffer = buffer;
     }
 
-    /// Serves a connection wherever it stands in the bulk queue.
+    /// Serves a connection at once, whatever its position in the bulk queue.
     pub(super) fn serve_at_once(&mut self, connection: &ConnectionRef) {
         if connection.transport.connection().take_yield() {
             self.call(connection, Callback::DataReceived(&[]));
@@ -324,7 +327,7 @@ impl Reactor {
         self.serve_again(connection);
     }
 
-    /// Lists a connection to be served, if there is more to read.
+    /// Queues a connection to be served, if there is more to read.
     #[inline]
     pub(super) fn serve_again(&mut self, connection: &ConnectionRef) {
         if connection.transport.connection().has_more_to_read() {
@@ -339,10 +342,10 @@ impl Reactor {
         }
     }
 
-    /// True if the running callback has used its share of the turn, half a millisecond, and should
-    /// return so that other connections are served. The protocol keeps what is left, calls
-    /// [`Transport::yield_now`](crate::Transport::yield_now), and continues when it is called
-    /// again.
+    /// Returns true if the running callback has used its share of the turn, half a millisecond, and
+    /// should return so that other connections are served. The protocol then keeps its remaining
+    /// input, calls [`Transport::yield_now`](crate::Transport::yield_now), and continues when it is
+    /// called again.
     ///
     /// This reads the clock, which costs about as much as processing a very short line: a protocol
     /// with many small messages should ask once in several of them.
@@ -358,8 +361,8 @@ impl Reactor {
         }
         let mut dirty = self.hub.take(std::mem::take(&mut self.scratch.ids));
         if dirty.len() > FAN_OUT {
-            // In the order of their slots, as near to each other in memory as they can be: in a
-            // room of a thousand that is some eight per cent of the cost.
+            // In the order of their slots, so that memory is walked in order: for a thousand
+            // members this saves about eight per cent of the cost.
             dirty.sort_unstable();
         }
         let any = !dirty.is_empty();

@@ -1,6 +1,6 @@
-//! Names of types, for people. Pure.
+//! Readable names of types. Pure.
 
-/// A type's name without the paths of its parts.
+/// Returns a type's name without the paths of its parts.
 pub(super) fn short_name(full: &str) -> String {
     let ends_word = |c: char| !(c.is_alphanumeric() || c == '_' || c == ':');
     full.split_inclusive(ends_word).filter_map(|part| part.rsplit("::").next()).collect()

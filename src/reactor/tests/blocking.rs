@@ -1,10 +1,10 @@
-//! Work on other threads, and what becomes of its results.
+//! Blocking work on other threads, and its results.
 
 use super::*;
 use crate::error::DeferError;
 use std::sync::mpsc::channel;
 
-/// Notes when it is dropped.
+/// Logs its drop.
 struct Held(Rc<Cell<bool>>);
 
 impl Drop for Held {
@@ -46,7 +46,7 @@ fn a_result_comes_with_the_calls_of_the_turn_after_the_work() {
 }
 
 #[test]
-fn work_is_asked_for_and_answered_within_callbacks() {
+fn work_is_deferred_and_answered_within_callbacks() {
     let mut fixture = Fixture::new(|event, cx| {
         if let Event::Data(data) = event {
             let (data, transport) = (data.to_vec(), cx.transport.clone());
@@ -58,7 +58,7 @@ fn work_is_asked_for_and_answered_within_callbacks() {
     first.send("one");
     second.send("two");
     fixture.turn();
-    // Whose connection is gone is answered in vain.
+    // An answer to a connection that is gone has no effect.
     fixture.transport(0).abort_connection();
     fixture.script.work_aside();
     fixture.settle();
@@ -69,7 +69,7 @@ fn work_is_asked_for_and_answered_within_callbacks() {
 }
 
 #[test]
-fn a_panic_of_the_work_is_its_outcome_and_one_of_the_answer_ends_nothing() {
+fn a_panic_of_the_work_is_its_outcome_and_one_of_the_continuation_ends_nothing() {
     let mut fixture = Fixture::new(echo);
     let peer = fixture.connect();
     fixture.log.expect(&["0 made"]);
@@ -85,19 +85,19 @@ fn a_panic_of_the_work_is_its_outcome_and_one_of_the_answer_ends_nothing() {
 }
 
 #[test]
-fn without_a_thread_the_answer_says_so_later() {
+fn without_a_thread_the_continuation_gets_an_error_later() {
     let mut fixture = Fixture::new(quiet);
     fixture.script.refuse_threads();
     fixture.defer(|| unreachable!());
     fixture.log.expect(&[]);
     fixture.turn();
     let kind = io::Error::from(io::ErrorKind::WouldBlock);
-    fixture.log.expect(&[&format!("there is no thread for the work: {kind}")]);
+    fixture.log.expect(&[&format!("cannot start a thread for the work: {kind}")]);
     assert_eq!(fixture.reactor.deferred.len(), 0);
 }
 
 #[test]
-fn a_reactor_that_stops_waits_for_no_work() {
+fn a_stopping_reactor_waits_for_no_work() {
     let mut fixture = Fixture::new(quiet);
     let dropped = Rc::new(Cell::new(false));
     let held = Held(Rc::clone(&dropped));
@@ -107,7 +107,7 @@ fn a_reactor_that_stops_waits_for_no_work() {
     assert!(fixture.reactor.turn(Some(Duration::ZERO)).unwrap().is_break());
     assert!(dropped.get());
     fixture.log.expect(&["stopped"]);
-    // The work of the first run ends in the second, whose own work it must not be taken for.
+    // Work of the first run ends in the second, and must not be mistaken for work of that run.
     let log = fixture.log.clone();
     fixture.reactor.defer_to_thread(|| 2, move |_, outcome| log.push(entry(outcome)));
     assert_eq!(fixture.script.work_aside(), 2);
@@ -126,7 +126,7 @@ fn work_that_has_not_begun_when_the_reactor_stops_never_does() {
             fixture.script.begin_work();
         }
     }
-    // What it holds may panic when it is dropped, which keeps nothing else.
+    // Values that it holds may panic when they are dropped, which affects nothing else.
     let bomb = Bomb;
     fixture.reactor.defer_to_thread(move || drop(bomb), |_, _| {});
     drop(log_in);
@@ -147,7 +147,7 @@ impl Drop for Bomb {
 }
 
 #[test]
-fn an_answer_that_panics_when_it_is_dropped_is_contained() {
+fn a_continuation_that_panics_when_it_is_dropped_is_contained() {
     let mut fixture = Fixture::new(quiet);
     let bomb = Bomb;
     fixture.reactor.defer_to_thread(

@@ -67,7 +67,7 @@ pub(super) fn a_reader_that_fails_leaves_no_stream_that_looks_whole(carrier: Car
     });
     let (received, in_order) = server.connect().rest_and_end();
     assert!(!in_order && received.len() <= 100_000, "{} bytes", received.len());
-    let failed = "0 lost: failed: what was to be sent cannot be read: invalid data";
+    let failed = "0 lost: failed: cannot read from the producer: invalid data";
     let told = "0 produced Err(Kind(InvalidData))";
     server.expect(&["0 made", told, failed]);
 }
