@@ -1,4 +1,4 @@
-//! Ports, and what can go wrong on them.
+//! Ports, and the errors of accepting.
 
 use super::*;
 use crate::driver::scripted::Closed;
@@ -6,7 +6,7 @@ use crate::error::ListenError;
 use std::io;
 
 #[test]
-fn out_of_descriptors_a_port_sheds_rests_and_comes_back() {
+fn out_of_descriptors_a_port_sheds_clients_backs_off_and_recovers() {
     let mut fixture = Fixture::new(quiet);
     fixture.turn();
     // EMFILE, ENFILE, ENOMEM, ENOBUFS.
@@ -19,7 +19,7 @@ fn out_of_descriptors_a_port_sheds_rests_and_comes_back() {
         assert_eq!(fixture.script.refills(), number + 1, "the reserve is there for the next time");
         assert!(waiting.iter().all(|peer| peer.closed() == Closed::InOrder));
         let _late = fixture.script.connect();
-        // It does not spin: nothing is due before the rest is over, though somebody waits.
+        // It does not spin: nothing is due before the delay is over, though a client waits.
         for _ in 0..5 {
             fixture.turn();
         }
@@ -36,7 +36,7 @@ fn turned_away(fixture: &Fixture) -> u64 {
     fixture.reactor.rejections(&fixture.port).unwrap().exhausted
 }
 
-/// Says goodbye and closes when it hears something.
+/// Sends "goodbye" and closes when data comes.
 fn goodbye(event: Event<'_>, cx: &mut Context<'_, Probes>) {
     on_data(event, || {
         cx.transport.write("goodbye");
@@ -45,7 +45,7 @@ fn goodbye(event: Event<'_>, cx: &mut Context<'_, Probes>) {
 }
 
 #[test]
-fn out_of_descriptors_with_nobody_waiting_nothing_is_closed_and_no_port_rests() {
+fn out_of_descriptors_without_waiting_clients_nothing_is_closed_and_no_port_backs_off() {
     let mut fixture = Fixture::new(goodbye);
     let talker = fixture.connect();
     talker.send("hello");
@@ -55,15 +55,19 @@ fn out_of_descriptors_with_nobody_waiting_nothing_is_closed_and_no_port_rests() 
     fixture.script.fail_accept(io::Error::from_raw_os_error(24));
     fixture.turn();
     assert_eq!(fixture.log.count("1 made"), 1);
-    assert_eq!((talker.closed(), last.closed()), (Closed::No, Closed::No), "the goodbye is safe");
+    assert_eq!(
+        (talker.closed(), last.closed()),
+        (Closed::No, Closed::No),
+        "the last bytes are safe"
+    );
     assert_eq!((turned_away(&fixture), fixture.reactor.timers.len()), (0, 1));
-    // The next client is accepted without a rest.
+    // The next client is accepted without a delay.
     fixture.connect();
     assert_eq!(fixture.log.count("2 made"), 1);
 }
 
 #[test]
-fn out_of_descriptors_those_who_are_only_listened_to_go_first() {
+fn out_of_descriptors_lingering_connections_are_closed_first() {
     let mut fixture = Fixture::new(goodbye);
     let talker = fixture.connect();
     talker.send("hello");
@@ -77,7 +81,7 @@ fn out_of_descriptors_those_who_are_only_listened_to_go_first() {
 }
 
 #[test]
-fn a_client_that_is_gone_does_not_keep_the_next_from_being_accepted() {
+fn a_client_that_is_gone_does_not_block_the_next() {
     let mut fixture = Fixture::new(quiet);
     for kind in [
         io::ErrorKind::ConnectionAborted,
@@ -94,7 +98,7 @@ fn a_client_that_is_gone_does_not_keep_the_next_from_being_accepted() {
 }
 
 #[test]
-fn a_port_that_can_accept_nobody_rests_and_turns_nobody_away() {
+fn a_port_that_cannot_accept_backs_off_and_rejects_no_client() {
     let mut fixture = Fixture::new(quiet);
     for _ in 0..70 {
         fixture.script.fail_accept(io::ErrorKind::PermissionDenied.into());
@@ -110,7 +114,7 @@ fn a_port_that_can_accept_nobody_rests_and_turns_nobody_away() {
 }
 
 #[test]
-fn a_client_aborted_while_it_is_refused_is_reset() {
+fn a_client_aborted_while_it_is_rejected_is_reset() {
     struct Rude;
     impl Factory for Rude {
         type Protocol = Silent;
@@ -128,7 +132,7 @@ fn a_client_aborted_while_it_is_refused_is_reset() {
 }
 
 #[test]
-fn when_every_client_is_gone_the_port_rests_and_does_not_spin() {
+fn when_every_client_is_gone_the_port_backs_off_and_does_not_spin() {
     let mut fixture = Fixture::new(quiet);
     let gone = |count: usize| {
         for _ in 0..count {
@@ -147,7 +151,7 @@ fn when_every_client_is_gone_the_port_rests_and_does_not_spin() {
 }
 
 #[test]
-fn a_flood_of_clients_leaves_time_for_those_who_are_there() {
+fn a_flood_of_clients_leaves_time_for_established_connections() {
     let mut fixture = Fixture::new(echo);
     let first = fixture.connect();
     let _flood: Vec<Peer> = (0..1000).map(|_| fixture.script.connect()).collect();
@@ -165,7 +169,7 @@ struct Silent;
 
 impl<F> Protocol<F> for Silent {}
 
-/// Refuses, closes its own port, or panics, as the test says.
+/// A factory that refuses, closes its own port, or panics, as the test says.
 struct Fickle {
     port: Rc<RefCell<Option<ListeningPort<Self>>>>,
     built: usize,
@@ -217,7 +221,7 @@ fn a_factory_may_refuse_panic_and_close_its_own_port_while_building() {
     assert_eq!(reactor.with_factory(&port, |fickle: &mut Fickle, _| fickle.built), Some(3));
 }
 
-/// Counts its starts and stops, and starts only if it is told so.
+/// A factory that logs its starts and stops, and fails to start if the test says so.
 struct Counting {
     log: Log,
     starts: bool,
@@ -268,7 +272,7 @@ fn a_factory_starts_with_its_first_port_and_stops_with_its_last() {
 }
 
 #[test]
-fn a_factory_is_stopped_also_by_a_reactor_that_never_ran() {
+fn a_reactor_that_never_ran_stops_its_factories() {
     let (script, log) = (Script::new(), Log::default());
     let mut reactor = Reactor::with_driver(script.driver(), Settings::default());
     reactor.listen_tcp(8007, Counting { log: log.clone(), starts: true }).unwrap();
@@ -293,7 +297,7 @@ fn a_listen_that_fails_leaves_nothing_behind() {
     let (script, log) = (Script::new(), Log::default());
     let mut reactor = Reactor::with_driver(script.driver(), Settings::default());
     let counting = |starts| Counting { log: log.clone(), starts };
-    // The scripted world refuses port 1.
+    // The scripted driver refuses port 1.
     let rejected = reactor.listen_tcp(1, counting(true)).unwrap_err();
     assert!(matches!(rejected, ListenError::Bind { .. }), "{rejected}");
     log.expect(&["dropped"]);
@@ -320,14 +324,14 @@ fn a_factory_is_stopped_when_all_its_connections_are_lost() {
 }
 
 #[test]
-fn a_failed_listen_from_within_does_not_forget_to_stop_the_factory() {
+fn a_failed_listen_after_closing_the_last_port_still_stops_the_factory() {
     let (script, log) = (Script::new(), Log::default());
     let mut reactor = Reactor::with_driver(script.driver(), Settings::default());
     let counting = Counting { log: log.clone(), starts: true };
     let port = reactor.listen_tcp(8007, counting).unwrap();
     reactor.with_factory(&port, |_, reactor| {
         reactor.stop_listening(&port);
-        // The scripted world refuses port 1.
+        // The scripted driver refuses port 1.
         assert!(reactor.listen_tcp(1, &port).is_err());
     });
     log.expect(&["start"]);
@@ -362,7 +366,7 @@ fn a_connection_of_another_factory_is_not_reached() {
     assert!(fixture.reactor.with_protocol(&fixture.port, first, |_, _| ()).is_some());
 }
 
-/// Tries to run the reactor that starts it.
+/// A factory that tries to run the reactor that starts it.
 struct Eager;
 
 impl Factory for Eager {

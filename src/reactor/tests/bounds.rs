@@ -9,22 +9,22 @@ const fn s(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// What a connection does that has nothing to do with the wait: what the defaults do.
+/// Acts as the default callbacks do, apart from the wait itself.
 fn plain(event: Event<'_>, cx: &mut Context<'_, Probes>) {
     match event {
         Event::TimedOut(kind) => cx.transport.time_out(kind),
-        // The letter says that the protocol goes on after the peer's FIN, and never closes.
+        // This byte makes the protocol continue after the peer's FIN, and never close.
         Event::ReadLost if cx.factory.log.count("0 data h") == 0 => cx.transport.follow_peer(),
         _ => {}
     }
 }
 
-/// One wait: how a connection comes to it, and after which time it is over.
+/// A wait: how a connection gets into it, and when it is over.
 struct Wait {
     name: &'static str,
     begin: fn(&mut Fixture, &Peer, &Transport),
     bound: Duration,
-    /// The last of the log.
+    /// The last entry of the log.
     end: &'static str,
 }
 
@@ -32,7 +32,7 @@ const CLOSE: &str = "0 lost: close timeout: the last bytes were not sent in time
 const IDLE: &str = "0 lost: idle timeout";
 const DONE: &str = "0 lost: connection closed gracefully";
 
-/// As the stage sets it.
+/// The close timeout of the fixture.
 const CLOSE_TIMEOUT: Duration = s(10);
 
 const WAITS: [Wait; 15] = [
@@ -153,7 +153,7 @@ const WAITS: [Wait; 15] = [
             transport.write([0; 8]);
             transport.lose_connection();
         },
-        // A byte at once, and one in each second.
+        // One byte at once, and one each second.
         bound: s(7),
         end: DONE,
     },
@@ -166,7 +166,7 @@ const WAITS: [Wait; 15] = [
 ];
 
 #[test]
-fn every_wait_of_a_connection_ends_when_it_should_and_not_before() {
+fn every_wait_of_a_connection_ends_at_its_bound_and_not_before() {
     const STEP: Duration = Duration::from_millis(500);
     for Wait { name, begin, bound, end } in WAITS {
         let mut fixture = Fixture::new(plain);

@@ -78,7 +78,7 @@ fn a_connection_aborted_by_another_hears_nothing_more() {
 }
 
 #[test]
-fn a_peer_that_takes_nothing_is_given_up_counted_from_its_last_progress() {
+fn the_close_timeout_counts_from_the_last_progress_of_the_peer() {
     let mut fixture = Fixture::new(|event, cx| {
         if event == Event::Made {
             cx.transport.write("0123456789");
@@ -88,7 +88,7 @@ fn a_peer_that_takes_nothing_is_given_up_counted_from_its_last_progress() {
     let peer = fixture.script.connect();
     peer.set_room(2);
     fixture.turn();
-    // It takes something every nine seconds, and has ten each time.
+    // It takes something every nine seconds; the timeout is ten.
     for _ in 0..3 {
         fixture.script.advance(Duration::from_secs(9));
         peer.set_room(2);
@@ -108,7 +108,7 @@ fn a_peer_that_takes_nothing_is_given_up_counted_from_its_last_progress() {
 }
 
 #[test]
-fn a_peer_that_takes_a_little_without_the_poller_saying_so_is_not_given_up() {
+fn a_peer_that_takes_a_little_without_an_edge_does_not_time_out() {
     let mut fixture = Fixture::new(|event, cx| {
         if event == Event::Made {
             cx.transport.write("0123456789");
@@ -119,7 +119,7 @@ fn a_peer_that_takes_a_little_without_the_poller_saying_so_is_not_given_up() {
     peer.set_room(2);
     fixture.turn();
     for _ in 0..4 {
-        // Room for a little, and no edge: as epoll does below a third of the buffer.
+        // Room for a little without an edge, as with epoll below a third of the buffer.
         peer.set_room_unannounced(2);
         fixture.script.advance(Duration::from_secs(10));
         fixture.turn();
@@ -130,7 +130,7 @@ fn a_peer_that_takes_a_little_without_the_poller_saying_so_is_not_given_up() {
 }
 
 #[test]
-fn a_half_closed_peer_that_takes_nothing_is_given_up_as_well() {
+fn a_half_closed_peer_that_takes_nothing_times_out_as_well() {
     let mut fixture = Fixture::new(|event, cx| {
         if event == Event::ReadLost {
             cx.transport.write("rest");
@@ -166,7 +166,7 @@ fn an_abort_does_not_wait_for_a_fan_out() {
 }
 
 #[test]
-fn the_timers_of_a_connection_go_with_it() {
+fn the_timers_of_a_connection_are_cancelled_with_it() {
     let mut fixture = Fixture::new(|event, cx| match event {
         Event::Made => drop(cx.set_timer(Duration::from_secs(1))),
         Event::Timer => {
@@ -189,7 +189,7 @@ fn the_timers_of_a_connection_go_with_it() {
 }
 
 #[test]
-fn timers_set_again_and_again_leave_no_list_behind() {
+fn timers_set_again_and_again_leave_no_memory_behind() {
     let mut fixture = Fixture::new(|event, cx| {
         if matches!(event, Event::Made | Event::Timer) {
             cx.set_timer(Duration::from_millis(1));
@@ -207,7 +207,7 @@ fn timers_set_again_and_again_leave_no_list_behind() {
 }
 
 #[test]
-fn a_protocol_that_does_everything_to_everyone() {
+fn a_protocol_may_write_close_abort_and_pause_all_connections() {
     let mut fixture = Fixture::new(|event, cx| {
         on_data(event, || {
             let all = cx.factory.all.clone();
@@ -239,7 +239,7 @@ fn a_protocol_that_does_everything_to_everyone() {
 }
 
 #[test]
-fn what_was_unsent_goes_with_the_connection() {
+fn unsent_bytes_are_freed_with_the_connection() {
     let mut fixture = Fixture::new(quiet);
     let peer = fixture.connect();
     let kept = fixture.transport(0);

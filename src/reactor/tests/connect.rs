@@ -1,4 +1,4 @@
-//! Connections that this side begins.
+//! Outgoing connections.
 
 use super::*;
 use crate::driver::scripted::Closed;
@@ -11,7 +11,7 @@ fn target() -> TcpClientEndpoint {
     TcpClientEndpoint::new(address).timeout(Duration::from_secs(5))
 }
 
-/// A stage without a port, and a factory to connect with.
+/// Returns a fixture without a port, and a factory to connect with.
 fn probes(act: fn(Event<'_>, &mut Context<'_, Probes>)) -> (Fixture, Probes) {
     let mut fixture = Fixture::new(act);
     let port = fixture.port.clone();
@@ -28,7 +28,7 @@ fn dial(fixture: &mut Fixture, probes: Probes) -> (Connector<Probes>, Peer) {
 }
 
 #[test]
-fn what_was_written_leaves_when_it_is_answered() {
+fn bytes_written_before_the_answer_leave_with_it() {
     let (mut fixture, probes) = probes(echo);
     let (connector, peer) = dial(&mut fixture, probes);
     let transport = connector.transport().clone();
@@ -56,7 +56,7 @@ fn what_was_written_leaves_when_it_is_answered() {
 }
 
 #[test]
-fn data_and_a_close_together_with_the_answer_are_heard() {
+fn data_and_a_close_together_with_the_answer_are_delivered() {
     let (mut fixture, probes) = probes(echo);
     let (_, peer) = dial(&mut fixture, probes);
     peer.answer();
@@ -69,7 +69,7 @@ fn data_and_a_close_together_with_the_answer_are_heard() {
 }
 
 #[test]
-fn a_failure_is_told_once_and_the_factory_stopped() {
+fn a_failure_is_reported_once_and_the_factory_stopped() {
     let (mut fixture, probes) = probes(quiet);
     let (connector, peer) = dial(&mut fixture, probes);
     peer.refuse();
@@ -84,7 +84,7 @@ fn a_failure_is_told_once_and_the_factory_stopped() {
 }
 
 #[test]
-fn who_does_not_answer_in_time_has_failed() {
+fn a_peer_that_does_not_answer_in_time_fails_the_attempt() {
     let (mut fixture, probes) = probes(quiet);
     let (_, peer) = dial(&mut fixture, probes);
     fixture.script.advance(Duration::from_millis(4999));
@@ -94,7 +94,7 @@ fn who_does_not_answer_in_time_has_failed() {
     fixture.settle();
     fixture.log.expect(&["failed: timed out", "stopped"]);
     assert_eq!(peer.closed(), Closed::InOrder);
-    // And one who does is not given up later.
+    // A peer that does answer is not given up later.
     let (mut fixture, probes) = self::probes(quiet);
     let (_, peer) = dial(&mut fixture, probes);
     peer.answer();
@@ -106,7 +106,7 @@ fn who_does_not_answer_in_time_has_failed() {
 }
 
 #[test]
-fn what_cannot_even_begin_is_told_in_the_next_turn() {
+fn an_attempt_that_cannot_begin_fails_in_the_next_turn() {
     let (mut fixture, probes) = probes(quiet);
     let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
     let connector = fixture.reactor.connect_tcp(nowhere, probes).unwrap();
@@ -120,7 +120,7 @@ fn what_cannot_even_begin_is_told_in_the_next_turn() {
 }
 
 #[test]
-fn an_attempt_is_given_up_by_whoever_asks() {
+fn an_attempt_is_given_up_on_request() {
     let ends: [fn(&Transport); 3] =
         [Transport::abort_connection, Transport::lose_connection, |transport| {
             transport.fail("enough")
@@ -140,7 +140,7 @@ fn an_attempt_is_given_up_by_whoever_asks() {
 }
 
 #[test]
-fn what_was_written_before_a_loss_in_order_is_delivered() {
+fn bytes_written_before_lose_connection_are_delivered() {
     let (mut fixture, probes) = probes(quiet);
     let (connector, peer) = dial(&mut fixture, probes);
     connector.transport().write("last words");
@@ -228,7 +228,7 @@ fn attempts_end_with_the_reactor() {
 }
 
 #[test]
-fn what_panics_about_an_attempt_is_contained() {
+fn panics_around_an_attempt_are_contained() {
     struct Fragile;
     struct Nobody;
     impl Protocol<Fragile> for Nobody {}
@@ -254,7 +254,7 @@ fn what_panics_about_an_attempt_is_contained() {
 }
 
 #[test]
-fn a_client_of_a_stopping_reactor_is_refused_and_its_factory_dropped() {
+fn connecting_from_a_stopping_reactor_fails_and_drops_the_factory() {
     let (mut fixture, _) = probes(quiet);
     let log = fixture.log.clone();
     let trigger = move |reactor: &mut Reactor| {
@@ -273,7 +273,7 @@ fn a_client_of_a_stopping_reactor_is_refused_and_its_factory_dropped() {
 }
 
 #[test]
-fn a_connection_that_is_yet_to_be_holds_its_producer_back() {
+fn a_connection_that_is_not_yet_established_holds_its_producer_back() {
     let (mut fixture, probes) = probes(quiet);
     let (connector, peer) = dial(&mut fixture, probes);
     let input = io::repeat(b'x');
@@ -291,7 +291,7 @@ fn a_connection_that_is_yet_to_be_holds_its_producer_back() {
 }
 
 #[test]
-fn too_much_that_waits_for_an_answer_ends_the_attempt() {
+fn an_overflow_before_the_answer_ends_the_attempt() {
     let (mut fixture, probes) = probes(quiet);
     let (connector, _) = dial(&mut fixture, probes);
     connector.transport().set_max_unsent(10, crate::limits::OverflowPolicy::Close);
@@ -303,7 +303,7 @@ fn too_much_that_waits_for_an_answer_ends_the_attempt() {
 }
 
 #[test]
-fn an_answer_that_came_in_time_counts_though_the_loop_comes_late() {
+fn an_answer_that_came_in_time_counts_though_the_loop_is_late() {
     for answered in [true, false] {
         let (mut fixture, probes) = probes(quiet);
         let (connector, peer) = dial(&mut fixture, probes);
@@ -313,7 +313,7 @@ fn an_answer_that_came_in_time_counts_though_the_loop_comes_late() {
         } else {
             peer.refuse();
         }
-        // The poller says so in the same turn in which the time is over, or not even that.
+        // The poller reports it in the turn in which the timeout expires, or not at all.
         fixture.script.limit_events(usize::from(answered));
         fixture.script.advance(Duration::from_secs(3600));
         fixture.turn();

@@ -1,10 +1,10 @@
-//! Producers that never come to an end by themselves, and producers that write in a loop.
+//! Producers that never end by themselves, and producers that write in a loop.
 
 use super::*;
 use crate::Producer;
 use crate::driver::scripted::Closed;
 
-/// Does what the defaults do.
+/// Acts as the default callbacks do.
 fn plain(event: Event<'_>, cx: &mut Context<'_, Probes>) {
     if event == Event::ReadLost {
         cx.transport.follow_peer();
@@ -13,7 +13,7 @@ fn plain(event: Event<'_>, cx: &mut Context<'_, Probes>) {
 
 type Register = fn(&mut Fixture, &Transport);
 
-/// Producers that may have nothing to give for as long as they like.
+/// Producers that may give nothing for any time.
 const ENDLESS: [(&str, Register); 3] = [
     ("push", |_, transport| transport.register_producer(Producer::push())),
     ("pull", |_, transport| transport.register_producer(Producer::pull())),
@@ -49,7 +49,7 @@ fn a_producer_is_stopped_when_the_peer_closes() {
 }
 
 #[test]
-fn a_reader_is_sent_to_one_who_has_closed_his_half() {
+fn a_reader_is_sent_to_a_half_closed_peer() {
     let mut fixture = Fixture::new(plain);
     let peer = fixture.connect();
     peer.set_room(10);
@@ -88,7 +88,7 @@ fn a_forwarder_of_two_connections_ends_with_either() {
 }
 
 #[test]
-fn whoever_waits_for_a_producer_waits_no_longer_than_for_a_peer() {
+fn waiting_for_a_producer_ends_at_the_close_timeout() {
     for (producer, register) in ENDLESS {
         for half_closed in [false, true] {
             let mut fixture = Fixture::new(quiet);
@@ -96,7 +96,7 @@ fn whoever_waits_for_a_producer_waits_no_longer_than_for_a_peer() {
             let transport = fixture.transport(0);
             register(&mut fixture, &transport);
             if half_closed {
-                // The program sees to the rest of it, and does not.
+                // The program must close this half, and does not.
                 peer.close();
                 transport.lose_write_connection();
             } else {
@@ -148,7 +148,7 @@ fn looping<const LENGTH: usize>(event: Event<'_>, cx: &mut Context<'_, Probes>) 
 }
 
 #[test]
-fn a_producer_that_asks_writes_everything_and_never_much_at_once() {
+fn a_producer_that_asks_for_room_writes_everything_in_small_bursts() {
     type Act = fn(Event<'_>, &mut Context<'_, Probes>);
     let loops: [(usize, Act); 3] =
         [(100, looping::<100>), (8192, looping::<8192>), (100_000, looping::<100_000>)];
@@ -175,7 +175,7 @@ fn a_producer_that_asks_writes_everything_and_never_much_at_once() {
 }
 
 #[test]
-fn a_question_when_there_is_room_changes_nothing() {
+fn asking_for_room_when_there_is_some_changes_nothing() {
     let mut fixture = Fixture::new(plain);
     let peer = fixture.connect();
     let transport = fixture.transport(0);
@@ -192,7 +192,7 @@ fn a_question_when_there_is_room_changes_nothing() {
     peer.set_room(usize::MAX / 2);
     fixture.settle();
     fixture.log.expect(&["0 may write"]);
-    // While it is waited for it may go on, and then not any more.
+    // It may continue while the connection waits for it, and not afterwards.
     transport.lose_connection();
     assert!(transport.may_produce() && transport.accepts_writes());
     transport.unregister_producer();

@@ -1,4 +1,4 @@
-//! Settings at their ends: nothing panics, nothing spins, and none means the opposite.
+//! Extreme settings: nothing panics, nothing spins, and no value means its opposite.
 
 use super::*;
 use crate::TcpClientEndpoint;
@@ -11,12 +11,12 @@ const SECOND: Duration = Duration::from_secs(1);
 const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 const NANOSECOND: Duration = Duration::from_nanos(1);
 
-/// Whoever wakes a thousand times a second does not spin, though he may not sleep much.
+/// Turns per second up to which a loop does not count as spinning.
 const TURNS_MAX: usize = 1100;
 
 impl Fixture {
-    /// Runs as `run` would, for so long by the clock, which only moves while the loop sleeps; says
-    /// if the reactor has stopped by then.
+    /// Runs as `run` would, for this time by the clock, which only advances while the loop sleeps;
+    /// returns true if the reactor has stopped by then.
     #[track_caller]
     fn live(&mut self, span: Duration) -> Option<ShutdownReport> {
         let end = self.reactor.now() + span;
@@ -35,7 +35,7 @@ impl Fixture {
     }
 }
 
-/// A stage where somebody is connected.
+/// Returns a fixture with a connection.
 fn connected(act: fn(Event<'_>, &mut Context<'_, Probes>)) -> (Fixture, Peer) {
     let mut fixture = Fixture::new(act);
     let peer = fixture.connect();
@@ -44,7 +44,7 @@ fn connected(act: fn(Event<'_>, &mut Context<'_, Probes>)) -> (Fixture, Peer) {
 }
 
 #[test]
-fn durations_of_timeouts() {
+fn extreme_durations_of_timeouts() {
     let none = Timeouts::new();
     for short in [Duration::ZERO, NANOSECOND] {
         for (timeouts, name) in [
@@ -55,7 +55,7 @@ fn durations_of_timeouts() {
             (none.min_rate(1, short), "MinRate"),
             (none.min_rate(usize::MAX, short), "MinRate"),
         ] {
-            // A protocol that keeps its connection hears it again and again, but the loop sleeps.
+            // A protocol that keeps its connection is called repeatedly, but the loop sleeps.
             let (mut fixture, peer) = connected(quiet);
             peer.set_room(0);
             fixture.transport(0).write("never taken");
@@ -68,7 +68,7 @@ fn durations_of_timeouts() {
     for timeouts in [
         none.idle(Duration::MAX).first_byte(Duration::MAX).handshake(Duration::MAX),
         none.max_lifetime(Duration::MAX).min_rate(usize::MAX, Duration::MAX),
-        // Nothing is enough, in any time.
+        // Zero bytes are always enough, whatever the period.
         none.min_rate(0, Duration::MAX),
         none.min_rate(0, NANOSECOND),
         none.min_rate(0, Duration::ZERO),
@@ -83,7 +83,7 @@ fn durations_of_timeouts() {
 }
 
 #[test]
-fn timeouts() {
+fn extreme_protocol_timeouts() {
     for (timeout, counts) in [
         (Some(Duration::ZERO), 900..=1000),
         (Some(NANOSECOND), 900..=1000),
@@ -99,7 +99,7 @@ fn timeouts() {
 }
 
 #[test]
-fn the_timeout_of_a_close() {
+fn extreme_close_timeouts() {
     for (timeout, lost) in [(Duration::ZERO, 1), (NANOSECOND, 1), (Duration::MAX, 0)] {
         let mut fixture = Fixture::with(Settings::default().close_timeout(timeout), quiet);
         let peer = fixture.connect();
@@ -109,7 +109,7 @@ fn the_timeout_of_a_close() {
         fixture.live(SECOND);
         let entry = "0 lost: close timeout: the last bytes were not sent in time";
         assert_eq!(fixture.log.count(entry), lost, "{timeout:?}");
-        // What a rate holds back is waited for however long that takes.
+        // A close waits for a rate however long that takes.
         let _peer = fixture.connect();
         fixture.transport(1).set_rate_limits(RateLimits::new().write(1));
         fixture.transport(1).write("held back");
@@ -120,7 +120,7 @@ fn the_timeout_of_a_close() {
 }
 
 #[test]
-fn the_timeout_of_a_drain() {
+fn extreme_drain_timeouts() {
     for (timeout, aborted) in
         [(Duration::ZERO, Some(1)), (NANOSECOND, Some(1)), (Duration::MAX, None)]
     {
@@ -137,7 +137,7 @@ fn the_timeout_of_a_drain() {
 }
 
 #[test]
-fn how_many_clients_and_how_fast() {
+fn extreme_connection_limits_and_accept_rates() {
     let none = ConnectionLimits::new();
     const MANY: usize = 20;
     for (limits, at_once, later) in [
@@ -147,7 +147,7 @@ fn how_many_clients_and_how_fast() {
         (none.clone().max_per_peer(0), 0, 0),
         (none.clone().max_per_peer(1), 1, 1),
         (none.clone().max_per_peer(usize::MAX), MANY, MANY),
-        // Zero is one.
+        // Zero counts as one.
         (none.clone().accept_rate(0, SECOND), 1, 2),
         (none.clone().accept_rate(1, SECOND), 1, 2),
         (none.clone().accept_rate(u32::MAX, SECOND), MANY, MANY),
@@ -155,7 +155,7 @@ fn how_many_clients_and_how_fast() {
         (none.clone().accept_rate(0, Duration::ZERO), MANY, MANY),
         (none.clone().accept_rate(1, Duration::ZERO), MANY, MANY),
         (none.clone().accept_rate(u32::MAX, Duration::ZERO), MANY, MANY),
-        // A time without end does not begin again.
+        // An endless period is never refilled.
         (none.clone().accept_rate(0, Duration::MAX), 1, 1),
         (none.clone().accept_rate(1, Duration::MAX), 1, 1),
         (none.clone().accept_rate(30, Duration::MAX), 3, 3),
@@ -182,7 +182,7 @@ fn how_many_clients_and_how_fast() {
 }
 
 #[test]
-fn how_fast_bytes_move() {
+fn extreme_rates() {
     const BYTES: &[u8] = b"twenty bytes, to be ";
     for (rate, counts) in [(0, 2..=4), (1, 2..=4), (u64::MAX, 20..=20)] {
         for shared in [false, true] {
@@ -201,9 +201,9 @@ fn how_fast_bytes_move() {
     }
 }
 
-/// Who keeps up is served whatever the limit; who takes nothing is lost if it is none at all.
+/// A peer that keeps up is served whatever the limit; one that takes nothing is lost if it is zero.
 #[test]
-fn how_much_is_unsent() {
+fn extreme_limits_of_unsent_bytes() {
     let none = Settings::default;
     for (settings, lost) in [
         (none().max_unsent(0), true),
@@ -252,7 +252,7 @@ fn how_much_is_unsent() {
 }
 
 #[test]
-fn marks_between_which_a_producer_waits() {
+fn extreme_water_marks() {
     for (high, low) in [(0, 0), (0, usize::MAX), (1, 0), (1, 1), (usize::MAX, usize::MAX)] {
         let (mut fixture, peer) = connected(quiet);
         let transport = fixture.transport(0);
@@ -265,7 +265,7 @@ fn marks_between_which_a_producer_waits() {
 }
 
 #[test]
-fn delays() {
+fn extreme_delays() {
     let mut fixture = Fixture::new(quiet);
     let fired = Rc::new(Cell::new(0));
     let fire = |fired: &Rc<Cell<u32>>| {
@@ -299,7 +299,7 @@ fn delays() {
 }
 
 #[test]
-fn timers_of_a_protocol() {
+fn extreme_delays_of_protocol_timers() {
     for (delay, fired) in [(Duration::ZERO, 1), (NANOSECOND, 1), (Duration::MAX, 0)] {
         thread_local!(static DELAY: Cell<Duration> = const { Cell::new(Duration::ZERO) });
         DELAY.set(delay);
@@ -315,10 +315,10 @@ fn timers_of_a_protocol() {
 }
 
 #[test]
-fn how_long_a_turn_waits() {
+fn extreme_timeouts_of_a_turn() {
     for timeout in [Duration::ZERO, NANOSECOND, Duration::MAX] {
         let mut fixture = Fixture::new(quiet);
-        // Somebody comes, so that the scripted clock need not show the end of the wait.
+        // A client connects, so that the scripted clock need not end the wait.
         let _peer = fixture.script.connect();
         assert!(fixture.reactor.turn(Some(timeout)).unwrap().is_continue());
         assert_eq!(fixture.script.take_waits(), [Some(timeout)]);
@@ -330,7 +330,7 @@ fn how_long_a_turn_waits() {
 }
 
 #[test]
-fn how_long_the_loop_stays_awake() {
+fn extreme_busy_polling() {
     for (busy_poll, sleeps) in [(Duration::ZERO, true), (NANOSECOND, true), (Duration::MAX, false)]
     {
         let mut fixture = Fixture::with(Settings::default().busy_poll(busy_poll), quiet);
@@ -344,7 +344,7 @@ fn how_long_the_loop_stays_awake() {
 }
 
 #[test]
-fn how_long_a_callback_takes() {
+fn extreme_durations_of_slow_callbacks() {
     for slow in [Duration::ZERO, NANOSECOND, Duration::MAX] {
         let mut fixture = Fixture::with(Settings::default().slow_callback_duration(slow), echo);
         let peer = fixture.connect();
@@ -356,7 +356,7 @@ fn how_long_a_callback_takes() {
 }
 
 #[test]
-fn how_long_connecting_takes() {
+fn extreme_connect_timeouts() {
     for (timeout, failed) in [(Duration::ZERO, 1), (NANOSECOND, 1), (Duration::MAX, 0)] {
         let mut fixture = Fixture::new(quiet);
         let endpoint = TcpClientEndpoint::new(([127, 0, 0, 1], 8008)).timeout(timeout);

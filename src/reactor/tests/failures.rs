@@ -1,10 +1,10 @@
-//! Errors and panics of the user's, wherever they come up.
+//! Errors and panics of user code, wherever they occur.
 
 use super::*;
 use crate::driver::scripted::Closed;
 
 #[test]
-fn failing_sends_what_the_socket_takes_at_once() {
+fn fail_sends_best_effort_without_waiting() {
     let mut fixture = Fixture::new(|event, cx| {
         if let Event::Data(_) = event {
             cx.transport.write("reason");
@@ -113,7 +113,7 @@ fn errors_that_panic_end_their_own_connection_and_no_more() {
         peer.send(message);
     }
     fixture.settle();
-    // The probe's own log displays the reason, and so panics before it notes anything.
+    // The probe's own log displays the reason, and so panics before it logs anything.
     assert_eq!(fixture.reactor.connection_count(), 0);
     let late = fixture.connect();
     late.send("hello");

@@ -1,11 +1,11 @@
-//! What a turn has for each connection, and for all of them together.
+//! Fairness: the budget of a turn for each connection, and for all together.
 
 use super::*;
 use crate::limits::Timeouts;
 
 const BUFFER: usize = super::super::scratch::BUFFER_LEN;
 
-/// Echoes, and each write takes a millisecond.
+/// An echo whose every write takes a millisecond.
 fn slow_echo() -> Fixture {
     let fixture = Fixture::new(echo);
     fixture.script.set_write_takes(Duration::from_millis(1));
@@ -13,7 +13,7 @@ fn slow_echo() -> Fixture {
 }
 
 #[test]
-fn nobody_waits_for_those_who_send_without_a_pause_however_many_they_are() {
+fn peers_that_send_without_pause_delay_no_other_however_many_they_are() {
     for count in [1, 10, 200] {
         let mut fixture = slow_echo();
         let flooders: Vec<Peer> = (0..count).map(|_| fixture.connect()).collect();
@@ -21,14 +21,14 @@ fn nobody_waits_for_those_who_send_without_a_pause_however_many_they_are() {
         for flooder in &flooders {
             (0..20).for_each(|_| flooder.send(vec![b'x'; BUFFER]));
         }
-        // The first time they are read like everybody else.
+        // The first time they are read like all others.
         fixture.turn();
         for _ in 0..10 {
             honest.send("ping");
             let before = fixture.reactor.now();
             fixture.turn();
             assert_eq!(honest.received(), b"ping", "in the same turn");
-            // Two for its budget, up to four for the one that began before it was over.
+            // Two for the budget, up to four for the connection that began before it was over.
             let took = fixture.reactor.now() - before;
             assert!(took <= Duration::from_millis(1 + 2 + 4), "{count}: {took:?}");
         }
@@ -36,7 +36,7 @@ fn nobody_waits_for_those_who_send_without_a_pause_however_many_they_are() {
 }
 
 #[test]
-fn nobody_waits_for_those_who_take_without_a_pause_either() {
+fn peers_that_receive_without_pause_delay_no_other() {
     for produced in [false, true] {
         let mut fixture = slow_echo();
         let honest = fixture.connect();
@@ -70,7 +70,7 @@ fn nobody_waits_for_those_who_take_without_a_pause_either() {
 }
 
 #[test]
-fn those_who_send_without_a_pause_take_turns_and_lose_nothing() {
+fn peers_that_send_without_pause_take_turns_and_lose_nothing() {
     let mut fixture = slow_echo();
     let flooders: Vec<Peer> = (0..30).map(|_| fixture.connect()).collect();
     for flooder in &flooders {
@@ -94,7 +94,7 @@ fn those_who_send_without_a_pause_take_turns_and_lose_nothing() {
 }
 
 #[test]
-fn of_very_many_each_gets_a_small_share_first() {
+fn each_of_very_many_connections_gets_a_small_share_first() {
     let mut fixture = slow_echo();
     fixture.script.set_write_takes(Duration::ZERO);
     let peers: Vec<Peer> = (0..2000).map(|_| fixture.connect()).collect();
@@ -103,12 +103,12 @@ fn of_very_many_each_gets_a_small_share_first() {
     fixture.turn();
     let lengths: Vec<usize> = peers.iter().map(|it| it.received().len()).collect();
     assert_eq!(lengths.iter().filter(|&&length| length == 4096).count(), 1998);
-    // And for as many as there was time, the rest.
+    // As many as there was time for got the rest.
     assert_eq!(lengths.iter().filter(|&&length| length == 10_000).count(), 2);
 }
 
 #[test]
-fn one_who_sends_less_again_is_no_longer_behind_the_others() {
+fn a_connection_that_is_no_longer_bulk_leaves_the_bulk_queue() {
     let mut fixture = slow_echo();
     let (one, other) = (fixture.connect(), fixture.connect());
     (0..10).for_each(|_| one.send(vec![b'x'; BUFFER]));
@@ -126,7 +126,7 @@ fn one_who_sends_less_again_is_no_longer_behind_the_others() {
 }
 
 #[test]
-fn after_a_stall_nobody_who_talks_is_lost_though_some_send_without_a_pause() {
+fn after_a_stall_active_peers_do_not_time_out_beside_bulk_senders() {
     for events_max in [usize::MAX, 16] {
         let mut fixture = Fixture::new(|event, cx| match event {
             Event::TimedOut(_) => cx.transport.lose_connection(),
@@ -145,7 +145,7 @@ fn after_a_stall_nobody_who_talks_is_lost_though_some_send_without_a_pause() {
                     _ => peer.send("talk"),
                 }
             }
-            // The loop is held up for longer than anybody may be silent.
+            // The loop is held up for longer than the idle timeout.
             fixture.script.advance(Duration::from_secs(4));
             for _ in 0..200 {
                 fixture.turn();
@@ -160,7 +160,7 @@ fn after_a_stall_nobody_who_talks_is_lost_though_some_send_without_a_pause() {
     }
 }
 
-/// Each of these sends all the time, and takes four milliseconds of each of its turns.
+/// Adds `count` peers that send all the time, and take four milliseconds of each of their turns.
 fn flood(fixture: &mut Fixture, count: usize) -> Vec<Peer> {
     let flooders: Vec<Peer> = (0..count).map(|_| fixture.connect()).collect();
     fixture.script.set_write_takes(Duration::from_millis(1));
@@ -171,7 +171,7 @@ fn flood(fixture: &mut Fixture, count: usize) -> Vec<Peer> {
 }
 
 #[test]
-fn one_that_takes_what_it_is_sent_is_not_blamed_for_its_place_in_the_queue() {
+fn a_peer_that_takes_bytes_does_not_time_out_for_its_place_in_the_bulk_queue() {
     for paused in [false, true] {
         let mut fixture = Fixture::new(|event, cx| match event {
             Event::TimedOut(kind) => cx.transport.time_out(kind),
@@ -189,7 +189,7 @@ fn one_that_takes_what_it_is_sent_is_not_blamed_for_its_place_in_the_queue() {
         fixture.settle();
         let _flooders = flood(&mut fixture, 100);
         fixture.turn();
-        // Long before its time is over.
+        // Long before its timeout expires.
         peer.set_room(usize::MAX / 2);
         for _ in 0..200 {
             fixture.turn();
@@ -200,7 +200,7 @@ fn one_that_takes_what_it_is_sent_is_not_blamed_for_its_place_in_the_queue() {
 }
 
 #[test]
-fn a_close_is_not_given_up_for_the_place_of_its_producer_in_the_queue() {
+fn a_close_does_not_time_out_for_its_producer_s_place_in_the_bulk_queue() {
     let settings = Settings::default().close_timeout(Duration::from_millis(200));
     let mut fixture = Fixture::with(settings, |event, cx| match event {
         Event::Data(data) if cx.transport == &cx.factory.all[1] => cx.factory.all[0].write(data),
@@ -223,7 +223,7 @@ fn a_close_is_not_given_up_for_the_place_of_its_producer_in_the_queue() {
 }
 
 #[test]
-fn a_drain_waits_for_what_has_arrived_and_stands_in_the_queue() {
+fn a_drain_waits_for_data_of_connections_in_the_bulk_queue() {
     let mut fixture = Fixture::new(|event, cx| match event {
         Event::Drain => cx.transport.lose_connection(),
         _ => echo(event, cx),
@@ -245,7 +245,7 @@ fn a_drain_waits_for_what_has_arrived_and_stands_in_the_queue() {
 }
 
 #[test]
-fn a_broken_connection_with_much_to_send_is_told_at_once() {
+fn a_broken_connection_with_much_to_send_is_lost_at_once() {
     let mut fixture = slow_echo();
     let peer = fixture.connect();
     peer.set_room(0);
@@ -259,7 +259,7 @@ fn a_broken_connection_with_much_to_send_is_told_at_once() {
 }
 
 #[test]
-fn one_that_its_consumer_holds_back_does_not_keep_the_loop_awake() {
+fn a_producer_held_back_by_its_consumer_does_not_keep_the_loop_awake() {
     let mut fixture = Fixture::new(|event, cx| {
         if let Event::Data(data) = event {
             cx.factory.all[0].write(data);

@@ -1,5 +1,5 @@
-//! What can go wrong, at every point of a connection's life: it ends once, is told once, leaves
-//! nothing behind, and nobody else notices.
+//! Faults at every point of a connection's life: the connection ends once, reports it once, leaves
+//! nothing behind, and affects no other.
 
 use super::*;
 use crate::Producer;
@@ -63,7 +63,7 @@ const CALLBACKS: [(Event<'static>, Direction); 12] = [
     (Event::Produced, |_, _, transport| {
         transport.register_producer(Producer::reader(&b"abc"[..]));
     }),
-    (Event::Refused, |_, peer, transport| {
+    (Event::Rejected, |_, peer, transport| {
         peer.set_room(0);
         transport.set_max_unsent(1, OverflowPolicy::Reject);
         transport.write("ab");
@@ -199,9 +199,9 @@ const POINTS: [(&str, Direction); 19] = [
 ];
 
 #[test]
-fn a_reset_at_any_point_is_the_end_of_one_and_of_no_other() {
+fn a_reset_at_any_point_ends_its_own_connection_and_no_other() {
     type Reset = fn(&Peer);
-    // The poller says so, and it is noticed at once; or it is found behind what was sent.
+    // The poller reports the reset, which ends the connection at once; or a read finds it.
     let resets: [(Reset, bool); 2] = [(Peer::reset, true), (Peer::reset_in_line, false)];
     for ((name, bring), (reset, is_announced)) in
         POINTS.into_iter().flat_map(|point| resets.map(|reset| (point, reset)))
@@ -213,7 +213,7 @@ fn a_reset_at_any_point_is_the_end_of_one_and_of_no_other() {
         reset(&peer);
         fixture.settle();
         assert!(!is_announced || !transport.is_connected(), "{name}");
-        // Who does not look meets it as soon as he does, or as he can.
+        // A connection that is not read meets it when it is read again.
         let others = fixture.reactor.with_factory(&fixture.port, |probes, _| probes.all.clone());
         others.unwrap().iter().skip(2).for_each(Transport::abort_connection);
         transport.resume_reading();
@@ -252,7 +252,7 @@ fn a_client_that_resets_before_it_is_accepted_is_made_and_lost_or_neither() {
 }
 
 #[test]
-fn one_who_reads_a_byte_a_second_gets_everything_unless_there_is_a_deadline() {
+fn a_peer_that_reads_a_byte_a_second_gets_everything_unless_a_timeout_is_set() {
     const LENGTH: usize = 100;
     let read = |timeouts: Timeouts| {
         let mut fixture = Fixture::new(|event, cx| match event {
@@ -278,7 +278,7 @@ fn one_who_reads_a_byte_a_second_gets_everything_unless_there_is_a_deadline() {
     };
     let all = (LENGTH, "0 lost: connection closed gracefully".to_owned());
     assert_eq!(read(Timeouts::new()), all);
-    // The last byte is taken in the turn in which its time is over, and counts.
+    // The last byte is taken in the turn in which the timeout expires, and counts.
     let some = (60, "0 lost: maximum lifetime reached".to_owned());
     assert_eq!(read(Timeouts::new().max_lifetime(MINUTE)), some);
 }

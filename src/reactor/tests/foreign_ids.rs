@@ -1,10 +1,10 @@
-//! Two reactors of one process: what names something in one of them names nothing in the other.
+//! Two reactors of one process: an id of one identifies nothing in the other.
 
 use super::*;
 use crate::error::{ConnectError, ListenError};
 use crate::system_event::{Phase, SystemEvent};
 
-/// Two reactors that have done the same, so that their slots are the same.
+/// Returns two reactors with equal histories, so that their slots are equal.
 fn twins() -> [Fixture; 2] {
     [Fixture::new(quiet), Fixture::new(quiet)]
 }
@@ -31,7 +31,7 @@ fn a_timer_of_another_reactor_is_no_timer() {
 }
 
 #[test]
-fn a_timer_is_told_to_its_protocol_by_the_id_that_it_was_given() {
+fn timer_fired_gets_the_id_that_set_timer_returned() {
     #[derive(Clone, Default)]
     struct Alarmed(Rc<Cell<Option<TimerId>>>);
     impl<F> Protocol<F> for Alarmed {

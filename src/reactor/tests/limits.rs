@@ -1,4 +1,4 @@
-//! Clients that are too many.
+//! Connection limits and accept rates.
 
 use super::*;
 use crate::driver::scripted::Closed;
@@ -15,15 +15,15 @@ impl Fixture {
         self.reactor.rejections(&self.port).unwrap()
     }
 
-    /// Connections, and peers that the door knows.
+    /// Returns the number of connections, and of peers that the admission counts.
     fn known(&self) -> (usize, usize) {
-        let shelf = self.reactor.factories.iter().next().unwrap().1;
-        (self.reactor.connection_count(), shelf.admission.peers())
+        let slot = self.reactor.factories.iter().next().unwrap().1;
+        (self.reactor.connection_count(), slot.admission.peers())
     }
 }
 
 #[test]
-fn who_is_one_too_many_is_told_so_and_closed_until_somebody_goes() {
+fn a_client_over_the_limit_gets_the_message_and_is_closed_until_another_leaves() {
     let mut fixture =
         fixture(ConnectionLimits::new().max_connections(2).reject_message("busy\r\n"));
     let (first, _second) = (fixture.connect(), fixture.connect());
@@ -42,7 +42,7 @@ fn who_is_one_too_many_is_told_so_and_closed_until_somebody_goes() {
 }
 
 #[test]
-fn without_a_line_a_refused_client_sees_a_close() {
+fn without_a_message_a_rejected_client_sees_a_close() {
     let mut fixture = fixture(ConnectionLimits::new().max_connections(0));
     let peer = fixture.connect();
     assert_eq!((peer.received(), peer.closed()), (Vec::new(), Closed::InOrder));
@@ -67,7 +67,7 @@ fn one_peer_has_no_more_than_its_share_and_is_forgotten_with_its_last() {
 }
 
 #[test]
-fn limits_that_come_later_count_who_is_there() {
+fn new_limits_count_existing_connections() {
     let mut fixture = Fixture::new(echo);
     fixture.connect();
     fixture.connect();
@@ -81,7 +81,7 @@ fn limits_that_come_later_count_who_is_there() {
     assert_eq!(fixture.connect().closed(), Closed::No);
     let expected = RejectionStats { connections: 1, per_peer: 1, ..RejectionStats::default() };
     assert_eq!(fixture.rejections(), expected);
-    // Everybody is counted out, whoever was counted in.
+    // Every client is subtracted again, whichever limit counted it.
     for number in 0..3 {
         fixture.transport(number).abort_connection();
     }
@@ -90,7 +90,7 @@ fn limits_that_come_later_count_who_is_there() {
 }
 
 #[test]
-fn a_rate_lets_the_others_wait() {
+fn an_accept_rate_makes_further_clients_wait() {
     let limits = ConnectionLimits::new().accept_rate(2, Duration::from_secs(2)).accept_burst(2);
     let mut fixture = fixture(limits);
     let peers: Vec<Peer> = (0..4).map(|_| fixture.script.connect()).collect();
@@ -112,7 +112,7 @@ fn a_rate_lets_the_others_wait() {
 }
 
 #[test]
-fn what_the_factory_refuses_is_counted_apart_and_takes_no_place() {
+fn clients_that_the_factory_rejects_are_counted_apart_and_take_no_place() {
     struct Picky(usize);
     struct Nobody;
     impl Protocol<Picky> for Nobody {}
@@ -156,7 +156,7 @@ fn clients_that_are_closed_when_made_take_no_place() {
 }
 
 #[test]
-fn the_reactor_has_a_limit_of_its_own() {
+fn max_connections_of_the_reactor_rejects_clients() {
     let settings = Settings::default().max_connections(2);
     let mut fixture = Fixture::with(settings, echo);
     let peers = [fixture.connect(), fixture.connect(), fixture.connect()];
@@ -165,7 +165,7 @@ fn the_reactor_has_a_limit_of_its_own() {
 }
 
 #[test]
-fn clients_for_want_of_descriptors_are_counted() {
+fn clients_rejected_for_want_of_descriptors_are_counted() {
     let mut fixture = Fixture::new(echo);
     fixture.script.fail_accept(io::Error::from_raw_os_error(24));
     fixture.script.connect();
@@ -174,7 +174,7 @@ fn clients_for_want_of_descriptors_are_counted() {
 }
 
 #[test]
-fn limits_that_change_when_a_client_is_lost_count_those_who_are_there() {
+fn limits_changed_in_connection_lost_count_the_remaining_clients() {
     let mut fixture = Fixture::new(|event, cx| {
         if event == Event::Lost {
             let key = cx.factory.key.get().unwrap();
@@ -186,12 +186,12 @@ fn limits_that_change_when_a_client_is_lost_count_those_who_are_there() {
     let peers = [fixture.connect(), fixture.connect()];
     peers[0].reset();
     fixture.settle();
-    // One is left, so there is room for one more and not for two.
+    // One is left, so there is room for one more but not for two.
     assert_eq!(fixture.connect().closed(), Closed::No);
     assert_eq!(fixture.connect().closed(), Closed::InOrder);
 }
 
-/// A stage with a second port of the same factory, and clients that wait at both.
+/// Returns a fixture with a second port of the same factory, and clients that wait at both.
 fn two_ports(limits: ConnectionLimits, waiting: usize) -> (Fixture, [Vec<Peer>; 2]) {
     let mut fixture = fixture(limits);
     fixture.reactor.listen_tcp(8008, &fixture.port).unwrap();
@@ -199,7 +199,7 @@ fn two_ports(limits: ConnectionLimits, waiting: usize) -> (Fixture, [Vec<Peer>; 
     (fixture, peers)
 }
 
-/// How many of them have been accepted.
+/// Returns the number of clients accepted on a port.
 fn accepted(fixture: &Fixture, port: usize) -> usize {
     fixture.script.accepted_on(port)
 }
@@ -219,7 +219,7 @@ fn ports_that_share_a_rate_take_turns() {
     let [one, other] = [accepted(&fixture, 0), accepted(&fixture, 1)];
     assert_eq!(one + other, 110);
     assert!(one.abs_diff(other) <= 10, "{one} and {other}");
-    // A loop that comes late makes up for no more than the burst, and for both alike.
+    // A late loop catches up by the burst at most, and for both ports alike.
     fixture.script.advance(Duration::from_secs(60));
     fixture.settle();
     let late = [accepted(&fixture, 0) - one, accepted(&fixture, 1) - other];
@@ -227,7 +227,7 @@ fn ports_that_share_a_rate_take_turns() {
 }
 
 #[test]
-fn a_client_that_is_refused_for_its_peer_s_limit_takes_nobody_s_turn() {
+fn a_client_rejected_for_its_peer_s_limit_takes_no_token() {
     let limits = ConnectionLimits::new().max_per_peer(1).accept_rate(10, Duration::from_secs(1));
     let mut fixture = fixture(limits);
     let _greedy: Vec<Peer> = (0..50).map(|_| fixture.script.connect()).collect();
@@ -240,7 +240,7 @@ fn a_client_that_is_refused_for_its_peer_s_limit_takes_nobody_s_turn() {
 }
 
 #[test]
-fn a_rate_that_changes_wakes_those_who_wait() {
+fn a_changed_accept_rate_wakes_waiting_ports() {
     for limits in [
         ConnectionLimits::new(),
         ConnectionLimits::new().accept_rate(1000, Duration::from_secs(1)),
@@ -270,15 +270,15 @@ fn a_port_that_is_closed_leaves_no_timer() {
     }
     fixture.settle();
     assert!(fixture.reactor.timers.len() <= open + 1, "{}", fixture.reactor.timers.len());
-    // And one that rests for want of descriptors.
-    let mut fixture = stage_that_rests();
+    // A port that waits to retry leaves no timer either.
+    let mut fixture = exhausted_fixture();
     assert_eq!(fixture.reactor.timers.len(), 1);
     fixture.reactor.stop_listening(&fixture.port);
     fixture.settle();
     fixture.expect_empty();
 }
 
-fn stage_that_rests() -> Fixture {
+fn exhausted_fixture() -> Fixture {
     let mut fixture = Fixture::new(echo);
     fixture.script.fail_accept(io::Error::from_raw_os_error(24));
     fixture.script.connect();

@@ -1,11 +1,11 @@
-//! Who is listened to after the goodbye, and for how long.
+//! Lingering closes.
 
 use super::*;
 use crate::driver::scripted::Closed;
 use crate::limits::{ConnectionLimits, Timeouts};
 
 #[test]
-fn a_talker_is_listened_to_after_the_goodbye() {
+fn a_closed_connection_whose_peer_has_sent_lingers() {
     let mut fixture = Fixture::new(|event, cx| {
         on_data(event, || {
             cx.transport.write("goodbye");
@@ -13,11 +13,12 @@ fn a_talker_is_listened_to_after_the_goodbye() {
         });
     });
     let peer = fixture.connect();
-    // A buffer full: there may be more, and there is.
+    // A full buffer: there may be more, and there is.
     peer.send(vec![b'x'; super::super::scratch::BUFFER_LEN]);
     peer.send("and another thing");
     fixture.turn();
-    // The protocol is told at once; the socket stays, for a reset would take the goodbye with it.
+    // `connection_lost` comes at once; the socket stays, since a reset would destroy the last
+    // bytes.
     fixture.log.expect(&["0 made", "0 data 65536 bytes", "0 lost: connection closed gracefully"]);
     assert_eq!(fixture.reactor.connection_count(), 0);
     assert!(peer.output_finished());
@@ -32,7 +33,7 @@ fn a_talker_is_listened_to_after_the_goodbye() {
 }
 
 #[test]
-fn a_talker_is_not_listened_to_for_ever() {
+fn a_lingering_connection_ends() {
     let mut fixture = Fixture::new(|event, cx| on_data(event, || cx.transport.lose_connection()));
     let peer = fixture.connect();
     peer.send(vec![b'x'; super::super::scratch::BUFFER_LEN]);
@@ -47,7 +48,7 @@ fn a_talker_is_not_listened_to_for_ever() {
 }
 
 #[test]
-fn one_who_goes_on_talking_is_listened_to_for_half_a_minute_and_the_silent_for_less() {
+fn lingering_lasts_half_a_minute_and_less_if_the_peer_is_silent() {
     for (talks, seconds) in [(true, 30), (false, 5)] {
         let mut fixture =
             Fixture::new(|event, cx| on_data(event, || cx.transport.lose_connection()));
@@ -68,7 +69,7 @@ fn one_who_goes_on_talking_is_listened_to_for_half_a_minute_and_the_silent_for_l
 }
 
 #[test]
-fn much_that_is_said_after_the_goodbye_is_discarded_to_its_end() {
+fn much_input_after_the_close_is_discarded_to_its_end() {
     let mut fixture = Fixture::new(|event, cx| on_data(event, || cx.transport.lose_connection()));
     let peer = fixture.connect();
     peer.send("x");
@@ -84,7 +85,7 @@ fn much_that_is_said_after_the_goodbye_is_discarded_to_its_end() {
 }
 
 #[test]
-fn one_who_spoke_first_is_listened_to_though_the_connection_was_closed_when_made() {
+fn a_connection_closed_when_made_lingers_if_the_client_sent_first() {
     let mut fixture = Fixture::new(|event, cx| {
         if event == Event::Made {
             cx.transport.write("goodbye");
@@ -103,7 +104,7 @@ fn one_who_spoke_first_is_listened_to_though_the_connection_was_closed_when_made
 }
 
 #[test]
-fn one_whose_first_words_were_not_read_is_listened_to() {
+fn a_connection_with_unread_input_lingers() {
     let mut fixture = Fixture::new(|event, cx| {
         on_data(event, || {
             cx.factory.all[1].write("goodbye");
@@ -122,7 +123,7 @@ fn one_whose_first_words_were_not_read_is_listened_to() {
 }
 
 #[test]
-fn the_silent_are_closed_at_once_and_a_connection_closed_when_made_is_never_watched() {
+fn silent_peers_are_closed_at_once_and_a_connection_closed_when_made_is_never_registered() {
     let mut fixture = Fixture::new(|event, cx| {
         if event == Event::Made {
             cx.transport.write("quote");
@@ -137,7 +138,7 @@ fn the_silent_are_closed_at_once_and_a_connection_closed_when_made_is_never_watc
 }
 
 #[test]
-fn what_stands_behind_the_first_glance_is_discarded_without_another_edge() {
+fn input_behind_the_first_read_is_discarded_without_another_edge() {
     let mut fixture = Fixture::new(|event, cx| on_data(event, || cx.transport.lose_connection()));
     let peer = fixture.connect();
     peer.send(vec![b'x'; super::super::scratch::BUFFER_LEN + 100]);
@@ -148,7 +149,7 @@ fn what_stands_behind_the_first_glance_is_discarded_without_another_edge() {
 }
 
 #[test]
-fn a_loop_that_is_late_looks_before_it_ends_what_lingers() {
+fn a_late_loop_reads_before_it_ends_a_lingering_close() {
     let mut fixture = Fixture::new(|event, cx| {
         on_data(event, || cx.transport.lose_connection());
     });
@@ -165,7 +166,7 @@ fn a_loop_that_is_late_looks_before_it_ends_what_lingers() {
     fixture.expect_empty();
 }
 
-/// Closes when it hears something.
+/// Closes when data comes.
 fn closing(event: Event<'_>, cx: &mut Context<'_, Probes>) {
     on_data(event, || cx.transport.lose_connection());
 }
@@ -175,7 +176,7 @@ fn held(peers: &[Peer]) -> usize {
 }
 
 #[test]
-fn those_who_linger_take_nobody_s_place() {
+fn lingering_connections_do_not_count_as_clients() {
     let settings = Settings::default().max_connections(2);
     let mut fixture = Fixture::with(settings, closing);
     for _ in 0..10 {
@@ -187,10 +188,10 @@ fn those_who_linger_take_nobody_s_place() {
 }
 
 #[test]
-fn too_many_who_linger_make_room_for_each_other_the_oldest_first() {
+fn the_oldest_lingering_connection_makes_room_for_the_next() {
     let mut fixture = Fixture::new(closing);
     let mut peers = Vec::new();
-    // Of one peer no more than its share lingers, and of all no more than is set.
+    // The connections of one peer are bounded, and so are all together.
     for peer in 0..40 {
         for _ in 0..70 {
             peers.push(fixture.script.connect_from([192, 0, 2, peer]));
@@ -208,7 +209,7 @@ fn too_many_who_linger_make_room_for_each_other_the_oldest_first() {
 }
 
 #[test]
-fn one_who_sends_without_end_is_cut_off_by_bytes_as_well() {
+fn lingering_is_bounded_in_bytes_as_well() {
     let mut fixture = Fixture::new(closing);
     let peer = fixture.connect();
     peer.send("x");
@@ -225,7 +226,7 @@ fn one_who_sends_without_end_is_cut_off_by_bytes_as_well() {
 }
 
 #[test]
-fn the_refused_are_told_and_cost_next_to_nothing() {
+fn rejected_clients_get_the_message_and_linger_only_briefly() {
     let mut fixture = Fixture::new(echo);
     let limits = ConnectionLimits::new().max_connections(10).reject_message("busy\r\n");
     fixture.reactor.set_limits(&fixture.port, limits);
@@ -240,7 +241,7 @@ fn the_refused_are_told_and_cost_next_to_nothing() {
     assert!(rejected.iter().all(|peer| peer.received() == b"busy\r\n"));
     assert_eq!((fixture.reactor.connection_count(), held(rejected)), (10, 64));
     assert!(rejected.chunks(10).all(|of_one| held(of_one) <= 4));
-    // They dribble, and are gone soon all the same.
+    // They keep sending a little, and are closed soon all the same.
     for _ in 0..10 {
         fixture.script.advance(Duration::from_millis(250));
         rejected.iter().for_each(|peer| peer.send("x"));
@@ -251,7 +252,7 @@ fn the_refused_are_told_and_cost_next_to_nothing() {
 }
 
 #[test]
-fn a_refused_client_that_floods_is_cut_off() {
+fn a_rejected_client_that_floods_is_cut_off() {
     let mut fixture = Fixture::new(echo);
     fixture.reactor.set_limits(
         &fixture.port,
@@ -284,7 +285,7 @@ fn an_end_that_blames_the_peer_does_not_linger() {
         fixture.settle();
         fixture.script.advance(second);
         fixture.settle();
-        // A long life is nobody's fault.
+        // The maximum lifetime does not blame the peer.
         let blames = timeouts != Timeouts::new().max_lifetime(second);
         let expected = if blames { Closed::InOrder } else { Closed::No };
         assert_eq!((fixture.reactor.connection_count(), peer.closed()), (0, expected));
@@ -292,14 +293,14 @@ fn an_end_that_blames_the_peer_does_not_linger() {
 }
 
 #[test]
-fn what_a_late_loop_hears_counts_as_talk_while_it_drains() {
+fn bytes_that_a_late_loop_reads_keep_a_lingering_connection_in_the_drain() {
     let mut fixture = Fixture::new(|event, cx| match event {
         Event::Drain => cx.transport.lose_connection(),
         _ => echo(event, cx),
     });
     let peer = fixture.connect();
     fixture.reactor.stop_gracefully(Duration::from_secs(600));
-    // It speaks just before it is asked to go, and so is listened to for half a second.
+    // It sends something just before the close, and so lingers for half a second.
     peer.send("x");
     fixture.turn();
     fixture.turn();

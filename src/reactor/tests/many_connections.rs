@@ -1,12 +1,12 @@
-//! Very many of one kind. What takes a look at all for each of them would not end in these tests.
+//! Very many timers or triggers: quadratic work would not end in these tests.
 
 use super::*;
 use crate::system_event::{Phase, SystemEvent};
 
-/// So many that their square is out of reach.
+/// A number whose square is out of reach.
 const MANY: usize = 500_000;
 
-/// Counts its end, and that of some of its kind is a panic.
+/// Counts drops; some of them panic.
 struct Counted(Rc<Cell<usize>>);
 
 impl Drop for Counted {
@@ -17,7 +17,7 @@ impl Drop for Counted {
 }
 
 #[test]
-fn timers_that_are_left_over_at_a_stop() {
+fn timers_left_at_a_stop_are_dropped_in_linear_time() {
     let mut fixture = Fixture::new(quiet);
     let dropped = Rc::new(Cell::new(0));
     let ids: Vec<TimerId> = (0..MANY)
@@ -30,7 +30,7 @@ fn timers_that_are_left_over_at_a_stop() {
     fixture.reactor.stop();
     assert!(fixture.reactor.turn(Some(Duration::ZERO)).unwrap().is_break());
     assert_eq!((dropped.get(), fixture.reactor.timers.len()), (MANY, 0));
-    // Nobody is mistaken for one of them.
+    // A new timer is not mistaken for one of them.
     let next = fixture.reactor.call_later(Duration::from_secs(1), |_| {});
     for id in ids {
         assert!(!fixture.reactor.cancel(id) && fixture.reactor.remaining(id).is_none());
@@ -39,7 +39,7 @@ fn timers_that_are_left_over_at_a_stop() {
 }
 
 #[test]
-fn triggers_that_are_removed() {
+fn triggers_are_removed_in_linear_time() {
     let mut fixture = Fixture::new(quiet);
     let add = |fixture: &mut Fixture, phase| {
         let log = fixture.log.clone();

@@ -1,4 +1,4 @@
-//! What the reactor remembers of what it has done.
+//! Metrics and the flight recorder.
 
 use super::*;
 use crate::metrics::Metrics;
@@ -34,7 +34,7 @@ fn everything_is_counted() {
     assert!(seen.to_string().contains("2 accepted"), "{seen}");
 }
 
-/// Takes its time, by the clock of the script.
+/// A protocol whose callbacks take time by the scripted clock.
 struct Slow(Script);
 
 impl<F> Protocol<F> for Slow {
@@ -58,14 +58,14 @@ fn turn(reactor: &mut Reactor) -> Metrics {
 }
 
 #[test]
-fn time_is_counted_to_whom_it_is_spent_on() {
+fn time_counts_for_the_protocol_that_uses_it() {
     let (script, mut reactor) = slow(ms(100));
     let (one, two) = (script.connect(), script.connect());
     turn(&mut reactor);
     one.send([0; 30]);
     two.send([0; 50]);
     turn(&mut reactor);
-    // A wait is nobody's time.
+    // Waiting time counts for no protocol.
     script.advance(ms(1000));
     one.send([0; 20]);
     turn(&mut reactor);
@@ -79,7 +79,7 @@ fn time_is_counted_to_whom_it_is_spent_on() {
 }
 
 #[test]
-fn slow_callbacks_are_told_with_what_came_before_but_not_all_the_time() {
+fn slow_callbacks_are_logged_with_the_last_events_at_most_once_in_five_seconds() {
     let (script, mut reactor) = slow(ms(100));
     let peer = script.connect();
     turn(&mut reactor);
@@ -101,7 +101,7 @@ fn slow_callbacks_are_told_with_what_came_before_but_not_all_the_time() {
 }
 
 #[test]
-fn only_so_many_events_are_remembered_and_the_newest_come_last() {
+fn a_bounded_number_of_events_is_recorded_and_the_newest_come_last() {
     let mut fixture = Fixture::new(quiet);
     let peer = fixture.connect();
     for round in 1..=300_usize {
@@ -117,7 +117,7 @@ fn only_so_many_events_are_remembered_and_the_newest_come_last() {
 }
 
 #[test]
-fn panics_are_counted_wherever_they_come_from() {
+fn panics_of_all_kinds_of_user_code_are_counted() {
     let mut fixture = Fixture::new(|event, _| assert!(event == Event::Made, "boom"));
     let peer = fixture.connect();
     peer.send("x");
@@ -143,14 +143,14 @@ fn time_outlives_the_factory_that_it_was_spent_on() {
     assert_eq!((seen.protocols.len(), call_totals.calls), (1, 3), "made, half closed, lost");
 }
 
-/// All that is accounted for.
+/// Returns the sum of all accounted time.
 fn accounted(seen: &Metrics) -> Duration {
     let protocols: Duration = seen.protocols.values().map(|call_totals| call_totals.total).sum();
     protocols + seen.closures.total + seen.flushes.total + seen.other.total
 }
 
 #[test]
-fn every_moment_of_a_turn_is_counted_once_and_sending_is_no_wait() {
+fn all_time_of_a_turn_counts_once_and_sending_is_not_waiting() {
     const MEMBERS: u32 = 10;
     let mut fixture = Fixture::new(|event, cx| {
         if let Event::Data(data) = event {
@@ -162,9 +162,9 @@ fn every_moment_of_a_turn_is_counted_once_and_sending_is_no_wait() {
     peers[0].send("hello");
     fixture.turn();
     let seen = fixture.reactor.metrics();
-    // That of the last callback included, which was sent when it had returned.
+    // Includes the write of the last callback, which was sent when it had returned.
     assert_eq!((seen.flushes.calls, seen.flushes.total), (1, MEMBERS * ms(3)));
-    // A closure takes its time, refusing takes some, and what passes outside of turns is nobody's.
+    // Closures and rejections take time; time outside of turns does not count.
     let script = fixture.script.clone();
     fixture.reactor.call_later(ms(0), move |_| script.advance(ms(50)));
     let limits = crate::limits::ConnectionLimits::new().max_connections(0).reject_message("no");
@@ -252,7 +252,7 @@ fn no_callback_is_blamed_for_what_a_factory_or_a_trigger_does() {
     let inner = script.clone();
     reactor.call_later(ms(0), move |reactor| {
         reactor.listen_tcp(8008, SlowFactory(inner.clone())).unwrap();
-        // The scripted world refuses port 1.
+        // The scripted driver refuses port 1.
         reactor.connect_tcp(([127, 0, 0, 1], 1), SlowFactory(inner)).unwrap();
     });
     script.connect_to(1);
@@ -263,7 +263,7 @@ fn no_callback_is_blamed_for_what_a_factory_or_a_trigger_does() {
     let seen = turn(&mut reactor);
     assert_eq!((seen.protocols["Slow"].longest, accounted(&seen)), (ms(1), seen.busy.total));
     assert!(seen.closures.longest >= ms(600), "{seen}");
-    // Nor for the time in which nobody has turned the loop.
+    // Nor for the time in which the loop did not run.
     script.advance(ms(3_600_000));
     drop(reactor);
 }

@@ -1,4 +1,4 @@
-//! The loop over a scripted world: each edge, short write and error exactly where a test wants it.
+//! The loop over a scripted driver: each edge, short write and error exactly where a test wants it.
 
 mod accept;
 mod blocking;
@@ -44,7 +44,7 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// What happened, in order.
+/// A log of callbacks, in order.
 #[derive(Clone, Default)]
 struct Log(Rc<RefCell<Vec<String>>>);
 
@@ -74,7 +74,7 @@ enum Event<'a> {
     MustWait,
     MayWrite,
     Produced,
-    Refused,
+    Rejected,
     ReadLost,
     WriteLost,
     Lost,
@@ -82,7 +82,7 @@ enum Event<'a> {
 
 type Act = Box<dyn FnMut(Event<'_>, &mut Context<'_, Probes>)>;
 
-/// Logs every callback and then does what the test says.
+/// A protocol that logs every callback and then acts as the test says.
 struct Probe {
     log: Log,
     number: usize,
@@ -122,7 +122,7 @@ impl Protocol<Probes> for Probe {
     }
 
     fn drain_requested(&mut self, cx: &mut Context<'_, Probes>) {
-        self.happened(cx, "is to drain", Event::Drain);
+        self.happened(cx, "drain requested", Event::Drain);
     }
 
     fn producing_paused(&mut self, cx: &mut Context<'_, Probes>) {
@@ -139,7 +139,7 @@ impl Protocol<Probes> for Probe {
     }
 
     fn write_rejected(&mut self, cx: &mut Context<'_, Probes>, count: usize) {
-        self.happened(cx, &format!("refused {count}"), Event::Refused);
+        self.happened(cx, &format!("rejected {count}"), Event::Rejected);
     }
 
     fn read_connection_lost(&mut self, cx: &mut Context<'_, Probes>) {
@@ -155,12 +155,12 @@ impl Protocol<Probes> for Probe {
     }
 }
 
-/// Builds probes, which all act alike, and remembers their transports.
+/// A factory of probes, which all act alike; it keeps their transports.
 struct Probes {
     log: Log,
     act: fn(Event<'_>, &mut Context<'_, Self>),
     all: Vec<Transport>,
-    /// Its own, if the test has put it there.
+    /// The factory's own key, if the test has set it.
     key: Rc<Cell<Option<FactoryKey<Self>>>>,
 }
 
@@ -183,7 +183,7 @@ impl Factory for Probes {
     }
 }
 
-/// A reactor in a scripted world, with a port of probes.
+/// A reactor over a scripted driver, with a port of probes.
 struct Fixture {
     script: Script,
     reactor: Reactor,
@@ -209,7 +209,7 @@ impl Fixture {
         assert!(self.reactor.turn(Some(Duration::ZERO)).unwrap().is_continue());
     }
 
-    /// Turns until the reactor has nothing left over; a bounded number of times.
+    /// Runs a bounded number of turns, until no work is left over.
     #[track_caller]
     fn settle(&mut self) {
         for _ in 0..20 {
@@ -217,19 +217,19 @@ impl Fixture {
         }
     }
 
-    /// A client connects and is welcomed.
+    /// Connects a client, and accepts it.
     fn connect(&mut self) -> Peer {
         let peer = self.script.connect();
         self.turn();
         peer
     }
 
-    /// The transport of the probe with this number.
+    /// Returns the transport of the probe with this number.
     fn transport(&mut self, number: usize) -> Transport {
         self.reactor.with_factory(&self.port, |probes, _| probes.all[number].clone()).unwrap()
     }
 
-    /// Nothing is left over: no connection, no timer, nothing to do.
+    /// Asserts that no connection, no timer and no work is left.
     #[track_caller]
     fn expect_empty(&mut self) {
         assert_eq!(self.reactor.connection_count(), 0);
@@ -249,9 +249,9 @@ fn echo(event: Event<'_>, cx: &mut Context<'_, Probes>) {
     }
 }
 
-/// Does as the test wishes when data comes.
-fn on_data(event: Event<'_>, wish: impl FnOnce()) {
+/// Acts as the test says when data comes.
+fn on_data(event: Event<'_>, act: impl FnOnce()) {
     if let Event::Data(_) = event {
-        wish();
+        act();
     }
 }

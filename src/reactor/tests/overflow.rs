@@ -1,4 +1,4 @@
-//! Peers that do not take what they are sent.
+//! Slow consumers: peers that do not take what they are sent.
 
 use super::*;
 use crate::limits::OverflowPolicy;
@@ -11,7 +11,7 @@ fn with_limits(settings: Settings) -> Fixture {
 }
 
 #[test]
-fn a_write_above_the_limit_loses_the_connection_and_frees_what_is_unsent() {
+fn a_write_above_the_limit_loses_the_connection_and_frees_its_write_buffer() {
     let mut fixture = with_limits(Settings::default().max_unsent(1000));
     let peer = fixture.connect();
     peer.set_room(0);
@@ -32,7 +32,7 @@ fn a_write_above_the_limit_loses_the_connection_and_frees_what_is_unsent() {
 }
 
 #[test]
-fn what_the_socket_takes_is_not_counted() {
+fn bytes_that_the_socket_takes_are_not_counted() {
     let mut fixture = with_limits(Settings::default().max_unsent(1000));
     let peer = fixture.connect();
     let transport = fixture.transport(0);
@@ -44,7 +44,7 @@ fn what_the_socket_takes_is_not_counted() {
 }
 
 #[test]
-fn one_write_on_nothing_unsent_may_be_as_long_as_it_likes() {
+fn one_write_on_an_empty_write_buffer_may_have_any_length() {
     let mut fixture = with_limits(Settings::default().max_unsent(1000));
     let peer = fixture.connect();
     peer.set_room(0);
@@ -61,7 +61,7 @@ fn one_write_on_nothing_unsent_may_be_as_long_as_it_likes() {
 }
 
 #[test]
-fn refused_writes_are_told_once_and_dropped_ones_only_counted() {
+fn rejected_writes_are_reported_once_and_dropped_ones_only_counted() {
     for (policy, told) in [(OverflowPolicy::Reject, true), (OverflowPolicy::DropNew, false)] {
         let mut fixture = Fixture::new(quiet);
         let peer = fixture.connect();
@@ -75,7 +75,7 @@ fn refused_writes_are_told_once_and_dropped_ones_only_counted() {
         transport.write("90");
         transport.write_bytes(vec![0; 10_000]);
         fixture.settle();
-        let expected: &[&str] = if told { &["0 made", "0 refused 4"] } else { &["0 made"] };
+        let expected: &[&str] = if told { &["0 made", "0 rejected 4"] } else { &["0 made"] };
         fixture.log.expect(expected);
         assert_eq!(transport.dropped_writes(), 4);
         peer.set_room(usize::MAX / 2);
@@ -88,10 +88,10 @@ fn refused_writes_are_told_once_and_dropped_ones_only_counted() {
 }
 
 #[test]
-fn a_protocol_that_writes_whenever_it_is_refused_does_not_keep_the_loop() {
+fn a_protocol_that_writes_at_each_rejection_does_not_occupy_the_loop() {
     let mut fixture = Fixture::new(|event, cx| match event {
         Event::Made => cx.transport.set_max_unsent(10, OverflowPolicy::Reject),
-        Event::Data(_) | Event::Refused => cx.transport.write("12345678"),
+        Event::Data(_) | Event::Rejected => cx.transport.write("12345678"),
         _ => {}
     });
     let peer = fixture.connect();
@@ -100,7 +100,7 @@ fn a_protocol_that_writes_whenever_it_is_refused_does_not_keep_the_loop() {
     fixture.turn();
     peer.send("x");
     fixture.turn();
-    assert!(fixture.log.count("0 refused 1") <= 3);
+    assert!(fixture.log.count("0 rejected 1") <= 3);
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn there_may_be_no_limit() {
 }
 
 #[test]
-fn above_the_limit_of_all_those_go_who_have_the_most_unsent() {
+fn above_the_total_limit_the_connections_with_the_most_unsent_are_lost() {
     let mut fixture = with_limits(Settings::default().max_unsent_total(100_000));
     let peers: Vec<Peer> = (0..10).map(|_| fixture.connect()).collect();
     peers.iter().for_each(|peer| peer.set_room(0));
@@ -131,7 +131,7 @@ fn above_the_limit_of_all_those_go_who_have_the_most_unsent() {
     fixture.log.0.borrow_mut().clear();
     fixture.transport(4).write(vec![0; 45_001]);
     fixture.settle();
-    // Fifty thousand of one are enough.
+    // Losing one with fifty thousand bytes suffices.
     fixture.log.expect(&[&format!("4 {SLOW}")]);
     fixture.transport(0).write(vec![0; 50_000]);
     fixture.transport(1).write(vec![0; 1]);
@@ -142,7 +142,7 @@ fn above_the_limit_of_all_those_go_who_have_the_most_unsent() {
 }
 
 #[test]
-fn the_bytes_of_all_are_counted_whatever_becomes_of_them() {
+fn the_unsent_bytes_of_all_are_counted_however_they_end() {
     let mut fixture = Fixture::new(echo);
     let peers: Vec<Peer> = (0..6).map(|_| fixture.connect()).collect();
     peers.iter().for_each(|peer| peer.set_room(5000));
@@ -194,7 +194,7 @@ fn a_large_broadcast_is_kept_once_and_arrives_in_order() {
 }
 
 #[test]
-fn a_limit_that_is_lowered_holds_for_what_is_unsent_already() {
+fn a_lowered_limit_applies_to_bytes_that_are_unsent_already() {
     let mut fixture = Fixture::new(quiet);
     let peer = fixture.connect();
     peer.set_room(0);
@@ -214,7 +214,7 @@ fn a_limit_that_is_lowered_holds_for_what_is_unsent_already() {
 }
 
 #[test]
-fn what_a_producer_gives_is_never_too_much() {
+fn bytes_of_a_producer_never_overflow() {
     let policies = [
         None,
         Some(OverflowPolicy::Close),
@@ -252,14 +252,14 @@ fn what_a_producer_gives_is_never_too_much() {
 }
 
 #[test]
-fn what_waits_with_a_fan_out_is_counted_when_the_slowest_are_sought() {
+fn bytes_of_a_deferred_fan_out_count_when_the_slowest_consumers_are_sought() {
     let mut fixture = with_limits(Settings::default().max_unsent_total(1000));
     let peers: Vec<Peer> = (0..20).map(|_| fixture.connect()).collect();
     peers.iter().for_each(|peer| peer.set_room(0));
     let all: Vec<Transport> = (0..20).map(|number| fixture.transport(number)).collect();
     all[0].write([0; 600]);
     fixture.settle();
-    // The first is too much by itself, and the second, of which nothing was offered yet, has more.
+    // The first exceeds the limit by itself; the second, not yet offered to its socket, has more.
     all[0].write([0; 500]);
     all[1].write([0; 5000]);
     all[2..].iter().for_each(|transport| transport.write("x"));

@@ -1,4 +1,4 @@
-//! Protocols and readers that produce.
+//! Producers: protocols and readers.
 
 use super::*;
 use crate::Producer;
@@ -7,7 +7,7 @@ use std::io::{self, Read};
 const HIGH: usize = 64 * 1024;
 const LOW: usize = 16 * 1024;
 
-/// Registered at the first data; then writes so much at each data.
+/// Registers itself at the first data; then writes at each data.
 fn push(event: Event<'_>, cx: &mut Context<'_, Probes>) {
     match event {
         Event::Made => cx.transport.register_producer(Producer::push()),
@@ -29,7 +29,7 @@ fn a_push_producer_hears_each_mark_once() {
     fixture.settle();
     fixture.log.expect(&["0 data x", "0 must wait"]);
     peer.send(b"x");
-    // A congested connection rests from reading.
+    // A connection with a full socket is not read during its backoff.
     fixture.turn();
     fixture.script.advance(Duration::from_millis(2));
     fixture.settle();
@@ -46,7 +46,7 @@ fn a_push_producer_hears_each_mark_once() {
 }
 
 #[test]
-fn what_the_socket_takes_at_once_pauses_nobody() {
+fn bytes_that_the_socket_takes_at_once_pause_no_producer() {
     let mut fixture = Fixture::new(push);
     let peer = fixture.connect();
     peer.send([0; 1000]);
@@ -56,14 +56,14 @@ fn what_the_socket_takes_at_once_pauses_nobody() {
 }
 
 #[test]
-fn a_producer_is_told_of_what_others_write() {
+fn writes_of_others_pause_a_producer_too() {
     let mut fixture = Fixture::new(push);
     let peer = fixture.connect();
     peer.set_room(0);
     fixture.transport(0).write("x");
     fixture.settle();
     fixture.log.expect(&["0 made"]);
-    // Something is unsent already, so the loop waits for the socket alone.
+    // Something is unsent already, so the loop waits only for the socket.
     fixture.transport(0).write(vec![0; HIGH]);
     fixture.settle();
     fixture.log.expect(&["0 must wait"]);
@@ -92,7 +92,7 @@ fn the_marks_can_be_set() {
 }
 
 #[test]
-fn a_pull_producer_is_asked_when_there_is_room_and_not_again_if_it_has_nothing() {
+fn a_pull_producer_is_resumed_when_there_is_room_and_not_again_if_it_writes_nothing() {
     let mut fixture = Fixture::new(|event, cx| match event {
         Event::Data(_) => cx.transport.register_producer(Producer::pull()),
         Event::MayWrite if cx.factory.log.count("0 may write") <= 3 => {
@@ -118,7 +118,7 @@ fn a_pull_producer_is_asked_when_there_is_room_and_not_again_if_it_has_nothing()
 }
 
 #[test]
-fn a_pull_producer_that_always_writes_does_not_keep_the_loop() {
+fn a_pull_producer_that_always_writes_does_not_occupy_the_loop() {
     let mut fixture = Fixture::new(|event, cx| match event {
         Event::Made => cx.transport.register_producer(Producer::pull()),
         Event::MayWrite => cx.transport.write("x"),
@@ -133,7 +133,7 @@ fn a_pull_producer_that_always_writes_does_not_keep_the_loop() {
     assert!(before <= 6 && peer.received().len() >= 10, "asked in each turn");
 }
 
-/// Gives so many bytes, at most so many at once, and then its end.
+/// A reader that gives `left` bytes, at most `most` at once, and then its end.
 struct Input {
     left: usize,
     most: usize,
@@ -158,7 +158,7 @@ impl Read for Input {
 }
 
 #[test]
-fn a_reader_is_read_as_fast_as_the_peer_takes_it_and_its_end_is_told() {
+fn a_reader_is_read_as_fast_as_the_peer_takes_it_and_its_end_reported() {
     let mut fixture = Fixture::new(quiet);
     let peer = fixture.connect();
     peer.set_room(0);
@@ -186,7 +186,7 @@ fn a_reader_is_read_as_fast_as_the_peer_takes_it_and_its_end_is_told() {
 }
 
 #[test]
-fn a_fast_peer_of_an_endless_reader_does_not_keep_the_loop() {
+fn a_fast_peer_of_an_endless_reader_does_not_occupy_the_loop() {
     let mut fixture = Fixture::new(quiet);
     let (peer, other) = (fixture.connect(), fixture.connect());
     let input = Input::new(usize::MAX, usize::MAX);
@@ -237,7 +237,7 @@ fn one_file_after_another_and_interruptions() {
     fixture.expect_empty();
 }
 
-/// Tells when it is dropped.
+/// A reader that logs its drop.
 struct Dropped(Log);
 
 impl Read for Dropped {
@@ -269,7 +269,7 @@ fn a_reader_whose_consumer_is_gone_is_dropped_and_its_panic_contained() {
 }
 
 #[test]
-fn a_peer_that_takes_nothing_of_what_is_produced_is_given_up() {
+fn a_peer_that_takes_nothing_of_a_producer_times_out() {
     let mut fixture = Fixture::new(quiet);
     let peer = fixture.connect();
     peer.set_room(0);

@@ -1,4 +1,4 @@
-//! Connections that feed others.
+//! Proxies: connections that feed others.
 
 use super::*;
 use crate::driver::scripted::Closed;
@@ -6,7 +6,7 @@ use crate::driver::scripted::Closed;
 const HIGH: usize = 64 * 1024;
 const LOW: usize = 16 * 1024;
 
-/// Even numbers feed the next odd ones.
+/// Lets each connection with an even number feed the next one.
 fn proxy(event: Event<'_>, cx: &mut Context<'_, Probes>) {
     let own = cx.factory.all.iter().position(|it| it == cx.transport).unwrap();
     if own % 2 != 0 {
@@ -23,7 +23,7 @@ fn proxy(event: Event<'_>, cx: &mut Context<'_, Probes>) {
     }
 }
 
-/// A connection that feeds another.
+/// Connects two peers, of which the first feeds the second.
 fn pair(fixture: &mut Fixture) -> (Peer, Peer) {
     let (from, to) = (fixture.connect(), fixture.connect());
     let producer = fixture.transport(0);
@@ -62,7 +62,7 @@ fn a_proxy_never_holds_more_than_the_mark_and_loses_nothing() {
 }
 
 #[test]
-fn a_paused_producer_is_not_read_and_goes_on_at_the_low_mark() {
+fn a_paused_producer_is_not_read_and_continues_at_the_low_mark() {
     let mut fixture = Fixture::new(proxy);
     let (from, to) = pair(&mut fixture);
     to.set_room(0);
@@ -115,7 +115,7 @@ fn a_consumer_that_is_gone_ends_its_producer() {
     fixture.settle();
     assert_eq!(from.closed(), Closed::InOrder);
     fixture.expect_empty();
-    // And one that was gone already.
+    // A consumer that was gone already.
     let mut fixture = Fixture::new(proxy);
     let (gone, from) = (fixture.connect(), fixture.connect());
     let (consumer, producer) = (fixture.transport(0), fixture.transport(1));
@@ -133,7 +133,7 @@ fn a_closing_consumer_waits_for_its_producer_and_takes_what_it_writes() {
     let (from, to) = pair(&mut fixture);
     fixture.transport(1).lose_connection();
     for piece in ["one ", "two ", "three"] {
-        // It has ten seconds for each.
+        // The close timeout is ten seconds for each.
         fixture.script.advance(Duration::from_secs(9));
         from.send(piece);
         fixture.settle();
@@ -147,7 +147,7 @@ fn a_closing_consumer_waits_for_its_producer_and_takes_what_it_writes() {
 }
 
 #[test]
-fn a_producer_that_gives_nothing_is_not_waited_for_for_ever() {
+fn a_closing_consumer_does_not_wait_for_a_silent_producer_for_ever() {
     let mut fixture = Fixture::new(proxy);
     let (from, to) = pair(&mut fixture);
     from.send("one ");
@@ -157,7 +157,7 @@ fn a_producer_that_gives_nothing_is_not_waited_for_for_ever() {
     fixture.script.advance(Duration::from_secs(10));
     fixture.settle();
     assert_eq!(to.received(), b"one ");
-    // It was to give more: its consumer's peer must not take this for the whole.
+    // It did not end: the consumer's peer must not take this for the whole stream.
     assert_eq!((to.closed(), from.closed()), (Closed::Reset, Closed::No));
     assert_eq!(fixture.log.count(&format!("1 lost: {CLOSE}")), 1);
     assert_eq!(fixture.log.count("0 lost: connection closed gracefully"), 1, "it is stopped");
@@ -165,7 +165,7 @@ fn a_producer_that_gives_nothing_is_not_waited_for_for_ever() {
 
 const CLOSE: &str = "close timeout: the last bytes were not sent in time";
 
-/// A consumer with something unsent that waits for its producer; and then that is ended.
+/// Ends the producer of a closing consumer that has something unsent and waits for it.
 fn end_producer(end: fn(&Transport)) -> (Fixture, Peer, Peer) {
     let mut fixture = Fixture::new(proxy);
     let (from, to) = pair(&mut fixture);
@@ -194,7 +194,7 @@ fn a_producer_that_breaks_off_fails_the_consumer_that_waits_for_it() {
     let reason = "failed: the connection that fed this one was lost before its end";
     assert_eq!(fixture.log.count(&format!("1 lost: {reason}")), 1);
     assert_eq!((to.closed(), to.output_finished()), (Closed::Reset, false));
-    // One that does not wait decides by itself, and a close is a close.
+    // A consumer that does not wait decides by itself, and its close is orderly.
     let mut fixture = Fixture::new(proxy);
     let (from, to) = pair(&mut fixture);
     from.reset();
@@ -202,7 +202,7 @@ fn a_producer_that_breaks_off_fails_the_consumer_that_waits_for_it() {
     fixture.transport(1).lose_connection();
     fixture.settle();
     assert_eq!(to.closed(), Closed::InOrder);
-    // What else ends it does so with a reset.
+    // Any other end is a reset.
     let mut fixture = Fixture::new(proxy);
     let (from, to) = pair(&mut fixture);
     from.reset();
@@ -245,7 +245,7 @@ fn a_slow_consumer_among_several_holds_the_producer() {
 }
 
 #[test]
-fn unregistering_in_the_producer_s_own_timer_goes_on_reading() {
+fn unregistering_in_the_producer_s_own_timer_continues_reading() {
     let mut fixture = Fixture::new(|event, cx| match event {
         Event::Made => drop(cx.set_timer(Duration::from_secs(1))),
         Event::Timer => cx.factory.all.iter().for_each(Transport::unregister_producer),
@@ -268,7 +268,7 @@ fn unregistering_in_the_producer_s_own_timer_goes_on_reading() {
 }
 
 #[test]
-fn a_broken_stream_between_two_that_feed_each_other_does_not_look_whole() {
+fn a_broken_stream_between_connections_that_feed_each_other_does_not_look_complete() {
     for broken in [0, 1] {
         let mut fixture = Fixture::new(|event, cx| {
             let other = usize::from(*cx.transport == cx.factory.all[0]);
@@ -313,7 +313,7 @@ fn a_peer_that_is_not_read_because_the_consumer_is_full_is_not_idle() {
     }
     to.set_room(usize::MAX / 2);
     fixture.settle();
-    // From here on it is read, and has its time.
+    // From now on it is read, and its idle timeout counts.
     fixture.script.advance(9 * second);
     fixture.settle();
     assert!(fixture.transport(0).is_connected());
@@ -322,9 +322,9 @@ fn a_peer_that_is_not_read_because_the_consumer_is_full_is_not_idle() {
     assert!(!fixture.transport(0).is_connected());
 }
 
-/// Though nothing lies in its socket when it is read again.
+/// Holds even if its socket is empty when it is read again.
 #[test]
-fn the_time_behind_a_full_consumer_counts_for_no_idleness() {
+fn time_behind_a_full_consumer_does_not_count_as_idle() {
     let second = Duration::from_secs(1);
     let mut fixture = Fixture::new(|event, cx| match event {
         Event::TimedOut(kind) => cx.transport.time_out(kind),
@@ -352,7 +352,7 @@ fn the_time_behind_a_full_consumer_counts_for_no_idleness() {
 }
 
 #[test]
-fn a_close_that_waits_for_its_producer_looks_at_it_before_it_gives_up() {
+fn a_close_that_waits_for_its_producer_reads_it_before_it_times_out() {
     let mut fixture = Fixture::new(proxy);
     let (from, to) = pair(&mut fixture);
     fixture.transport(1).lose_connection();
@@ -368,7 +368,7 @@ fn a_close_that_waits_for_its_producer_looks_at_it_before_it_gives_up() {
 }
 
 #[test]
-fn a_drain_leaves_no_consumer_with_half_a_stream_that_looks_whole() {
+fn a_drain_leaves_no_truncated_stream_that_looks_complete() {
     for finishes in [true, false] {
         let mut fixture = Fixture::new(|event, cx| match event {
             Event::Drain => cx.transport.drain(),

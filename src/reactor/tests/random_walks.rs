@@ -1,4 +1,4 @@
-//! Random walks through everything that may happen to connections, and what must hold after each
+//! Random sequences of everything that may happen to connections, and the invariants after each
 //! turn.
 
 use super::*;
@@ -12,7 +12,7 @@ thread_local! {
     static RANDOM: RefCell<Random> = RefCell::new(Random::new(1));
     static QUIET: Cell<bool> = const { Cell::new(false) };
     static GENTLE: Cell<bool> = const { Cell::new(false) };
-    /// What may be unsent on all connections.
+    /// Limit of the unsent bytes of all connections.
     static TOTAL: Cell<usize> = const { Cell::new(usize::MAX) };
 }
 
@@ -45,7 +45,7 @@ fn rates() -> RateLimits {
     rates
 }
 
-/// What feeds a connection, and how much it takes.
+/// Changes the producer and the limits of a connection.
 fn tune(all: &[Transport], transport: &Transport) {
     let policies = [OverflowPolicy::Reject, OverflowPolicy::DropNew, OverflowPolicy::Close];
     match below(12) {
@@ -66,7 +66,7 @@ fn tune(all: &[Transport], transport: &Transport) {
     }
 }
 
-fn wish(all: &[Transport], from: &str) {
+fn operate(all: &[Transport], from: &str) {
     if QUIET.get() {
         return;
     }
@@ -103,7 +103,7 @@ fn act(event: Event<'_>, cx: &mut Context<'_, Probes>) {
             1 => {
                 let all = all.clone();
                 cx.reactor.call_later(Duration::from_micros(below(2000) as u64), move |_| {
-                    wish(&all, "timer");
+                    operate(&all, "timer");
                 });
             }
             2 => scribble(cx.transport),
@@ -112,7 +112,7 @@ fn act(event: Event<'_>, cx: &mut Context<'_, Probes>) {
                 cx.transport.pause_reading();
                 cx.transport.resume_reading();
             }
-            _ => wish(&all, "callback"),
+            _ => operate(&all, "callback"),
         }
         let unsent: usize = all.iter().map(Transport::unsent).sum();
         assert!(unsent <= TOTAL.get(), "{unsent}");
@@ -122,16 +122,16 @@ fn act(event: Event<'_>, cx: &mut Context<'_, Probes>) {
 #[track_caller]
 fn check(fixture: &Fixture, seed: u64) {
     for (id, _) in fixture.reactor.connections.iter() {
-        if let Some(party) = fixture.reactor.connections.find(id) {
-            let overlooked = party.transport.overlooked();
-            assert_eq!(overlooked, None, "seed {seed}: {:?}", party.transport);
+        if let Some(connection) = fixture.reactor.connections.find(id) {
+            let overlooked = connection.transport.overlooked();
+            assert_eq!(overlooked, None, "seed {seed}: {:?}", connection.transport);
         }
     }
     assert!(fixture.reactor.hub.unsent() <= TOTAL.get(), "seed {seed}");
 }
 
-/// Something happens outside.
-fn stir(fixture: &mut Fixture, peers: &[Peer]) {
+/// Makes random events happen on the peers' side.
+fn disturb(fixture: &mut Fixture, peers: &[Peer]) {
     for _ in 0..below(4) {
         let peer = &peers[below(peers.len())];
         match below(if GENTLE.get() { 16 } else { 22 }) {
@@ -148,7 +148,7 @@ fn stir(fixture: &mut Fixture, peers: &[Peer]) {
     }
     let all = fixture.reactor.with_factory(&fixture.port, |it, _| it.all.clone()).unwrap();
     if below(3) == 0 && !all.is_empty() {
-        wish(&all, "main");
+        operate(&all, "main");
     }
     if below(30) == 0 {
         fixture.reactor.set_shared_rate_limits(&fixture.port, rates());
@@ -158,7 +158,7 @@ fn stir(fixture: &mut Fixture, peers: &[Peer]) {
     }
 }
 
-/// From here on everyone takes everything, and nobody asks for more.
+/// Lets every peer take everything from now on, and send no more.
 fn calm(fixture: &mut Fixture, peers: &[Peer], seed: u64) {
     QUIET.set(true);
     let all = fixture.reactor.with_factory(&fixture.port, |it, _| it.all.clone()).unwrap();
@@ -190,7 +190,7 @@ fn calm(fixture: &mut Fixture, peers: &[Peer], seed: u64) {
 }
 
 #[test]
-fn whatever_happens_nothing_unsent_and_nothing_unread_is_forgotten() {
+fn random_operations_leave_nothing_unsent_and_nothing_unread() {
     for seed in 1..=200_u64 {
         RANDOM.set(Random::new(seed));
         QUIET.set(false);
@@ -203,7 +203,7 @@ fn whatever_happens_nothing_unsent_and_nothing_unread_is_forgotten() {
             if peers.len() < 3 + (seed as usize % 3) * 12 {
                 peers.push(fixture.script.connect());
             }
-            stir(&mut fixture, &peers);
+            disturb(&mut fixture, &peers);
             fixture.turn();
             check(&fixture, seed);
         }

@@ -1,11 +1,11 @@
-//! Bytes that move no faster than was said.
+//! Rate limits of connections.
 
 use super::*;
 use crate::Producer;
 use crate::driver::scripted::Closed;
 use crate::limits::{RateLimits, Timeouts};
 
-/// Of a rate of 20 000 bytes a second.
+/// A portion of a rate of 20 000 bytes a second.
 pub(super) const PORTION: usize = 1000;
 pub(super) const RATE: u64 = 20_000;
 pub(super) const INTERVAL: Duration = Duration::from_millis(50);
@@ -29,7 +29,7 @@ pub(super) fn writing() -> RateLimits {
     RateLimits::new().write(RATE)
 }
 
-/// A peer, and all that it has received.
+/// A peer, and all bytes that it has received.
 pub(super) struct Sink(Peer, RefCell<Vec<u8>>);
 
 impl Sink {
@@ -93,7 +93,7 @@ fn a_connection_is_read_a_portion_at_a_time() {
 }
 
 #[test]
-fn what_comes_slower_than_the_rate_costs_no_timer() {
+fn traffic_below_the_rate_costs_no_timer() {
     let mut fixture = fixture(reading().write(RATE), reading().write(RATE));
     let peer = fixture.sink();
     let transport = fixture.transport(0);
@@ -117,7 +117,7 @@ fn a_connection_is_written_to_a_portion_at_a_time_and_closed_when_all_is_sent() 
     let peer = fixture.sink();
     let transport = fixture.transport(0);
     let bytes: Vec<u8> = (0..5 * PORTION).map(|at| (at % 251) as u8).collect();
-    // Straight to the socket, behind something, and as a segment that is not copied.
+    // Straight to the socket, behind other bytes, and as shared bytes that are not copied.
     transport.write(&bytes);
     transport.write_bytes(bytes.clone());
     transport.write(&bytes);
@@ -133,7 +133,7 @@ fn a_connection_is_written_to_a_portion_at_a_time_and_closed_when_all_is_sent() 
 }
 
 #[test]
-fn a_large_write_on_nothing_unsent_is_no_way_around_the_rate() {
+fn a_large_write_on_an_empty_write_buffer_does_not_bypass_the_rate() {
     let mut fixture = fixture(writing(), RateLimits::new());
     let peer = fixture.sink();
     fixture.transport(0).write([7; 100 * PORTION]);
@@ -147,7 +147,7 @@ fn a_large_write_on_nothing_unsent_is_no_way_around_the_rate() {
 }
 
 #[test]
-fn nobody_is_timed_out_for_what_is_held_back_here() {
+fn bytes_held_back_by_a_rate_time_no_peer_out() {
     let slow = RateLimits::new().read(1).write(1);
     let mut fixture = fixture(slow, RateLimits::new());
     let timeouts =
@@ -169,7 +169,7 @@ fn nobody_is_timed_out_for_what_is_held_back_here() {
 }
 
 #[test]
-fn a_connection_is_woken_for_whichever_way_comes_first() {
+fn a_connection_is_woken_for_the_direction_that_is_due_first() {
     let mut fixture = fixture(RateLimits::new().read(1).write(RATE), RateLimits::new());
     let peer = fixture.sink();
     peer.send("slow");
@@ -183,7 +183,7 @@ fn a_connection_is_woken_for_whichever_way_comes_first() {
 }
 
 #[test]
-fn no_rate_is_nothing_to_remember() {
+fn without_rates_nothing_is_allocated() {
     let mut fixture = fixture(RateLimits::new(), RateLimits::new());
     fixture.connect();
     fixture.reactor.set_shared_rate_limits(&fixture.port, RateLimits::new());
@@ -192,7 +192,7 @@ fn no_rate_is_nothing_to_remember() {
 }
 
 #[test]
-fn a_peer_that_takes_nothing_is_still_given_up() {
+fn a_peer_that_takes_nothing_still_times_out() {
     let mut fixture = fixture(writing(), writing());
     let peer = fixture.sink();
     peer.set_room(PORTION / 2);
@@ -208,7 +208,7 @@ fn a_peer_that_takes_nothing_is_still_given_up() {
 }
 
 #[test]
-fn whoever_waits_goes_on_when_the_rates_are_changed() {
+fn waiting_connections_continue_when_the_rates_change() {
     let mut fixture = fixture(reading().write(RATE), RateLimits::new());
     let peer = fixture.sink();
     let transport = fixture.transport(0);
@@ -227,7 +227,7 @@ fn whoever_waits_goes_on_when_the_rates_are_changed() {
     fixture.settle();
     fixture.log.expect(&["0 data 1000 bytes", "0 data 2000 bytes"]);
     transport.set_rate_limits(RateLimits::new());
-    // The same of a rate that is shared, by one which was there before it.
+    // A shared rate, with a connection that existed before it.
     fixture.reactor.set_shared_rate_limits(&fixture.port, reading().write(RATE));
     peer.send([1; 3000]);
     transport.write([1; 3000]);
@@ -238,7 +238,7 @@ fn whoever_waits_goes_on_when_the_rates_are_changed() {
     fixture.settle();
     fixture.log.expect(&["0 data 2000 bytes"]);
     assert_eq!(peer.received().len(), 6000);
-    // Nobody set the timer of the first wait back.
+    // The timer of the first wait was not pushed back.
     fixture.intervals(1);
     assert_eq!(fixture.reactor.timers.len(), 0);
 }
@@ -270,7 +270,7 @@ fn a_connection_that_ends_while_it_waits_leaves_nothing_behind() {
 }
 
 #[test]
-fn a_reader_is_sent_at_the_rate_and_its_end_is_told() {
+fn a_reader_is_sent_at_the_rate_and_its_end_reported() {
     let mut fixture = fixture(writing(), RateLimits::new());
     let peer = fixture.sink();
     let transport = fixture.transport(0);
@@ -314,7 +314,7 @@ fn a_proxy_reads_no_faster_than_its_consumer_may_write() {
 }
 
 #[test]
-fn a_connection_of_one_s_own_has_the_rates_of_its_factory() {
+fn an_outgoing_connection_has_the_rates_of_its_factory() {
     let mut fixture = fixture(writing(), reading());
     let key = fixture.port.key();
     fixture.reactor.connect_tcp(([127, 0, 0, 1], 7), key).unwrap();

@@ -1,9 +1,9 @@
-//! Edges, pauses and halves.
+//! Reading: edges, pauses and half-closes.
 
 use super::*;
 
 #[test]
-fn a_fin_that_shares_an_edge_with_data_is_heard() {
+fn a_fin_that_shares_an_edge_with_data_is_delivered() {
     let mut fixture = Fixture::new(echo);
     let peer = fixture.connect();
     peer.send("data");
@@ -34,7 +34,7 @@ fn a_request_costs_one_read_and_one_write() {
 }
 
 #[test]
-fn one_who_never_stops_sending_does_not_starve_the_others() {
+fn a_peer_that_never_stops_sending_does_not_starve_the_others() {
     let mut fixture = Fixture::new(echo);
     let (greedy, modest) = (fixture.connect(), fixture.connect());
     for _ in 0..100 {
@@ -77,7 +77,7 @@ fn a_paused_connection_reads_nothing_still_writes_and_resumes_once() {
 }
 
 #[test]
-fn what_came_during_a_pause_is_read_when_a_timer_ends_it() {
+fn data_that_arrived_during_a_pause_is_read_when_a_timer_ends_it() {
     let mut fixture = Fixture::new(|event, cx| match event {
         Event::Made => {
             cx.transport.pause_reading();
@@ -110,7 +110,7 @@ fn resuming_in_each_resumption_does_not_hold_the_loop() {
 }
 
 #[test]
-fn pausing_and_resuming_gives_nobody_more_than_his_share() {
+fn pausing_and_resuming_gives_no_connection_more_than_its_share() {
     let mut fixture = Fixture::new(|event, cx| {
         if let Event::Data(_) = event {
             cx.transport.pause_reading();
@@ -221,7 +221,7 @@ fn a_peer_that_never_reads_its_echo_is_not_read_without_end() {
         fixture.script.advance(Duration::from_millis(1));
     }
     let unsent = fixture.transport(0).unsent();
-    // Three quarters of what may be unsent.
+    // Three quarters of the limit.
     assert!((48..=49).contains(&(unsent >> 20)), "{unsent}");
     peer.set_room(usize::MAX);
     for _ in 0..400 {
@@ -231,7 +231,7 @@ fn a_peer_that_never_reads_its_echo_is_not_read_without_end() {
 }
 
 #[test]
-fn a_peer_that_takes_nothing_is_read_again_after_a_rest() {
+fn a_peer_that_takes_nothing_is_read_again_after_the_backoff() {
     let mut fixture = Fixture::new(echo);
     let (peer, other) = (fixture.connect(), fixture.connect());
     peer.set_room(0);
@@ -252,7 +252,7 @@ fn a_peer_that_takes_nothing_is_read_again_after_a_rest() {
     fixture.settle();
     let further = unsent(&mut fixture);
     assert!((1..=8).contains(&(further - ahead)), "{further}");
-    // Room ends the rest.
+    // Room in the socket ends the backoff.
     peer.set_room(usize::MAX);
     fixture.settle();
     assert_eq!(peer.received().len(), 40 * 65_536 + 26);
@@ -263,7 +263,7 @@ fn a_peer_that_takes_nothing_is_read_again_after_a_rest() {
 }
 
 #[test]
-fn a_connection_may_end_while_it_rests() {
+fn a_connection_may_end_during_its_read_backoff() {
     let mut fixture = Fixture::new(echo);
     let peer = fixture.connect();
     peer.set_room(0);
@@ -279,10 +279,10 @@ fn a_connection_may_end_while_it_rests() {
 }
 
 #[test]
-fn one_who_is_written_too_much_is_read_as_soon_as_that_has_left() {
+fn a_connection_with_much_unsent_is_read_as_soon_as_that_has_left() {
     let mut fixture = Fixture::new(|event, cx| {
         if event == Event::Data(b"much") {
-            // With something before it, it is not offered at once.
+            // With something unsent before it, it is not offered at once.
             cx.factory.all[1].write("beginning");
             cx.factory.all[1].write(vec![b'x'; 65 << 20]);
         }
@@ -298,7 +298,7 @@ fn one_who_is_written_too_much_is_read_as_soon_as_that_has_left() {
 }
 
 #[test]
-fn one_who_takes_nothing_is_read_after_its_rest_whatever_others_write_to_it() {
+fn a_peer_that_takes_nothing_is_read_after_the_backoff_whatever_others_write_to_it() {
     let mut fixture = Fixture::new(|event, cx| {
         if let (Event::Data(data), true) = (event, *cx.transport == cx.factory.all[0]) {
             cx.factory.all[1].write(vec![b'x'; 512 * 1024]);
@@ -320,7 +320,7 @@ fn one_who_takes_nothing_is_read_after_its_rest_whatever_others_write_to_it() {
 }
 
 #[test]
-fn a_rest_ends_with_the_run() {
+fn a_read_backoff_ends_with_the_run() {
     let mut fixture = Fixture::new(echo);
     let peer = fixture.connect();
     peer.set_room(0);
@@ -333,7 +333,7 @@ fn a_rest_ends_with_the_run() {
 }
 
 #[test]
-fn a_rest_is_not_drawn_out_by_others_that_begin_later() {
+fn a_read_backoff_is_not_prolonged_by_later_ones() {
     let mut fixture = Fixture::new(echo);
     let peers: Vec<Peer> = (0..20).map(|_| fixture.connect()).collect();
     let mut before = 0;
@@ -351,7 +351,7 @@ fn a_rest_is_not_drawn_out_by_others_that_begin_later() {
 }
 
 #[test]
-fn what_lies_behind_urgent_data_is_read_without_another_edge() {
+fn data_behind_urgent_data_is_read_without_another_edge() {
     let mut fixture = Fixture::new(echo);
     let peer = fixture.connect();
     let reads = peer.calls().reads;
@@ -371,7 +371,7 @@ fn what_lies_behind_urgent_data_is_read_without_another_edge() {
 }
 
 #[test]
-fn urgent_data_alone_and_as_the_last_brings_nothing_and_hides_nothing() {
+fn urgent_data_alone_or_at_the_end_delivers_nothing_and_hides_nothing() {
     let mut fixture = Fixture::new(echo);
     let peer = fixture.connect();
     peer.send_urgent();
@@ -387,7 +387,7 @@ fn urgent_data_alone_and_as_the_last_brings_nothing_and_hides_nothing() {
 }
 
 #[test]
-fn a_stream_that_has_more_after_a_short_read_is_read_on_and_asked_no_oftener() {
+fn a_stream_with_more_after_a_short_read_is_read_on_without_extra_reads() {
     let mut fixture = Fixture::new(echo);
     let peer = fixture.connect();
     peer.send_in_records();

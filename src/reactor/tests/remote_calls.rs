@@ -1,4 +1,4 @@
-//! Calls of other threads, and triggers.
+//! Calls from other threads, and triggers.
 
 use super::*;
 use crate::system_event::{Phase, SystemEvent};
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 #[test]
-fn a_trigger_that_is_added_while_its_like_are_called_waits_for_the_next_time() {
+fn a_trigger_added_while_its_phase_is_called_waits_for_the_next_run() {
     fn add(reactor: &mut Reactor, phase: Phase, event: SystemEvent, log: Log) {
         reactor.add_system_event_trigger(phase, event, move |reactor| {
             log.push(format!("{phase:?} {event:?}"));

@@ -1,4 +1,4 @@
-//! Connections that share a rate.
+//! Shared rate limits.
 
 use super::rate_limits::{INTERVAL, PORTION, RATE, Sink, fixture, reading, writing};
 use super::*;
@@ -6,7 +6,7 @@ use crate::driver::scripted::Closed;
 use crate::limits::{RateLimits, Timeouts};
 
 #[test]
-fn who_waits_for_what_is_held_back_is_not_idle() {
+fn a_connection_held_back_by_a_shared_rate_is_not_idle() {
     for shared in [RateLimits::new().write(1), RateLimits::new().read(1)] {
         let mut fixture = fixture(RateLimits::new(), shared);
         let timeouts = Timeouts::new().idle(Duration::from_millis(1500));
@@ -17,7 +17,7 @@ fn who_waits_for_what_is_held_back_is_not_idle() {
             fixture.transport(number).write("to");
         }
         fixture.settle();
-        // Of three each has his turn every three seconds.
+        // Each of three has its turn every three seconds.
         fixture.intervals(6 * 20);
         assert!(peers.iter().all(|peer| peer.received() == b"to"));
         let read = ["0 data n", "1 data n", "2 data n"].map(|last| fixture.log.count(last));
@@ -36,7 +36,7 @@ fn a_close_waits_for_its_turn_longer_than_for_a_peer() {
         fixture.transport(number).lose_connection();
     }
     fixture.settle();
-    // Each has his turn every fifteen seconds, and a peer has ten.
+    // Each has its turn every fifteen seconds, and the close timeout is ten.
     fixture.intervals(30 * 20);
     for peer in peers {
         assert_eq!((peer.received().len(), peer.closed()), (2, Closed::InOrder));
@@ -45,7 +45,7 @@ fn a_close_waits_for_its_turn_longer_than_for_a_peer() {
 }
 
 #[test]
-fn those_who_share_a_rate_get_the_same() {
+fn connections_that_share_a_rate_get_equal_shares() {
     let mut fixture = fixture(RateLimits::new(), RateLimits::new().read(8 * RATE).write(8 * RATE));
     let peers: Vec<Sink> = (0..4).map(|_| fixture.sink()).collect();
     for (number, peer) in peers.iter().enumerate() {
@@ -53,7 +53,7 @@ fn those_who_share_a_rate_get_the_same() {
         fixture.transport(number).write([2; 100_000]);
     }
     fixture.settle();
-    // Who came first has had a portion of eight thousand; from then on all have a quarter.
+    // The first connection has had a portion of eight thousand; from then on each has a quarter.
     let lengths = |peers: &[Sink]| peers.iter().map(|it| it.received().len()).collect::<Vec<_>>();
     assert_eq!(lengths(&peers), [8000, 0, 0, 0]);
     fixture.intervals(10);
@@ -61,7 +61,7 @@ fn those_who_share_a_rate_get_the_same() {
     for number in 0..4 {
         assert_eq!(fixture.log.count(&format!("{number} data 2000 bytes")), 10);
     }
-    // Somebody goes, and the others have his part; the first to ask gets what is left of it.
+    // One leaves, and the others get its share; the first to ask gets the rest of the portion.
     peers[3].reset();
     fixture.transport(3).abort_connection();
     fixture.settle();
@@ -72,7 +72,7 @@ fn those_who_share_a_rate_get_the_same() {
 }
 
 #[test]
-fn what_one_does_not_need_is_for_the_next() {
+fn an_unused_grant_goes_to_the_next_connection() {
     let mut fixture = fixture(RateLimits::new(), RateLimits::new().write(8 * RATE));
     let peers: Vec<Sink> = (0..3).map(|_| fixture.sink()).collect();
     for (number, length) in [8000, 100, 20_000].into_iter().enumerate() {
@@ -88,11 +88,11 @@ fn what_one_does_not_need_is_for_the_next() {
 }
 
 #[test]
-fn who_comes_while_others_wait_stands_behind_them() {
+fn a_new_connection_queues_behind_those_that_wait() {
     let mut fixture = fixture(RateLimits::new(), writing());
     let peers: Vec<Sink> = (0..3).map(|_| fixture.sink()).collect();
     let all: Vec<Transport> = (0..3).map(|number| fixture.transport(number)).collect();
-    // A portion is no more than the least that is granted: one of them in each.
+    // A portion equals the smallest grant: one connection for each portion.
     all[0].write([1; 2 * PORTION]);
     all[1].write([1; PORTION]);
     fixture.settle();
@@ -128,7 +128,7 @@ fn the_narrower_of_both_rates_counts() {
 }
 
 #[test]
-fn rates_that_go_take_their_timers_along() {
+fn rates_that_are_removed_cancel_their_timers() {
     let mut fixture = fixture(RateLimits::new(), reading());
     let peer = fixture.connect();
     peer.send([1; 3000]);
@@ -141,7 +141,7 @@ fn rates_that_go_take_their_timers_along() {
 }
 
 #[test]
-fn a_factory_that_goes_takes_its_timers_along() {
+fn a_factory_that_is_dropped_cancels_its_rate_timers() {
     let mut fixture = fixture(RateLimits::new(), reading());
     let peer = fixture.sink();
     peer.send([1; 3000]);
@@ -156,7 +156,7 @@ fn a_factory_that_goes_takes_its_timers_along() {
 }
 
 impl Fixture {
-    /// When the port is gone, the factory is not.
+    /// Keeps the factory when its port is gone.
     fn transport_of_the_last(&self) -> Transport {
         let live = self.reactor.connections.all_established().next().unwrap().1;
         live.connection.transport.clone()
@@ -170,7 +170,7 @@ fn a_pause_gives_back_what_was_granted() {
     peers[0].send([1; 3000]);
     fixture.settle();
     fixture.log.expect(&["0 made", "1 made", "0 data 1000 bytes"]);
-    // It stands in the queue, and does not want anything when its turn comes.
+    // It waits in the queue, and wants nothing when its turn comes.
     fixture.transport(0).pause_reading();
     fixture.settle();
     fixture.intervals(1);

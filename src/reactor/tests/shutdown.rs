@@ -1,4 +1,4 @@
-//! Stopping without cutting anybody off.
+//! Graceful stop, and plain stop.
 
 use super::*;
 use crate::FactoryKey;
@@ -12,7 +12,7 @@ use std::ops::ControlFlow;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Does what the default does.
+/// Acts as the default callback does.
 fn release_admission(event: Event<'_>, cx: &mut Context<'_, Probes>) {
     match event {
         Event::Drain => cx.transport.lose_connection(),
@@ -20,7 +20,7 @@ fn release_admission(event: Event<'_>, cx: &mut Context<'_, Probes>) {
     }
 }
 
-/// The reactor stops: in this turn, or after one in which what has arrived is read.
+/// Returns the report of a stop: of this turn, or of the one after the last reads.
 #[track_caller]
 fn report(fixture: &mut Fixture) -> ShutdownReport {
     for _ in 0..2 {
@@ -28,7 +28,7 @@ fn report(fixture: &mut Fixture) -> ShutdownReport {
             return report;
         }
     }
-    panic!("it goes on")
+    panic!("the reactor does not stop")
 }
 
 fn counts(drained: usize, aborted: usize, bytes_lost: u64) -> ShutdownReport {
@@ -36,7 +36,7 @@ fn counts(drained: usize, aborted: usize, bytes_lost: u64) -> ShutdownReport {
 }
 
 #[test]
-fn nobody_is_there_and_it_ends_at_once() {
+fn a_drain_without_connections_ends_at_once() {
     let mut fixture = Fixture::new(release_admission);
     fixture.reactor.stop_gracefully(SECOND);
     assert_eq!(fixture.reactor.next_deadline(), Some(fixture.reactor.now()));
@@ -46,7 +46,7 @@ fn nobody_is_there_and_it_ends_at_once() {
 }
 
 #[test]
-fn the_idle_go_at_once_and_those_with_something_unsent_when_it_is_sent() {
+fn idle_connections_close_at_once_and_others_when_all_is_sent() {
     let mut fixture = Fixture::new(release_admission);
     let (idle, busy) = (fixture.connect(), fixture.connect());
     busy.set_room(3);
@@ -60,11 +60,11 @@ fn the_idle_go_at_once_and_those_with_something_unsent_when_it_is_sent() {
     fixture.log.expect(&[]);
     fixture.turn();
     let done = "lost: connection closed gracefully";
-    fixture.log.expect(&["0 is to drain", &format!("0 {done}"), "1 is to drain"]);
+    fixture.log.expect(&["0 drain requested", &format!("0 {done}"), "1 drain requested"]);
     assert_eq!(idle.closed(), Closed::InOrder);
     let rejected = fixture.reactor.listen_tcp(8008, || Nobody);
     assert!(matches!(rejected, Err(ListenError::Stopping { .. })));
-    // Everybody else goes on, and it sleeps until the deadline.
+    // The other connections continue, and the loop sleeps until the deadline.
     let until = fixture.reactor.now() + SECOND;
     fixture.settle();
     assert_eq!(fixture.reactor.next_deadline(), Some(until));
@@ -83,8 +83,8 @@ struct Nobody;
 impl<F> Protocol<F> for Nobody {}
 
 #[test]
-fn what_is_left_at_the_deadline_is_cut_off_and_counted() {
-    // It says that it has heard, and does nothing about it.
+fn connections_left_at_the_deadline_are_cut_off_and_counted() {
+    // The protocols ignore the drain.
     let mut fixture = Fixture::new(echo);
     let (stubborn, slow) = (fixture.connect(), fixture.connect());
     slow.set_room(3);
@@ -105,7 +105,7 @@ fn what_is_left_at_the_deadline_is_cut_off_and_counted() {
 }
 
 #[test]
-fn a_plain_stop_counts_whom_it_cuts_off() {
+fn a_plain_stop_counts_the_connections_that_it_cuts_off() {
     let mut fixture = Fixture::new(release_admission);
     let (_idle, slow) = (fixture.connect(), fixture.connect());
     slow.set_room(3);
@@ -113,8 +113,8 @@ fn a_plain_stop_counts_whom_it_cuts_off() {
     fixture.turn();
     fixture.reactor.stop();
     assert_eq!(report(&mut fixture), counts(0, 2, 4));
-    assert_eq!(fixture.log.count("0 is to drain"), 0);
-    // The counts begin anew.
+    assert_eq!(fixture.log.count("0 drain requested"), 0);
+    // The counts start at zero again.
     let probes = Probes {
         log: fixture.log.clone(),
         act: release_admission,
@@ -128,7 +128,7 @@ fn a_plain_stop_counts_whom_it_cuts_off() {
 }
 
 #[test]
-fn a_stop_in_the_middle_ends_it_and_a_later_deadline_does_not_count() {
+fn a_stop_ends_a_drain_and_a_later_deadline_does_not_count() {
     let mut fixture = Fixture::new(echo);
     fixture.connect();
     fixture.reactor.stop_gracefully(SECOND);
@@ -147,7 +147,7 @@ fn a_stop_in_the_middle_ends_it_and_a_later_deadline_does_not_count() {
     assert_eq!(report(&mut fixture), counts(0, 1, 0));
 }
 
-/// A stage whose shutdown is held by a trigger, and where the hold is kept.
+/// Returns a fixture whose shutdown a trigger holds, and the guard.
 fn held() -> (Fixture, Rc<RefCell<Option<ShutdownGuard>>>) {
     let mut fixture = Fixture::new(release_admission);
     let (place, log) = (Rc::new(RefCell::new(None)), fixture.log.clone());
@@ -164,7 +164,7 @@ fn held() -> (Fixture, Rc<RefCell<Option<ShutdownGuard>>>) {
 }
 
 #[test]
-fn a_trigger_holds_the_shutdown_while_everything_stands() {
+fn a_trigger_holds_the_shutdown_while_everything_continues() {
     let (mut fixture, hold) = held();
     let peer = fixture.connect();
     fixture.reactor.stop_gracefully(SECOND);
@@ -180,7 +180,7 @@ fn a_trigger_holds_the_shutdown_while_everything_stands() {
     *hold.borrow_mut() = None;
     assert_eq!(fixture.reactor.next_deadline(), Some(fixture.reactor.now()));
     assert_eq!(report(&mut fixture), counts(2, 0, 0));
-    assert_eq!(fixture.log.count("1 is to drain"), 1);
+    assert_eq!(fixture.log.count("1 drain requested"), 1);
     assert_eq!(fixture.log.count("before"), 0, "once is enough");
     fixture.expect_empty();
 }
@@ -198,7 +198,7 @@ fn a_hold_ends_at_the_deadline_and_does_not_hold_a_plain_stop() {
     fixture.reactor.stop();
     assert_eq!(report(&mut fixture), counts(0, 0, 0));
     fixture.log.expect(&["before", "stopped"]);
-    // It outlives what it held, and does no harm.
+    // A guard may outlive the shutdown that it held.
     drop(fixture);
     drop(hold.take());
 }
@@ -215,7 +215,7 @@ fn a_signal_to_terminate_drains_and_one_to_interrupt_does_not() {
 }
 
 #[test]
-fn a_panic_when_it_is_told_ends_that_connection_alone() {
+fn a_panic_in_drain_requested_ends_that_connection_alone() {
     let mut fixture = Fixture::new(|event, cx| {
         let first = *cx.transport == cx.factory.all[0];
         assert!(!(event == Event::Drain && first), "boom");
@@ -259,17 +259,17 @@ fn clients_that_wait_to_be_accepted_are_served_and_counted() {
     let served = waiting.iter().filter(|peer| peer.received() == b"request").count();
     assert_eq!((served, fixture.reactor.connection_count()), (299, 300));
     assert_eq!(fixture.reactor.rejections(&fixture.port).unwrap().connections, 3, "limits count");
-    assert_eq!(fixture.log.count("1 is to drain"), 0, "not before its request is answered");
+    assert_eq!(fixture.log.count("1 drain requested"), 0, "not before its request is answered");
     fixture.turn();
-    assert_eq!(fixture.log.count("1 is to drain"), 1);
-    // They have received_any just now, and may go on.
+    assert_eq!(fixture.log.count("1 drain requested"), 1);
+    // Their peers have just sent something, so the drain waits while they linger.
     fixture.script.advance(SECOND / 2);
     assert_eq!(report(&mut fixture), counts(300, 0, 0));
     fixture.expect_empty();
 }
 
 #[test]
-fn what_has_arrived_is_read_before_a_protocol_is_told() {
+fn data_that_has_arrived_is_read_before_drain_requested() {
     let mut fixture = Fixture::new(release_admission);
     let peers: Vec<Peer> = (0..10).map(|_| fixture.connect()).collect();
     // The poller hands out a part of it in each turn.
@@ -279,15 +279,15 @@ fn what_has_arrived_is_read_before_a_protocol_is_told() {
     for _ in 0..3 {
         assert_eq!(fixture.reactor.next_deadline(), Some(fixture.reactor.now()));
         fixture.turn();
-        assert_eq!(fixture.log.count("0 is to drain"), 0);
+        assert_eq!(fixture.log.count("0 drain requested"), 0);
     }
     fixture.turn();
     assert!(peers.iter().all(|peer| peer.received() == b"request"));
-    assert_eq!(fixture.log.count("9 is to drain"), 1);
+    assert_eq!(fixture.log.count("9 drain requested"), 1);
 }
 
 #[test]
-fn nobody_who_goes_on_sending_puts_the_drain_off() {
+fn a_peer_that_keeps_sending_does_not_delay_the_drain() {
     let mut fixture = Fixture::new(release_admission);
     let peers: Vec<Peer> = (0..10).map(|_| fixture.connect()).collect();
     fixture.script.limit_events(4);
@@ -296,11 +296,11 @@ fn nobody_who_goes_on_sending_puts_the_drain_off() {
         peers.iter().for_each(|peer| peer.send("x"));
         fixture.turn();
     }
-    assert_eq!(fixture.log.count("9 is to drain"), 1);
+    assert_eq!(fixture.log.count("9 drain requested"), 1);
 }
 
 #[test]
-fn those_who_have_spoken_and_are_idle_go_at_once() {
+fn peers_that_have_sent_and_are_idle_are_closed_at_once() {
     let mut fixture = Fixture::new(|event, cx| {
         if event == Event::Drain {
             cx.transport.write("goodbye");
@@ -322,11 +322,11 @@ fn those_who_have_spoken_and_are_idle_go_at_once() {
 }
 
 #[test]
-fn those_who_are_speaking_are_heard_out_but_not_for_long() {
+fn lingering_peers_that_still_send_delay_the_drain_only_briefly() {
     let mut fixture = Fixture::new(release_admission);
     let (speaking, begins) = (fixture.connect(), fixture.connect());
     fixture.reactor.stop_gracefully(SECOND * 100);
-    // In the turn in which what has arrived is read.
+    // In the turn of the last reads.
     speaking.send("hello");
     fixture.turn();
     fixture.turn();
@@ -342,7 +342,7 @@ fn those_who_are_speaking_are_heard_out_but_not_for_long() {
     fixture.expect_empty();
 }
 
-/// Connects again as soon as it has failed.
+/// A factory that connects again as soon as an attempt has failed.
 struct Stubborn {
     log: Log,
     key: Rc<Cell<Option<FactoryKey<Self>>>>,

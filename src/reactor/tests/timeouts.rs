@@ -1,4 +1,4 @@
-//! Peers that are waited for, and no longer than was said.
+//! Timeouts of connections.
 
 use super::*;
 use crate::driver::scripted::Closed;
@@ -8,7 +8,7 @@ fn s(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// Does what the default does, after noting what was waited for.
+/// Acts as the default callback does.
 fn default(event: Event<'_>, cx: &mut Context<'_, Probes>) {
     match event {
         Event::TimedOut(kind) => cx.transport.time_out(kind),
@@ -30,7 +30,7 @@ impl Fixture {
 }
 
 #[test]
-fn an_idle_connection_ends_in_order_with_its_reason() {
+fn an_idle_connection_ends_gracefully_with_its_reason() {
     let mut fixture = fixture(Timeouts::new().idle(s(10)));
     let peer = fixture.connect();
     fixture.pass(s(9));
@@ -40,7 +40,7 @@ fn an_idle_connection_ends_in_order_with_its_reason() {
     fixture.log.expect(&["0 made", "0 data hello"]);
     fixture.pass(s(1));
     fixture.log.expect(&["0 timed out: Idle", "0 lost: idle timeout"]);
-    // Its peer has received_any, and is to blame: nobody listens to it any more.
+    // Its peer has sent something, but is to blame: the connection does not linger.
     assert_eq!(peer.closed(), Closed::InOrder);
     fixture.expect_empty();
 }
@@ -57,7 +57,7 @@ fn a_packet_moves_no_timer() {
         assert_eq!(fixture.reactor.next_deadline(), timer);
         assert_eq!(fixture.reactor.timers.len(), 1);
     }
-    // It looks once, and is set for what is left.
+    // The timer fires once, and is set for the remaining time.
     fixture.pass(Duration::from_millis(100));
     assert_eq!(
         fixture.reactor.next_deadline(),
@@ -66,7 +66,7 @@ fn a_packet_moves_no_timer() {
 }
 
 #[test]
-fn what_a_peer_takes_is_no_idleness() {
+fn a_peer_that_takes_bytes_is_not_idle() {
     let mut fixture = fixture(Timeouts::new().idle(s(10)));
     let peer = fixture.connect();
     peer.set_room(0);
@@ -106,7 +106,7 @@ fn a_peer_that_takes_too_little_is_reset() {
 }
 
 #[test]
-fn the_first_byte_is_waited_for_once() {
+fn the_first_byte_timeout_counts_once() {
     let mut fixture = fixture(Timeouts::new().first_byte(s(5)));
     let (quick, _slow) = (fixture.connect(), fixture.connect());
     fixture.pass(s(4));
@@ -150,7 +150,7 @@ fn a_lifetime_ends_whatever_happens_even_while_it_closes() {
 }
 
 #[test]
-fn a_timeout_of_the_protocol_s_own() {
+fn a_protocol_sets_a_timeout_of_its_own() {
     let mut fixture = Fixture::new(|event, cx| match event {
         Event::Made => cx.transport.set_timeout(s(10)),
         Event::Data(b"reset") => cx.transport.reset_timeout(),
@@ -199,7 +199,7 @@ fn a_protocol_may_let_the_connection_live() {
 }
 
 #[test]
-fn deadlines_can_be_changed_and_taken_back_while_it_runs() {
+fn timeouts_can_be_changed_and_removed_while_the_reactor_runs() {
     let mut fixture = fixture(Timeouts::new().idle(s(10)));
     fixture.connect();
     fixture.pass(s(9));
@@ -212,7 +212,7 @@ fn deadlines_can_be_changed_and_taken_back_while_it_runs() {
     fixture.transport(1).set_timeouts(Timeouts::new());
     fixture.pass(s(1000));
     assert_eq!((fixture.reactor.connection_count(), fixture.reactor.timers.len()), (1, 0));
-    // A key that reaches nobody.
+    // A key whose factory is gone.
     let port = fixture.port;
     let (mut other, log) = (Fixture::new(quiet), fixture.log.clone());
     assert!(!other.reactor.set_timeouts(&port, Timeouts::new()));
@@ -220,7 +220,7 @@ fn deadlines_can_be_changed_and_taken_back_while_it_runs() {
 }
 
 #[test]
-fn no_deadline_outlives_its_connection() {
+fn no_timeout_outlives_its_connection() {
     let mut fixture = fixture(Timeouts::new().idle(s(10)).max_lifetime(s(20)));
     let peer = fixture.connect();
     let transport = fixture.transport(0);
@@ -250,7 +250,7 @@ fn a_paused_connection_is_not_idle() {
 }
 
 #[test]
-fn a_panic_in_it_ends_the_connection() {
+fn a_panic_in_timed_out_ends_the_connection() {
     let mut fixture = Fixture::new(|event, _| {
         assert!(!matches!(event, Event::TimedOut(_)), "boom");
     });
@@ -262,7 +262,7 @@ fn a_panic_in_it_ends_the_connection() {
 }
 
 #[test]
-fn who_has_something_unsent_when_his_time_is_over_is_reset() {
+fn a_peer_that_times_out_with_something_unsent_is_reset() {
     let mut fixture = fixture(Timeouts::new().idle(s(10)));
     let peer = fixture.connect();
     peer.set_room(3);
@@ -270,13 +270,13 @@ fn who_has_something_unsent_when_his_time_is_over_is_reset() {
     fixture.settle();
     fixture.pass(s(10));
     assert_eq!(fixture.log.count("0 lost: idle timeout"), 1);
-    // Its peer must not take three bytes for all there was.
+    // Its peer must not take three bytes for the whole stream.
     assert_eq!((peer.received(), peer.closed()), (b"goo".to_vec(), Closed::Reset));
     fixture.expect_empty();
 }
 
 #[test]
-fn whoever_has_spoken_in_time_is_not_blamed_for_a_loop_that_is_late() {
+fn a_peer_that_has_sent_in_time_is_not_blamed_for_a_late_loop() {
     let ways: [(&str, Timeouts); 4] = [
         ("idle", Timeouts::new().idle(s(1))),
         ("first byte", Timeouts::new().first_byte(s(1))),
@@ -290,7 +290,7 @@ fn whoever_has_spoken_in_time_is_not_blamed_for_a_loop_that_is_late() {
         });
         fixture.reactor.set_timeouts(&fixture.port, timeouts);
         let (spoke, silent) = (fixture.connect(), fixture.connect());
-        // The process was stopped, or a callback took long.
+        // As if the process was stopped, or a callback took long.
         spoke.send("in time");
         fixture.script.advance(s(300));
         fixture.settle();
@@ -302,7 +302,7 @@ fn whoever_has_spoken_in_time_is_not_blamed_for_a_loop_that_is_late() {
 }
 
 #[test]
-fn what_the_poller_has_not_handed_out_is_found_as_well() {
+fn data_that_the_poller_has_not_reported_counts_as_well() {
     let mut fixture = fixture(Timeouts::new().idle(s(1)));
     let peers: Vec<Peer> = (0..20).map(|_| fixture.connect()).collect();
     fixture.script.limit_events(3);
@@ -313,14 +313,14 @@ fn what_the_poller_has_not_handed_out_is_found_as_well() {
 }
 
 #[test]
-fn more_than_a_turn_reads_is_looked_through_before_the_verdict() {
+fn more_data_than_one_turn_reads_is_read_before_a_timeout_expires() {
     let mut fixture = Fixture::new(|event, cx| match event {
         Event::Data(b"done") => cx.transport.handshake_done(),
         _ => default(event, cx),
     });
     fixture.reactor.set_timeouts(&fixture.port, Timeouts::new().handshake(s(1)));
     let (long, endless) = (fixture.connect(), fixture.connect());
-    // What a socket may hold: more than twenty turns read.
+    // As much as a socket may hold: more than twenty turns read.
     long.send(vec![0; 6 << 20]);
     long.send("done");
     fixture.script.advance(s(300));
@@ -329,11 +329,11 @@ fn more_than_a_turn_reads_is_looked_through_before_the_verdict() {
         fixture.turn();
     }
     assert_eq!(fixture.log.count("0 timed out: Handshake"), 0);
-    assert_eq!(fixture.log.count("1 timed out: Handshake"), 1, "nobody talks his way out of it");
+    assert_eq!(fixture.log.count("1 timed out: Handshake"), 1, "sending more does not prevent it");
 }
 
 #[test]
-fn what_a_peer_has_taken_in_time_counts_though_the_loop_comes_late() {
+fn bytes_that_a_peer_has_taken_in_time_count_though_the_loop_is_late() {
     let mut fixture = fixture(Timeouts::new().idle(s(10)).min_rate(5, s(10)));
     let peer = fixture.connect();
     peer.set_room(0);
@@ -346,7 +346,7 @@ fn what_a_peer_has_taken_in_time_counts_though_the_loop_comes_late() {
 }
 
 #[test]
-fn what_is_set_before_a_connection_stands_counts_and_not_what_the_factory_has() {
+fn timeouts_set_before_a_connection_is_established_override_those_of_the_factory() {
     let mut fixture = Fixture::new(default);
     for own in [true, false] {
         let connector = fixture.reactor.connect_tcp(([127, 0, 0, 1], 8000), &fixture.port).unwrap();
@@ -371,7 +371,7 @@ fn what_is_set_before_a_connection_stands_counts_and_not_what_the_factory_has() 
 }
 
 #[test]
-fn what_is_set_when_a_protocol_is_built_counts_and_not_what_the_factory_has() {
+fn timeouts_set_in_build_protocol_override_those_of_the_factory() {
     struct Own;
     struct Quiet;
     impl Protocol<Own> for Quiet {}
@@ -396,7 +396,7 @@ fn what_is_set_when_a_protocol_is_built_counts_and_not_what_the_factory_has() {
 }
 
 #[test]
-fn a_peer_that_takes_too_little_of_an_answer_is_given_up_after_the_close_as_well() {
+fn a_peer_below_the_minimum_rate_is_reset_after_the_close_as_well() {
     for timeouts in [Timeouts::new().min_rate(1000, s(2)), Timeouts::new().idle(s(1))] {
         let mut fixture = fixture(timeouts);
         let peer = fixture.script.connect();

@@ -1,4 +1,4 @@
-//! What is unsent on all connections together, and who pays when that is too much.
+//! The limit on the unsent bytes of all connections together, and which connections it costs.
 
 use super::*;
 use crate::limits::OverflowPolicy;
@@ -10,7 +10,7 @@ fn with_limits(settings: Settings) -> Fixture {
 }
 
 #[test]
-fn there_is_never_more_than_the_limit_of_all_not_even_within_a_callback() {
+fn unsent_bytes_never_exceed_the_total_limit_even_within_a_callback() {
     const MAX: usize = 1_000_000;
     for length in [1, 20, 700, 5000, 20_000] {
         let mut fixture = Fixture::with(Settings::default().max_unsent_total(MAX), |event, cx| {
@@ -31,14 +31,14 @@ fn there_is_never_more_than_the_limit_of_all_not_even_within_a_callback() {
         assert!(fixture.log.count(&format!("9 {SLOW}")) <= 1);
         assert_eq!(fixture.log.0.borrow().iter().filter(|it| it.contains("panic")).count(), 0);
         assert!(fixture.reactor.hub.unsent() <= MAX);
-        // Whoever takes what comes is not lost, and has it all.
+        // A peer that keeps up is not lost, and receives everything.
         assert_eq!(fixture.log.count(&format!("0 {SLOW}")), 0, "{length}");
         assert_eq!(peers[0].received().len(), 1_500_000 / length / 10 * length);
     }
 }
 
 #[test]
-fn those_who_were_behind_pay_at_once_and_not_the_one_that_is_written_to() {
+fn slow_consumers_are_lost_at_once_and_not_the_connection_written_to() {
     let mut fixture = with_limits(Settings::default().max_unsent_total(100_000));
     let peers: Vec<Peer> = (0..4).map(|_| fixture.connect()).collect();
     peers.iter().for_each(|peer| peer.set_room(0));
@@ -47,7 +47,7 @@ fn those_who_were_behind_pay_at_once_and_not_the_one_that_is_written_to() {
     fixture.settle();
     all[3].write([0; 5000]);
     all[3].write([0; 5001]);
-    // Before anybody is told.
+    // Before any callback.
     let unsent = || all.iter().map(Transport::unsent).collect::<Vec<_>>();
     assert_eq!(unsent(), [10_000, 0, 20_000, 10_001]);
     assert!(!all[1].accepts_writes());
@@ -72,7 +72,7 @@ fn a_quarter_of_the_limit_is_freed_at_a_time() {
 }
 
 #[test]
-fn what_waits_for_a_connection_to_be_made_counts_as_well() {
+fn bytes_written_before_a_connection_is_made_count_as_well() {
     let mut fixture = with_limits(Settings::default().max_unsent_total(100_000));
     let log = Log::default();
     let probes = Probes { log: log.clone(), act: quiet, all: Vec::new(), key: Rc::default() };
@@ -91,7 +91,7 @@ fn what_waits_for_a_connection_to_be_made_counts_as_well() {
 }
 
 #[test]
-fn those_who_have_caught_up_are_no_longer_on_the_list_of_those_behind() {
+fn consumers_that_have_caught_up_leave_the_list_of_slow_ones() {
     let mut fixture = with_limits(Settings::default());
     for round in 0..500 {
         let peer = fixture.connect();
@@ -107,7 +107,7 @@ fn those_who_have_caught_up_are_no_longer_on_the_list_of_those_behind() {
 }
 
 #[test]
-fn a_write_that_may_be_missed_is_missed_before_anybody_is_lost() {
+fn a_write_that_may_be_dropped_is_dropped_before_any_connection_is_lost() {
     for (policy, rejected) in [(OverflowPolicy::DropNew, 0), (OverflowPolicy::Reject, 1)] {
         let mut fixture = with_limits(Settings::default().max_unsent_total(100_000));
         let peers: Vec<Peer> = (0..2).map(|_| fixture.connect()).collect();
@@ -123,9 +123,9 @@ fn a_write_that_may_be_missed_is_missed_before_anybody_is_lost() {
         member.write([0; 5000]);
         assert_eq!((member.unsent(), member.dropped_writes()), (10_000, 1));
         fixture.settle();
-        assert_eq!(fixture.log.count("1 refused 1"), rejected);
+        assert_eq!(fixture.log.count("1 rejected 1"), rejected);
         assert_eq!(fixture.reactor.connection_count(), 2);
-        // With nothing unsent it keeps up, and what it is sent is taken.
+        // With nothing unsent it keeps up, and the write is accepted.
         peers[1].set_room(usize::MAX / 2);
         fixture.settle();
         peers[1].set_room(0);
@@ -135,7 +135,7 @@ fn a_write_that_may_be_missed_is_missed_before_anybody_is_lost() {
 }
 
 #[test]
-fn of_what_a_producer_gives_nothing_is_missed() {
+fn bytes_of_a_producer_are_never_dropped() {
     let mut fixture = with_limits(Settings::default().max_unsent_total(100_000));
     let peers: Vec<Peer> = (0..2).map(|_| fixture.connect()).collect();
     peers.iter().for_each(|peer| peer.set_room(0));
@@ -153,7 +153,7 @@ fn of_what_a_producer_gives_nothing_is_missed() {
 }
 
 #[test]
-fn what_is_discarded_is_in_the_report() {
+fn discarded_bytes_are_in_the_report() {
     let mut fixture = with_limits(Settings::default().max_unsent_total(1000));
     let peer = fixture.connect();
     peer.set_room(0);

@@ -1,4 +1,4 @@
-//! A peer that has not been sent everything sees a reset, and one that has sees a close.
+//! A truncated stream ends with a reset, a complete one with a close.
 
 use super::*;
 use crate::Producer;
@@ -12,8 +12,8 @@ const SECOND: Duration = Duration::from_secs(1);
 /// Ends a connection.
 type Direction = fn(&mut Fixture, &Peer, &Transport);
 
-/// Each end that is not an orderly close, and whether it is one that gives the peer no time to read
-/// a goodbye, and so resets it in any case.
+/// Each end that is not an orderly close, and whether it resets the connection in any case, without
+/// time for the peer to read the last bytes.
 const ENDS: [(&str, Direction, bool); 10] = [
     ("fail", |_, _, transport| transport.fail("because"), false),
     ("panic", |_, peer, _| peer.send("panic"), false),
@@ -58,7 +58,7 @@ fn time_out(fixture: &mut Fixture, transport: &Transport, timeouts: Timeouts) {
     fixture.script.advance(SECOND);
 }
 
-/// Stops, and takes no notice of a drain.
+/// Stops the reactor, with protocols that ignore the drain.
 fn stop(fixture: &mut Fixture, deadline: Duration) {
     fixture.reactor.stop_gracefully(deadline);
     for _ in 0..3 {
@@ -70,7 +70,7 @@ fn stop(fixture: &mut Fixture, deadline: Duration) {
     panic!("it does not stop");
 }
 
-/// Panics when it is told to, and otherwise does what the defaults do.
+/// Panics on request, and otherwise acts as the default callbacks do.
 fn plain(event: Event<'_>, cx: &mut Context<'_, Probes>) {
     match event {
         Event::Data(b"panic") => panic!("on purpose"),
@@ -86,11 +86,11 @@ fn plain(event: Event<'_>, cx: &mut Context<'_, Probes>) {
 }
 
 thread_local! {
-    /// A protocol whose reader has failed says so to its peer, and closes.
+    /// A protocol whose reader has failed sends a message, and closes.
     static EXPLAINS: Cell<bool> = const { Cell::new(false) };
 }
 
-/// What the peer of a connection sees that is ended in this way.
+/// Returns what the peer sees of a connection that ends in this way.
 fn seen(prepare: Direction, end: Direction) -> (Vec<u8>, Closed) {
     let mut fixture = Fixture::new(plain);
     let peer = fixture.connect();
@@ -99,14 +99,14 @@ fn seen(prepare: Direction, end: Direction) -> (Vec<u8>, Closed) {
     fixture.settle();
     end(&mut fixture, &peer, &transport);
     for _ in 0..4 {
-        // Unless the reactor has stopped, it goes round once more.
+        // Unless the reactor has stopped, one more turn.
         let _ = fixture.reactor.turn(Some(Duration::ZERO));
     }
     assert!(!transport.is_connected());
     (peer.received(), if peer.output_finished() { Closed::InOrder } else { peer.closed() })
 }
 
-/// What may be missing when a connection ends.
+/// The bytes that may be missing when a connection ends.
 const UNFINISHED: [(&str, Direction); 5] = [
     ("unsent bytes", |_, peer, transport| {
         peer.set_room(3);
@@ -126,7 +126,7 @@ const UNFINISHED: [(&str, Direction); 5] = [
 ];
 
 #[test]
-fn whatever_ends_a_connection_with_something_missing_resets_it() {
+fn every_end_of_a_connection_with_something_missing_resets_it() {
     for ((missing, prepare), (end, direction, _)) in
         UNFINISHED.into_iter().flat_map(|missing| ENDS.map(|end| (missing, end)))
     {
@@ -135,7 +135,7 @@ fn whatever_ends_a_connection_with_something_missing_resets_it() {
 }
 
 #[test]
-fn whatever_ends_a_connection_that_has_sent_everything_closes_it() {
+fn every_end_of_a_connection_that_has_sent_everything_closes_it() {
     let all_sent: Direction = |_, _, transport| {
         transport.register_producer(Producer::reader(&b"all "[..]));
         transport.write("sent");
@@ -148,7 +148,7 @@ fn whatever_ends_a_connection_that_has_sent_everything_closes_it() {
     }
 }
 
-/// Fails after three bytes.
+/// A reader that fails after three bytes.
 struct Broken(usize);
 
 impl Read for Broken {
@@ -167,8 +167,8 @@ fn broken_reader(transport: &Transport) {
 }
 
 #[test]
-fn a_reader_that_fails_leaves_no_stream_that_looks_whole() {
-    // The close was asked for before: nobody else decides what the failure means.
+fn a_reader_that_fails_leaves_no_stream_that_looks_complete() {
+    // The protocol is closing already, so it does not decide what the failure means.
     let (received, closed) = seen(
         |_, _, _| {},
         |_, _, transport| {
@@ -184,7 +184,7 @@ fn a_reader_that_fails_leaves_no_stream_that_looks_whole() {
         transport.fail("because of that");
     };
     assert_eq!(seen(|_, _, _| {}, fails), (b"abc".to_vec(), Closed::Reset));
-    // It knows, says so in its own words, and closes.
+    // The protocol learns of it, sends a message of its own, and closes.
     let explains: Direction = |fixture, _, transport| {
         broken_reader(transport);
         fixture.settle();
@@ -197,7 +197,7 @@ fn a_reader_that_fails_leaves_no_stream_that_looks_whole() {
     let (received, closed) = seen(|_, _, _| {}, |_, _, transport| broken_reader(transport));
     assert_eq!((received, closed), (b"abc, and no more".to_vec(), Closed::InOrder));
     EXPLAINS.set(false);
-    // It has said so, and keeps the connection: nothing is missing any more.
+    // The protocol has reported it, and keeps the connection: nothing is missing any more.
     let continues: Direction = |fixture, _, transport| {
         broken_reader(transport);
         fixture.settle();
@@ -219,7 +219,7 @@ fn a_reader_that_fails_leaves_no_stream_that_looks_whole() {
 }
 
 #[test]
-fn a_refusal_that_is_cut_is_a_reset() {
+fn a_truncated_reject_message_is_a_reset() {
     let mut fixture = Fixture::new(quiet);
     fixture.reactor.set_limits(
         &fixture.port,
@@ -233,7 +233,7 @@ fn a_refusal_that_is_cut_is_a_reset() {
 }
 
 #[test]
-fn bytes_that_are_lost_while_it_drains_are_counted_whatever_ends_their_connection() {
+fn bytes_lost_during_a_drain_are_counted_however_their_connection_ends() {
     let ways: [(Direction, usize); 5] = [
         (|_, peer, _| peer.reset(), 1),
         (|_, _, transport| transport.abort_connection(), 1),

@@ -34,7 +34,7 @@ fn a_call_reaches_a_timer_that_is_due_in_the_same_turn() {
 }
 
 #[test]
-fn clients_are_welcomed_before_the_others_are_served() {
+fn clients_are_accepted_before_others_are_served() {
     let mut fixture = Fixture::new(quiet);
     let first = fixture.connect();
     first.send("x");
@@ -43,7 +43,7 @@ fn clients_are_welcomed_before_the_others_are_served() {
 }
 
 #[test]
-fn what_is_added_in_a_phase_waits_for_the_next_turn() {
+fn work_added_in_a_phase_waits_for_the_next_turn() {
     let mut fixture = Fixture::new(quiet);
     let log = fixture.log.clone();
     fn again(reactor: &mut Reactor, log: Log, count: u32) {
@@ -134,19 +134,19 @@ fn an_idle_reactor_sleeps_for_ever_and_a_busy_one_not_at_all() {
     let waits = fixture.script.take_waits();
     assert_eq!(waits, [Some(Duration::from_secs(7)), Some(Duration::from_secs(1))]);
 
-    // A timer that is due before the caller's patience ends cuts the wait short.
+    // A timer that is due before the caller's timeout cuts the wait short.
     fixture.reactor.call_later(Duration::from_secs(3), |_| {});
     assert!(fixture.reactor.turn(Some(Duration::from_secs(10))).unwrap().is_continue());
     assert_eq!(fixture.script.take_waits(), [Some(Duration::from_secs(3))]);
 
-    // What was written from outside a callback is left over, and due now.
+    // A write from outside a callback is left over, and due now.
     let now: Instant = fixture.reactor.now();
     fixture.transport(0).write("x");
     assert_eq!(fixture.reactor.next_deadline(), Some(now));
 }
 
 #[test]
-fn whatever_is_left_over_is_due_now() {
+fn work_that_is_left_over_is_due_now() {
     type Leave = fn(&mut Fixture);
     let left_over: [(&str, Leave); 5] = [
         ("bytes to be read", |fixture| {
@@ -209,7 +209,7 @@ fn triggers_fire_in_their_phases_and_a_panic_stops_none() {
     assert!(!fixture.reactor.remove_system_event_trigger(removed));
     let running = log.clone();
     fixture.reactor.call_when_running(move |_| running.push("running"));
-    assert!(fixture.reactor.next_deadline().is_some(), "the first turn is waited for");
+    assert!(fixture.reactor.next_deadline().is_some(), "triggers wait for the first turn");
     fixture.connect();
     log.expect(&["startup true", "running", "0 made"]);
     let running = log.clone();
@@ -262,7 +262,7 @@ fn a_stopped_reactor_can_run_again() {
 }
 
 #[test]
-fn what_is_left_over_and_what_is_added_in_the_shutdown_is_dropped() {
+fn work_left_over_and_work_added_in_the_shutdown_is_dropped() {
     let mut fixture = Fixture::new(|event, cx| {
         if event == Event::Lost {
             cx.reactor.remote().call_from_thread(|_| unreachable!()).unwrap();
@@ -316,7 +316,7 @@ fn a_panic_of_the_caller_gives_the_factory_back() {
 }
 
 #[test]
-fn dropping_the_reactor_tells_everyone() {
+fn dropping_the_reactor_calls_every_connection_lost() {
     let mut fixture = Fixture::new(quiet);
     let kept = {
         fixture.connect();
@@ -333,12 +333,12 @@ fn dropping_the_reactor_tells_everyone() {
 }
 
 #[test]
-fn a_signal_stops_the_reactor_in_order() {
+fn a_signal_stops_the_reactor_after_reading_what_came_with_it() {
     let mut fixture = Fixture::new(quiet);
     let peer = fixture.connect();
     peer.send("last words");
     fixture.script.signal("SIGINT");
-    // What came with the signal is still read.
+    // Data that came with the signal is still read.
     fixture.turn();
     assert!(fixture.reactor.turn(None).unwrap().is_break());
     fixture.log.expect(&["0 made", "0 data last words", "0 lost: reactor stopped", "stopped"]);
@@ -385,14 +385,14 @@ fn deadlines_are_kept_to_the_nanosecond() {
 }
 
 #[test]
-fn what_the_poller_has_not_handed_out_yet_is_left_over() {
+fn events_that_the_poller_has_not_reported_yet_are_left_over() {
     let mut fixture = Fixture::new(echo);
     let peers: Vec<Peer> = (0..10).map(|_| fixture.connect()).collect();
     fixture.settle();
     assert_eq!(fixture.reactor.next_deadline(), None);
     fixture.script.limit_events(4);
     peers.iter().for_each(|peer| peer.send("hello"));
-    // A loop outside that hears of the first edge only takes turns as long as one is due.
+    // An outer loop that sees only the first edge runs turns as long as one is due.
     fixture.turn();
     let mut turns = 1;
     while fixture.reactor.next_deadline() == Some(fixture.reactor.now()) {

@@ -4,17 +4,17 @@ use super::*;
 use crate::callback_kind::CallbackKind;
 use crate::{Delimiter, LineContext, LineReceiver, Lines, delegate_callbacks};
 
-/// The names of callbacks, in the order in which they came.
+/// Names of the callbacks, in the order in which they came.
 #[derive(Default)]
 struct Heard(Vec<&'static str>);
 
-/// Tells its factory what it hears.
+/// A protocol that reports its callbacks to its factory.
 struct Listener;
 
-/// Forwards nothing.
-struct Deaf(Listener);
+/// A wrapper that forwards nothing.
+struct NonForwarding(Listener);
 
-/// What a receiver has in place of `data_received` is left out.
+/// A wrapper that leaves out what a receiver has in place of `data_received`.
 macro_rules! implement {
     (
         $made_kind:ident connection_made()
@@ -35,7 +35,7 @@ macro_rules! implement {
             implement! { @methods LineContext line_length_exceeded(line: &[u8]) }
         }
 
-        impl Protocol<Heard> for Deaf {
+        impl Protocol<Heard> for NonForwarding {
             delegate_callbacks! {
                 Heard => |deaf, cx| (&mut deaf.0, cx),
                 except connection_made, data_received, $($name),*
@@ -151,6 +151,6 @@ fn a_wrapper_of_a_receiver_takes_over_what_only_receivers_have() {
 #[test]
 fn what_is_excepted_is_not_forwarded() {
     let mut heard = Heard::default();
-    call_all(&mut Deaf(Listener), &mut heard);
+    call_all(&mut NonForwarding(Listener), &mut heard);
     assert!(heard.0.is_empty(), "{:?}", heard.0);
 }

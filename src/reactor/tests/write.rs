@@ -1,4 +1,4 @@
-//! When what is written leaves.
+//! Writing: when bytes leave.
 
 use super::*;
 
@@ -71,7 +71,7 @@ fn a_full_socket_is_not_asked_again_before_it_has_room() {
 }
 
 #[test]
-fn however_little_a_socket_takes_each_time_all_arrives_in_order() {
+fn all_arrives_in_order_however_little_the_socket_takes_each_time() {
     let mut fixture = Fixture::new(echo);
     let peer = fixture.connect();
     let data: Vec<u8> = (0..50_000_u32).map(|at| (at % 251) as u8).collect();
@@ -106,13 +106,13 @@ fn a_broken_pipe_ends_the_connection_with_its_error() {
     fixture.transport(0).resume_reading();
     peer.reset();
     fixture.settle();
-    // By the write or by the poller, whichever is first; once in any case.
+    // Found by the write or by the poller, whichever is first; reported once in any case.
     let lost = fixture.log.0.borrow().iter().filter(|it| it.contains("lost")).count();
     assert_eq!(lost, 1);
     fixture.expect_empty();
 }
 
-/// Every member hears what one says.
+/// Sends the data of one member to every member.
 fn chat(event: Event<'_>, cx: &mut Context<'_, Probes>) {
     if let Event::Data(data) = event {
         for member in &cx.factory.all {
@@ -147,7 +147,7 @@ fn a_fan_out_waits_until_a_few_polls_bring_nothing() {
 }
 
 #[test]
-fn a_fan_out_waits_again_after_one_that_could_not() {
+fn a_fan_out_waits_again_after_one_that_was_not_deferred() {
     let mut fixture = Fixture::new(chat);
     let peers: Vec<Peer> = (0..40).map(|_| fixture.connect()).collect();
     fixture.transport(1).abort_connection();
@@ -223,7 +223,7 @@ fn spare_buffers_are_shared_and_bounded() {
 }
 
 #[test]
-fn a_call_from_another_thread_is_something_that_a_fan_out_waits_for() {
+fn a_call_from_another_thread_counts_as_an_event_for_a_fan_out() {
     let mut fixture = Fixture::new(quiet);
     let peers: Vec<Peer> = (0..40).map(|_| fixture.connect()).collect();
     fixture.settle();
@@ -245,7 +245,7 @@ fn a_call_from_another_thread_is_something_that_a_fan_out_waits_for() {
 }
 
 #[test]
-fn a_large_write_that_fails_is_looked_at_and_keeps_nothing() {
+fn a_large_write_that_fails_is_settled_and_keeps_nothing() {
     let mut fixture = Fixture::new(quiet);
     let peer = fixture.connect();
     let transport = fixture.transport(0);
@@ -257,7 +257,7 @@ fn a_large_write_that_fails_is_looked_at_and_keeps_nothing() {
     assert!(!transport.is_connected());
 }
 
-/// A room of so many, with a line to each of them waiting.
+/// Returns a room of `count` members, with a deferred line to each of them.
 fn held(count: usize) -> (Fixture, Vec<Peer>) {
     let mut fixture = Fixture::new(chat);
     let peers: Vec<Peer> = (0..count).map(|_| fixture.script.connect()).collect();
@@ -281,7 +281,7 @@ fn a_fan_out_counts_empty_polls_in_a_row() {
 }
 
 #[test]
-fn a_fan_out_waits_for_so_long_as_it_is_wide_and_no_longer_than_a_millisecond() {
+fn a_fan_out_waits_in_proportion_to_its_width_up_to_a_millisecond() {
     for (count, micros) in [(41, 40), (1500, 1000)] {
         let (mut fixture, peers) = held(count);
         for _ in 0..2 {
@@ -295,7 +295,7 @@ fn a_fan_out_waits_for_so_long_as_it_is_wide_and_no_longer_than_a_millisecond() 
 }
 
 #[test]
-fn a_fan_out_that_was_hurried_does_not_count_for_the_next() {
+fn a_fan_out_that_was_flushed_early_does_not_count_for_the_next() {
     let (mut fixture, peers) = held(40);
     fixture.transport(2).abort_connection();
     fixture.turn();

@@ -1,8 +1,8 @@
-//! Writes that fail, and what has arrived nevertheless.
+//! Writes that fail, and the input that has arrived nevertheless.
 
 use super::*;
 
-/// Writes at each timer, and after each piece of data sets one.
+/// Writes at each timer, and sets one after each piece of data.
 fn writing(event: Event<'_>, cx: &mut Context<'_, Probes>) {
     match event {
         Event::Made => {
@@ -20,7 +20,7 @@ fn writing(event: Event<'_>, cx: &mut Context<'_, Probes>) {
 
 const LOST: &str = "0 lost: connection lost: broken pipe";
 
-/// The peer has answered and is gone, which the loop learns by a write that fails.
+/// Returns a connection whose peer has answered and is gone: a write fails.
 fn severed(answer: &[&str]) -> Fixture {
     let mut fixture = Fixture::new(writing);
     let peer = fixture.connect();
@@ -42,7 +42,7 @@ fn an_answer_is_delivered_though_a_write_has_failed_before_it_was_read() {
 }
 
 #[test]
-fn without_an_answer_the_loss_is_told_at_once() {
+fn without_an_answer_the_loss_is_reported_at_once() {
     let mut fixture = Fixture::new(writing);
     let peer = fixture.connect();
     peer.break_writes();
@@ -53,7 +53,7 @@ fn without_an_answer_the_loss_is_told_at_once() {
 }
 
 #[test]
-fn what_has_arrived_is_read_within_the_budget_of_a_turn_and_to_the_end() {
+fn after_a_failed_write_input_is_read_to_its_end_within_the_budget_of_each_turn() {
     let pieces: Vec<String> = (0..20).map(|number| format!("piece {number}")).collect();
     let pieces: Vec<&str> = pieces.iter().map(String::as_str).collect();
     let mut fixture = severed(&pieces);
@@ -96,11 +96,11 @@ fn a_large_write_that_fails_within_a_callback_is_no_different() {
 }
 
 #[test]
-fn what_can_no_longer_be_sent_does_not_keep_the_answer_from_being_read() {
+fn after_a_failed_write_a_full_write_buffer_does_not_block_reading() {
     let mut fixture = Fixture::new(writing);
     let peer = fixture.connect();
     peer.set_room(0);
-    // So much that its peer would not be read.
+    // Enough unsent bytes that its peer would not be read.
     fixture.transport(0).set_max_unsent(200_000, crate::limits::OverflowPolicy::Close);
     fixture.transport(0).write([0; 200_000]);
     fixture.settle();

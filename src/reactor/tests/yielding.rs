@@ -1,4 +1,4 @@
-//! Protocols that give the loop back before they are done.
+//! Protocols that yield to the loop before they are done.
 
 use super::*;
 use crate::limits::Timeouts;
@@ -6,7 +6,7 @@ use crate::{LineContext, LineReceiver, Lines};
 
 const BUFFER: usize = super::super::scratch::BUFFER_LEN;
 
-/// Yields when it reads "more", and notes how often it is called again.
+/// Yields when it reads "more".
 fn yielding(event: Event<'_>, cx: &mut Context<'_, Probes>) {
     match event {
         Event::Data(b"more") => cx.transport.yield_now(),
@@ -78,7 +78,7 @@ fn a_protocol_that_yields_is_called_again_though_it_has_paused_or_its_peer_is_go
 }
 
 #[test]
-fn a_protocol_that_yields_hears_of_a_failed_write_when_all_is_delivered() {
+fn a_protocol_that_yields_hears_of_a_failed_write_after_all_data() {
     let mut fixture = Fixture::new(|event, cx| match event {
         Event::Data(b"more") => cx.transport.yield_now(),
         Event::Data(b"") => cx.transport.write("answer"),
@@ -96,7 +96,7 @@ fn a_protocol_that_yields_hears_of_a_failed_write_when_all_is_delivered() {
 }
 
 #[test]
-fn a_protocol_that_yields_is_given_less_at_once_until_nothing_is_left() {
+fn a_protocol_that_yields_gets_smaller_reads_until_nothing_is_left() {
     let mut fixture = Fixture::new(|event, cx| {
         if let Event::Data([_, ..]) = event {
             cx.transport.yield_now();
@@ -113,7 +113,7 @@ fn a_protocol_that_yields_is_given_less_at_once_until_nothing_is_left() {
 }
 
 #[test]
-fn one_whose_protocol_has_yielded_is_not_idle_and_a_drain_waits_for_it() {
+fn a_connection_that_has_yielded_is_not_idle_and_a_drain_waits_for_it() {
     let mut fixture = Fixture::new(|event, cx| match event {
         Event::Data(_) if cx.factory.log.count("0 data ") < 30 => cx.transport.yield_now(),
         Event::Drain | Event::TimedOut(_) => cx.transport.lose_connection(),
@@ -134,11 +134,11 @@ fn one_whose_protocol_has_yielded_is_not_idle_and_a_drain_waits_for_it() {
         }
     }
     let log = fixture.log.0.take();
-    let drained = log.iter().position(|entry| entry == "0 is to drain").unwrap();
+    let drained = log.iter().position(|entry| entry == "0 drain requested").unwrap();
     assert_eq!(log[..drained].iter().filter(|entry| *entry == "0 data ").count(), 30);
 }
 
-/// Counts its lines.
+/// A receiver that counts its lines.
 struct Counting(Rc<Cell<usize>>);
 
 impl<F> LineReceiver<F> for Counting {
@@ -148,7 +148,7 @@ impl<F> LineReceiver<F> for Counting {
 }
 
 #[test]
-fn lines_give_the_loop_back_and_come_in_the_next_turn() {
+fn lines_yield_and_continue_in_the_next_turn() {
     let (script, lines) = (Script::new(), Rc::new(Cell::new(0)));
     let mut reactor = Reactor::with_driver(script.driver(), Settings::default());
     let counter = Rc::clone(&lines);
@@ -172,7 +172,7 @@ fn lines_give_the_loop_back_and_come_in_the_next_turn() {
     assert_eq!(reactor.connection_count(), 0);
 }
 
-/// Takes a tenth of a millisecond for each line.
+/// A receiver that takes a tenth of a millisecond for each line.
 struct Laborious(Script);
 
 impl<F> LineReceiver<F> for Laborious {
@@ -182,7 +182,7 @@ impl<F> LineReceiver<F> for Laborious {
 }
 
 #[test]
-fn lines_that_take_long_hold_nobody_up_for_long() {
+fn slow_lines_hold_up_other_connections_only_briefly() {
     let script = Script::new();
     let mut reactor = Reactor::with_driver(script.driver(), Settings::default());
     let clock = script.clone();
