@@ -124,7 +124,7 @@ impl Reactor {
                     log::debug!("a client was gone before it was accepted: {error}");
                 }
                 Err(error) => {
-                    self.rest(id, &error);
+                    self.retry_later(id, &error);
                     return false;
                 }
             }
@@ -148,7 +148,7 @@ impl Reactor {
                     drop(stream);
                     self.shed(id);
                     self.refill_reserve(id);
-                    self.rest(id, error);
+                    self.retry_later(id, error);
                 }
                 has_room
             }
@@ -156,7 +156,7 @@ impl Reactor {
             // There is no reserve. The next attempt shows whether this freed descriptors.
             Err(_) if self.close_lingering() => true,
             Err(_) => {
-                self.rest(id, error);
+                self.retry_later(id, error);
                 false
             }
         }
@@ -183,7 +183,7 @@ impl Reactor {
 
     /// Pauses accepting on a port. The poller is edge-triggered and does not report the waiting
     /// clients again, so a timer retries.
-    fn rest(&mut self, id: Id, error: &io::Error) {
+    fn retry_later(&mut self, id: Id, error: &io::Error) {
         let now = self.now();
         let timer = self.set_timer_action(ACCEPT_RETRY_DELAY, TimerAction::RetryAccept(id));
         let Some(port) = self.ports.get_mut(id) else { return drop(self.timers.cancel(timer)) };
@@ -304,7 +304,7 @@ impl Reactor {
             closed.peer.sent_any |= lingers;
         }
         let lingering = closed.and_then(|closed| {
-            self.linger(id, closed, transport.peer_address().network(), LingerReason::Refusal)
+            self.linger(id, closed, transport.peer_address().network(), LingerReason::Rejection)
         });
         self.remove_connection(id, lingering);
         if guard(|| drop(end)).is_err() {

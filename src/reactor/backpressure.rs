@@ -204,7 +204,7 @@ impl Reactor {
 /// Read backoff.
 impl Reactor {
     /// Stops reading a connection until its peer takes something, or for [`READ_BACKOFF`].
-    pub(super) fn rest_from_reading(&mut self, id: Id) {
+    pub(super) fn back_off_reading(&mut self, id: Id) {
         let until = self.queues.read_backoffs.until.unwrap_or_else(|| self.due_in(READ_BACKOFF));
         self.queues.read_backoffs.until = Some(until);
         self.queues.read_backoffs.connections.push(id);

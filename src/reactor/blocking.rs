@@ -118,7 +118,7 @@ impl Reactor {
     }
 
     /// Drops all continuations, and the work that has not begun.
-    pub(super) fn forget_work(&mut self) {
+    pub(super) fn drop_pending_work(&mut self) {
         for work in self.driver.take_waiting_work() {
             if let Err(panic) = guard(|| drop(work)) {
                 log::error!("dropping deferred work panicked: {}", panic.0);

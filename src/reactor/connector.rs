@@ -148,16 +148,16 @@ impl Reactor {
         });
         let due = self.due_in(endpoint.connect_timeout());
         let id = self.connections.insert_with(|id| {
-            let (stream, rejected) = match self.driver.connect(endpoint, id) {
+            let (stream, begin_error) = match self.driver.connect(endpoint, id) {
                 Ok(stream) => (Some(stream), None),
                 Err(error) => (None, Some(error)),
             };
-            if rejected.is_some() {
+            if begin_error.is_some() {
                 self.queues.ready.push(id);
             }
             let transport = Transport::connecting(id, stream, address.clone(), listener_info);
             let timeout = self.timers.set(due, TimerAction::ConnectTimeout(id));
-            Slot::Connecting(Box::new(Connecting { transport, timeout, rejected }))
+            Slot::Connecting(Box::new(Connecting { transport, timeout, begin_error }))
         });
         log::debug!("{} connecting to {address}", self.protocol_name(factory));
         match self.connections.get(id) {
@@ -174,7 +174,7 @@ impl Reactor {
         let transport = connecting.transport.clone();
         transport.connection().clear_dirty();
         transport.connection().begin_serving();
-        if let Some(error) = connecting.rejected.take() {
+        if let Some(error) = connecting.begin_error.take() {
             return self.fail_to_connect(id, &error);
         }
         let given_up = transport.connection().given_up();

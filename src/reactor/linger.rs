@@ -6,7 +6,7 @@ use super::linger_budget::LINGER_IDLE;
 use super::linger_budget::LINGER_IDLE_DRAINING;
 use super::linger_budget::LingerReason;
 use super::linger_budget::Lingerers;
-use super::linger_budget::REFUSED_IDLE;
+use super::linger_budget::REJECTED_LINGER_IDLE;
 use super::table::Lingering;
 use super::table::Slot;
 use super::timers::TimerAction;
@@ -44,7 +44,7 @@ impl Reactor {
         reason_to_linger: LingerReason,
     ) -> Option<Slot> {
         let stream = &mut *closed.stream;
-        let talks = match discard(stream, &mut [0; GLANCE_LEN]) {
+        let peer_sends = match discard(stream, &mut [0; GLANCE_LEN]) {
             Discarded::End => return None,
             Discarded::Nothing if !closed.peer.sent_any => return None,
             Discarded::Nothing => closed.peer.sent_since_drain && self.is_draining(),
@@ -59,7 +59,7 @@ impl Reactor {
         let end =
             self.set_timer_action(self.linger_idle(reason_to_linger), TimerAction::LingerEnd(id));
         self.queues.ready.push(id);
-        self.lingerers.sending += usize::from(talks);
+        self.lingerers.sending += usize::from(peer_sends);
         Some(Slot::Lingering(Box::new(Lingering {
             stream: closed.stream,
             reason_to_linger,
@@ -67,14 +67,14 @@ impl Reactor {
             bytes_left: reason_to_linger.bytes_max(),
             end,
             until: self.due_in(reason_to_linger.time_max()),
-            talks,
+            peer_sends,
             queued: true,
         })))
     }
 
     fn linger_idle(&self, reason_to_linger: LingerReason) -> Duration {
         match reason_to_linger {
-            LingerReason::Refusal => REFUSED_IDLE,
+            LingerReason::Rejection => REJECTED_LINGER_IDLE,
             LingerReason::Close if self.is_draining() => LINGER_IDLE_DRAINING,
             LingerReason::Close => LINGER_IDLE,
         }
@@ -102,7 +102,7 @@ impl Reactor {
     /// Closes a lingering socket, whose timer is cancelled or has fired.
     pub(super) fn remove_lingering(&mut self, id: Id) {
         if let Some(Slot::Lingering(lingering)) = self.connections.get(id) {
-            self.lingerers.sending -= usize::from(lingering.talks);
+            self.lingerers.sending -= usize::from(lingering.peer_sends);
             self.lingerers.budget(lingering.reason_to_linger).leave(lingering.place);
             self.connections.remove(id);
         }
@@ -110,7 +110,7 @@ impl Reactor {
 
     /// Resets, at the beginning of a drain, which lingering peers have sent since.
     pub(super) fn clear_received_since_drain(&mut self) {
-        self.connections.all_lingering_mut().for_each(|lingering| lingering.talks = false);
+        self.connections.all_lingering_mut().for_each(|lingering| lingering.peer_sends = false);
         self.lingerers.sending = 0;
     }
 
@@ -123,7 +123,7 @@ impl Reactor {
         lingering.queued = false;
         let (heard, last) = lingering.discard_all();
         if heard {
-            let received_since_drain = std::mem::replace(&mut lingering.talks, true);
+            let received_since_drain = std::mem::replace(&mut lingering.peer_sends, true);
             self.lingerers.sending += usize::from(!received_since_drain);
             self.timers.reset(end, due);
         }
@@ -153,7 +153,7 @@ impl Reactor {
         {
             return self.remove_lingering(id);
         }
-        let received_since_drain = std::mem::replace(&mut lingering.talks, true);
+        let received_since_drain = std::mem::replace(&mut lingering.peer_sends, true);
         self.lingerers.sending += usize::from(!received_since_drain);
         lingering.end = self.timers.set(due, TimerAction::LingerEnd(id));
         self.queue_lingering(id);

@@ -31,11 +31,11 @@ const LINGERING_PER_PEER_MAX: usize = 64;
 
 /// [`LINGER_MAX`] for rejected clients. The limits of rejected clients are lower, since they
 /// receive their message in any case; lingering only helps those that were about to send.
-const REFUSED_MAX: Duration = Duration::from_secs(2);
-pub(super) const REFUSED_IDLE: Duration = Duration::from_millis(500);
-const REFUSED_BYTES_MAX: usize = 64 * 1024;
-const REFUSED_LINGERING_MAX: usize = 64;
-const REFUSED_PER_PEER_MAX: usize = 4;
+const REJECTED_LINGER_MAX: Duration = Duration::from_secs(2);
+pub(super) const REJECTED_LINGER_IDLE: Duration = Duration::from_millis(500);
+const REJECTED_BYTES_MAX: usize = 64 * 1024;
+const REJECTED_LINGERING_MAX: usize = 64;
+const REJECTED_PER_PEER_MAX: usize = 4;
 
 /// Why a connection lingers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,21 +43,21 @@ pub(super) enum LingerReason {
     /// The protocol has ended the connection.
     Close,
     /// The client was rejected, and never had a protocol.
-    Refusal,
+    Rejection,
 }
 
 impl LingerReason {
     pub(super) fn time_max(self) -> Duration {
         match self {
             Self::Close => LINGER_MAX,
-            Self::Refusal => REFUSED_MAX,
+            Self::Rejection => REJECTED_LINGER_MAX,
         }
     }
 
     pub(super) fn bytes_max(self) -> usize {
         match self {
             Self::Close => LINGER_BYTES_MAX,
-            Self::Refusal => REFUSED_BYTES_MAX,
+            Self::Rejection => REJECTED_BYTES_MAX,
         }
     }
 }
@@ -75,7 +75,7 @@ impl Default for Lingerers {
     fn default() -> Self {
         Self {
             closed: LingerBudget::new(LINGERING_MAX, LINGERING_PER_PEER_MAX),
-            rejected: LingerBudget::new(REFUSED_LINGERING_MAX, REFUSED_PER_PEER_MAX),
+            rejected: LingerBudget::new(REJECTED_LINGERING_MAX, REJECTED_PER_PEER_MAX),
             sending: 0,
         }
     }
@@ -94,7 +94,7 @@ impl Lingerers {
     pub(super) fn budget(&mut self, reason_to_linger: LingerReason) -> &mut LingerBudget {
         match reason_to_linger {
             LingerReason::Close => &mut self.closed,
-            LingerReason::Refusal => &mut self.rejected,
+            LingerReason::Rejection => &mut self.rejected,
         }
     }
 }

@@ -57,7 +57,7 @@ pub use metrics::{CallStats, Metrics, SlowestCallback};
 #[cfg(feature = "testing")]
 pub use observer::OpenResources;
 #[cfg(feature = "testing")]
-pub(crate) use observer::{Happening, Watch};
+pub(crate) use observer::{CallbackObserver, Happening};
 pub use remote::Remote;
 pub use settings::Settings;
 pub use timer_id::TimerId;
@@ -139,7 +139,7 @@ pub struct Reactor {
     scratch: Scratch,
     /// Test observer, notified of every callback.
     #[cfg(feature = "testing")]
-    observer: Option<Rc<dyn Watch>>,
+    observer: Option<Rc<dyn CallbackObserver>>,
 }
 
 impl Reactor {

@@ -21,8 +21,8 @@ pub(crate) enum Happening<'a> {
 }
 
 /// Observes a reactor.
-pub(crate) trait Watch: Debug {
-    fn happens(&self, connection: ConnectionId, happening: Happening<'_>);
+pub(crate) trait CallbackObserver: Debug {
+    fn observe(&self, connection: ConnectionId, happening: Happening<'_>);
 }
 
 /// Number of resources that a reactor holds.

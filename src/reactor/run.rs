@@ -185,7 +185,7 @@ impl Reactor {
         }
         self.fire(Phase::During, SystemEvent::Shutdown);
         self.fire(Phase::After, SystemEvent::Shutdown);
-        self.forget();
+        self.drop_leftovers();
         self.lifecycle.state = RunState::Idle;
         let report = std::mem::take(&mut self.lifecycle.report);
         log::info!("stopped: {report}");
@@ -219,7 +219,7 @@ impl Reactor {
     }
 
     /// Drops the work that is left for a next turn: all that it concerned is gone.
-    fn forget(&mut self) {
+    fn drop_leftovers(&mut self) {
         self.lifecycle.stop = Stop::No;
         self.fan_out.end();
         self.queues.ready.clear();
@@ -236,7 +236,7 @@ impl Reactor {
                 log::error!("dropping a delayed call panicked: {}", panic.0);
             }
         }
-        self.forget_work();
+        self.drop_pending_work();
         for call in self.calls.take_all() {
             if let Err(panic) = guard(|| drop(call)) {
                 log::error!("dropping a call from another thread panicked: {}", panic.0);

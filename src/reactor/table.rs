@@ -147,7 +147,7 @@ pub(super) struct Connecting {
     /// Timer of the connect timeout.
     pub(super) timeout: Id,
     /// Error of an attempt that could not begin; the next turn reports it to the factory.
-    pub(super) rejected: Option<io::Error>,
+    pub(super) begin_error: Option<io::Error>,
 }
 
 /// A lingering socket, whose protocol is gone.
@@ -163,7 +163,7 @@ pub(super) struct Lingering {
     pub(super) until: Instant,
     /// True if the peer was sending at the close, or has sent since. A drain waits only for such a
     /// peer: to the others everything was sent, and nothing of theirs provokes a reset.
-    pub(super) talks: bool,
+    pub(super) peer_sends: bool,
     /// True while it is queued to be served.
     pub(super) queued: bool,
 }

@@ -2,7 +2,7 @@
 
 use super::Reactor;
 use super::lifecycle::RunState;
-use super::observer::{Happening, OpenResources, Watch};
+use super::observer::{CallbackObserver, Happening, OpenResources};
 use super::panic::guard;
 use crate::arena::Arena;
 use crate::transport::Transport;
@@ -10,13 +10,13 @@ use std::rc::Rc;
 
 impl Reactor {
     /// Installs an observer, which from now on learns of every callback before it is made.
-    pub(crate) fn watch(&mut self, observer: Rc<dyn Watch>) {
+    pub(crate) fn set_observer(&mut self, observer: Rc<dyn CallbackObserver>) {
         self.observer = Some(observer);
     }
 
     pub(super) fn notify_observer(&self, transport: &Transport, happening: Happening<'_>) {
         if let Some(observer) = &self.observer {
-            observer.happens(transport.id(), happening);
+            observer.observe(transport.id(), happening);
         }
     }
 

@@ -305,7 +305,7 @@ impl Reactor {
                 }
                 ReadOutcome::End => self.call(connection, Callback::ReadConnectionLost),
                 ReadOutcome::Backpressure => {
-                    self.rest_from_reading(connection.id());
+                    self.back_off_reading(connection.id());
                     break;
                 }
                 ReadOutcome::NeedsRefill if self.refill_rate(connection, Direction::Read) => {}

@@ -1,7 +1,7 @@
 //! Observer of a reactor's callbacks: counts them, and checks their order.
 
 use crate::callback_kind::CallbackKind;
-use crate::reactor::{Happening, Watch};
+use crate::reactor::{CallbackObserver, Happening};
 use crate::reason::Reason;
 use crate::transport::{ConnectionId, Transport};
 use std::cell::RefCell;
@@ -152,8 +152,8 @@ impl Observer {
     }
 }
 
-impl Watch for Observer {
-    fn happens(&self, connection: ConnectionId, happening: Happening<'_>) {
+impl CallbackObserver for Observer {
+    fn observe(&self, connection: ConnectionId, happening: Happening<'_>) {
         let inner = &mut *self.0.borrow_mut();
         let connection = (inner.crashes, connection);
         match happening {

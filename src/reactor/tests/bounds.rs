@@ -209,7 +209,7 @@ fn an_attempt_to_connect_ends() {
 
 #[test]
 fn a_closed_connection_that_still_reads_ends() {
-    for talks in [false, true] {
+    for peer_sends in [false, true] {
         let mut fixture =
             Fixture::new(|event, cx| on_data(event, || cx.transport.lose_connection()));
         let peer = fixture.connect();
@@ -219,12 +219,12 @@ fn a_closed_connection_that_still_reads_ends() {
         while fixture.reactor.connections.len() > 0 {
             assert!(fixture.reactor.now() - start < s(60));
             fixture.script.advance(Duration::from_millis(500));
-            if talks {
+            if peer_sends {
                 peer.send("and more");
             }
             fixture.turn();
         }
-        let bound = if talks { s(30) } else { s(5) };
+        let bound = if peer_sends { s(30) } else { s(5) };
         assert_eq!(fixture.reactor.now() - start, bound);
         fixture.expect_empty();
     }

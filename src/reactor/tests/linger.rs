@@ -49,7 +49,7 @@ fn a_lingering_connection_ends() {
 
 #[test]
 fn lingering_lasts_half_a_minute_and_less_if_the_peer_is_silent() {
-    for (talks, seconds) in [(true, 30), (false, 5)] {
+    for (peer_sends, seconds) in [(true, 30), (false, 5)] {
         let mut fixture =
             Fixture::new(|event, cx| on_data(event, || cx.transport.lose_connection()));
         let peer = fixture.connect();
@@ -58,7 +58,7 @@ fn lingering_lasts_half_a_minute_and_less_if_the_peer_is_silent() {
         for second in 0..seconds {
             assert_eq!(peer.closed(), Closed::No, "after {second} s");
             fixture.script.advance(Duration::from_secs(1));
-            if talks && second + 1 < seconds {
+            if peer_sends && second + 1 < seconds {
                 peer.send("and another thing");
             }
             fixture.settle();

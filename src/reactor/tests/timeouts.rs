@@ -136,12 +136,12 @@ fn a_handshake_a_byte_at_a_time_ends_at_its_deadline() {
 #[test]
 fn a_lifetime_ends_whatever_happens_even_while_it_closes() {
     let mut fixture = fixture(Timeouts::new().max_lifetime(s(8)));
-    let (talks, closes) = (fixture.connect(), fixture.connect());
+    let (peer_sends, closes) = (fixture.connect(), fixture.connect());
     closes.set_room(0);
     fixture.transport(1).write("more");
     fixture.transport(1).lose_connection();
     for _ in 0..8 {
-        talks.send("x");
+        peer_sends.send("x");
         fixture.pass(s(1));
     }
     assert_eq!(fixture.log.count("0 timed out: MaxLifetime"), 1);

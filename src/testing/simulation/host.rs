@@ -62,7 +62,7 @@ impl Simulation {
             let (network, control) = (Rc::clone(&self.0.network), Rc::clone(&host.control));
             let driver = HostDriver { network, node: host.node, control };
             let mut reactor = Reactor::with_driver(Box::new(driver), host.settings.clone());
-            reactor.watch(Rc::clone(&host.observer) as Rc<_>);
+            reactor.set_observer(Rc::clone(&host.observer) as Rc<_>);
             (boot, reactor)
         };
         let booted = boot(&mut reactor);
