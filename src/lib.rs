@@ -105,7 +105,9 @@ pub mod system_event {
 /// Errors of requests to a reactor. The reason why a connection ended is a [`Reason`], not an
 /// error.
 pub mod error {
-    pub use crate::reactor::{CallError, ConnectError, DeferError, ListenError, RunError};
+    pub use crate::reactor::{
+        AddFactoryError, CallError, ConnectError, DeferError, ListenError, ReachError, RunError,
+    };
 }
 
 /// The listings of the documentation, as tests.

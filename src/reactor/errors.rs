@@ -82,6 +82,76 @@ impl From<ParseEndpointError> for ListenError {
     }
 }
 
+/// Why a factory, or one of its protocols, could not be reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ReachError {
+    /// The factory is gone, or belongs to another reactor.
+    FactoryGone,
+    /// The factory is running a callback. [`Reactor::tell`](crate::Reactor::tell) reaches it as
+    /// soon as it is free.
+    FactoryBusy,
+    /// The connection is gone, or is not one of the factory's.
+    ConnectionGone,
+}
+
+impl fmt::Display for ReachError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::FactoryGone => "the factory is gone",
+            Self::FactoryBusy => {
+                "the factory is running a callback; Reactor::tell reaches it when it is free"
+            }
+            Self::ConnectionGone => "the factory has no such connection",
+        })
+    }
+}
+
+impl Error for ReachError {}
+
+/// Why a factory could not be added to a reactor.
+///
+/// Displayed and debugged as the same sentence.
+#[non_exhaustive]
+pub enum AddFactoryError {
+    /// The factory's `start_factory` failed or panicked.
+    StartFactory(io::Error),
+    /// The factory of the key is gone; or it is not started, and cannot be started because it is
+    /// running a callback.
+    NoFactory,
+    /// The reactor is draining or shutting down.
+    Stopping,
+}
+
+impl fmt::Display for AddFactoryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::StartFactory(source) => {
+                write!(f, "cannot add the factory: it did not start: {source}")
+            }
+            Self::NoFactory => {
+                f.write_str("cannot add the factory: there is no such factory, or it is busy")
+            }
+            Self::Stopping => f.write_str("cannot add the factory: the reactor is stopping"),
+        }
+    }
+}
+
+impl fmt::Debug for AddFactoryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Error for AddFactoryError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::StartFactory(source) => Some(source),
+            Self::NoFactory | Self::Stopping => None,
+        }
+    }
+}
+
 /// Why an attempt to connect was not begun. An attempt that fails later is reported to the factory:
 /// see [`connection_failed`](crate::Factory::connection_failed).
 ///

@@ -7,6 +7,7 @@
 
 use super::Reactor;
 use super::callback::Callback;
+use super::errors::ReachError;
 use super::factory_rates::FactoryRates;
 use super::key::FactoryKey;
 use super::open_port::AcceptQueue;
@@ -70,8 +71,11 @@ pub(super) struct FactorySlot {
     cell: Option<Box<dyn ErasedFactory>>,
     /// Name of the protocols' type, for the log.
     pub(super) protocol: &'static str,
-    /// Number of open ports, and of outgoing connections that are not over.
+    /// Number of open ports and of outgoing connections that are not over, and one more if the
+    /// factory is kept.
     pub(super) use_count: usize,
+    /// True from `add_factory` to `remove_factory`.
+    pub(super) is_kept: bool,
     pub(super) connections: usize,
     pub(super) admission: Admission,
     pub(super) accept_queue: AcceptQueue,
@@ -90,6 +94,7 @@ impl FactorySlot {
             cell: Some(factory),
             protocol,
             use_count: 0,
+            is_kept: false,
             connections: 0,
             admission: Admission::default(),
             accept_queue: AcceptQueue::default(),
@@ -231,7 +236,13 @@ impl Reactor {
     /// Calls `call` with a factory and the reactor: from `main`, from a timer's closure, from
     /// another thread by way of a [`Remote`](crate::Remote), or from another factory's protocol.
     ///
-    /// Returns `None`, without calling `call`, if the factory is gone or is running a callback.
+    /// For a call that may find the factory busy, and need not be made at once, there is
+    /// [`tell`](Self::tell).
+    ///
+    /// # Errors
+    ///
+    /// [`ReachError::FactoryGone`], or [`ReachError::FactoryBusy`] if the factory is running a
+    /// callback: this one, or one that is above it on the stack. `call` is not called.
     ///
     /// ```
     /// # use twistor::{Context, Factory, Protocol, Reactor, Transport};
@@ -247,48 +258,50 @@ impl Reactor {
     /// # }
     /// let mut reactor = Reactor::new()?;
     /// let port = reactor.listen("tcp:0:interface=127.0.0.1", Chat::default())?;
-    /// reactor.with_factory(&port, |chat, _reactor| chat.topic = "tea".to_owned());
+    /// reactor.with_factory(&port, |chat, _reactor| chat.topic = "tea".to_owned())?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn with_factory<F: Factory, R>(
         &mut self,
         key: impl Into<FactoryKey<F>>,
         call: impl FnOnce(&mut F, &mut Self) -> R,
-    ) -> Option<R> {
+    ) -> Result<R, ReachError> {
         self.with_cell(key.into(), |cell: &mut FactoryCell<F>, reactor| {
-            Some(call(&mut cell.factory, reactor))
+            Ok(call(&mut cell.factory, reactor))
         })
     }
 
     /// Calls `call` with one of a factory's protocols, as if it were a callback of that protocol.
     ///
-    /// Returns `None` as [`with_factory`](Self::with_factory) does, or if the connection is not one
-    /// of the factory's.
+    /// # Errors
+    ///
+    /// As [`with_factory`](Self::with_factory), and [`ReachError::ConnectionGone`] if the factory
+    /// has no such connection.
     pub fn with_protocol<F: Factory, R>(
         &mut self,
         key: impl Into<FactoryKey<F>>,
         connection: ConnectionId,
         call: impl FnOnce(&mut F::Protocol, &mut Context<'_, F>) -> R,
-    ) -> Option<R> {
+    ) -> Result<R, ReachError> {
         let key = key.into();
-        let slot = Some(connection.slot).filter(|_| connection.reactor == self.id)?;
-        let connection =
-            self.connections.find(slot).filter(|connection| connection.factory() == key.id)?;
+        let found = self.connections.find(connection.slot);
+        let is_its = |it: &ConnectionRef| connection.reactor == self.id && it.factory() == key.id;
+        let found = found.filter(is_its);
         self.with_cell(key, |cell: &mut FactoryCell<F>, reactor| {
-            let protocol = cell.protocols.get_mut(connection.protocol_index())?;
-            Some(call(
-                protocol,
-                &mut Context::new(&connection.transport, &mut cell.factory, reactor),
-            ))
+            let connection = found.ok_or(ReachError::ConnectionGone)?;
+            let protocol = cell.protocols.get_mut(connection.protocol_index());
+            let protocol = protocol.ok_or(ReachError::ConnectionGone)?;
+            Ok(call(protocol, &mut Context::new(&connection.transport, &mut cell.factory, reactor)))
         })
     }
 
     fn with_cell<F: Factory, R>(
         &mut self,
         key: FactoryKey<F>,
-        call: impl FnOnce(&mut FactoryCell<F>, &mut Self) -> Option<R>,
-    ) -> Option<R> {
-        let mut factory = self.slot_mut(key)?.cell.take()?;
+        call: impl FnOnce(&mut FactoryCell<F>, &mut Self) -> Result<R, ReachError>,
+    ) -> Result<R, ReachError> {
+        let slot = self.slot_mut(key).ok_or(ReachError::FactoryGone)?;
+        let mut factory = slot.cell.take().ok_or(ReachError::FactoryBusy)?;
         // While the box is out of its slot, no turn may look for it.
         let entered = std::mem::replace(&mut self.entered, true);
         let result = factory
@@ -297,7 +310,7 @@ impl Reactor {
             .map(|cell| catch_unwind(AssertUnwindSafe(|| call(cell, self))));
         self.entered = entered;
         self.put_back(key.id, factory);
-        match result? {
+        match result.ok_or(ReachError::FactoryGone)? {
             Ok(result) => result,
             // The caller's own panic: the box is back in its slot, the rest is up to the caller.
             Err(payload) => resume_unwind(payload),

@@ -13,6 +13,7 @@ mod errors;
 mod factories;
 mod factory_rates;
 mod fan_out;
+mod kept_factories;
 mod key;
 mod lifecycle;
 mod limits;
@@ -48,7 +49,7 @@ mod tests;
 
 pub use blocking::DeferError;
 pub use connector::Connector;
-pub use errors::{CallError, ConnectError, ListenError, RunError};
+pub use errors::{AddFactoryError, CallError, ConnectError, ListenError, ReachError, RunError};
 pub use factories::IntoFactory;
 pub use key::FactoryKey;
 pub use lifecycle::{ShutdownGuard, ShutdownReport};

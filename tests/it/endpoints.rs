@@ -192,7 +192,7 @@ fn a_connection_from_a_bound_address_has_a_port_chosen_by_the_system() {
     let seen = server.call(move |reactor| {
         reactor.with_factory(port, |probes, _| probes.all[0].peer_address().socket_addr())
     });
-    assert_eq!(seen.flatten(), Some(own));
+    assert_eq!(seen.unwrap(), Some(own));
 }
 
 /// Sends the local address when it is connected.

@@ -21,7 +21,7 @@ fn check(act: fn(Event<'_>, &mut Cx<'_>), provoke: impl FnOnce(Client), end: &[&
     // The factory's count of open connections is correct.
     let port = server.port.key();
     let open = move |reactor: &mut twistor::Reactor| reactor.with_factory(port, |it, _| it.open);
-    assert_eq!(server.call(open), Some(1));
+    assert_eq!(server.call(open), Ok(1));
     assert!(server.call(|reactor| reactor.connection_count() == 1));
     let mut late = server.connect();
     late.send("late");

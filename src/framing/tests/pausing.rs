@@ -51,7 +51,8 @@ fn lines_held_back_are_delivered_after_reading_resumed() {
     turn(&mut reactor);
     let id = reactor.first_connection();
     reactor
-        .with_protocol(&port, id, |lines, cx| lines.with_receiver(cx, |_, cx| cx.resume_reading()));
+        .with_protocol(&port, id, |lines, cx| lines.with_receiver(cx, |_, cx| cx.resume_reading()))
+        .unwrap();
     assert_eq!(*text.borrow(), ["one"]);
     turn(&mut reactor);
     assert_eq!(*text.borrow(), ["one", "(resumed)", "two"]);
@@ -70,11 +71,14 @@ fn lines_held_back_are_delivered_even_after_the_end_of_input() {
         assert!(reactor.turn(Some(Duration::ZERO)).unwrap().is_continue());
     }
     let id = reactor.first_connection();
-    reactor.with_protocol(&port, id, |lines, cx| {
-        lines.with_receiver(cx, |_, cx| cx.set_line_mode(b"one\r\ntwo\r\n"));
-    });
+    reactor
+        .with_protocol(&port, id, |lines, cx| {
+            lines.with_receiver(cx, |_, cx| cx.set_line_mode(b"one\r\ntwo\r\n"));
+        })
+        .unwrap();
     assert_eq!(*text.borrow(), ["one"]);
     reactor
-        .with_protocol(&port, id, |lines, cx| lines.with_receiver(cx, |_, cx| cx.resume_reading()));
+        .with_protocol(&port, id, |lines, cx| lines.with_receiver(cx, |_, cx| cx.resume_reading()))
+        .unwrap();
     assert_eq!(*text.borrow(), ["one", "two"]);
 }

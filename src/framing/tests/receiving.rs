@@ -94,13 +94,15 @@ impl Fixture {
 
     /// Delivers data in these pieces.
     pub(super) fn feed<'a>(&mut self, pieces: impl IntoIterator<Item = &'a [u8]>) {
-        self.reactor.with_protocol(&self.port, self.id, |lines: &mut Lines<Shared>, cx| {
-            for piece in pieces {
-                if cx.transport.connection().is_open() {
-                    lines.data_received(cx, piece);
+        self.reactor
+            .with_protocol(&self.port, self.id, |lines: &mut Lines<Shared>, cx| {
+                for piece in pieces {
+                    if cx.transport.connection().is_open() {
+                        lines.data_received(cx, piece);
+                    }
                 }
-            }
-        });
+            })
+            .unwrap();
         self.turn();
     }
 
@@ -135,16 +137,15 @@ fn nothing_is_delivered_once_the_connection_is_ending() {
         // The function pointer cannot capture, so the line's own text selects the end.
         let mut fixture = Fixture::new(|_, _| {}, |lines| lines);
         fixture.feed([&b"one\r\n"[..]]);
-        fixture.reactor.with_protocol(
-            &fixture.port,
-            fixture.id,
-            |lines: &mut Lines<Shared>, cx| {
+        fixture
+            .reactor
+            .with_protocol(&fixture.port, fixture.id, |lines: &mut Lines<Shared>, cx| {
                 lines.with_receiver(cx, |_, cx| {
                     cx.set_line_mode(b"two\r\n");
                     end(cx);
                 });
-            },
-        );
+            })
+            .unwrap();
         fixture.turn();
         fixture.expect(&["one"]);
     }
@@ -161,9 +162,12 @@ fn the_delimiter_may_change_between_two_lines_of_one_chunk() {
 fn a_delimiter_changed_from_outside_applies_to_buffered_bytes() {
     let mut fixture = Fixture::new(|_, _| {}, |lines| lines);
     fixture.feed([&b"one;two"[..]]);
-    fixture.reactor.with_protocol(&fixture.port, fixture.id, |lines: &mut Lines<Shared>, cx| {
-        lines.with_receiver(cx, |_, cx| cx.set_delimiter(b";"));
-    });
+    fixture
+        .reactor
+        .with_protocol(&fixture.port, fixture.id, |lines: &mut Lines<Shared>, cx| {
+            lines.with_receiver(cx, |_, cx| cx.set_delimiter(b";"));
+        })
+        .unwrap();
     fixture.expect(&[]);
     fixture.feed([&b";"[..]]);
     fixture.expect(&["one", "two"]);
@@ -314,20 +318,22 @@ fn a_panic_that_reaches_the_caller_leaves_the_splitter_consistent() {
     );
     fixture.feed([&b"a beginning"[..]]);
     let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        fixture.reactor.with_protocol(
-            &fixture.port,
-            fixture.id,
-            |lines: &mut Lines<Shared>, cx| {
+        fixture
+            .reactor
+            .with_protocol(&fixture.port, fixture.id, |lines: &mut Lines<Shared>, cx| {
                 lines.with_receiver(cx, |_, cx| cx.set_line_mode(b" boom\r\n"));
-            },
-        );
+            })
+            .unwrap();
     }));
     assert!(panicked.is_err());
     // The panic was the caller's, and the connection continues.
     fixture.receiver.borrow_mut().text.clear();
-    fixture.reactor.with_protocol(&fixture.port, fixture.id, |lines: &mut Lines<Shared>, cx| {
-        lines.with_receiver(cx, |_, cx| cx.set_line_mode(b"x"));
-    });
+    fixture
+        .reactor
+        .with_protocol(&fixture.port, fixture.id, |lines: &mut Lines<Shared>, cx| {
+            lines.with_receiver(cx, |_, cx| cx.set_line_mode(b"x"));
+        })
+        .unwrap();
     fixture.feed([&b"y\r\n"[..]]);
     fixture.expect(&["xy"]);
 }

@@ -266,13 +266,15 @@ impl Replay {
             }
         } else {
             let actions = step["do"].as_array().unwrap();
-            self.reactor.with_protocol(&self.port, id, |lines: &mut Lines<App>, cx| {
-                lines.with_receiver(cx, |app, cx| {
-                    for action in actions {
-                        app.act(cx, action, "", b"");
-                    }
-                });
-            });
+            self.reactor
+                .with_protocol(&self.port, id, |lines: &mut Lines<App>, cx| {
+                    lines.with_receiver(cx, |app, cx| {
+                        for action in actions {
+                            app.act(cx, action, "", b"");
+                        }
+                    });
+                })
+                .unwrap();
         }
         self.settle()
     }

@@ -218,7 +218,7 @@ fn a_factory_may_refuse_panic_and_close_its_own_port_while_building() {
     assert_eq!(reactor.connection_count(), 1);
     log.expect(&["stopped"]);
     assert!(!reactor.stop_listening(&port));
-    assert_eq!(reactor.with_factory(&port, |fickle: &mut Fickle, _| fickle.built), Some(3));
+    assert_eq!(reactor.with_factory(&port, |fickle: &mut Fickle, _| fickle.built), Ok(3));
 }
 
 /// A factory that logs its starts and stops, and fails to start if the test says so.
@@ -268,7 +268,7 @@ fn a_factory_starts_with_its_first_port_and_stops_with_its_last() {
     assert!(reactor.turn(Some(Duration::ZERO)).unwrap().is_continue());
     log.expect(&["stop", "dropped"]);
     assert!(matches!(reactor.listen_tcp(8010, &first), Err(ListenError::NoFactory { .. })));
-    assert!(reactor.with_factory(&first, |_, _| ()).is_none());
+    assert!(reactor.with_factory(&first, |_, _| ()).is_err());
 }
 
 #[test]
@@ -329,11 +329,13 @@ fn a_failed_listen_after_closing_the_last_port_still_stops_the_factory() {
     let mut reactor = Reactor::with_driver(script.driver(), Settings::default());
     let counting = Counting { log: log.clone(), starts: true };
     let port = reactor.listen_tcp(8007, counting).unwrap();
-    reactor.with_factory(&port, |_, reactor| {
-        reactor.stop_listening(&port);
-        // The scripted driver refuses port 1.
-        assert!(reactor.listen_tcp(1, &port).is_err());
-    });
+    reactor
+        .with_factory(&port, |_, reactor| {
+            reactor.stop_listening(&port);
+            // The scripted driver refuses port 1.
+            assert!(reactor.listen_tcp(1, &port).is_err());
+        })
+        .unwrap();
     log.expect(&["start"]);
     assert!(reactor.turn(Some(Duration::ZERO)).unwrap().is_continue());
     log.expect(&["stop", "dropped"]);
@@ -348,7 +350,7 @@ fn keys_of_another_reactor_reach_nothing() {
     let port = reactor.listen_tcp(8007, counting).unwrap();
     other.listen_tcp(8007, || Silent).unwrap();
     assert!(matches!(other.listen_tcp(8008, &port), Err(ListenError::NoFactory { .. })));
-    assert!(other.with_factory(&port, |_, _| ()).is_none());
+    assert!(other.with_factory(&port, |_, _| ()).is_err());
     assert!(!other.stop_listening(&port));
     assert!(reactor.stop_listening(&port));
 }
@@ -362,8 +364,8 @@ fn a_connection_of_another_factory_is_not_reached() {
     assert!(fixture.reactor.stop_listening(&fixture.port));
     fixture.connect();
     assert_eq!(fixture.reactor.connection_count(), 2);
-    assert!(fixture.reactor.with_protocol(&other, first, |_, _| ()).is_none());
-    assert!(fixture.reactor.with_protocol(&fixture.port, first, |_, _| ()).is_some());
+    assert!(fixture.reactor.with_protocol(&other, first, |_, _| ()).is_err());
+    assert!(fixture.reactor.with_protocol(&fixture.port, first, |_, _| ()).is_ok());
 }
 
 /// A factory that tries to run the reactor that starts it.

@@ -79,17 +79,17 @@ fn a_connection_of_another_reactor_is_no_connection() {
     assert_eq!(ids[0].to_string(), ids[1].to_string(), "only the reactor tells them apart");
     assert_ne!(ids[0], ids[1]);
     let (port, strange_port) = (mine.port.key(), other.port.key());
-    assert!(mine.reactor.with_protocol(port, ids[0], |_, _| ()).is_some());
-    assert!(mine.reactor.with_protocol(port, ids[1], |_, _| ()).is_none());
-    assert!(mine.reactor.with_protocol(strange_port, ids[0], |_, _| ()).is_none());
-    assert!(mine.reactor.with_protocol(strange_port, ids[1], |_, _| ()).is_none());
+    assert!(mine.reactor.with_protocol(port, ids[0], |_, _| ()).is_ok());
+    assert!(mine.reactor.with_protocol(port, ids[1], |_, _| ()).is_err());
+    assert!(mine.reactor.with_protocol(strange_port, ids[0], |_, _| ()).is_err());
+    assert!(mine.reactor.with_protocol(strange_port, ids[1], |_, _| ()).is_err());
 }
 
 #[test]
 fn a_factory_of_another_reactor_is_no_factory() {
     let [mut mine, other] = twins();
     let strange = &other.port;
-    assert!(mine.reactor.with_factory(strange, |_, _| ()).is_none());
+    assert!(mine.reactor.with_factory(strange, |_, _| ()).is_err());
     assert!(!mine.reactor.stop_listening(strange));
     assert!(!mine.reactor.set_limits(strange, crate::limits::ConnectionLimits::new()));
     assert!(!mine.reactor.set_timeouts(strange, crate::limits::Timeouts::new()));
@@ -101,7 +101,7 @@ fn a_factory_of_another_reactor_is_no_factory() {
     let dialled = mine.reactor.connect_tcp(([127, 0, 0, 1], 8008), strange);
     assert!(matches!(dialled, Err(ConnectError::NoFactory { .. })), "{dialled:?}");
     let own = mine.port;
-    assert!(mine.reactor.with_factory(&own, |_, _| ()).is_some(), "its own is still there");
+    assert!(mine.reactor.with_factory(&own, |_, _| ()).is_ok(), "its own is still there");
 }
 
 #[test]

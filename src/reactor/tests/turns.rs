@@ -294,12 +294,15 @@ fn nothing_runs_within_itself() {
     fixture.connect();
     let port = fixture.port;
     // The factory is lent out: it cannot be reached again, and no turn may look for it.
-    fixture.reactor.with_factory(&port, |_, reactor| {
-        assert!(reactor.with_factory(&port, |_: &mut Probes, _| ()).is_none());
-        assert!(matches!(reactor.turn(None), Err(crate::error::RunError::AlreadyRunning)));
-    });
+    fixture
+        .reactor
+        .with_factory(&port, |_, reactor| {
+            assert!(reactor.with_factory(&port, |_: &mut Probes, _| ()).is_err());
+            assert!(matches!(reactor.turn(None), Err(crate::error::RunError::AlreadyRunning)));
+        })
+        .unwrap();
     fixture.log.expect(&["0 made"]);
-    assert!(fixture.reactor.with_factory(&port, |_, _| ()).is_some());
+    assert!(fixture.reactor.with_factory(&port, |_, _| ()).is_ok());
 }
 
 #[test]
@@ -307,10 +310,10 @@ fn a_panic_of_the_caller_gives_the_factory_back() {
     let mut fixture = Fixture::new(quiet);
     let port = fixture.port.clone();
     let unwound = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        fixture.reactor.with_factory(&port, |_: &mut Probes, _| panic!("mine"));
+        fixture.reactor.with_factory(&port, |_: &mut Probes, _| panic!("mine")).unwrap();
     }));
     assert!(unwound.is_err());
-    assert!(fixture.reactor.with_factory(&port, |_, _| ()).is_some());
+    assert!(fixture.reactor.with_factory(&port, |_, _| ()).is_ok());
     fixture.connect();
     fixture.log.expect(&["0 made"]);
 }

@@ -213,7 +213,7 @@ pub(super) fn many_simultaneous_ends_are_reported_once_each(carrier: Carrier) {
     let mut clients: Vec<_> = (0..60).map(|_| server.connect()).collect();
     let port = server.port.key();
     server.wait_until("all are there", move |reactor| {
-        reactor.with_factory(port, |probes, _| probes.open) == Some(60)
+        reactor.with_factory(port, |probes, _| probes.open) == Ok(60)
     });
     for client in &mut clients {
         client.send("hello");
@@ -258,23 +258,25 @@ pub(super) fn kept_handles_are_harmless(carrier: Carrier) {
     let mut second = server.connect();
     server.expect(&["0 made", "0 lost: done", "1 made", "1 lost: done"]);
     let port = server.port.key();
-    server.call(move |reactor| {
-        reactor.with_factory(port, |probes, _| {
-            let old = &probes.all[0];
-            old.write_sequence(["late", "and later"]);
-            old.lose_connection();
-            old.lose_write_connection();
-            old.abort_connection();
-            old.pause_reading();
-            old.resume_reading();
-            old.fail("nothing");
-            old.set_tcp_keep_alive(true).unwrap();
-            assert!(!old.is_connected() && old.unsent() == 0);
-            assert_eq!(old.peer_address().socket_addr(), Some(address));
-            assert_eq!(old.local_address().port(), probes.all[1].local_address().port());
-            assert_ne!(old.id(), probes.all[1].id());
+    server
+        .call(move |reactor| {
+            reactor.with_factory(port, |probes, _| {
+                let old = &probes.all[0];
+                old.write_sequence(["late", "and later"]);
+                old.lose_connection();
+                old.lose_write_connection();
+                old.abort_connection();
+                old.pause_reading();
+                old.resume_reading();
+                old.fail("nothing");
+                old.set_tcp_keep_alive(true).unwrap();
+                assert!(!old.is_connected() && old.unsent() == 0);
+                assert_eq!(old.peer_address().socket_addr(), Some(address));
+                assert_eq!(old.local_address().port(), probes.all[1].local_address().port());
+                assert_ne!(old.id(), probes.all[1].id());
+            })
         })
-    });
+        .unwrap();
     second.expect("");
     assert_eq!(server.stop(), ["stopped"]);
 }

@@ -238,7 +238,9 @@ pub(super) fn above_max_unsent_a_slow_consumer_is_closed(carrier: Carrier) {
     let settings_of_one =
         |transport: &Transport| transport.set_max_unsent(None, OverflowPolicy::Close);
     let port = server.port.key();
-    server.call(move |it| it.with_factory(port, |probes, _| settings_of_one(&probes.all[1])));
+    server
+        .call(move |it| it.with_factory(port, |probes, _| settings_of_one(&probes.all[1])))
+        .unwrap();
     quick.send("x");
     quick.expect(vec![0; LARGE]);
 }

@@ -75,9 +75,11 @@ pub(super) fn both_sides_may_close_at_the_same_time(carrier: Carrier) {
         let client = server.connect();
         server.expect(&[&format!("{number} made")]);
         client.finish();
-        server.call(move |reactor| {
-            reactor.with_factory(port, |probes, _| probes.all[number].lose_write_connection())
-        });
+        server
+            .call(move |reactor| {
+                reactor.with_factory(port, |probes, _| probes.all[number].lose_write_connection())
+            })
+            .unwrap();
         client.expect_close();
         let mut halves = [server.next(), server.next()];
         halves.sort();

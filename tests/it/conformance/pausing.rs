@@ -73,7 +73,9 @@ fn paused(server: &Server) -> Client {
 /// Calls a method of the first connection's transport.
 fn ask(server: &Server, what: fn(&Transport)) {
     let port = server.port.clone();
-    server.call(move |reactor| reactor.with_factory(&port, |probes, _| what(&probes.all[0])));
+    server
+        .call(move |reactor| reactor.with_factory(&port, |probes, _| what(&probes.all[0])))
+        .unwrap();
 }
 
 pub(super) fn a_paused_connection_reads_nothing_but_notices_a_reset(carrier: Carrier) {

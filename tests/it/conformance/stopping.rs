@@ -5,6 +5,7 @@ use crate::support::{Cx, Event};
 use std::sync::mpsc::channel;
 use std::time::Duration;
 use twistor::Reactor;
+use twistor::error::ReachError;
 use twistor::system_event::{Phase, SystemEvent};
 
 /// Each client sends a letter that selects the state of its connection when the reactor stops.
@@ -64,8 +65,8 @@ pub(super) fn connections_in_every_state_get_connection_lost_once(carrier: Carri
         });
     });
     let mut end = server.stop();
-    assert_eq!(during.recv(), Ok(("before", Some(5), 5)));
-    assert_eq!(during.recv(), Ok(("during", None, 0)));
+    assert_eq!(during.recv(), Ok(("before", Ok(5), 5)));
+    assert_eq!(during.recv(), Ok(("during", Err(ReachError::FactoryGone), 0)));
     // The factory is last; the order of the connections is unspecified.
     assert_eq!(end.pop().as_deref(), Some("stopped"));
     end.sort();

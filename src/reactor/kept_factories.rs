@@ -1,0 +1,177 @@
+//! Factories that a reactor keeps without a port or a connection, and calls that wait until a
+//! factory is free.
+
+use super::Reactor;
+use super::errors::{AddFactoryError, ReachError};
+use super::factories::IntoFactory;
+use super::key::FactoryKey;
+use crate::protocol::Factory;
+use std::time::Duration;
+
+impl Reactor {
+    /// Keeps a factory in the reactor, in use, without a port or a connection: for clients that
+    /// connect again after a while, and for state that several services share.
+    ///
+    /// It counts as one use of the factory, as an open port does. `start_factory` is called before
+    /// this returns, unless the factory is in use already. The factory stays until
+    /// [`remove_factory`](Self::remove_factory), or until the reactor stops; `stop_factory` follows
+    /// when it has no port and no outgoing connection either. To add a factory that is kept already
+    /// changes nothing.
+    ///
+    /// ```
+    /// use std::collections::VecDeque;
+    /// use std::io;
+    /// use std::net::{Ipv4Addr, SocketAddr};
+    /// use std::time::Duration;
+    /// use twistor::{Context, Factory, FactoryKey, Protocol, Reactor, Transport};
+    ///
+    /// /// Sends what is queued, over a connection that it makes again until it stands.
+    /// struct Sender {
+    ///     server: SocketAddr,
+    ///     queue: VecDeque<String>,
+    ///     key: Option<FactoryKey<Sender>>,
+    /// }
+    ///
+    /// struct Sending;
+    ///
+    /// impl Protocol<Sender> for Sending {
+    ///     fn connection_made(&mut self, cx: &mut Context<'_, Sender>) {
+    ///         cx.factory.queue.drain(..).for_each(|message| cx.transport.write(message));
+    ///         cx.transport.lose_connection();
+    ///     }
+    /// }
+    ///
+    /// impl Factory for Sender {
+    ///     type Protocol = Sending;
+    ///
+    ///     fn build_protocol(&mut self, _: &Transport, _: &mut Reactor) -> Option<Sending> {
+    ///         Some(Sending)
+    ///     }
+    ///
+    ///     fn connection_failed(&mut self, _: &Transport, _: &io::Error, reactor: &mut Reactor) {
+    ///         let (server, Some(key)) = (self.server, self.key) else { return };
+    ///         reactor.call_later(Duration::from_millis(200), move |reactor| {
+    ///             if let Err(error) = reactor.connect_tcp(server, key) {
+    ///                 log::warn!("{error}");
+    ///             }
+    ///         });
+    ///     }
+    /// }
+    ///
+    /// let mut reactor = Reactor::new()?;
+    /// let server = (Ipv4Addr::LOCALHOST, 7).into();
+    /// let sender = Sender { server, queue: VecDeque::from(["hello".to_owned()]), key: None };
+    /// let key = reactor.add_factory(sender)?;
+    /// reactor.with_factory(key, |sender, _| sender.key = Some(key))?;
+    /// assert!(reactor.remove_factory(key));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`AddFactoryError`]; a factory that was moved in is dropped.
+    pub fn add_factory<S: IntoFactory>(
+        &mut self,
+        factory: S,
+    ) -> Result<FactoryKey<S::Factory>, AddFactoryError> {
+        let key = factory.into_key(self);
+        let added = self.keep_factory(key);
+        if added.is_err() && key.reactor == self.id {
+            self.drop_if_unused(key.id);
+        }
+        added.map(|()| key)
+    }
+
+    fn keep_factory<F>(&mut self, key: FactoryKey<F>) -> Result<(), AddFactoryError> {
+        if self.lifecycle.refuses_new() {
+            return Err(AddFactoryError::Stopping);
+        }
+        let slot = self.slot_mut(key).ok_or(AddFactoryError::NoFactory)?;
+        if std::mem::replace(&mut slot.is_kept, true) {
+            return Ok(());
+        }
+        // Counted first: while it starts, the factory may open and close ports of its own.
+        slot.use_count += 1;
+        let error = match self.start_factory(key.id) {
+            Some(Ok(())) => return Ok(()),
+            Some(Err(source)) => AddFactoryError::StartFactory(source),
+            None => AddFactoryError::NoFactory,
+        };
+        if let Some(slot) = self.slot_mut(key) {
+            slot.is_kept = false;
+        }
+        self.change_use_count(key.id, -1);
+        Err(error)
+    }
+
+    /// Takes back [`add_factory`](Self::add_factory). False if the factory is not kept, or is gone.
+    ///
+    /// If it was the factory's last use, `stop_factory` is called at the end of this turn or of the
+    /// next one, never from within this; the factory is dropped when it has no connection left
+    /// either.
+    pub fn remove_factory<F>(&mut self, key: impl Into<FactoryKey<F>>) -> bool {
+        let key = key.into();
+        let is_kept = self.slot_mut(key).is_some_and(|slot| std::mem::take(&mut slot.is_kept));
+        if is_kept {
+            self.change_use_count(key.id, -1);
+            self.queues.unused_factories.push(key.id);
+        }
+        is_kept
+    }
+
+    /// The reactor stops: it keeps no factory any longer.
+    pub(super) fn release_kept_factories(&mut self) {
+        for slot in self.factories.iter_mut() {
+            if std::mem::take(&mut slot.is_kept) {
+                slot.use_count -= 1;
+            }
+        }
+    }
+
+    /// Calls `call` with a factory and the reactor, as [`with_factory`](Self::with_factory) does,
+    /// but later: in the next turn, when no callback runs. So it also reaches a factory that is
+    /// busy, such as the one whose callback is asking. Calls are made in the order in which they
+    /// were asked for. False if the factory is gone already; if it is gone by then, `call` is
+    /// dropped.
+    ///
+    /// ```
+    /// use twistor::{Context, FactoryKey, Protocol};
+    ///
+    /// struct Account {
+    ///     key: FactoryKey<Bank>,
+    /// }
+    /// # struct Bank { balance: u64 }
+    /// # impl twistor::Factory for Bank {
+    /// #     type Protocol = Account;
+    /// #     fn build_protocol(
+    /// #         &mut self,
+    /// #         _: &twistor::Transport,
+    /// #         _: &mut twistor::Reactor,
+    /// #     ) -> Option<Account> {
+    /// #         None
+    /// #     }
+    /// # }
+    ///
+    /// impl<F> Protocol<F> for Account {
+    ///     fn data_received(&mut self, cx: &mut Context<'_, F>, data: &[u8]) {
+    ///         let amount = data.len() as u64;
+    ///         cx.reactor.tell(self.key, move |bank: &mut Bank, _| bank.balance += amount);
+    ///     }
+    /// }
+    /// ```
+    pub fn tell<F: Factory>(
+        &mut self,
+        key: impl Into<FactoryKey<F>>,
+        call: impl FnOnce(&mut F, &mut Self) + 'static,
+    ) -> bool {
+        let key = key.into();
+        let is_there = self.slot(key).is_some();
+        if is_there {
+            self.call_later(Duration::ZERO, move |reactor| match reactor.with_factory(key, call) {
+                Ok(()) | Err(ReachError::FactoryGone) => {}
+                Err(error) => log::error!("a call that was to reach a factory: {error}"),
+            });
+        }
+        is_there
+    }
+}
