@@ -2,7 +2,7 @@
 
 use super::Reactor;
 use super::errors::ConnectError;
-use super::factories::IntoFactory;
+use super::factories::{IntoFactory, StartFailure};
 use super::key::FactoryKey;
 use super::lifecycle::RunState;
 use super::panic::guard;
@@ -129,15 +129,13 @@ impl Reactor {
             return Err(ConnectError::NoFactory { address });
         }
         self.change_use_count(factory, 1);
-        match self.start_factory(factory) {
-            Some(Ok(())) => {}
-            failed => {
-                self.change_use_count(factory, -1);
-                return Err(match failed {
-                    Some(Err(source)) => ConnectError::StartFactory { address, source },
-                    _ => ConnectError::NoFactory { address },
-                });
-            }
+        if let Err(failure) = self.start_factory(factory) {
+            self.change_use_count(factory, -1);
+            return Err(match failure {
+                StartFailure::Failed(source) => ConnectError::StartFactory { address, source },
+                StartFailure::Busy => ConnectError::FactoryBusy { address },
+                StartFailure::Gone => ConnectError::NoFactory { address },
+            });
         }
         let hub = Rc::clone(&self.hub);
         let listener_info = Rc::new(ListenerInfo {

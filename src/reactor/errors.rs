@@ -6,6 +6,10 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 
+/// What a factory says that is asked to start within one of its own callbacks.
+const FACTORY_BUSY: &str =
+    "the factory is running a callback, and can only be started after it: try again in a timer";
+
 /// Why a port could not be opened.
 ///
 /// Displayed and debugged as the same sentence, so that a `main` which returns it says something
@@ -29,9 +33,14 @@ pub enum ListenError {
         /// The error of the factory.
         source: io::Error,
     },
-    /// The factory of the key is gone; or it is not started, and cannot be started because it is
-    /// running a callback.
+    /// The factory of the key is gone, or belongs to another reactor.
     NoFactory {
+        /// The address to listen on.
+        address: Address,
+    },
+    /// The factory has to be started, which it cannot while it is running a callback.
+    /// [`Reactor::call_later`](crate::Reactor::call_later) with no delay comes when it is free.
+    FactoryBusy {
         /// The address to listen on.
         address: Address,
     },
@@ -51,7 +60,10 @@ impl fmt::Display for ListenError {
                 write!(f, "cannot listen on {address}: the factory did not start: {source}")
             }
             Self::NoFactory { address } => {
-                write!(f, "cannot listen on {address}: there is no such factory, or it is busy")
+                write!(f, "cannot listen on {address}: there is no such factory")
+            }
+            Self::FactoryBusy { address } => {
+                write!(f, "cannot listen on {address}: {FACTORY_BUSY}")
             }
             Self::Stopping { address } => {
                 write!(f, "cannot listen on {address}: the reactor is stopping")
@@ -71,7 +83,7 @@ impl Error for ListenError {
         match self {
             Self::Endpoint(error) => Some(error),
             Self::Bind { source, .. } | Self::StartFactory { source, .. } => Some(source),
-            Self::NoFactory { .. } | Self::Stopping { .. } => None,
+            Self::NoFactory { .. } | Self::FactoryBusy { .. } | Self::Stopping { .. } => None,
         }
     }
 }
@@ -116,9 +128,10 @@ impl Error for ReachError {}
 pub enum AddFactoryError {
     /// The factory's `start_factory` failed or panicked.
     StartFactory(io::Error),
-    /// The factory of the key is gone; or it is not started, and cannot be started because it is
-    /// running a callback.
+    /// The factory of the key is gone, or belongs to another reactor.
     NoFactory,
+    /// The factory has to be started, which it cannot while it is running a callback.
+    FactoryBusy,
     /// The reactor is draining or shutting down.
     Stopping,
 }
@@ -129,9 +142,8 @@ impl fmt::Display for AddFactoryError {
             Self::StartFactory(source) => {
                 write!(f, "cannot add the factory: it did not start: {source}")
             }
-            Self::NoFactory => {
-                f.write_str("cannot add the factory: there is no such factory, or it is busy")
-            }
+            Self::NoFactory => f.write_str("cannot add the factory: there is no such factory"),
+            Self::FactoryBusy => write!(f, "cannot add the factory: {FACTORY_BUSY}"),
             Self::Stopping => f.write_str("cannot add the factory: the reactor is stopping"),
         }
     }
@@ -147,7 +159,7 @@ impl Error for AddFactoryError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::StartFactory(source) => Some(source),
-            Self::NoFactory | Self::Stopping => None,
+            Self::NoFactory | Self::FactoryBusy | Self::Stopping => None,
         }
     }
 }
@@ -166,9 +178,14 @@ pub enum ConnectError {
         /// The error of the factory.
         source: io::Error,
     },
-    /// The factory of the key is gone; or it is not started, and cannot be started because it is
-    /// running a callback.
+    /// The factory of the key is gone, or belongs to another reactor.
     NoFactory {
+        /// The address to connect to.
+        address: Address,
+    },
+    /// The factory has to be started, which it cannot while it is running a callback.
+    /// [`Reactor::call_later`](crate::Reactor::call_later) with no delay comes when it is free.
+    FactoryBusy {
         /// The address to connect to.
         address: Address,
     },
@@ -183,11 +200,13 @@ impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (Self::StartFactory { address, .. }
         | Self::NoFactory { address }
+        | Self::FactoryBusy { address }
         | Self::Stopping { address }) = self;
         write!(f, "cannot connect to {address}: ")?;
         match self {
             Self::StartFactory { source, .. } => write!(f, "the factory did not start: {source}"),
-            Self::NoFactory { .. } => f.write_str("there is no such factory, or it is busy"),
+            Self::NoFactory { .. } => f.write_str("there is no such factory"),
+            Self::FactoryBusy { .. } => f.write_str(FACTORY_BUSY),
             Self::Stopping { .. } => f.write_str("the reactor is stopping"),
         }
     }
@@ -203,7 +222,7 @@ impl Error for ConnectError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::StartFactory { source, .. } => Some(source),
-            Self::NoFactory { .. } | Self::Stopping { .. } => None,
+            Self::NoFactory { .. } | Self::FactoryBusy { .. } | Self::Stopping { .. } => None,
         }
     }
 }

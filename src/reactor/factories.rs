@@ -106,6 +106,15 @@ impl FactorySlot {
     }
 }
 
+/// Why a factory is not started.
+pub(super) enum StartFailure {
+    Gone,
+    /// It is running a callback.
+    Busy,
+    /// `start_factory` failed, or panicked.
+    Failed(io::Error),
+}
+
 /// A factory and its protocols without their types, as the loop uses them.
 pub(super) trait ErasedFactory: fmt::Debug {
     /// Builds and stores a protocol; returns its index, or `None` if the factory refuses.
@@ -374,6 +383,27 @@ impl Reactor {
         if let Some(slot) = self.factories.get_mut(id) {
             slot.cell = Some(factory);
         }
+    }
+
+    /// Calls `start_factory`, if the factory is not started.
+    pub(super) fn start_factory(&mut self, factory: Id) -> Result<(), StartFailure> {
+        let slot = self.factories.get(factory).ok_or(StartFailure::Gone)?;
+        if slot.started {
+            return Ok(());
+        }
+        let is_in_turn = self.entered;
+        let started = self.with_erased(factory, |factory, reactor| factory.start(reactor));
+        let started = started.ok_or(StartFailure::Busy)?;
+        if is_in_turn {
+            self.record_call();
+        }
+        let failed =
+            |panic: Panic| io::Error::other(format!("start_factory panicked: {}", panic.0));
+        started.unwrap_or_else(|panic| Err(failed(panic))).map_err(StartFailure::Failed)?;
+        if let Some(slot) = self.factories.get_mut(factory) {
+            slot.started = true;
+        }
+        Ok(())
     }
 
     /// Stops a factory that is no longer in use, and drops it if it has no connection left either.

@@ -3,7 +3,7 @@
 
 use super::Reactor;
 use super::errors::{AddFactoryError, ReachError};
-use super::factories::IntoFactory;
+use super::factories::{IntoFactory, StartFailure};
 use super::key::FactoryKey;
 use crate::protocol::Factory;
 use std::time::Duration;
@@ -92,16 +92,16 @@ impl Reactor {
         }
         // Counted first: while it starts, the factory may open and close ports of its own.
         slot.use_count += 1;
-        let error = match self.start_factory(key.id) {
-            Some(Ok(())) => return Ok(()),
-            Some(Err(source)) => AddFactoryError::StartFactory(source),
-            None => AddFactoryError::NoFactory,
-        };
+        let Err(failure) = self.start_factory(key.id) else { return Ok(()) };
         if let Some(slot) = self.slot_mut(key) {
             slot.is_kept = false;
         }
         self.change_use_count(key.id, -1);
-        Err(error)
+        Err(match failure {
+            StartFailure::Failed(source) => AddFactoryError::StartFactory(source),
+            StartFailure::Busy => AddFactoryError::FactoryBusy,
+            StartFailure::Gone => AddFactoryError::NoFactory,
+        })
     }
 
     /// Takes back [`add_factory`](Self::add_factory). False if the factory is not kept, or is gone.

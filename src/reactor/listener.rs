@@ -2,8 +2,8 @@
 
 use super::Reactor;
 use super::errors::ListenError;
-use super::factories::IntoFactory;
 use super::factories::sealed::Sealed;
+use super::factories::{IntoFactory, StartFailure};
 use super::key::FactoryKey;
 use super::open_port::OpenPort;
 use crate::address::Address;
@@ -12,7 +12,6 @@ use crate::endpoint::{ServerEndpoint, TcpServerEndpoint};
 use crate::protocol::Factory;
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::io;
 use std::rc::Rc;
 
 /// An open port, and the key of the factory that serves it.
@@ -212,16 +211,16 @@ impl Reactor {
         let address = self.ports.get(id).map_or(address, OpenPort::address);
         // Counted before: while it starts, the factory may open and close ports of its own.
         self.change_use_count(factory, 1);
-        let started = self.start_factory(factory);
-        if let Some(Ok(())) = started {
+        let Err(failure) = self.start_factory(factory) else {
             log::info!("{} starting on {address}", self.protocol_name(factory));
             return Ok((id, address));
-        }
+        };
         self.ports.remove(id);
         self.change_use_count(factory, -1);
-        Err(match started {
-            Some(Err(source)) => ListenError::StartFactory { address, source },
-            _ => ListenError::NoFactory { address },
+        Err(match failure {
+            StartFailure::Failed(source) => ListenError::StartFactory { address, source },
+            StartFailure::Busy => ListenError::FactoryBusy { address },
+            StartFailure::Gone => ListenError::NoFactory { address },
         })
     }
 
@@ -229,27 +228,6 @@ impl Reactor {
         if let Some(slot) = self.factories.get_mut(factory) {
             slot.use_count = slot.use_count.saturating_add_signed(change);
         }
-    }
-
-    /// Calls `start_factory`, if the factory is not started. Returns `None` if the factory is gone
-    /// or running a callback.
-    pub(super) fn start_factory(&mut self, factory: Id) -> Option<io::Result<()>> {
-        if self.factories.get(factory).is_some_and(|slot| slot.started) {
-            return Some(Ok(()));
-        }
-        let is_in_turn = self.entered;
-        let started = self.with_erased(factory, |factory, reactor| factory.start(reactor))?;
-        if is_in_turn {
-            self.record_call();
-        }
-        let started = match started {
-            Ok(started) => started,
-            Err(panic) => Err(io::Error::other(format!("start_factory panicked: {}", panic.0))),
-        };
-        if let (Ok(()), Some(slot)) = (&started, self.factories.get_mut(factory)) {
-            slot.started = true;
-        }
-        Some(started)
     }
 
     /// Closes a port at once; its established connections continue. Returns false if the port is

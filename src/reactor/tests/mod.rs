@@ -11,6 +11,7 @@ mod failures;
 mod fairness;
 mod faults;
 mod foreign_ids;
+mod kept_factories;
 mod limits;
 mod linger;
 mod many_connections;
