@@ -231,7 +231,7 @@ impl Reactor {
     }
 
     /// Closes a port at once; its established connections continue. Returns false if the port is
-    /// closed already.
+    /// closed already. When this returns, the address can be listened on again.
     ///
     /// If it was the factory's last use, `stop_factory` is called at the end of this turn or of the
     /// next one, never from within this. (`stopListening`)
