@@ -39,6 +39,9 @@
 //! The [`guide`] has a chapter for each task; its source is the folder `docs/guide`. The folder
 //! `docs` also has a map of the source and a detailed description of one turn of the loop.
 //!
+//! A name in parentheses at the end of a description, such as (`callLater`), is the item's name in
+//! Twisted.
+//!
 //! # Features
 //!
 //! - `signals`, on by default: SIGINT ends [`Reactor::run`] at once, SIGTERM after open connections

@@ -297,21 +297,21 @@ pub trait Factory: Sized + 'static {
         let _ = (transport, error, reactor);
     }
 
-    /// The factory comes into use: its first port is bound, or its first connection attempt has
-    /// begun. (`startFactory`)
+    /// The factory comes into use: its first port is bound, its first connection attempt has begun,
+    /// or [`Reactor::add_factory`] keeps it. (`startFactory`)
     ///
-    /// An error or a panic makes the `listen` or `connect_tcp` that caused it fail; the port is
-    /// closed again.
+    /// An error or a panic makes the `listen`, `connect_tcp` or `add_factory` that caused it fail;
+    /// a port is closed again.
     fn start_factory(&mut self, reactor: &mut Reactor) -> io::Result<()> {
         let _ = reactor;
         Ok(())
     }
 
-    /// The factory is no longer in use: its last port is closed, and the last connection that it
-    /// began is over. (`stopFactory`)
+    /// The factory is no longer in use: its last port is closed, its last outgoing connection is
+    /// over, and [`Reactor::add_factory`] does not keep it. (`stopFactory`)
     ///
     /// Accepted connections continue, except when the reactor stops: then they were lost before
-    /// this call. If the factory listens again, it is started again.
+    /// this call. If the factory comes into use again, it is started again.
     fn stop_factory(&mut self, reactor: &mut Reactor) {
         let _ = reactor;
     }

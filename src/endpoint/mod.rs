@@ -106,8 +106,8 @@ impl fmt::Display for TcpServerEndpoint {
     }
 }
 
-/// Where a server listens, for any transport: what a description like
-/// `tcp:8007:interface=127.0.0.1` means.
+/// Endpoint of a server: where it listens, as parsed from a description such as
+/// `tcp:8007:interface=127.0.0.1`.
 ///
 /// | description | meaning |
 /// |---|---|
@@ -182,8 +182,8 @@ pub struct ParseEndpointError {
 }
 
 impl ParseEndpointError {
-    /// Returns the byte offset at which the wrong part of the description begins; the length of the
-    /// description, if something is missing at the end.
+    /// Returns the byte offset of the error in the description; the length of the description, if
+    /// something is missing at its end.
     pub fn position(&self) -> usize {
         self.position
     }

@@ -27,7 +27,7 @@ impl Delimiter {
     /// in Twisted.
     pub const CRLF: Self = Self::Exact(Cow::Borrowed(b"\r\n"));
 
-    /// Returns the bytes that end a line that is sent.
+    /// Returns the delimiter as bytes: what is appended to each line that is sent.
     #[inline]
     pub fn as_bytes(&self) -> &[u8] {
         match self {

@@ -97,8 +97,9 @@ impl<R> Lines<R> {
     }
 
     /// Rate limit: delivers at most `count` lines per `span`, with a burst of `count` (a token
-    /// bucket; at least one). Lines over the limit wait here and in the socket, so that the peer
-    /// gets backpressure; meanwhile the peer does not count as idle. Raw data is not counted.
+    /// bucket; at least one). Lines over the limit wait in the line buffer and in the socket, so
+    /// that the peer gets backpressure; meanwhile the peer does not count as idle. Raw data is not
+    /// counted.
     ///
     /// Use it for lines that are expensive, such as those broadcast to thousands of members.
     /// Combine it with [`RateLimits::read`](crate::limits::RateLimits::read), which limits bytes.

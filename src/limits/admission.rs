@@ -16,8 +16,9 @@ const BURST_SHARE: u32 = 10;
 /// default. Set with [`Reactor::set_limits`](crate::Reactor::set_limits); connected clients stay,
 /// and count. [`Reactor::rejections`](crate::Reactor::rejections) counts rejected clients by cause.
 ///
-/// A rejected client costs no protocol: it sees the [`reject_message`](Self::reject_message), if
-/// one is set, and a close. Connections that the factory opens itself do not count.
+/// No protocol is built for a rejected client: it receives the
+/// [`reject_message`](Self::reject_message), if one is set, and the connection is closed.
+/// Connections that the factory opens itself do not count.
 /// [`Settings::max_connections`](crate::Settings::max_connections) limits a whole reactor.
 /// (Twisted's policies `LimitTotalConnectionsFactory` and `LimitConnectionsByPeer`.)
 ///
@@ -41,7 +42,7 @@ pub struct ConnectionLimits {
 }
 
 impl ConnectionLimits {
-    /// Returns a value with no limits.
+    /// Returns connection limits of which none is set.
     pub fn new() -> Self {
         Self::default()
     }
@@ -63,8 +64,8 @@ impl ConnectionLimits {
 
     /// Limits the accept rate to `count` clients in each `span`, on all ports of the factory
     /// together. Further clients are not rejected but wait: in the backlogs of the ports, then in
-    /// their own systems. Ports on which clients wait take turns. A client that another limit
-    /// rejects does not count.
+    /// their own operating systems. Ports on which clients wait take turns. A client that another
+    /// limit rejects does not count.
     ///
     /// This is a token bucket: [`accept_burst`](Self::accept_burst) says how many clients may be
     /// accepted at once. Over any span, no more than `count` and the burst together are accepted. A

@@ -34,7 +34,7 @@ pub struct RateLimits {
 }
 
 impl RateLimits {
-    /// Returns a value with no limits.
+    /// Returns rate limits of which none is set.
     pub fn new() -> Self {
         Self::default()
     }

@@ -34,7 +34,7 @@ pub struct Timeouts {
 }
 
 impl Timeouts {
-    /// Returns a value with no timeouts.
+    /// Returns timeouts of which none is set.
     pub fn new() -> Self {
         Self::default()
     }
@@ -49,16 +49,17 @@ impl Timeouts {
         Self { idle: Some(idle), ..self }
     }
 
-    /// First-byte timeout: the longest time from the start until the peer has sent its first byte.
-    /// Reported as [`TimeoutKind::FirstByte`]. It does not run after `lose_connection`.
+    /// First-byte timeout: the longest time from the start of the timeouts until the peer's first
+    /// byte. Reported as [`TimeoutKind::FirstByte`]. The timeout does not run after
+    /// `lose_connection`.
     #[must_use]
     pub fn first_byte(self, first_byte: Duration) -> Self {
         Self { first_byte: Some(first_byte), ..self }
     }
 
-    /// Handshake timeout: the longest time from the start until the protocol calls
+    /// Handshake timeout: the longest time from the start of the timeouts until the protocol calls
     /// [`handshake_done`](crate::Transport::handshake_done); the protocol decides what its
-    /// handshake is. Reported as [`TimeoutKind::Handshake`]. It does not run after
+    /// handshake is. Reported as [`TimeoutKind::Handshake`]. The timeout does not run after
     /// `lose_connection`.
     ///
     /// Stops peers that send their first request a byte at a time (slowloris).

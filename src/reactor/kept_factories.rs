@@ -104,7 +104,8 @@ impl Reactor {
         })
     }
 
-    /// Takes back [`add_factory`](Self::add_factory). False if the factory is not kept, or is gone.
+    /// Stops keeping a factory, which [`add_factory`](Self::add_factory) began. Returns false if
+    /// the factory is not kept, or is gone.
     ///
     /// If it was the factory's last use, `stop_factory` is called at the end of this turn or of the
     /// next one, never from within this; the factory is dropped when it has no connection left

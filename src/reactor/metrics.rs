@@ -22,7 +22,7 @@ pub struct CallStats {
 pub struct SlowestCallback {
     /// The protocol's type.
     pub protocol: String,
-    /// The name of the method, such as `data_received`; `read` if it is a reader that feeds the
+    /// The name of the callback, such as `data_received`; `read` if it is a reader that feeds the
     /// connection ([`Producer::reader`](crate::Producer::reader)).
     pub callback: String,
     /// The connection of the protocol.
@@ -40,7 +40,7 @@ pub struct SlowestCallback {
 pub struct Metrics {
     /// Time since the reactor was created.
     pub age: Duration,
-    /// Turns of the loop.
+    /// Turns of the event loop.
     pub turns: u64,
     /// Events that the poller reported.
     pub events: u64,
@@ -60,7 +60,7 @@ pub struct Metrics {
     pub bytes_sent: u64,
     /// Bytes in write buffers, not yet taken by the operating system.
     pub unsent: usize,
-    /// Timers that are set.
+    /// Timers that are set and have not fired.
     pub timers: usize,
     /// Callbacks and closures that panicked.
     pub panics: u64,

@@ -109,7 +109,7 @@ impl Settings {
     }
 
     /// Sets the busy polling time: the loop keeps polling for events, without sleeping, for this
-    /// long after the last event. Default: zero, it sleeps at once.
+    /// long after the last event. Default: zero, so that it sleeps at once.
     ///
     /// Falling asleep and waking up are the greater part of the latency of a lone connection: one
     /// whose next message comes within this time is answered at more than twice the rate. 50
@@ -168,9 +168,9 @@ impl Settings {
     /// Default: 64 MiB. [`Transport::set_max_unsent`](crate::Transport::set_max_unsent) overrides
     /// it for one connection.
     ///
-    /// A write while nothing is unsent is accepted whatever its length. Backpressure: with three
-    /// quarters of the limit unsent, a connection is not read until its peer has taken something.
-    /// With zero a connection accepts one write at a time, when all before it is sent.
+    /// A write while nothing is unsent is accepted whatever its length. Backpressure: with more
+    /// than three quarters of the limit unsent, a connection is not read until its peer has taken
+    /// something. With zero a connection accepts one write at a time, when all before it is sent.
     #[must_use]
     pub fn max_unsent(self, max_unsent: impl Into<Option<usize>>) -> Self {
         Self { max_unsent: max_unsent.into().unwrap_or(usize::MAX), ..self }

@@ -87,8 +87,8 @@ impl Conditions {
         Self { latency, ..self }
     }
 
-    /// Sets the jitter: the most that a packet takes in addition to the latency. Packets of one
-    /// connection stay in order.
+    /// Sets the jitter: the longest random delay of a packet in addition to the latency. Packets of
+    /// one connection stay in order.
     #[must_use]
     pub fn jitter(self, jitter: Duration) -> Self {
         Self { jitter, ..self }

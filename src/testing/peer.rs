@@ -182,7 +182,7 @@ impl Peer {
         seen.map_or(CallbackCounts::default(), |seen| seen.calls)
     }
 
-    /// Lets time pass.
+    /// Advances the virtual time by `by`, and runs everything that becomes due.
     pub fn advance(&self, by: Duration) {
         self.simulation.run_for(by);
     }

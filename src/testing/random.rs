@@ -44,7 +44,7 @@ impl Random {
         per_mille > 0 && self.below_u64(1000) < u64::from(per_mille)
     }
 
-    /// Returns a duration up to `most`.
+    /// Returns a random duration from zero to `most`.
     pub fn up_to(&mut self, most: Duration) -> Duration {
         let nanos = u64::try_from(most.as_nanos()).unwrap_or(u64::MAX);
         Duration::from_nanos(self.below_u64(nanos.saturating_add(1)))
@@ -59,7 +59,7 @@ impl Random {
         &all[self.below(all.len())]
     }
 
-    /// Shuffles `all`.
+    /// Brings the elements of `all` into a random order.
     pub fn shuffle<T>(&mut self, all: &mut [T]) {
         for last in (1..all.len()).rev() {
             all.swap(last, self.below(last + 1));

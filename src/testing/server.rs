@@ -38,8 +38,8 @@ pub fn connect<F: Factory>(factory: F) -> Peer {
     Server::new(factory).connect()
 }
 
-/// A real reactor with a real port of one factory, on a network without any delay: for tests with
-/// several clients, or of the factory's state.
+/// Test server: a reactor that serves one factory on a simulated network without delay, for tests
+/// with several clients or of the factory's state.
 ///
 /// It wraps a [`Simulation`] with one `Host`. It cannot build its factory a second time, so a fault
 /// that restarts the host panics.
@@ -50,7 +50,7 @@ pub struct Server<F: Factory> {
 }
 
 impl<F: Factory> Server<F> {
-    /// Starts a server of this factory.
+    /// Starts a server that serves `factory`, with the default [`Settings`].
     ///
     /// # Panics
     ///
@@ -59,7 +59,7 @@ impl<F: Factory> Server<F> {
         Self::with_settings(Settings::default(), factory)
     }
 
-    /// Starts a server with settings of the reactor.
+    /// Starts a server whose reactor has `settings`.
     ///
     /// # Panics
     ///
@@ -92,22 +92,22 @@ impl<F: Factory> Server<F> {
         result.expect("the factory is there until the server stops")
     }
 
-    /// Calls `call` with the reactor.
+    /// Calls `call` with the reactor of this server.
     pub fn reactor<R>(&self, call: impl FnOnce(&mut Reactor) -> R) -> R {
         self.host.reactor(call)
     }
 
-    /// Returns its listening port.
+    /// Returns the port on which the server listens.
     pub fn port(&self) -> &ListeningPort<F> {
         &self.port
     }
 
-    /// Lets time pass.
+    /// Advances the virtual time by `by`, and runs everything that becomes due.
     pub fn advance(&self, by: Duration) {
         self.simulation.run_for(by);
     }
 
-    /// Returns how often each callback has run, summed over all protocols.
+    /// Returns how often each callback has run, summed over all protocols that the server ever had.
     pub fn calls(&self) -> CallbackCounts {
         self.host.calls()
     }

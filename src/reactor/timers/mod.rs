@@ -93,7 +93,7 @@ impl Reactor {
         self.public_timer(id)
     }
 
-    /// Calls `call` once, when the clock has reached `deadline`; otherwise as
+    /// Calls `call` once, at `deadline` instead of after a delay; in all else it is
     /// [`call_later`](Self::call_later). A deadline in the past is due in the next turn.
     ///
     /// For calls at a steady rate use deadlines: with delays the lateness of each call adds up.

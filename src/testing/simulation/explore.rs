@@ -22,9 +22,10 @@ pub struct Report {
     pub runs: u64,
     /// Virtual time that the runs took together.
     pub simulated: Duration,
-    /// Number of events of all runs.
+    /// Number of simulated events of all runs.
     pub events: u64,
-    /// Hash of the traces of all runs.
+    /// Hash of everything that happened in all runs: it shows whether two explorations did the
+    /// same.
     pub hash: u64,
 }
 

@@ -33,7 +33,7 @@ impl Simulation {
         self.host_with(name, Settings::default(), boot)
     }
 
-    /// Adds a host whose reactor has these settings. Otherwise as [`host`](Self::host).
+    /// Adds a host whose reactor has `settings`; in all else it is [`host`](Self::host).
     ///
     /// # Panics
     ///
@@ -155,12 +155,12 @@ impl Host {
         look(&mut self.simulation.0.hosts.borrow_mut()[self.number])
     }
 
-    /// Returns the address of one of its ports.
+    /// Returns the address of a port of this host.
     pub fn address(&self, port: u16) -> SocketAddr {
         self.simulation.0.network.borrow().address(self.node, port)
     }
 
-    /// Calls `call` with the reactor, and then runs everything that is due.
+    /// Calls `call` with the reactor of this host, and then runs everything that is due.
     ///
     /// # Panics
     ///
@@ -211,12 +211,13 @@ impl Host {
         self.state(|host| host.observer.total())
     }
 
-    /// Counts the connections between `connection_made` and `connection_lost`.
+    /// Returns the number of open connections on this host: `connection_made` was called, and
+    /// `connection_lost` was not.
     pub fn open(&self) -> usize {
         self.state(|host| host.observer.open())
     }
 
-    /// Returns the resources that its reactor holds; zeros while the host has crashed.
+    /// Returns the resources that this host's reactor holds; zeros while the host has crashed.
     pub fn open_resources(&self) -> OpenResources {
         self.state(|host| match &host.machine {
             Machine::Up(reactor) | Machine::Stopped(reactor, _) => reactor.open_resources(),
@@ -224,12 +225,12 @@ impl Host {
         })
     }
 
-    /// False while it has crashed.
+    /// Returns false while the host has crashed.
     pub fn is_up(&self) -> bool {
         self.state(|host| !matches!(host.machine, Machine::Down))
     }
 
-    /// True when its reactor has carried out a stop.
+    /// Returns true when this host's reactor has stopped.
     pub fn has_stopped(&self) -> bool {
         self.state(|host| matches!(host.machine, Machine::Stopped(..)))
     }
@@ -242,7 +243,7 @@ impl Host {
         })
     }
 
-    /// Delivers a signal such as `SIGTERM` to its reactor.
+    /// Delivers a signal such as `SIGTERM` to this host's reactor.
     pub fn signal(&self, name: &'static str) {
         self.simulation.0.network.borrow_mut().signal(self.node, name);
         self.simulation.settle();
@@ -275,12 +276,12 @@ pub struct Attempt {
 }
 
 impl Attempt {
-    /// True while it is connected.
+    /// Returns true while the client is connected.
     pub fn is_connected(&self) -> bool {
         self.progress.get() == Progress::Connected
     }
 
-    /// Returns why it could not connect.
+    /// Returns why the client could not connect.
     pub fn error(&self) -> Option<ErrorKind> {
         match self.progress.get() {
             Progress::Failed(error) => Some(error),
@@ -288,7 +289,7 @@ impl Attempt {
         }
     }
 
-    /// True when it could not connect, and when its connection is over.
+    /// Returns true when the client could not connect, and when its connection is over.
     pub fn is_over(&self) -> bool {
         matches!(self.progress.get(), Progress::Failed(_) | Progress::Over)
     }

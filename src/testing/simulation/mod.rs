@@ -231,7 +231,7 @@ impl Simulation {
         !host_events.is_empty()
     }
 
-    /// Lets time pass, and runs everything that happens meanwhile.
+    /// Advances the virtual time by `by`, and runs everything that becomes due.
     ///
     /// # Panics
     ///
@@ -240,8 +240,8 @@ impl Simulation {
         self.run_until(by, || false);
     }
 
-    /// Lets time pass until `question` returns true, for `limit` at most; returns its last answer.
-    /// It is called whenever something has happened.
+    /// Advances the virtual time until `question` returns true, by `limit` at most; returns its
+    /// last answer. `question` is called whenever something has happened.
     ///
     /// # Panics
     ///

@@ -59,7 +59,7 @@ pub struct Transcript {
 }
 
 impl Transcript {
-    /// Parses a transcript.
+    /// Parses a session from text; the documentation of [`Transcript`] lists the steps.
     pub fn parse(text: &str) -> Result<Self, ParseTranscriptError> {
         Ok(Self { steps: parse::steps(text)?, line_end: step::LINE_END.into() })
     }
