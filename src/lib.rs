@@ -50,6 +50,7 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+mod build_protocol;
 mod callback_kind;
 mod delegate;
 mod protocol;

@@ -1,7 +1,7 @@
 //! Protocols and factories: the traits that users implement, and the context of their callbacks.
 
 use crate::delegate_callbacks;
-use crate::reactor::{Reactor, TimerId};
+use crate::reactor::{FactoryKey, Reactor, TimerId};
 use crate::reason::{Reason, TimeoutKind};
 use crate::transport::Transport;
 use std::fmt;
@@ -69,6 +69,30 @@ impl<'a, F> Context<'a, F> {
     /// counts connections.
     pub fn map_factory<G>(&mut self, part: impl FnOnce(&mut F) -> &mut G) -> Context<'_, G> {
         Context::new(self.transport, part(self.factory), self.reactor)
+    }
+
+    /// The key of the factory that this protocol lives in: to reach it, or this protocol, from a
+    /// timer, from work on another thread, or from another factory. In a context that
+    /// [`map_factory`](Self::map_factory) made, it reaches nothing: a part of a factory has no key.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use twistor::{Context, Factory, Protocol};
+    ///
+    /// struct Late;
+    ///
+    /// impl<F: Factory> Protocol<F> for Late {
+    ///     fn connection_made(&mut self, cx: &mut Context<'_, F>) {
+    ///         let (key, id) = (cx.key(), cx.transport.id());
+    ///         cx.reactor.call_later(Duration::from_secs(1), move |reactor| {
+    ///             // The connection may be gone by then.
+    ///             let _ = reactor.with_protocol(key, id, |_late, cx| cx.transport.write("hello"));
+    ///         });
+    ///     }
+    /// }
+    /// ```
+    pub fn key(&self) -> FactoryKey<F> {
+        self.reactor.key_of_connection(self.transport)
     }
 
     /// Calls this protocol's [`timer_fired`](Protocol::timer_fired) after `delay`, unless the timer

@@ -3,7 +3,7 @@
 use super::delimiter::Delimiter;
 use super::splitter::{Effects, Mode, SplitterState};
 use crate::protocol::Context;
-use crate::reactor::{Reactor, TimerId};
+use crate::reactor::{FactoryKey, Reactor, TimerId};
 use crate::transport::Transport;
 use std::fmt;
 use std::time::Duration;
@@ -50,6 +50,11 @@ impl<'a, F> LineContext<'a, F> {
     /// content is not checked. (`sendLine`)
     pub fn send_line(&self, line: impl AsRef<[u8]>) {
         self.transport.write_line(line.as_ref(), self.splitter.delimiter().as_bytes());
+    }
+
+    /// The key of the factory that this receiver lives in; see [`Context::key`].
+    pub fn key(&self) -> FactoryKey<F> {
+        self.reactor.key_of_connection(self.transport)
     }
 
     /// Switches to raw mode: from now on received bytes go to `raw_data_received`, beginning with

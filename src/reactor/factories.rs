@@ -21,7 +21,7 @@ use crate::protocol::{Context, Factory, Protocol};
 use crate::reason::Reason;
 use crate::transport::{ConnectionId, Transport};
 use slab::Slab;
-use std::any::{Any, type_name};
+use std::any::{Any, TypeId, type_name};
 use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -59,7 +59,9 @@ impl<F: Factory> IntoFactory for F {
 
     fn into_key(self, reactor: &mut Reactor) -> FactoryKey<F> {
         let factory = FactoryCell { factory: self, protocols: Slab::new() };
-        let id = reactor.factories.insert_with(|_| FactorySlot::new(Box::new(factory)));
+        let id = reactor
+            .factories
+            .insert_with(|_| FactorySlot::new(Box::new(factory), TypeId::of::<F>()));
         FactoryKey::new(id, reactor.id)
     }
 }
@@ -74,6 +76,8 @@ pub(super) struct FactorySlot {
     /// Number of open ports and of outgoing connections that are not over, and one more if the
     /// factory is kept.
     pub(super) use_count: usize,
+    /// The factory's type, which tells it from the parts of a wrapper.
+    factory_type: TypeId,
     /// True from `add_factory` to `remove_factory`.
     pub(super) is_kept: bool,
     pub(super) connections: usize,
@@ -88,12 +92,13 @@ pub(super) struct FactorySlot {
 }
 
 impl FactorySlot {
-    fn new(factory: Box<dyn ErasedFactory>) -> Self {
+    fn new(factory: Box<dyn ErasedFactory>, factory_type: TypeId) -> Self {
         let protocol = factory.protocol();
         Self {
             cell: Some(factory),
             protocol,
             use_count: 0,
+            factory_type,
             is_kept: false,
             connections: 0,
             admission: Admission::default(),
@@ -313,17 +318,74 @@ impl Reactor {
         let mut factory = slot.cell.take().ok_or(ReachError::FactoryBusy)?;
         // While the box is out of its slot, no turn may look for it.
         let entered = std::mem::replace(&mut self.entered, true);
+        let running = self.running_factory.replace(key.id);
         let result = factory
             .as_any()
             .downcast_mut()
             .map(|cell| catch_unwind(AssertUnwindSafe(|| call(cell, self))));
-        self.entered = entered;
+        (self.entered, self.running_factory) = (entered, running);
         self.put_back(key.id, factory);
         match result.ok_or(ReachError::FactoryGone)? {
             Ok(result) => result,
             // The caller's own panic: the box is back in its slot, the rest is up to the caller.
             Err(payload) => resume_unwind(payload),
         }
+    }
+
+    /// The key of the factory that is running, asked from within its methods: `reactor.key_of(self)`
+    /// in [`start_factory`](Factory::start_factory), [`build_protocol`](Factory::build_protocol) and
+    /// the others. Callbacks of protocols have [`Context::key`].
+    ///
+    /// Returns `None` if it is not `factory` that runs, such as a part of a factory that wraps
+    /// others.
+    ///
+    /// ```
+    /// use std::io;
+    /// use std::time::Duration;
+    /// use twistor::{Factory, Protocol, Reactor, Transport};
+    ///
+    /// /// Tells its members the time, once a minute.
+    /// #[derive(Default)]
+    /// struct Clock {
+    ///     members: Vec<Transport>,
+    /// }
+    /// # struct Member;
+    /// # impl Protocol<Clock> for Member {}
+    ///
+    /// impl Clock {
+    ///     fn strike(&mut self, reactor: &mut Reactor) {
+    ///         self.members.iter().for_each(|member| member.write("a minute has passed\r\n"));
+    ///         let Some(key) = reactor.key_of(self) else { return };
+    ///         reactor.call_later(Duration::from_secs(60), move |reactor| {
+    ///             // The factory may be gone by then.
+    ///             let _ = reactor.with_factory(key, Clock::strike);
+    ///         });
+    ///     }
+    /// }
+    ///
+    /// impl Factory for Clock {
+    ///     type Protocol = Member;
+    ///
+    ///     fn start_factory(&mut self, reactor: &mut Reactor) -> io::Result<()> {
+    ///         self.strike(reactor);
+    ///         Ok(())
+    ///     }
+    ///     # fn build_protocol(&mut self, _: &Transport, _: &mut Reactor) -> Option<Member> {
+    ///     #     Some(Member)
+    ///     # }
+    /// }
+    /// ```
+    pub fn key_of<F: Factory>(&self, factory: &F) -> Option<FactoryKey<F>> {
+        let _ = factory;
+        let id = self.running_factory?;
+        let slot = self.factories.get(id)?;
+        (slot.factory_type == TypeId::of::<F>()).then(|| FactoryKey::new(id, self.id))
+    }
+
+    /// Returns the key of the factory that a connection belongs to, which the caller knows the type
+    /// of.
+    pub(crate) fn key_of_connection<F>(&self, transport: &Transport) -> FactoryKey<F> {
+        FactoryKey::new(transport.factory(), self.id)
     }
 
     /// Returns the slot of a factory; `None` if it is gone, or belongs to another reactor.
@@ -373,8 +435,9 @@ impl Reactor {
         let mut factory = self.factories.get_mut(id)?.cell.take()?;
         // True already within a turn; but opening a port outside of turns starts factories too.
         let entered = std::mem::replace(&mut self.entered, true);
+        let running = self.running_factory.replace(id);
         let result = call(&mut *factory, self);
-        self.entered = entered;
+        (self.entered, self.running_factory) = (entered, running);
         self.put_back(id, factory);
         Some(result)
     }

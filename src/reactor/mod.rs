@@ -64,9 +64,7 @@ pub use settings::Settings;
 pub use timer_id::TimerId;
 pub use triggers::{Phase, SystemEvent, TriggerId};
 
-use crate::arena::Arena;
-#[cfg(test)]
-use crate::arena::Id;
+use crate::arena::{Arena, Id};
 use crate::driver::{Driver, MioDriver};
 use crate::transport::Hub;
 use blocking::Continuation;
@@ -119,6 +117,8 @@ pub struct Reactor {
     /// True while a turn is running or a factory is lent out: no other turn may begin.
     entered: bool,
     factories: Arena<FactorySlot>,
+    /// The factory that is running a callback; of several, the innermost.
+    running_factory: Option<Id>,
     ports: Arena<OpenPort>,
     connections: Arena<Slot>,
     /// Closed connections whose sockets linger, and their budgets.
@@ -177,6 +177,7 @@ impl Reactor {
             settings,
             entered: false,
             factories: Arena::new(),
+            running_factory: None,
             ports: Arena::new(),
             connections: Arena::new(),
             lingerers: Lingerers::default(),
