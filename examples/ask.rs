@@ -52,11 +52,7 @@ struct Asker {
 }
 
 impl Factory for Asker {
-    type Protocol = Lines<Asking>;
-
-    fn build_protocol(&mut self, _: &Transport, _: &mut Reactor) -> Option<Lines<Asking>> {
-        Some(Lines::new(Asking))
-    }
+    twistor::build_protocol!(Lines<Asking>, |_| Lines::new(Asking));
 
     fn connection_failed(&mut self, to: &Transport, error: &io::Error, reactor: &mut Reactor) {
         let _ = writeln!(io::stderr(), "cannot connect to {}: {error}", to.peer_address());

@@ -5,7 +5,7 @@
 use std::env;
 use std::error::Error;
 use std::io::{self, Write};
-use twistor::{Context, Factory, Protocol, Reactor, Reason, Transport};
+use twistor::{Context, Factory, Protocol, Reactor, Reason};
 
 struct Echo;
 
@@ -31,11 +31,7 @@ struct EchoFactory {
 }
 
 impl Factory for EchoFactory {
-    type Protocol = Echo;
-
-    fn build_protocol(&mut self, _: &Transport, _: &mut Reactor) -> Option<Echo> {
-        Some(Echo)
-    }
+    twistor::build_protocol!(Echo, |_counting| Echo);
 }
 
 fn main() -> Result<(), Box<dyn Error>> {

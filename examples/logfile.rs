@@ -7,7 +7,7 @@ use std::error::Error;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::PathBuf;
-use twistor::{Delimiter, Factory, LineContext, LineReceiver, Lines, Reactor, Transport};
+use twistor::{Delimiter, Factory, LineContext, LineReceiver, Lines, Reactor};
 
 struct Logger;
 
@@ -35,7 +35,7 @@ impl LogfileFactory {
 }
 
 impl Factory for LogfileFactory {
-    type Protocol = Lines<Logger>;
+    twistor::build_protocol!(Lines<Logger>, |_| Lines::new(Logger));
 
     fn start_factory(&mut self, _: &mut Reactor) -> io::Result<()> {
         let opened = File::options().append(true).create(true).open(&self.path);
@@ -48,10 +48,6 @@ impl Factory for LogfileFactory {
 
     fn stop_factory(&mut self, _: &mut Reactor) {
         self.file = None;
-    }
-
-    fn build_protocol(&mut self, _: &Transport, _: &mut Reactor) -> Option<Lines<Logger>> {
-        Some(Lines::new(Logger))
     }
 }
 

@@ -66,11 +66,7 @@ struct Dialling {
 }
 
 impl Factory for Dialling {
-    type Protocol = Side;
-
-    fn build_protocol(&mut self, _: &Transport, _: &mut Reactor) -> Option<Side> {
-        Some(Side { other: self.client.clone() })
-    }
+    twistor::build_protocol!(Side, |dialling| Side { other: dialling.client.clone() });
 
     fn connection_failed(&mut self, target: &Transport, error: &io::Error, _: &mut Reactor) {
         log::warn!("{} for {}: {error}", target.peer_address(), self.client.peer_address());

@@ -5,7 +5,7 @@
 use std::env;
 use std::error::Error;
 use std::io::{self, Write};
-use twistor::{Context, Factory, Protocol, Reactor, Transport};
+use twistor::{Context, Factory, Protocol, Reactor};
 
 struct Qotd;
 
@@ -21,11 +21,7 @@ struct QotdFactory {
 }
 
 impl Factory for QotdFactory {
-    type Protocol = Qotd;
-
-    fn build_protocol(&mut self, _: &Transport, _: &mut Reactor) -> Option<Qotd> {
-        Some(Qotd)
-    }
+    twistor::build_protocol!(Qotd, |_| Qotd);
 }
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -10,7 +10,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use twistor::limits::RateLimits;
-use twistor::{Context, Factory, Producer, Protocol, Reactor, Transport};
+use twistor::{Context, Factory, Producer, Protocol, Reactor};
 
 struct Sender;
 
@@ -42,11 +42,7 @@ struct Sending {
 }
 
 impl Factory for Sending {
-    type Protocol = Sender;
-
-    fn build_protocol(&mut self, _: &Transport, _: &mut Reactor) -> Option<Sender> {
-        Some(Sender)
-    }
+    twistor::build_protocol!(Sender, |_| Sender);
 
     /// Reports a missing file at once.
     fn start_factory(&mut self, _: &mut Reactor) -> io::Result<()> {

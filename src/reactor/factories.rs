@@ -332,9 +332,10 @@ impl Reactor {
         }
     }
 
-    /// The key of the factory that is running, asked from within its methods: `reactor.key_of(self)`
-    /// in [`start_factory`](Factory::start_factory), [`build_protocol`](Factory::build_protocol) and
-    /// the others. Callbacks of protocols have [`Context::key`].
+    /// The key of the factory that is running, asked from within its methods:
+    /// `reactor.key_of(self)` in [`start_factory`](Factory::start_factory),
+    /// [`build_protocol`](Factory::build_protocol) and the others. Callbacks of protocols have
+    /// [`Context::key`].
     ///
     /// Returns `None` if it is not `factory` that runs, such as a part of a factory that wraps
     /// others.

@@ -373,3 +373,15 @@ fn a_taken_port_and_a_wrong_description_are_explained() {
     assert!(said.contains("port \"80x\" is not a number from 0 to 65535"), "{said}");
     example.stop();
 }
+
+#[test]
+fn finger() {
+    let example = Example::start("finger", &[ANY, ANY]);
+    example.check(
+        "ann connects
+         ann C: ann
+         ann S: there is no such user
+         ann is closed",
+    );
+    example.stop();
+}

@@ -12,6 +12,7 @@ mod fairness;
 mod faults;
 mod foreign_ids;
 mod kept_factories;
+mod keys;
 mod limits;
 mod linger;
 mod many_connections;
