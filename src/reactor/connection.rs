@@ -207,13 +207,15 @@ impl Reactor {
     /// Logs the end of a connection. Displaying an error that the reason holds is user code, and
     /// may panic.
     fn log_lost(&self, connection: &ConnectionRef, reason: &Reason) {
-        let peer = connection.transport.peer_address();
+        // The address is looked up only if the line is logged: every close pays for it.
+        let peer = || connection.transport.peer_address();
         let level = if matches!(reason, Reason::Failed(_)) { Level::Warn } else { Level::Debug };
         let logged = guard(|| {
-            log::log!(level, "{} of {peer}: {reason}", self.protocol_name(connection.factory()));
+            let name = || self.protocol_name(connection.factory());
+            log::log!(level, "{} of {}: {reason}", name(), peer());
         });
         if let Err(panic) = logged {
-            log::error!("displaying an error of {peer} panicked: {}", panic.0);
+            log::error!("displaying an error of {} panicked: {}", peer(), panic.0);
         }
     }
 
