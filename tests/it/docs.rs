@@ -125,7 +125,7 @@ fn links_of_the_readme_and_the_documents_lead_to_files() {
     assert_eq!(files("![a](b.svg) [c](d/e.md#f) [g](https://h)").count(), 2);
     for folder in ["", "docs"] {
         for file in names(folder).into_iter().filter(|file| file.ends_with(".md")) {
-            let text = read(&format!("{folder}/{file}").trim_start_matches('/'));
+            let text = read(format!("{folder}/{file}").trim_start_matches('/'));
             for target in files(&text) {
                 let path = target.split('#').next().unwrap();
                 let is_plot = folder == "docs" && path.starts_with("performance/");
