@@ -47,7 +47,11 @@ macro_rules! define_kinds {
 
         impl CallbackKind {
             /// All kinds, in the order of their declaration.
-            #[cfg(feature = "testing")]
+            #[cfg(any(test, feature = "testing"))]
+            #[cfg_attr(
+                not(feature = "testing"),
+                expect(unreachable_pub, reason = "it is public in the module `testing`")
+            )]
             pub const ALL: &[Self] = &[$(Self::$kind),*];
 
             /// Returns the name of the method, such as `data_received`.

@@ -49,6 +49,8 @@
 //! - `testing`: the module `testing`, for tests in memory and on a simulated network.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
+// Labels what belongs to a feature, on docs.rs, which builds with a nightly compiler.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod build_protocol;
 mod callback_kind;
@@ -75,6 +77,7 @@ mod instruction_counts;
 
 // In the documentation only, and in doc tests where the listings can be compiled.
 #[cfg(all(doc, any(not(doctest), all(unix, feature = "testing"))))]
+#[cfg_attr(docsrs, doc(auto_cfg = false))]
 pub mod guide;
 
 pub use address::Address;

@@ -147,6 +147,16 @@ impl<F: fmt::Debug> fmt::Debug for Context<'_, F> {
 ///     }
 /// }
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a protocol for connections of the factory `{F}`",
+    label = "not a `Protocol` of its factory",
+    note = "a `LineReceiver` needs an adapter: return `Lines::new(receiver)` from the factory",
+    note = "a protocol of one factory type, `impl Protocol<Chat> for ..`, needs that factory: pass the \
+            `Chat` itself, not a closure",
+    note = "a closure cannot return `Box<dyn Protocol<_>>`, since its own type would be a part of \
+            itself: declare a type, and implement `Factory` with \
+            `type Protocol = Box<dyn Protocol<Self>>`"
+)]
 pub trait Protocol<F> {
     /// The connection is established. (`connectionMade`)
     fn connection_made(&mut self, cx: &mut Context<'_, F>) {
@@ -290,6 +300,26 @@ impl<F, P: Protocol<F> + ?Sized> Protocol<F> for Box<P> {
 ///
 /// For different protocols on one port, let `Protocol` be `Box<dyn Protocol<Self>>`. (A closure
 /// cannot return such boxes: its own type would be part of itself.)
+///
+/// ```
+/// use twistor::{Factory, Protocol, Reactor, Transport};
+/// # struct Echo;
+/// # impl<F> Protocol<F> for Echo {}
+/// # struct Discard;
+/// # impl<F> Protocol<F> for Discard {}
+///
+/// struct EchoOrDiscard {
+///     echo: bool,
+/// }
+///
+/// impl Factory for EchoOrDiscard {
+///     type Protocol = Box<dyn Protocol<Self>>;
+///
+///     fn build_protocol(&mut self, _: &Transport, _: &mut Reactor) -> Option<Self::Protocol> {
+///         Some(if self.echo { Box::new(Echo) } else { Box::new(Discard) })
+///     }
+/// }
+/// ```
 pub trait Factory: Sized + 'static {
     /// The protocol type that the factory builds.
     type Protocol: Protocol<Self>;

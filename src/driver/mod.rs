@@ -123,6 +123,7 @@ impl Edges {
         error: false,
     };
     pub(crate) const READABLE: Self = Self { readable: true, ..Self::NONE };
+    #[cfg(feature = "testing")]
     pub(crate) const WRITABLE: Self = Self { writable: true, ..Self::NONE };
     /// The peer has sent a FIN.
     pub(crate) const END: Self = Self { read_closed: true, ..Self::READABLE };

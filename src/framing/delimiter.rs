@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 /// The byte sequence that ends a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Delimiter {
     /// Exactly these bytes, at least one; anything else is part of the line.
     Exact(Cow<'static, [u8]>),

@@ -35,6 +35,12 @@ use std::io;
 /// reactor.listen("tcp:0:interface=127.0.0.1", || Lines::new(Answer))?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not receive lines on connections of the factory `{F}`",
+    label = "not a `LineReceiver` of its factory",
+    note = "`Lines` turns a `LineReceiver` into a `Protocol`; what is a `Protocol` already needs no \
+            `Lines`"
+)]
 pub trait LineReceiver<F> {
     /// The delimiter for all connections of this type. Default: CR LF.
     const DELIMITER: Delimiter = Delimiter::CRLF;

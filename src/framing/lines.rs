@@ -105,6 +105,7 @@ impl<R> Lines<R> {
     /// Combine it with [`RateLimits::read`](crate::limits::RateLimits::read), which limits bytes.
     ///
     /// ```
+    /// # #[cfg(feature = "testing")] {
     /// use std::time::Duration;
     /// use twistor::{LineContext, LineReceiver, Lines, testing};
     ///
@@ -121,6 +122,7 @@ impl<R> Lines<R> {
     /// assert_eq!(peer.take_received(), b"one\r\ntwo\r\n");
     /// peer.advance(Duration::from_millis(500));
     /// assert_eq!(peer.take_received(), b"three\r\n");
+    /// # }
     /// ```
     #[must_use]
     pub fn line_rate(mut self, count: u32, span: Duration) -> Self {

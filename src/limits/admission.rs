@@ -106,6 +106,7 @@ impl ConnectionLimits {
 /// Rejections of a factory since it was created, by cause. Returned by
 /// [`Reactor::rejections`](crate::Reactor::rejections).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RejectionStats {
     /// Clients over [`ConnectionLimits::max_connections`] or
     /// [`Settings::max_connections`](crate::Settings::max_connections).

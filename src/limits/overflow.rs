@@ -10,6 +10,7 @@
 /// nevertheless if nothing is unsent on its connection, or a producer feeds it; the slowest
 /// consumers are then closed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum OverflowPolicy {
     /// Closes the connection with [`Reason::Overflow`](crate::Reason::Overflow): unsent bytes are
     /// discarded, and the peer sees a reset. For streams, in which no byte may be missing. At the

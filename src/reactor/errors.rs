@@ -20,6 +20,7 @@ pub enum ListenError {
     Endpoint(ParseEndpointError),
     /// The operating system refused: the address is in use or not local, or the port is reserved.
     /// (`CannotListenError`)
+    #[non_exhaustive]
     Bind {
         /// The address to listen on.
         address: Address,
@@ -27,6 +28,7 @@ pub enum ListenError {
         source: io::Error,
     },
     /// The factory's `start_factory` failed or panicked. The port is closed again.
+    #[non_exhaustive]
     StartFactory {
         /// The address to listen on.
         address: Address,
@@ -34,17 +36,20 @@ pub enum ListenError {
         source: io::Error,
     },
     /// The factory of the key is gone, or belongs to another reactor.
+    #[non_exhaustive]
     NoFactory {
         /// The address to listen on.
         address: Address,
     },
     /// The factory has to be started, which it cannot while it is running a callback.
     /// [`Reactor::call_later`](crate::Reactor::call_later) with no delay comes when it is free.
+    #[non_exhaustive]
     FactoryBusy {
         /// The address to listen on.
         address: Address,
     },
     /// The reactor is draining or shutting down.
+    #[non_exhaustive]
     Stopping {
         /// The address to listen on.
         address: Address,
@@ -172,6 +177,7 @@ impl Error for AddFactoryError {
 #[non_exhaustive]
 pub enum ConnectError {
     /// The factory's `start_factory` failed or panicked.
+    #[non_exhaustive]
     StartFactory {
         /// The address to connect to.
         address: Address,
@@ -179,17 +185,20 @@ pub enum ConnectError {
         source: io::Error,
     },
     /// The factory of the key is gone, or belongs to another reactor.
+    #[non_exhaustive]
     NoFactory {
         /// The address to connect to.
         address: Address,
     },
     /// The factory has to be started, which it cannot while it is running a callback.
     /// [`Reactor::call_later`](crate::Reactor::call_later) with no delay comes when it is free.
+    #[non_exhaustive]
     FactoryBusy {
         /// The address to connect to.
         address: Address,
     },
     /// The reactor is draining or shutting down.
+    #[non_exhaustive]
     Stopping {
         /// The address to connect to.
         address: Address,
@@ -274,6 +283,7 @@ impl Error for RunError {
 ///
 /// Displayed and debugged as the same sentence.
 #[derive(Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum CallError<C> {
     /// The queue is full: it holds
     /// [`Settings::max_pending_calls`](crate::Settings::max_pending_calls) calls.

@@ -44,6 +44,7 @@ pub(super) enum Stop {
 
 /// How the connections of a reactor ended when it stopped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ShutdownReport {
     /// Connections that closed while the reactor drained, with everything written handed to the
     /// operating system.
@@ -70,6 +71,7 @@ impl fmt::Display for ShutdownReport {
 /// Holds a graceful shutdown until it is dropped, on any thread; see
 /// [`Reactor::hold_shutdown`](crate::Reactor::hold_shutdown).
 #[derive(Debug)]
+#[must_use = "a guard that is dropped at once holds nothing: keep it until the work is done"]
 pub struct ShutdownGuard(Arc<Holds>);
 
 /// Counts the guards that hold the shutdown.

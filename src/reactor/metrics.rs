@@ -8,6 +8,7 @@ use std::time::Duration;
 
 /// Call count and time spent, for one kind of call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct CallStats {
     /// Number of calls.
     pub calls: u64,
@@ -19,6 +20,7 @@ pub struct CallStats {
 
 /// The callback that took longest.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SlowestCallback {
     /// The protocol's type.
     pub protocol: String,

@@ -27,6 +27,7 @@ pub(crate) trait CallbackObserver: Debug {
 
 /// Number of resources that a reactor holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct OpenResources {
     /// Open ports.
     pub ports: usize,

@@ -6,6 +6,7 @@ use std::fmt;
 
 /// The event that a trigger waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum SystemEvent {
     /// The first turn of a run.
     Startup,

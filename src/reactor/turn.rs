@@ -349,6 +349,7 @@ impl Reactor {
     ///
     /// This reads the clock, which costs about as much as processing a very short line: a protocol
     /// with many small messages should ask once in several of them.
+    #[must_use = "this only asks: `Transport::yield_now` yields"]
     pub fn should_yield(&self) -> bool {
         self.driver.is_time_up(self.recorder.mark(), CALLBACK_TIME)
     }

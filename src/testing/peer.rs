@@ -37,6 +37,7 @@ use std::time::Duration;
 /// assert!(peer.lost_reason().unwrap().is_done());
 /// assert_eq!(peer.calls().connection_lost(), 1);
 /// ```
+#[must_use = "a peer that is dropped closes its connection"]
 pub struct Peer {
     simulation: Simulation,
     end: EndId,

@@ -176,7 +176,7 @@ impl Transport {
 
     /// Describes a connection that the loop has overlooked: it has something to send or to read,
     /// and is on none of the loop's lists.
-    #[cfg(test)]
+    #[cfg(all(test, feature = "testing"))]
     pub(crate) fn overlooked(&self) -> Option<String> {
         let connection = self.0.connection.borrow();
         let super::readiness::Readiness { socket, listed, .. } = connection.readiness;

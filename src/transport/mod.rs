@@ -99,9 +99,13 @@ impl fmt::Debug for ConnectionId {
 /// }
 /// ```
 ///
+/// A transport belongs to the thread of its reactor. Another thread keeps the connection's
+/// [`id`](Self::id) and a [`Remote`](crate::Remote) instead, and reaches the connection from a call
+/// on the reactor's thread, by [`with_protocol`](crate::Reactor::with_protocol).
+///
 /// Twisted's `ITransport` and `ITCPTransport`.
 #[derive(Clone)]
-pub struct Transport(Rc<Inner>);
+pub struct Transport(Rc<Inner>); // Other threads: a `Remote`, and the `id()` of the connection.
 
 struct Inner {
     id: Id,
@@ -529,6 +533,7 @@ impl Transport {
     ///     }
     /// }
     /// ```
+    #[must_use = "the answer says whether to write more now, or to wait for `producing_resumed`"]
     pub fn may_produce(&self) -> bool {
         let mut connection = self.0.connection.borrow_mut();
         let unsent = connection.unsent();

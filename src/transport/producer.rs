@@ -35,6 +35,7 @@ pub(super) const LOW_MARK: usize = HIGH_MARK / 4;
 ///     }
 /// }
 /// ```
+#[must_use = "a producer does nothing until `register_producer` receives it"]
 pub struct Producer(pub(super) Source);
 
 pub(super) enum Source {

@@ -111,3 +111,29 @@ fn the_guide_s_table_of_examples_has_every_one() {
         assert!(listed.iter().any(|(listed, _)| *listed == example), "{example} is not listed");
     }
 }
+
+/// The targets of a text's links to files beside it: `[the guide](docs/guide/README.md)`.
+fn files(text: &str) -> impl Iterator<Item = &str> {
+    let targets = prose(text).flat_map(|line| line.split("](").skip(1));
+    let targets = targets.filter_map(|rest| rest.split_once(')').map(|(target, _)| target));
+    targets.filter(|target| !target.contains("://") && !target.starts_with('#'))
+}
+
+#[test]
+fn links_of_the_readme_and_the_documents_lead_to_files() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    assert_eq!(files("![a](b.svg) [c](d/e.md#f) [g](https://h)").count(), 2);
+    for folder in ["", "docs"] {
+        for file in names(folder).into_iter().filter(|file| file.ends_with(".md")) {
+            let text = read(format!("{folder}/{file}").trim_start_matches('/'));
+            for target in files(&text) {
+                let path = target.split('#').next().unwrap();
+                let is_plot = folder == "docs" && path.starts_with("performance/");
+                let is_there = root.join(folder).join(path).exists();
+                // A package has no plots but the README's.
+                let is_packed = !root.join("docs/performance/results.json").exists();
+                assert!(is_there || is_plot && is_packed, "{file} links {target}");
+            }
+        }
+    }
+}

@@ -161,7 +161,7 @@ fn errors_name_the_address_and_what_is_wrong() {
     let address = taken.local_addr().unwrap();
     let mut reactor = Reactor::new().unwrap();
     let error = reactor.listen_tcp(address, || Greet).unwrap_err();
-    let ListenError::Bind { address: named, source } = &error else { panic!("{error}") };
+    let ListenError::Bind { address: named, source, .. } = &error else { panic!("{error}") };
     assert_eq!(named.socket_addr(), Some(address));
     assert_eq!(source.kind(), io::ErrorKind::AddrInUse);
     assert!(error.to_string().starts_with(&format!("cannot listen on {address}: ")), "{error}");

@@ -20,6 +20,7 @@ mod metrics;
 mod overflow;
 mod producers;
 mod proxy;
+#[cfg(feature = "testing")]
 mod random_walks;
 mod rate_limits;
 mod read;

@@ -49,6 +49,7 @@ pub trait Backend {
 
 /// Next event of a client of a [`Backend`].
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Received {
     /// Received bytes, at least one.
     Data(Vec<u8>),

@@ -35,10 +35,9 @@ pub(super) fn clients_over_the_limit_are_rejected_until_one_leaves(carrier: Carr
         server.wait_until("it is gone", |reactor| reactor.connection_count() == 0);
     }
     let refusals = server.call(move |reactor| reactor.rejections(port)).unwrap();
-    assert_eq!(
-        refusals,
-        RejectionStats { connections: 2, per_peer: 2, ..RejectionStats::default() }
-    );
+    let mut expected = RejectionStats::default();
+    (expected.connections, expected.per_peer) = (2, 2);
+    assert_eq!(refusals, expected);
     let mut last = server.connect();
     last.send("hello");
     last.expect("hello");
@@ -56,7 +55,8 @@ pub(super) fn an_accept_rate_accepts_every_client_in_the_end(carrier: Carrier) {
     for client in &mut clients {
         client.expect("hello");
     }
-    let refusals = server.call(move |reactor| reactor.rejections(port)).unwrap();
+    let mut refusals = server.call(move |reactor| reactor.rejections(port)).unwrap();
     assert!(refusals.accept_throttled > 0, "{refusals:?}");
-    assert_eq!(RejectionStats { accept_throttled: 0, ..refusals }, RejectionStats::default());
+    refusals.accept_throttled = 0;
+    assert_eq!(refusals, RejectionStats::default());
 }

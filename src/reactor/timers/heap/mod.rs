@@ -324,5 +324,5 @@ impl<A> Timers<A> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "testing"))]
 mod tests;
