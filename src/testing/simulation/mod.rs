@@ -1,12 +1,14 @@
 //! Simulation: several reactors on one network, in virtual time.
 
+mod attempt;
 mod explore;
 mod host;
 mod host_state;
 mod replay;
 
+pub use attempt::Attempt;
 pub use explore::{Report, explore};
-pub use host::{Attempt, Host};
+pub use host::Host;
 pub use replay::replay;
 
 #[cfg(test)]
