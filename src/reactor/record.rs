@@ -151,10 +151,15 @@ impl Reactor {
         took
     }
 
-    /// Logs a panic of user code. `what` names the callback, the protocol and the peer.
+    /// Logs a panic of user code, and tells a test's observer of it. `what` names the callback, the
+    /// protocol and the peer.
     #[cold]
     pub(super) fn report_panic(&self, what: impl fmt::Display, panic: &Panic) {
         log::error!("{what}: {}", panic.0);
+        #[cfg(feature = "testing")]
+        if let Some(observer) = &self.observer {
+            observer.observe_panic(&what, &panic.0);
+        }
     }
 
     /// Counts a panic of user code, and logs the last events.

@@ -26,6 +26,7 @@ mod driver;
 mod fault;
 mod network;
 mod observer;
+mod panics;
 mod peer;
 mod random;
 mod server;

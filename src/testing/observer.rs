@@ -1,5 +1,6 @@
 //! Observer of a reactor's callbacks: counts them, and checks their order.
 
+use super::panics::Panics;
 use crate::callback_kind::CallbackKind;
 use crate::reactor::{CallbackObserver, Happening};
 use crate::reason::Reason;
@@ -10,6 +11,7 @@ use std::fmt;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::ops::{AddAssign, Index};
+use std::rc::Rc;
 
 /// Number of calls of each callback: `counts.data_received()`, or for a loop over
 /// [`CallbackKind::ALL`], `counts[kind]`.
@@ -101,8 +103,11 @@ pub(super) struct Seen {
 pub(super) type Key = (usize, ConnectionId);
 
 /// Observes the reactor of one host, and its successors after crashes.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Observer {
+    /// Name of the host.
+    host: String,
+    panics: Rc<Panics>,
     inner: RefCell<Inner>,
 }
 
@@ -122,6 +127,10 @@ struct Inner {
 }
 
 impl Observer {
+    pub(super) fn new(host: &str, panics: Rc<Panics>) -> Self {
+        Self { host: host.to_owned(), panics, inner: RefCell::default() }
+    }
+
     pub(super) fn total(&self) -> CallbackCounts {
         self.inner.borrow().total
     }
@@ -199,6 +208,10 @@ impl CallbackObserver for Observer {
                 inner.failures.insert(connection, error);
             }
         }
+    }
+
+    fn observe_panic(&self, what: &dyn fmt::Display, message: &str) {
+        self.panics.note(format!("{what} (host {}): {message}", self.host));
     }
 }
 

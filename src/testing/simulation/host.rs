@@ -7,7 +7,7 @@ use crate::protocol::Factory;
 use crate::reactor::{OpenResources, Reactor, Settings, ShutdownReport};
 use crate::testing::driver::HostDriver;
 use crate::testing::network::Network;
-use crate::testing::observer::{CallbackCounts, Seen};
+use crate::testing::observer::{CallbackCounts, Observer, Seen};
 use std::cell::{Cell, RefCell};
 use std::error::Error;
 use std::fmt;
@@ -50,6 +50,7 @@ impl Simulation {
     ///
     /// If `boot` fails, if there is a host of that name, if the name is not a word, or if there are
     /// already 255 hosts.
+    #[track_caller]
     pub fn host<T: 'static>(
         &self,
         name: &str,
@@ -63,6 +64,7 @@ impl Simulation {
     /// # Panics
     ///
     /// As [`host`](Self::host).
+    #[track_caller]
     pub fn host_with<T: 'static>(
         &self,
         name: &str,
@@ -78,8 +80,9 @@ impl Simulation {
             drop(latest.replace(Some(booted)));
             Ok(())
         };
+        let observer = Rc::new(Observer::new(name, Rc::clone(&self.0.panics)));
         let number = self.0.hosts.borrow().len();
-        let added = HostState::new(node, settings, Box::new(boot));
+        let added = HostState::new(node, settings, Box::new(boot), observer);
         self.0.hosts.borrow_mut().push(added);
         self.boot(number);
         let host = Host { simulation: self.clone(), number, node, state };
@@ -206,7 +209,9 @@ impl<T> Host<T> {
     ///
     /// # Panics
     ///
-    /// While the host has crashed, and from within one of its callbacks.
+    /// While the host has crashed, and from within one of its callbacks; and as
+    /// [`settle`](Simulation::settle).
+    #[track_caller]
     pub fn reactor<R>(&self, call: impl FnOnce(&mut Reactor) -> R) -> R {
         let result = self.with_reactor(call);
         self.simulation.settle();
@@ -236,6 +241,7 @@ impl<T> Host<T> {
     /// # Panics
     ///
     /// As [`reactor`](Self::reactor), if the factory does not start, or if no host has the address.
+    #[track_caller]
     pub fn connect<F: Factory>(&self, to: SocketAddr, factory: F) -> Attempt {
         let (control, observer) =
             self.inner(|host| (Rc::clone(&host.control), Rc::clone(&host.observer)));
@@ -295,6 +301,7 @@ impl<T> Host<T> {
     }
 
     /// Delivers a signal such as `SIGTERM` to this host's reactor.
+    #[track_caller]
     pub fn signal(&self, name: &'static str) {
         self.simulation.0.network.borrow_mut().signal(self.node, name);
         self.simulation.settle();

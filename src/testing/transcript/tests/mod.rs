@@ -46,6 +46,7 @@ fn passes(transcript: &str) {
 #[track_caller]
 fn differs(transcript: &str, line: usize, shown: &str) {
     let server = Server::new(|| Lines::new(Parrot));
+    server.simulation().allow_panics();
     let transcript = Transcript::parse(transcript).unwrap();
     let difference = transcript.play(&mut Clients::of(&server)).unwrap_err();
     let text = difference.to_string();
