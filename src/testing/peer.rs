@@ -131,6 +131,10 @@ impl Peer {
         self.simulation.network(|it| it.raw_client_received(self.end))
     }
 
+    pub(super) fn has_received(&self) -> bool {
+        self.simulation.network(|it| it.raw_client_has_received(self.end))
+    }
+
     /// Returns the received bytes and removes them.
     pub fn take_received(&self) -> Vec<u8> {
         self.simulation.network(|it| it.raw_client_take_received(self.end))

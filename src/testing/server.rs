@@ -11,7 +11,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 /// The port on which the server listens.
-const PORT: u16 = 8000;
+pub(super) const PORT: u16 = 8000;
 
 /// Connects to a protocol of `factory`, in memory: the shortest way to a test.
 ///

@@ -2,8 +2,11 @@
 
 use super::diff::diff;
 use super::transcript::escaped;
-use super::{CallbackCounts, Conditions, End, Peer, Random, Server};
-use crate::Factory;
+use super::{CallbackCounts, Conditions, End, Peer, Random, Server, Simulation};
+use crate::{Factory, Reactor};
+use std::cell::RefCell;
+use std::error::Error;
+use std::rc::Rc;
 use std::time::Duration;
 
 /// Cuts in two that are tried: all of an input with at most `CUTS_MAX`, as many random ones of a
@@ -82,6 +85,52 @@ pub fn assert_split_invariant<F: Factory + Clone>(factory: F, bytes: impl AsRef<
         let server = Server::new(factory.clone());
         server.simulation().allow_panics();
         server.connect()
+    };
+    assert_invariant(connect, bytes.as_ref());
+}
+
+/// Asserts that a server does the same however the bytes arrive that a client sends to one of its
+/// ports: as [`assert_split_invariant`], for a server of several factories or ports, or for a
+/// protocol whose factory cannot be cloned. `boot` sets up the reactor, each time a new one, as for
+/// [`Simulation::host`].
+///
+/// Compared is what happens on the connection to `port`; state that one boot shares with the next
+/// differs from one to the next.
+///
+/// ```
+/// use twistor::{LineContext, LineReceiver, Lines, testing};
+///
+/// struct Upper;
+///
+/// impl<F> LineReceiver<F> for Upper {
+///     fn line_received(&mut self, cx: &mut LineContext<'_, F>, line: &[u8]) {
+///         cx.send_line(line.to_ascii_uppercase());
+///     }
+/// }
+///
+/// let boot = |reactor: &mut twistor::Reactor| {
+///     reactor.listen_tcp(8007, || Lines::new(Upper))?;
+///     reactor.listen_tcp(8017, || Lines::new(Upper).delimiter("\n"))?;
+///     Ok(())
+/// };
+/// testing::assert_split_invariant_on(boot, 8017, "one\ntwo\n\nno end");
+/// ```
+///
+/// # Panics
+///
+/// As [`assert_split_invariant`], and if `boot` fails.
+#[track_caller]
+pub fn assert_split_invariant_on<T: 'static>(
+    boot: impl FnMut(&mut Reactor) -> Result<T, Box<dyn Error>> + 'static,
+    port: u16,
+    bytes: impl AsRef<[u8]>,
+) {
+    let boot = Rc::new(RefCell::new(boot));
+    let connect = || {
+        let (simulation, boot) = (Simulation::new(0), Rc::clone(&boot));
+        simulation.allow_panics();
+        let host = simulation.host("server", move |reactor| (*boot.borrow_mut())(reactor));
+        simulation.peer("client", host.address(port))
     };
     assert_invariant(connect, bytes.as_ref());
 }
@@ -269,7 +318,7 @@ fn abbreviated(piece: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Context, LineContext, LineReceiver, Lines, Protocol, Reactor, Transport};
+    use crate::{Context, LineContext, LineReceiver, Lines, Protocol, Transport};
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
     /// A protocol that answers every piece.
@@ -399,6 +448,19 @@ piece: bort
         let check = || assert_split_invariant(Late, "");
         let text = *catch_unwind(check).unwrap_err().downcast::<String>().unwrap();
         assert!(text.starts_with("stop_factory of Piecewise panicked"), "{text}");
+    }
+
+    #[test]
+    fn one_of_several_ports_is_compared() {
+        let boot = |reactor: &mut Reactor| {
+            let upper = reactor.listen_tcp(1, || Lines::new(Impatient(0)))?;
+            reactor.listen_tcp(2, || Piecewise)?;
+            Ok(upper)
+        };
+        assert_split_invariant_on(boot, 1, "one\r\ntwo\r\n");
+        let check = || assert_split_invariant_on(boot, 2, "one\r\n");
+        let text = *catch_unwind(check).unwrap_err().downcast::<String>().unwrap();
+        assert!(text.contains("piece: o\npiece: ne\\r\\n\n"), "{text}");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod backends;
 mod differing;
 mod parsing;
+mod ports;
 
 use super::{Clients, Transcript, check};
 use crate::testing::Server;
