@@ -248,7 +248,10 @@ impl Reactor {
             Some(Ok(protocol_index)) => protocol_index,
             Some(Err(panic)) => {
                 let name = self.protocol_name(factory);
-                log::error!("{peer} rejected: building {name} panicked: {}", panic.0);
+                self.report_panic(
+                    format_args!("{peer} rejected: build_protocol of {name} panicked"),
+                    &panic,
+                );
                 self.record_panic(&format!("a panic in building {name}"));
                 None
             }
@@ -307,8 +310,9 @@ impl Reactor {
             self.linger(id, closed, transport.peer_address().network(), LingerReason::Rejection)
         });
         self.remove_connection(id, lingering);
-        if guard(|| drop(end)).is_err() {
-            log::error!("dropping an error of {} panicked", transport.peer_address());
+        if let Err(panic) = guard(|| drop(end)) {
+            let peer = transport.peer_address();
+            self.report_panic(format_args!("dropping an error of {peer} panicked"), &panic);
         }
     }
 }

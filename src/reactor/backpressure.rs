@@ -264,7 +264,10 @@ impl Reactor {
             Err(panic) => {
                 let (name, peer) =
                     (self.protocol_name(connection.factory()), transport.peer_address());
-                log::error!("the producer of {name} of {peer} panicked: {}", panic.0);
+                self.report_panic(
+                    format_args!("the producer of {name} of {peer} panicked"),
+                    &panic,
+                );
                 drop(guard(|| transport.end(Reason::Panicked(panic.0))));
                 Some(reader)
             }
@@ -276,7 +279,7 @@ impl Reactor {
     /// Drops a reader, whose `Drop` is user code.
     pub(super) fn drop_reader(&self, reader: Option<Box<dyn Read>>) {
         if let Err(panic) = guard(|| drop(reader)) {
-            log::error!("dropping a producer panicked: {}", panic.0);
+            self.report_panic("dropping a producer panicked", &panic);
         }
     }
 }

@@ -121,12 +121,12 @@ impl Reactor {
     pub(super) fn drop_pending_work(&mut self) {
         for work in self.driver.take_waiting_work() {
             if let Err(panic) = guard(|| drop(work)) {
-                log::error!("dropping deferred work panicked: {}", panic.0);
+                self.report_panic("dropping deferred work panicked", &panic);
             }
         }
         for continuation in self.deferred.take_all() {
             if let Err(panic) = guard(|| drop(continuation)) {
-                log::error!("dropping the continuation of deferred work panicked: {}", panic.0);
+                self.report_panic("dropping the continuation of deferred work panicked", &panic);
             }
         }
     }

@@ -192,14 +192,18 @@ impl Reactor {
         self.record_callback(EventKind::Callback(CallbackKind::ConnectionLost), transport, 0);
         if let Some(Err(panic)) = told {
             let (protocol, peer) = (self.protocol_name(factory), transport.peer_address());
-            log::error!("{protocol} of {peer} panicked in connection_lost: {}", panic.0);
+            self.report_panic(
+                format_args!("{protocol} of {peer} panicked in connection_lost"),
+                &panic,
+            );
             self.record_panic(&format!("a panic in {protocol}"));
         }
         if let Some(slot) = self.factories.get_mut(factory) {
             slot.connections -= 1;
         }
-        if guard(|| drop(reason)).is_err() {
-            log::error!("dropping an error of {} panicked", self.protocol_name(factory));
+        if let Err(panic) = guard(|| drop(reason)) {
+            let protocol = self.protocol_name(factory);
+            self.report_panic(format_args!("dropping an error of {protocol} panicked"), &panic);
         }
         self.release_factory(transport);
     }
@@ -215,7 +219,7 @@ impl Reactor {
             log::log!(level, "{} of {}: {reason}", name(), peer());
         });
         if let Err(panic) = logged {
-            log::error!("displaying an error of {} panicked: {}", peer(), panic.0);
+            self.report_panic(format_args!("displaying an error of {} panicked", peer()), &panic);
         }
     }
 

@@ -178,8 +178,9 @@ impl Reactor {
         let given_up = transport.connection().given_up();
         if let Some(reason) = given_up {
             self.fail_to_connect(id, &io::Error::from(&reason));
-            if guard(|| drop(reason)).is_err() {
-                log::error!("dropping an error of {} panicked", transport.peer_address());
+            if let Err(panic) = guard(|| drop(reason)) {
+                let peer = transport.peer_address();
+                self.report_panic(format_args!("dropping an error of {peer} panicked"), &panic);
             }
             return;
         }
@@ -244,8 +245,11 @@ impl Reactor {
             self.with_erased(factory, |factory, reactor| factory.fail(&transport, error, reactor));
         self.record_call();
         if let Some(Err(panic)) = told {
-            let name = self.protocol_name(factory);
-            log::error!("connection_failed of the factory of {name} panicked: {}", panic.0);
+            let (name, peer) = (self.protocol_name(factory), transport.peer_address());
+            self.report_panic(
+                format_args!("connection_failed of the factory of {name} of {peer} panicked"),
+                &panic,
+            );
         }
         self.release_factory(&transport);
     }

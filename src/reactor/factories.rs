@@ -415,12 +415,15 @@ impl Reactor {
         });
         self.record_callback(EventKind::Callback(kind), transport, amount);
         if let Some(Err(panic)) = result {
-            let protocol = self.protocol_name(factory);
-            log::error!("{protocol} of {} panicked: {}", transport.peer_address(), panic.0);
+            let (protocol, peer) = (self.protocol_name(factory), transport.peer_address());
+            self.report_panic(
+                format_args!("{protocol} of {peer} panicked in {}", kind.name()),
+                &panic,
+            );
             self.record_panic(&format!("a panic in {protocol}"));
             // The panic may replace an error value, whose `Drop` is user code.
             if let Err(again) = guard(|| transport.end(Reason::Panicked(panic.0))) {
-                log::error!("dropping an error panicked: {}", again.0);
+                self.report_panic("dropping an error panicked", &again);
             }
         }
         self.hub.leave(previous);
@@ -461,9 +464,12 @@ impl Reactor {
         if is_in_turn {
             self.record_call();
         }
-        let failed =
-            |panic: Panic| io::Error::other(format!("start_factory panicked: {}", panic.0));
-        started.unwrap_or_else(|panic| Err(failed(panic))).map_err(StartFailure::Failed)?;
+        let started = started.unwrap_or_else(|panic| {
+            let name = self.protocol_name(factory);
+            self.report_panic(format_args!("start_factory of {name} panicked"), &panic);
+            Err(io::Error::other(format!("start_factory panicked: {}", panic.0)))
+        });
+        started.map_err(StartFailure::Failed)?;
         if let Some(slot) = self.factories.get_mut(factory) {
             slot.started = true;
         }
@@ -486,7 +492,10 @@ impl Reactor {
             let stopped = self.with_erased(id, |factory, reactor| factory.stop(reactor));
             self.record_call();
             if let Some(Err(panic)) = stopped {
-                log::error!("stop_factory of {} panicked: {}", self.protocol_name(id), panic.0);
+                self.report_panic(
+                    format_args!("stop_factory of {} panicked", self.protocol_name(id)),
+                    &panic,
+                );
             }
         }
         self.drop_if_unused(id);
@@ -504,7 +513,7 @@ impl Reactor {
                 self.recorder.keep(slot.protocol, slot.call_totals);
             }
             if let Err(panic) = guard(|| drop(slot)) {
-                log::error!("dropping a factory panicked: {}", panic.0);
+                self.report_panic("dropping a factory panicked", &panic);
             }
         }
     }

@@ -4,7 +4,7 @@
 use crate::callback_kind::CallbackKind;
 use crate::reason::Reason;
 use crate::transport::{ConnectionId, Transport};
-use std::fmt::Debug;
+use std::fmt::{Debug, Display};
 use std::io;
 
 /// An event in the life of a protocol.
@@ -23,6 +23,9 @@ pub(crate) enum Happening<'a> {
 /// Observes a reactor.
 pub(crate) trait CallbackObserver: Debug {
     fn observe(&self, connection: ConnectionId, happening: Happening<'_>);
+
+    /// Observes that the reactor has contained a panic of user code: of what, and its message.
+    fn observe_panic(&self, what: &dyn Display, message: &str);
 }
 
 /// Number of resources that a reactor holds.

@@ -2,11 +2,13 @@
 
 use super::Reactor;
 use super::metrics::{Metrics, SlowestCallback};
+use super::panic::Panic;
 use super::recorder::{CallTotals, EventKind, LOG_INTERVAL, nanos};
 use super::type_name::short_name;
 use crate::arena::Id;
 use crate::transport::Transport;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 impl Reactor {
@@ -149,7 +151,18 @@ impl Reactor {
         took
     }
 
-    /// Records a panic of user code.
+    /// Logs a panic of user code, and tells a test's observer of it. `what` names the callback, the
+    /// protocol and the peer.
+    #[cold]
+    pub(super) fn report_panic(&self, what: impl fmt::Display, panic: &Panic) {
+        log::error!("{what}: {}", panic.0);
+        #[cfg(feature = "testing")]
+        if let Some(observer) = &self.observer {
+            observer.observe_panic(&what, &panic.0);
+        }
+    }
+
+    /// Counts a panic of user code, and logs the last events.
     #[cold]
     pub(super) fn record_panic(&mut self, what: &str) {
         self.recorder.totals.panics += 1;

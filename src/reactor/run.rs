@@ -139,7 +139,7 @@ impl Reactor {
         let call = own.and_then(|trigger| self.triggers.remove(trigger));
         let removed = call.is_some();
         if let Err(panic) = guard(|| drop(call)) {
-            log::error!("dropping a trigger panicked: {}", panic.0);
+            self.report_panic("dropping a trigger panicked", &panic);
         }
         removed
     }
@@ -151,7 +151,7 @@ impl Reactor {
             let called = guard(|| call(self));
             self.record_call();
             if let Err(panic) = called {
-                log::error!("a trigger {phase:?} {event:?} panicked: {}", panic.0);
+                self.report_panic(format_args!("a trigger {phase:?} {event:?} panicked"), &panic);
             }
         }
     }
@@ -234,13 +234,13 @@ impl Reactor {
         self.hub.take(Vec::new());
         for action in self.timers.take_all() {
             if let Err(panic) = guard(|| drop(action)) {
-                log::error!("dropping a delayed call panicked: {}", panic.0);
+                self.report_panic("dropping a delayed call panicked", &panic);
             }
         }
         self.drop_pending_work();
         for call in self.calls.take_all() {
             if let Err(panic) = guard(|| drop(call)) {
-                log::error!("dropping a call from another thread panicked: {}", panic.0);
+                self.report_panic("dropping a call from another thread panicked", &panic);
             }
         }
     }
@@ -255,8 +255,8 @@ impl Drop for Reactor {
             self.record_entry();
             self.shut_down();
         }
-        if guard(|| self.calls.close()).is_err() {
-            log::error!("dropping a call from another thread panicked");
+        if let Err(panic) = guard(|| self.calls.close()) {
+            self.report_panic("dropping a call from another thread panicked", &panic);
         }
     }
 }

@@ -24,8 +24,8 @@ impl Reactor {
     pub(crate) fn crash(mut self) {
         self.lifecycle.state = RunState::Idle;
         let factories = std::mem::replace(&mut self.factories, Arena::new());
-        if guard(|| drop(factories)).is_err() {
-            log::error!("dropping a factory panicked");
+        if let Err(panic) = guard(|| drop(factories)) {
+            self.report_panic("dropping a factory panicked", &panic);
         }
     }
 

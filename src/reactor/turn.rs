@@ -69,7 +69,7 @@ impl Reactor {
             let called = guard(|| call(self));
             self.record_call();
             if let Err(panic) = called {
-                log::error!("a call from another thread panicked: {}", panic.0);
+                self.report_panic("a call from another thread panicked", &panic);
                 self.record_panic("a panic in a call from another thread");
             }
         }

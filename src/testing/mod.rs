@@ -26,6 +26,7 @@ mod driver;
 mod fault;
 mod network;
 mod observer;
+mod panics;
 mod peer;
 mod random;
 mod server;
@@ -45,7 +46,7 @@ pub use peer::{End, Peer};
 pub use random::Random;
 pub use server::{Server, connect};
 pub use simulation::{Attempt, Host, Report, Simulation, explore, replay};
-pub use split::assert_split_invariant;
+pub use split::{assert_split_invariant, assert_split_invariant_on};
 pub use transcript::{
-    Backend, Clients, Difference, ParseTranscriptError, Received, Transcript, check,
+    Backend, Clients, Difference, ParseTranscriptError, Received, Transcript, check, check_on,
 };

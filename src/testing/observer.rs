@@ -1,15 +1,17 @@
 //! Observer of a reactor's callbacks: counts them, and checks their order.
 
+use super::panics::Panics;
 use crate::callback_kind::CallbackKind;
 use crate::reactor::{CallbackObserver, Happening};
 use crate::reason::Reason;
 use crate::transport::{ConnectionId, Transport};
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::ops::{AddAssign, Index};
+use std::rc::Rc;
 
 /// Number of calls of each callback: `counts.data_received()`, or for a loop over
 /// [`CallbackKind::ALL`], `counts[kind]`.
@@ -98,11 +100,16 @@ pub(super) struct Seen {
 
 /// A connection, with the number of crashes before it: connection ids repeat after a crash, since
 /// each reactor counts its own.
-type Key = (usize, ConnectionId);
+pub(super) type Key = (usize, ConnectionId);
 
 /// Observes the reactor of one host, and its successors after crashes.
-#[derive(Debug, Default)]
-pub(super) struct Observer(RefCell<Inner>);
+#[derive(Debug)]
+pub(super) struct Observer {
+    /// Name of the host.
+    host: String,
+    panics: Rc<Panics>,
+    inner: RefCell<Inner>,
+}
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -110,6 +117,8 @@ struct Inner {
     /// Connections that a test may still ask about, among them the latest of each client's address.
     seen: BTreeMap<Key, Seen>,
     latest: BTreeMap<SocketAddr, Key>,
+    /// Connections that a test asks about by their key: clients of this host.
+    watched: BTreeSet<Key>,
     /// Errors of connections that could not be made.
     failures: BTreeMap<Key, ErrorKind>,
     /// Number of crashes of the host.
@@ -118,43 +127,73 @@ struct Inner {
 }
 
 impl Observer {
+    pub(super) fn new(host: &str, panics: Rc<Panics>) -> Self {
+        Self { host: host.to_owned(), panics, inner: RefCell::default() }
+    }
+
     pub(super) fn total(&self) -> CallbackCounts {
-        self.0.borrow().total
+        self.inner.borrow().total
     }
 
     /// Returns the latest connection of a client.
     pub(super) fn seen(&self, client: SocketAddr) -> Option<Seen> {
-        let inner = self.0.borrow();
+        let inner = self.inner.borrow();
         inner.latest.get(&client).and_then(|id| inner.seen.get(id)).cloned()
+    }
+
+    /// Keeps what is seen of a connection of the present reactor, until [`unwatch`](Self::unwatch).
+    pub(super) fn watch(&self, connection: ConnectionId) -> Key {
+        let inner = &mut *self.inner.borrow_mut();
+        let key = (inner.crashes, connection);
+        inner.watched.insert(key);
+        key
+    }
+
+    pub(super) fn unwatch(&self, key: Key) {
+        let inner = &mut *self.inner.borrow_mut();
+        inner.watched.remove(&key);
+        if !inner.latest.values().any(|latest| *latest == key) {
+            inner.forget_lost(key);
+        }
+    }
+
+    /// Returns a watched connection, once its protocol has been built.
+    pub(super) fn watched(&self, key: Key) -> Option<Seen> {
+        self.inner.borrow().seen.get(&key).cloned()
+    }
+
+    #[cfg(test)]
+    pub(super) fn remembered(&self) -> usize {
+        self.inner.borrow().seen.len()
     }
 
     /// Counts the connections that were made and not lost.
     pub(super) fn open(&self) -> usize {
-        let inner = self.0.borrow();
+        let inner = self.inner.borrow();
         let of_now = inner.seen.iter().filter(|((life, _), _)| *life == inner.crashes);
         of_now.filter(|(_, seen)| seen.lost.is_none()).count()
     }
 
     /// Returns why a connection could not be made, if it could not.
     pub(super) fn failure(&self, connection: ConnectionId) -> Option<ErrorKind> {
-        let inner = self.0.borrow();
+        let inner = self.inner.borrow();
         inner.failures.get(&(inner.crashes, connection)).copied()
     }
 
     /// Records a crash: connections of the old reactor get no more callbacks.
     pub(super) fn crash(&self) {
-        self.0.borrow_mut().crashes += 1;
+        self.inner.borrow_mut().crashes += 1;
     }
 
     /// Returns and clears the violations of the order of callbacks.
     pub(super) fn take_faults(&self) -> Vec<String> {
-        std::mem::take(&mut self.0.borrow_mut().faults)
+        std::mem::take(&mut self.inner.borrow_mut().faults)
     }
 }
 
 impl CallbackObserver for Observer {
     fn observe(&self, connection: ConnectionId, happening: Happening<'_>) {
-        let inner = &mut *self.0.borrow_mut();
+        let inner = &mut *self.inner.borrow_mut();
         let connection = (inner.crashes, connection);
         match happening {
             Happening::Built(transport) => inner.built(connection, transport.clone()),
@@ -170,6 +209,10 @@ impl CallbackObserver for Observer {
             }
         }
     }
+
+    fn observe_panic(&self, what: &dyn fmt::Display, message: &str) {
+        self.panics.note(format!("{what} (host {}): {message}", self.host));
+    }
 }
 
 impl Inner {
@@ -177,14 +220,19 @@ impl Inner {
         if let Some(client) = transport.peer_address().socket_addr() {
             if let Some(former) = self.latest.insert(client, connection) {
                 // The client reuses a port number; tests no longer ask about a lost connection.
-                let lost = |seen: &Seen| seen.lost.is_some();
-                if self.seen.get(&former).is_some_and(lost) {
-                    self.seen.remove(&former);
-                }
+                self.forget_lost(former);
             }
         }
         let calls = CallbackCounts::default();
         self.seen.insert(connection, Seen { transport, calls, lost: None });
+    }
+
+    /// Forgets a connection that is lost, unless it is watched.
+    fn forget_lost(&mut self, key: Key) {
+        let lost = |seen: &Seen| seen.lost.is_some();
+        if !self.watched.contains(&key) && self.seen.get(&key).is_some_and(lost) {
+            self.seen.remove(&key);
+        }
     }
 
     fn called(&mut self, connection: Key, kind: CallbackKind) {

@@ -15,8 +15,12 @@ use std::time::Duration;
 /// Before a method returns, everything that follows from it at the same moment has happened; only
 /// time does not move. Dropping a peer closes its socket, as the end of a process does.
 ///
-/// Use it in tests, not in callbacks: most methods panic in a callback that the simulation runs,
-/// which ends that connection with [`Reason::Panicked`].
+/// Use it in tests, not in callbacks: most methods panic in a callback that the simulation runs.
+///
+/// # Panics
+///
+/// Methods that let things happen panic as [`Simulation::settle`] does, among others if the
+/// protocol panics.
 ///
 /// ```
 /// use twistor::testing::{self, End};
@@ -68,6 +72,7 @@ impl Simulation {
     ///
     /// If no host has the address, if a new host would be the 256th or its name is not a word, or
     /// if the host has used up its 16 384 port numbers.
+    #[track_caller]
     pub fn peer(&self, name: &str, to: SocketAddr) -> Peer {
         let peer = self.late_reader(name, to);
         peer.resume_reading();
@@ -76,6 +81,7 @@ impl Simulation {
 
     /// Connects a client that reads nothing until [`resume_reading`](Peer::resume_reading).
     /// Otherwise as [`peer`](Self::peer).
+    #[track_caller]
     pub fn late_reader(&self, name: &str, to: SocketAddr) -> Peer {
         let end = {
             let mut network = self.0.network.borrow_mut();
@@ -102,6 +108,7 @@ impl Peer {
 
     /// Sends bytes. Bytes that the network does not accept yet wait here, without limit; after
     /// [`close_write`](Self::close_write) they are discarded.
+    #[track_caller]
     pub fn send(&self, data: impl AsRef<[u8]>) {
         self.simulation.network(|it| it.raw_client_send(self.end, data.as_ref()));
         self.simulation.settle();
@@ -109,6 +116,7 @@ impl Peer {
 
     /// Sends a byte of urgent data after everything sent so far, as a telnet client does for
     /// Ctrl-C. No callback reports it; see [`data_received`](crate::Protocol::data_received).
+    #[track_caller]
     pub fn send_urgent(&self) {
         self.simulation.network(|it| it.raw_client_send_urgent(self.end));
         self.simulation.settle();
@@ -124,18 +132,24 @@ impl Peer {
         self.simulation.network(|it| it.raw_client_received(self.end))
     }
 
+    pub(super) fn has_received(&self) -> bool {
+        self.simulation.network(|it| it.raw_client_has_received(self.end))
+    }
+
     /// Returns the received bytes and removes them.
     pub fn take_received(&self) -> Vec<u8> {
         self.simulation.network(|it| it.raw_client_take_received(self.end))
     }
 
     /// Half-close: sends a FIN after everything sent so far. The client still receives.
+    #[track_caller]
     pub fn close_write(&self) {
         self.simulation.network(|it| it.raw_client_close_write(self.end));
         self.simulation.settle();
     }
 
     /// Resets the connection.
+    #[track_caller]
     pub fn reset(&self) {
         self.simulation.network(|it| it.reset(self.end));
         self.simulation.settle();
@@ -148,6 +162,7 @@ impl Peer {
     }
 
     /// Resumes reading.
+    #[track_caller]
     pub fn resume_reading(&self) {
         self.simulation.network(|it| it.raw_client_resume_reading(self.end));
         self.simulation.settle();
@@ -155,6 +170,7 @@ impl Peer {
 
     /// Reads at most `bytes` at a time, and waits for `every` before the next read: a slow
     /// consumer.
+    #[track_caller]
     pub fn read_slowly(&self, bytes: usize, every: Duration) {
         self.simulation.network(|it| it.raw_client_read_slowly(self.end, bytes, every));
         self.simulation.settle();
@@ -184,6 +200,7 @@ impl Peer {
     }
 
     /// Advances the virtual time by `by`, and runs everything that becomes due.
+    #[track_caller]
     pub fn advance(&self, by: Duration) {
         self.simulation.run_for(by);
     }

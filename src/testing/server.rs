@@ -11,7 +11,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 /// The port on which the server listens.
-const PORT: u16 = 8000;
+pub(super) const PORT: u16 = 8000;
 
 /// Connects to a protocol of `factory`, in memory: the shortest way to a test.
 ///
@@ -34,6 +34,7 @@ const PORT: u16 = 8000;
 /// # Panics
 ///
 /// If the factory does not start.
+#[track_caller]
 pub fn connect<F: Factory>(factory: F) -> Peer {
     Server::new(factory).connect()
 }
@@ -55,6 +56,7 @@ impl<F: Factory> Server<F> {
     /// # Panics
     ///
     /// If the factory does not start.
+    #[track_caller]
     pub fn new(factory: F) -> Self {
         Self::with_settings(Settings::default(), factory)
     }
@@ -64,6 +66,7 @@ impl<F: Factory> Server<F> {
     /// # Panics
     ///
     /// If the factory does not start.
+    #[track_caller]
     pub fn with_settings(settings: Settings, factory: F) -> Self {
         let simulation = Simulation::new(0);
         let (opened, factory) = (Rc::new(Cell::new(None)), RefCell::new(Some(factory)));
@@ -78,6 +81,7 @@ impl<F: Factory> Server<F> {
     }
 
     /// Connects a client.
+    #[track_caller]
     pub fn connect(&self) -> Peer {
         self.simulation.peer("client", self.host.address(PORT))
     }
@@ -87,12 +91,14 @@ impl<F: Factory> Server<F> {
     /// # Panics
     ///
     /// If the factory is gone: after [`stop`](Self::stop).
+    #[track_caller]
     pub fn factory<R>(&self, call: impl FnOnce(&mut F, &mut Reactor) -> R) -> R {
         let result = self.host.reactor(|reactor| reactor.with_factory(&self.port, call));
         result.expect("the factory is there until the server stops")
     }
 
     /// Calls `call` with the reactor of this server.
+    #[track_caller]
     pub fn reactor<R>(&self, call: impl FnOnce(&mut Reactor) -> R) -> R {
         self.host.reactor(call)
     }
@@ -103,6 +109,7 @@ impl<F: Factory> Server<F> {
     }
 
     /// Advances the virtual time by `by`, and runs everything that becomes due.
+    #[track_caller]
     pub fn advance(&self, by: Duration) {
         self.simulation.run_for(by);
     }
@@ -113,8 +120,14 @@ impl<F: Factory> Server<F> {
     }
 
     /// Stops the reactor, as [`Reactor::stop`] does.
+    #[track_caller]
     pub fn stop(&self) {
         self.host.reactor(Reactor::stop);
+    }
+
+    /// Returns the simulation of this server, to allow panics for instance.
+    pub fn simulation(&self) -> &Simulation {
+        &self.simulation
     }
 
     /// Returns the host of this server.

@@ -2,8 +2,11 @@
 
 use super::diff::diff;
 use super::transcript::escaped;
-use super::{CallbackCounts, Conditions, End, Peer, Random, connect};
-use crate::Factory;
+use super::{CallbackCounts, Conditions, End, Peer, Random, Server, Simulation};
+use crate::{Factory, Reactor};
+use std::cell::RefCell;
+use std::error::Error;
+use std::rc::Rc;
 use std::time::Duration;
 
 /// Cuts in two that are tried: all of an input with at most `CUTS_MAX`, as many random ones of a
@@ -74,14 +77,71 @@ const SHOWN_PIECES: usize = 12;
 ///
 /// # Panics
 ///
-/// If two outcomes differ; shows the pieces and the difference.
+/// If two outcomes differ; shows the pieces and the difference. If the protocol or its factory
+/// panics; shows the panic and the pieces.
 #[track_caller]
 pub fn assert_split_invariant<F: Factory + Clone>(factory: F, bytes: impl AsRef<[u8]>) {
-    let bytes = bytes.as_ref();
-    let mut whole = outcome(factory.clone(), &[bytes], 0);
+    let connect = || {
+        let server = Server::new(factory.clone());
+        server.simulation().allow_panics();
+        server.connect()
+    };
+    assert_invariant(connect, bytes.as_ref());
+}
+
+/// Asserts that a server does the same however the bytes arrive that a client sends to one of its
+/// ports: as [`assert_split_invariant`], for a server of several factories or ports, or for a
+/// protocol whose factory cannot be cloned. `boot` sets up the reactor, each time a new one, as for
+/// [`Simulation::host`].
+///
+/// Compared is what happens on the connection to `port`; state that one boot shares with the next
+/// differs from one to the next.
+///
+/// ```
+/// use twistor::{LineContext, LineReceiver, Lines, testing};
+///
+/// struct Upper;
+///
+/// impl<F> LineReceiver<F> for Upper {
+///     fn line_received(&mut self, cx: &mut LineContext<'_, F>, line: &[u8]) {
+///         cx.send_line(line.to_ascii_uppercase());
+///     }
+/// }
+///
+/// let boot = |reactor: &mut twistor::Reactor| {
+///     reactor.listen_tcp(8007, || Lines::new(Upper))?;
+///     reactor.listen_tcp(8017, || Lines::new(Upper).delimiter("\n"))?;
+///     Ok(())
+/// };
+/// testing::assert_split_invariant_on(boot, 8017, "one\ntwo\n\nno end");
+/// ```
+///
+/// # Panics
+///
+/// As [`assert_split_invariant`], and if `boot` fails.
+#[track_caller]
+pub fn assert_split_invariant_on<T: 'static>(
+    boot: impl FnMut(&mut Reactor) -> Result<T, Box<dyn Error>> + 'static,
+    port: u16,
+    bytes: impl AsRef<[u8]>,
+) {
+    let boot = Rc::new(RefCell::new(boot));
+    let connect = || {
+        let (simulation, boot) = (Simulation::new(0), Rc::clone(&boot));
+        simulation.allow_panics();
+        let host = simulation.host("server", move |reactor| (*boot.borrow_mut())(reactor));
+        simulation.peer("client", host.address(port))
+    };
+    assert_invariant(connect, bytes.as_ref());
+}
+
+/// Asserts that each of the servers, to which `connect` connects, does the same.
+#[track_caller]
+fn assert_invariant(connect: impl Fn() -> Peer, bytes: &[u8]) {
+    let mut whole = outcome(&connect, &[bytes], 0);
     for Way { cuts, yields } in ways(bytes.len()) {
         let pieces = pieces(bytes, &cuts);
-        let mut other = outcome(factory.clone(), &pieces, yields);
+        let mut other = outcome(&connect, &pieces, yields);
         if whole.end == Some(End::Reset) && other.end == whole.end {
             // One output begins with the other. The longer one says more about the outputs to come.
             let both = whole.output.len().min(other.output.len());
@@ -95,9 +155,8 @@ pub fn assert_split_invariant<F: Factory + Clone>(factory: F, bytes: impl AsRef<
         if let Some((_, list)) = diff(&whole.entries(), &other.entries(), |_| "") {
             panic!(
                 "what the protocol does depends on how its bytes arrive \
-                 (- whole, + in {} pieces{})\n\n{}\n{list}",
-                pieces.len(),
-                if yields > 0 { ", should_yield returning true" } else { "" },
+                 (- whole, + {})\n\n{}\n{list}",
+                way(&pieces, yields),
                 shown(&pieces)
             );
         }
@@ -114,8 +173,9 @@ struct Outcome {
     calls: CallbackCounts,
 }
 
-fn outcome<F: Factory>(factory: F, pieces: &[&[u8]], yields: u16) -> Outcome {
-    let peer = connect(factory);
+#[track_caller]
+fn outcome(connect: impl Fn() -> Peer, pieces: &[&[u8]], yields: u16) -> Outcome {
+    let peer = connect();
     peer.simulation().set_conditions(Conditions::ideal().yields(yields));
     pieces.iter().for_each(|piece| peer.send(piece));
     wait_while_held(&peer);
@@ -123,13 +183,29 @@ fn outcome<F: Factory>(factory: F, pieces: &[&[u8]], yields: u16) -> Outcome {
     peer.close_write();
     wait_while_held(&peer);
     let reason = peer.lost_reason().map(|reason| reason.to_string());
-    Outcome {
+    let outcome = Outcome {
         output: peer.take_received(),
         end: peer.close_kind(),
         reason,
         paused,
         calls: peer.calls(),
+    };
+    // At the end protocols hear of it, and may panic as well.
+    peer.simulation().finish();
+    let panics = peer.simulation().take_panics().join("\n");
+    if !panics.is_empty() {
+        panic!("{panics}\n\nwhen the bytes arrive {}\n\n{}", way(pieces, yields), shown(pieces));
     }
+    outcome
+}
+
+/// Says in a few words how the bytes arrive.
+fn way(pieces: &[&[u8]], yields: u16) -> String {
+    let count = match pieces.len() {
+        1 => "whole".to_owned(),
+        count => format!("in {count} pieces"),
+    };
+    count + if yields > 0 { ", should_yield returning true" } else { "" }
 }
 
 /// Waits until nothing holds input back any more.
@@ -242,7 +318,7 @@ fn abbreviated(piece: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Context, LineContext, LineReceiver, Lines, Protocol};
+    use crate::{Context, LineContext, LineReceiver, Lines, Protocol, Transport};
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
     /// A protocol that answers every piece.
@@ -326,6 +402,65 @@ piece: bort
      + connection_lost: 1, connection closed gracefully
      + the client saw: Closed",
         );
+    }
+
+    #[test]
+    fn a_panic_of_the_protocol_is_shown_with_the_pieces() {
+        /// Takes pieces for messages, and does not expect some.
+        struct Fragile(&'static [u8]);
+
+        impl<F> Protocol<F> for Fragile {
+            fn data_received(&mut self, _: &mut Context<'_, F>, data: &[u8]) {
+                assert!(data != self.0, "not expected");
+            }
+        }
+
+        let panics = |piece: &'static str, shown: &str| {
+            let factory = move || Fragile(piece.as_bytes());
+            let check = AssertUnwindSafe(|| assert_split_invariant(factory, "one"));
+            let text = *catch_unwind(check).unwrap_err().downcast::<String>().unwrap();
+            let title = "Fragile of 10.0.0.2:49152 panicked in data_received (host server): \
+                         not expected\n\nwhen the bytes arrive ";
+            assert_eq!(text.strip_prefix(title).expect(&text), shown);
+        };
+        panics("one", "whole\n\npiece: one");
+        panics("ne", "in 2 pieces\n\npiece: o\npiece: ne");
+        panics("n", "in 3 pieces\n\npiece: o\npiece: n\npiece: e");
+    }
+
+    #[test]
+    fn a_panic_at_the_end_of_a_run_is_shown() {
+        #[derive(Clone)]
+        struct Late;
+
+        impl Factory for Late {
+            type Protocol = Piecewise;
+
+            fn build_protocol(&mut self, _: &Transport, _: &mut Reactor) -> Option<Piecewise> {
+                Some(Piecewise)
+            }
+
+            fn stop_factory(&mut self, _: &mut Reactor) {
+                panic!("at the end");
+            }
+        }
+
+        let check = || assert_split_invariant(Late, "");
+        let text = *catch_unwind(check).unwrap_err().downcast::<String>().unwrap();
+        assert!(text.starts_with("stop_factory of Piecewise panicked"), "{text}");
+    }
+
+    #[test]
+    fn one_of_several_ports_is_compared() {
+        let boot = |reactor: &mut Reactor| {
+            let upper = reactor.listen_tcp(1, || Lines::new(Impatient(0)))?;
+            reactor.listen_tcp(2, || Piecewise)?;
+            Ok(upper)
+        };
+        assert_split_invariant_on(boot, 1, "one\r\ntwo\r\n");
+        let check = || assert_split_invariant_on(boot, 2, "one\r\n");
+        let text = *catch_unwind(check).unwrap_err().downcast::<String>().unwrap();
+        assert!(text.contains("piece: o\npiece: ne\\r\\n\n"), "{text}");
     }
 
     #[test]

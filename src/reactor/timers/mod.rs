@@ -142,7 +142,7 @@ impl Reactor {
         let action = self.private_timer(timer).and_then(|id| self.timers.cancel(id));
         let cancelled = action.is_some();
         if let Err(panic) = guard(|| drop(action)) {
-            log::error!("dropping a cancelled call panicked: {}", panic.0);
+            self.report_panic("dropping a cancelled call panicked", &panic);
         }
         cancelled
     }
@@ -205,7 +205,7 @@ impl Reactor {
                 let called = guard(|| call(self));
                 self.record_call();
                 if let Err(panic) = called {
-                    log::error!("a delayed call panicked: {}", panic.0);
+                    self.report_panic("a delayed call panicked", &panic);
                     self.record_panic("a panic in a delayed call");
                 }
             }

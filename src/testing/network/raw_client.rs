@@ -83,6 +83,10 @@ impl Network {
         self.raw_client(id).map_or(Vec::new(), |client| client.received.clone())
     }
 
+    pub(in crate::testing) fn raw_client_has_received(&mut self, id: EndId) -> bool {
+        self.raw_client(id).is_some_and(|client| !client.received.is_empty())
+    }
+
     pub(in crate::testing) fn raw_client_take_received(&mut self, id: EndId) -> Vec<u8> {
         self.raw_client(id).map_or(Vec::new(), |client| std::mem::take(&mut client.received))
     }

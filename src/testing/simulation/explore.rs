@@ -65,7 +65,15 @@ pub(in crate::testing) fn explore_seeds(
     let mut report = Report::default();
     for seed in seeds {
         let simulation = Simulation::new(seed);
-        let result = catch_unwind(AssertUnwindSafe(|| scenario(&simulation)));
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            scenario(&simulation);
+            report.runs += 1;
+            report.simulated += simulation.now();
+            report.events += simulation.events();
+            report.hash = report.hash.rotate_left(1) ^ simulation.trace_hash();
+            // What the end of the simulation calls belongs to the run as well.
+            simulation.finish();
+        }));
         if let Err(payload) = result {
             let message = message_of(&*payload);
             let (failure_report, now) =
@@ -76,10 +84,6 @@ pub(in crate::testing) fn explore_seeds(
                  {SEED}={seed} runs it again\n{fewest}{failure_report}"
             );
         }
-        report.runs += 1;
-        report.simulated += simulation.now();
-        report.events += simulation.events();
-        report.hash = report.hash.rotate_left(1) ^ simulation.trace_hash();
     }
     report
 }

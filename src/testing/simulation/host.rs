@@ -1,16 +1,16 @@
 //! Host: a reactor on the network, which may crash and restart.
 
 use super::Simulation;
+use super::attempt::Attempt;
 use super::host_state::{ConnectAttempt, HostState, Machine, Progress};
 use crate::protocol::Factory;
 use crate::reactor::{OpenResources, Reactor, Settings, ShutdownReport};
 use crate::testing::driver::HostDriver;
 use crate::testing::network::Network;
-use crate::testing::observer::{CallbackCounts, Seen};
-use std::cell::Cell;
+use crate::testing::observer::{CallbackCounts, Observer, Seen};
+use std::cell::{Cell, RefCell};
 use std::error::Error;
 use std::fmt;
-use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -19,17 +19,43 @@ use std::time::Duration;
 
 impl Simulation {
     /// Adds a host with a reactor. `boot` sets the reactor up: immediately, and again after each
-    /// restart.
+    /// restart. What it returns, such as a port or state that it shares with its factory, is the
+    /// host's [`state`](Host::state).
+    ///
+    /// ```
+    /// use twistor::testing::Simulation;
+    /// # use twistor::{Factory, Protocol, Reactor, Transport};
+    /// # #[derive(Default)]
+    /// # struct Chat { topic: String }
+    /// # struct Chatter;
+    /// # impl Protocol<Chat> for Chatter {}
+    /// # impl Factory for Chat {
+    /// #     type Protocol = Chatter;
+    /// #     fn build_protocol(&mut self, _: &Transport, _: &mut Reactor) -> Option<Chatter> {
+    /// #         Some(Chatter)
+    /// #     }
+    /// # }
+    ///
+    /// let simulation = Simulation::new(1);
+    /// let server = simulation.host("server", |reactor| {
+    ///     Ok(reactor.listen_tcp(8007, Chat::default())?)
+    /// });
+    /// let port = server.state();
+    /// server.reactor(|reactor| {
+    ///     reactor.with_factory(&*port, |chat, _reactor| chat.topic.push_str("tea"))
+    /// });
+    /// ```
     ///
     /// # Panics
     ///
     /// If `boot` fails, if there is a host of that name, if the name is not a word, or if there are
     /// already 255 hosts.
-    pub fn host(
+    #[track_caller]
+    pub fn host<T: 'static>(
         &self,
         name: &str,
-        boot: impl FnMut(&mut Reactor) -> Result<(), Box<dyn Error>> + 'static,
-    ) -> Host {
+        boot: impl FnMut(&mut Reactor) -> Result<T, Box<dyn Error>> + 'static,
+    ) -> Host<T> {
         self.host_with(name, Settings::default(), boot)
     }
 
@@ -38,18 +64,28 @@ impl Simulation {
     /// # Panics
     ///
     /// As [`host`](Self::host).
-    pub fn host_with(
+    #[track_caller]
+    pub fn host_with<T: 'static>(
         &self,
         name: &str,
         settings: Settings,
-        boot: impl FnMut(&mut Reactor) -> Result<(), Box<dyn Error>> + 'static,
-    ) -> Host {
+        mut boot: impl FnMut(&mut Reactor) -> Result<T, Box<dyn Error>> + 'static,
+    ) -> Host<T> {
         let node = self.0.network.borrow_mut().add_node(name);
-        let state = HostState::new(node, settings, Box::new(boot));
+        let state = Rc::new(RefCell::new(None));
+        let latest = Rc::clone(&state);
+        let boot = move |reactor: &mut Reactor| {
+            let booted = Rc::new(boot(reactor)?);
+            // The value of the boot before is dropped when nothing is borrowed any more.
+            drop(latest.replace(Some(booted)));
+            Ok(())
+        };
+        let observer = Rc::new(Observer::new(name, Rc::clone(&self.0.panics)));
         let number = self.0.hosts.borrow().len();
-        self.0.hosts.borrow_mut().push(state);
+        let added = HostState::new(node, settings, Box::new(boot), observer);
+        self.0.hosts.borrow_mut().push(added);
         self.boot(number);
-        let host = Host::new(self.clone(), number, node);
+        let host = Host { simulation: self.clone(), number, node, state };
         self.settle();
         host
     }
@@ -138,21 +174,30 @@ impl Simulation {
     }
 }
 
-/// A host of a [`Simulation`]. A handle: its clones are the same host.
-#[derive(Clone)]
-pub struct Host {
+/// A host of a [`Simulation`], with what its boot returned. A handle: its clones are the same host.
+pub struct Host<T = ()> {
     simulation: Simulation,
     number: usize,
     node: usize,
+    /// What the last boot returned.
+    state: Rc<RefCell<Option<Rc<T>>>>,
 }
 
-impl Host {
-    pub(super) fn new(simulation: Simulation, number: usize, node: usize) -> Self {
-        Self { simulation, number, node }
+impl<T> Host<T> {
+    fn inner<R>(&self, look: impl FnOnce(&mut HostState) -> R) -> R {
+        look(&mut self.simulation.0.hosts.borrow_mut()[self.number])
     }
 
-    fn state<R>(&self, look: impl FnOnce(&mut HostState) -> R) -> R {
-        look(&mut self.simulation.0.hosts.borrow_mut()[self.number])
+    /// Returns what the last boot returned: after a restart it is another value. See
+    /// [`Simulation::host`].
+    pub fn state(&self) -> Rc<T> {
+        let state = self.state.borrow();
+        Rc::clone(state.as_ref().expect("a host whose first boot fails is not returned"))
+    }
+
+    /// Returns the simulation of this host.
+    pub fn simulation(&self) -> &Simulation {
+        &self.simulation
     }
 
     /// Returns the address of a port of this host.
@@ -164,7 +209,9 @@ impl Host {
     ///
     /// # Panics
     ///
-    /// While the host has crashed, and from within one of its callbacks.
+    /// While the host has crashed, and from within one of its callbacks; and as
+    /// [`settle`](Simulation::settle).
+    #[track_caller]
     pub fn reactor<R>(&self, call: impl FnOnce(&mut Reactor) -> R) -> R {
         let result = self.with_reactor(call);
         self.simulation.settle();
@@ -172,7 +219,7 @@ impl Host {
     }
 
     fn with_reactor<R>(&self, call: impl FnOnce(&mut Reactor) -> R) -> R {
-        let mut machine = self.state(|host| std::mem::replace(&mut host.machine, Machine::InUse));
+        let mut machine = self.inner(|host| std::mem::replace(&mut host.machine, Machine::InUse));
         // The reactor must return to its host even after a panic, which may be what the test
         // expects.
         let result = catch_unwind(AssertUnwindSafe(|| match &mut machine {
@@ -184,7 +231,7 @@ impl Host {
                 panic!("the reactor of a host was requested while the host has crashed")
             }
         }));
-        self.state(|host| host.machine = machine);
+        self.inner(|host| host.machine = machine);
         result.unwrap_or_else(|panic| resume_unwind(panic))
     }
 
@@ -194,32 +241,42 @@ impl Host {
     /// # Panics
     ///
     /// As [`reactor`](Self::reactor), if the factory does not start, or if no host has the address.
+    #[track_caller]
     pub fn connect<F: Factory>(&self, to: SocketAddr, factory: F) -> Attempt {
-        let control = self.state(|host| Rc::clone(&host.control));
+        let (control, observer) =
+            self.inner(|host| (Rc::clone(&host.control), Rc::clone(&host.observer)));
         let begun = self.with_reactor(|reactor| reactor.connect_tcp(to, factory));
         let connection = begun.expect("the client's factory starts").transport().id();
         let end = control.last_connected.take().expect("a host has the address");
         let progress = Rc::new(Cell::new(Progress::Waiting));
         let attempt = ConnectAttempt { end, connection, progress: Rc::clone(&progress) };
-        self.state(|host| host.attempts.push(attempt));
+        self.inner(|host| host.attempts.push(attempt));
+        let key = observer.watch(connection);
+        let attempt = Attempt::new(progress, observer, key);
         self.simulation.settle();
-        Attempt { progress }
+        attempt
     }
 
     /// Returns how often each callback has run, summed over all protocols that the host ever had.
     pub fn calls(&self) -> CallbackCounts {
-        self.state(|host| host.observer.total())
+        self.inner(|host| host.observer.total())
+    }
+
+    /// Counts the connections that a test may still ask about.
+    #[cfg(test)]
+    pub(in crate::testing) fn remembered(&self) -> usize {
+        self.inner(|host| host.observer.remembered())
     }
 
     /// Returns the number of open connections on this host: `connection_made` was called, and
     /// `connection_lost` was not.
     pub fn open(&self) -> usize {
-        self.state(|host| host.observer.open())
+        self.inner(|host| host.observer.open())
     }
 
     /// Returns the resources that this host's reactor holds; zeros while the host has crashed.
     pub fn open_resources(&self) -> OpenResources {
-        self.state(|host| match &host.machine {
+        self.inner(|host| match &host.machine {
             Machine::Up(reactor) | Machine::Stopped(reactor, _) => reactor.open_resources(),
             _ => OpenResources { ports: 0, factories: 0, connections: 0, timers: 0 },
         })
@@ -227,23 +284,24 @@ impl Host {
 
     /// Returns false while the host has crashed.
     pub fn is_up(&self) -> bool {
-        self.state(|host| !matches!(host.machine, Machine::Down))
+        self.inner(|host| !matches!(host.machine, Machine::Down))
     }
 
     /// Returns true when this host's reactor has stopped.
     pub fn has_stopped(&self) -> bool {
-        self.state(|host| matches!(host.machine, Machine::Stopped(..)))
+        self.inner(|host| matches!(host.machine, Machine::Stopped(..)))
     }
 
     /// Returns the report of the reactor's shutdown, once it has stopped.
     pub fn report(&self) -> Option<ShutdownReport> {
-        self.state(|host| match host.machine {
+        self.inner(|host| match host.machine {
             Machine::Stopped(_, report) => Some(report),
             _ => None,
         })
     }
 
     /// Delivers a signal such as `SIGTERM` to this host's reactor.
+    #[track_caller]
     pub fn signal(&self, name: &'static str) {
         self.simulation.0.network.borrow_mut().signal(self.node, name);
         self.simulation.settle();
@@ -263,34 +321,15 @@ impl Simulation {
     }
 }
 
-impl fmt::Debug for Host {
+impl<T> Clone for Host<T> {
+    fn clone(&self) -> Self {
+        let (simulation, state) = (self.simulation.clone(), Rc::clone(&self.state));
+        Self { simulation, state, ..*self }
+    }
+}
+
+impl<T> fmt::Debug for Host<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Host").field("address", &self.address(0).ip()).finish_non_exhaustive()
-    }
-}
-
-/// A client of a host's reactor, connecting or connected; see [`Host::connect`].
-#[derive(Debug)]
-pub struct Attempt {
-    progress: Rc<Cell<Progress>>,
-}
-
-impl Attempt {
-    /// Returns true while the client is connected.
-    pub fn is_connected(&self) -> bool {
-        self.progress.get() == Progress::Connected
-    }
-
-    /// Returns why the client could not connect.
-    pub fn error(&self) -> Option<ErrorKind> {
-        match self.progress.get() {
-            Progress::Failed(error) => Some(error),
-            _ => None,
-        }
-    }
-
-    /// Returns true when the client could not connect, and when its connection is over.
-    pub fn is_over(&self) -> bool {
-        matches!(self.progress.get(), Progress::Failed(_) | Progress::Over)
     }
 }

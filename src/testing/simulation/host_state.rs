@@ -49,13 +49,13 @@ pub(super) enum Progress {
 }
 
 impl HostState {
-    pub(super) fn new(node: usize, settings: Settings, boot: Boot) -> Self {
+    pub(super) fn new(node: usize, settings: Settings, boot: Boot, observer: Rc<Observer>) -> Self {
         Self {
             node,
             settings,
             boot: Some(boot),
             machine: Machine::Down,
-            observer: Rc::default(),
+            observer,
             control: Rc::default(),
             attempts: Vec::new(),
         }

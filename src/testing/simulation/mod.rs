@@ -1,12 +1,14 @@
 //! Simulation: several reactors on one network, in virtual time.
 
+mod attempt;
 mod explore;
 mod host;
 mod host_state;
 mod replay;
 
+pub use attempt::Attempt;
 pub use explore::{Report, explore};
-pub use host::{Attempt, Host};
+pub use host::Host;
 pub use replay::replay;
 
 #[cfg(test)]
@@ -16,8 +18,9 @@ use super::conditions::Conditions;
 use super::driver::SharedNetwork;
 use super::fault::{Fault, FaultPlan};
 use super::network::{HostEvent, Network, nanos};
+use super::panics::Panics;
 use super::random::Random;
-use host_state::HostState;
+use host_state::{HostState, Machine};
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::Rc;
@@ -56,6 +59,17 @@ const TURNS_MAX: usize = 1_000_000;
 /// assert!(simulation.run_until(Duration::from_secs(10), || ann.received() == b"hello"));
 /// ```
 ///
+/// # Panics in callbacks
+///
+/// A reactor contains the panics of its program: the connection is lost with
+/// [`Reason::Panicked`](crate::Reason::Panicked), and everything else continues. So that an
+/// assertion in a protocol fails the test, the simulation then panics itself: with the callback,
+/// the protocol's type, the peer and the message. It does so at the end of the call that let it
+/// happen ([`settle`](Self::settle), [`Peer::send`](super::Peer::send), ..), and when the
+/// simulation is dropped, for what happens only then: its reactors stop, and protocols receive
+/// `connection_lost`. Factories, timers, triggers and calls from other threads count as well, and
+/// values whose drop panics. A test that expects panics calls [`allow_panics`](Self::allow_panics).
+///
 /// # What is virtual
 ///
 /// Time moves only from one event to the next, and a turn takes none of it. A program that asks the
@@ -75,6 +89,7 @@ pub(super) struct Core {
     /// True if the simulation was given its faults; later plans are then ignored.
     given: bool,
     running: Cell<bool>,
+    pub(super) panics: Rc<Panics>,
 }
 
 impl Simulation {
@@ -105,6 +120,7 @@ impl Simulation {
             plans: RefCell::default(),
             given: plan.is_some(),
             running: Cell::new(false),
+            panics: Rc::default(),
         }))
     }
 
@@ -142,11 +158,47 @@ impl Simulation {
         node.unwrap_or_else(|| panic!("no host has the name {name:?}"))
     }
 
+    /// Allows panics in callbacks, factories and closures from now on: they do not fail the test,
+    /// and [`take_panics`](Self::take_panics) returns their messages. (trial's `flushLoggedErrors`
+    /// stands for both)
+    ///
+    /// ```
+    /// use twistor::testing::Server;
+    /// use twistor::{Context, Protocol};
+    ///
+    /// struct Digits;
+    ///
+    /// impl<F> Protocol<F> for Digits {
+    ///     fn data_received(&mut self, _: &mut Context<'_, F>, data: &[u8]) {
+    ///         assert!(data.is_ascii(), "not ASCII");
+    ///     }
+    /// }
+    ///
+    /// let server = Server::new(|| Digits);
+    /// server.simulation().allow_panics();
+    /// let peer = server.connect();
+    /// peer.send(b"\xff");
+    /// let panics = server.simulation().take_panics();
+    /// assert!(panics[0].starts_with("Digits of ") && panics[0].ends_with(": not ASCII"));
+    /// ```
+    pub fn allow_panics(&self) {
+        self.0.panics.allow();
+    }
+
+    /// Returns and removes the messages of the panics since the last call, in their order. Each
+    /// names the callback, the protocol's type and the peer, as far as there are any, and the host.
+    /// Empty unless [`allow_panics`](Self::allow_panics) has been called, since a panic then fails
+    /// the test.
+    pub fn take_panics(&self) -> Vec<String> {
+        self.0.panics.take()
+    }
+
     /// Injects a fault now.
     ///
     /// # Panics
     ///
     /// If it names a host that does not exist, and as [`settle`](Self::settle).
+    #[track_caller]
     pub fn inject(&self, fault: Fault) {
         self.follow(&FaultPlan::new().at(Duration::ZERO, fault));
         self.settle();
@@ -195,8 +247,11 @@ impl Simulation {
     ///
     /// # Panics
     ///
-    /// If a reactor violates the order of callbacks, if a callback of the simulation calls it, if a
-    /// restarting host cannot be set up, or if a program never waits.
+    /// If a callback, a factory or a closure of a reactor panics (unless
+    /// [`allow_panics`](Self::allow_panics)), if a reactor violates the order of callbacks, if a
+    /// callback of the simulation calls it, if a restarting host cannot be set up, or if a program
+    /// never waits.
+    #[track_caller]
     pub fn settle(&self) {
         assert!(
             !self.0.running.replace(true),
@@ -204,6 +259,7 @@ impl Simulation {
         );
         let _running = Running(&self.0.running);
         for _ in 0..TURNS_MAX {
+            self.0.panics.check();
             let mut any = self.0.network.borrow_mut().run_due_events();
             any |= self.run_host_events();
             let hosts = self.0.hosts.borrow().len();
@@ -236,6 +292,7 @@ impl Simulation {
     /// # Panics
     ///
     /// As [`settle`](Self::settle).
+    #[track_caller]
     pub fn run_for(&self, by: Duration) {
         self.run_until(by, || false);
     }
@@ -246,6 +303,7 @@ impl Simulation {
     /// # Panics
     ///
     /// As [`settle`](Self::settle).
+    #[track_caller]
     pub fn run_until(&self, limit: Duration, mut question: impl FnMut() -> bool) -> bool {
         let until = self.0.network.borrow().now.saturating_add(nanos(limit));
         loop {
@@ -269,6 +327,12 @@ impl Simulation {
         let deadlines = hosts.iter_mut().filter_map(|host| host.next(&network));
         let next = network.next().into_iter().chain(deadlines).min();
         next.map(|at| at.max(network.now))
+    }
+
+    /// Ends the simulation: drops its reactors, as the drop of the simulation does.
+    #[track_caller]
+    pub(super) fn finish(&self) {
+        self.0.finish();
     }
 
     pub(super) fn is_running(&self) -> bool {
@@ -297,6 +361,31 @@ impl Simulation {
         let network = self.0.network.borrow();
         report += &format!("the last events:\n{}", network.trace);
         report + &format!("connections at the end:\n{}", network.describe_links())
+    }
+}
+
+impl Core {
+    /// Drops the reactors, and fails if what they called before or now has panicked.
+    #[track_caller]
+    fn finish(&self) {
+        let running = self.running.replace(true);
+        let hosts = self.hosts.borrow().len();
+        for number in 0..hosts {
+            // The protocols, which a reactor's drop calls, may look at the simulation.
+            let machine = {
+                let host = &mut self.hosts.borrow_mut()[number];
+                std::mem::replace(&mut host.machine, Machine::Down)
+            };
+            drop(machine);
+        }
+        self.running.set(running);
+        self.panics.check();
+    }
+}
+
+impl Drop for Core {
+    fn drop(&mut self) {
+        self.finish();
     }
 }
 

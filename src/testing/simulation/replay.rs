@@ -52,9 +52,9 @@ pub(super) fn fewest_faults(
     mut plan: FaultPlan,
 ) -> Option<(FaultPlan, String)> {
     let fails = |plan: &FaultPlan| {
-        let simulation = Simulation::with_faults(seed, plan);
-        let result =
-            without_panic_output(|| catch_unwind(AssertUnwindSafe(|| scenario(&simulation))));
+        // The end of the simulation belongs to the run.
+        let run = || scenario(&Simulation::with_faults(seed, plan));
+        let result = without_panic_output(|| catch_unwind(AssertUnwindSafe(run)));
         result.err().map(|payload| message_of(&*payload))
     };
     let mut message = fails(&plan)?;

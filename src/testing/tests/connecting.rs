@@ -169,3 +169,73 @@ fn a_client_of_a_reactor_that_has_stopped_is_over() {
     simulation.run_for(s(60));
     assert!(attempt.is_over() && !attempt.is_connected());
 }
+
+/// Says goodbye with an RST.
+struct Rude;
+
+impl<F> Protocol<F> for Rude {
+    fn data_received(&mut self, cx: &mut Context<'_, F>, _: &[u8]) {
+        cx.transport.abort_connection();
+    }
+}
+
+#[test]
+fn a_test_learns_how_a_clients_protocol_ended() {
+    let (simulation, server, address) = serve(Conditions::ideal(), Echo::default());
+    let client = simulation.host("client", |_| Ok(()));
+    let rude = simulation.host("rude", |reactor| Ok(reactor.listen_tcp(PORT, || Rude)?));
+    let greeter = || Echo { greeting: 3, ..Echo::default() };
+
+    let reset = client.connect(rude.address(PORT), greeter);
+    // A later connection to the same server does not replace it.
+    assert!(client.connect(rude.address(PORT), greeter).is_over());
+    assert!(matches!(reset.lost_reason(), Some(Reason::Lost(_))), "{:?}", reset.lost_reason());
+    assert_eq!((reset.calls().connection_made(), reset.calls().data_received()), (1, 0));
+
+    let first = client.connect(address, Echo::default);
+    let second = client.connect(address, Echo::default);
+    assert!(first.lost_reason().is_none() && first.calls().connection_lost() == 0);
+    first.transport().unwrap().lose_connection();
+    server.reactor(|_| ());
+    simulation.run_for(s(1));
+    let third = client.connect(address, Echo::default);
+    assert!(first.lost_reason().unwrap().is_done());
+    assert_eq!((first.calls().connection_lost(), second.calls().connection_lost()), (1, 0));
+    inject(&simulation, "crash client");
+    assert!(second.lost_reason().is_none(), "no callback reports it");
+    assert_eq!((first.is_over(), second.is_over(), third.is_over()), (true, true, true));
+
+    inject(&simulation, "restart client");
+    let next = client.connect(address, Echo::default);
+    server.signal("SIGTERM");
+    simulation.run_for(s(60));
+    assert!(next.lost_reason().unwrap().is_done());
+    assert_eq!((next.calls().connection_lost(), second.calls().connection_lost()), (1, 0));
+    let refused = client.connect(address, Echo::default);
+    assert_eq!(refused.error(), Some(std::io::ErrorKind::ConnectionRefused));
+    assert!(refused.lost_reason().is_none() && refused.transport().is_none());
+    assert_eq!(refused.calls(), CallbackCounts::default());
+}
+
+#[test]
+fn a_dropped_attempt_is_forgotten_once_its_connection_is_lost() {
+    let (simulation, _, address) = serve(Conditions::ideal(), Echo::default());
+    let client = simulation.host("client", |_| Ok(()));
+    let kept = client.connect(address, Echo::default);
+    let lost = || {
+        let attempt = client.connect(address, Echo::default);
+        attempt.transport().unwrap().abort_connection();
+        // A turn, which reports it.
+        client.reactor(|reactor| reactor.call_later(Duration::ZERO, |_| ()));
+        assert!(attempt.lost_reason().is_some());
+        attempt
+    };
+    (0..10).for_each(|_| drop(lost()));
+    assert_eq!(client.remembered(), 2, "the latest to a server, and one that is open");
+    let attempts: Vec<_> = (0..10).map(|_| lost()).collect();
+    assert_eq!(client.remembered(), 11, "those that the test may ask about");
+    drop(attempts);
+    assert_eq!(client.remembered(), 2);
+    drop(kept);
+    assert_eq!((client.remembered(), client.open()), (2, 1), "it is still open");
+}

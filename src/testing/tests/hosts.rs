@@ -235,6 +235,7 @@ fn a_callback_cannot_let_time_pass() {
         reactor.listen_tcp(PORT, move || Impatient(own.clone()))?;
         Ok(())
     });
+    simulation.allow_panics();
     let peer = simulation.peer("ann", host.address(PORT));
     peer.send("go");
     let Some(Reason::Panicked(message)) = peer.lost_reason() else {

@@ -1,10 +1,12 @@
 //! Backends: where transcripts are played.
 
 use crate::Factory;
-use crate::testing::{End, Peer, Server};
+use crate::testing::server::PORT;
+use crate::testing::{End, Host, Peer, Server, Simulation};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// Clients of a server, by name, on which a [`Transcript`](super::Transcript) is played.
@@ -59,7 +61,7 @@ pub enum Received {
     Nothing,
 }
 
-/// Backend in memory: the clients of a [`Server`].
+/// Backend in memory: the clients of a [`Server`], or of a port of a [`Host`].
 ///
 /// ```
 /// use twistor::testing::{Clients, Server, Transcript};
@@ -75,15 +77,71 @@ pub enum Received {
 /// session.play(&mut Clients::of(&server))?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub struct Clients<'a, F: Factory> {
-    server: &'a Server<F>,
+///
+/// On a host, a server may have several factories and ports:
+///
+/// ```
+/// use twistor::testing::{Clients, Simulation, Transcript};
+/// # struct Echo;
+/// # impl<F> twistor::Protocol<F> for Echo {
+/// #     fn data_received(&mut self, cx: &mut twistor::Context<'_, F>, data: &[u8]) {
+/// #         cx.transport.write(data);
+/// #     }
+/// # }
+/// # struct Quote;
+/// # impl<F> twistor::Protocol<F> for Quote {
+/// #     fn connection_made(&mut self, cx: &mut twistor::Context<'_, F>) {
+/// #         cx.transport.write("Less is more\r\n");
+/// #         cx.transport.lose_connection();
+/// #     }
+/// # }
+///
+/// let simulation = Simulation::new(1);
+/// let server = simulation.host("server", |reactor| {
+///     reactor.listen_tcp(8007, || Echo)?;
+///     reactor.listen_tcp(8017, || Quote)?;
+///     Ok(())
+/// });
+/// Transcript::parse("C: hello\n S: hello")?.play(&mut Clients::on(&server, 8007))?;
+/// Transcript::parse("S: Less is more\n is closed")?.play(&mut Clients::on(&server, 8017))?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Clients {
+    simulation: Simulation,
+    server: SocketAddr,
+    /// A named client is on the host of its name.
+    on_own_hosts: bool,
+    timeout: Duration,
     peers: BTreeMap<String, Peer>,
 }
 
-impl<'a, F: Factory> Clients<'a, F> {
-    /// Creates the backend of a server, without clients yet.
-    pub fn of(server: &'a Server<F>) -> Self {
-        Self { server, peers: BTreeMap::new() }
+/// The host of clients without one of their own.
+const HOST: &str = "client";
+
+impl Clients {
+    /// Creates the backend of a server, without clients yet. All of them are on one host.
+    pub fn of<F: Factory>(server: &Server<F>) -> Self {
+        Self { on_own_hosts: false, ..Self::on(server.host(), PORT) }
+    }
+
+    /// Creates the backend of a host's port, without clients yet. Each client is on the host of its
+    /// name, which is added if there is none, and the unnamed one on the host `client`: a fault
+    /// such as `partition ann server` hits the client `ann`.
+    pub fn on<T>(host: &Host<T>, port: u16) -> Self {
+        Self {
+            simulation: host.simulation().clone(),
+            server: host.address(port),
+            on_own_hosts: true,
+            timeout: Duration::ZERO,
+            peers: BTreeMap::new(),
+        }
+    }
+
+    /// Sets how much virtual time may pass until what a step expects has come: for networks with
+    /// latency. Zero by default: it is there at the same moment, or the session differs.
+    #[must_use]
+    pub fn timeout(self, timeout: Duration) -> Self {
+        Self { timeout, ..self }
     }
 
     /// Returns the client with this name, if it has connected.
@@ -92,15 +150,16 @@ impl<'a, F: Factory> Clients<'a, F> {
     }
 }
 
-impl<F: Factory> fmt::Debug for Clients<'_, F> {
+impl fmt::Debug for Clients {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Clients").field("names", &self.peers.keys()).finish_non_exhaustive()
     }
 }
 
-impl<F: Factory> Backend for Clients<'_, F> {
+impl Backend for Clients {
     fn connect(&mut self, client: &str) -> io::Result<()> {
-        self.peers.insert(client.to_owned(), self.server.connect());
+        let host = if self.on_own_hosts && !client.is_empty() { client } else { HOST };
+        self.peers.insert(client.to_owned(), self.simulation.peer(host, self.server));
         Ok(())
     }
 
@@ -126,12 +185,16 @@ impl<F: Factory> Backend for Clients<'_, F> {
     }
 
     fn pass(&mut self, time: Duration) {
-        self.server.advance(time);
+        self.simulation.run_for(time);
     }
 
-    /// Everything due has happened already, so that there is nothing to wait for.
-    fn next(&mut self, client: &str, _awaited: bool) -> Received {
+    /// Everything due has happened already, so that there is nothing to wait for without a timeout.
+    fn next(&mut self, client: &str, awaited: bool) -> Received {
         let peer = &self.peers[client];
+        if awaited && !self.timeout.is_zero() {
+            let news = || peer.has_received() || peer.close_kind().is_some();
+            self.simulation.run_until(self.timeout, news);
+        }
         match (peer.take_received(), peer.close_kind()) {
             (data, _) if !data.is_empty() => Received::Data(data),
             (_, Some(end)) => Received::End(end),

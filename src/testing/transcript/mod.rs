@@ -16,7 +16,7 @@ pub use parse::ParseTranscriptError;
 
 pub(super) use escape::escaped;
 
-use super::Server;
+use super::{Host, Server};
 use crate::Factory;
 use std::str::FromStr;
 use step::Step;
@@ -114,16 +114,53 @@ impl FromStr for Transcript {
 ///
 /// # Panics
 ///
-/// If something else happens than the transcript says, with the difference; and if the text is not
-/// a transcript.
+/// If something else happens than the transcript says, with the difference; if the text is not a
+/// transcript; and if a callback panics (see [`Simulation`](super::Simulation)).
 #[track_caller]
 pub fn check<F: Factory>(factory: F, transcript: &str) {
+    play_or_panic(transcript, &mut Clients::of(&Server::new(factory)));
+}
+
+/// Plays a [`Transcript`] on a port of a host: for a server with several factories or ports, whose
+/// clients then see each other's effects. [`Clients::on`] says where the clients are.
+///
+/// ```
+/// use twistor::testing::{self, Simulation};
+/// use twistor::{Context, Protocol};
+///
+/// struct Echo;
+///
+/// impl<F> Protocol<F> for Echo {
+///     fn data_received(&mut self, cx: &mut Context<'_, F>, data: &[u8]) {
+///         cx.transport.write(data);
+///     }
+/// }
+///
+/// let simulation = Simulation::new(1);
+/// let server = simulation.host("server", |reactor| {
+///     reactor.listen_tcp(8007, || Echo)?;
+///     reactor.listen_tcp(8017, || Echo)?;
+///     Ok(())
+/// });
+/// testing::check_on(&server, 8007, "C: hello\n S: hello");
+/// testing::check_on(&server, 8017, "C: hello\n S: hello");
+/// ```
+///
+/// # Panics
+///
+/// As [`check`].
+#[track_caller]
+pub fn check_on<T>(host: &Host<T>, port: u16, transcript: &str) {
+    play_or_panic(transcript, &mut Clients::on(host, port));
+}
+
+#[track_caller]
+fn play_or_panic(transcript: &str, clients: &mut Clients) {
     let transcript = match Transcript::parse(transcript) {
         Ok(transcript) => transcript,
         Err(error) => panic!("{error}"),
     };
-    let server = Server::new(factory);
-    if let Err(difference) = transcript.play(&mut Clients::of(&server)) {
+    if let Err(difference) = transcript.play(clients) {
         panic!("{difference}");
     }
 }

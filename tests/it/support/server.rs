@@ -87,6 +87,13 @@ impl Server {
         }
     }
 
+    /// Allows panics of the probes, which fail a test on a simulated network otherwise.
+    pub(crate) fn allow_panics(&self) {
+        if let Place::Simulated(simulation, _) = &self.place {
+            simulation.allow_panics();
+        }
+    }
+
     /// Makes the reactor begin a connection, with a factory of its own, and do something with it at
     /// once. Returns the log of its callbacks.
     pub(crate) fn dial(

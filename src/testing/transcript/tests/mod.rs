@@ -3,6 +3,7 @@
 mod backends;
 mod differing;
 mod parsing;
+mod ports;
 
 use super::{Clients, Transcript, check};
 use crate::testing::Server;
@@ -46,6 +47,7 @@ fn passes(transcript: &str) {
 #[track_caller]
 fn differs(transcript: &str, line: usize, shown: &str) {
     let server = Server::new(|| Lines::new(Parrot));
+    server.simulation().allow_panics();
     let transcript = Transcript::parse(transcript).unwrap();
     let difference = transcript.play(&mut Clients::of(&server)).unwrap_err();
     let text = difference.to_string();
