@@ -124,6 +124,8 @@ pub struct Reactor {
     /// Closed connections whose sockets linger, and their budgets.
     lingerers: Lingerers,
     timers: Timers<TimerAction>,
+    /// Periods of the timer that is firing since it last fired; zero unless it repeats.
+    elapsed_periods: u64,
     triggers: Triggers,
     /// Closures from other threads.
     calls: Arc<Calls>,
@@ -182,6 +184,7 @@ impl Reactor {
             connections: Arena::new(),
             lingerers: Lingerers::default(),
             timers,
+            elapsed_periods: 0,
             triggers: Triggers::new(),
             calls,
             deferred: Arena::new(),

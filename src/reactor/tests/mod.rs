@@ -11,6 +11,7 @@ mod failures;
 mod fairness;
 mod faults;
 mod foreign_ids;
+mod intervals;
 mod kept_factories;
 mod keys;
 mod limits;

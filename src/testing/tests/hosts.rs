@@ -1,6 +1,7 @@
 //! Faults of a host: crashes, stalls, clock jumps; and signals.
 
 use super::*;
+use std::ops::ControlFlow;
 
 fn inject(simulation: &Simulation, fault: &str) {
     simulation.inject(fault.parse().unwrap());
@@ -103,6 +104,24 @@ fn a_clock_that_jumps_makes_timers_due() {
     assert_eq!(fired.get(), 1);
     simulation.run_for(ms(1));
     assert_eq!(fired.get(), 2);
+}
+
+#[test]
+fn a_clock_that_jumps_an_hour_makes_one_call_of_an_interval() {
+    let (simulation, host, _) = serve(Conditions::ideal(), Echo::default());
+    let counts = Rc::new(RefCell::new(Vec::new()));
+    let log = Rc::clone(&counts);
+    host.reactor(|it| {
+        it.call_every(s(1), move |reactor| {
+            log.borrow_mut().push((reactor.elapsed_periods(), reactor.now()));
+            ControlFlow::Continue(())
+        });
+    });
+    inject(&simulation, "clock-jump server 3600s");
+    simulation.run_for(s(2));
+    let counts = counts.take();
+    assert_eq!(counts.iter().map(|(count, _)| *count).collect::<Vec<_>>(), [3600, 1, 1]);
+    assert_eq!(counts[2].1 - counts[0].1, s(2), "the deadlines are still whole seconds");
 }
 
 #[test]
