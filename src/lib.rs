@@ -66,6 +66,7 @@ mod reason;
 mod arena;
 mod driver;
 pub mod limits;
+mod random;
 
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -9,6 +9,7 @@ use super::{AnyStream, Driver, Edges, Listener, Ready, Wake, Work};
 use crate::arena::Id;
 use crate::endpoint::{TcpClientEndpoint, TcpServerEndpoint};
 use mio::{Events, Poll, Registry, Token};
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -72,6 +73,11 @@ impl Wake for mio::Waker {
 impl Driver for MioDriver {
     fn now(&self) -> Instant {
         Instant::now()
+    }
+
+    fn seed(&mut self) -> u64 {
+        // The keys of hash maps, which the standard library takes from the operating system.
+        RandomState::new().build_hasher().finish()
     }
 
     fn wait(&mut self, ready: &mut Vec<Ready>, timeout: Option<Duration>) -> io::Result<()> {

@@ -35,7 +35,7 @@ use std::io::{self, IoSlice};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// A clock, a poller, and the source of ports, connections and threads.
+/// A clock, a poller, and the source of ports, connections, threads and randomness.
 pub(crate) trait Driver: Debug {
     fn now(&self) -> Instant;
 
@@ -43,6 +43,9 @@ pub(crate) trait Driver: Debug {
     fn is_time_up(&self, since: Instant, time: Duration) -> bool {
         self.now().saturating_duration_since(since) >= time
     }
+
+    /// Returns the seed of the reactor's pseudo-random numbers.
+    fn seed(&mut self) -> u64;
 
     /// Waits until something is ready or `timeout` has passed, and appends what is ready. With
     /// `None` it waits for ever. May return early.

@@ -26,6 +26,7 @@ mod observer;
 mod open_port;
 mod panic;
 mod queues;
+mod random;
 mod record;
 mod recorder;
 mod remote;
@@ -66,6 +67,7 @@ pub use triggers::{Phase, SystemEvent, TriggerId};
 
 use crate::arena::{Arena, Id};
 use crate::driver::{Driver, MioDriver};
+use crate::random::SplitMix64;
 use crate::transport::Hub;
 use blocking::Continuation;
 use factories::FactorySlot;
@@ -139,6 +141,7 @@ pub struct Reactor {
     /// End of busy polling: until then no wait sleeps; see [`Settings::busy_poll`].
     awake_until: Option<Instant>,
     recorder: Recorder,
+    random: SplitMix64,
     scratch: Scratch,
     /// Test observer, notified of every callback.
     #[cfg(feature = "testing")]
@@ -165,10 +168,11 @@ impl Reactor {
     }
 
     /// Creates a reactor that reaches the operating system through `driver`.
-    pub(crate) fn with_driver(driver: Box<dyn Driver>, settings: Settings) -> Self {
+    pub(crate) fn with_driver(mut driver: Box<dyn Driver>, settings: Settings) -> Self {
         let calls = Calls::new(driver.waker(), settings.max_pending_calls);
         let timers = Timers::new(driver.now());
         let recorder = Recorder::new(driver.now(), settings.slow_callback_duration);
+        let random = SplitMix64(driver.seed());
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
         let hub = Rc::new(Hub::new(id, settings.max_unsent, settings.max_unsent_total));
@@ -193,6 +197,7 @@ impl Reactor {
             fan_out: FanOut::default(),
             awake_until: None,
             recorder,
+            random,
             scratch: Scratch::default(),
             #[cfg(feature = "testing")]
             observer: None,

@@ -205,6 +205,10 @@ impl Driver for Script {
         self.0.borrow().yields || self.now().saturating_duration_since(since) >= time
     }
 
+    fn seed(&mut self) -> u64 {
+        1
+    }
+
     fn wait(&mut self, ready: &mut Vec<Ready>, timeout: Option<Duration>) -> io::Result<()> {
         let inner = &mut *self.0.borrow_mut();
         inner.waits.push(timeout);

@@ -16,6 +16,8 @@ pub(in crate::testing) struct Node {
     pub(super) name: String,
     pub(super) number: u8,
     pub(super) up: bool,
+    /// Number of reactors that it has had.
+    pub(super) reactors: u64,
     pub(super) ports: BTreeMap<u16, PortState>,
     next_ephemeral: u16,
     /// Ends with edges that the poller has not reported.
@@ -51,6 +53,7 @@ impl Node {
             name: name.to_owned(),
             number,
             up: true,
+            reactors: 0,
             ports: BTreeMap::new(),
             next_ephemeral: FIRST_EPHEMERAL,
             ready: Vec::new(),
