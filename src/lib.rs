@@ -85,7 +85,7 @@ pub use framing::{Delimiter, LineContext, LineReceiver, Lines};
 pub use protocol::{Context, Factory, Protocol};
 pub use reactor::{
     Connector, FactoryKey, IntoFactory, ListeningPort, ListeningPortId, Reactor, Remote, Settings,
-    TimerId,
+    SignalId, TimerId,
 };
 pub use reason::{Failure, Reason};
 pub use transport::{ConnectionId, Producer, Transport, broadcast};

@@ -63,6 +63,16 @@ impl MioDriver {
     }
 }
 
+#[cfg(all(unix, feature = "signals"))]
+impl MioDriver {
+    fn signals(&mut self) -> io::Result<&mut Signals> {
+        match &mut self.signals {
+            Some(signals) => Ok(signals),
+            none => Ok(none.insert(Signals::new(&self.registry, SIGNALS)?)),
+        }
+    }
+}
+
 impl Wake for mio::Waker {
     fn wake(&self) {
         // Fails only if the reactor is gone, and then nothing needs to be woken.
@@ -142,8 +152,11 @@ impl Driver for MioDriver {
 
     #[cfg(all(unix, feature = "signals"))]
     fn install_signal_handlers(&mut self) -> io::Result<()> {
-        self.signals = Some(Signals::take(&self.registry, SIGNALS)?);
-        Ok(())
+        let installed = self.signals()?.watch_stopping();
+        if installed.is_err() {
+            self.restore_signal_handlers();
+        }
+        installed
     }
 
     #[cfg(not(all(unix, feature = "signals")))]
@@ -154,8 +167,32 @@ impl Driver for MioDriver {
     fn restore_signal_handlers(&mut self) {
         #[cfg(all(unix, feature = "signals"))]
         {
-            self.signals = None;
+            self.signals = self.signals.take().and_then(Signals::without_stopping);
         }
+    }
+
+    #[cfg(all(unix, feature = "signals"))]
+    fn watch_signal(&mut self, name: &'static str) -> io::Result<()> {
+        let watched = self.signals()?.watch(name);
+        if watched.is_err() {
+            self.unwatch_signal(name);
+        }
+        watched
+    }
+
+    #[cfg(not(all(unix, feature = "signals")))]
+    fn watch_signal(&mut self, name: &'static str) -> io::Result<()> {
+        let why = format!("{name} needs Unix and the feature `signals`");
+        Err(io::Error::new(io::ErrorKind::Unsupported, why))
+    }
+
+    fn unwatch_signal(&mut self, name: &'static str) {
+        #[cfg(all(unix, feature = "signals"))]
+        {
+            self.signals = self.signals.take().and_then(|signals| signals.without(name));
+        }
+        #[cfg(not(all(unix, feature = "signals")))]
+        let _ = name;
     }
 
     #[cfg(unix)]

@@ -17,6 +17,7 @@ mod any_stream;
 mod mio;
 #[cfg(test)]
 pub(crate) mod scripted;
+mod signal_name;
 #[cfg(all(unix, feature = "signals"))]
 mod signals;
 mod tcp_listener;
@@ -25,6 +26,7 @@ mod thread_pool;
 
 pub(crate) use self::mio::MioDriver;
 pub(crate) use any_stream::AnyStream;
+pub(crate) use signal_name::{STOPPING, signal_name};
 pub(crate) use thread_pool::Work;
 
 use crate::address::Address;
@@ -78,6 +80,13 @@ pub(crate) trait Driver: Debug {
     /// Restores what signals did before [`install_signal_handlers`](Self::install_signal_handlers).
     fn restore_signal_handlers(&mut self);
 
+    /// Reports another signal as [`Ready::Signal`] from now on, whether `run` or `turn` runs the
+    /// loop, until [`unwatch_signal`](Self::unwatch_signal) or the end of the driver.
+    fn watch_signal(&mut self, name: &'static str) -> io::Result<()>;
+
+    /// Restores what a signal did before [`watch_signal`](Self::watch_signal).
+    fn unwatch_signal(&mut self, name: &'static str);
+
     /// Returns a descriptor that is readable when [`wait`](Self::wait) would return, for another
     /// loop to poll.
     #[cfg(unix)]
@@ -94,7 +103,7 @@ pub(crate) enum Ready {
     },
     /// Clients may be waiting at the port with this packed id.
     Port(usize),
-    /// The signal with this name asks the reactor to stop.
+    /// The signal with this name has arrived.
     #[cfg_attr(
         not(all(unix, feature = "signals")),
         allow(dead_code, reason = "only scripted drivers have signals then")

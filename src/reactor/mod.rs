@@ -34,6 +34,7 @@ mod run;
 mod scratch;
 mod settings;
 mod shutdown;
+mod signals;
 mod table;
 #[cfg(feature = "testing")]
 mod test_access;
@@ -62,6 +63,7 @@ pub use observer::OpenResources;
 pub(crate) use observer::{CallbackObserver, Happening};
 pub use remote::Remote;
 pub use settings::Settings;
+pub use signals::SignalId;
 pub use timer_id::TimerId;
 pub use triggers::{Phase, SystemEvent, TriggerId};
 
@@ -79,6 +81,7 @@ use queues::Queues;
 use recorder::Recorder;
 use remote::Calls;
 use scratch::Scratch;
+use signals::SignalCalls;
 use std::fmt;
 use std::io;
 use std::rc::Rc;
@@ -129,6 +132,8 @@ pub struct Reactor {
     /// Periods of the timer that is firing since it last fired; zero unless it repeats.
     elapsed_periods: u64,
     triggers: Triggers,
+    /// Closures for signals of the program's own.
+    signals: SignalCalls,
     /// Closures from other threads.
     calls: Arc<Calls>,
     /// Continuations of work on other threads.
@@ -190,6 +195,7 @@ impl Reactor {
             timers,
             elapsed_periods: 0,
             triggers: Triggers::new(),
+            signals: SignalCalls::default(),
             calls,
             deferred: Arena::new(),
             hub,

@@ -255,6 +255,7 @@ impl Drop for Reactor {
             self.record_entry();
             self.shut_down();
         }
+        self.drop_signal_calls();
         if guard(|| self.calls.close()).is_err() {
             log::error!("dropping a call from another thread panicked");
         }

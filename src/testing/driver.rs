@@ -99,6 +99,12 @@ impl Driver for HostDriver {
 
     fn restore_signal_handlers(&mut self) {}
 
+    fn watch_signal(&mut self, _: &'static str) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn unwatch_signal(&mut self, _: &'static str) {}
+
     #[cfg(unix)]
     fn descriptor(&self) -> std::os::fd::BorrowedFd<'_> {
         panic!("a simulated reactor has no descriptor: it cannot be embedded in another loop")

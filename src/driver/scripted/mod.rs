@@ -286,6 +286,12 @@ impl Driver for Script {
 
     fn restore_signal_handlers(&mut self) {}
 
+    fn watch_signal(&mut self, _: &'static str) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn unwatch_signal(&mut self, _: &'static str) {}
+
     #[cfg(unix)]
     fn descriptor(&self) -> std::os::fd::BorrowedFd<'_> {
         unreachable!("a script has no descriptor")

@@ -27,6 +27,7 @@ mod read;
 mod remote_calls;
 mod shares;
 mod shutdown;
+mod signals;
 mod timeouts;
 mod total_limit;
 mod truncation;

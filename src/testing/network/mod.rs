@@ -335,7 +335,7 @@ impl Network {
         let before = ready.len();
         let state = &mut self.nodes[node];
         state.wakes_at = None;
-        ready.extend(state.signal.take().map(Ready::Signal));
+        ready.extend(state.signals.drain(..).map(Ready::Signal));
         for number in std::mem::take(&mut state.ready_ports) {
             if let Some(port) = state.ports.get_mut(&number) {
                 port.listed = false;
@@ -365,8 +365,11 @@ impl Network {
     }
 
     pub(super) fn signal(&mut self, node: usize, name: &'static str) {
-        if self.nodes[node].up {
-            self.nodes[node].signal = Some(name);
+        let state = &mut self.nodes[node];
+        if state.up {
+            if !state.signals.contains(&name) {
+                state.signals.push(name);
+            }
             self.wake(node);
         }
     }

@@ -26,7 +26,8 @@ pub(in crate::testing) struct Node {
     pub(super) unreported: bool,
     /// Ports at which a client has arrived since the last report.
     pub(super) ready_ports: Vec<u16>,
-    pub(super) signal: Option<&'static str>,
+    /// Signals that the last report did not have, each once.
+    pub(super) signals: Vec<&'static str>,
     /// When its reactor wakes up.
     pub(super) wakes_at: Option<u64>,
     /// Stalled until then: no turn before.
@@ -59,7 +60,7 @@ impl Node {
             ready: Vec::new(),
             unreported: false,
             ready_ports: Vec::new(),
-            signal: None,
+            signals: Vec::new(),
             wakes_at: None,
             stalled_until: 0,
             exhausted_until: 0,
@@ -87,6 +88,6 @@ impl Node {
     }
 
     pub(super) fn has_news(&self) -> bool {
-        !self.ready.is_empty() || !self.ready_ports.is_empty() || self.signal.is_some()
+        !self.ready.is_empty() || !self.ready_ports.is_empty() || !self.signals.is_empty()
     }
 }

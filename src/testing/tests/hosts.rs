@@ -207,6 +207,31 @@ fn a_test_that_panics_in_a_reactor_gives_it_back() {
 }
 
 #[test]
+fn signals_of_the_program_s_own_reach_a_host_in_order() {
+    let simulation = Simulation::new(1);
+    simulation.set_conditions(Conditions::ideal().wakeup_delay(ms(10)));
+    let log = Rc::new(RefCell::new(Vec::new()));
+    let entries = Rc::clone(&log);
+    let host = simulation.host("server", move |reactor| {
+        for name in ["SIGUSR1", "SIGHUP"] {
+            let log = Rc::clone(&entries);
+            reactor.on_signal(name, move |reactor| {
+                assert!(!reactor.is_draining());
+                log.borrow_mut().push(name);
+            })?;
+        }
+        Ok(())
+    });
+    // All come before the host wakes up.
+    for name in ["SIGHUP", "SIGUSR1", "SIGHUP", "SIGTERM"] {
+        host.signal(name);
+    }
+    simulation.run_for(s(1));
+    assert_eq!(log.take(), ["SIGHUP", "SIGUSR1"]);
+    assert!(host.has_stopped());
+}
+
+#[test]
 fn a_signal_ends_a_server_gracefully() {
     let log = Log::default();
     let echo = Echo { greeting: 3, log: log.clone() };
