@@ -45,7 +45,7 @@
 //! # Features
 //!
 //! - `signals`, on by default: SIGINT ends [`Reactor::run`] at once, SIGTERM after open connections
-//!   have finished or a deadline has passed. Only on Unix.
+//!   have finished or a deadline has passed; [`Reactor::on_signal`] handles others. Only on Unix.
 //! - `testing`: the module `testing`, for tests in memory and on a simulated network.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]

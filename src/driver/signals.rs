@@ -13,7 +13,7 @@ use super::signal_name::STOPPING;
 use mio::net::UnixStream;
 use mio::{Interest, Registry, Token};
 use signal_hook::{SigId, consts, flag, low_level};
-use std::collections::BTreeMap;
+use std::collections::btree_map::{BTreeMap, Entry};
 use std::fs;
 use std::io::{self, Read};
 use std::os::unix::net::UnixStream as StdUnixStream;
@@ -159,26 +159,29 @@ fn is_ignored(number: i32) -> bool {
 }
 
 /// Counts a reactor that listens to the signal, which has no default effect meanwhile.
-///
-/// Makes the signal have its default effect while no reactor listens, if it had that before the
-/// first one listened. That handler is registered before any other of ours, so that the first
-/// signal, which arms the default, does not find it armed.
 fn add_listener(number: i32) -> io::Result<()> {
     let mut all = met();
-    if !all.contains_key(&number) {
+    let met = match all.entry(number) {
+        Entry::Occupied(known) => known.into_mut(),
+        Entry::Vacant(unknown) => unknown.insert(Met::first(number)?),
+    };
+    met.listeners += 1;
+    met.default_applies.store(false, Ordering::SeqCst);
+    Ok(())
+}
+
+impl Met {
+    /// Makes the signal have its default effect while no reactor listens, if it had that before the
+    /// first one listened. That handler is registered before any other of ours, so that the first
+    /// signal, which arms the default, does not find it armed.
+    fn first(number: i32) -> io::Result<Self> {
         let disposition = Disposition::of_process();
-        let default_applies = Arc::new(AtomicBool::new(false));
-        if !disposition.catches(number) && !disposition.ignores(number) {
+        let (was_ignored, default_applies) = (disposition.ignores(number), Arc::default());
+        if !was_ignored && !disposition.catches(number) {
             flag::register_conditional_default(number, Arc::clone(&default_applies))?;
         }
-        let was_ignored = disposition.ignores(number);
-        all.insert(number, Met { listeners: 0, default_applies, was_ignored });
+        Ok(Self { listeners: 0, default_applies, was_ignored })
     }
-    if let Some(met) = all.get_mut(&number) {
-        met.listeners += 1;
-        met.default_applies.store(false, Ordering::SeqCst);
-    }
-    Ok(())
 }
 
 /// Returns the number of a signal on this system.

@@ -61,7 +61,7 @@ impl Reactor {
     /// | may be handled | what for |
     /// |---|---|
     /// | `SIGHUP`, `SIGUSR1`, `SIGUSR2` | requests of an operator |
-    /// | `SIGINT`, `SIGTERM` | the end; only with [`handle_signals(false)`], or they stop the loop |
+    /// | `SIGINT`, `SIGTERM` | the end; refused unless [`handle_signals(false)`] is set |
     /// | `SIGQUIT`, `SIGTSTP`, `SIGCONT`, `SIGWINCH` | a terminal |
     /// | `SIGALRM`, `SIGCHLD` | timers of the system, processes |
     ///
