@@ -89,7 +89,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 use table::Slot;
-use timers::{TimerAction, Timers};
+use timers::{RepeatedCalls, TimerAction, Timers};
 use triggers::Triggers;
 
 /// The event loop, with its ports, factories, protocols and timers.
@@ -129,6 +129,7 @@ pub struct Reactor {
     /// Closed connections whose sockets linger, and their budgets.
     lingerers: Lingerers,
     timers: Timers<TimerAction>,
+    repeated_calls: RepeatedCalls,
     /// Periods of the timer that is firing since it last fired; zero unless it repeats.
     elapsed_periods: u64,
     triggers: Triggers,
@@ -193,6 +194,7 @@ impl Reactor {
             connections: Arena::new(),
             lingerers: Lingerers::default(),
             timers,
+            repeated_calls: Arena::new(),
             elapsed_periods: 0,
             triggers: Triggers::new(),
             signals: SignalCalls::default(),

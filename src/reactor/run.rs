@@ -237,6 +237,7 @@ impl Reactor {
                 log::error!("dropping a delayed call panicked: {}", panic.0);
             }
         }
+        self.drop_repeated_calls();
         self.drop_pending_work();
         for call in self.calls.take_all() {
             if let Err(panic) = guard(|| drop(call)) {

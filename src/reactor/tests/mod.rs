@@ -239,6 +239,7 @@ impl Fixture {
         assert_eq!(self.reactor.connection_count(), 0);
         assert_eq!(self.reactor.connections.len(), 0);
         assert_eq!(self.reactor.timers.len(), 0);
+        assert_eq!(self.reactor.repeated_calls.len(), 0);
         assert_eq!(self.reactor.next_deadline(), None);
     }
 }

@@ -1,9 +1,10 @@
 //! Timers that repeat: calls once in each period, without drift.
 
-use super::{DELAY_MAX, Interval, Target, TimerAction};
+use super::{DELAY_MAX, RepeatedCall, TimerAction};
 use crate::arena::Id;
 use crate::reactor::callback::Callback;
 use crate::reactor::panic::guard;
+use crate::reactor::recorder::nanos;
 use crate::reactor::{Reactor, TimerId};
 use crate::transport::Transport;
 use std::ops::ControlFlow;
@@ -74,9 +75,9 @@ impl Reactor {
         period: Duration,
         call: impl FnMut(&mut Self) -> ControlFlow<()> + 'static,
     ) -> TimerId {
-        let target = Target::Call(Some(Box::new(call)));
-        let interval = Interval { period: period.min(DELAY_MAX), target };
-        let id = self.timers.set(first, TimerAction::Interval(Box::new(interval)));
+        let call = self.repeated_calls.insert_with(|_| Some(Box::new(call)));
+        let period = nanos(period.min(DELAY_MAX));
+        let id = self.timers.set(first, TimerAction::RepeatedCall { call, period });
         self.public_timer(id)
     }
 
@@ -116,33 +117,31 @@ impl Reactor {
         transport: &Transport,
         period: Duration,
     ) -> TimerId {
-        let target = Target::Protocol(transport.slot());
-        let interval = Interval { period: period.min(DELAY_MAX), target };
-        self.set_protocol_timer(transport, period, TimerAction::Interval(Box::new(interval)))
+        let (connection, nanos) = (transport.slot(), nanos(period.min(DELAY_MAX)));
+        let action = TimerAction::ProtocolInterval { connection, period: nanos };
+        self.set_protocol_timer(transport, period, action)
     }
 
     /// Fires a timer that repeats, `count` of whose deadlines have passed. It stays in the heap
     /// meanwhile, with its next deadline, so that the call may cancel or reset it.
     pub(super) fn tick(&mut self, id: Id, count: u64) {
-        let Some(TimerAction::Interval(interval)) = self.timers.get_mut(id) else { return };
         self.elapsed_periods = count;
-        match &mut interval.target {
-            Target::Call(call) => {
-                if let Some(call) = call.take() {
-                    self.call_again(id, call);
-                }
-            }
-            &mut Target::Protocol(connection) => {
+        match self.timers.get(id) {
+            Some(&TimerAction::RepeatedCall { call, .. }) => self.call_again(id, call),
+            Some(&TimerAction::ProtocolInterval { connection, .. }) => {
                 if let Some(connection) = self.connections.find(connection) {
                     let timer = self.public_timer(id);
                     self.call(&connection, Callback::TimerFired(timer));
                 }
             }
+            _ => {}
         }
         self.elapsed_periods = 0;
     }
 
-    fn call_again(&mut self, id: Id, mut call: super::RepeatedCall) {
+    fn call_again(&mut self, timer: Id, id: Id) {
+        let waiting = self.repeated_calls.get_mut(id);
+        let Some(mut call) = waiting.and_then(Option::take) else { return };
         let called = guard(|| call(self));
         self.record_call();
         let ends = called.as_ref().map_or(true, ControlFlow::is_break);
@@ -151,15 +150,22 @@ impl Reactor {
             self.record_panic("a panic in a repeated call");
         }
         if ends {
-            self.timers.cancel(id);
+            self.timers.cancel(timer);
+            self.repeated_calls.remove(id);
         }
-        match self.timers.get_mut(id) {
-            Some(TimerAction::Interval(interval)) => interval.target = Target::Call(Some(call)),
-            _ => {
-                if let Err(panic) = guard(|| drop(call)) {
-                    log::error!("dropping a repeated call panicked: {}", panic.0);
-                }
-            }
+        match self.repeated_calls.get_mut(id) {
+            Some(waiting) => *waiting = Some(call),
+            None => drop_call(call),
         }
+    }
+
+    pub(in crate::reactor) fn drop_repeated_calls(&mut self) {
+        self.repeated_calls.take_all().flatten().for_each(drop_call);
+    }
+}
+
+fn drop_call(call: RepeatedCall) {
+    if let Err(panic) = guard(|| drop(call)) {
+        log::error!("dropping a repeated call panicked: {}", panic.0);
     }
 }

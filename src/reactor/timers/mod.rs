@@ -9,7 +9,7 @@ use super::Reactor;
 use super::callback::Callback;
 use super::panic::guard;
 use super::timer_id::TimerId;
-use crate::arena::Id;
+use crate::arena::{Arena, Id};
 use crate::limits::Direction;
 use crate::transport::Transport;
 use heap::Action;
@@ -27,10 +27,13 @@ pub(super) enum TimerAction {
     Call(Box<dyn FnOnce(&mut Reactor)>),
     /// Call `timer_fired` of a connection's protocol.
     ProtocolTimer(Id),
-    /// Call a closure or `timer_fired` once in each period. Boxed, since there are few.
-    Interval(Box<Interval>),
-    /// In place of an interval that fires, which stays in the heap: this number of its deadlines
-    /// have passed since it last fired.
+    /// Call a closure of [`RepeatedCalls`] once in each period, in nanoseconds. (A box in this place
+    /// would make every other timer cost more.)
+    RepeatedCall { call: Id, period: u64 },
+    /// Call `timer_fired` of a connection's protocol once in each period, in nanoseconds.
+    ProtocolInterval { connection: Id, period: u64 },
+    /// In place of one of these two that fires, which stays in the heap: the number of its
+    /// deadlines that have passed since it last fired.
     Tick(u64),
     /// Check a closing connection whose peer has taken nothing for the close timeout.
     CloseTimeout(Id),
@@ -50,26 +53,17 @@ pub(super) enum TimerAction {
     AcceptNext(Id),
 }
 
-/// A timer that repeats.
-pub(super) struct Interval {
-    period: Duration,
-    target: Target,
-}
-
-/// What an interval calls.
-enum Target {
-    /// A closure of the user; `None` while it is running.
-    Call(Option<RepeatedCall>),
-    /// `timer_fired` of a connection's protocol.
-    Protocol(Id),
-}
+/// Closures that are called once in each period; `None` while one is running.
+pub(super) type RepeatedCalls = Arena<Option<RepeatedCall>>;
 
 type RepeatedCall = Box<dyn FnMut(&mut Reactor) -> ControlFlow<()>>;
 
 impl Action for TimerAction {
-    fn period(&self) -> Option<Duration> {
-        match self {
-            Self::Interval(interval) => Some(interval.period),
+    fn period(&self) -> Option<u64> {
+        match *self {
+            Self::RepeatedCall { period, .. } | Self::ProtocolInterval { period, .. } => {
+                Some(period)
+            }
             _ => None,
         }
     }
@@ -84,7 +78,10 @@ impl fmt::Debug for TimerAction {
         match self {
             Self::Call(_) => f.write_str("Call"),
             Self::ProtocolTimer(id) => write!(f, "ProtocolTimer({id})"),
-            Self::Interval(interval) => write!(f, "Interval({:?})", interval.period),
+            Self::RepeatedCall { call, .. } => write!(f, "RepeatedCall({call})"),
+            Self::ProtocolInterval { connection, .. } => {
+                write!(f, "ProtocolInterval({connection})")
+            }
             Self::Tick(count) => write!(f, "Tick({count})"),
             Self::CloseTimeout(id) => write!(f, "CloseTimeout({id})"),
             Self::CheckTimeouts(id) => write!(f, "CheckTimeouts({id})"),
@@ -176,7 +173,11 @@ impl Reactor {
     pub fn cancel(&mut self, timer: TimerId) -> bool {
         let action = self.private_timer(timer).and_then(|id| self.timers.cancel(id));
         let cancelled = action.is_some();
-        if let Err(panic) = guard(|| drop(action)) {
+        let repeated = match action {
+            Some(TimerAction::RepeatedCall { call, .. }) => self.repeated_calls.remove(call),
+            _ => None,
+        };
+        if let Err(panic) = guard(|| drop((action, repeated))) {
             log::error!("dropping a cancelled call panicked: {}", panic.0);
         }
         cancelled
@@ -266,7 +267,7 @@ impl Reactor {
             }
             TimerAction::Tick(count) => self.tick(id, count),
             // The heap keeps it, and returns a tick.
-            TimerAction::Interval(_) => {}
+            TimerAction::RepeatedCall { .. } | TimerAction::ProtocolInterval { .. } => {}
             TimerAction::CloseTimeout(connection) => self.close_timeout_fired(connection),
             TimerAction::CheckTimeouts(connection) => self.check_timeouts(connection),
             TimerAction::ConnectTimeout(connection) => self.connect_timed_out(connection),

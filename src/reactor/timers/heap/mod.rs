@@ -67,9 +67,9 @@ struct Node {
 
 /// What a heap has to know of its actions.
 pub(crate) trait Action {
-    /// Returns the period of an action that repeats. Its deadlines are a grid: the first one, and
-    /// whole periods after it.
-    fn period(&self) -> Option<Duration>;
+    /// Returns the period of an action that repeats, in nanoseconds. Its deadlines are a grid: the
+    /// first one, and whole periods after it.
+    fn period(&self) -> Option<u64>;
 
     /// Returns what [`Timers::pop`] returns for an action that repeats, which itself stays in the
     /// heap: `count` of its deadlines have passed.
@@ -126,8 +126,8 @@ impl<A: Action> Timers<A> {
         true
     }
 
-    pub(crate) fn get_mut(&mut self, id: Id) -> Option<&mut A> {
-        self.entries.get_mut(id).map(|entry| &mut entry.action)
+    pub(crate) fn get(&self, id: Id) -> Option<&A> {
+        self.entries.get(id).map(|entry| &entry.action)
     }
 
     pub(crate) fn due(&self, id: Id) -> Option<Instant> {
@@ -182,10 +182,9 @@ impl<A: Action> Timers<A> {
 
     /// Gives an action that repeats its first deadline after `now`.
     #[inline(never)]
-    fn tick(&mut self, Node { key, id }: Node, period: Duration, now: Instant) -> A {
+    fn tick(&mut self, Node { key, id }: Node, period: u64, now: Instant) -> A {
         let now = self.key_at(now, 0).due;
         // With a period of zero it is due again at once, and so in the next turn.
-        let period = u64::try_from(period.as_nanos()).unwrap_or(u64::MAX);
         let late = now.saturating_sub(key.due);
         let count = late.checked_div(period).map_or(1, |missed| missed.saturating_add(1));
         let after = if period == 0 { late } else { count.saturating_mul(period) };

@@ -6,8 +6,8 @@ use std::time::Duration;
 const REPEATS: u64 = 1 << 32;
 
 impl Action for u64 {
-    fn period(&self) -> Option<Duration> {
-        self.checked_sub(REPEATS).map(Duration::from_millis)
+    fn period(&self) -> Option<u64> {
+        self.checked_sub(REPEATS).map(|period| period * 1_000_000)
     }
 
     fn tick(count: u64) -> Self {
