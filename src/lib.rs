@@ -45,7 +45,7 @@
 //! # Features
 //!
 //! - `signals`, on by default: SIGINT ends [`Reactor::run`] at once, SIGTERM after open connections
-//!   have finished or a deadline has passed. Only on Unix.
+//!   have finished or a deadline has passed; [`Reactor::on_signal`] handles others. Only on Unix.
 //! - `testing`: the module `testing`, for tests in memory and on a simulated network.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
@@ -68,6 +68,7 @@ mod reason;
 mod arena;
 mod driver;
 pub mod limits;
+mod random;
 
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -87,7 +88,7 @@ pub use framing::{Delimiter, LineContext, LineReceiver, Lines};
 pub use protocol::{Context, Factory, Protocol};
 pub use reactor::{
     Connector, FactoryKey, IntoFactory, ListeningPort, ListeningPortId, Reactor, Remote, Settings,
-    TimerId,
+    SignalId, TimerId,
 };
 pub use reason::{Failure, Reason};
 pub use transport::{ConnectionId, Producer, Transport, broadcast};

@@ -103,6 +103,38 @@ impl<'a, F> Context<'a, F> {
     pub fn set_timer(&mut self, delay: Duration) -> TimerId {
         self.reactor.set_connection_timer(self.transport, delay)
     }
+
+    /// Calls this protocol's [`timer_fired`](Protocol::timer_fired) once in each `period`, with the
+    /// [`TimerId`] that this returns, until the timer is cancelled or the connection is lost.
+    /// (`LoopingCall` of a method of the protocol)
+    ///
+    /// The first call comes after one period. Deadlines and missed ones are as for
+    /// [`Reactor::call_every`], and [`Reactor::elapsed_periods`] counts them.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use twistor::{Context, Protocol, TimerId};
+    ///
+    /// struct Ticker;
+    ///
+    /// impl<F> Protocol<F> for Ticker {
+    ///     fn connection_made(&mut self, cx: &mut Context<'_, F>) {
+    ///         cx.set_interval(Duration::from_secs(1));
+    ///     }
+    ///
+    ///     fn timer_fired(&mut self, cx: &mut Context<'_, F>, _timer: TimerId) {
+    ///         cx.transport.write("tick\r\n");
+    ///     }
+    /// }
+    /// # #[cfg(feature = "testing")] {
+    /// let peer = twistor::testing::connect(|| Ticker);
+    /// peer.advance(Duration::from_secs(2));
+    /// assert_eq!(peer.take_received(), b"tick\r\ntick\r\n");
+    /// # }
+    /// ```
+    pub fn set_interval(&mut self, period: Duration) -> TimerId {
+        self.reactor.set_connection_interval(self.transport, period)
+    }
 }
 
 impl<F: fmt::Debug> fmt::Debug for Context<'_, F> {
@@ -176,7 +208,8 @@ pub trait Protocol<F> {
         let _ = (cx, data);
     }
 
-    /// A timer set with [`Context::set_timer`] has expired.
+    /// A timer set with [`Context::set_timer`] has expired, or a period of one set with
+    /// [`Context::set_interval`] is over.
     fn timer_fired(&mut self, cx: &mut Context<'_, F>, timer: TimerId) {
         let _ = (cx, timer);
     }

@@ -144,23 +144,9 @@ impl Factory for Chat {
     }
 }
 
-/// Prints the metrics of the reactor when the process gets SIGUSR1.
-#[cfg(unix)]
-fn print_on_signal(reactor: &Reactor) -> io::Result<()> {
-    let remote = reactor.remote();
-    let mut signals = signal_hook::iterator::Signals::new([signal_hook::consts::SIGUSR1])?;
-    std::thread::spawn(move || {
-        for _ in signals.forever() {
-            let print = |reactor: &mut Reactor| {
-                // Not `println!`, which panics if the output is closed.
-                let _ = writeln!(io::stdout(), "{}", reactor.metrics());
-            };
-            if remote.call_from_thread(print).is_err() {
-                return;
-            }
-        }
-    });
-    Ok(())
+fn print_metrics(reactor: &mut Reactor) {
+    // Not `println!`, which panics if the output is closed.
+    let _ = writeln!(io::stdout(), "{}", reactor.metrics());
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -168,8 +154,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let endpoint = env::args().nth(1).unwrap_or("tcp:8123:interface=127.0.0.1".to_owned());
     let mut reactor = Reactor::new()?;
     let port = reactor.listen(&endpoint, Chat::default())?;
-    #[cfg(unix)]
-    print_on_signal(&reactor)?;
+    if let Err(error) = reactor.on_signal("SIGUSR1", print_metrics) {
+        log::warn!("metrics cannot be printed: {error}");
+    }
     let _ = writeln!(io::stdout(), "listening on {}", port.local_address());
     reactor.run()?;
     Ok(())

@@ -9,6 +9,7 @@ use super::{AnyStream, Driver, Edges, Listener, Ready, Wake, Work};
 use crate::arena::Id;
 use crate::endpoint::{TcpClientEndpoint, TcpServerEndpoint};
 use mio::{Events, Poll, Registry, Token};
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -62,6 +63,16 @@ impl MioDriver {
     }
 }
 
+#[cfg(all(unix, feature = "signals"))]
+impl MioDriver {
+    fn signals(&mut self) -> io::Result<&mut Signals> {
+        match &mut self.signals {
+            Some(signals) => Ok(signals),
+            none => Ok(none.insert(Signals::new(&self.registry, SIGNALS)?)),
+        }
+    }
+}
+
 impl Wake for mio::Waker {
     fn wake(&self) {
         // Fails only if the reactor is gone, and then nothing needs to be woken.
@@ -72,6 +83,11 @@ impl Wake for mio::Waker {
 impl Driver for MioDriver {
     fn now(&self) -> Instant {
         Instant::now()
+    }
+
+    fn seed(&mut self) -> u64 {
+        // The keys of hash maps, which the standard library takes from the operating system.
+        RandomState::new().build_hasher().finish()
     }
 
     fn wait(&mut self, ready: &mut Vec<Ready>, timeout: Option<Duration>) -> io::Result<()> {
@@ -136,8 +152,11 @@ impl Driver for MioDriver {
 
     #[cfg(all(unix, feature = "signals"))]
     fn install_signal_handlers(&mut self) -> io::Result<()> {
-        self.signals = Some(Signals::take(&self.registry, SIGNALS)?);
-        Ok(())
+        let installed = self.signals()?.watch_stopping();
+        if installed.is_err() {
+            self.restore_signal_handlers();
+        }
+        installed
     }
 
     #[cfg(not(all(unix, feature = "signals")))]
@@ -148,8 +167,32 @@ impl Driver for MioDriver {
     fn restore_signal_handlers(&mut self) {
         #[cfg(all(unix, feature = "signals"))]
         {
-            self.signals = None;
+            self.signals = self.signals.take().and_then(Signals::without_stopping);
         }
+    }
+
+    #[cfg(all(unix, feature = "signals"))]
+    fn watch_signal(&mut self, name: &'static str) -> io::Result<()> {
+        let watched = self.signals()?.watch(name);
+        if watched.is_err() {
+            self.unwatch_signal(name);
+        }
+        watched
+    }
+
+    #[cfg(not(all(unix, feature = "signals")))]
+    fn watch_signal(&mut self, name: &'static str) -> io::Result<()> {
+        let why = format!("{name} needs Unix and the feature `signals`");
+        Err(io::Error::new(io::ErrorKind::Unsupported, why))
+    }
+
+    fn unwatch_signal(&mut self, name: &'static str) {
+        #[cfg(all(unix, feature = "signals"))]
+        {
+            self.signals = self.signals.take().and_then(|signals| signals.without(name));
+        }
+        #[cfg(not(all(unix, feature = "signals")))]
+        let _ = name;
     }
 
     #[cfg(unix)]

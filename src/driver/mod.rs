@@ -17,6 +17,7 @@ mod any_stream;
 mod mio;
 #[cfg(test)]
 pub(crate) mod scripted;
+mod signal_name;
 #[cfg(all(unix, feature = "signals"))]
 mod signals;
 mod tcp_listener;
@@ -25,6 +26,7 @@ mod thread_pool;
 
 pub(crate) use self::mio::MioDriver;
 pub(crate) use any_stream::AnyStream;
+pub(crate) use signal_name::{STOPPING, signal_name};
 pub(crate) use thread_pool::Work;
 
 use crate::address::Address;
@@ -35,7 +37,7 @@ use std::io::{self, IoSlice};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// A clock, a poller, and the source of ports, connections and threads.
+/// A clock, a poller, and the source of ports, connections, threads and randomness.
 pub(crate) trait Driver: Debug {
     fn now(&self) -> Instant;
 
@@ -43,6 +45,9 @@ pub(crate) trait Driver: Debug {
     fn is_time_up(&self, since: Instant, time: Duration) -> bool {
         self.now().saturating_duration_since(since) >= time
     }
+
+    /// Returns the seed of the reactor's pseudo-random numbers.
+    fn seed(&mut self) -> u64;
 
     /// Waits until something is ready or `timeout` has passed, and appends what is ready. With
     /// `None` it waits for ever. May return early.
@@ -75,6 +80,13 @@ pub(crate) trait Driver: Debug {
     /// Restores what signals did before [`install_signal_handlers`](Self::install_signal_handlers).
     fn restore_signal_handlers(&mut self);
 
+    /// Reports another signal as [`Ready::Signal`] from now on, whether `run` or `turn` runs the
+    /// loop, until [`unwatch_signal`](Self::unwatch_signal) or the end of the driver.
+    fn watch_signal(&mut self, name: &'static str) -> io::Result<()>;
+
+    /// Restores what a signal did before [`watch_signal`](Self::watch_signal).
+    fn unwatch_signal(&mut self, name: &'static str);
+
     /// Returns a descriptor that is readable when [`wait`](Self::wait) would return, for another
     /// loop to poll.
     #[cfg(unix)]
@@ -91,7 +103,7 @@ pub(crate) enum Ready {
     },
     /// Clients may be waiting at the port with this packed id.
     Port(usize),
-    /// The signal with this name asks the reactor to stop.
+    /// The signal with this name has arrived.
     #[cfg_attr(
         not(all(unix, feature = "signals")),
         allow(dead_code, reason = "only scripted drivers have signals then")

@@ -1,119 +1,205 @@
-//! SIGINT and SIGTERM as events of the loop.
+//! Signals as events of the loop.
 //!
-//! A signal's handler writes a byte to a socket pair that the poller watches, and does nothing
-//! else. While a reactor listens to signals, the second one ends the process at once, as if no
-//! reactor listened: the first may be stuck behind a callback that never returns.
+//! A signal's handler sets a flag, writes a byte to a socket pair that the poller watches, and does
+//! nothing else.
 //!
-//! An ignored signal stays ignored: the parent process wants the program to outlive it. A shell has
-//! SIGINT ignored in a background job of a script, where Ctrl-C is meant for others.
+//! While a reactor lets SIGINT and SIGTERM stop it, the second one ends the process at once, as if
+//! no reactor listened: the first may be stuck behind a callback that never returns. If they are
+//! ignored they stay ignored: the parent process wants the program to outlive them. A shell has
+//! SIGINT ignored in a background job of a script, where Ctrl-C is meant for others. A signal that
+//! the program asks for by name is handled even then.
 
+use super::signal_name::STOPPING;
 use mio::net::UnixStream;
 use mio::{Interest, Registry, Token};
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::{SigId, flag, low_level};
+use signal_hook::{SigId, consts, flag, low_level};
+use std::collections::btree_map::{BTreeMap, Entry};
 use std::fs;
 use std::io::{self, Read};
 use std::os::unix::net::UnixStream as StdUnixStream;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-const HEARD: [(i32, &str); 2] = [(SIGINT, "SIGINT"), (SIGTERM, "SIGTERM")];
+/// Signals belong to the process, and a reactor to one of its threads: all that a reactor has
+/// listened to at any time, by number.
+static MET: Mutex<BTreeMap<i32, Met>> = Mutex::new(BTreeMap::new());
 
-/// Signals belong to the process, and a reactor to one of its threads.
-static LISTENING: Mutex<Listening> = Mutex::new(Listening { reactors: 0, met: Vec::new() });
-
-/// State of the process that all reactors listening to signals share.
+/// State of a signal that all reactors of the process share.
 #[derive(Debug)]
-struct Listening {
-    /// Number of reactors that listen now.
-    reactors: usize,
-    /// Signals that a reactor has listened to at any time.
-    met: Vec<i32>,
+struct Met {
+    /// Number of reactors that listen to it now.
+    listeners: usize,
+    /// True while the signal has its default effect. It matters only for a signal that had it when
+    /// a reactor first listened to it; the handler that reads it stays for the life of the process,
+    /// since signal handlers cannot be removed without `unsafe`.
+    default_applies: Arc<AtomicBool>,
+    /// The process ignored it when a reactor first listened to it.
+    was_ignored: bool,
 }
-
-/// True while signals have their default effect. It matters only for signals that had it when a
-/// reactor first listened to them; the handler that reads it stays for the life of the process,
-/// since signal handlers cannot be removed without `unsafe`.
-static DEFAULT_APPLIES: LazyLock<Arc<AtomicBool>> =
-    LazyLock::new(|| Arc::new(AtomicBool::new(true)));
 
 /// A reactor's receiver of signals. Dropping it restores what the signals did before.
 #[derive(Debug)]
 pub(super) struct Signals {
+    // Dropped before the receiver closes: a write to a pair without one raises SIGPIPE.
+    watched: Vec<Watched>,
     receiver: UnixStream,
-    /// The number of the latest signal, or zero.
-    last: Arc<AtomicUsize>,
+    sender: StdUnixStream,
+}
+
+/// A signal that a reactor listens to, until this is dropped.
+#[derive(Debug)]
+struct Watched {
+    name: &'static str,
+    number: i32,
+    /// It stops the reactor.
+    stops: bool,
+    /// It has come since the poller last reported it.
+    arrived: Arc<AtomicBool>,
     actions: Vec<SigId>,
 }
 
 impl Signals {
-    pub(super) fn take(registry: &Registry, token: Token) -> io::Result<Self> {
+    pub(super) fn new(registry: &Registry, token: Token) -> io::Result<Self> {
         let (receiver, sender) = StdUnixStream::pair()?;
         receiver.set_nonblocking(true)?;
         sender.set_nonblocking(true)?;
         let mut receiver = UnixStream::from_std(receiver);
         registry.register(&mut receiver, token, Interest::READABLE)?;
-        let mut listening = listening();
-        let disposition = Disposition::of_process();
-        let heard = HEARD.into_iter().filter(|(signal, _)| !disposition.ignores(*signal));
-        let heard: Vec<i32> = heard.map(|(signal, _)| signal).collect();
-        for &signal in &heard {
-            listening.stand_in(signal, &disposition)?;
-        }
-        DEFAULT_APPLIES.store(false, Ordering::SeqCst);
-        listening.reactors += 1;
-        drop(listening);
-        // From now on a failure drops what was set up so far.
-        let mut taken = Self { receiver, last: Arc::default(), actions: Vec::new() };
-        for signal in heard {
-            let last = Arc::clone(&taken.last);
-            taken.actions.push(flag::register_usize(signal, last, signal as usize)?);
-            taken.actions.push(flag::register(signal, Arc::clone(&DEFAULT_APPLIES))?);
-            taken.actions.push(low_level::pipe::register(signal, sender.try_clone()?)?);
-        }
-        Ok(taken)
+        Ok(Self { watched: Vec::new(), receiver, sender })
     }
 
-    /// Returns the name of the latest signal, if one came since the last call.
-    pub(super) fn received(&mut self) -> Option<&'static str> {
-        let mut bytes = [0; 16];
-        while matches!(self.receiver.read(&mut bytes), Ok(count) if count > 0) {}
-        let last = self.last.swap(0, Ordering::SeqCst);
-        HEARD.iter().find(|(signal, _)| *signal as usize == last).map(|(_, name)| *name)
+    /// Listens to a signal of the program's own.
+    pub(super) fn watch(&mut self, name: &'static str) -> io::Result<()> {
+        self.listen(name, false)
     }
-}
 
-impl Drop for Signals {
-    fn drop(&mut self) {
-        // Before the receiver closes: a write to a pair without one raises SIGPIPE.
-        for action in self.actions.drain(..) {
-            low_level::unregister(action);
-        }
-        let mut listening = listening();
-        listening.reactors -= 1;
-        if listening.reactors == 0 {
-            DEFAULT_APPLIES.store(true, Ordering::SeqCst);
-        }
-    }
-}
-
-fn listening() -> MutexGuard<'static, Listening> {
-    LISTENING.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl Listening {
-    /// Makes the signal have its default effect while no reactor listens, if it had that before the
-    /// first one listened. The handler is registered before any other of ours, so that the first
-    /// signal, which arms the default, does not find it armed.
-    fn stand_in(&mut self, signal: i32, disposition: &Disposition) -> io::Result<()> {
-        if !self.met.contains(&signal) {
-            if !disposition.catches(signal) {
-                flag::register_conditional_default(signal, Arc::clone(&DEFAULT_APPLIES))?;
+    /// Listens to the signals that stop the reactor, unless they are ignored.
+    pub(super) fn watch_stopping(&mut self) -> io::Result<()> {
+        for name in STOPPING {
+            if !is_ignored(number_of(name)?) {
+                self.listen(name, true)?;
             }
-            self.met.push(signal);
+        }
+        // The first of them arms the default effect of all.
+        let stopping = self.watched.iter_mut().filter(|watched| watched.stops);
+        let mut stopping: Vec<&mut Watched> = stopping.collect();
+        let met = met();
+        let defaults: Vec<_> = stopping
+            .iter()
+            .filter_map(|watched| met.get(&watched.number))
+            .map(|met| Arc::clone(&met.default_applies))
+            .collect();
+        drop(met);
+        for watched in &mut stopping {
+            for default_applies in &defaults {
+                let arm = flag::register(watched.number, Arc::clone(default_applies))?;
+                watched.actions.push(arm);
+            }
         }
         Ok(())
     }
+
+    fn listen(&mut self, name: &'static str, stops: bool) -> io::Result<()> {
+        let number = number_of(name)?;
+        add_listener(number)?;
+        let arrived = Arc::default();
+        // From now on a failure drops what was set up so far.
+        let mut watched =
+            Watched { name, number, stops, arrived: Arc::clone(&arrived), actions: Vec::new() };
+        // In this order: when the byte is read, the flag is set.
+        watched.actions.push(flag::register(number, arrived)?);
+        watched.actions.push(low_level::pipe::register(number, self.sender.try_clone()?)?);
+        self.watched.push(watched);
+        Ok(())
+    }
+
+    /// Returns the names of the signals that came since the last call.
+    pub(super) fn received(&mut self) -> impl Iterator<Item = &'static str> {
+        let mut bytes = [0; 16];
+        while matches!(self.receiver.read(&mut bytes), Ok(count) if count > 0) {}
+        let arrived = |it: &&Watched| it.arrived.swap(false, Ordering::SeqCst);
+        self.watched.iter().filter(arrived).map(|watched| watched.name)
+    }
+
+    /// Restores the signals that stop the reactor; `None` if no others are left.
+    pub(super) fn without_stopping(mut self) -> Option<Self> {
+        self.watched.retain(|watched| !watched.stops);
+        Some(self).filter(|it| !it.watched.is_empty())
+    }
+
+    /// Restores a signal of the program's own; `None` if no others are left.
+    pub(super) fn without(mut self, name: &str) -> Option<Self> {
+        self.watched.retain(|watched| watched.stops || watched.name != name);
+        Some(self).filter(|it| !it.watched.is_empty())
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        for action in self.actions.drain(..) {
+            low_level::unregister(action);
+        }
+        if let Some(met) = met().get_mut(&self.number) {
+            met.listeners -= 1;
+            if met.listeners == 0 {
+                met.default_applies.store(true, Ordering::SeqCst);
+            }
+        }
+    }
+}
+
+fn met() -> MutexGuard<'static, BTreeMap<i32, Met>> {
+    MET.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Returns true if the process ignores the signal, or did before a reactor listened to it.
+fn is_ignored(number: i32) -> bool {
+    let known = met().get(&number).map(|met| met.was_ignored);
+    known.unwrap_or_else(|| Disposition::of_process().ignores(number))
+}
+
+/// Counts a reactor that listens to the signal, which has no default effect meanwhile.
+fn add_listener(number: i32) -> io::Result<()> {
+    let mut all = met();
+    let met = match all.entry(number) {
+        Entry::Occupied(known) => known.into_mut(),
+        Entry::Vacant(unknown) => unknown.insert(Met::first(number)?),
+    };
+    met.listeners += 1;
+    met.default_applies.store(false, Ordering::SeqCst);
+    Ok(())
+}
+
+impl Met {
+    /// Makes the signal have its default effect while no reactor listens, if it had that before the
+    /// first one listened. That handler is registered before any other of ours, so that the first
+    /// signal, which arms the default, does not find it armed.
+    fn first(number: i32) -> io::Result<Self> {
+        let disposition = Disposition::of_process();
+        let (was_ignored, default_applies) = (disposition.ignores(number), Arc::default());
+        if !was_ignored && !disposition.catches(number) {
+            flag::register_conditional_default(number, Arc::clone(&default_applies))?;
+        }
+        Ok(Self { listeners: 0, default_applies, was_ignored })
+    }
+}
+
+/// Returns the number of a signal on this system.
+fn number_of(name: &str) -> io::Result<i32> {
+    Ok(match name {
+        "SIGALRM" => consts::SIGALRM,
+        "SIGCHLD" => consts::SIGCHLD,
+        "SIGCONT" => consts::SIGCONT,
+        "SIGHUP" => consts::SIGHUP,
+        "SIGINT" => consts::SIGINT,
+        "SIGQUIT" => consts::SIGQUIT,
+        "SIGTERM" => consts::SIGTERM,
+        "SIGTSTP" => consts::SIGTSTP,
+        "SIGUSR1" => consts::SIGUSR1,
+        "SIGUSR2" => consts::SIGUSR2,
+        "SIGWINCH" => consts::SIGWINCH,
+        _ => return Err(io::ErrorKind::InvalidInput.into()),
+    })
 }
 
 /// Signal dispositions of the process, as bit masks. Read on Linux; elsewhere all are assumed to be
@@ -150,6 +236,7 @@ impl Disposition {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use consts::{SIGINT, SIGTERM};
 
     #[test]
     fn dispositions_are_read_from_the_status_of_the_process() {

@@ -144,6 +144,11 @@ impl<'a, F> LineContext<'a, F> {
     pub fn set_timer(&mut self, delay: Duration) -> TimerId {
         self.reactor.set_connection_timer(self.transport, delay)
     }
+
+    /// Calls this receiver's `timer_fired` once in each `period`; see [`Context::set_interval`].
+    pub fn set_interval(&mut self, period: Duration) -> TimerId {
+        self.reactor.set_connection_interval(self.transport, period)
+    }
 }
 
 impl<F: fmt::Debug> fmt::Debug for LineContext<'_, F> {

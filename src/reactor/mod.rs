@@ -26,6 +26,7 @@ mod observer;
 mod open_port;
 mod panic;
 mod queues;
+mod random;
 mod record;
 mod recorder;
 mod remote;
@@ -33,6 +34,7 @@ mod run;
 mod scratch;
 mod settings;
 mod shutdown;
+mod signals;
 mod table;
 #[cfg(feature = "testing")]
 mod test_access;
@@ -61,11 +63,13 @@ pub use observer::OpenResources;
 pub(crate) use observer::{CallbackObserver, Happening};
 pub use remote::Remote;
 pub use settings::Settings;
+pub use signals::SignalId;
 pub use timer_id::TimerId;
 pub use triggers::{Phase, SystemEvent, TriggerId};
 
 use crate::arena::{Arena, Id};
 use crate::driver::{Driver, MioDriver};
+use crate::random::SplitMix64;
 use crate::transport::Hub;
 use blocking::Continuation;
 use factories::FactorySlot;
@@ -77,6 +81,7 @@ use queues::Queues;
 use recorder::Recorder;
 use remote::Calls;
 use scratch::Scratch;
+use signals::SignalCalls;
 use std::fmt;
 use std::io;
 use std::rc::Rc;
@@ -84,7 +89,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 use table::Slot;
-use timers::{TimerAction, Timers};
+use timers::{RepeatedCalls, TimerAction, Timers};
 use triggers::Triggers;
 
 /// The event loop, with its ports, factories, protocols and timers.
@@ -124,7 +129,12 @@ pub struct Reactor {
     /// Closed connections whose sockets linger, and their budgets.
     lingerers: Lingerers,
     timers: Timers<TimerAction>,
+    repeated_calls: RepeatedCalls,
+    /// Periods of the timer that is firing since it last fired; zero unless it repeats.
+    elapsed_periods: u64,
     triggers: Triggers,
+    /// Closures for signals of the program's own.
+    signals: SignalCalls,
     /// Closures from other threads.
     calls: Arc<Calls>,
     /// Continuations of work on other threads.
@@ -137,6 +147,7 @@ pub struct Reactor {
     /// End of busy polling: until then no wait sleeps; see [`Settings::busy_poll`].
     awake_until: Option<Instant>,
     recorder: Recorder,
+    random: SplitMix64,
     scratch: Scratch,
     /// Test observer, notified of every callback.
     #[cfg(feature = "testing")]
@@ -163,10 +174,11 @@ impl Reactor {
     }
 
     /// Creates a reactor that reaches the operating system through `driver`.
-    pub(crate) fn with_driver(driver: Box<dyn Driver>, settings: Settings) -> Self {
+    pub(crate) fn with_driver(mut driver: Box<dyn Driver>, settings: Settings) -> Self {
         let calls = Calls::new(driver.waker(), settings.max_pending_calls);
         let timers = Timers::new(driver.now());
         let recorder = Recorder::new(driver.now(), settings.slow_callback_duration);
+        let random = SplitMix64(driver.seed());
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
         let hub = Rc::new(Hub::new(id, settings.max_unsent, settings.max_unsent_total));
@@ -182,7 +194,10 @@ impl Reactor {
             connections: Arena::new(),
             lingerers: Lingerers::default(),
             timers,
+            repeated_calls: Arena::new(),
+            elapsed_periods: 0,
             triggers: Triggers::new(),
+            signals: SignalCalls::default(),
             calls,
             deferred: Arena::new(),
             hub,
@@ -190,6 +205,7 @@ impl Reactor {
             fan_out: FanOut::default(),
             awake_until: None,
             recorder,
+            random,
             scratch: Scratch::default(),
             #[cfg(feature = "testing")]
             observer: None,

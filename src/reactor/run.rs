@@ -237,6 +237,7 @@ impl Reactor {
                 self.report_panic("dropping a delayed call panicked", &panic);
             }
         }
+        self.drop_repeated_calls();
         self.drop_pending_work();
         for call in self.calls.take_all() {
             if let Err(panic) = guard(|| drop(call)) {
@@ -255,6 +256,7 @@ impl Drop for Reactor {
             self.record_entry();
             self.shut_down();
         }
+        self.drop_signal_calls();
         if let Err(panic) = guard(|| self.calls.close()) {
             self.report_panic("dropping a call from another thread panicked", &panic);
         }

@@ -103,6 +103,9 @@ impl Settings {
     /// A signal that is ignored when `run` begins stays ignored, and does not stop the reactor:
     /// SIGINT, for example, in a job that a script has started in the background. (On Linux only,
     /// where a program can see this.)
+    ///
+    /// With false the program may handle the two itself, with
+    /// [`Reactor::on_signal`](crate::Reactor::on_signal).
     #[must_use]
     pub fn handle_signals(self, handle_signals: bool) -> Self {
         Self { handle_signals, ..self }

@@ -48,7 +48,7 @@ impl Reactor {
         timeout: Option<Duration>,
     ) -> io::Result<ControlFlow<ShutdownReport>> {
         self.start_up(); //          only in the first turn of a run
-        self.run_calls(); //         1. calls from other threads
+        self.run_calls(); //         1. calls for signals, and from other threads
         self.run_timers(); //        2. timers that are due
         if let Some(report) = self.stop_if_asked() {
             self.record_turn();
@@ -65,6 +65,9 @@ impl Reactor {
     }
 
     fn run_calls(&mut self) {
+        if self.signals.has_work() {
+            self.run_signal_calls();
+        }
         for call in self.calls.take() {
             let called = guard(|| call(self));
             self.record_call();
@@ -136,6 +139,7 @@ impl Reactor {
             || self.hub.has_yielded()
             || self.hub.len() > 0
             || !self.calls.is_empty()
+            || self.signals.has_work()
             || self.driver.may_have_more()
             || self.is_to_start_up();
         if left_over {
@@ -153,10 +157,7 @@ impl Reactor {
                     self.notice_waiting(id);
                 }
             }
-            Ready::Signal(name) => {
-                log::info!("received {name}, stopping");
-                self.stop_by_signal(name);
-            }
+            Ready::Signal(name) => self.notice_signal(name),
             Ready::Stream { token, edges } => {
                 let Some(id) = self.connections.id_from_bits(token) else { return };
                 match self.connections.established(id) {

@@ -41,6 +41,10 @@ impl Driver for HostDriver {
         self.network.borrow_mut().draws_yield()
     }
 
+    fn seed(&mut self) -> u64 {
+        self.network.borrow_mut().seed_of_reactor(self.node)
+    }
+
     fn wait(&mut self, ready: &mut Vec<Ready>, _: Option<Duration>) -> io::Result<()> {
         if !self.control.in_turn.get() {
             return Err(io::Error::other(
@@ -94,6 +98,12 @@ impl Driver for HostDriver {
     }
 
     fn restore_signal_handlers(&mut self) {}
+
+    fn watch_signal(&mut self, _: &'static str) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn unwatch_signal(&mut self, _: &'static str) {}
 
     #[cfg(unix)]
     fn descriptor(&self) -> std::os::fd::BorrowedFd<'_> {

@@ -1,5 +1,6 @@
 //! Pseudo-random numbers: the same seed gives the same numbers, for ever.
 
+use crate::random::SplitMix64;
 use std::time::Duration;
 
 /// A pseudo-random generator: its numbers are the same on every machine and in every version, so
@@ -15,19 +16,18 @@ use std::time::Duration;
 /// assert!(random.below(6) < 6);
 /// ```
 #[derive(Clone, Debug)]
-pub struct Random(u64);
+pub struct Random(SplitMix64);
 
 impl Random {
     /// Creates the generator of a seed.
     pub fn new(seed: u64) -> Self {
-        Self(seed)
+        Self(SplitMix64(seed))
     }
 
     /// Returns the next number, of all 64 bits.
     #[expect(clippy::should_implement_trait, reason = "it never ends, so it is no iterator")]
     pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        mix(self.0)
+        self.0.next()
     }
 
     /// Returns a number below `bound`, or zero if `bound` is zero.
@@ -36,7 +36,7 @@ impl Random {
     }
 
     pub(crate) fn below_u64(&mut self, bound: u64) -> u64 {
-        ((u128::from(self.next()) * u128::from(bound)) >> 64) as u64
+        self.0.below(bound)
     }
 
     /// Returns true in `per_mille` of a thousand cases.
@@ -46,8 +46,7 @@ impl Random {
 
     /// Returns a random duration from zero to `most`.
     pub fn up_to(&mut self, most: Duration) -> Duration {
-        let nanos = u64::try_from(most.as_nanos()).unwrap_or(u64::MAX);
-        Duration::from_nanos(self.below_u64(nanos.saturating_add(1)))
+        self.0.up_to(most)
     }
 
     /// Returns one of `all`.
@@ -69,15 +68,8 @@ impl Random {
     /// Returns an independent generator: how often this one is used later does not change its
     /// numbers.
     pub fn split(&mut self) -> Self {
-        Self(self.next())
+        Self::new(self.next())
     }
-}
-
-/// Spreads the bits of a number over all of it.
-pub(super) fn mix(number: u64) -> u64 {
-    let number = (number ^ (number >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    let number = (number ^ (number >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    number ^ (number >> 31)
 }
 
 #[cfg(test)]

@@ -16,6 +16,8 @@ mod factories;
 mod forwarding;
 mod imports;
 mod overload;
+#[cfg(feature = "signals")]
+mod own_signals;
 mod panics;
 mod properties;
 mod rings;

@@ -174,3 +174,9 @@ fn timers_are_never_early() {
     }
     reactor.run().unwrap();
 }
+
+#[test]
+fn reactors_of_one_process_draw_different_numbers() {
+    let drawn: std::collections::BTreeSet<u64> = (0..8).map(|_| reactor().random()).collect();
+    assert_eq!(drawn.len(), 8);
+}

@@ -205,6 +205,10 @@ impl Driver for Script {
         self.0.borrow().yields || self.now().saturating_duration_since(since) >= time
     }
 
+    fn seed(&mut self) -> u64 {
+        1
+    }
+
     fn wait(&mut self, ready: &mut Vec<Ready>, timeout: Option<Duration>) -> io::Result<()> {
         let inner = &mut *self.0.borrow_mut();
         inner.waits.push(timeout);
@@ -281,6 +285,12 @@ impl Driver for Script {
     }
 
     fn restore_signal_handlers(&mut self) {}
+
+    fn watch_signal(&mut self, _: &'static str) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn unwatch_signal(&mut self, _: &'static str) {}
 
     #[cfg(unix)]
     fn descriptor(&self) -> std::os::fd::BorrowedFd<'_> {

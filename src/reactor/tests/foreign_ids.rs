@@ -31,6 +31,20 @@ fn a_timer_of_another_reactor_is_no_timer() {
 }
 
 #[test]
+fn a_signal_s_closure_of_another_reactor_is_not_removed() {
+    let [mut mine, mut other] = twins();
+    let ids = [&mut mine, &mut other].map(|fixture| {
+        let log = fixture.log.clone();
+        fixture.reactor.on_signal("SIGHUP", move |_| log.push("called")).unwrap()
+    });
+    assert_ne!(ids[0], ids[1]);
+    assert!(!mine.reactor.remove_signal_handler(ids[1]));
+    mine.script.signal("SIGHUP");
+    mine.settle();
+    mine.log.expect(&["called"]);
+}
+
+#[test]
 fn timer_fired_gets_the_id_that_set_timer_returned() {
     #[derive(Clone, Default)]
     struct Alarmed(Rc<Cell<Option<TimerId>>>);

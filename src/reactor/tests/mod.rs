@@ -11,6 +11,7 @@ mod failures;
 mod fairness;
 mod faults;
 mod foreign_ids;
+mod intervals;
 mod kept_factories;
 mod keys;
 mod limits;
@@ -27,6 +28,7 @@ mod read;
 mod remote_calls;
 mod shares;
 mod shutdown;
+mod signals;
 mod timeouts;
 mod total_limit;
 mod truncation;
@@ -238,6 +240,7 @@ impl Fixture {
         assert_eq!(self.reactor.connection_count(), 0);
         assert_eq!(self.reactor.connections.len(), 0);
         assert_eq!(self.reactor.timers.len(), 0);
+        assert_eq!(self.reactor.repeated_calls.len(), 0);
         assert_eq!(self.reactor.next_deadline(), None);
     }
 }

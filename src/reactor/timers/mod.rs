@@ -1,6 +1,7 @@
 //! Timers: delayed calls, and the timers of connections, factories and ports.
 
 mod heap;
+mod interval;
 
 pub(super) use heap::Timers;
 
@@ -8,10 +9,12 @@ use super::Reactor;
 use super::callback::Callback;
 use super::panic::guard;
 use super::timer_id::TimerId;
-use crate::arena::Id;
+use crate::arena::{Arena, Id};
 use crate::limits::Direction;
 use crate::transport::Transport;
+use heap::Action;
 use std::fmt;
+use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 /// Longest delay, to which longer ones are cut: longer than any process runs, short enough for
@@ -24,6 +27,14 @@ pub(super) enum TimerAction {
     Call(Box<dyn FnOnce(&mut Reactor)>),
     /// Call `timer_fired` of a connection's protocol.
     ProtocolTimer(Id),
+    /// Call a closure of [`RepeatedCalls`] once in each period, in nanoseconds. (A box in this place
+    /// would make every other timer cost more.)
+    RepeatedCall { call: Id, period: u64 },
+    /// Call `timer_fired` of a connection's protocol once in each period, in nanoseconds.
+    ProtocolInterval { connection: Id, period: u64 },
+    /// In place of one of these two that fires, which stays in the heap: the number of its
+    /// deadlines that have passed since it last fired.
+    Tick(u64),
     /// Check a closing connection whose peer has taken nothing for the close timeout.
     CloseTimeout(Id),
     /// Check the timeouts of a connection.
@@ -42,11 +53,36 @@ pub(super) enum TimerAction {
     AcceptNext(Id),
 }
 
+/// Closures that are called once in each period; `None` while one is running.
+pub(super) type RepeatedCalls = Arena<Option<RepeatedCall>>;
+
+type RepeatedCall = Box<dyn FnMut(&mut Reactor) -> ControlFlow<()>>;
+
+impl Action for TimerAction {
+    fn period(&self) -> Option<u64> {
+        match *self {
+            Self::RepeatedCall { period, .. } | Self::ProtocolInterval { period, .. } => {
+                Some(period)
+            }
+            _ => None,
+        }
+    }
+
+    fn tick(count: u64) -> Self {
+        Self::Tick(count)
+    }
+}
+
 impl fmt::Debug for TimerAction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Call(_) => f.write_str("Call"),
             Self::ProtocolTimer(id) => write!(f, "ProtocolTimer({id})"),
+            Self::RepeatedCall { call, .. } => write!(f, "RepeatedCall({call})"),
+            Self::ProtocolInterval { connection, .. } => {
+                write!(f, "ProtocolInterval({connection})")
+            }
+            Self::Tick(count) => write!(f, "Tick({count})"),
             Self::CloseTimeout(id) => write!(f, "CloseTimeout({id})"),
             Self::CheckTimeouts(id) => write!(f, "CheckTimeouts({id})"),
             Self::ConnectTimeout(id) => write!(f, "ConnectTimeout({id})"),
@@ -96,26 +132,17 @@ impl Reactor {
     /// Calls `call` once, at `deadline` instead of after a delay; in all else it is
     /// [`call_later`](Self::call_later). A deadline in the past is due in the next turn.
     ///
-    /// For calls at a steady rate use deadlines: with delays the lateness of each call adds up.
+    /// For calls at a steady rate see [`call_every`](Self::call_every).
     ///
     /// ```
-    /// use std::time::{Duration, Instant};
+    /// use std::time::Duration;
     /// use twistor::Reactor;
     ///
-    /// const FRAME: Duration = Duration::from_millis(1);
-    ///
-    /// fn tick(reactor: &mut Reactor, due: Instant, left: usize) {
-    ///     match left {
-    ///         0 => reactor.stop(),
-    ///         _ => drop(reactor.call_at(due, move |it| tick(it, due + FRAME, left - 1))),
-    ///     }
-    /// }
-    ///
     /// let mut reactor = Reactor::new()?;
-    /// let first = reactor.now() + FRAME;
-    /// tick(&mut reactor, first, 5);
+    /// let deadline = reactor.now() + Duration::from_millis(5);
+    /// reactor.call_at(deadline, Reactor::stop);
     /// reactor.run()?;
-    /// assert!(reactor.now() >= first + 4 * FRAME);
+    /// assert!(reactor.now() >= deadline);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn call_at(
@@ -138,10 +165,19 @@ impl Reactor {
 
     /// Cancels a timer, and drops its closure. Returns false if it has fired, is firing, was
     /// cancelled, or belongs to another reactor. (`IDelayedCall.cancel`)
+    ///
+    /// A timer that repeats ([`call_every`](Self::call_every),
+    /// [`Context::set_interval`](crate::Context::set_interval)) can be cancelled for its whole
+    /// life, also by the call that it is making; that call's closure is dropped when it has
+    /// returned. (`LoopingCall.stop`)
     pub fn cancel(&mut self, timer: TimerId) -> bool {
         let action = self.private_timer(timer).and_then(|id| self.timers.cancel(id));
         let cancelled = action.is_some();
-        if let Err(panic) = guard(|| drop(action)) {
+        let repeated = match action {
+            Some(TimerAction::RepeatedCall { call, .. }) => self.repeated_calls.remove(call),
+            _ => None,
+        };
+        if let Err(panic) = guard(|| drop((action, repeated))) {
             self.report_panic("dropping a cancelled call panicked", &panic);
         }
         cancelled
@@ -150,6 +186,9 @@ impl Reactor {
     /// Resets a timer to fire `delay` from now, sooner or later than before. Returns false if it
     /// has fired, is firing, was cancelled, or belongs to another reactor. Delays are as for
     /// [`call_later`](Self::call_later). (`IDelayedCall.reset`)
+    ///
+    /// A timer that repeats fires next at that time, and then once in each period after it.
+    /// (`LoopingCall.reset`)
     pub fn reset(&mut self, timer: TimerId, delay: Duration) -> bool {
         let due = self.due_in(delay);
         self.reset_at(timer, due)
@@ -162,7 +201,8 @@ impl Reactor {
     }
 
     /// Returns the time until a timer fires: zero if it is due, `None` if it has fired, is firing,
-    /// was cancelled, or belongs to another reactor. (`IDelayedCall.getTime` and `active`)
+    /// was cancelled, or belongs to another reactor. For a timer that repeats it is the time until
+    /// it fires next, also while it is firing. (`IDelayedCall.getTime` and `active`)
     pub fn remaining(&self, timer: TimerId) -> Option<Duration> {
         let due = self.timers.due(self.private_timer(timer)?)?;
         Some(due.saturating_duration_since(self.now()))
@@ -178,7 +218,17 @@ impl Reactor {
         transport: &Transport,
         delay: Duration,
     ) -> TimerId {
-        let timer = self.set_timer_action(delay, TimerAction::ProtocolTimer(transport.slot()));
+        self.set_protocol_timer(transport, delay, TimerAction::ProtocolTimer(transport.slot()))
+    }
+
+    /// Sets a timer that is cancelled with its connection.
+    fn set_protocol_timer(
+        &mut self,
+        transport: &Transport,
+        delay: Duration,
+        action: TimerAction,
+    ) -> TimerId {
+        let timer = self.set_timer_action(delay, action);
         match self.connections.established_mut(transport.slot()) {
             Some(established) => established.add_timer(timer, |timer| self.timers.contains(timer)),
             // Set in `connection_lost`: its protocol will be gone.
@@ -215,6 +265,9 @@ impl Reactor {
                     self.call(&connection, Callback::TimerFired(timer));
                 }
             }
+            TimerAction::Tick(count) => self.tick(id, count),
+            // The heap keeps it, and returns a tick.
+            TimerAction::RepeatedCall { .. } | TimerAction::ProtocolInterval { .. } => {}
             TimerAction::CloseTimeout(connection) => self.close_timeout_fired(connection),
             TimerAction::CheckTimeouts(connection) => self.check_timeouts(connection),
             TimerAction::ConnectTimeout(connection) => self.connect_timed_out(connection),

@@ -162,7 +162,8 @@ impl Network {
         state.ports.clear();
         state.ready.clear();
         state.ready_ports.clear();
-        (state.signal, state.wakes_at, state.unreported) = (None, None, false);
+        state.signals.clear();
+        (state.wakes_at, state.unreported) = (None, false);
         (state.exhausted_until, state.failing_accepts, state.stalled_until) = (0, 0, 0);
         for id in
             self.links_between(&(0..self.nodes.len()).map(|it| pair(node, it)).collect::<Vec<_>>())

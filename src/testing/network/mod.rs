@@ -20,6 +20,7 @@ use super::fault::Fault;
 use super::random::Random;
 use crate::arena::Arena;
 use crate::driver::{Edges, Ready};
+use crate::random::mix;
 use link::{End, Link};
 use node::Node;
 use std::cmp::Reverse;
@@ -38,6 +39,7 @@ pub(super) struct Network {
     queue: BinaryHeap<Reverse<Due>>,
     /// Number of events scheduled so far: events at the same time run in this order.
     scheduled: u64,
+    seed: u64,
     random: Random,
     pub(super) nodes: Vec<Node>,
     links: Arena<Link>,
@@ -123,6 +125,7 @@ impl Network {
             now: 0,
             queue: BinaryHeap::new(),
             scheduled: 0,
+            seed,
             random: Random::new(seed),
             nodes: Vec::new(),
             links: Arena::new(),
@@ -290,6 +293,15 @@ impl Network {
         }
     }
 
+    /// Returns the seed of a host's next reactor: another one for each host and after each restart.
+    /// It is derived, not drawn, so that the network's own numbers are the same however many
+    /// reactors there are.
+    pub(super) fn seed_of_reactor(&mut self, node: usize) -> u64 {
+        let state = &mut self.nodes[node];
+        state.reactors += 1;
+        mix(mix(mix(self.seed) ^ u64::from(state.number)) ^ state.reactors)
+    }
+
     /// Draws whether a call of `should_yield` returns true.
     pub(super) fn draws_yield(&mut self) -> bool {
         self.random.happens(self.conditions.yields)
@@ -323,7 +335,7 @@ impl Network {
         let before = ready.len();
         let state = &mut self.nodes[node];
         state.wakes_at = None;
-        ready.extend(state.signal.take().map(Ready::Signal));
+        ready.extend(state.signals.drain(..).map(Ready::Signal));
         for number in std::mem::take(&mut state.ready_ports) {
             if let Some(port) = state.ports.get_mut(&number) {
                 port.listed = false;
@@ -353,8 +365,11 @@ impl Network {
     }
 
     pub(super) fn signal(&mut self, node: usize, name: &'static str) {
-        if self.nodes[node].up {
-            self.nodes[node].signal = Some(name);
+        let state = &mut self.nodes[node];
+        if state.up {
+            if !state.signals.contains(&name) {
+                state.signals.push(name);
+            }
             self.wake(node);
         }
     }

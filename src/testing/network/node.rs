@@ -16,6 +16,8 @@ pub(in crate::testing) struct Node {
     pub(super) name: String,
     pub(super) number: u8,
     pub(super) up: bool,
+    /// Number of reactors that it has had.
+    pub(super) reactors: u64,
     pub(super) ports: BTreeMap<u16, PortState>,
     next_ephemeral: u16,
     /// Ends with edges that the poller has not reported.
@@ -24,7 +26,8 @@ pub(in crate::testing) struct Node {
     pub(super) unreported: bool,
     /// Ports at which a client has arrived since the last report.
     pub(super) ready_ports: Vec<u16>,
-    pub(super) signal: Option<&'static str>,
+    /// Signals that the last report did not have, each once.
+    pub(super) signals: Vec<&'static str>,
     /// When its reactor wakes up.
     pub(super) wakes_at: Option<u64>,
     /// Stalled until then: no turn before.
@@ -51,12 +54,13 @@ impl Node {
             name: name.to_owned(),
             number,
             up: true,
+            reactors: 0,
             ports: BTreeMap::new(),
             next_ephemeral: FIRST_EPHEMERAL,
             ready: Vec::new(),
             unreported: false,
             ready_ports: Vec::new(),
-            signal: None,
+            signals: Vec::new(),
             wakes_at: None,
             stalled_until: 0,
             exhausted_until: 0,
@@ -84,6 +88,6 @@ impl Node {
     }
 
     pub(super) fn has_news(&self) -> bool {
-        !self.ready.is_empty() || !self.ready_ports.is_empty() || self.signal.is_some()
+        !self.ready.is_empty() || !self.ready_ports.is_empty() || !self.signals.is_empty()
     }
 }

@@ -1,6 +1,6 @@
 //! Trace: all events of a network as one hash, and the last of them as text.
 
-use crate::testing::random::mix;
+use crate::random::mix;
 use std::collections::VecDeque;
 use std::fmt;
 use std::time::Duration;

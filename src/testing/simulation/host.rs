@@ -300,7 +300,10 @@ impl<T> Host<T> {
         })
     }
 
-    /// Delivers a signal such as `SIGTERM` to this host's reactor.
+    /// Delivers a signal to this host's reactor. One for which [`on_signal`](Reactor::on_signal)
+    /// was called gets there; of others `SIGTERM` drains the reactor, `SIGINT` stops it, and the
+    /// rest do nothing. (In reality most end the process; [`Fault::Crash`](crate::testing::Fault)
+    /// is the end of a host.)
     #[track_caller]
     pub fn signal(&self, name: &'static str) {
         self.simulation.0.network.borrow_mut().signal(self.node, name);

@@ -74,7 +74,8 @@ const TURNS_MAX: usize = 1_000_000;
 ///
 /// Time moves only from one event to the next, and a turn takes none of it. A program that asks the
 /// reactor for the time ([`Reactor::now`](crate::Reactor::now)) and waits with timers runs as fast
-/// as the machine can. What it learns from elsewhere, such as `SystemTime`, the order of a
+/// as the machine can. The reactor's random numbers ([`Reactor::random`](crate::Reactor::random))
+/// follow from the seed. What it learns from elsewhere, such as `SystemTime`, the order of a
 /// `HashMap` or another thread, is not virtual, and makes one run differ from the next.
 #[derive(Clone)]
 pub struct Simulation(pub(super) Rc<Core>);

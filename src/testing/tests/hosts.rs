@@ -1,6 +1,7 @@
 //! Faults of a host: crashes, stalls, clock jumps; and signals.
 
 use super::*;
+use std::ops::ControlFlow;
 
 fn inject(simulation: &Simulation, fault: &str) {
     simulation.inject(fault.parse().unwrap());
@@ -106,6 +107,24 @@ fn a_clock_that_jumps_makes_timers_due() {
 }
 
 #[test]
+fn a_clock_that_jumps_an_hour_makes_one_call_of_an_interval() {
+    let (simulation, host, _) = serve(Conditions::ideal(), Echo::default());
+    let counts = Rc::new(RefCell::new(Vec::new()));
+    let log = Rc::clone(&counts);
+    host.reactor(|it| {
+        it.call_every(s(1), move |reactor| {
+            log.borrow_mut().push((reactor.elapsed_periods(), reactor.now()));
+            ControlFlow::Continue(())
+        });
+    });
+    inject(&simulation, "clock-jump server 3600s");
+    simulation.run_for(s(2));
+    let counts = counts.take();
+    assert_eq!(counts.iter().map(|(count, _)| *count).collect::<Vec<_>>(), [3600, 1, 1]);
+    assert_eq!(counts[2].1 - counts[0].1, s(2), "the deadlines are still whole seconds");
+}
+
+#[test]
 fn endless_durations_do_not_overflow() {
     let endless = Conditions::ideal().latency(Duration::MAX).jitter(Duration::MAX).loss(1000);
     let (simulation, host, address) = serve(endless, Echo::default());
@@ -185,6 +204,31 @@ fn a_test_that_panics_in_a_reactor_gives_it_back() {
     }));
     assert!(panicked.is_err());
     assert_eq!(host.reactor(|reactor| reactor.connection_count()), 0);
+}
+
+#[test]
+fn signals_of_the_program_s_own_reach_a_host_in_order() {
+    let simulation = Simulation::new(1);
+    simulation.set_conditions(Conditions::ideal().wakeup_delay(ms(10)));
+    let log = Rc::new(RefCell::new(Vec::new()));
+    let entries = Rc::clone(&log);
+    let host = simulation.host("server", move |reactor| {
+        for name in ["SIGUSR1", "SIGHUP"] {
+            let log = Rc::clone(&entries);
+            reactor.on_signal(name, move |reactor| {
+                assert!(!reactor.is_draining());
+                log.borrow_mut().push(name);
+            })?;
+        }
+        Ok(())
+    });
+    // All come before the host wakes up.
+    for name in ["SIGHUP", "SIGUSR1", "SIGHUP", "SIGTERM"] {
+        host.signal(name);
+    }
+    simulation.run_for(s(1));
+    assert_eq!(log.take(), ["SIGHUP", "SIGUSR1"]);
+    assert!(host.has_stopped());
 }
 
 #[test]

@@ -173,3 +173,46 @@ fn an_invalid_plan_is_refused() {
         assert!(message.contains(part), "{message}");
     }
 }
+
+/// Returns what three reactors draw, one of them restarted, and the trace of the run.
+fn drawn(seed: u64) -> (Vec<u64>, u64) {
+    let simulation = Simulation::new(seed);
+    let numbers = Rc::new(RefCell::new(Vec::new()));
+    for name in ["a", "b"] {
+        let numbers = Rc::clone(&numbers);
+        simulation.host(name, move |reactor| {
+            numbers.borrow_mut().push(reactor.random());
+            assert!(reactor.random_duration(ms(5)) <= ms(5));
+            Ok(())
+        });
+    }
+    simulation.inject("crash a".parse().unwrap());
+    simulation.inject("restart a".parse().unwrap());
+    (numbers.take(), simulation.trace_hash())
+}
+
+#[test]
+fn a_reactor_s_random_numbers_follow_from_the_seed() {
+    let (numbers, trace) = drawn(7);
+    assert_eq!((numbers.clone(), trace), drawn(7));
+    let mut all = [numbers, drawn(8).0].concat();
+    assert_eq!(all.len(), 6);
+    all.sort_unstable();
+    all.dedup();
+    assert_eq!(all.len(), 6, "each reactor, also a restarted one, has numbers of its own");
+}
+
+#[test]
+fn drawing_random_numbers_does_not_change_what_the_network_does() {
+    let run = |draws: usize| {
+        let (simulation, host, address) = serve(Conditions::rough(), Echo::default());
+        let peer = simulation.peer("ann", address);
+        for _ in 0..10 {
+            host.reactor(|reactor| (0..draws).map(|_| reactor.random()).max());
+            peer.send("hello");
+            simulation.run_for(ms(50));
+        }
+        simulation.trace_hash()
+    };
+    assert_eq!(run(0), run(3));
+}

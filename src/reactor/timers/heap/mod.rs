@@ -65,6 +65,17 @@ struct Node {
     id: Id,
 }
 
+/// What a heap has to know of its actions.
+pub(crate) trait Action {
+    /// Returns the period of an action that repeats, in nanoseconds. Its deadlines are a grid: the
+    /// first one, and whole periods after it.
+    fn period(&self) -> Option<u64>;
+
+    /// Returns what [`Timers::pop`] returns for an action that repeats, which itself stays in the
+    /// heap: `count` of its deadlines have passed.
+    fn tick(count: u64) -> Self;
+}
+
 /// Actions, each with a deadline.
 #[derive(Debug)]
 pub(crate) struct Timers<A> {
@@ -79,7 +90,7 @@ pub(crate) struct Timers<A> {
     sequence: u64,
 }
 
-impl<A> Timers<A> {
+impl<A: Action> Timers<A> {
     /// Creates an empty list. Deadlines before `beginning` count as `beginning`.
     pub(crate) fn new(beginning: Instant) -> Self {
         Self { beginning, entries: Arena::new(), heap: Vec::new(), due: Vec::new(), sequence: 0 }
@@ -115,6 +126,10 @@ impl<A> Timers<A> {
         true
     }
 
+    pub(crate) fn get(&self, id: Id) -> Option<&A> {
+        self.entries.get(id).map(|entry| &entry.action)
+    }
+
     pub(crate) fn due(&self, id: Id) -> Option<Instant> {
         self.entries.get(id).map(|entry| self.instant(entry.key))
     }
@@ -135,7 +150,8 @@ impl<A> Timers<A> {
         self.sequence
     }
 
-    /// Removes and returns the next action that is due at `now` and was set before `mark`.
+    /// Removes and returns the next action that is due at `now` and was set before `mark`. An
+    /// action that repeats stays, with its next deadline; in its place a tick is returned.
     pub(crate) fn pop(&mut self, now: Instant, mark: u64) -> Option<(Id, A)> {
         if self.due.is_empty() {
             self.gather(self.key_at(now, mark));
@@ -143,6 +159,9 @@ impl<A> Timers<A> {
         while let Some(Node { key, id }) = self.due.pop() {
             match self.entries.get_mut(id) {
                 Some(entry) if entry.key == key => {
+                    if let Some(period) = entry.action.period() {
+                        return Some((id, self.tick(Node { key, id }, period, now)));
+                    }
                     return self.entries.remove(id).map(|entry| (id, entry.action));
                 }
                 // Pushed back by an action that fired before it.
@@ -159,6 +178,23 @@ impl<A> Timers<A> {
         }
         self.sweep();
         None
+    }
+
+    /// Gives an action that repeats its first deadline after `now`.
+    #[inline(never)]
+    fn tick(&mut self, Node { key, id }: Node, period: u64, now: Instant) -> A {
+        let now = self.key_at(now, 0).due;
+        // With a period of zero it is due again at once, and so in the next turn.
+        let late = now.saturating_sub(key.due);
+        let count = late.checked_div(period).map_or(1, |missed| missed.saturating_add(1));
+        let after = if period == 0 { late } else { count.saturating_mul(period) };
+        self.sequence += 1;
+        let key = Key { due: key.due.saturating_add(after), sequence: self.sequence - 1 };
+        if let Some(entry) = self.entries.get_mut(id) {
+            (entry.key, entry.queued) = (key, key.sequence);
+            self.push(Node { key, id });
+        }
+        A::tick(count)
     }
 
     /// Removes and returns all actions, due or not, in no order.

@@ -2,6 +2,19 @@ use super::*;
 use crate::testing::Random;
 use std::time::Duration;
 
+/// Actions from here on repeat; the rest of the number is the period, in milliseconds.
+const REPEATS: u64 = 1 << 32;
+
+impl Action for u64 {
+    fn period(&self) -> Option<u64> {
+        self.checked_sub(REPEATS).map(|period| period * 1_000_000)
+    }
+
+    fn tick(count: u64) -> Self {
+        count
+    }
+}
+
 fn drain(timers: &mut Timers<u64>, now: Instant) -> Vec<u64> {
     let mark = timers.mark();
     std::iter::from_fn(|| timers.pop(now, mark)).map(|(_, action)| action).collect()
@@ -189,4 +202,37 @@ fn pushing_a_deadline_back_adds_no_node() {
         assert!(timers.reset(id, start + Duration::from_secs(seconds)));
     }
     assert_eq!(timers.heap.len(), 1);
+}
+
+#[test]
+fn an_action_that_repeats_keeps_to_its_grid_and_counts_what_it_missed() {
+    let (start, mut random) = (Instant::now(), Random::new(1));
+    for period in [1, 7, 1000] {
+        let mut timers = Timers::new(start);
+        let first = random.below_u64(2000);
+        let id = timers.set(start + Duration::from_millis(first), REPEATS + period);
+        let (mut now, mut ticks) = (0, 0);
+        for _ in 0..1000 {
+            now += random.below_u64(3 * period);
+            ticks += drain(&mut timers, start + Duration::from_millis(now)).iter().sum::<u64>();
+            let expected = if now < first { 0 } else { (now - first) / period + 1 };
+            assert_eq!(ticks, expected, "at {now}, every {period} from {first}");
+            let next = start + Duration::from_millis(first + ticks * period);
+            assert_eq!((timers.next(), timers.due(id)), (Some(next), Some(next)));
+        }
+        assert_eq!(timers.cancel(id), Some(REPEATS + period));
+        assert_eq!((timers.next(), timers.len()), (None, 0));
+    }
+}
+
+#[test]
+fn an_action_without_a_period_comes_once_for_each_mark() {
+    let start = Instant::now();
+    let mut timers = Timers::new(start);
+    timers.set(start, REPEATS);
+    for seconds in [0, 0, 60, 60] {
+        let now = start + Duration::from_secs(seconds);
+        assert_eq!(drain(&mut timers, now), [1]);
+        assert_eq!(timers.next(), Some(now), "it is due at once");
+    }
 }
