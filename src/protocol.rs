@@ -180,10 +180,10 @@ pub trait Protocol<F> {
     /// A timeout expired: one of [`Timeouts`](crate::limits::Timeouts), or the one set with
     /// [`Transport::set_timeout`]. (`timeoutConnection`)
     ///
-    /// By default this ends the connection with [`Reason::TimedOut`]. Written bytes are sent on a
-    /// best-effort basis, without waiting; for [`TimeoutKind::MinRate`] the connection is reset,
-    /// since the peer takes nothing. An override may say goodbye and close, or keep the connection:
-    /// the timeout then starts again.
+    /// By default this calls [`Transport::time_out`], which ends the connection with
+    /// [`Reason::TimedOut`]. Written bytes are sent on a best-effort basis, without waiting; for
+    /// [`TimeoutKind::MinRate`] the connection is reset, since the peer takes nothing. An override
+    /// may say goodbye and close, or keep the connection: the timeout then starts again.
     fn timed_out(&mut self, cx: &mut Context<'_, F>, kind: TimeoutKind) {
         cx.transport.time_out(kind);
     }
@@ -191,10 +191,11 @@ pub trait Protocol<F> {
     /// Graceful shutdown: the reactor stops, but lets connections finish; see
     /// [`Reactor::stop_gracefully`]. Called once, and not if the connection is already closing.
     ///
-    /// By default this closes the connection gracefully, unless the connection feeds another one as
-    /// its producer: the other connection would miss what this one still has to deliver, so this
-    /// one runs to its own end. A protocol with something to finish overrides this, and closes when
-    /// it has finished. At the deadline of the shutdown the connection is cut off.
+    /// By default this calls [`Transport::drain`], which closes the connection gracefully, unless
+    /// the connection feeds another one as its producer: the other connection would miss what this
+    /// one still has to deliver, so this one runs to its own end. A protocol with something to
+    /// finish overrides this, and closes when it has finished. At the deadline of the shutdown the
+    /// connection is cut off.
     fn drain_requested(&mut self, cx: &mut Context<'_, F>) {
         cx.transport.drain();
     }
@@ -217,7 +218,7 @@ pub trait Protocol<F> {
     /// unregistered. The bytes read have been written, but perhaps not yet sent. Not called if the
     /// connection is lost before.
     ///
-    /// By default an error fails the connection.
+    /// By default an error fails the connection, with [`Transport::fail`].
     fn producer_finished(&mut self, cx: &mut Context<'_, F>, result: io::Result<u64>) {
         if let Err(error) = result {
             cx.transport.fail(error);
@@ -233,12 +234,12 @@ pub trait Protocol<F> {
     /// Half-close: the peer has closed its sending half (FIN), and no more data will come.
     /// (`IHalfCloseableProtocol.readConnectionLost`)
     ///
-    /// By default this closes the connection gracefully: this side sends everything that was
+    /// By default this calls [`Transport::close_passively`]: this side sends everything that was
     /// written, and everything that a registered [`Producer::reader`](crate::Producer::reader)
     /// still has, and then closes as well. Any other producer is stopped. An override can write
     /// more, and has to close in the end.
     fn read_connection_lost(&mut self, cx: &mut Context<'_, F>) {
-        cx.transport.follow_peer();
+        cx.transport.close_passively();
     }
 
     /// Half-close: this side's sending half is closed, as

@@ -79,14 +79,16 @@ pub trait LineReceiver<F> {
         let _ = cx;
     }
 
-    /// A timeout expired. By default this ends the connection with `Reason::TimedOut`, as
+    /// A timeout expired. By default this ends the connection with `Reason::TimedOut`, with
+    /// [`Transport::time_out`](crate::Transport::time_out), as
     /// [`Protocol::timed_out`](crate::Protocol::timed_out) does.
     fn timed_out(&mut self, cx: &mut LineContext<'_, F>, kind: TimeoutKind) {
         cx.transport.time_out(kind);
     }
 
     /// Graceful shutdown: the reactor drains before it stops. By default this closes the connection
-    /// gracefully, as [`Protocol::drain_requested`](crate::Protocol::drain_requested) does.
+    /// gracefully, with [`Transport::drain`](crate::Transport::drain), as
+    /// [`Protocol::drain_requested`](crate::Protocol::drain_requested) does.
     fn drain_requested(&mut self, cx: &mut LineContext<'_, F>) {
         cx.transport.drain();
     }
@@ -104,7 +106,8 @@ pub trait LineReceiver<F> {
     }
 
     /// A reader registered as this connection's producer has finished: `result` is the number of
-    /// bytes read, or the error that ended it. By default an error fails the connection.
+    /// bytes read, or the error that ended it. By default an error fails the connection, with
+    /// [`Transport::fail`](crate::Transport::fail).
     fn producer_finished(&mut self, cx: &mut LineContext<'_, F>, result: io::Result<u64>) {
         if let Err(error) = result {
             cx.transport.fail(error);
@@ -117,9 +120,10 @@ pub trait LineReceiver<F> {
     }
 
     /// Half-close: the peer has closed its sending half (FIN). A line without an end may be left in
-    /// the buffer. By default this closes the connection gracefully.
+    /// the buffer. By default this closes the connection gracefully, with
+    /// [`Transport::close_passively`](crate::Transport::close_passively).
     fn read_connection_lost(&mut self, cx: &mut LineContext<'_, F>) {
-        cx.transport.follow_peer();
+        cx.transport.close_passively();
     }
 
     /// Half-close: this side's sending half is closed, as requested.
