@@ -80,7 +80,7 @@ pub mod guide;
 pub use address::Address;
 pub use bytes::Bytes;
 pub use endpoint::{ServerEndpoint, TcpClientEndpoint, TcpServerEndpoint};
-pub use framing::{Delimiter, LineContext, LineReceiver, Lines};
+pub use framing::{Delimiter, LineContext, LineReceiver, LineTransport, Lines};
 pub use protocol::{Context, Factory, Protocol};
 pub use reactor::{
     Connector, FactoryKey, IntoFactory, ListeningPort, ListeningPortId, Reactor, Remote, Settings,

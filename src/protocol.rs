@@ -100,8 +100,11 @@ impl<'a, F> Context<'a, F> {
     ///
     /// [`Reactor::call_later`] is for timers that need no protocol. Methods of the reactor cancel,
     /// reset and query timers of both kinds.
+    ///
+    /// While a part of `cx.factory` is borrowed, write [`cx.reactor.set_timer(cx.transport,
+    /// delay)`](Reactor::set_timer).
     pub fn set_timer(&mut self, delay: Duration) -> TimerId {
-        self.reactor.set_connection_timer(self.transport, delay)
+        self.reactor.set_timer(self.transport, delay)
     }
 }
 
@@ -166,7 +169,7 @@ pub trait Protocol<F> {
         let _ = (cx, data);
     }
 
-    /// A timer set with [`Context::set_timer`] has expired.
+    /// A timer set with [`Context::set_timer`] or [`Reactor::set_timer`] has expired.
     fn timer_fired(&mut self, cx: &mut Context<'_, F>, timer: TimerId) {
         let _ = (cx, timer);
     }

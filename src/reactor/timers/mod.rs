@@ -10,7 +10,7 @@ use super::panic::guard;
 use super::timer_id::TimerId;
 use crate::arena::Id;
 use crate::limits::Direction;
-use crate::transport::Transport;
+use crate::transport::{ConnectionId, Transport};
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -141,10 +141,15 @@ impl Reactor {
     pub fn cancel(&mut self, timer: TimerId) -> bool {
         let action = self.private_timer(timer).and_then(|id| self.timers.cancel(id));
         let cancelled = action.is_some();
+        Self::drop_action(action);
+        cancelled
+    }
+
+    /// Drops the action of a cancelled timer, whose closure is the user's.
+    fn drop_action(action: Option<TimerAction>) {
         if let Err(panic) = guard(|| drop(action)) {
             log::error!("dropping a cancelled call panicked: {}", panic.0);
         }
-        cancelled
     }
 
     /// Resets a timer to fire `delay` from now, sooner or later than before. Returns false if it
@@ -173,16 +178,70 @@ impl Reactor {
         self.driver.now()
     }
 
-    pub(crate) fn set_connection_timer(
+    /// Sets a timer of a connection's protocol: calls
+    /// [`timer_fired`](crate::Protocol::timer_fired) with the returned id after `delay`, unless the
+    /// timer is cancelled or the connection is lost before that.
+    ///
+    /// Delays are as for [`call_later`](Self::call_later). A transport without a protocol gets no
+    /// timer: one that is still connecting, was lost, or belongs to another reactor. The returned
+    /// id is then that of a cancelled timer.
+    ///
+    /// Within a callback, [`Context::set_timer`](crate::Context::set_timer) is the short form of
+    /// `cx.reactor.set_timer(cx.transport, delay)`, which can be called while a part of
+    /// `cx.factory` is borrowed:
+    ///
+    /// ```
+    /// use std::collections::HashMap;
+    /// use std::time::Duration;
+    /// use twistor::{ConnectionId, Context, Factory, Protocol, Reactor, TimerId, Transport};
+    ///
+    /// #[derive(Default)]
+    /// struct Games {
+    ///     players: HashMap<ConnectionId, Player>,
+    /// }
+    ///
+    /// #[derive(Default)]
+    /// struct Player {
+    ///     turn: Option<TimerId>,
+    /// }
+    ///
+    /// struct Game;
+    ///
+    /// impl Protocol<Games> for Game {
+    ///     fn data_received(&mut self, cx: &mut Context<'_, Games>, _data: &[u8]) {
+    ///         let player = cx.factory.players.entry(cx.transport.id()).or_default();
+    ///         player.turn = Some(cx.reactor.set_timer(cx.transport, Duration::from_secs(30)));
+    ///     }
+    /// }
+    /// #
+    /// # impl Factory for Games {
+    /// #     type Protocol = Game;
+    /// #     fn build_protocol(&mut self, _: &Transport, _: &mut Reactor) -> Option<Game> {
+    /// #         Some(Game)
+    /// #     }
+    /// # }
+    /// ```
+    pub fn set_timer(&mut self, transport: &Transport, delay: Duration) -> TimerId {
+        self.set_connection_action(transport, delay, TimerAction::ProtocolTimer(transport.slot()))
+    }
+
+    /// Sets a timer that is cancelled with a connection.
+    fn set_connection_action(
         &mut self,
         transport: &Transport,
         delay: Duration,
+        action: TimerAction,
     ) -> TimerId {
-        let timer = self.set_timer_action(delay, TimerAction::ProtocolTimer(transport.slot()));
-        match self.connections.established_mut(transport.slot()) {
+        let timer = self.set_timer_action(delay, action);
+        let ConnectionId { slot, reactor } = transport.id();
+        let established = self.connections.established_mut(slot).filter(|_| reactor == self.id);
+        match established {
             Some(established) => established.add_timer(timer, |timer| self.timers.contains(timer)),
-            // Set in `connection_lost`: its protocol will be gone.
-            None => drop(self.timers.cancel(timer)),
+            // Such as in `connection_lost`: the protocol will be gone.
+            None => {
+                let action = self.timers.cancel(timer);
+                Self::drop_action(action);
+            }
         }
         self.public_timer(timer)
     }
