@@ -52,6 +52,7 @@
 
 mod build_protocol;
 mod callback_kind;
+mod continuation;
 mod delegate;
 mod protocol;
 mod reactor;
@@ -79,6 +80,7 @@ pub mod guide;
 
 pub use address::Address;
 pub use bytes::Bytes;
+pub use continuation::Continuation;
 pub use endpoint::{ServerEndpoint, TcpClientEndpoint, TcpServerEndpoint};
 pub use framing::{Delimiter, LineContext, LineReceiver, LineTransport, Lines};
 pub use protocol::{Context, Factory, Protocol};

@@ -3,11 +3,17 @@
 use super::delimiter::Delimiter;
 use super::line_transport::LineTransport;
 use super::splitter::{Effects, SplitterState};
+use crate::continuation::Continuation;
 use crate::protocol::Context;
+use crate::reactor::DeferError;
 use crate::reactor::{FactoryKey, Reactor, TimerId};
 use crate::transport::Transport;
+use std::any::Any;
 use std::fmt;
 use std::time::Duration;
+
+/// The closure of a receiver's [`Continuation`], which knows the receiver's type.
+type Call<F> = Box<dyn FnOnce(&mut dyn Any, &mut LineContext<'_, F>)>;
 
 /// Gives a [`LineReceiver`](super::LineReceiver) access to its connection, its factory and the
 /// reactor while one of its callbacks runs: the three fields of a [`Context`], and the lines.
@@ -69,6 +75,9 @@ impl<'a, F> LineContext<'a, F> {
     /// # let peer = twistor::testing::connect(|| twistor::Lines::new(Local));
     /// # assert!(peer.close_kind().is_some(), "on another host");
     /// ```
+    ///
+    /// [`Context::call_later`] and [`Context::defer_to_thread`] of the result are for protocols:
+    /// there `this` is the [`Lines`](super::Lines) around the receiver.
     pub fn as_context(&mut self) -> Context<'_, F> {
         Context::new(self.transport, self.factory, self.reactor)
     }
@@ -158,6 +167,116 @@ impl<'a, F> LineContext<'a, F> {
     pub fn set_timer(&mut self, delay: Duration) -> TimerId {
         self.reactor.set_timer(self.transport, delay)
     }
+}
+
+impl<F: 'static> LineContext<'_, F> {
+    /// Calls `call` with this receiver and its context after `delay`, unless the timer is cancelled
+    /// or the connection is lost before that; see [`Context::call_later`].
+    /// (`reactor.callLater(delay, self.method)`)
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use twistor::{LineContext, LineReceiver, Lines};
+    ///
+    /// struct Slow;
+    ///
+    /// impl<F: 'static> LineReceiver<F> for Slow {
+    ///     fn line_received(&mut self, cx: &mut LineContext<'_, F>, line: &[u8]) {
+    ///         cx.send_line(line);
+    ///         cx.pause_reading();
+    ///         cx.call_later(Duration::from_secs(1), |_this: &mut Self, cx| cx.resume_reading());
+    ///     }
+    /// }
+    /// # let peer = twistor::testing::connect(|| Lines::new(Slow));
+    /// # peer.send("a\r\nb\r\n");
+    /// # assert_eq!(peer.take_received(), b"a\r\n");
+    /// # peer.advance(Duration::from_secs(1));
+    /// # assert_eq!(peer.take_received(), b"b\r\n");
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// The call panics if `R` is not the type of the receiver, nor of one that it wraps.
+    pub fn call_later<R: 'static>(
+        &mut self,
+        delay: Duration,
+        call: impl FnOnce(&mut R, &mut LineContext<'_, F>) + 'static,
+    ) -> TimerId {
+        self.reactor.continue_later(self.transport, delay, continuation(call))
+    }
+
+    /// Runs `work`, which blocks or takes long, on another thread, and then calls `then` with this
+    /// receiver, its context and the result, unless the connection is lost before that; see
+    /// [`Context::defer_to_thread`]. (`deferToThread(work).addCallback(self.method)`)
+    ///
+    /// ```
+    /// use twistor::{LineContext, LineReceiver, Lines};
+    ///
+    /// /// Answers a path with the content of the file.
+    /// struct Files;
+    ///
+    /// impl<F: 'static> LineReceiver<F> for Files {
+    ///     fn line_received(&mut self, cx: &mut LineContext<'_, F>, line: &[u8]) {
+    ///         let path = String::from_utf8_lossy(line).into_owned();
+    ///         cx.defer_to_thread(
+    ///             move || std::fs::read(path),
+    ///             |_this: &mut Self, cx, content| match content {
+    ///                 Ok(Ok(content)) => cx.send_line(content),
+    ///                 Ok(Err(_)) => cx.send_line("no such file"),
+    ///                 Err(panic) => cx.transport.fail(panic),
+    ///             },
+    ///         );
+    ///     }
+    /// }
+    /// # let peer = twistor::testing::connect(|| Lines::new(Files));
+    /// # peer.send("/no such file\r\n");
+    /// # assert_eq!(peer.take_received(), b"no such file\r\n");
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// `then` is called with a [`DeferError`](crate::error::DeferError) if the work panicked, or if
+    /// no thread could be started.
+    ///
+    /// # Panics
+    ///
+    /// `then` panics if `R` is not the type of the receiver, nor of one that it wraps.
+    pub fn defer_to_thread<R: 'static, T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce() -> T + Send + 'static,
+        then: impl FnOnce(&mut R, &mut LineContext<'_, F>, Result<T, DeferError>) + 'static,
+    ) {
+        self.reactor.defer_and_continue(self.transport, work, |result| {
+            continuation(move |this: &mut R, cx: &mut LineContext<'_, F>| then(this, cx, result))
+        });
+    }
+
+    /// Calls a continuation with `this`, if it is one of `this` and of this factory; see
+    /// [`Context::call_continuation`].
+    ///
+    /// # Errors
+    ///
+    /// Returns the continuation if it is not: it is one of the wrapped receiver.
+    pub fn call_continuation(
+        &mut self,
+        this: &mut dyn Any,
+        continuation: Continuation,
+    ) -> Result<(), Continuation> {
+        let call: Call<F> = continuation.into_call(this)?;
+        call(this, self);
+        Ok(())
+    }
+}
+
+fn continuation<F: 'static, R: 'static>(
+    call: impl FnOnce(&mut R, &mut LineContext<'_, F>) + 'static,
+) -> Continuation {
+    let call: Call<F> = Box::new(move |this, cx| {
+        if let Some(this) = this.downcast_mut() {
+            call(this, cx);
+        }
+    });
+    Continuation::new::<R>(call)
 }
 
 impl<F: fmt::Debug> fmt::Debug for LineContext<'_, F> {

@@ -2,6 +2,7 @@
 
 use super::delimiter::Delimiter;
 use super::line_context::LineContext;
+use crate::continuation::{Continuation, Continue};
 use crate::reactor::TimerId;
 use crate::reason::{Reason, TimeoutKind};
 use std::io;
@@ -35,7 +36,7 @@ use std::io;
 /// reactor.listen("tcp:0:interface=127.0.0.1", || Lines::new(Answer))?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub trait LineReceiver<F> {
+pub trait LineReceiver<F>: Continue {
     /// The delimiter for all connections of this type. Default: CR LF.
     const DELIMITER: Delimiter = Delimiter::CRLF;
 
@@ -72,6 +73,19 @@ pub trait LineReceiver<F> {
     /// A timer set with [`LineContext::set_timer`] has expired.
     fn timer_fired(&mut self, cx: &mut LineContext<'_, F>, timer: TimerId) {
         let _ = (cx, timer);
+    }
+
+    /// The delay of a [`LineContext::call_later`] is over, or the work of a
+    /// [`LineContext::defer_to_thread`] is done. By default this calls the closure that was given
+    /// there; only wrappers override it, as
+    /// [`Protocol::continued`](crate::Protocol::continued) says.
+    fn continued(&mut self, cx: &mut LineContext<'_, F>, continuation: Continuation)
+    where
+        F: 'static,
+    {
+        if let Err(continuation) = cx.call_continuation(self.as_continued(), continuation) {
+            continuation.reject::<Self>();
+        }
     }
 
     /// Reading continues after a pause; the bytes that were held back follow.

@@ -67,7 +67,7 @@ pub use triggers::{Phase, SystemEvent, TriggerId};
 use crate::arena::{Arena, Id};
 use crate::driver::{Driver, MioDriver};
 use crate::transport::Hub;
-use blocking::Continuation;
+use blocking::DeferredCall;
 use factories::FactorySlot;
 use fan_out::FanOut;
 use lifecycle::Lifecycle;
@@ -128,7 +128,7 @@ pub struct Reactor {
     /// Closures from other threads.
     calls: Arc<Calls>,
     /// Continuations of work on other threads.
-    deferred: Arena<Continuation>,
+    deferred: Arena<DeferredCall>,
     /// Dirty connections, spare buffers and totals, shared with the transports.
     hub: Rc<Hub>,
     /// Work that one turn leaves for the next.

@@ -9,6 +9,7 @@ use super::callback::Callback;
 use super::panic::guard;
 use super::timer_id::TimerId;
 use crate::arena::Id;
+use crate::continuation::Continuation;
 use crate::limits::Direction;
 use crate::transport::{ConnectionId, Transport};
 use std::fmt;
@@ -20,7 +21,7 @@ const DELAY_MAX: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
 /// The action of a timer that fires.
 pub(super) enum TimerAction {
-    /// Call a closure of the user.
+    /// Call a closure of the user, or one that passes such a closure to a protocol.
     Call(Box<dyn FnOnce(&mut Reactor)>),
     /// Call `timer_fired` of a connection's protocol.
     ProtocolTimer(Id),
@@ -70,6 +71,8 @@ impl Reactor {
     /// no delay. A delay of more than a hundred years, such as `Duration::MAX`, is cut to that. A
     /// panic in `call` is logged, and affects nothing else. Timers that are not due when the
     /// reactor stops are dropped.
+    ///
+    /// To come back to a protocol, use [`Context::call_later`](crate::Context::call_later).
     ///
     /// ```
     /// use std::time::Duration;
@@ -146,7 +149,7 @@ impl Reactor {
     }
 
     /// Drops the action of a cancelled timer, whose closure is the user's.
-    fn drop_action(action: Option<TimerAction>) {
+    pub(super) fn drop_action(action: Option<TimerAction>) {
         if let Err(panic) = guard(|| drop(action)) {
             log::error!("dropping a cancelled call panicked: {}", panic.0);
         }
@@ -223,6 +226,19 @@ impl Reactor {
     /// ```
     pub fn set_timer(&mut self, transport: &Transport, delay: Duration) -> TimerId {
         self.set_connection_action(transport, delay, TimerAction::ProtocolTimer(transport.slot()))
+    }
+
+    /// Calls a continuation of a connection's protocol after `delay`, unless the timer is cancelled
+    /// or the connection is lost before that: then the continuation is dropped.
+    pub(crate) fn continue_later(
+        &mut self,
+        transport: &Transport,
+        delay: Duration,
+        continuation: Continuation,
+    ) -> TimerId {
+        let connection = transport.slot();
+        let call = move |reactor: &mut Self| reactor.call_continuation(connection, continuation);
+        self.set_connection_action(transport, delay, TimerAction::Call(Box::new(call)))
     }
 
     /// Sets a timer that is cancelled with a connection.
