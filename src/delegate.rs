@@ -134,6 +134,43 @@ macro_rules! __delegate {
         ));
     };
 
+    // A wrapper may have continuations of its own.
+    (
+        @method ($trait:ident, $context:ident<$factory:ty>, |$this:ident, $cx:ident| $inner:expr)
+        continued $argument:tt
+    ) => {
+        #[allow(trivial_bounds)]
+        fn continued(
+            &mut self,
+            cx: &mut $crate::$context<'_, $factory>,
+            continuation: $crate::Continuation,
+        ) where
+            $factory: 'static,
+        {
+            if let Err(continuation) = cx.call_continuation(self, continuation) {
+                let ($this, $cx) = (self, cx);
+                let (inner, mut inner_cx) = $inner;
+                $crate::$trait::continued(inner, &mut inner_cx, continuation);
+            }
+        }
+    };
+    (
+        @method ($trait:ident, $context:ident<$factory:ty>, $with_inner:path)
+        continued $argument:tt
+    ) => {
+        #[allow(trivial_bounds)]
+        fn continued(
+            &mut self,
+            cx: &mut $crate::$context<'_, $factory>,
+            continuation: $crate::Continuation,
+        ) where
+            $factory: 'static,
+        {
+            if let Err(continuation) = cx.call_continuation(self, continuation) {
+                $with_inner(self, cx, |inner, cx| inner.continued(cx, continuation));
+            }
+        }
+    };
     (
         @method ($trait:ident, $context:ident<$factory:ty>, |$this:ident, $cx:ident| $inner:expr)
         $name:ident ($($argument:ident: $type:ty)?)
@@ -158,6 +195,7 @@ macro_rules! __delegate {
     (@unless connection_made [connection_made $($rest:tt)*] $step:tt) => {};
     (@unless data_received [data_received $($rest:tt)*] $step:tt) => {};
     (@unless timer_fired [timer_fired $($rest:tt)*] $step:tt) => {};
+    (@unless continued [continued $($rest:tt)*] $step:tt) => {};
     (@unless reading_resumed [reading_resumed $($rest:tt)*] $step:tt) => {};
     (@unless timed_out [timed_out $($rest:tt)*] $step:tt) => {};
     (@unless drain_requested [drain_requested $($rest:tt)*] $step:tt) => {};

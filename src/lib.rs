@@ -54,6 +54,7 @@
 
 mod build_protocol;
 mod callback_kind;
+mod continuation;
 mod delegate;
 mod protocol;
 mod reactor;
@@ -83,8 +84,9 @@ pub mod guide;
 
 pub use address::Address;
 pub use bytes::Bytes;
+pub use continuation::Continuation;
 pub use endpoint::{ServerEndpoint, TcpClientEndpoint, TcpServerEndpoint};
-pub use framing::{Delimiter, LineContext, LineReceiver, Lines};
+pub use framing::{Delimiter, LineContext, LineReceiver, LineTransport, Lines};
 pub use protocol::{Context, Factory, Protocol};
 pub use reactor::{
     Connector, FactoryKey, IntoFactory, ListeningPort, ListeningPortId, Reactor, Remote, Settings,

@@ -1,12 +1,17 @@
 //! Protocols and factories: the traits that users implement, and the context of their callbacks.
 
+use crate::continuation::{Continuation, Continue};
 use crate::delegate_callbacks;
-use crate::reactor::{FactoryKey, Reactor, TimerId};
+use crate::reactor::{DeferError, FactoryKey, Reactor, TimerId};
 use crate::reason::{Reason, TimeoutKind};
 use crate::transport::Transport;
+use std::any::Any;
 use std::fmt;
 use std::io;
 use std::time::Duration;
+
+/// The closure of a protocol's [`Continuation`], which knows the protocol's type.
+type Call<F> = Box<dyn FnOnce(&mut dyn Any, &mut Context<'_, F>)>;
 
 /// Gives a protocol access to its connection, its factory and the reactor while one of its
 /// callbacks runs.
@@ -98,10 +103,13 @@ impl<'a, F> Context<'a, F> {
     /// Calls this protocol's [`timer_fired`](Protocol::timer_fired) after `delay`, unless the timer
     /// is cancelled or the connection is lost before that.
     ///
-    /// [`Reactor::call_later`] is for timers that need no protocol. Methods of the reactor cancel,
-    /// reset and query timers of both kinds.
+    /// [`call_later`](Self::call_later) calls a closure instead, and [`Reactor::call_later`] one
+    /// that needs no protocol. Methods of the reactor cancel, reset and query all these timers.
+    ///
+    /// While a part of `cx.factory` is borrowed, write [`cx.reactor.set_timer(cx.transport,
+    /// delay)`](Reactor::set_timer).
     pub fn set_timer(&mut self, delay: Duration) -> TimerId {
-        self.reactor.set_connection_timer(self.transport, delay)
+        self.reactor.set_timer(self.transport, delay)
     }
 
     /// Calls this protocol's [`timer_fired`](Protocol::timer_fired) once in each `period`, with the
@@ -137,6 +145,143 @@ impl<'a, F> Context<'a, F> {
     }
 }
 
+impl<F: 'static> Context<'_, F> {
+    /// Calls `call` with this protocol and its context after `delay`. (`reactor.callLater(delay,
+    /// self.method)`)
+    ///
+    /// The call is a callback of the connection, [`continued`](Protocol::continued): none comes
+    /// before it is over, a panic ends the connection with [`Reason::Panicked`], and what it
+    /// requests is carried out when it returns. If the connection is lost before, or the timer is
+    /// cancelled, `call` is dropped without being called; so it is in `connection_lost`. Delays,
+    /// order and [`cancel`](Reactor::cancel) are as for [`Reactor::call_later`].
+    ///
+    /// `this` is the protocol whose callback calls this. Its type has to be named, as in
+    /// `|this: &mut Self, cx|` or by a method, `Self::expire`; and a protocol for any factory needs
+    /// `F: 'static`. Protocols that wrap this one forward the call, as every callback.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use twistor::{Context, Protocol};
+    ///
+    /// #[derive(Default)]
+    /// struct Slow {
+    ///     answered: usize,
+    /// }
+    ///
+    /// impl<F: 'static> Protocol<F> for Slow {
+    ///     fn data_received(&mut self, cx: &mut Context<'_, F>, data: &[u8]) {
+    ///         let data = data.to_vec();
+    ///         cx.call_later(Duration::from_secs(1), move |this: &mut Self, cx| {
+    ///             this.answered += 1;
+    ///             cx.transport.write(data);
+    ///         });
+    ///     }
+    /// }
+    /// # let peer = twistor::testing::connect(Slow::default);
+    /// # peer.send("x");
+    /// # assert_eq!(peer.take_received(), b"");
+    /// # peer.advance(Duration::from_secs(1));
+    /// # assert_eq!(peer.take_received(), b"x");
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// The call panics if `P` is not the type of the protocol, nor of one that it wraps.
+    pub fn call_later<P: 'static>(
+        &mut self,
+        delay: Duration,
+        call: impl FnOnce(&mut P, &mut Context<'_, F>) + 'static,
+    ) -> TimerId {
+        self.reactor.continue_later(self.transport, delay, continuation(call))
+    }
+
+    /// Runs `work`, which blocks or takes long, on another thread, and then calls `then` with this
+    /// protocol, its context and the result. (`deferToThread(work).addCallback(self.method)`)
+    ///
+    /// `work` runs as [`Reactor::defer_to_thread`] says. `then` is a callback of the connection, as
+    /// the closure of [`call_later`](Self::call_later) is, and `this` is named as there. If the
+    /// connection is lost before, the work continues, and then its result and `then` are dropped;
+    /// when the reactor stops, they are dropped at once.
+    ///
+    /// ```
+    /// use twistor::error::DeferError;
+    /// use twistor::{Context, Protocol};
+    ///
+    /// /// Answers a path with the size of the file, and counts the bytes of all of them.
+    /// #[derive(Default)]
+    /// struct Sizes {
+    ///     total: u64,
+    /// }
+    ///
+    /// impl<F: 'static> Protocol<F> for Sizes {
+    ///     fn data_received(&mut self, cx: &mut Context<'_, F>, data: &[u8]) {
+    ///         let path = String::from_utf8_lossy(data).trim().to_owned();
+    ///         cx.defer_to_thread(
+    ///             move || std::fs::metadata(path).map_or(0, |file| file.len()),
+    ///             |this: &mut Self, cx, size| match size {
+    ///                 Ok(size) => {
+    ///                     this.total += size;
+    ///                     cx.transport.write(format!("{size}, {} in all\r\n", this.total));
+    ///                 }
+    ///                 Err(panic) => cx.transport.fail(panic),
+    ///             },
+    ///         );
+    ///     }
+    /// }
+    /// # let peer = twistor::testing::connect(Sizes::default);
+    /// # peer.send("/no such file");
+    /// # assert_eq!(peer.take_received(), b"0, 0 in all\r\n");
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// `then` is called with a [`DeferError`] if the work panicked, or if no thread could be
+    /// started.
+    ///
+    /// # Panics
+    ///
+    /// `then` panics if `P` is not the type of the protocol, nor of one that it wraps.
+    pub fn defer_to_thread<P: 'static, T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce() -> T + Send + 'static,
+        then: impl FnOnce(&mut P, &mut Context<'_, F>, Result<T, DeferError>) + 'static,
+    ) {
+        self.reactor.defer_and_continue(self.transport, work, |result| {
+            continuation(move |this: &mut P, cx: &mut Context<'_, F>| then(this, cx, result))
+        });
+    }
+
+    /// Calls a continuation with `this`, if it is one of `this` and of this factory.
+    ///
+    /// Use it in a wrapper that is written without
+    /// [`delegate_callbacks!`](crate::delegate_callbacks) and has continuations of its own.
+    ///
+    /// # Errors
+    ///
+    /// Returns the continuation if it is not: it is one of the wrapped protocol.
+    pub fn call_continuation(
+        &mut self,
+        this: &mut dyn Any,
+        continuation: Continuation,
+    ) -> Result<(), Continuation> {
+        let call: Call<F> = continuation.into_call(this)?;
+        call(this, self);
+        Ok(())
+    }
+}
+
+/// Returns the continuation that calls `call`.
+pub(crate) fn continuation<F: 'static, P: 'static>(
+    call: impl FnOnce(&mut P, &mut Context<'_, F>) + 'static,
+) -> Continuation {
+    let call: Call<F> = Box::new(move |this, cx| {
+        if let Some(this) = this.downcast_mut() {
+            call(this, cx);
+        }
+    });
+    Continuation::new::<P>(call)
+}
+
 impl<F: fmt::Debug> fmt::Debug for Context<'_, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Context")
@@ -153,7 +298,7 @@ impl<F: fmt::Debug> fmt::Debug for Context<'_, F> {
 ///
 /// ```text
 /// connection_made
-///   ( data_received | timer_fired | reading_resumed
+///   ( data_received | timer_fired | continued | reading_resumed
 ///     | producing_paused | producing_resumed | producer_finished | write_rejected
 ///     | drain_requested | timed_out )*
 ///   [ read_connection_lost ]  [ write_connection_lost ]    in either order, others in between
@@ -166,7 +311,9 @@ impl<F: fmt::Debug> fmt::Debug for Context<'_, F> {
 ///
 /// By default callbacks do nothing, except [`read_connection_lost`](Self::read_connection_lost),
 /// [`drain_requested`](Self::drain_requested), [`timed_out`](Self::timed_out) and
-/// [`producer_finished`](Self::producer_finished).
+/// [`producer_finished`](Self::producer_finished), whose defaults are methods of the transport that
+/// an override can call, and [`continued`](Self::continued). A protocol borrows nothing: its type
+/// is `'static`.
 ///
 /// ```
 /// use twistor::{Context, Protocol};
@@ -189,7 +336,7 @@ impl<F: fmt::Debug> fmt::Debug for Context<'_, F> {
             itself: declare a type, and implement `Factory` with \
             `type Protocol = Box<dyn Protocol<Self>>`"
 )]
-pub trait Protocol<F> {
+pub trait Protocol<F>: Continue {
     /// The connection is established. (`connectionMade`)
     fn connection_made(&mut self, cx: &mut Context<'_, F>) {
         let _ = cx;
@@ -208,10 +355,30 @@ pub trait Protocol<F> {
         let _ = (cx, data);
     }
 
-    /// A timer set with [`Context::set_timer`] has expired, or a period of one set with
+    /// A timer set with [`Context::set_timer`] or [`Reactor::set_timer`] has expired, or a period of one set with
     /// [`Context::set_interval`] is over.
     fn timer_fired(&mut self, cx: &mut Context<'_, F>, timer: TimerId) {
         let _ = (cx, timer);
+    }
+
+    /// The delay of a [`Context::call_later`] is over, or the work of a
+    /// [`Context::defer_to_thread`] is done.
+    ///
+    /// By default this calls the continuation, that is the closure that was given there. Only
+    /// wrappers override it, as [`delegate_callbacks!`](crate::delegate_callbacks) does: they
+    /// forward it to the wrapped protocol, but for continuations of their own, which
+    /// [`Context::call_continuation`] calls.
+    ///
+    /// # Panics
+    ///
+    /// By default, if the continuation is one of another protocol or another factory.
+    fn continued(&mut self, cx: &mut Context<'_, F>, continuation: Continuation)
+    where
+        F: 'static,
+    {
+        if let Err(continuation) = cx.call_continuation(self.as_continued(), continuation) {
+            continuation.reject::<Self>();
+        }
     }
 
     /// Reading continues after a pause. For protocols that hold back received bytes themselves, as
@@ -223,10 +390,10 @@ pub trait Protocol<F> {
     /// A timeout expired: one of [`Timeouts`](crate::limits::Timeouts), or the one set with
     /// [`Transport::set_timeout`]. (`timeoutConnection`)
     ///
-    /// By default this ends the connection with [`Reason::TimedOut`]. Written bytes are sent on a
-    /// best-effort basis, without waiting; for [`TimeoutKind::MinRate`] the connection is reset,
-    /// since the peer takes nothing. An override may say goodbye and close, or keep the connection:
-    /// the timeout then starts again.
+    /// By default this calls [`Transport::time_out`], which ends the connection with
+    /// [`Reason::TimedOut`]. Written bytes are sent on a best-effort basis, without waiting; for
+    /// [`TimeoutKind::MinRate`] the connection is reset, since the peer takes nothing. An override
+    /// may say goodbye and close, or keep the connection: the timeout then starts again.
     fn timed_out(&mut self, cx: &mut Context<'_, F>, kind: TimeoutKind) {
         cx.transport.time_out(kind);
     }
@@ -234,10 +401,11 @@ pub trait Protocol<F> {
     /// Graceful shutdown: the reactor stops, but lets connections finish; see
     /// [`Reactor::stop_gracefully`]. Called once, and not if the connection is already closing.
     ///
-    /// By default this closes the connection gracefully, unless the connection feeds another one as
-    /// its producer: the other connection would miss what this one still has to deliver, so this
-    /// one runs to its own end. A protocol with something to finish overrides this, and closes when
-    /// it has finished. At the deadline of the shutdown the connection is cut off.
+    /// By default this calls [`Transport::drain`], which closes the connection gracefully, unless
+    /// the connection feeds another one as its producer: the other connection would miss what this
+    /// one still has to deliver, so this one runs to its own end. A protocol with something to
+    /// finish overrides this, and closes when it has finished. At the deadline of the shutdown the
+    /// connection is cut off.
     fn drain_requested(&mut self, cx: &mut Context<'_, F>) {
         cx.transport.drain();
     }
@@ -260,7 +428,7 @@ pub trait Protocol<F> {
     /// unregistered. The bytes read have been written, but perhaps not yet sent. Not called if the
     /// connection is lost before.
     ///
-    /// By default an error fails the connection.
+    /// By default an error fails the connection, with [`Transport::fail`].
     fn producer_finished(&mut self, cx: &mut Context<'_, F>, result: io::Result<u64>) {
         if let Err(error) = result {
             cx.transport.fail(error);
@@ -276,12 +444,12 @@ pub trait Protocol<F> {
     /// Half-close: the peer has closed its sending half (FIN), and no more data will come.
     /// (`IHalfCloseableProtocol.readConnectionLost`)
     ///
-    /// By default this closes the connection gracefully: this side sends everything that was
+    /// By default this calls [`Transport::close_passively`]: this side sends everything that was
     /// written, and everything that a registered [`Producer::reader`](crate::Producer::reader)
     /// still has, and then closes as well. Any other producer is stopped. An override can write
     /// more, and has to close in the end.
     fn read_connection_lost(&mut self, cx: &mut Context<'_, F>) {
-        cx.transport.follow_peer();
+        cx.transport.close_passively();
     }
 
     /// Half-close: this side's sending half is closed, as

@@ -2,6 +2,7 @@
 
 use super::delimiter::Delimiter;
 use super::line_context::LineContext;
+use crate::continuation::{Continuation, Continue};
 use crate::reactor::TimerId;
 use crate::reason::{Reason, TimeoutKind};
 use std::io;
@@ -41,7 +42,7 @@ use std::io;
     note = "`Lines` turns a `LineReceiver` into a `Protocol`; what is a `Protocol` already needs no \
             `Lines`"
 )]
-pub trait LineReceiver<F> {
+pub trait LineReceiver<F>: Continue {
     /// The delimiter for all connections of this type. Default: CR LF.
     const DELIMITER: Delimiter = Delimiter::CRLF;
 
@@ -80,19 +81,34 @@ pub trait LineReceiver<F> {
         let _ = (cx, timer);
     }
 
+    /// The delay of a [`LineContext::call_later`] is over, or the work of a
+    /// [`LineContext::defer_to_thread`] is done. By default this calls the closure that was given
+    /// there; only wrappers override it, as
+    /// [`Protocol::continued`](crate::Protocol::continued) says.
+    fn continued(&mut self, cx: &mut LineContext<'_, F>, continuation: Continuation)
+    where
+        F: 'static,
+    {
+        if let Err(continuation) = cx.call_continuation(self.as_continued(), continuation) {
+            continuation.reject::<Self>();
+        }
+    }
+
     /// Reading continues after a pause; the bytes that were held back follow.
     fn reading_resumed(&mut self, cx: &mut LineContext<'_, F>) {
         let _ = cx;
     }
 
-    /// A timeout expired. By default this ends the connection with `Reason::TimedOut`, as
+    /// A timeout expired. By default this ends the connection with `Reason::TimedOut`, with
+    /// [`Transport::time_out`](crate::Transport::time_out), as
     /// [`Protocol::timed_out`](crate::Protocol::timed_out) does.
     fn timed_out(&mut self, cx: &mut LineContext<'_, F>, kind: TimeoutKind) {
         cx.transport.time_out(kind);
     }
 
     /// Graceful shutdown: the reactor drains before it stops. By default this closes the connection
-    /// gracefully, as [`Protocol::drain_requested`](crate::Protocol::drain_requested) does.
+    /// gracefully, with [`Transport::drain`](crate::Transport::drain), as
+    /// [`Protocol::drain_requested`](crate::Protocol::drain_requested) does.
     fn drain_requested(&mut self, cx: &mut LineContext<'_, F>) {
         cx.transport.drain();
     }
@@ -110,7 +126,8 @@ pub trait LineReceiver<F> {
     }
 
     /// A reader registered as this connection's producer has finished: `result` is the number of
-    /// bytes read, or the error that ended it. By default an error fails the connection.
+    /// bytes read, or the error that ended it. By default an error fails the connection, with
+    /// [`Transport::fail`](crate::Transport::fail).
     fn producer_finished(&mut self, cx: &mut LineContext<'_, F>, result: io::Result<u64>) {
         if let Err(error) = result {
             cx.transport.fail(error);
@@ -123,9 +140,10 @@ pub trait LineReceiver<F> {
     }
 
     /// Half-close: the peer has closed its sending half (FIN). A line without an end may be left in
-    /// the buffer. By default this closes the connection gracefully.
+    /// the buffer. By default this closes the connection gracefully, with
+    /// [`Transport::close_passively`](crate::Transport::close_passively).
     fn read_connection_lost(&mut self, cx: &mut LineContext<'_, F>) {
-        cx.transport.follow_peer();
+        cx.transport.close_passively();
     }
 
     /// Half-close: this side's sending half is closed, as requested.

@@ -241,9 +241,9 @@ impl<R> Lines<R> {
         let (transport, mut effects) = (cx.transport, Effects::default());
         let mut cx = LineContext::new(cx, splitter, &mut effects, &[], &[]);
         let stop = input.len().min(at + step);
-        while at < stop && !cx.splitter.paused && transport.connection().delivers() {
+        while at < stop && !cx.lines.splitter.paused && transport.connection().delivers() {
             let left = &input[at..];
-            let Some(piece) = cx.splitter.next_piece(left, searched - at) else {
+            let Some(piece) = cx.lines.splitter.next_piece(left, searched - at) else {
                 return Pass::Wait { at, searched: input.len() };
             };
             let too_long = matches!(piece, Piece::TooLong);
@@ -251,8 +251,8 @@ impl<R> Lines<R> {
             cx.transport = transport;
             at += deliver(receiver, &mut cx, left, piece);
             searched = at;
-            if too_long || cx.effects.any() {
-                let Effects { cleared, tail, extra, .. } = std::mem::take(cx.effects);
+            if too_long || cx.lines.effects.any() {
+                let Effects { cleared, tail, extra, .. } = std::mem::take(cx.lines.effects);
                 at = if cleared { input.len() } else { at } - tail;
                 searched = at;
                 if too_long {
@@ -307,7 +307,7 @@ fn deliver<'a, F, R: LineReceiver<F>>(
         Piece::Line(found) => (&input[..found.line], &input[..0], found.next),
         Piece::Raw | Piece::TooLong => (input, input, input.len()),
     };
-    (cx.end, cx.rest) = (end, &input[taken..]);
+    (cx.lines.end, cx.lines.rest) = (end, &input[taken..]);
     match piece {
         Piece::Line(_) => receiver.line_received(cx, given),
         Piece::Raw => receiver.raw_data_received(cx, given),

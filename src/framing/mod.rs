@@ -4,6 +4,7 @@ mod delimiter;
 mod line_context;
 mod line_rate;
 mod line_receiver;
+mod line_transport;
 mod lines;
 mod splitter;
 
@@ -13,4 +14,5 @@ mod tests;
 pub use delimiter::Delimiter;
 pub use line_context::LineContext;
 pub use line_receiver::LineReceiver;
+pub use line_transport::LineTransport;
 pub use lines::Lines;

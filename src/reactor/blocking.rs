@@ -3,15 +3,17 @@
 use super::Reactor;
 use super::panic::guard;
 use crate::arena::Id;
+use crate::continuation::Continuation;
+use crate::transport::Transport;
 use std::any::Any;
 use std::error::Error;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-/// The closure that receives the outcome of some work. Only the two closures of
+/// The closure that receives the outcome of deferred work. Only the two closures of
 /// [`Reactor::defer_to_thread`] know the outcome's type.
-pub(super) type Continuation = Box<dyn FnOnce(&mut Reactor, Box<dyn Any + Send>)>;
+pub(super) type DeferredCall = Box<dyn FnOnce(&mut Reactor, Box<dyn Any + Send>)>;
 
 /// Why work that was deferred to a thread has no result.
 #[derive(Clone, Debug)]
@@ -47,7 +49,8 @@ impl Reactor {
     ///
     /// The loop continues meanwhile. `then` is called in the phase of calls from other threads,
     /// never from within this. It may hold values that are not `Send`, such as a
-    /// [`Transport`](crate::Transport).
+    /// [`Transport`](crate::Transport). To come back to a protocol, use
+    /// [`Context::defer_to_thread`](crate::Context::defer_to_thread).
     ///
     /// Work begins in the order of the calls, on at most
     /// [`max_blocking_threads`](crate::Settings::max_blocking_threads) threads, which start when
@@ -89,16 +92,16 @@ impl Reactor {
         work: impl FnOnce() -> T + Send + 'static,
         then: impl FnOnce(&mut Self, Result<T, DeferError>) + 'static,
     ) {
-        let continuation: Continuation = Box::new(move |reactor, outcome| {
+        let call: DeferredCall = Box::new(move |reactor, outcome| {
             if let Ok(outcome) = outcome.downcast() {
                 then(reactor, *outcome);
             }
         });
-        let id = self.deferred.insert_with(|_| continuation);
+        let id = self.deferred.insert_with(|_| call);
         let calls = Arc::clone(&self.calls);
         let finish = move |outcome: Result<T, DeferError>| {
             let outcome: Box<dyn Any + Send> = Box::new(outcome);
-            // A reactor that is gone has dropped the continuation as well.
+            // A reactor that is gone has dropped the closure as well.
             calls.finish(move |reactor| reactor.finish_work(id, outcome));
         };
         let finish_without = finish.clone();
@@ -110,23 +113,38 @@ impl Reactor {
         }
     }
 
-    /// Calls the continuation of some work, unless the reactor has stopped in the meantime.
+    /// Runs `work` on another thread, and then calls the continuation that `then` makes of its
+    /// result, unless the connection is lost before that.
+    pub(crate) fn defer_and_continue<T: Send + 'static>(
+        &mut self,
+        transport: &Transport,
+        work: impl FnOnce() -> T + Send + 'static,
+        then: impl FnOnce(Result<T, DeferError>) -> Continuation + 'static,
+    ) {
+        let connection = transport.slot();
+        self.defer_to_thread(work, move |reactor, result| {
+            reactor.call_continuation(connection, then(result));
+        });
+    }
+
+    /// Calls the closure for the outcome of some work, unless the reactor has stopped in the
+    /// meantime.
     fn finish_work(&mut self, id: Id, outcome: Box<dyn Any + Send>) {
-        if let Some(continuation) = self.deferred.remove(id) {
-            continuation(self, outcome);
+        if let Some(call) = self.deferred.remove(id) {
+            call(self, outcome);
         }
     }
 
-    /// Drops all continuations, and the work that has not begun.
+    /// Drops all closures that wait for an outcome, and the work that has not begun.
     pub(super) fn drop_pending_work(&mut self) {
         for work in self.driver.take_waiting_work() {
             if let Err(panic) = guard(|| drop(work)) {
                 self.report_panic("dropping deferred work panicked", &panic);
             }
         }
-        for continuation in self.deferred.take_all() {
-            if let Err(panic) = guard(|| drop(continuation)) {
-                self.report_panic("dropping the continuation of deferred work panicked", &panic);
+        for call in self.deferred.take_all() {
+            if let Err(panic) = guard(|| drop(call)) {
+                self.report_panic("dropping the second closure of deferred work panicked", &panic);
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use super::timer_id::TimerId;
 use crate::callback_kind::CallbackKind;
+use crate::continuation::Continuation;
 use crate::protocol::{Context, Protocol};
 use crate::reason::TimeoutKind;
 use std::io;
@@ -12,6 +13,8 @@ pub(super) enum Callback<'a> {
     ConnectionMade,
     DataReceived(&'a [u8]),
     TimerFired(TimerId),
+    /// Holds a reference to take the continuation from, as `ProducerFinished` does.
+    Continued(&'a mut Option<Continuation>),
     ReadingResumed,
     TimedOut(TimeoutKind),
     DrainRequested,
@@ -31,6 +34,7 @@ impl Callback<'_> {
             Self::ConnectionMade => CallbackKind::ConnectionMade,
             Self::DataReceived(_) => CallbackKind::DataReceived,
             Self::TimerFired(_) => CallbackKind::TimerFired,
+            Self::Continued(_) => CallbackKind::Continued,
             Self::ReadingResumed => CallbackKind::ReadingResumed,
             Self::TimedOut(_) => CallbackKind::TimedOut,
             Self::DrainRequested => CallbackKind::DrainRequested,
@@ -53,11 +57,12 @@ impl Callback<'_> {
     }
 
     /// Makes the callback.
-    pub(super) fn call<F>(self, protocol: &mut impl Protocol<F>, cx: &mut Context<'_, F>) {
+    pub(super) fn call<F: 'static>(self, protocol: &mut impl Protocol<F>, cx: &mut Context<'_, F>) {
         match self {
             Self::ConnectionMade => protocol.connection_made(cx),
             Self::DataReceived(data) => protocol.data_received(cx, data),
             Self::TimerFired(timer) => protocol.timer_fired(cx, timer),
+            Self::Continued(continuation) => run_continuation(protocol, cx, continuation),
             Self::ReadingResumed => protocol.reading_resumed(cx),
             Self::TimedOut(kind) => protocol.timed_out(cx, kind),
             Self::DrainRequested => protocol.drain_requested(cx),
@@ -72,5 +77,17 @@ impl Callback<'_> {
             Self::ReadConnectionLost => protocol.read_connection_lost(cx),
             Self::WriteConnectionLost => protocol.write_connection_lost(cx),
         }
+    }
+}
+
+/// Passes a continuation to its protocol. Not inlined, so that it costs other callbacks nothing.
+#[inline(never)]
+fn run_continuation<F: 'static>(
+    protocol: &mut impl Protocol<F>,
+    cx: &mut Context<'_, F>,
+    continuation: &mut Option<Continuation>,
+) {
+    if let Some(continuation) = continuation.take() {
+        protocol.continued(cx, continuation);
     }
 }

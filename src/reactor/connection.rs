@@ -12,6 +12,7 @@ use super::table::{ConnectionRef, ConnectionTimers, Established, Slot};
 use super::timers::TimerAction;
 use crate::arena::Id;
 use crate::callback_kind::CallbackKind;
+use crate::continuation::Continuation;
 use crate::limits::{Direction, TimeoutKind};
 use crate::reason::Reason;
 use crate::transport::{Action, Settled};
@@ -22,6 +23,17 @@ impl Reactor {
     pub(super) fn call(&mut self, connection: &ConnectionRef, callback: Callback<'_>) {
         self.deliver(connection, callback);
         self.settle(connection);
+    }
+
+    /// Calls a continuation of a connection's protocol, unless the connection is over.
+    pub(super) fn call_continuation(&mut self, id: Id, continuation: Continuation) {
+        let mut continuation = Some(continuation);
+        if let Some(connection) = self.connections.find(id) {
+            self.call(&connection, Callback::Continued(&mut continuation));
+        }
+        if let Err(panic) = guard(|| drop(continuation)) {
+            log::error!("dropping a continuation panicked: {}", panic.0);
+        }
     }
 
     /// Settles a connection: carries out what callbacks requested of it, sends, and ends it if
@@ -236,7 +248,10 @@ impl Reactor {
             let ConnectionTimers { set, close, timeouts, rate } = *timers;
             let noted = timeouts.into_iter().chain(rate).map(|(id, _)| id);
             for timer in set.into_iter().chain(close).chain(noted) {
-                self.timers.cancel(timer);
+                // Only a continuation holds values of the user.
+                if let Some(action @ TimerAction::Call(_)) = self.timers.cancel(timer) {
+                    self.drop_action(Some(action));
+                }
             }
         }
     }

@@ -71,7 +71,7 @@ use crate::arena::{Arena, Id};
 use crate::driver::{Driver, MioDriver};
 use crate::random::SplitMix64;
 use crate::transport::Hub;
-use blocking::Continuation;
+use blocking::DeferredCall;
 use factories::FactorySlot;
 use fan_out::FanOut;
 use lifecycle::Lifecycle;
@@ -138,7 +138,7 @@ pub struct Reactor {
     /// Closures from other threads.
     calls: Arc<Calls>,
     /// Continuations of work on other threads.
-    deferred: Arena<Continuation>,
+    deferred: Arena<DeferredCall>,
     /// Dirty connections, spare buffers and totals, shared with the transports.
     hub: Rc<Hub>,
     /// Work that one turn leaves for the next.

@@ -65,15 +65,10 @@ impl Transport {
         source
     }
 
-    /// Carries out what [`drain_requested`](crate::Protocol::drain_requested) does by default.
-    pub(crate) fn drain(&self) {
-        let feeds = {
-            let connection = self.0.connection.borrow();
-            connection.extras.as_ref().is_some_and(|extras| !extras.consumers.is_empty())
-        };
-        if !feeds {
-            self.lose_connection();
-        }
+    /// Returns true if the connection is the producer of another one.
+    pub(super) fn feeds_another(&self) -> bool {
+        let connection = self.0.connection.borrow();
+        connection.extras.as_ref().is_some_and(|extras| !extras.consumers.is_empty())
     }
 
     pub(super) fn remove_consumer(&self, consumer: &Self) {
@@ -128,10 +123,8 @@ impl Transport {
         }
     }
 
-    /// Closes after the peer has: sends everything that was written, then closes. A reader is sent
-    /// to its end; any other producer is stopped.
-    pub(crate) fn follow_peer(&self) {
-        self.lose_connection();
+    /// Stops the producer, unless it is a reader, which comes to an end by itself.
+    pub(super) fn stop_endless_producer(&self) {
         let mut endless = None;
         self.request(|connection| {
             endless = connection.extras.as_mut().and_then(|extras| extras.feed.take_endless());

@@ -11,7 +11,7 @@ use crate::address::Address;
 use crate::arena::Id;
 use crate::driver::{AnyStream, Edges};
 use crate::limits::Direction;
-use crate::reason::{Reason, TimeoutKind};
+use crate::reason::Reason;
 use std::cell::{RefCell, RefMut};
 use std::rc::Rc;
 
@@ -75,11 +75,6 @@ impl Transport {
         });
         // After the borrow: a displaced reason may hold a user's error, whose drop is user code.
         drop(displaced);
-    }
-
-    /// Ends the connection because a timeout expired.
-    pub(crate) fn time_out(&self, kind: TimeoutKind) {
-        self.end(Reason::TimedOut(kind));
     }
 
     /// Offers unsent bytes to the socket, and returns the loop's next action for the connection.

@@ -35,7 +35,7 @@ use crate::address::{Address, PackedAddress};
 use crate::arena::Id;
 use crate::driver::Stream;
 use crate::limits::{OverflowPolicy, RateLimits, TimeoutTracker, Timeouts};
-use crate::reason::{Failure, Reason};
+use crate::reason::{Failure, Reason, TimeoutKind};
 use bytes::Bytes;
 use connection::Connection;
 use producer::{HIGH_MARK, Source};
@@ -189,6 +189,44 @@ impl Transport {
     /// with [`Reason::Panicked`].
     pub fn fail(&self, error: impl Into<Box<dyn Error + Send + Sync>>) {
         self.end(Reason::Failed(Arc::new(Failure::new(error.into()))));
+    }
+
+    /// Times the connection out: it ends with [`Reason::TimedOut`] when the callback has returned.
+    ///
+    /// Written bytes are sent on a best-effort basis, without waiting, as with
+    /// [`fail`](Self::fail); for [`TimeoutKind::MinRate`] the connection is reset, since the peer
+    /// takes nothing.
+    ///
+    /// This is what [`timed_out`](crate::Protocol::timed_out) does by default; an override calls it
+    /// for the kinds that it does not treat itself.
+    pub fn time_out(&self, kind: TimeoutKind) {
+        self.end(Reason::TimedOut(kind));
+    }
+
+    /// Drains the connection: closes it gracefully, as [`lose_connection`](Self::lose_connection)
+    /// does, unless it is the producer of another one. That one would miss what this one still has
+    /// to deliver, so this one runs to its own end.
+    ///
+    /// This is what [`drain_requested`](crate::Protocol::drain_requested) does by default; an
+    /// override calls it when it has finished.
+    pub fn drain(&self) {
+        if !self.feeds_another() {
+            self.lose_connection();
+        }
+    }
+
+    /// Passive close: closes gracefully after the peer has. This side sends everything that was
+    /// written, and everything that a registered [`Producer::reader`](crate::Producer::reader)
+    /// still has, and then closes as well. Any other producer is stopped.
+    ///
+    /// [`lose_connection`](Self::lose_connection) waits for every producer instead, also for one
+    /// that goes on for ever.
+    ///
+    /// This is what [`read_connection_lost`](crate::Protocol::read_connection_lost) does by
+    /// default; an override calls it when it has written what it has to say.
+    pub fn close_passively(&self) {
+        self.lose_connection();
+        self.stop_endless_producer();
     }
 
     /// Half-closes the connection: closes the sending half (FIN) once everything that was written

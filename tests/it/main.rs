@@ -5,6 +5,7 @@ mod support;
 mod conformance;
 
 mod accepting;
+mod continuing;
 #[cfg(feature = "signals")]
 mod descriptors;
 mod docs;

@@ -14,7 +14,7 @@ fn plain(event: Event<'_>, cx: &mut Context<'_, Probes>) {
     match event {
         Event::TimedOut(kind) => cx.transport.time_out(kind),
         // This byte makes the protocol continue after the peer's FIN, and never close.
-        Event::ReadLost if cx.factory.log.count("0 data h") == 0 => cx.transport.follow_peer(),
+        Event::ReadLost if cx.factory.log.count("0 data h") == 0 => cx.transport.close_passively(),
         _ => {}
     }
 }

@@ -7,7 +7,7 @@ use crate::driver::scripted::Closed;
 /// Acts as the default callbacks do.
 fn plain(event: Event<'_>, cx: &mut Context<'_, Probes>) {
     if event == Event::ReadLost {
-        cx.transport.follow_peer();
+        cx.transport.close_passively();
     }
 }
 

@@ -127,3 +127,15 @@ fn a_hold_holds_its_own_reactor_only() {
     other.reactor.stop_gracefully(Duration::from_secs(5));
     assert!(other.reactor.turn(Some(Duration::ZERO)).unwrap().is_continue());
 }
+
+#[test]
+fn a_transport_of_another_reactor_gets_no_timer() {
+    let [mut mine, mut other] = twins();
+    let _peers = [mine.connect(), other.connect()];
+    let theirs = other.transport(0);
+    assert_eq!(mine.transport(0).id().slot, theirs.id().slot);
+    let timer = mine.reactor.set_timer(&theirs, Duration::ZERO);
+    assert_eq!(mine.reactor.remaining(timer), None);
+    mine.turn();
+    mine.log.expect(&["0 made"]);
+}

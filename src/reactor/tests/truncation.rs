@@ -75,7 +75,7 @@ fn plain(event: Event<'_>, cx: &mut Context<'_, Probes>) {
     match event {
         Event::Data(b"panic") => panic!("on purpose"),
         Event::TimedOut(kind) => cx.transport.time_out(kind),
-        Event::ReadLost => cx.transport.follow_peer(),
+        Event::ReadLost => cx.transport.close_passively(),
         // As the protocol hears it: from within the callback.
         Event::Produced if EXPLAINS.get() => {
             cx.transport.write(", and no more");

@@ -405,3 +405,24 @@ fn events_that_the_poller_has_not_reported_yet_are_left_over() {
     assert!(peers.iter().all(|peer| peer.received() == b"hello"), "after {turns} turns");
     assert_eq!(fixture.reactor.next_deadline(), None);
 }
+
+#[test]
+fn a_timer_set_from_outside_is_the_protocol_s_and_ends_with_its_connection() {
+    let mut fixture = Fixture::new(quiet);
+    let peers = [fixture.connect(), fixture.connect()];
+    let transports = [0, 1].map(|number| fixture.transport(number));
+    fixture.log.expect(&["0 made", "1 made"]);
+    let timers = [0, 1].map(|it| fixture.reactor.set_timer(&transports[it], Duration::ZERO));
+    transports[1].abort_connection();
+    fixture.reactor.set_timer(&transports[0], Duration::from_secs(1));
+    fixture.turn();
+    fixture.log.expect(&["0 timer", "1 timer", "1 lost: connection aborted by this side"]);
+    assert_eq!(timers.map(|timer| fixture.reactor.remaining(timer)), [None, None]);
+    let late = fixture.reactor.set_timer(&transports[1], Duration::ZERO);
+    assert_eq!(fixture.reactor.remaining(late), None, "its connection is over");
+    transports[0].abort_connection();
+    fixture.settle();
+    fixture.log.expect(&["0 lost: connection aborted by this side"]);
+    fixture.expect_empty();
+    drop(peers);
+}

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::callback_kind::CallbackKind;
+use crate::protocol::continuation;
 use crate::{Delimiter, LineContext, LineReceiver, Lines, delegate_callbacks};
 
 /// Names of the callbacks, in the order in which they came.
@@ -79,7 +80,7 @@ impl<F, R: LineReceiver<F>> LineReceiver<F> for Wrapper<R> {
 }
 
 /// Calls every callback.
-fn call_all<F>(protocol: &mut dyn Protocol<F>, factory: &mut F) {
+fn call_all<F: 'static>(protocol: &mut dyn Protocol<F>, factory: &mut F) {
     let mut fixture = Fixture::new(quiet);
     fixture.connect();
     let transport = fixture.transport(0);
@@ -90,6 +91,10 @@ fn call_all<F>(protocol: &mut dyn Protocol<F>, factory: &mut F) {
             CallbackKind::ConnectionMade => protocol.connection_made(cx),
             CallbackKind::DataReceived => protocol.data_received(cx, b"x\r\n"),
             CallbackKind::TimerFired => protocol.timer_fired(cx, timer),
+            CallbackKind::Continued => {
+                let call = |_: &mut NonForwarding, _: &mut Context<'_, Heard>| {};
+                protocol.continued(cx, continuation(call));
+            }
             CallbackKind::ReadingResumed => protocol.reading_resumed(cx),
             CallbackKind::TimedOut => protocol.timed_out(cx, TimeoutKind::Idle),
             CallbackKind::DrainRequested => protocol.drain_requested(cx),

@@ -43,7 +43,7 @@ fn a_protocol_that_yields_outside_of_reading_is_called_again_once() {
     });
     fixture.connect();
     let transport = fixture.transport(0);
-    fixture.reactor.set_connection_timer(&transport, Duration::ZERO);
+    fixture.reactor.set_timer(&transport, Duration::ZERO);
     fixture.settle();
     fixture.log.expect(&["0 made", "0 timer", "0 data "]);
     transport.yield_now();

@@ -119,7 +119,7 @@ impl Reactor {
     ) -> TimerId {
         let (connection, nanos) = (transport.slot(), nanos(period.min(DELAY_MAX)));
         let action = TimerAction::ProtocolInterval { connection, period: nanos };
-        self.set_protocol_timer(transport, period, action)
+        self.set_connection_action(transport, period, action)
     }
 
     /// Fires a timer that repeats, `count` of whose deadlines have passed. It stays in the heap

@@ -10,8 +10,9 @@ use super::callback::Callback;
 use super::panic::guard;
 use super::timer_id::TimerId;
 use crate::arena::{Arena, Id};
+use crate::continuation::Continuation;
 use crate::limits::Direction;
-use crate::transport::Transport;
+use crate::transport::{ConnectionId, Transport};
 use heap::Action;
 use std::fmt;
 use std::ops::ControlFlow;
@@ -23,7 +24,7 @@ const DELAY_MAX: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
 /// The action of a timer that fires.
 pub(super) enum TimerAction {
-    /// Call a closure of the user.
+    /// Call a closure of the user, or one that passes such a closure to a protocol.
     Call(Box<dyn FnOnce(&mut Reactor)>),
     /// Call `timer_fired` of a connection's protocol.
     ProtocolTimer(Id),
@@ -107,6 +108,8 @@ impl Reactor {
     /// panic in `call` is logged, and affects nothing else. Timers that are not due when the
     /// reactor stops are dropped.
     ///
+    /// To come back to a protocol, use [`Context::call_later`](crate::Context::call_later).
+    ///
     /// ```
     /// use std::time::Duration;
     /// use twistor::Reactor;
@@ -173,6 +176,12 @@ impl Reactor {
     pub fn cancel(&mut self, timer: TimerId) -> bool {
         let action = self.private_timer(timer).and_then(|id| self.timers.cancel(id));
         let cancelled = action.is_some();
+        self.drop_action(action);
+        cancelled
+    }
+
+    /// Drops the action of a cancelled timer, whose closure is the user's.
+    pub(super) fn drop_action(&mut self, action: Option<TimerAction>) {
         let repeated = match action {
             Some(TimerAction::RepeatedCall { call, .. }) => self.repeated_calls.remove(call),
             _ => None,
@@ -180,7 +189,6 @@ impl Reactor {
         if let Err(panic) = guard(|| drop((action, repeated))) {
             self.report_panic("dropping a cancelled call panicked", &panic);
         }
-        cancelled
     }
 
     /// Resets a timer to fire `delay` from now, sooner or later than before. Returns false if it
@@ -213,26 +221,83 @@ impl Reactor {
         self.driver.now()
     }
 
-    pub(crate) fn set_connection_timer(
+    /// Sets a timer of a connection's protocol: calls
+    /// [`timer_fired`](crate::Protocol::timer_fired) with the returned id after `delay`, unless the
+    /// timer is cancelled or the connection is lost before that.
+    ///
+    /// Delays are as for [`call_later`](Self::call_later). A transport without a protocol gets no
+    /// timer: one that is still connecting, was lost, or belongs to another reactor. The returned
+    /// id is then that of a cancelled timer.
+    ///
+    /// Within a callback, [`Context::set_timer`](crate::Context::set_timer) is the short form of
+    /// `cx.reactor.set_timer(cx.transport, delay)`, which can be called while a part of
+    /// `cx.factory` is borrowed:
+    ///
+    /// ```
+    /// use std::collections::HashMap;
+    /// use std::time::Duration;
+    /// use twistor::{ConnectionId, Context, Factory, Protocol, Reactor, TimerId, Transport};
+    ///
+    /// #[derive(Default)]
+    /// struct Games {
+    ///     players: HashMap<ConnectionId, Player>,
+    /// }
+    ///
+    /// #[derive(Default)]
+    /// struct Player {
+    ///     turn: Option<TimerId>,
+    /// }
+    ///
+    /// struct Game;
+    ///
+    /// impl Protocol<Games> for Game {
+    ///     fn data_received(&mut self, cx: &mut Context<'_, Games>, _data: &[u8]) {
+    ///         let player = cx.factory.players.entry(cx.transport.id()).or_default();
+    ///         player.turn = Some(cx.reactor.set_timer(cx.transport, Duration::from_secs(30)));
+    ///     }
+    /// }
+    /// #
+    /// # impl Factory for Games {
+    /// #     type Protocol = Game;
+    /// #     fn build_protocol(&mut self, _: &Transport, _: &mut Reactor) -> Option<Game> {
+    /// #         Some(Game)
+    /// #     }
+    /// # }
+    /// ```
+    pub fn set_timer(&mut self, transport: &Transport, delay: Duration) -> TimerId {
+        self.set_connection_action(transport, delay, TimerAction::ProtocolTimer(transport.slot()))
+    }
+
+    /// Calls a continuation of a connection's protocol after `delay`, unless the timer is cancelled
+    /// or the connection is lost before that: then the continuation is dropped.
+    pub(crate) fn continue_later(
         &mut self,
         transport: &Transport,
         delay: Duration,
+        continuation: Continuation,
     ) -> TimerId {
-        self.set_protocol_timer(transport, delay, TimerAction::ProtocolTimer(transport.slot()))
+        let connection = transport.slot();
+        let call = move |reactor: &mut Self| reactor.call_continuation(connection, continuation);
+        self.set_connection_action(transport, delay, TimerAction::Call(Box::new(call)))
     }
 
-    /// Sets a timer that is cancelled with its connection.
-    fn set_protocol_timer(
+    /// Sets a timer that is cancelled with a connection.
+    pub(super) fn set_connection_action(
         &mut self,
         transport: &Transport,
         delay: Duration,
         action: TimerAction,
     ) -> TimerId {
         let timer = self.set_timer_action(delay, action);
-        match self.connections.established_mut(transport.slot()) {
+        let ConnectionId { slot, reactor } = transport.id();
+        let established = self.connections.established_mut(slot).filter(|_| reactor == self.id);
+        match established {
             Some(established) => established.add_timer(timer, |timer| self.timers.contains(timer)),
-            // Set in `connection_lost`: its protocol will be gone.
-            None => drop(self.timers.cancel(timer)),
+            // Such as in `connection_lost`: the protocol will be gone.
+            None => {
+                let action = self.timers.cancel(timer);
+                self.drop_action(action);
+            }
         }
         self.public_timer(timer)
     }

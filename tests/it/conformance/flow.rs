@@ -79,7 +79,7 @@ pub(super) fn a_producer_with_nothing_to_give_does_not_outlive_its_peer(carrier:
         }
         Event::Made => cx.transport.register_producer(Producer::pull()),
         Event::Data(_) => cx.transport.write("answer"),
-        Event::ReadLost => crate::support::read_lost(cx),
+        Event::ReadLost => cx.transport.close_passively(),
         _ => {}
     });
     let mut half = server.connect();

@@ -1,7 +1,7 @@
 //! Timeouts.
 
 use super::Carrier;
-use crate::support::{Cx, Event, Server, time_out};
+use crate::support::{Cx, Event, Server};
 use std::time::Duration;
 use twistor::limits::{TimeoutKind, Timeouts};
 
@@ -12,7 +12,7 @@ const NEVER: Duration = Duration::from_secs(100_000);
 fn wait(event: Event<'_>, cx: &mut Cx<'_>) {
     match event {
         Event::Data(b"l") => cx.transport.write(vec![0; 24 << 20]),
-        Event::TimedOut(kind) => time_out(cx, kind),
+        Event::TimedOut(kind) => cx.transport.time_out(kind),
         _ => {}
     }
 }
@@ -60,7 +60,7 @@ pub(super) fn a_handshake_a_byte_at_a_time_is_timed_out(carrier: Carrier) {
 pub(super) fn a_late_loop_does_not_time_out_a_client_that_sent_in_time(carrier: Carrier) {
     let server = carrier.serve(|event, cx| match event {
         Event::Made => cx.transport.set_timeouts(Timeouts::new().idle(LATE / 4)),
-        Event::TimedOut(kind) => time_out(cx, kind),
+        Event::TimedOut(kind) => cx.transport.time_out(kind),
         _ => crate::support::echo(event, cx),
     });
     let (mut spoke, _silent) = (server.connect(), server.connect());

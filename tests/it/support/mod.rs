@@ -14,7 +14,7 @@ pub(crate) use callers::Callers;
 #[cfg(feature = "signals")]
 pub(crate) use child::{Child, interrupt};
 pub(crate) use client::Client;
-pub(crate) use probe::{Cx, Event, Probes, read_lost, time_out};
+pub(crate) use probe::{Cx, Event, Probes};
 pub(crate) use server::Server;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

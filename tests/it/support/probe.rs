@@ -42,16 +42,6 @@ pub(crate) struct Probes {
     pub(crate) yields: usize,
 }
 
-/// Does what `timed_out` does by default.
-pub(crate) fn time_out(cx: &mut Cx<'_>, kind: TimeoutKind) {
-    Protocol::<Probes>::timed_out(&mut Plain, cx, kind);
-}
-
-/// Does what `read_connection_lost` does by default.
-pub(crate) fn read_lost(cx: &mut Cx<'_>) {
-    Protocol::<Probes>::read_connection_lost(&mut Plain, cx);
-}
-
 impl Probes {
     pub(crate) fn new(act: fn(Event<'_>, &mut Cx<'_>), log: Sender<String>) -> Self {
         Self {
@@ -71,11 +61,6 @@ impl Probes {
         let _ = self.log.send(entry.into());
     }
 }
-
-/// A protocol with only default callbacks.
-struct Plain;
-
-impl Protocol<Probes> for Plain {}
 
 impl Factory for Probes {
     type Protocol = Probe;
