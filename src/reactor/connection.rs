@@ -32,7 +32,7 @@ impl Reactor {
             self.call(&connection, Callback::Continued(&mut continuation));
         }
         if let Err(panic) = guard(|| drop(continuation)) {
-            log::error!("dropping a continuation panicked: {}", panic.0);
+            self.report_panic("dropping a continuation panicked", &panic);
         }
     }
 
