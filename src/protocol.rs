@@ -330,8 +330,8 @@ impl<F: fmt::Debug> fmt::Debug for Context<'_, F> {
     message = "`{Self}` is not a protocol for connections of the factory `{F}`",
     label = "not a `Protocol` of its factory",
     note = "a `LineReceiver` needs an adapter: return `Lines::new(receiver)` from the factory",
-    note = "a protocol of one factory type, `impl Protocol<Chat> for ..`, needs that factory: pass the \
-            `Chat` itself, not a closure",
+    note = "a protocol of one factory type, `impl Protocol<Chat> for ..`, needs that factory: pass \
+            the `Chat` itself, not a closure",
     note = "a closure cannot return `Box<dyn Protocol<_>>`, since its own type would be a part of \
             itself: declare a type, and implement `Factory` with \
             `type Protocol = Box<dyn Protocol<Self>>`"
@@ -355,8 +355,8 @@ pub trait Protocol<F>: Continue {
         let _ = (cx, data);
     }
 
-    /// A timer set with [`Context::set_timer`] or [`Reactor::set_timer`] has expired, or a period of one set with
-    /// [`Context::set_interval`] is over.
+    /// A timer set with [`Context::set_timer`] or [`Reactor::set_timer`] has expired, or a period
+    /// of one set with [`Context::set_interval`] is over.
     fn timer_fired(&mut self, cx: &mut Context<'_, F>, timer: TimerId) {
         let _ = (cx, timer);
     }

@@ -39,8 +39,8 @@ use std::io;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not receive lines on connections of the factory `{F}`",
     label = "not a `LineReceiver` of its factory",
-    note = "`Lines` turns a `LineReceiver` into a `Protocol`; what is a `Protocol` already needs no \
-            `Lines`"
+    note = "`Lines` turns a `LineReceiver` into a `Protocol`; what is a `Protocol` already needs \
+            no `Lines`"
 )]
 pub trait LineReceiver<F>: Continue {
     /// The delimiter for all connections of this type. Default: CR LF.

@@ -238,6 +238,7 @@ fn what_connection_lost_wants_called_later_is_dropped() {
 fn a_panic_of_a_continuation_ends_its_connection_only() {
     let (worker, log) = workers();
     let server = Server::new(worker);
+    server.simulation().allow_panics();
     let (victim, bystander) = (server.connect(), server.connect());
     victim.send("panic");
     bystander.send("later");
@@ -250,6 +251,7 @@ fn a_panic_of_a_continuation_ends_its_connection_only() {
 fn a_continuation_that_panics_when_it_is_dropped_is_contained() {
     let (worker, log) = workers();
     let server = Server::new(worker);
+    server.simulation().allow_panics();
     let client = server.connect();
     client.send("bomb");
     client.reset();
@@ -263,6 +265,7 @@ fn a_continuation_that_panics_when_it_is_dropped_is_contained() {
 fn a_continuation_of_another_type_ends_the_connection_and_names_both() {
     let (worker, log) = workers();
     let client = connect(worker);
+    client.simulation().allow_panics();
     client.send("other");
     client.advance(SECOND);
     let unit = std::any::type_name::<Unit>();
