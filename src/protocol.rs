@@ -355,8 +355,8 @@ pub trait Protocol<F>: Continue {
         let _ = (cx, data);
     }
 
-    /// A timer set with [`Context::set_timer`] or [`Reactor::set_timer`] has expired, or a period of one set with
-    /// [`Context::set_interval`] is over.
+    /// A timer set with [`Context::set_timer`] or [`Reactor::set_timer`] has expired, or a period of
+    /// one set with [`Context::set_interval`] is over.
     fn timer_fired(&mut self, cx: &mut Context<'_, F>, timer: TimerId) {
         let _ = (cx, timer);
     }

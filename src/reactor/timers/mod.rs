@@ -28,8 +28,8 @@ pub(super) enum TimerAction {
     Call(Box<dyn FnOnce(&mut Reactor)>),
     /// Call `timer_fired` of a connection's protocol.
     ProtocolTimer(Id),
-    /// Call a closure of [`RepeatedCalls`] once in each period, in nanoseconds. (A box in this place
-    /// would make every other timer cost more.)
+    /// Call a closure of [`RepeatedCalls`] once in each period, in nanoseconds. (A box here would
+    /// make every other timer cost more.)
     RepeatedCall { call: Id, period: u64 },
     /// Call `timer_fired` of a connection's protocol once in each period, in nanoseconds.
     ProtocolInterval { connection: Id, period: u64 },
