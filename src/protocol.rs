@@ -160,6 +160,7 @@ impl<F: 'static> Context<'_, F> {
     /// `F: 'static`. Protocols that wrap this one forward the call, as every callback.
     ///
     /// ```
+    /// # #[cfg(feature = "testing")] {
     /// use std::time::Duration;
     /// use twistor::{Context, Protocol};
     ///
@@ -182,6 +183,7 @@ impl<F: 'static> Context<'_, F> {
     /// # assert_eq!(peer.take_received(), b"");
     /// # peer.advance(Duration::from_secs(1));
     /// # assert_eq!(peer.take_received(), b"x");
+    /// # }
     /// ```
     ///
     /// # Panics
@@ -204,6 +206,7 @@ impl<F: 'static> Context<'_, F> {
     /// when the reactor stops, they are dropped at once.
     ///
     /// ```
+    /// # #[cfg(feature = "testing")] {
     /// use twistor::error::DeferError;
     /// use twistor::{Context, Protocol};
     ///
@@ -231,6 +234,7 @@ impl<F: 'static> Context<'_, F> {
     /// # let peer = twistor::testing::connect(Sizes::default);
     /// # peer.send("/no such file");
     /// # assert_eq!(peer.take_received(), b"0, 0 in all\r\n");
+    /// # }
     /// ```
     ///
     /// # Errors

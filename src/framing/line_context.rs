@@ -52,6 +52,7 @@ impl<'a, F> LineContext<'a, F> {
     /// shared by protocols and line receivers.
     ///
     /// ```
+    /// # #[cfg(feature = "testing")] {
     /// use twistor::{Context, LineContext, LineReceiver};
     ///
     /// /// Refuses clients that are not on this machine.
@@ -74,6 +75,7 @@ impl<'a, F> LineContext<'a, F> {
     /// }
     /// # let peer = twistor::testing::connect(|| twistor::Lines::new(Local));
     /// # assert!(peer.close_kind().is_some(), "on another host");
+    /// # }
     /// ```
     ///
     /// [`Context::call_later`] and [`Context::defer_to_thread`] of the result are for protocols:
@@ -180,6 +182,7 @@ impl<F: 'static> LineContext<'_, F> {
     /// (`reactor.callLater(delay, self.method)`)
     ///
     /// ```
+    /// # #[cfg(feature = "testing")] {
     /// use std::time::Duration;
     /// use twistor::{LineContext, LineReceiver, Lines};
     ///
@@ -197,6 +200,7 @@ impl<F: 'static> LineContext<'_, F> {
     /// # assert_eq!(peer.take_received(), b"a\r\n");
     /// # peer.advance(Duration::from_secs(1));
     /// # assert_eq!(peer.take_received(), b"b\r\n");
+    /// # }
     /// ```
     ///
     /// # Panics
@@ -215,6 +219,7 @@ impl<F: 'static> LineContext<'_, F> {
     /// [`Context::defer_to_thread`]. (`deferToThread(work).addCallback(self.method)`)
     ///
     /// ```
+    /// # #[cfg(feature = "testing")] {
     /// use twistor::{LineContext, LineReceiver, Lines};
     ///
     /// /// Answers a path with the content of the file.
@@ -236,6 +241,7 @@ impl<F: 'static> LineContext<'_, F> {
     /// # let peer = twistor::testing::connect(|| Lines::new(Files));
     /// # peer.send("/no such file\r\n");
     /// # assert_eq!(peer.take_received(), b"no such file\r\n");
+    /// # }
     /// ```
     ///
     /// # Errors

@@ -12,6 +12,7 @@ use std::fmt;
 /// context has the same methods, as short forms.
 ///
 /// ```
+/// # #[cfg(feature = "testing")] {
 /// use std::collections::HashMap;
 /// use twistor::{ConnectionId, Factory, LineContext, LineReceiver, Lines, Reactor, Transport};
 ///
@@ -44,6 +45,7 @@ use std::fmt;
 /// # let peer = twistor::testing::connect(Chat::default());
 /// # peer.send("x\r\n");
 /// # assert_eq!(peer.take_received(), b"You have said 0 lines.\r\n");
+/// # }
 /// ```
 pub struct LineTransport<'a> {
     transport: &'a Transport,

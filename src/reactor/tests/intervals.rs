@@ -227,6 +227,7 @@ fn an_interval_of_a_protocol_ends_with_its_connection() {
     fixture.expect_empty();
 }
 
+#[cfg(feature = "testing")]
 #[test]
 fn timer_fired_gets_one_id_for_all_periods() {
     struct Ticker(Option<TimerId>);
