@@ -255,6 +255,7 @@ fn a_continuation_that_panics_when_it_is_dropped_is_contained() {
     let client = server.connect();
     client.send("bomb");
     client.reset();
+    assert_eq!(server.simulation().take_panics().len(), 1);
     log.expect(&["lost: connection lost: connection reset"]);
     let client = server.connect();
     client.send("work");
