@@ -70,43 +70,37 @@ impl Signals {
 
     /// Listens to a signal of the program's own.
     pub(super) fn watch(&mut self, name: &'static str) -> io::Result<()> {
-        self.listen(name, false)
+        self.listen(name, &[])
     }
 
-    /// Listens to the signals that stop the reactor, unless they are ignored.
+    /// Listens to the signals that stop the reactor, unless they are ignored. The first of them
+    /// arms the default effect of all.
     pub(super) fn watch_stopping(&mut self) -> io::Result<()> {
+        let mut names = Vec::new();
+        let mut defaults = Vec::new();
         for name in STOPPING {
-            if !is_ignored(number_of(name)?) {
-                self.listen(name, true)?;
+            let number = number_of(name)?;
+            if !is_ignored(number) {
+                names.push(name);
+                defaults.push(default_of(number)?);
             }
         }
-        // The first of them arms the default effect of all.
-        let stopping = self.watched.iter_mut().filter(|watched| watched.stops);
-        let mut stopping: Vec<&mut Watched> = stopping.collect();
-        let met = met();
-        let defaults: Vec<_> = stopping
-            .iter()
-            .filter_map(|watched| met.get(&watched.number))
-            .map(|met| Arc::clone(&met.default_applies))
-            .collect();
-        drop(met);
-        for watched in &mut stopping {
-            for default_applies in &defaults {
-                let arm = flag::register(watched.number, Arc::clone(default_applies))?;
-                watched.actions.push(arm);
-            }
-        }
-        Ok(())
+        names.into_iter().try_for_each(|name| self.listen(name, &defaults))
     }
 
-    fn listen(&mut self, name: &'static str, stops: bool) -> io::Result<()> {
+    /// Listens to a signal. Those with `defaults` to arm stop the reactor.
+    fn listen(&mut self, name: &'static str, defaults: &[Arc<AtomicBool>]) -> io::Result<()> {
         let number = number_of(name)?;
         add_listener(number)?;
-        let arrived = Arc::default();
+        let (arrived, stops) = (Arc::default(), !defaults.is_empty());
         // From now on a failure drops what was set up so far.
         let mut watched =
             Watched { name, number, stops, arrived: Arc::clone(&arrived), actions: Vec::new() };
-        // In this order: when the byte is read, the flag is set.
+        // In this order: when the byte is read, the default is armed and the flag is set. The loop
+        // may read it before the handler, on another thread, has come to its end.
+        for default_applies in defaults {
+            watched.actions.push(flag::register(number, Arc::clone(default_applies))?);
+        }
         watched.actions.push(flag::register(number, arrived)?);
         watched.actions.push(low_level::pipe::register(number, self.sender.try_clone()?)?);
         self.watched.push(watched);
@@ -161,13 +155,22 @@ fn is_ignored(number: i32) -> bool {
 /// Counts a reactor that listens to the signal, which has no default effect meanwhile.
 fn add_listener(number: i32) -> io::Result<()> {
     let mut all = met();
-    let met = match all.entry(number) {
-        Entry::Occupied(known) => known.into_mut(),
-        Entry::Vacant(unknown) => unknown.insert(Met::first(number)?),
-    };
+    let met = first_met(&mut all, number)?;
     met.listeners += 1;
     met.default_applies.store(false, Ordering::SeqCst);
     Ok(())
+}
+
+/// Returns the flag that gives the signal its default effect.
+fn default_of(number: i32) -> io::Result<Arc<AtomicBool>> {
+    first_met(&mut met(), number).map(|met| Arc::clone(&met.default_applies))
+}
+
+fn first_met(all: &mut BTreeMap<i32, Met>, number: i32) -> io::Result<&mut Met> {
+    Ok(match all.entry(number) {
+        Entry::Occupied(known) => known.into_mut(),
+        Entry::Vacant(unknown) => unknown.insert(Met::first(number)?),
+    })
 }
 
 impl Met {
@@ -176,7 +179,7 @@ impl Met {
     /// signal, which arms the default, does not find it armed.
     fn first(number: i32) -> io::Result<Self> {
         let disposition = Disposition::of_process();
-        let (was_ignored, default_applies) = (disposition.ignores(number), Arc::default());
+        let (was_ignored, default_applies) = (disposition.ignores(number), Arc::new(AtomicBool::new(true)));
         if !was_ignored && !disposition.catches(number) {
             flag::register_conditional_default(number, Arc::clone(&default_applies))?;
         }
