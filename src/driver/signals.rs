@@ -179,7 +179,8 @@ impl Met {
     /// signal, which arms the default, does not find it armed.
     fn first(number: i32) -> io::Result<Self> {
         let disposition = Disposition::of_process();
-        let (was_ignored, default_applies) = (disposition.ignores(number), Arc::new(AtomicBool::new(true)));
+        let (was_ignored, default_applies) =
+            (disposition.ignores(number), Arc::new(AtomicBool::new(true)));
         if !was_ignored && !disposition.catches(number) {
             flag::register_conditional_default(number, Arc::clone(&default_applies))?;
         }
