@@ -20,6 +20,7 @@ mod overload;
 #[cfg(feature = "signals")]
 mod own_signals;
 mod panics;
+mod programs;
 mod properties;
 mod rings;
 mod running;
