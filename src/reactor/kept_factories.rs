@@ -23,13 +23,12 @@ impl Reactor {
     /// use std::io;
     /// use std::net::{Ipv4Addr, SocketAddr};
     /// use std::time::Duration;
-    /// use twistor::{Context, Factory, FactoryKey, Protocol, Reactor, Transport};
+    /// use twistor::{Context, Factory, Protocol, Reactor, Transport, build_protocol};
     ///
     /// /// Sends what is queued, over a connection that it makes again until it stands.
     /// struct Sender {
     ///     server: SocketAddr,
     ///     queue: VecDeque<String>,
-    ///     key: Option<FactoryKey<Sender>>,
     /// }
     ///
     /// struct Sending;
@@ -42,14 +41,10 @@ impl Reactor {
     /// }
     ///
     /// impl Factory for Sender {
-    ///     type Protocol = Sending;
-    ///
-    ///     fn build_protocol(&mut self, _: &Transport, _: &mut Reactor) -> Option<Sending> {
-    ///         Some(Sending)
-    ///     }
+    ///     build_protocol!(Sending, |_sender| Sending);
     ///
     ///     fn connection_failed(&mut self, _: &Transport, _: &io::Error, reactor: &mut Reactor) {
-    ///         let (server, Some(key)) = (self.server, self.key) else { return };
+    ///         let (server, Some(key)) = (self.server, reactor.key_of(self)) else { return };
     ///         reactor.call_later(Duration::from_millis(200), move |reactor| {
     ///             if let Err(error) = reactor.connect_tcp(server, key) {
     ///                 log::warn!("{error}");
@@ -60,9 +55,8 @@ impl Reactor {
     ///
     /// let mut reactor = Reactor::new()?;
     /// let server = (Ipv4Addr::LOCALHOST, 7).into();
-    /// let sender = Sender { server, queue: VecDeque::from(["hello".to_owned()]), key: None };
+    /// let sender = Sender { server, queue: VecDeque::from(["hello".to_owned()]) };
     /// let key = reactor.add_factory(sender)?;
-    /// reactor.with_factory(key, |sender, _| sender.key = Some(key))?;
     /// assert!(reactor.remove_factory(key));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
