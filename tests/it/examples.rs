@@ -385,3 +385,25 @@ fn finger() {
     );
     example.stop();
 }
+
+#[test]
+fn mail() {
+    let example = Example::start("mail", &[]);
+    example.check(
+        "ann connects
+         ann S: 220 mail
+         ann C: MAIL FROM:<ann>
+         ann S: 250 sender
+         ann C: RCPT TO:<bob>
+         ann S: 250 recipient
+         ann C: DATA
+         ann S: 354 the letter, and a dot
+         ann C: Hello
+         ann C: .
+         ann S: 250 delivered
+         ann C: QUIT
+         ann S: 221 bye
+         ann is closed",
+    );
+    example.stop();
+}
