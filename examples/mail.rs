@@ -1,7 +1,8 @@
 //! Accepts mail (a small part of SMTP, RFC 5321), logs the envelope of each letter, and keeps the
 //! last one.
 //!
-//! `RUST_LOG=info cargo run --example mail [PORT or ENDPOINT]`, then any mail client at 127.0.0.1, port 8025.
+//! `RUST_LOG=info cargo run --example mail [PORT or ENDPOINT]`, then any mail client at 127.0.0.1,
+//! port 8025.
 
 use std::env;
 use std::error::Error;
