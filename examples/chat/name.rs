@@ -22,7 +22,7 @@ impl Name {
     /// consists of letters and digits of any script, with their marks, and of `-`, `_`, `.` and
     /// single spaces.
     pub(crate) fn new(text: &str) -> Option<Self> {
-        // The same letter may be one character, or a letter and a mark: `ë` comes in both forms.
+        // Unicode encodes `ë` in two ways: as one character, or as a letter and a mark.
         let shown: String = text.nfc().collect();
         let length = shown.chars().count();
         if !(1..=LENGTH_MAX).contains(&length) || shown.contains("  ") || !is_spelled(&shown) {

@@ -149,7 +149,7 @@ impl<'a> LineTransport<'a> {
     /// If the delimiter is empty.
     pub fn set_delimiter(&mut self, delimiter: impl Into<Delimiter>) {
         self.splitter.delimiter = Some(delimiter.into().checked());
-        self.effects.search_anew = true;
+        self.effects.search_again = true;
     }
 
     /// Returns the maximum length of a line, in bytes without the delimiter.

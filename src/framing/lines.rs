@@ -150,7 +150,7 @@ impl<R> Lines<R> {
         let Self { receiver, splitter, pending, start, .. } = self;
         let mut line_cx = LineContext::new(cx, splitter, &mut effects, &[], &pending[*start..]);
         let result = call(receiver, &mut line_cx);
-        if effects.search_anew {
+        if effects.search_again {
             self.searched = 0;
         }
         if effects.cleared {

@@ -36,7 +36,7 @@ pub(super) struct Effects {
     /// Bytes that are split after the remaining ones.
     pub(super) extra: Vec<u8>,
     /// The delimiter has changed, so that bytes already searched are searched again.
-    pub(super) search_anew: bool,
+    pub(super) search_again: bool,
 }
 
 impl Effects {

@@ -49,15 +49,14 @@ impl Timeouts {
         Self { idle: Some(idle), ..self }
     }
 
-    /// First-byte timeout: the longest time from the start of the timeouts until the peer's first
-    /// byte. Reported as [`TimeoutKind::FirstByte`]. The timeout does not run after
-    /// `lose_connection`.
+    /// First-byte timeout: the longest wait for the peer's first byte. Reported as
+    /// [`TimeoutKind::FirstByte`]. The timeout does not run after `lose_connection`.
     #[must_use]
     pub fn first_byte(self, first_byte: Duration) -> Self {
         Self { first_byte: Some(first_byte), ..self }
     }
 
-    /// Handshake timeout: the longest time from the start of the timeouts until the protocol calls
+    /// Handshake timeout: the longest wait until the protocol calls
     /// [`handshake_done`](crate::Transport::handshake_done); the protocol decides what its
     /// handshake is. Reported as [`TimeoutKind::Handshake`]. The timeout does not run after
     /// `lose_connection`.

@@ -165,7 +165,7 @@ impl Reactor {
     ///
     /// let mut reactor = Reactor::new()?;
     /// let port = reactor.listen_tcp((Ipv4Addr::LOCALHOST, 0), || Echo)?;
-    /// // The same factory, on a second port.
+    /// // A second port for this factory.
     /// reactor.listen_tcp((Ipv4Addr::LOCALHOST, 0), &port)?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```

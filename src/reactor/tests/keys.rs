@@ -13,7 +13,7 @@ struct Member;
 impl Protocol<Noting> for Member {
     fn connection_made(&mut self, cx: &mut Context<'_, Noting>) {
         cx.factory.seen.borrow_mut().push(Some(cx.key()));
-        // Of a part of a factory there is no key.
+        // A part of a factory has no key.
         let part = cx.map_factory(|noting| &mut noting.seen).key();
         assert!(format!("{part:?}").contains("RefCell"), "{}", type_name::<Noting>());
     }

@@ -197,7 +197,7 @@ fn a_fast_peer_of_an_endless_reader_does_not_occupy_the_loop() {
     let before = peer.received().len();
     assert!(before <= 4 * HIGH, "{before}");
     fixture.turn();
-    assert!(!peer.received().is_empty(), "and goes on");
+    assert!(!peer.received().is_empty(), "and continues");
 }
 
 #[test]

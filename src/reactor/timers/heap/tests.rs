@@ -2,7 +2,7 @@ use super::*;
 use crate::testing::Random;
 use std::time::Duration;
 
-/// Actions from here on repeat; the rest of the number is the period, in milliseconds.
+/// Actions of this value or more repeat; the excess over it is the period, in milliseconds.
 const REPEATS: u64 = 1 << 32;
 
 impl Action for u64 {

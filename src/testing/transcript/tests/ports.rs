@@ -63,11 +63,11 @@ fn several_factories_of_a_host_play_their_transcripts() {
     simulation.inject("crash server".parse().unwrap());
     simulation.inject("restart server".parse().unwrap());
     assert!(host.state().borrow().is_empty(), "the last boot has made another one");
-    check_on(&host, WRITERS, "C: anew");
-    check_on(&host, READERS, "S: anew\nis closed");
+    check_on(&host, WRITERS, "C: again");
+    check_on(&host, READERS, "S: again\nis closed");
     let wrong = AssertUnwindSafe(|| check_on(&host, READERS, "S: tea"));
     let text = *catch_unwind(wrong).unwrap_err().downcast::<String>().unwrap();
-    assert!(text.contains("   1 - S: tea\n     + S: anew\n     + is closed"), "{text}");
+    assert!(text.contains("   1 - S: tea\n     + S: again\n     + is closed"), "{text}");
 }
 
 #[test]
