@@ -82,10 +82,13 @@ mod instruction_counts;
 #[cfg_attr(docsrs, doc(auto_cfg = false))]
 pub mod guide;
 
-pub use address::Address;
+pub use address::{Address, UnixAddress};
 pub use bytes::Bytes;
 pub use continuation::Continuation;
-pub use endpoint::{ServerEndpoint, TcpClientEndpoint, TcpServerEndpoint};
+pub use endpoint::{
+    ClientEndpoint, InheritedEndpoint, ServerEndpoint, TcpClientEndpoint, TcpServerEndpoint,
+    UnixClientEndpoint, UnixServerEndpoint,
+};
 pub use framing::{Delimiter, LineContext, LineReceiver, LineTransport, Lines};
 pub use protocol::{Context, Factory, Protocol};
 pub use reactor::{
@@ -115,6 +118,7 @@ pub mod system_event {
 /// Errors of requests to a reactor. The reason why a connection ended is a [`Reason`], not an
 /// error.
 pub mod error {
+    pub use crate::endpoint::UnixSocketError;
     pub use crate::reactor::{
         AddFactoryError, CallError, ConnectError, DeferError, ListenError, ReachError, RunError,
     };

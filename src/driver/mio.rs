@@ -7,7 +7,7 @@ use super::tcp_stream::TcpStream;
 use super::thread_pool::Threads;
 use super::{AnyStream, Driver, Edges, Listener, Ready, Wake, Work};
 use crate::arena::Id;
-use crate::endpoint::{TcpClientEndpoint, TcpServerEndpoint};
+use crate::endpoint::{ClientCarrier, ServerCarrier};
 use mio::{Events, Poll, Registry, Token};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
@@ -128,14 +128,25 @@ impl Driver for MioDriver {
         self.full
     }
 
-    fn listen(&mut self, at: &TcpServerEndpoint, id: Id) -> io::Result<Box<dyn Listener>> {
+    fn listen(&mut self, at: &ServerCarrier, id: Id) -> io::Result<Box<dyn Listener>> {
         let token = Token(id.to_bits() | PORT);
         let (registry, reserve) = (Rc::clone(&self.registry), Rc::clone(&self.reserve));
-        Ok(Box::new(TcpListener::bind(at, token, registry, reserve)?))
+        match at {
+            ServerCarrier::Tcp(at) => {
+                Ok(Box::new(TcpListener::bind(at, token, registry, reserve)?))
+            }
+            ServerCarrier::Unix(_) | ServerCarrier::Inherited(_) => {
+                Err(io::ErrorKind::Unsupported.into())
+            }
+        }
     }
 
-    fn connect(&mut self, to: &TcpClientEndpoint, id: Id) -> io::Result<AnyStream> {
-        TcpStream::connect(to, id, Rc::clone(&self.registry)).map(AnyStream::Tcp)
+    fn connect(&mut self, to: &ClientCarrier, id: Id) -> io::Result<AnyStream> {
+        let registry = Rc::clone(&self.registry);
+        match to {
+            ClientCarrier::Tcp(to) => TcpStream::connect(to, id, registry).map(AnyStream::Tcp),
+            ClientCarrier::Unix(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
     }
 
     fn spawn_blocking(&mut self, work: Work, max_blocking_threads: usize) -> io::Result<()> {

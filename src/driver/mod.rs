@@ -31,7 +31,7 @@ pub(crate) use thread_pool::Work;
 
 use crate::address::Address;
 use crate::arena::Id;
-use crate::endpoint::{TcpClientEndpoint, TcpServerEndpoint};
+use crate::endpoint::{ClientCarrier, ServerCarrier};
 use std::fmt::Debug;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
@@ -58,11 +58,11 @@ pub(crate) trait Driver: Debug {
     fn may_have_more(&self) -> bool;
 
     /// Opens a port, whose events carry `id`.
-    fn listen(&mut self, at: &TcpServerEndpoint, id: Id) -> io::Result<Box<dyn Listener>>;
+    fn listen(&mut self, at: &ServerCarrier, id: Id) -> io::Result<Box<dyn Listener>>;
 
     /// Begins to connect. The stream is registered under `id` at once, and is reported when the
     /// attempt has succeeded or failed.
-    fn connect(&mut self, to: &TcpClientEndpoint, id: Id) -> io::Result<AnyStream>;
+    fn connect(&mut self, to: &ClientCarrier, id: Id) -> io::Result<AnyStream>;
 
     /// Runs work that may block, on one of at most `max_blocking_threads` threads. Fails if no
     /// thread can be started; the work is dropped.

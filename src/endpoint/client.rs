@@ -1,97 +1,115 @@
-//! Client endpoints: addresses to connect to.
+//! `ClientEndpoint`: where a client connects to, whatever carries its connections.
 
-use crate::address::Address;
+use super::description::{Arguments, Problem};
+use super::server::unknown;
+use super::{ParseEndpointError, TcpClientEndpoint, UnixClientEndpoint};
+use crate::address::{Address, UnixAddress};
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
+use std::str::FromStr;
 use std::time::Duration;
 
-/// The default connect timeout: 30 s, as in Twisted. Longer than a lost packet or two, and shorter
-/// than the two minutes after which the system gives up.
-pub const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// An address to connect to over TCP.
+/// Endpoint of a client: where it connects to, as parsed from a description such as
+/// `tcp:127.0.0.1:8007`.
+///
+/// | description | meaning |
+/// |---|---|
+/// | `tcp:HOST:PORT:timeout=SECONDS:bindAddress=ADDRESS` | TCP; the host is an IP address |
+/// | `unix:PATH:timeout=SECONDS` | a Unix socket |
+/// | `unix:@NAME` | a Unix socket in Linux's abstract namespace |
+///
+/// Arguments may be given by position or, except the kind, by name: `tcp:host=::1:port=8007`.
+/// Escapes are those of a [`ServerEndpoint`](super::ServerEndpoint).
 ///
 /// ```
-/// use std::net::Ipv4Addr;
-/// use std::time::Duration;
-/// use twistor::{Protocol, Reactor, TcpClientEndpoint};
+/// use twistor::{ClientEndpoint, TcpClientEndpoint};
 ///
-/// struct Quiet;
-///
-/// impl<F> Protocol<F> for Quiet {}
-///
-/// let mut reactor = Reactor::new()?;
-/// let endpoint = TcpClientEndpoint::new((Ipv4Addr::LOCALHOST, 8007));
-/// endpoint.timeout(Duration::from_secs(5)).connect(&mut reactor, || Quiet)?;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// let endpoint: ClientEndpoint = "tcp:[::1]:8007".parse()?;
+/// let expected = TcpClientEndpoint::new((std::net::Ipv6Addr::LOCALHOST, 8007));
+/// assert_eq!(endpoint, ClientEndpoint::from(expected));
+/// # Ok::<(), twistor::endpoint::ParseEndpointError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TcpClientEndpoint {
-    address: SocketAddr,
-    timeout: Duration,
-    local: Option<SocketAddr>,
+pub struct ClientEndpoint {
+    carrier: ClientCarrier,
 }
 
-impl TcpClientEndpoint {
-    /// Creates an endpoint from a socket address, or from a pair of an IP address and a port
-    /// number.
-    pub fn new(address: impl Into<SocketAddr>) -> Self {
-        Self { address: address.into(), timeout: DEFAULT_CONNECT_TIMEOUT, local: None }
+/// What a connection is made of: the driver opens it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ClientCarrier {
+    Tcp(TcpClientEndpoint),
+    Unix(UnixClientEndpoint),
+}
+
+/// The kinds of descriptions.
+const KINDS: &str = "tcp and unix";
+
+impl ClientEndpoint {
+    /// Returns the address that it connects to.
+    pub fn address(&self) -> Address {
+        match &self.carrier {
+            ClientCarrier::Tcp(endpoint) => endpoint.address().into(),
+            ClientCarrier::Unix(endpoint) => endpoint.address().clone().into(),
+        }
     }
 
-    /// Sets the connect timeout; [`DEFAULT_CONNECT_TIMEOUT`] by default. With zero the attempt has
-    /// failed by the next turn, unless the connection is established by then; with `Duration::MAX`
-    /// only the system ends it.
-    #[must_use]
-    pub fn timeout(self, timeout: Duration) -> Self {
-        Self { timeout, ..self }
-    }
-
-    /// Sets the local address, which the system chooses by default; with port 0 it chooses the
-    /// port. (`bindAddress`)
-    ///
-    /// A fixed local port can be used for connections to several servers, and on Unix again as soon
-    /// as a connection is over. Only for the same server may the system refuse it for a minute or
-    /// two: if this side closed first, it guards against stray packets of the former connection
-    /// (TIME_WAIT).
-    #[must_use]
-    pub fn bind(self, local: impl Into<SocketAddr>) -> Self {
-        Self { local: Some(local.into()), ..self }
-    }
-
-    /// Returns the address that the endpoint connects to.
-    pub fn address(&self) -> SocketAddr {
-        self.address
+    pub(crate) fn carrier(&self) -> &ClientCarrier {
+        &self.carrier
     }
 
     pub(crate) fn connect_timeout(&self) -> Duration {
-        self.timeout
+        match &self.carrier {
+            ClientCarrier::Tcp(endpoint) => endpoint.connect_timeout(),
+            ClientCarrier::Unix(endpoint) => endpoint.connect_timeout(),
+        }
     }
 
     /// Returns the local address, as far as it is known before the connection is established.
     pub(crate) fn local_address(&self) -> Address {
-        self.local.unwrap_or((Ipv4Addr::UNSPECIFIED, 0).into()).into()
+        match &self.carrier {
+            ClientCarrier::Tcp(endpoint) => {
+                endpoint.local().unwrap_or((Ipv4Addr::UNSPECIFIED, 0).into()).into()
+            }
+            ClientCarrier::Unix(_) => UnixAddress::unnamed().into(),
+        }
     }
 
-    pub(crate) fn local(&self) -> Option<SocketAddr> {
-        self.local
+    fn parse(text: &str) -> Result<Self, Problem> {
+        let mut arguments = Arguments::split(text)?;
+        let (kind, at) = arguments.take_kind()?;
+        Ok(match kind.as_str() {
+            "tcp" => TcpClientEndpoint::parse(arguments)?.into(),
+            "unix" => UnixClientEndpoint::parse(arguments)?.into(),
+            _ => return Problem::new(at, unknown(&kind, KINDS)),
+        })
     }
 }
 
-impl From<SocketAddr> for TcpClientEndpoint {
-    fn from(address: SocketAddr) -> Self {
-        Self::new(address)
+impl FromStr for ClientEndpoint {
+    type Err = ParseEndpointError;
+
+    fn from_str(text: &str) -> Result<Self, ParseEndpointError> {
+        Self::parse(text).map_err(|problem| ParseEndpointError::new(text, problem))
     }
 }
 
-impl<I: Into<IpAddr>> From<(I, u16)> for TcpClientEndpoint {
-    fn from((ip, port): (I, u16)) -> Self {
-        Self::new((ip.into(), port))
+impl From<TcpClientEndpoint> for ClientEndpoint {
+    fn from(endpoint: TcpClientEndpoint) -> Self {
+        Self { carrier: ClientCarrier::Tcp(endpoint) }
     }
 }
 
-impl fmt::Display for TcpClientEndpoint {
+impl From<UnixClientEndpoint> for ClientEndpoint {
+    fn from(endpoint: UnixClientEndpoint) -> Self {
+        Self { carrier: ClientCarrier::Unix(endpoint) }
+    }
+}
+
+impl fmt::Display for ClientEndpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.address.fmt(f)
+        match &self.carrier {
+            ClientCarrier::Tcp(endpoint) => endpoint.fmt(f),
+            ClientCarrier::Unix(endpoint) => endpoint.fmt(f),
+        }
     }
 }

@@ -1,14 +1,12 @@
 use super::*;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 #[track_caller]
-fn check(description: &str, expected: TcpServerEndpoint) {
-    assert_eq!(description.parse(), Ok(ServerEndpoint::Tcp(expected.clone())), "{description}");
+fn check(description: &str, expected: impl Into<ServerEndpoint>) {
+    let expected: ServerEndpoint = expected.into();
+    assert_eq!(description.parse(), Ok(expected.clone()), "{description}");
     // The displayed form parses to the same endpoint.
-    assert_eq!(
-        expected.to_string().parse(),
-        Ok(ServerEndpoint::Tcp(expected.clone())),
-        "{expected}"
-    );
+    assert_eq!(expected.to_string().parse(), Ok(expected.clone()), "{expected}");
 }
 
 #[track_caller]
@@ -94,7 +92,7 @@ fn a_long_description_is_rejected_as_fast_as_a_short_one() {
 #[test]
 fn errors_give_the_position() {
     check_error("", 0, "unknown type of endpoint \"\"");
-    check_error("tpc:8007", 0, "unknown type of endpoint \"tpc\"; known are tcp and tcp6");
+    check_error("tpc:8007", 0, "unknown type of endpoint \"tpc\"; known are tcp, tcp6");
     check_error("tcp", 3, "no port is given");
     check_error("tcp:", 4, "port \"\" is not a number from 0 to 65535");
     check_error("tcp:65536", 4, "port \"65536\"");
@@ -132,8 +130,17 @@ fn any_text_parses_or_fails_without_a_panic() {
         let longer = texts.iter().flat_map(|text| alphabet.map(|more| format!("{text}{more}")));
         texts = longer.collect();
         for text in &texts {
-            for whole in [text.clone(), format!("tcp:{text}"), format!("tcp6:8:interface={text}")] {
+            for whole in [
+                text.clone(),
+                format!("tcp:{text}"),
+                format!("tcp6:8:interface={text}"),
+                format!("unix:{text}"),
+                format!("systemd:{text}"),
+            ] {
                 if let Err(error) = whole.parse::<ServerEndpoint>() {
+                    assert!(whole.is_char_boundary(error.position()), "{error}");
+                }
+                if let Err(error) = whole.parse::<ClientEndpoint>() {
                     assert!(whole.is_char_boundary(error.position()), "{error}");
                 }
             }
@@ -149,5 +156,105 @@ fn numbers_and_pairs_convert_into_endpoints() {
     assert_eq!(TcpServerEndpoint::from(address).address(), address);
     let scoped: SocketAddr = "[fe80::1%3]:80".parse().unwrap();
     assert_eq!(TcpServerEndpoint::from(scoped).address(), scoped);
-    assert_eq!(ServerEndpoint::from(tcp(80)).address().to_string(), "0.0.0.0:80");
+    assert_eq!(ServerEndpoint::from(tcp(80)).address().unwrap().to_string(), "0.0.0.0:80");
+}
+
+#[test]
+fn descriptions_name_unix_sockets() {
+    let unix = UnixServerEndpoint::new;
+    check("unix:/run/web.sock", unix("/run/web.sock"));
+    check("unix:web.sock:mode=660", unix("web.sock").mode(0o660));
+    check("unix:/run/web.sock:0600:5", unix("/run/web.sock").mode(0o600).backlog(5));
+    check("unix:address=/run/web.sock", unix("/run/web.sock"));
+    check(r"unix:/a\:b\=c\\", unix(r"/a:b=c\"));
+    check("unix:[/a:b]", unix("/a:b"));
+    check("unix:@name", UnixServerEndpoint::abstract_name("name"));
+    check("unix:./@name", unix("./@name"));
+    check_error("unix", 4, "no address is given");
+    check_error("unix:", 5, "address \"\" is not a path");
+    check_error("unix:/a:mode=888", 13, "mode \"888\" is not an octal number from 0 to 777");
+    check_error("unix:/a:mode=1777", 13, "mode \"1777\"");
+    check_error("unix:/a:mode=+7", 13, "mode \"+7\"");
+    check_error(
+        "unix:/a:lockfile=1",
+        8,
+        "unexpected argument \"lockfile\"; known are address, mode",
+    );
+    assert_eq!(unix("/a").mode(0o4777), unix("/a").mode(0o777));
+}
+
+#[test]
+fn descriptions_name_inherited_sockets() {
+    check("fd:3", InheritedEndpoint::descriptor(3));
+    check("systemd:name=web", InheritedEndpoint::systemd_name("web"));
+    check(r"systemd:name=a\:b", InheritedEndpoint::systemd_name("a:b"));
+    check("systemd:index=1", InheritedEndpoint::systemd_index(1));
+    check("systemd:domain=INET:index=0", InheritedEndpoint::systemd_index(0));
+    check("systemd:INET6:0", InheritedEndpoint::systemd_index(0));
+    check_error("fd", 2, "no descriptor is given");
+    check_error("fd:x", 3, "descriptor \"x\" is not a number from 0 to 2147483647");
+    check_error("fd:4294967295", 3, "descriptor \"4294967295\" is not a number");
+    check_error("systemd:domain=INET", 19, "no name or index is given");
+    check_error("systemd:domain=IPX:index=0", 15, "domain \"IPX\" is not INET, INET6 or UNIX");
+    check_error("systemd:index=0:name=web", 21, "a socket has either a name or an index");
+    assert_eq!(ServerEndpoint::from(InheritedEndpoint::descriptor(3)).address(), None);
+}
+
+#[track_caller]
+fn check_client(description: &str, expected: impl Into<ClientEndpoint>) {
+    let expected: ClientEndpoint = expected.into();
+    assert_eq!(description.parse(), Ok(expected.clone()), "{description}");
+    assert_eq!(expected.to_string().parse(), Ok(expected.clone()), "{expected}");
+}
+
+#[track_caller]
+fn check_client_error(description: &str, position: usize, message: &str) {
+    let error = description.parse::<ClientEndpoint>().unwrap_err();
+    assert_eq!(error.position(), position, "{error}");
+    assert!(error.to_string().contains(message), "{error}");
+}
+
+#[test]
+fn descriptions_name_servers_to_connect_to() {
+    let (v4, v6) = (TcpClientEndpoint::new((V4, 80)), TcpClientEndpoint::new((V6, 80)));
+    check_client("tcp:127.0.0.1:80", v4.clone());
+    check_client("tcp:host=127.0.0.1:port=80", v4.clone());
+    check_client("tcp:[::1]:80", v6.clone());
+    check_client(r"tcp:\:\:1:80", v6.clone());
+    check_client("tcp:host=::1:port=80", v6.clone());
+    check_client("tcp:port=80:host=::1", v6.clone());
+    let seconds = |seconds| Duration::from_millis(seconds);
+    check_client("tcp:127.0.0.1:80:timeout=10", v4.clone().timeout(seconds(10_000)));
+    check_client("tcp:127.0.0.1:80:0.25", v4.clone().timeout(seconds(250)));
+    let longest = v4.clone().timeout(Duration::MAX);
+    check_client("tcp:127.0.0.1:80:timeout=99999999999999999999999", longest);
+    check_client("tcp:127.0.0.1:80:bindAddress=127.0.0.2", v4.bind(([127, 0, 0, 2], 0)));
+    check_client("tcp:[::1]:80:bindAddress=::1", v6.bind((V6, 0)));
+    check_client("unix:/run/web.sock", UnixClientEndpoint::new("/run/web.sock"));
+    check_client(
+        "unix:@web:timeout=1",
+        UnixClientEndpoint::abstract_name("web").timeout(seconds(1000)),
+    );
+}
+
+#[test]
+fn errors_in_client_descriptions_give_the_position() {
+    check_client_error("", 0, "unknown type of endpoint \"\"; known are tcp and unix");
+    check_client_error("fd:3", 0, "unknown type of endpoint \"fd\"");
+    check_client_error("80", 0, "host \"80\" is not an IP address");
+    check_client_error("tcp:localhost:80", 4, "host \"localhost\" is not an IP address");
+    check_client_error("tcp:127.0.0.1", 13, "no port is given");
+    check_client_error("tcp:port=80", 11, "no host is given");
+    check_client_error(
+        "tcp:127.0.0.1:80:timeout=-1",
+        25,
+        "timeout \"-1\" is not a number of seconds",
+    );
+    check_client_error("tcp:127.0.0.1:80:timeout=inf", 25, "timeout \"inf\"");
+    check_client_error("tcp:127.0.0.1:80:timeout=", 25, "timeout \"\"");
+    check_client_error(
+        "tcp:127.0.0.1:80:bindAddress=::1",
+        29,
+        "bindAddress \"::1\" is not of the IP version of the host",
+    );
 }

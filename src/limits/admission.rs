@@ -3,7 +3,7 @@
 
 use super::token_bucket::TokenBucket;
 use super::warning_throttle::WarningThrottle;
-use crate::address::{Address, Network};
+use crate::address::Network;
 use bytes::Bytes;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -56,7 +56,8 @@ impl ConnectionLimits {
 
     /// Limits the open connections of each peer to `per_peer`; further ones are rejected. A peer is
     /// an IPv4 address, or the first 64 bits of an IPv6 address, which is what one customer is
-    /// given. Zero rejects all clients.
+    /// given. Programs that connect to a Unix socket are not counted, since no address tells them
+    /// apart. Zero rejects all clients that are counted.
     #[must_use]
     pub fn max_per_peer(self, per_peer: usize) -> Self {
         Self { per_peer: Some(per_peer), ..self }
@@ -161,24 +162,20 @@ impl Admission {
     }
 
     /// Admits a client, unless a limit is reached; false if it is rejected.
-    pub(crate) fn admit(&mut self, peer: &Address, reactor_is_full: bool, now: Instant) -> bool {
+    pub(crate) fn admit(
+        &mut self,
+        peer: Option<Network>,
+        reactor_is_full: bool,
+        now: Instant,
+    ) -> bool {
         let full = self.limits.connections.is_some_and(|max| self.open >= max);
         if full || reactor_is_full {
             self.rejections.connections += 1;
             self.warnings.count(1);
             return false;
         }
-        if let Some(max) = self.limits.per_peer {
-            let count = self.peers.entry(peer.network()).or_default();
-            if *count >= max {
-                if *count == 0 {
-                    self.peers.remove(&peer.network());
-                }
-                self.rejections.per_peer += 1;
-                self.warnings.count(1);
-                return false;
-            }
-            *count += 1;
+        if !self.admit_peer(peer) {
+            return false;
         }
         self.open += 1;
         self.admitted += 1;
@@ -189,13 +186,32 @@ impl Admission {
         true
     }
 
-    /// Releases the place of an admitted client that is gone.
-    pub(crate) fn release(&mut self, peer: &Address) {
+    /// Counts a client for its peer, unless that has reached its limit; false if it is rejected. An
+    /// admitted client whose peer becomes known later is counted then.
+    pub(crate) fn admit_peer(&mut self, peer: Option<Network>) -> bool {
+        let (Some(max), Some(peer)) = (self.limits.per_peer, peer) else { return true };
+        let count = self.peers.entry(peer).or_default();
+        if *count >= max {
+            if *count == 0 {
+                self.peers.remove(&peer);
+            }
+            self.rejections.per_peer += 1;
+            self.warnings.count(1);
+            return false;
+        }
+        *count += 1;
+        true
+    }
+
+    /// Releases the place of an admitted client that is gone. `peer` is what it was counted for:
+    /// `None` while its peer was not known.
+    pub(crate) fn release(&mut self, peer: Option<Network>) {
         self.open -= 1;
-        if let Some(count) = self.peers.get_mut(&peer.network()) {
+        let Some(peer) = peer else { return };
+        if let Some(count) = self.peers.get_mut(&peer) {
             *count -= 1;
             if *count == 0 {
-                self.peers.remove(&peer.network());
+                self.peers.remove(&peer);
             }
         }
     }
@@ -228,8 +244,8 @@ mod tests {
     use super::*;
     use std::net::Ipv4Addr;
 
-    fn peer(last: u8) -> Address {
-        Address::from(std::net::SocketAddr::from((Ipv4Addr::new(192, 0, 2, last), 1)))
+    fn peer(last: u8) -> Option<Network> {
+        Some(Network::V4(Ipv4Addr::new(192, 0, 2, last)))
     }
 
     #[test]
@@ -237,28 +253,51 @@ mod tests {
         let (mut admission, t) = (Admission::default(), Instant::now());
         let limits = ConnectionLimits::new().max_per_peer(1).max_connections(2);
         admission.set(limits.accept_rate(2, Duration::from_secs(2)).accept_burst(2), []);
-        assert!(admission.admit(&peer(1), false, t));
-        assert!(!admission.admit(&peer(1), false, t), "one too many of this peer");
-        assert!(!admission.admit(&peer(2), true, t), "the reactor is full");
+        assert!(admission.admit(peer(1), false, t));
+        assert!(!admission.admit(peer(1), false, t), "one too many of this peer");
+        assert!(!admission.admit(peer(2), true, t), "the reactor is full");
         assert_eq!((admission.next(t), admission.admitted()), (None, 1));
-        assert!(admission.admit(&peer(2), false, t));
-        assert!(!admission.admit(&peer(3), false, t), "one too many in all");
+        assert!(admission.admit(peer(2), false, t));
+        assert!(!admission.admit(peer(3), false, t), "one too many in all");
         assert_eq!(admission.next(t), Some(t + Duration::from_secs(1)));
         let rejections = admission.rejections;
         assert_eq!((rejections.connections, rejections.per_peer), (2, 1));
         assert_eq!(admission.warn(t), Some(3));
-        admission.release(&peer(1));
+        admission.release(peer(1));
         assert_eq!((admission.peers(), admission.admitted()), (1, 2));
     }
 
     #[test]
     fn new_limits_count_connected_clients() {
         let (mut admission, t) = (Admission::default(), Instant::now());
-        assert!(admission.admit(&peer(1), false, t));
+        assert!(admission.admit(peer(1), false, t));
         assert_eq!(admission.peers(), 0, "peers are not counted without a limit");
-        admission.set(ConnectionLimits::new().max_per_peer(1), [peer(1).network()]);
-        assert!(!admission.admit(&peer(1), false, t));
-        admission.set(ConnectionLimits::new(), [peer(1).network()]);
+        admission.set(ConnectionLimits::new().max_per_peer(1), peer(1));
+        assert!(!admission.admit(peer(1), false, t));
+        admission.set(ConnectionLimits::new(), peer(1));
+        assert_eq!(admission.peers(), 0);
+    }
+
+    #[test]
+    fn a_peer_that_becomes_known_later_is_counted_then_and_released_with_its_client() {
+        let (mut admission, t) = (Admission::default(), Instant::now());
+        admission.set(ConnectionLimits::new().max_per_peer(1), []);
+        assert!(admission.admit(None, false, t) && admission.admit(None, false, t));
+        assert!(admission.admit_peer(peer(1)));
+        assert!(!admission.admit_peer(peer(1)));
+        assert_eq!(admission.rejections.per_peer, 1);
+        admission.release(None);
+        assert_eq!((admission.open, admission.peers()), (1, 1), "the first one still counts");
+        admission.release(peer(1));
+        assert_eq!((admission.open, admission.peers()), (0, 0));
+    }
+
+    #[test]
+    fn clients_of_unknown_peers_are_limited_only_in_all() {
+        let (mut admission, t) = (Admission::default(), Instant::now());
+        admission.set(ConnectionLimits::new().max_per_peer(0).max_connections(2), []);
+        assert!(admission.admit(None, false, t) && admission.admit(None, false, t));
+        assert!(!admission.admit(None, false, t));
         assert_eq!(admission.peers(), 0);
     }
 }

@@ -10,9 +10,8 @@ use super::queues::Overdue;
 use super::table::Connecting;
 use super::table::{Established, Slot};
 use super::timers::TimerAction;
-use crate::address::Address;
 use crate::arena::Id;
-use crate::endpoint::TcpClientEndpoint;
+use crate::endpoint::{ClientEndpoint, TcpClientEndpoint, UnixClientEndpoint};
 use crate::transport::{ListenerInfo, Transport};
 use std::fmt;
 use std::io;
@@ -103,9 +102,45 @@ impl Reactor {
         endpoint: impl Into<TcpClientEndpoint>,
         factory: S,
     ) -> Result<Connector<S::Factory>, ConnectError> {
-        let endpoint = endpoint.into();
+        self.connect_to(endpoint.into().into(), factory)
+    }
+
+    /// Begins to connect to a Unix socket, as [`connect_tcp`](Self::connect_tcp) does over TCP. The
+    /// endpoint is a path, or a [`UnixClientEndpoint`]. (`connectUNIX`)
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError`]: nothing was begun, and a factory that was moved in is dropped.
+    pub fn connect_unix<S: IntoFactory>(
+        &mut self,
+        endpoint: impl Into<UnixClientEndpoint>,
+        factory: S,
+    ) -> Result<Connector<S::Factory>, ConnectError> {
+        self.connect_to(endpoint.into().into(), factory)
+    }
+
+    /// Begins to connect to the endpoint that a description names, such as `tcp:127.0.0.1:8007`.
+    /// [`ClientEndpoint`] explains the syntax; [`connect_tcp`](Self::connect_tcp) says what
+    /// follows. (`clientFromString(..).connect`)
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError`]: nothing was begun, and a factory that was moved in is dropped.
+    pub fn connect<S: IntoFactory>(
+        &mut self,
+        description: &str,
+        factory: S,
+    ) -> Result<Connector<S::Factory>, ConnectError> {
+        self.connect_to(description.parse()?, factory)
+    }
+
+    fn connect_to<S: IntoFactory>(
+        &mut self,
+        endpoint: ClientEndpoint,
+        factory: S,
+    ) -> Result<Connector<S::Factory>, ConnectError> {
         let key = factory.into_key(self);
-        match self.begin_to_connect(&endpoint, key) {
+        match self.begin_to_connect(endpoint, key) {
             Ok(transport) => Ok(Connector { transport, key }),
             Err(error) => {
                 if self.slot(key).is_some() {
@@ -118,23 +153,23 @@ impl Reactor {
 
     fn begin_to_connect<F>(
         &mut self,
-        endpoint: &TcpClientEndpoint,
+        endpoint: ClientEndpoint,
         key: FactoryKey<F>,
     ) -> Result<Transport, ConnectError> {
-        let (factory, address) = (key.id, Address::from(endpoint.address()));
+        let (factory, address) = (key.id, endpoint.address());
         if self.lifecycle.refuses_new() {
-            return Err(ConnectError::Stopping { address });
+            return Err(ConnectError::Stopping { endpoint });
         }
         if self.slot(key).is_none() {
-            return Err(ConnectError::NoFactory { address });
+            return Err(ConnectError::NoFactory { endpoint });
         }
         self.change_use_count(factory, 1);
         if let Err(failure) = self.start_factory(factory) {
             self.change_use_count(factory, -1);
             return Err(match failure {
-                StartFailure::Failed(source) => ConnectError::StartFactory { address, source },
-                StartFailure::Busy => ConnectError::FactoryBusy { address },
-                StartFailure::Gone => ConnectError::NoFactory { address },
+                StartFailure::Failed(source) => ConnectError::StartFactory { endpoint, source },
+                StartFailure::Busy => ConnectError::FactoryBusy { endpoint },
+                StartFailure::Gone => ConnectError::NoFactory { endpoint },
             });
         }
         let hub = Rc::clone(&self.hub);
@@ -146,7 +181,7 @@ impl Reactor {
         });
         let due = self.due_in(endpoint.connect_timeout());
         let id = self.connections.insert_with(|id| {
-            let (stream, begin_error) = match self.driver.connect(endpoint, id) {
+            let (stream, begin_error) = match self.driver.connect(endpoint.carrier(), id) {
                 Ok(stream) => (Some(stream), None),
                 Err(error) => (None, Some(error)),
             };
@@ -160,7 +195,7 @@ impl Reactor {
         log::debug!("{} connecting to {address}", self.protocol_name(factory));
         match self.connections.get(id) {
             Some(Slot::Connecting(connecting)) => Ok(connecting.transport.clone()),
-            _ => Err(ConnectError::NoFactory { address }),
+            _ => Err(ConnectError::NoFactory { endpoint }),
         }
     }
 
@@ -280,5 +315,35 @@ impl TcpClientEndpoint {
         factory: S,
     ) -> Result<Connector<S::Factory>, ConnectError> {
         reactor.connect_tcp(self, factory)
+    }
+}
+
+impl UnixClientEndpoint {
+    /// Begins to connect to this endpoint, as [`Reactor::connect_unix`] does.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError`]: nothing was begun, and a factory that was moved in is dropped.
+    pub fn connect<S: IntoFactory>(
+        self,
+        reactor: &mut Reactor,
+        factory: S,
+    ) -> Result<Connector<S::Factory>, ConnectError> {
+        reactor.connect_unix(self, factory)
+    }
+}
+
+impl ClientEndpoint {
+    /// Begins to connect to this endpoint, as [`Reactor::connect`] does.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError`]: nothing was begun, and a factory that was moved in is dropped.
+    pub fn connect<S: IntoFactory>(
+        self,
+        reactor: &mut Reactor,
+        factory: S,
+    ) -> Result<Connector<S::Factory>, ConnectError> {
+        reactor.connect_to(self, factory)
     }
 }

@@ -1,7 +1,6 @@
 //! The errors of a reactor.
 
-use crate::address::Address;
-use crate::endpoint::ParseEndpointError;
+use crate::endpoint::{ClientEndpoint, ParseEndpointError, ServerEndpoint};
 use std::error::Error;
 use std::fmt;
 use std::io;
@@ -22,56 +21,74 @@ pub enum ListenError {
     /// (`CannotListenError`)
     #[non_exhaustive]
     Bind {
-        /// The address to listen on.
-        address: Address,
+        /// Where to listen.
+        endpoint: ServerEndpoint,
         /// The error of the operating system.
         source: io::Error,
     },
     /// The factory's `start_factory` failed or panicked. The port is closed again.
     #[non_exhaustive]
     StartFactory {
-        /// The address to listen on.
-        address: Address,
+        /// Where to listen.
+        endpoint: ServerEndpoint,
         /// The error of the factory.
         source: io::Error,
     },
     /// The factory of the key is gone, or belongs to another reactor.
     #[non_exhaustive]
     NoFactory {
-        /// The address to listen on.
-        address: Address,
+        /// Where to listen.
+        endpoint: ServerEndpoint,
     },
     /// The factory has to be started, which it cannot while it is running a callback.
     /// [`Reactor::call_later`](crate::Reactor::call_later) with no delay comes when it is free.
     #[non_exhaustive]
     FactoryBusy {
-        /// The address to listen on.
-        address: Address,
+        /// Where to listen.
+        endpoint: ServerEndpoint,
     },
     /// The reactor is draining or shutting down.
     #[non_exhaustive]
     Stopping {
-        /// The address to listen on.
-        address: Address,
+        /// Where to listen.
+        endpoint: ServerEndpoint,
     },
+}
+
+/// An endpoint as errors name it: by its address, if that is known.
+struct Place<'a>(&'a ServerEndpoint);
+
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.address() {
+            Some(address) => address.fmt(f),
+            None => self.0.fmt(f),
+        }
+    }
 }
 
 impl fmt::Display for ListenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Endpoint(error) => error.fmt(f),
-            Self::Bind { address, source } => write!(f, "cannot listen on {address}: {source}"),
-            Self::StartFactory { address, source } => {
-                write!(f, "cannot listen on {address}: the factory did not start: {source}")
+            Self::Bind { endpoint, source } => {
+                write!(f, "cannot listen on {}: {source}", Place(endpoint))
             }
-            Self::NoFactory { address } => {
-                write!(f, "cannot listen on {address}: there is no such factory")
+            Self::StartFactory { endpoint, source } => {
+                write!(
+                    f,
+                    "cannot listen on {}: the factory did not start: {source}",
+                    Place(endpoint)
+                )
             }
-            Self::FactoryBusy { address } => {
-                write!(f, "cannot listen on {address}: {FACTORY_BUSY}")
+            Self::NoFactory { endpoint } => {
+                write!(f, "cannot listen on {}: there is no such factory", Place(endpoint))
             }
-            Self::Stopping { address } => {
-                write!(f, "cannot listen on {address}: the reactor is stopping")
+            Self::FactoryBusy { endpoint } => {
+                write!(f, "cannot listen on {}: {FACTORY_BUSY}", Place(endpoint))
+            }
+            Self::Stopping { endpoint } => {
+                write!(f, "cannot listen on {}: the reactor is stopping", Place(endpoint))
             }
         }
     }
@@ -176,43 +193,49 @@ impl Error for AddFactoryError {
 /// readable.
 #[non_exhaustive]
 pub enum ConnectError {
+    /// The description is not an endpoint.
+    Endpoint(ParseEndpointError),
     /// The factory's `start_factory` failed or panicked.
     #[non_exhaustive]
     StartFactory {
-        /// The address to connect to.
-        address: Address,
+        /// Where to connect to.
+        endpoint: ClientEndpoint,
         /// The error of the factory.
         source: io::Error,
     },
     /// The factory of the key is gone, or belongs to another reactor.
     #[non_exhaustive]
     NoFactory {
-        /// The address to connect to.
-        address: Address,
+        /// Where to connect to.
+        endpoint: ClientEndpoint,
     },
     /// The factory has to be started, which it cannot while it is running a callback.
     /// [`Reactor::call_later`](crate::Reactor::call_later) with no delay comes when it is free.
     #[non_exhaustive]
     FactoryBusy {
-        /// The address to connect to.
-        address: Address,
+        /// Where to connect to.
+        endpoint: ClientEndpoint,
     },
     /// The reactor is draining or shutting down.
     #[non_exhaustive]
     Stopping {
-        /// The address to connect to.
-        address: Address,
+        /// Where to connect to.
+        endpoint: ClientEndpoint,
     },
 }
 
 impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Self::StartFactory { address, .. }
-        | Self::NoFactory { address }
-        | Self::FactoryBusy { address }
-        | Self::Stopping { address }) = self;
-        write!(f, "cannot connect to {address}: ")?;
+        let endpoint = match self {
+            Self::Endpoint(error) => return error.fmt(f),
+            Self::StartFactory { endpoint, .. }
+            | Self::NoFactory { endpoint }
+            | Self::FactoryBusy { endpoint }
+            | Self::Stopping { endpoint } => endpoint,
+        };
+        write!(f, "cannot connect to {}: ", endpoint.address())?;
         match self {
+            Self::Endpoint(_) => Ok(()),
             Self::StartFactory { source, .. } => write!(f, "the factory did not start: {source}"),
             Self::NoFactory { .. } => f.write_str("there is no such factory"),
             Self::FactoryBusy { .. } => f.write_str(FACTORY_BUSY),
@@ -230,9 +253,16 @@ impl fmt::Debug for ConnectError {
 impl Error for ConnectError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
+            Self::Endpoint(error) => Some(error),
             Self::StartFactory { source, .. } => Some(source),
             Self::NoFactory { .. } | Self::FactoryBusy { .. } | Self::Stopping { .. } => None,
         }
+    }
+}
+
+impl From<ParseEndpointError> for ConnectError {
+    fn from(error: ParseEndpointError) -> Self {
+        Self::Endpoint(error)
     }
 }
 

@@ -139,7 +139,7 @@ impl Reactor {
         let transports = self.connections.all_established().map(|(_, it)| &it.connection.transport);
         transports
             .filter(move |transport| transport.factory() == factory && !transport.is_outgoing())
-            .map(|transport| transport.peer_address().network())
+            .filter_map(|transport| transport.peer_address().network())
     }
 
     /// Returns true if a port has to wait for a token, or behind ports that have waited longer; it
@@ -221,7 +221,7 @@ impl Reactor {
         let open = self.connections.len() - self.lingerers.len();
         let full = self.settings.max_connections.is_some_and(|max| open >= max);
         let Some(slot) = self.factories.get_mut(factory) else { return Err(None) };
-        if slot.admission.admit(peer, full, now) {
+        if slot.admission.admit(peer.network(), full, now) {
             return Ok(());
         }
         let message = slot.admission.reject_message();
@@ -236,7 +236,7 @@ impl Reactor {
     pub(super) fn release_admission(&mut self, transport: &Transport) {
         let slot = self.factories.get_mut(transport.factory()).filter(|_| !transport.is_outgoing());
         if let Some(slot) = slot {
-            slot.admission.release(&transport.peer_address());
+            slot.admission.release(transport.peer_address().network());
         }
     }
 }

@@ -40,7 +40,7 @@ impl Reactor {
         &mut self,
         id: Id,
         mut closed: ClosedStream,
-        peer: Network,
+        peer: Option<Network>,
         reason_to_linger: LingerReason,
     ) -> Option<Slot> {
         let stream = &mut *closed.stream;

@@ -116,7 +116,7 @@ pub(super) struct LingerBudget {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place {
     number: u64,
-    peer: Network,
+    peer: Option<Network>,
 }
 
 impl LingerBudget {
@@ -134,17 +134,18 @@ impl LingerBudget {
 
     /// Adds a connection. Returns its place and, if there are too many, the connection that has to
     /// make room for it; that one must still [leave](Self::leave).
-    pub(super) fn enter(&mut self, id: Id, peer: Network) -> (Place, Option<Id>) {
+    pub(super) fn enter(&mut self, id: Id, peer: Option<Network>) -> (Place, Option<Id>) {
         let number = self.number;
         self.number += 1;
-        let own = self.peers.entry(peer).or_default();
-        let too_many_own = own.len() >= self.per_peer_max;
-        let oldest = if too_many_own { own.first() } else { None };
-        let oldest = oldest.and_then(|oldest| self.all.get(oldest)).copied();
+        let mut oldest = None;
+        if let Some(own) = peer.map(|peer| self.peers.entry(peer).or_default()) {
+            let too_many_own = own.len() >= self.per_peer_max;
+            oldest = own.first().filter(|_| too_many_own).and_then(|it| self.all.get(it)).copied();
+            own.insert(number);
+        }
         let is_full = self.all.len() >= self.max;
         let evicted = oldest
             .or_else(|| self.all.first_key_value().filter(|_| is_full).map(|(_, oldest)| *oldest));
-        own.insert(number);
         self.all.insert(number, id);
         (Place { number, peer }, evicted)
     }
@@ -152,6 +153,7 @@ impl LingerBudget {
     /// Removes a connection.
     pub(super) fn leave(&mut self, Place { number, peer }: Place) {
         self.all.remove(&number);
+        let Some(peer) = peer else { return };
         if let Some(own) = self.peers.get_mut(&peer) {
             own.remove(&number);
             if own.is_empty() {
@@ -167,8 +169,8 @@ mod tests {
     use crate::arena::Arena;
     use std::net::Ipv4Addr;
 
-    fn peer(number: u8) -> Network {
-        Network::V4(Ipv4Addr::new(192, 0, 2, number))
+    fn peer(number: u8) -> Option<Network> {
+        Some(Network::V4(Ipv4Addr::new(192, 0, 2, number)))
     }
 
     #[test]
@@ -190,6 +192,24 @@ mod tests {
         assert_eq!(budget.enter(ids[5], peer(4)).1, Some(ids[0]));
         budget.leave(first);
         assert_eq!((budget.len(), budget.peers.len()), (4, 3));
+    }
+
+    #[test]
+    fn programs_of_the_same_machine_share_only_the_whole_budget() {
+        let mut arena = Arena::new();
+        let ids: Vec<Id> = (0..4).map(|_| arena.insert_with(|_| ())).collect();
+        let mut budget = LingerBudget::new(3, 1);
+        let places: Vec<Place> = ids[..3]
+            .iter()
+            .map(|id| {
+                let (place, evicted) = budget.enter(*id, None);
+                assert_eq!(evicted, None);
+                place
+            })
+            .collect();
+        assert_eq!(budget.enter(ids[3], None).1, Some(ids[0]));
+        places.into_iter().for_each(|place| budget.leave(place));
+        assert_eq!((budget.len(), budget.peers.len()), (1, 0));
     }
 
     #[test]

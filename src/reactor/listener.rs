@@ -8,7 +8,7 @@ use super::key::FactoryKey;
 use super::open_port::OpenPort;
 use crate::address::Address;
 use crate::arena::Id;
-use crate::endpoint::{ServerEndpoint, TcpServerEndpoint};
+use crate::endpoint::{InheritedEndpoint, ServerEndpoint, TcpServerEndpoint, UnixServerEndpoint};
 use crate::protocol::Factory;
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -136,9 +136,7 @@ impl Reactor {
         description: &str,
         factory: S,
     ) -> Result<ListeningPort<S::Factory>, ListenError> {
-        match description.parse()? {
-            ServerEndpoint::Tcp(endpoint) => self.listen_tcp(endpoint, factory),
-        }
+        self.listen_on(description.parse()?, factory)
     }
 
     /// Opens a TCP port and serves it with a factory: a closure that returns a protocol, a
@@ -178,9 +176,42 @@ impl Reactor {
         endpoint: impl Into<TcpServerEndpoint>,
         factory: S,
     ) -> Result<ListeningPort<S::Factory>, ListenError> {
-        let endpoint = endpoint.into();
+        self.listen_on(endpoint.into().into(), factory)
+    }
+
+    /// Opens a Unix socket and serves it with a factory, as [`listen_tcp`](Self::listen_tcp) does
+    /// with a TCP port. The endpoint is a path, or a [`UnixServerEndpoint`]. (`listenUNIX`)
+    ///
+    /// ```no_run
+    /// use twistor::Reactor;
+    /// # struct Echo;
+    /// # impl<F> twistor::Protocol<F> for Echo {}
+    ///
+    /// let mut reactor = Reactor::new()?;
+    /// reactor.listen_unix("/run/web.sock", || Echo)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ListenError`]: no port is open, and a factory that was moved in is dropped. Where the path
+    /// is to blame, the source of [`ListenError::Bind`] holds a
+    /// [`UnixSocketError`](crate::error::UnixSocketError).
+    pub fn listen_unix<S: IntoFactory>(
+        &mut self,
+        endpoint: impl Into<UnixServerEndpoint>,
+        factory: S,
+    ) -> Result<ListeningPort<S::Factory>, ListenError> {
+        self.listen_on(endpoint.into().into(), factory)
+    }
+
+    fn listen_on<S: IntoFactory>(
+        &mut self,
+        endpoint: ServerEndpoint,
+        factory: S,
+    ) -> Result<ListeningPort<S::Factory>, ListenError> {
         let key = factory.into_key(self);
-        let opened = self.open_port(&endpoint, key);
+        let opened = self.open_port(endpoint, key);
         if opened.is_err() && self.slot(key).is_some() {
             self.drop_if_unused(key.id);
         }
@@ -190,25 +221,28 @@ impl Reactor {
 
     fn open_port<F>(
         &mut self,
-        endpoint: &TcpServerEndpoint,
+        endpoint: ServerEndpoint,
         key: FactoryKey<F>,
     ) -> Result<(Id, Address), ListenError> {
-        let (factory, address) = (key.id, endpoint.address().into());
+        let factory = key.id;
         if self.lifecycle.refuses_new() {
-            return Err(ListenError::Stopping { address });
+            return Err(ListenError::Stopping { endpoint });
         }
         if self.slot(key).is_none() {
-            return Err(ListenError::NoFactory { address });
+            return Err(ListenError::NoFactory { endpoint });
         }
+        let mut address = None;
         let opened = self.ports.try_insert_with(|id| {
-            let hub = Rc::clone(&self.hub);
-            self.driver.listen(endpoint, id).map(|it| OpenPort::new(it, factory, hub))
+            let listener = self.driver.listen(endpoint.carrier(), id)?;
+            let port = OpenPort::new(listener, factory, Rc::clone(&self.hub));
+            address = Some(port.address());
+            Ok(port)
         });
-        let id = match opened {
-            Ok(id) => id,
-            Err(source) => return Err(ListenError::Bind { address, source }),
+        let (id, address) = match (opened, address) {
+            (Ok(id), Some(address)) => (id, address),
+            (Err(source), _) => return Err(ListenError::Bind { endpoint, source }),
+            (Ok(_), None) => return Err(ListenError::NoFactory { endpoint }),
         };
-        let address = self.ports.get(id).map_or(address, OpenPort::address);
         // Counted before: while it starts, the factory may open and close ports of its own.
         self.change_use_count(factory, 1);
         let Err(failure) = self.start_factory(factory) else {
@@ -218,9 +252,9 @@ impl Reactor {
         self.ports.remove(id);
         self.change_use_count(factory, -1);
         Err(match failure {
-            StartFailure::Failed(source) => ListenError::StartFactory { address, source },
-            StartFailure::Busy => ListenError::FactoryBusy { address },
-            StartFailure::Gone => ListenError::NoFactory { address },
+            StartFailure::Failed(source) => ListenError::StartFactory { endpoint, source },
+            StartFailure::Busy => ListenError::FactoryBusy { endpoint },
+            StartFailure::Gone => ListenError::NoFactory { endpoint },
         })
     }
 
@@ -280,8 +314,36 @@ impl ServerEndpoint {
         reactor: &mut Reactor,
         factory: S,
     ) -> Result<ListeningPort<S::Factory>, ListenError> {
-        match self {
-            Self::Tcp(endpoint) => reactor.listen_tcp(endpoint, factory),
-        }
+        reactor.listen_on(self, factory)
+    }
+}
+
+impl UnixServerEndpoint {
+    /// Opens this endpoint, as [`Reactor::listen_unix`] does.
+    ///
+    /// # Errors
+    ///
+    /// [`ListenError`]: no port is open, and a factory that was moved in is dropped.
+    pub fn listen<S: IntoFactory>(
+        self,
+        reactor: &mut Reactor,
+        factory: S,
+    ) -> Result<ListeningPort<S::Factory>, ListenError> {
+        reactor.listen_unix(self, factory)
+    }
+}
+
+impl InheritedEndpoint {
+    /// Listens on this endpoint, as [`Reactor::listen`] does.
+    ///
+    /// # Errors
+    ///
+    /// [`ListenError`]: no port is open, and a factory that was moved in is dropped.
+    pub fn listen<S: IntoFactory>(
+        self,
+        reactor: &mut Reactor,
+        factory: S,
+    ) -> Result<ListeningPort<S::Factory>, ListenError> {
+        reactor.listen_on(self.into(), factory)
     }
 }

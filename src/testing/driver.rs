@@ -4,7 +4,7 @@ use super::network::{EndId, Network};
 use crate::address::Address;
 use crate::arena::Id;
 use crate::driver::{AnyStream, Driver, Listener, NoWake, Ready, Stream, Wake, Work};
-use crate::endpoint::{TcpClientEndpoint, TcpServerEndpoint};
+use crate::endpoint::{ClientCarrier, ServerCarrier};
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::SocketAddr;
@@ -60,14 +60,16 @@ impl Driver for HostDriver {
         self.network.borrow().has_unreported(self.node)
     }
 
-    fn listen(&mut self, at: &TcpServerEndpoint, id: Id) -> io::Result<Box<dyn Listener>> {
+    fn listen(&mut self, at: &ServerCarrier, id: Id) -> io::Result<Box<dyn Listener>> {
+        let ServerCarrier::Tcp(at) = at else { return Err(io::ErrorKind::Unsupported.into()) };
         let network = Rc::clone(&self.network);
         let backlog = at.backlog_max() as usize;
         let address = network.borrow_mut().listen(self.node, at.address(), backlog, id)?;
         Ok(Box::new(SimulatedPort { network, node: self.node, address }))
     }
 
-    fn connect(&mut self, to: &TcpClientEndpoint, id: Id) -> io::Result<AnyStream> {
+    fn connect(&mut self, to: &ClientCarrier, id: Id) -> io::Result<AnyStream> {
+        let ClientCarrier::Tcp(to) = to else { return Err(io::ErrorKind::Unsupported.into()) };
         let mut network = self.network.borrow_mut();
         if network.node_at(to.address().ip()).is_none() {
             return Err(io::ErrorKind::HostUnreachable.into());

@@ -11,7 +11,7 @@ use super::readiness::{Listed, PeerActivity, Processing, Readiness, Reading, Soc
 use super::state::{Action, State};
 use super::traffic::Traffic;
 use super::write_buffer::WriteBuffer;
-use crate::address::Address;
+use crate::address::{Address, PackedAddress};
 use crate::arena::Id;
 use crate::driver::{AnyStream, Edges, Stream};
 use crate::limits::{Allowance, Direction};
@@ -39,28 +39,42 @@ pub(crate) struct Connection {
     pub(super) extras: Option<Box<Extras>>,
     /// `None` once the connection is lost.
     pub(super) stream: Option<AnyStream>,
+    pub(super) peer: PackedAddress,
     /// Shared by all connections of a port, or the connection's own once the socket was asked for
     /// the address of this side.
     pub(super) listener: Rc<ListenerInfo>,
 }
 
 impl Connection {
-    pub(super) fn new(stream: AnyStream, listener: Rc<ListenerInfo>) -> Self {
+    pub(super) fn new(stream: AnyStream, peer: Address, listener: Rc<ListenerInfo>) -> Self {
         Self {
             state: State::new(),
             readiness: Readiness::new(),
             write_buffer: None,
             extras: None,
             stream: Some(stream),
+            peer: peer.into(),
             listener,
         }
     }
 
     /// Returns an attempt to connect. Without a stream it fails.
-    pub(super) fn connecting(stream: Option<AnyStream>, listener: Rc<ListenerInfo>) -> Self {
+    pub(super) fn connecting(
+        stream: Option<AnyStream>,
+        peer: Address,
+        listener: Rc<ListenerInfo>,
+    ) -> Self {
         let mut readiness = Readiness::new();
         (readiness.socket.writable, readiness.socket.registered) = (false, true);
-        Self { state: State::new(), readiness, write_buffer: None, extras: None, stream, listener }
+        Self {
+            state: State::new(),
+            readiness,
+            write_buffer: None,
+            extras: None,
+            stream,
+            peer: peer.into(),
+            listener,
+        }
     }
 
     /// Returns true if the connection is established, false if that is not known yet.

@@ -22,8 +22,8 @@ impl Transport {
         peer: Address,
         listener: Rc<ListenerInfo>,
     ) -> Self {
-        let connection = RefCell::new(Connection::new(stream, listener));
-        Self(Rc::new(Inner { id, peer: peer.into(), connection }))
+        let connection = RefCell::new(Connection::new(stream, peer, listener));
+        Self(Rc::new(Inner { id, connection }))
     }
 
     /// Returns the handle of an attempt to connect. Without a stream, the attempt fails.
@@ -33,8 +33,8 @@ impl Transport {
         peer: Address,
         listener: Rc<ListenerInfo>,
     ) -> Self {
-        let connection = RefCell::new(Connection::connecting(stream, listener));
-        Self(Rc::new(Inner { id, peer: peer.into(), connection }))
+        let connection = RefCell::new(Connection::connecting(stream, peer, listener));
+        Self(Rc::new(Inner { id, connection }))
     }
 
     /// Borrows the connection. User code must not run before the borrow ends: it may use this

@@ -31,7 +31,7 @@ pub(crate) use state::Action;
 pub(crate) use traffic::Traffic;
 pub(crate) use write::Settled;
 
-use crate::address::{Address, PackedAddress};
+use crate::address::Address;
 use crate::arena::Id;
 use crate::driver::Stream;
 use crate::limits::{OverflowPolicy, RateLimits, TimeoutTracker, Timeouts};
@@ -109,7 +109,6 @@ pub struct Transport(Rc<Inner>); // Other threads: a `Remote`, and the `id()` of
 
 struct Inner {
     id: Id,
-    peer: PackedAddress,
     connection: RefCell<Connection>,
 }
 
@@ -309,7 +308,7 @@ impl Transport {
 
     /// Returns the peer's address, which stays readable when the connection is lost. (`getPeer`)
     pub fn peer_address(&self) -> Address {
-        self.0.peer.unpack()
+        self.0.connection.borrow().peer.unpack()
     }
 
     /// Returns the address of this side, which stays readable when the connection is lost.

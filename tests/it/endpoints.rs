@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::rc::Rc;
 use std::sync::mpsc::{Sender, channel};
 use std::time::Instant;
-use twistor::error::ListenError;
+use twistor::error::{ConnectError, ListenError};
 use twistor::{
     Context, Factory, ListeningPort, Protocol, Reactor, Reason, ServerEndpoint, Settings,
     TcpClientEndpoint, TcpServerEndpoint, Transport,
@@ -161,14 +161,18 @@ fn errors_name_the_address_and_what_is_wrong() {
     let address = taken.local_addr().unwrap();
     let mut reactor = Reactor::new().unwrap();
     let error = reactor.listen_tcp(address, || Greet).unwrap_err();
-    let ListenError::Bind { address: named, source, .. } = &error else { panic!("{error}") };
-    assert_eq!(named.socket_addr(), Some(address));
+    let ListenError::Bind { endpoint, source, .. } = &error else { panic!("{error}") };
+    assert_eq!(*endpoint, ServerEndpoint::from(TcpServerEndpoint::from(address)));
     assert_eq!(source.kind(), io::ErrorKind::AddrInUse);
     assert!(error.to_string().starts_with(&format!("cannot listen on {address}: ")), "{error}");
 
     // A documentation address, which no machine has.
     let error = reactor.listen("tcp:0:interface=192.0.2.1", || Greet).unwrap_err();
     assert!(error.to_string().starts_with("cannot listen on 192.0.2.1:0: "), "{error}");
+
+    let error = reactor.connect("tcp:192.0.2.1", || Greet).unwrap_err();
+    assert!(matches!(error, ConnectError::Endpoint(_)));
+    assert!(error.to_string().starts_with("no port is given"), "{error}");
 
     let error = reactor.listen("tcp:65536", || Greet).unwrap_err();
     assert!(matches!(error, ListenError::Endpoint(_)));

@@ -46,7 +46,7 @@ pub(crate) fn is_test(name: &str) -> bool {
 const FORBIDDEN: [(&str, &[&str]); 19] = [
     ("src/callback_kind.rs", &["use crate::", "std::net", "Instant"]),
     ("src/reason.rs", &["crate::", "std::net", "Instant"]),
-    ("src/address.rs", &["crate::", "Instant"]),
+    ("src/address/", &["crate::", "Instant"]),
     ("src/limits/token_bucket.rs", &["crate::", "super::", "std::rc"]),
     ("src/limits/shared_rate.rs", &["super::rate", "std::rc"]),
     (

@@ -11,7 +11,7 @@ use end::{END_IP, End, Input};
 use super::{AnyStream, Driver, Listener, NoWake, Ready, Stream, Wake, Work};
 use crate::address::Address;
 use crate::arena::Id;
-use crate::endpoint::{TcpClientEndpoint, TcpServerEndpoint};
+use crate::endpoint::{ClientCarrier, ServerCarrier};
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fmt;
@@ -242,7 +242,8 @@ impl Driver for Script {
         self.0.borrow().more
     }
 
-    fn listen(&mut self, at: &TcpServerEndpoint, id: Id) -> io::Result<Box<dyn Listener>> {
+    fn listen(&mut self, at: &ServerCarrier, id: Id) -> io::Result<Box<dyn Listener>> {
+        let ServerCarrier::Tcp(at) = at else { return Err(io::ErrorKind::Unsupported.into()) };
         if at.address().port() == 1 {
             return Err(io::ErrorKind::AddrInUse.into());
         }
@@ -252,7 +253,8 @@ impl Driver for Script {
         Ok(Box::new(ScriptedPort { script: self.clone(), id, number, address }))
     }
 
-    fn connect(&mut self, to: &TcpClientEndpoint, id: Id) -> io::Result<AnyStream> {
+    fn connect(&mut self, to: &ClientCarrier, id: Id) -> io::Result<AnyStream> {
+        let ClientCarrier::Tcp(to) = to else { return Err(io::ErrorKind::Unsupported.into()) };
         if to.address().port() == 1 {
             return Err(io::ErrorKind::AddrNotAvailable.into());
         }

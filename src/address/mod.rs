@@ -1,16 +1,23 @@
 //! Addresses of connections and ports.
 
+mod unix;
+
+pub use unix::UnixAddress;
+
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 
 /// The address of one end of a connection or of a listening port.
 ///
-/// Twisted's `IPv4Address` and `IPv6Address`. Displayed as `127.0.0.1:8007` and `[::1]:8007`.
+/// Twisted's `IPv4Address`, `IPv6Address` and `UNIXAddress`. Displayed as `127.0.0.1:8007`,
+/// `[::1]:8007` and `unix:/run/web.sock`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Address {
     /// TCP, over IPv4 or IPv6.
     Tcp(SocketAddr),
+    /// A Unix socket.
+    Unix(UnixAddress),
 }
 
 /// The network that a peer counts as, for limits per peer.
@@ -20,26 +27,26 @@ pub(crate) enum Network {
     V4(Ipv4Addr),
     /// The first 64 bits of an IPv6 address, which is what one customer gets.
     V6([u16; 4]),
-    Other,
 }
 
 impl Address {
-    /// Returns the network that this address counts as.
-    pub(crate) fn network(&self) -> Network {
-        match self.ip().map(|ip| ip.to_canonical()) {
-            Some(IpAddr::V4(ip)) => Network::V4(ip),
-            Some(IpAddr::V6(ip)) => {
+    /// Returns the network that this address counts as; `None` for programs of the same machine,
+    /// which no address tells apart.
+    pub(crate) fn network(&self) -> Option<Network> {
+        Some(match self.ip()?.to_canonical() {
+            IpAddr::V4(ip) => Network::V4(ip),
+            IpAddr::V6(ip) => {
                 let [a, b, c, d, ..] = ip.segments();
                 Network::V6([a, b, c, d])
             }
-            None => Network::Other,
-        }
+        })
     }
 
     /// Returns the IP address, if the address has one.
     pub fn ip(&self) -> Option<IpAddr> {
         match self {
             Self::Tcp(address) => Some(address.ip()),
+            Self::Unix(_) => None,
         }
     }
 
@@ -47,13 +54,23 @@ impl Address {
     pub fn port(&self) -> Option<u16> {
         match self {
             Self::Tcp(address) => Some(address.port()),
+            Self::Unix(_) => None,
         }
     }
 
-    /// Returns the socket address, if the address has one.
+    /// Returns the socket address of TCP, if it is one.
     pub fn socket_addr(&self) -> Option<SocketAddr> {
         match self {
             Self::Tcp(address) => Some(*address),
+            Self::Unix(_) => None,
+        }
+    }
+
+    /// Returns the address of a Unix socket, if it is one.
+    pub fn unix(&self) -> Option<&UnixAddress> {
+        match self {
+            Self::Unix(address) => Some(address),
+            Self::Tcp(_) => None,
         }
     }
 }
@@ -62,6 +79,8 @@ impl Address {
 #[derive(Clone, Debug)]
 pub(crate) enum PackedAddress {
     TcpV4(SocketAddrV4),
+    /// Nearly all clients of Unix sockets.
+    Unnamed,
     Other(Box<Address>),
 }
 
@@ -69,6 +88,7 @@ impl PackedAddress {
     pub(crate) fn unpack(&self) -> Address {
         match self {
             Self::TcpV4(address) => Address::Tcp(SocketAddr::V4(*address)),
+            Self::Unnamed => Address::Unix(UnixAddress::unnamed()),
             Self::Other(address) => (**address).clone(),
         }
     }
@@ -78,6 +98,7 @@ impl From<Address> for PackedAddress {
     fn from(address: Address) -> Self {
         match address {
             Address::Tcp(SocketAddr::V4(address)) => Self::TcpV4(address),
+            Address::Unix(address) if address.is_unnamed() => Self::Unnamed,
             other => Self::Other(Box::new(other)),
         }
     }
@@ -89,10 +110,17 @@ impl From<SocketAddr> for Address {
     }
 }
 
+impl From<UnixAddress> for Address {
+    fn from(address: UnixAddress) -> Self {
+        Self::Unix(address)
+    }
+}
+
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp(address) => address.fmt(f),
+            Self::Unix(address) => address.fmt(f),
         }
     }
 }
@@ -108,6 +136,11 @@ mod tests {
             assert_eq!(PackedAddress::from(address.clone()).unpack(), address);
             assert_eq!(address.to_string(), text);
         }
+        for unix in [UnixAddress::unnamed(), UnixAddress::path("/run/web.sock")] {
+            let address = Address::Unix(unix);
+            assert_eq!(PackedAddress::from(address.clone()).unpack(), address);
+        }
+        assert!(matches!(UnixAddress::unnamed().into(), Address::Unix(_)));
         assert!(2 * size_of::<PackedAddress>() <= size_of::<Address>());
     }
 }

@@ -1,0 +1,113 @@
+//! Listening sockets that the process has inherited.
+
+use super::description::{Arguments, Problem, write_escaped};
+use std::fmt;
+
+/// A listening socket that the program which started this one has opened: by its number, or as
+/// systemd or a program like it passes them (socket activation).
+///
+/// | description | which |
+/// |---|---|
+/// | `fd:3` | the descriptor with this number |
+/// | `systemd:name=web` | the socket with this `FileDescriptorName=` |
+/// | `systemd:index=0` | the first socket of `LISTEN_FDS` |
+///
+/// Each can be listened on once. Closing the port closes the descriptor in this process; where
+/// another process still has the socket, as systemd does, clients wait in its backlog.
+/// (`AdoptedStreamServerEndpoint`, `systemd:`; sd_listen_fds(3))
+///
+/// ```no_run
+/// use twistor::{InheritedEndpoint, Reactor};
+/// # use twistor::{Context, Protocol};
+/// # struct Echo;
+/// # impl<F> Protocol<F> for Echo {}
+///
+/// let mut reactor = Reactor::new()?;
+/// InheritedEndpoint::systemd_name("web").listen(&mut reactor, || Echo)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InheritedEndpoint(Inherited);
+
+/// Which of the inherited descriptors.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Inherited {
+    Descriptor(u32),
+    SystemdName(String),
+    SystemdIndex(usize),
+}
+
+/// The largest number of a descriptor.
+const DESCRIPTOR_MAX: u32 = i32::MAX as u32;
+
+impl InheritedEndpoint {
+    /// Creates an endpoint from the number of a descriptor.
+    pub fn descriptor(number: u32) -> Self {
+        Self(Inherited::Descriptor(number))
+    }
+
+    /// Creates an endpoint from the name of a socket of `LISTEN_FDNAMES`. If several have the name,
+    /// each use takes the next one.
+    pub fn systemd_name(name: impl Into<String>) -> Self {
+        Self(Inherited::SystemdName(name.into()))
+    }
+
+    /// Creates an endpoint from the index of a socket in `LISTEN_FDS`, from zero.
+    pub fn systemd_index(index: usize) -> Self {
+        Self(Inherited::SystemdIndex(index))
+    }
+
+    #[allow(dead_code, reason = "no driver opens them yet")]
+    pub(crate) fn which(&self) -> &Inherited {
+        &self.0
+    }
+
+    /// Parses the arguments of `fd`.
+    pub(super) fn parse_descriptor(mut arguments: Arguments) -> Result<Self, Problem> {
+        let mut number = None;
+        while let Some((_, argument)) = arguments.next(&["fileno"])? {
+            match argument.number::<u32>("descriptor", DESCRIPTOR_MAX.into())? {
+                found if found <= DESCRIPTOR_MAX => number = Some(found),
+                _ => {
+                    let should_be = format!("a number from 0 to {DESCRIPTOR_MAX}");
+                    return argument.error("descriptor", &should_be);
+                }
+            }
+        }
+        arguments.require("descriptor", number).map(Self::descriptor)
+    }
+
+    /// Parses the arguments of `systemd`.
+    pub(super) fn parse_systemd(mut arguments: Arguments) -> Result<Self, Problem> {
+        let mut which = None;
+        while let Some((name, argument)) = arguments.next(&["domain", "index", "name"])? {
+            let found = match name {
+                // Twisted needs it; here the socket itself says what it is.
+                "domain" if ["INET", "INET6", "UNIX"].contains(&argument.value.as_str()) => {
+                    continue;
+                }
+                "domain" => return argument.error("domain", "INET, INET6 or UNIX"),
+                "index" => Self::systemd_index(argument.number("index", usize::MAX as u64)?),
+                _ => Self::systemd_name(&*argument.value),
+            };
+            if which.replace(found).is_some() {
+                return argument.error(name, "needed: a socket has either a name or an index");
+            }
+        }
+        arguments.require("name or index", which)
+    }
+}
+
+impl fmt::Display for InheritedEndpoint {
+    /// Writes a description that [`ServerEndpoint`](super::ServerEndpoint) can parse.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Inherited::Descriptor(number) => write!(f, "fd:{number}"),
+            Inherited::SystemdIndex(index) => write!(f, "systemd:index={index}"),
+            Inherited::SystemdName(name) => {
+                f.write_str("systemd:name=")?;
+                write_escaped(name, f)
+            }
+        }
+    }
+}
