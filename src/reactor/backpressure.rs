@@ -90,7 +90,7 @@ impl Reactor {
         }
         let until = self.due_in(LOOKS_TIME);
         for Overdue { id, looks } in std::mem::take(&mut self.queues.overdue) {
-            self.fail_overdue_connecting(id);
+            self.fail_overdue_arriving(id);
             let Some(connection) = self.connections.find(id) else { continue };
             if looks == 0 {
                 // Data for this connection may have arrived at a producer in the bulk queue.

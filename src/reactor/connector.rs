@@ -5,16 +5,11 @@ use super::errors::ConnectError;
 use super::factories::{IntoFactory, StartFailure};
 use super::key::FactoryKey;
 use super::lifecycle::RunState;
-use super::panic::guard;
-use super::queues::Overdue;
-use super::table::Connecting;
-use super::table::{Established, Slot};
+use super::table::{Arriving, Slot, Stage};
 use super::timers::TimerAction;
-use crate::arena::Id;
 use crate::endpoint::{ClientEndpoint, TcpClientEndpoint, UnixClientEndpoint};
 use crate::transport::{ListenerInfo, Transport};
 use std::fmt;
-use std::io;
 use std::rc::Rc;
 
 /// An attempt to connect, and the key of the factory that builds its protocol. (`IConnector`)
@@ -189,104 +184,15 @@ impl Reactor {
                 self.queues.ready.push(id);
             }
             let transport = Transport::connecting(id, stream, address.clone(), listener_info);
-            let timeout = self.timers.set(due, TimerAction::ConnectTimeout(id));
-            Slot::Connecting(Box::new(Connecting { transport, timeout, begin_error }))
+            let timeout = self.timers.set(due, TimerAction::ArrivalTimeout(id));
+            let stage = begin_error.map_or(Stage::Connecting, Stage::Failed);
+            Slot::Arriving(Box::new(Arriving { transport, timeout, stage }))
         });
         log::debug!("{} connecting to {address}", self.protocol_name(factory));
         match self.connections.get(id) {
-            Some(Slot::Connecting(connecting)) => Ok(connecting.transport.clone()),
+            Some(Slot::Arriving(arriving)) => Ok(arriving.transport.clone()),
             _ => Err(ConnectError::NoFactory { endpoint }),
         }
-    }
-
-    /// Checks an attempt to connect, after an event of the poller or a request to end it.
-    pub(super) fn check_connecting(&mut self, id: Id) {
-        let Some(Slot::Connecting(connecting)) = self.connections.get_mut(id) else {
-            return;
-        };
-        let transport = connecting.transport.clone();
-        transport.connection().clear_dirty();
-        transport.connection().begin_serving();
-        if let Some(error) = connecting.begin_error.take() {
-            return self.fail_to_connect(id, &error);
-        }
-        let given_up = transport.connection().given_up();
-        if let Some(reason) = given_up {
-            self.fail_to_connect(id, &io::Error::from(&reason));
-            if let Err(panic) = guard(|| drop(reason)) {
-                let peer = transport.peer_address();
-                self.report_panic(format_args!("dropping an error of {peer} panicked"), &panic);
-            }
-            return;
-        }
-        let established = transport.connection().is_established();
-        match established {
-            Ok(false) => transport.list_unsent(),
-            Ok(true) => {
-                self.timers.cancel(connecting.timeout);
-                if let Some(slot) = self.connections.get_mut(id) {
-                    *slot = Slot::Established(Established::new(transport.clone()));
-                }
-                transport.connection().established();
-                self.establish(id, &transport);
-                if let Some(connection) = self.connections.find(id) {
-                    self.serve_again(&connection);
-                }
-            }
-            Err(error) => self.fail_to_connect(id, &error),
-        }
-    }
-
-    /// Queues an attempt whose timeout has expired for a last check: the answer may have come while
-    /// the loop was late.
-    pub(super) fn connect_timed_out(&mut self, id: Id) {
-        self.queues.ready.push(id);
-        self.queues.overdue.push(Overdue { id, looks: 1 });
-    }
-
-    /// Fails an attempt that is still unanswered after its timeout.
-    pub(super) fn fail_overdue_connecting(&mut self, id: Id) {
-        self.fail_to_connect(id, &io::ErrorKind::TimedOut.into());
-    }
-
-    /// Gives an attempt up, since the reactor drains or stops.
-    pub(super) fn abort_connecting(&mut self, id: Id) {
-        let Some(Slot::Connecting(connecting)) = self.connections.get(id) else { return };
-        self.record_abandoned(connecting.transport.unsent());
-        let stopping = "the reactor is stopping";
-        self.fail_to_connect(id, &io::Error::new(io::ErrorKind::ConnectionAborted, stopping));
-    }
-
-    /// Ends an attempt without a connection, and calls `connection_failed`.
-    pub(super) fn fail_to_connect(&mut self, id: Id, error: &io::Error) {
-        let Some(Slot::Connecting(connecting)) = self.connections.get(id) else {
-            return;
-        };
-        self.timers.cancel(connecting.timeout);
-        let transport = connecting.transport.clone();
-        let factory = transport.factory();
-        self.drop_reader(transport.end_extras());
-        // A plain release suffices: no peer was connected that a reset could inform.
-        drop(transport.connection().release());
-        self.connections.remove(id);
-        log::debug!(
-            "{} could not connect to {}: {error}",
-            self.protocol_name(factory),
-            transport.peer_address()
-        );
-        #[cfg(feature = "testing")]
-        self.notify_observer(&transport, super::Happening::NotMade(error.kind()));
-        let told =
-            self.with_erased(factory, |factory, reactor| factory.fail(&transport, error, reactor));
-        self.record_call();
-        if let Some(Err(panic)) = told {
-            let (name, peer) = (self.protocol_name(factory), transport.peer_address());
-            self.report_panic(
-                format_args!("connection_failed of the factory of {name} of {peer} panicked"),
-                &panic,
-            );
-        }
-        self.release_factory(&transport);
     }
 
     /// Releases the factory of a connection that is over, or was never made. An outgoing connection

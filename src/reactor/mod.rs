@@ -4,6 +4,7 @@
 //! begins connections, `connection.rs` ends them, `run.rs` starts and stops the loop.
 
 mod accept;
+mod arrival;
 mod backpressure;
 mod blocking;
 mod callback;

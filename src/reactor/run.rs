@@ -210,7 +210,7 @@ impl Reactor {
                     self.settle(&connection);
                 }
                 None => {
-                    self.abort_connecting(id);
+                    self.abort_arriving(id);
                     self.remove_lingering(id);
                 }
             }

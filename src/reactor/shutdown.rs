@@ -143,7 +143,7 @@ impl Reactor {
         self.close_ports();
         let connections: Vec<Id> = self.connections.iter().map(|(id, _)| id).collect();
         for id in connections {
-            self.abort_connecting(id);
+            self.abort_arriving(id);
             if let Some(connection) = self.connections.find(id) {
                 connection.transport.connection().clear_sent_since_drain();
             }

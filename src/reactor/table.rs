@@ -12,8 +12,8 @@ use std::time::Instant;
 #[derive(Debug)]
 pub(super) enum Slot {
     Established(Established),
-    /// An attempt to connect. Boxed, since there are few.
-    Connecting(Box<Connecting>),
+    /// A connection that is not there yet. Boxed, since there are few.
+    Arriving(Box<Arriving>),
     /// A lingering socket. Its protocol has heard `connection_lost`; this side has sent its FIN,
     /// and discards input. Boxed, since there are few.
     Lingering(Box<Lingering>),
@@ -140,14 +140,22 @@ impl Arena<Slot> {
     }
 }
 
-/// An attempt to connect.
+/// A connection that is not there yet: it has no protocol.
 #[derive(Debug)]
-pub(super) struct Connecting {
+pub(super) struct Arriving {
     pub(super) transport: Transport,
-    /// Timer of the connect timeout.
+    /// Timer of the connect timeout or the handshake timeout.
     pub(super) timeout: Id,
-    /// Error of an attempt that could not begin; the next turn reports it to the factory.
-    pub(super) begin_error: Option<io::Error>,
+    pub(super) stage: Stage,
+}
+
+/// What an arriving connection waits for.
+#[derive(Debug)]
+pub(super) enum Stage {
+    /// Nothing: it could not begin, and the next turn reports this error to the factory.
+    Failed(io::Error),
+    /// The answer of the server that it connects to.
+    Connecting,
 }
 
 /// A lingering socket, whose protocol is gone.

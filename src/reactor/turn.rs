@@ -177,11 +177,11 @@ impl Reactor {
 
     /// Records an event of a socket without a protocol: one that is connecting, or lingers.
     fn notice_other(&mut self, id: Id, edges: Edges) {
-        if let Some(Slot::Connecting(connecting)) = self.connections.get(id) {
+        if let Some(Slot::Arriving(arriving)) = self.connections.get(id) {
             // These two are not reported again. All else is checked when the connection is
             // established.
             let Edges { read_closed, priority, .. } = edges;
-            connecting.transport.notice(Edges { read_closed, priority, ..Edges::default() });
+            arriving.transport.notice(Edges { read_closed, priority, ..Edges::default() });
             self.queues.ready.push(id);
         }
         self.queue_lingering(id);
@@ -219,7 +219,7 @@ impl Reactor {
                 Some(connection) => self.serve(&connection, share),
                 None => {
                     self.serve_lingering(id);
-                    self.check_connecting(id);
+                    self.check_arriving(id);
                 }
             }
         }
@@ -375,7 +375,7 @@ impl Reactor {
                     self.settle(&connection);
                     self.serve_again(&connection);
                 }
-                None => self.check_connecting(id),
+                None => self.check_arriving(id),
             }
         }
         self.scratch.ids = dirty;

@@ -41,7 +41,7 @@ pub(super) enum TimerAction {
     /// Check the timeouts of a connection.
     CheckTimeouts(Id),
     /// Check an attempt to connect whose timeout is over.
-    ConnectTimeout(Id),
+    ArrivalTimeout(Id),
     /// End a lingering close.
     LingerEnd(Id),
     /// Resume a connection that waits for its rate.
@@ -86,7 +86,7 @@ impl fmt::Debug for TimerAction {
             Self::Tick(count) => write!(f, "Tick({count})"),
             Self::CloseTimeout(id) => write!(f, "CloseTimeout({id})"),
             Self::CheckTimeouts(id) => write!(f, "CheckTimeouts({id})"),
-            Self::ConnectTimeout(id) => write!(f, "ConnectTimeout({id})"),
+            Self::ArrivalTimeout(id) => write!(f, "ArrivalTimeout({id})"),
             Self::LingerEnd(id) => write!(f, "LingerEnd({id})"),
             Self::RateRefill(id) => write!(f, "RateRefill({id})"),
             Self::SharedRateRefill(id, direction) => {
@@ -335,7 +335,7 @@ impl Reactor {
             TimerAction::RepeatedCall { .. } | TimerAction::ProtocolInterval { .. } => {}
             TimerAction::CloseTimeout(connection) => self.close_timeout_fired(connection),
             TimerAction::CheckTimeouts(connection) => self.check_timeouts(connection),
-            TimerAction::ConnectTimeout(connection) => self.connect_timed_out(connection),
+            TimerAction::ArrivalTimeout(connection) => self.arrival_timed_out(connection),
             TimerAction::LingerEnd(connection) => self.end_linger(connection),
             TimerAction::RateRefill(connection) => self.rate_timer_fired(connection),
             TimerAction::SharedRateRefill(factory, direction) => {
