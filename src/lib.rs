@@ -35,6 +35,7 @@
 //! [`Lines`] turns a [`LineReceiver`] into a protocol, and [`delegate_callbacks!`] forwards the
 //! callbacks of a protocol that wraps another one. [`TcpServerEndpoint`] and [`ServerEndpoint`]
 //! describe where to listen. A [`Remote`] reaches the reactor from other threads.
+//! [`proxy_protocol`] decodes the header in which a proxy tells the addresses of its client.
 //!
 //! The [`guide`] has a chapter for each task; its source is the folder `docs/guide`. The folder
 //! `docs` also has a map of the source and a detailed description of one turn of the loop.
@@ -64,6 +65,7 @@ mod framing;
 
 mod address;
 pub mod endpoint;
+pub mod proxy_protocol;
 mod reason;
 
 mod arena;

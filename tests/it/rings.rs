@@ -43,7 +43,7 @@ pub(crate) fn is_test(name: &str) -> bool {
 }
 
 /// Words that must not occur in the code of a folder or file.
-const FORBIDDEN: [(&str, &[&str]); 19] = [
+const FORBIDDEN: [(&str, &[&str]); 20] = [
     ("src/callback_kind.rs", &["use crate::", "std::net", "Instant"]),
     ("src/reason.rs", &["crate::", "std::net", "Instant"]),
     ("src/address/", &["crate::", "Instant"]),
@@ -63,6 +63,21 @@ const FORBIDDEN: [(&str, &[&str]); 19] = [
     ("src/random.rs", &["crate::", "super::", "std::net", "Instant", "RandomState"]),
     ("src/arena.rs", &["crate::", "std::net", "Instant"]),
     ("src/endpoint/", &["crate::reactor", "crate::driver", "crate::transport", "crate::protocol"]),
+    (
+        "src/proxy_protocol/",
+        &[
+            "crate::reactor",
+            "crate::driver",
+            "crate::transport",
+            "crate::protocol",
+            "crate::framing",
+            "crate::limits",
+            "std::io",
+            "std::time",
+            "Instant",
+            "TcpStream",
+        ],
+    ),
     ("src/protocol.rs", &["crate::driver", "crate::framing", "crate::arena", "std::net"]),
     ("src/driver/", &["crate::reactor", "crate::transport", "crate::protocol", "crate::framing"]),
     ("src/transport/state.rs", &["crate::driver", "std::io", "std::net", "Instant", "Hub"]),
