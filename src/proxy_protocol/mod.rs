@@ -2,8 +2,8 @@
 //! proxy tells a server the addresses of its client. (`HAProxyWrappingFactory`)
 //!
 //! Everything here is a plain value: no socket, no clock. [`ProxyDecoder`] takes the bytes as they
-//! arrive and says how many belong to the header; [`ProxyHeader`] is the header, also to send.
-//! The source is haproxy's
+//! arrive and says how many belong to the header; [`ProxyHeader`] is the header, also to send;
+//! [`TrustedNetworks`] says from which peers a header may be believed. The source is haproxy's
 //! [specification](https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt).
 //!
 //! ```
@@ -49,6 +49,7 @@ mod header;
 mod line;
 mod tls_info;
 mod tlv;
+mod trusted_networks;
 
 #[cfg(test)]
 mod tests;
@@ -59,6 +60,7 @@ pub use error::{ProxyError, ProxyErrorKind};
 pub use header::{Command, ProxyHeader, Version};
 pub use tls_info::TlsInfo;
 pub use tlv::{Tlv, Tlvs};
+pub use trusted_networks::{ParseNetworksError, TrustedNetworks};
 
 /// Longest line of version 1, CR LF included: the longest that the specification knows (2.1).
 pub const LINE_MAX: usize = 107;
