@@ -225,6 +225,12 @@ pub(crate) trait Stream: Debug {
     /// Reads like `recv(2)`: zero is the peer's FIN.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize>;
 
+    /// Reads like `recv(2)` with `MSG_PEEK`: what it returns is read again. `WouldBlock` if nothing
+    /// has arrived, or the stream cannot tell.
+    fn peek(&mut self, _buffer: &mut [u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::WouldBlock.into())
+    }
+
     /// Writes like `send(2)`: a short count means that the socket is full, if
     /// [`short_write_is_final`](Self::short_write_is_final).
     fn write(&mut self, data: &[u8]) -> io::Result<usize>;

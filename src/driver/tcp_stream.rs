@@ -85,6 +85,10 @@ impl Stream for TcpStream {
         self.socket.read(buffer)
     }
 
+    fn peek(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.socket.peek(buffer)
+    }
+
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
         self.socket.write(data)
     }

@@ -4,6 +4,7 @@ use super::description::{Arguments, Problem};
 use super::server::unknown;
 use super::{ParseEndpointError, TcpClientEndpoint, UnixClientEndpoint};
 use crate::address::{Address, UnixAddress};
+use crate::proxy_protocol::{ProxyHeader, Version};
 use std::fmt;
 use std::net::Ipv4Addr;
 use std::str::FromStr;
@@ -17,9 +18,12 @@ use std::time::Duration;
 /// | `tcp:HOST:PORT:timeout=SECONDS:bindAddress=ADDRESS` | TCP; the host is an IP address |
 /// | `unix:PATH:timeout=SECONDS` | a Unix socket |
 /// | `unix:@NAME` | a Unix socket in Linux's abstract namespace |
+/// | `haproxy:ENDPOINT:version=N` | any of these, with a PROXY header in front |
 ///
 /// Arguments may be given by position or, except the kind, by name: `tcp:host=::1:port=8007`.
-/// Escapes are those of a [`ServerEndpoint`](super::ServerEndpoint).
+/// Escapes are those of a [`ServerEndpoint`](super::ServerEndpoint). `haproxy` sends a header for a
+/// connection of this program's own; the version is 2 by default, or 1.
+/// [`proxy_header`](Self::proxy_header) sends any other.
 ///
 /// ```
 /// use twistor::{ClientEndpoint, TcpClientEndpoint};
@@ -32,6 +36,8 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientEndpoint {
     carrier: ClientCarrier,
+    /// Boxed, since errors hold endpoints.
+    proxy_header: Option<Box<ProxyHeader>>,
 }
 
 /// What a connection is made of: the driver opens it.
@@ -42,7 +48,7 @@ pub(crate) enum ClientCarrier {
 }
 
 /// The kinds of descriptions.
-const KINDS: &str = "tcp and unix";
+const KINDS: &str = "tcp, unix and haproxy";
 
 impl ClientEndpoint {
     /// Returns the address that it connects to.
@@ -51,6 +57,32 @@ impl ClientEndpoint {
             ClientCarrier::Tcp(endpoint) => endpoint.address().into(),
             ClientCarrier::Unix(endpoint) => endpoint.address().clone().into(),
         }
+    }
+
+    /// Sends a PROXY header before everything else: what a proxy does that opens a connection for a
+    /// client of its own. Within the connect timeout; the connection is made when the header is
+    /// sent.
+    ///
+    /// ```
+    /// use std::net::SocketAddr;
+    /// use twistor::ClientEndpoint;
+    /// use twistor::proxy_protocol::ProxyHeader;
+    ///
+    /// fn behind(client: SocketAddr, asked_for: SocketAddr) -> ClientEndpoint {
+    ///     let server: ClientEndpoint = "tcp:127.0.0.1:8080".parse().expect("a description");
+    ///     server.proxy_header(ProxyHeader::new(client, asked_for))
+    /// }
+    /// ```
+    #[must_use]
+    pub fn proxy_header(self, header: ProxyHeader) -> Self {
+        Self { proxy_header: Some(Box::new(header)), ..self }
+    }
+
+    /// Returns the PROXY header to send, encoded.
+    pub(crate) fn encoded_proxy_header(&self) -> Option<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.proxy_header.as_ref()?.encode(&mut bytes);
+        Some(bytes)
     }
 
     pub(crate) fn carrier(&self) -> &ClientCarrier {
@@ -74,12 +106,26 @@ impl ClientEndpoint {
         }
     }
 
-    fn parse(text: &str) -> Result<Self, Problem> {
-        let mut arguments = Arguments::split(text)?;
+    fn parse(mut arguments: Arguments) -> Result<Self, Problem> {
         let (kind, at) = arguments.take_kind()?;
         Ok(match kind.as_str() {
             "tcp" => TcpClientEndpoint::parse(arguments)?.into(),
             "unix" => UnixClientEndpoint::parse(arguments)?.into(),
+            "haproxy" => {
+                let mut header = ProxyHeader::local();
+                for argument in arguments.take_named("version") {
+                    header = match argument.value.as_str() {
+                        "1" => header.with_version(Version::V1),
+                        "2" => header.with_version(Version::V2),
+                        _ => return argument.error("version", "1 or 2"),
+                    };
+                }
+                let inner = Self::parse(arguments)?;
+                if inner.proxy_header.is_some() {
+                    return Problem::new(at, "haproxy is given twice".to_owned());
+                }
+                inner.proxy_header(header)
+            }
             _ => return Problem::new(at, unknown(&kind, KINDS)),
         })
     }
@@ -89,27 +135,36 @@ impl FromStr for ClientEndpoint {
     type Err = ParseEndpointError;
 
     fn from_str(text: &str) -> Result<Self, ParseEndpointError> {
-        Self::parse(text).map_err(|problem| ParseEndpointError::new(text, problem))
+        let parsed = Arguments::split(text).and_then(Self::parse);
+        parsed.map_err(|problem| ParseEndpointError::new(text, problem))
     }
 }
 
 impl From<TcpClientEndpoint> for ClientEndpoint {
     fn from(endpoint: TcpClientEndpoint) -> Self {
-        Self { carrier: ClientCarrier::Tcp(endpoint) }
+        Self { carrier: ClientCarrier::Tcp(endpoint), proxy_header: None }
     }
 }
 
 impl From<UnixClientEndpoint> for ClientEndpoint {
     fn from(endpoint: UnixClientEndpoint) -> Self {
-        Self { carrier: ClientCarrier::Unix(endpoint) }
+        Self { carrier: ClientCarrier::Unix(endpoint), proxy_header: None }
     }
 }
 
 impl fmt::Display for ClientEndpoint {
+    /// Writes a description that can be parsed, unless its PROXY header speaks for a client.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.proxy_header.is_some() {
+            f.write_str("haproxy:")?;
+        }
         match &self.carrier {
-            ClientCarrier::Tcp(endpoint) => endpoint.fmt(f),
-            ClientCarrier::Unix(endpoint) => endpoint.fmt(f),
+            ClientCarrier::Tcp(endpoint) => endpoint.fmt(f)?,
+            ClientCarrier::Unix(endpoint) => endpoint.fmt(f)?,
+        }
+        match &self.proxy_header {
+            Some(header) if header.version() == Version::V1 => f.write_str(":version=1"),
+            _ => Ok(()),
         }
     }
 }

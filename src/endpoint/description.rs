@@ -98,6 +98,16 @@ impl Arguments {
         Ok((kind, at))
     }
 
+    /// Removes the arguments with this name, wherever they are: they belong to an endpoint around
+    /// another one.
+    pub(super) fn take_named(&mut self, name: &str) -> Vec<Argument> {
+        let parts = std::mem::take(&mut self.rest);
+        let (taken, rest): (Vec<_>, Vec<_>) =
+            parts.into_iter().partition(|part| part.key.as_deref() == Some(name));
+        self.rest = rest.into();
+        taken
+    }
+
     /// Reads the next argument, and returns its name. `names` lists those of the kind, in their
     /// order by position.
     pub(super) fn next(

@@ -1,8 +1,9 @@
 //! `ServerEndpoint`: where a server listens, whatever carries its connections.
 
-use super::description::{Arguments, Problem};
+use super::description::{Arguments, Problem, write_escaped};
 use super::{InheritedEndpoint, ParseEndpointError, TcpServerEndpoint, UnixServerEndpoint};
 use crate::address::Address;
+use crate::proxy_protocol::{ParseNetworksError, TrustedNetworks};
 use std::fmt;
 use std::str::FromStr;
 
@@ -18,11 +19,14 @@ use std::str::FromStr;
 /// | `unix:@NAME` | a Unix socket in Linux's abstract namespace |
 /// | `fd:3` | an inherited listening socket, by its descriptor |
 /// | `systemd:name=NAME`, `systemd:index=0` | a socket from systemd |
+/// | `haproxy:ENDPOINT:trust=NETWORK` | any of these, behind a proxy that sends a PROXY header |
 ///
 /// Arguments may be given by position instead: `tcp:PORT:ADDRESS:N`, `tcp6:PORT:N:ADDRESS`,
 /// `unix:PATH:660:N`. A colon, an equals sign or a backslash that belongs to an argument is escaped
 /// by a backslash. An IPv6 address may be escaped (`interface=\:\:1`), in brackets
 /// (`interface=[::1]`) or, if only named arguments follow, plain (`interface=::1`).
+///
+/// `trust` may be repeated; [`proxy_protocol`](Self::proxy_protocol) says what it means.
 ///
 /// ```
 /// use twistor::{ServerEndpoint, TcpServerEndpoint};
@@ -38,6 +42,8 @@ use std::str::FromStr;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerEndpoint {
     carrier: ServerCarrier,
+    /// The networks of the proxies, if each connection begins with a PROXY header.
+    proxies: Option<TrustedNetworks>,
 }
 
 /// What a port is made of: the driver opens it.
@@ -49,7 +55,7 @@ pub(crate) enum ServerCarrier {
 }
 
 /// The kinds of descriptions.
-const KINDS: &str = "tcp, tcp6, unix, fd and systemd";
+const KINDS: &str = "tcp, tcp6, unix, fd, systemd and haproxy";
 
 impl ServerEndpoint {
     /// Returns the address that it will listen on, if that is known before.
@@ -61,12 +67,41 @@ impl ServerEndpoint {
         }
     }
 
+    /// Lets each connection begin with a PROXY header, of either version, in which a proxy such as
+    /// haproxy, nginx or a cloud's balancer names its client. The transport then has the client's
+    /// [`peer_address`](crate::Transport::peer_address), and limits and logs see the client; what
+    /// else the header says is [`proxy_header`](crate::Transport::proxy_header).
+    ///
+    /// A header is believed only from the networks of `proxies`, since it could name any address.
+    /// Other clients are rejected, as are those whose header is wrong or does not come within the
+    /// [`handshake_timeout`](crate::Settings::handshake_timeout);
+    /// [`RejectionStats::handshake`](crate::limits::RejectionStats::handshake) counts them, and a
+    /// warning is logged, once in five seconds at most. No protocol is built before the header is
+    /// there. (`HAProxyServerEndpoint`)
+    ///
+    /// ```
+    /// use twistor::proxy_protocol::TrustedNetworks;
+    /// use twistor::{ServerEndpoint, TcpServerEndpoint};
+    ///
+    /// let endpoint = ServerEndpoint::from(TcpServerEndpoint::new(8080));
+    /// let endpoint = endpoint.proxy_protocol(TrustedNetworks::default());
+    /// assert_eq!(endpoint, "haproxy:tcp:8080".parse()?);
+    /// # Ok::<(), twistor::endpoint::ParseEndpointError>(())
+    /// ```
+    #[must_use]
+    pub fn proxy_protocol(self, proxies: TrustedNetworks) -> Self {
+        Self { proxies: Some(proxies), ..self }
+    }
+
+    pub(crate) fn proxies(&self) -> Option<&TrustedNetworks> {
+        self.proxies.as_ref()
+    }
+
     pub(crate) fn carrier(&self) -> &ServerCarrier {
         &self.carrier
     }
 
-    fn parse(text: &str) -> Result<Self, Problem> {
-        let mut arguments = Arguments::split(text)?;
+    fn parse(mut arguments: Arguments) -> Result<Self, Problem> {
         let (kind, at) = arguments.take_kind()?;
         Ok(match kind.as_str() {
             "tcp" => TcpServerEndpoint::parse(arguments)?.into(),
@@ -74,6 +109,23 @@ impl ServerEndpoint {
             "unix" => UnixServerEndpoint::parse(arguments)?.into(),
             "fd" => InheritedEndpoint::parse_descriptor(arguments)?.into(),
             "systemd" => InheritedEndpoint::parse_systemd(arguments)?.into(),
+            "haproxy" => {
+                let mut proxies = TrustedNetworks::default();
+                for argument in arguments.take_named("trust") {
+                    match argument.value.parse() {
+                        Ok(networks) => proxies = proxies.and(networks),
+                        Err(error) => {
+                            let error: ParseNetworksError = error;
+                            return Problem::new(argument.value_at, error.to_string());
+                        }
+                    }
+                }
+                let inner = Self::parse(arguments)?;
+                if inner.proxies.is_some() {
+                    return Problem::new(at, "haproxy is given twice".to_owned());
+                }
+                inner.proxy_protocol(proxies)
+            }
             _ => return Problem::new(at, unknown(&kind, KINDS)),
         })
     }
@@ -88,34 +140,45 @@ impl FromStr for ServerEndpoint {
     type Err = ParseEndpointError;
 
     fn from_str(text: &str) -> Result<Self, ParseEndpointError> {
-        Self::parse(text).map_err(|problem| ParseEndpointError::new(text, problem))
+        let parsed = Arguments::split(text).and_then(Self::parse);
+        parsed.map_err(|problem| ParseEndpointError::new(text, problem))
     }
 }
 
 impl From<TcpServerEndpoint> for ServerEndpoint {
     fn from(endpoint: TcpServerEndpoint) -> Self {
-        Self { carrier: ServerCarrier::Tcp(endpoint) }
+        Self { carrier: ServerCarrier::Tcp(endpoint), proxies: None }
     }
 }
 
 impl From<UnixServerEndpoint> for ServerEndpoint {
     fn from(endpoint: UnixServerEndpoint) -> Self {
-        Self { carrier: ServerCarrier::Unix(endpoint) }
+        Self { carrier: ServerCarrier::Unix(endpoint), proxies: None }
     }
 }
 
 impl From<InheritedEndpoint> for ServerEndpoint {
     fn from(endpoint: InheritedEndpoint) -> Self {
-        Self { carrier: ServerCarrier::Inherited(endpoint) }
+        Self { carrier: ServerCarrier::Inherited(endpoint), proxies: None }
     }
 }
 
 impl fmt::Display for ServerEndpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.proxies.is_some() {
+            f.write_str("haproxy:")?;
+        }
         match &self.carrier {
-            ServerCarrier::Tcp(endpoint) => endpoint.fmt(f),
-            ServerCarrier::Unix(endpoint) => endpoint.fmt(f),
-            ServerCarrier::Inherited(endpoint) => endpoint.fmt(f),
+            ServerCarrier::Tcp(endpoint) => endpoint.fmt(f)?,
+            ServerCarrier::Unix(endpoint) => endpoint.fmt(f)?,
+            ServerCarrier::Inherited(endpoint) => endpoint.fmt(f)?,
+        }
+        match &self.proxies {
+            Some(proxies) if *proxies != TrustedNetworks::default() => {
+                f.write_str(":trust=")?;
+                write_escaped(&proxies.to_string(), f)
+            }
+            _ => Ok(()),
         }
     }
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::proxy_protocol::{ProxyHeader, TrustedNetworks, Version};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 #[track_caller]
@@ -239,7 +240,7 @@ fn descriptions_name_servers_to_connect_to() {
 
 #[test]
 fn errors_in_client_descriptions_give_the_position() {
-    check_client_error("", 0, "unknown type of endpoint \"\"; known are tcp and unix");
+    check_client_error("", 0, "unknown type of endpoint \"\"; known are tcp, unix and haproxy");
     check_client_error("fd:3", 0, "unknown type of endpoint \"fd\"");
     check_client_error("80", 0, "host \"80\" is not an IP address");
     check_client_error("tcp:localhost:80", 4, "host \"localhost\" is not an IP address");
@@ -257,4 +258,38 @@ fn errors_in_client_descriptions_give_the_position() {
         29,
         "bindAddress \"::1\" is not of the IP version of the host",
     );
+}
+
+#[test]
+fn haproxy_wraps_any_endpoint_and_names_trusted_networks() {
+    let behind = |inner: ServerEndpoint, networks: &str| {
+        inner.proxy_protocol(TrustedNetworks::default().and(networks.parse().unwrap()))
+    };
+    let plain = ServerEndpoint::from(tcp(8080)).proxy_protocol(TrustedNetworks::default());
+    check("haproxy:tcp:8080", plain.clone());
+    check("haproxy:8080", plain);
+    let unix = ServerEndpoint::from(UnixServerEndpoint::new("/run/web.sock"));
+    check("haproxy:unix:/run/web.sock", unix.proxy_protocol(TrustedNetworks::default()));
+    let one = behind(tcp(8080).into(), "10.0.0.0/8");
+    check("haproxy:tcp:8080:trust=10.0.0.0/8", one.clone());
+    check("haproxy:trust=10.0.0.0/8:tcp:8080", one);
+    let more = behind(tcp(8080).interface(V4).into(), "10.0.0.0/8,2001:db8::/32,192.0.2.1");
+    let trusts = "trust=10.0.0.0/8:interface=127.0.0.1:trust=[2001:db8::]/32:trust=192.0.2.1";
+    check(&format!("haproxy:tcp:8080:{trusts}"), more.clone());
+    check(r"haproxy:tcp:8080:127.0.0.1:trust=10.0.0.0/8,2001\:db8\:\:/32,192.0.2.1", more);
+    check_error("haproxy", 7, "no type of endpoint is given");
+    check_error("haproxy:tpc:80", 8, "unknown type of endpoint \"tpc\"");
+    check_error("haproxy:haproxy:tcp:80", 0, "haproxy is given twice");
+    check_error("haproxy:tcp:70000", 12, "port \"70000\"");
+    check_error("haproxy:tcp:80:trust=10.0.0.1/8", 21, "10.0.0.1 has bits set behind the first 8");
+    check_error("tcp:80:trust=10.0.0.0/8", 7, "unexpected argument \"trust\"");
+    let local = |inner: ClientEndpoint| inner.proxy_header(ProxyHeader::local());
+    let server = ClientEndpoint::from(TcpClientEndpoint::new((V4, 80)));
+    check_client("haproxy:tcp:127.0.0.1:80", local(server.clone()));
+    check_client("haproxy:tcp:127.0.0.1:80:version=2", local(server.clone()));
+    let first = ProxyHeader::local().with_version(Version::V1);
+    check_client("haproxy:tcp:127.0.0.1:80:version=1", server.proxy_header(first));
+    check_client("haproxy:unix:@web", local(UnixClientEndpoint::abstract_name("web").into()));
+    check_client_error("haproxy:tcp:127.0.0.1:80:version=3", 33, "version \"3\" is not 1 or 2");
+    check_client_error("haproxy:haproxy:unix:@web", 0, "haproxy is given twice");
 }

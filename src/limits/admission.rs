@@ -119,6 +119,9 @@ pub struct RejectionStats {
     pub factory: u64,
     /// Clients that were closed for want of descriptors or memory.
     pub exhausted: u64,
+    /// Clients that sent no valid PROXY header, or none in time, or that are no proxy of
+    /// [`ServerEndpoint::proxy_protocol`](crate::ServerEndpoint::proxy_protocol).
+    pub handshake: u64,
     /// Times a port stopped accepting because of [`ConnectionLimits::accept_rate`]. Clients then
     /// wait in the backlog; none is rejected.
     pub accept_throttled: u64,
@@ -137,6 +140,8 @@ pub(crate) struct Admission {
     peers: HashMap<Network, usize>,
     pub(crate) rejections: RejectionStats,
     warnings: WarningThrottle,
+    /// Throttles the warnings of clients that did not arrive.
+    handshake_warnings: WarningThrottle,
 }
 
 impl Admission {
@@ -230,6 +235,20 @@ impl Admission {
     /// now.
     pub(crate) fn warn(&mut self, now: Instant) -> Option<u64> {
         self.warnings.warn(now)
+    }
+
+    /// Counts a client that did not arrive, and returns how many did not since the last warning, if
+    /// another one may be logged now.
+    pub(crate) fn reject_handshake(&mut self, now: Instant) -> Option<u64> {
+        self.rejections.handshake += 1;
+        self.handshake_warnings.count(1);
+        self.handshake_warnings.warn(now)
+    }
+
+    /// Returns how many clients are counted in all.
+    #[cfg(test)]
+    pub(crate) fn open(&self) -> usize {
+        self.open
     }
 
     /// Returns how many peers are counted.

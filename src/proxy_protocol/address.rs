@@ -1,7 +1,12 @@
 //! Addresses in a PROXY header.
 
+use crate::address::{Address, UnixAddress};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+#[cfg(unix)]
+use std::path::Path;
+#[cfg(not(unix))]
+use std::path::PathBuf;
 
 /// Address in a PROXY header, of the client or of what it connected to.
 ///
@@ -48,6 +53,31 @@ impl Origin {
         }
         Some((*source, *destination))
     }
+}
+
+impl From<&ProxyAddress> for Address {
+    fn from(address: &ProxyAddress) -> Self {
+        match address {
+            ProxyAddress::Tcp(address) => Self::Tcp(*address),
+            ProxyAddress::Unix(bytes) => Self::Unix(match &**bytes {
+                [] => UnixAddress::unnamed(),
+                [0, name @ ..] => UnixAddress::abstract_name(name),
+                path => UnixAddress::path(path_from(path)),
+            }),
+        }
+    }
+}
+
+#[cfg(unix)]
+fn path_from(bytes: &[u8]) -> &Path {
+    use std::os::unix::ffi::OsStrExt;
+    Path::new(std::ffi::OsStr::from_bytes(bytes))
+}
+
+/// Elsewhere paths are text.
+#[cfg(not(unix))]
+fn path_from(bytes: &[u8]) -> PathBuf {
+    String::from_utf8_lossy(bytes).into_owned().into()
 }
 
 impl ProxyAddress {

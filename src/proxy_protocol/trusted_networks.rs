@@ -53,6 +53,17 @@ impl TrustedNetworks {
         Self { parts: Vec::new() }
     }
 
+    /// Adds the networks of another list.
+    #[must_use]
+    pub fn and(mut self, more: Self) -> Self {
+        for part in more.parts {
+            if !self.parts.contains(&part) {
+                self.parts.push(part);
+            }
+        }
+        self
+    }
+
     /// Returns whether one of the networks contains this address.
     pub fn contains(&self, ip: IpAddr) -> bool {
         let ip = ip.to_canonical();

@@ -14,6 +14,8 @@ use crate::arena::Id;
 use crate::driver::{AnyStream, is_exhausted};
 use crate::reason::Reason;
 use crate::transport::{Action, ListenerInfo, Settled, Transport};
+use bytes::Bytes;
+use std::fmt;
 use std::io;
 use std::rc::Rc;
 use std::time::Duration;
@@ -39,6 +41,32 @@ const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 enum Pace {
     AtRate,
     AtOnce,
+}
+
+/// Where an accepted connection comes from.
+struct Origin {
+    listener_info: Rc<ListenerInfo>,
+    greeting: Greeting,
+}
+
+/// What an accepted connection begins with, before its protocol is built.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Greeting {
+    None,
+    ProxyHeader,
+    /// A PROXY header that nobody would believe.
+    Untrusted,
+}
+
+impl Origin {
+    fn of(port: &OpenPort, peer: &Address) -> Self {
+        let greeting = match &port.proxies {
+            None => Greeting::None,
+            Some(proxies) if proxies.trusts(peer) => Greeting::ProxyHeader,
+            Some(_) => Greeting::Untrusted,
+        };
+        Self { listener_info: Rc::clone(&port.listener_info), greeting }
+    }
 }
 
 impl Reactor {
@@ -109,8 +137,8 @@ impl Reactor {
             match port.listener.accept() {
                 Ok((stream, peer)) => {
                     gone = 0;
-                    let listener_info = Rc::clone(&port.listener_info);
-                    self.on_accepted(stream, peer, listener_info);
+                    let origin = Origin::of(port, &peer);
+                    self.on_accepted(stream, peer, origin);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
                 Err(error) if is_exhausted(&error) => {
@@ -137,13 +165,13 @@ impl Reactor {
     /// rejected, and the port backs off. Returns false if accepting ends for now.
     fn accept_exhausted(&mut self, id: Id, error: &io::Error) -> bool {
         let Some(port) = self.ports.get_mut(id) else { return false };
-        let listener_info = Rc::clone(&port.listener_info);
         match port.listener.accept_with_reserve() {
             Ok((stream, peer)) => {
+                let origin = Origin::of(port, &peer);
                 let has_room = self.close_lingering();
                 if has_room {
                     self.refill_reserve(id);
-                    self.on_accepted(stream, peer, listener_info);
+                    self.on_accepted(stream, peer, origin);
                 } else {
                     drop(stream);
                     self.shed(id);
@@ -207,12 +235,21 @@ impl Reactor {
     }
 
     /// Admits a client that has connected, or rejects it.
-    fn on_accepted(&mut self, stream: AnyStream, peer: Address, listener_info: Rc<ListenerInfo>) {
-        let admitted = self.admit(listener_info.factory, &peer);
+    fn on_accepted(&mut self, stream: AnyStream, peer: Address, origin: Origin) {
+        let Origin { listener_info, greeting } = origin;
+        if greeting == Greeting::Untrusted {
+            return self.reject_untrusted(&listener_info, &peer);
+        }
+        // The peer of a proxy's client becomes known with the header.
+        let counted = peer.network().filter(|_| greeting == Greeting::None);
+        let admitted = self.admit(listener_info.factory, counted);
         self.recorder.totals.rejected += u64::from(admitted.is_err());
         if let Err(None) = admitted {
             // Dropped, and so closed.
             return;
+        }
+        if admitted.is_ok() && greeting == Greeting::ProxyHeader {
+            return self.await_header(stream, peer, listener_info);
         }
         let id = self.connections.insert_with(|id| {
             let transport = Transport::new(id, stream, peer, listener_info);
@@ -220,13 +257,36 @@ impl Reactor {
         });
         let Some(connection) = self.connections.find(id) else { return };
         match admitted {
-            Err(Some(refusal)) => {
-                connection.transport.write_bytes(refusal);
-                // The client may be about to send, and a reset would destroy this message.
-                self.reject(id, &connection.transport, true);
-            }
+            Err(message) => self.refuse(id, &connection.transport, message),
             _ => self.establish(id, &connection.transport),
         }
+    }
+
+    /// Rejects a client, with a message if there is one.
+    pub(super) fn refuse(&mut self, id: Id, transport: &Transport, message: Option<Bytes>) {
+        // The client may be about to send, and a reset would destroy this message.
+        let lingers = message.is_some();
+        message.into_iter().for_each(|message| transport.write_bytes(message));
+        self.reject(id, transport, lingers);
+    }
+
+    /// Counts a client whose connection was not made, and warns of it.
+    pub(super) fn warn_not_arrived(&mut self, factory: Id, peer: &Address, why: &dyn fmt::Display) {
+        let now = self.now();
+        let Some(slot) = self.factories.get_mut(factory) else { return };
+        if let Some(count) = slot.admission.reject_handshake(now) {
+            let name = self.protocol_name(factory);
+            log::warn!(
+                "{name}: rejected {count} clients before their connections were made; {peer}: {why}"
+            );
+        }
+    }
+
+    /// Rejects a client that is no proxy, on a port that is only for proxies.
+    fn reject_untrusted(&mut self, listener_info: &ListenerInfo, peer: &Address) {
+        self.recorder.totals.rejected += 1;
+        let why = "its PROXY header would not be believed, since it is in no trusted network";
+        self.warn_not_arrived(listener_info.factory, peer, &why);
     }
 
     /// Builds the protocol of an established connection, and calls `connection_made`.

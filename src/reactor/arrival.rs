@@ -4,9 +4,14 @@ use super::Reactor;
 use super::panic::guard;
 use super::queues::Overdue;
 use super::table::{Arriving, Established, Slot, Stage};
+use super::timers::TimerAction;
+use crate::address::Address;
 use crate::arena::Id;
-use crate::transport::Transport;
+use crate::driver::{AnyStream, Stream};
+use crate::proxy_protocol::{Decoded, ProxyDecoder, ProxyHeader};
+use crate::transport::{ListenerInfo, Transport};
 use std::io;
+use std::rc::Rc;
 
 /// How an attempt to pass the stages of an arriving connection has ended.
 enum Progress {
@@ -15,7 +20,28 @@ enum Progress {
     Arrived,
 }
 
+/// Bytes of a PROXY header that one call reads: nearly all of them are shorter.
+const HEADER_READ_LEN: usize = 512;
+
 impl Reactor {
+    /// Begins the arrival of an accepted connection with the PROXY header of its proxy.
+    pub(super) fn await_header(
+        &mut self,
+        stream: AnyStream,
+        peer: Address,
+        listener_info: Rc<ListenerInfo>,
+    ) {
+        let due = self.due_in(self.settings.handshake_timeout);
+        let id = self.connections.insert_with(|id| {
+            let transport = Transport::new(id, stream, peer, listener_info);
+            let timeout = self.timers.set(due, TimerAction::ArrivalTimeout(id));
+            let stage = Stage::ReceivingHeader(Box::new(ProxyDecoder::new()));
+            Slot::Arriving(Box::new(Arriving { transport, timeout, stage }))
+        });
+        // The header has mostly arrived by now.
+        self.check_arriving(id);
+    }
+
     /// Continues with an arriving connection, after an event of the poller or a request to end it.
     pub(super) fn check_arriving(&mut self, id: Id) {
         let Some(Slot::Arriving(arriving)) = self.connections.get_mut(id) else { return };
@@ -31,8 +57,11 @@ impl Reactor {
             }
             return;
         }
-        match arriving.advance() {
-            Ok(Progress::Blocked) => transport.list_unsent(),
+        match arriving.stage.advance(&transport) {
+            Ok(Progress::Blocked) => {
+                transport.list_unsent();
+                transport.register();
+            }
             Ok(Progress::Arrived) => self.arrived(id, &transport),
             Err(error) => self.fail_arriving(id, &error),
         }
@@ -46,6 +75,14 @@ impl Reactor {
             self.timers.cancel(arriving.timeout);
         }
         transport.connection().established();
+        if !transport.is_outgoing() {
+            if let Err(message) = self.admit_peer(transport) {
+                self.recorder.totals.rejected += 1;
+                self.refuse(id, transport, message);
+                self.release_place(transport, None);
+                return self.release_factory(transport);
+            }
+        }
         self.establish(id, transport);
         if let Some(connection) = self.connections.find(id) {
             self.serve_again(&connection);
@@ -72,7 +109,8 @@ impl Reactor {
         self.fail_arriving(id, &io::Error::new(io::ErrorKind::ConnectionAborted, stopping));
     }
 
-    /// Ends an attempt without a connection, and calls `connection_failed`.
+    /// Ends an arriving connection. An attempt to connect is reported to its factory by
+    /// `connection_failed`; no factory has heard of an accepted connection.
     pub(super) fn fail_arriving(&mut self, id: Id, error: &io::Error) {
         let Some(Slot::Arriving(arriving)) = self.connections.get(id) else { return };
         self.timers.cancel(arriving.timeout);
@@ -82,18 +120,25 @@ impl Reactor {
         // A plain release suffices: no peer was connected that a reset could inform.
         drop(transport.connection().release());
         self.connections.remove(id);
-        log::debug!(
-            "{} could not connect to {}: {error}",
-            self.protocol_name(factory),
-            transport.peer_address()
-        );
+        let peer = transport.peer_address();
+        if !transport.is_outgoing() {
+            self.release_place(&transport, None);
+            if has_left(error) {
+                log::debug!("{peer} left before its connection was made: {error}");
+            } else {
+                self.recorder.totals.rejected += 1;
+                self.warn_not_arrived(factory, &peer, error);
+            }
+            return self.release_factory(&transport);
+        }
+        log::debug!("{} could not connect to {peer}: {error}", self.protocol_name(factory));
         #[cfg(feature = "testing")]
         self.notify_observer(&transport, super::Happening::NotMade(error.kind()));
         let told =
             self.with_erased(factory, |factory, reactor| factory.fail(&transport, error, reactor));
         self.record_call();
         if let Some(Err(panic)) = told {
-            let (name, peer) = (self.protocol_name(factory), transport.peer_address());
+            let name = self.protocol_name(factory);
             self.report_panic(
                 format_args!("connection_failed of the factory of {name} of {peer} panicked"),
                 &panic,
@@ -103,19 +148,89 @@ impl Reactor {
     }
 }
 
+/// Returns true if a client has ended the connection itself, as health checks and port scans do.
+fn has_left(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    [BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof].contains(&error.kind())
+}
+
 impl Arriving {
     fn has_failed(&self) -> bool {
         matches!(self.stage, Stage::Failed(_))
     }
+}
 
+impl Stage {
     /// Passes as many stages as possible without waiting.
-    fn advance(&mut self) -> io::Result<Progress> {
-        match &mut self.stage {
-            Stage::Failed(error) => Err(std::mem::replace(error, io::ErrorKind::Other.into())),
-            Stage::Connecting if self.transport.connection().is_established()? => {
-                Ok(Progress::Arrived)
+    fn advance(&mut self, transport: &Transport) -> io::Result<Progress> {
+        loop {
+            let next = match self {
+                Self::Failed(error) => {
+                    return Err(std::mem::replace(error, io::ErrorKind::Other.into()));
+                }
+                Self::Connecting { header } => {
+                    if !transport.connection().is_established()? {
+                        return Ok(Progress::Blocked);
+                    }
+                    let Some(bytes) = header.take() else { return Ok(Progress::Arrived) };
+                    Self::SendingHeader { bytes, sent: 0 }
+                }
+                Self::SendingHeader { bytes, sent } => {
+                    let all = send_header(transport.connection().stream_mut()?, bytes, sent)?;
+                    return Ok(if all { Progress::Arrived } else { Progress::Blocked });
+                }
+                Self::ReceivingHeader(decoder) => {
+                    let header = receive_header(transport.connection().stream_mut()?, decoder)?;
+                    let Some(header) = header else { return Ok(Progress::Blocked) };
+                    transport.connection().set_proxied(header);
+                    return Ok(Progress::Arrived);
+                }
+            };
+            *self = next;
+        }
+    }
+}
+
+/// Sends what is left of a PROXY header. Returns true if that was all.
+fn send_header(stream: &mut dyn Stream, bytes: &[u8], sent: &mut usize) -> io::Result<bool> {
+    while *sent < bytes.len() {
+        match stream.write(&bytes[*sent..]) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => *sent += count,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(true)
+}
+
+/// Reads a PROXY header, and no byte behind it. Returns `None` if it has not all arrived.
+fn receive_header(
+    stream: &mut dyn Stream,
+    decoder: &mut ProxyDecoder,
+) -> io::Result<Option<ProxyHeader>> {
+    let mut buffer = [0; HEADER_READ_LEN];
+    loop {
+        let wanted = decoder.wanted().min(buffer.len());
+        match stream.read(&mut buffer[..wanted]) {
+            Ok(0) => {
+                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, decoder.truncated()));
             }
-            Stage::Connecting => Ok(Progress::Blocked),
+            Ok(count) => match decoder.receive(&buffer[..count]) {
+                Ok(Decoded::Complete { header, .. }) => {
+                    // A health check of the proxy itself connects, and leaves at once.
+                    if header.source().is_none() && stream.peek(&mut [0]).is_ok_and(|it| it == 0) {
+                        return Err(io::ErrorKind::UnexpectedEof.into());
+                    }
+                    return Ok(Some(header));
+                }
+                Ok(_) => {}
+                Err(error) => return Err(io::Error::new(io::ErrorKind::InvalidData, error)),
+            },
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
         }
     }
 }

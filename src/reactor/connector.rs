@@ -175,6 +175,7 @@ impl Reactor {
             is_outgoing: true,
         });
         let due = self.due_in(endpoint.connect_timeout());
+        let header = endpoint.encoded_proxy_header();
         let id = self.connections.insert_with(|id| {
             let (stream, begin_error) = match self.driver.connect(endpoint.carrier(), id) {
                 Ok(stream) => (Some(stream), None),
@@ -185,7 +186,7 @@ impl Reactor {
             }
             let transport = Transport::connecting(id, stream, address.clone(), listener_info);
             let timeout = self.timers.set(due, TimerAction::ArrivalTimeout(id));
-            let stage = begin_error.map_or(Stage::Connecting, Stage::Failed);
+            let stage = begin_error.map_or(Stage::Connecting { header }, Stage::Failed);
             Slot::Arriving(Box::new(Arriving { transport, timeout, stage }))
         });
         log::debug!("{} connecting to {address}", self.protocol_name(factory));

@@ -5,7 +5,7 @@ use super::accept::ACCEPTS_PER_TURN;
 use super::key::FactoryKey;
 use super::open_port::AcceptQueue;
 use super::timers::TimerAction;
-use crate::address::{Address, Network};
+use crate::address::Network;
 use crate::arena::Id;
 use crate::limits::{ConnectionLimits, Direction, RateLimits, RejectionStats, Timeouts};
 use crate::transport::Transport;
@@ -215,28 +215,56 @@ impl Reactor {
 
     /// Admits a client, or returns the message for the rejected client, if there is one. (An empty
     /// message sends nothing.)
-    pub(super) fn admit(&mut self, factory: Id, peer: &Address) -> Result<(), Option<Bytes>> {
+    /// `peer` is what it counts for; `None` if that is not known yet, or is nobody.
+    pub(super) fn admit(
+        &mut self,
+        factory: Id,
+        peer: Option<Network>,
+    ) -> Result<(), Option<Bytes>> {
         let now = self.now();
         // A lingering socket does not count as a client.
         let open = self.connections.len() - self.lingerers.len();
         let full = self.settings.max_connections.is_some_and(|max| open >= max);
         let Some(slot) = self.factories.get_mut(factory) else { return Err(None) };
-        if slot.admission.admit(peer.network(), full, now) {
+        if slot.admission.admit(peer, full, now) {
             return Ok(());
         }
+        Err(self.reject_message(factory))
+    }
+
+    /// Counts an admitted client for its peer, which has become known, or returns the message for
+    /// the rejected client, if there is one.
+    pub(super) fn admit_peer(&mut self, transport: &Transport) -> Result<(), Option<Bytes>> {
+        let (factory, peer) = (transport.factory(), transport.peer_address().network());
+        let Some(slot) = self.factories.get_mut(factory) else { return Err(None) };
+        if slot.admission.admit_peer(peer) {
+            return Ok(());
+        }
+        Err(self.reject_message(factory))
+    }
+
+    /// Returns the message for a client over a limit, and warns of it.
+    fn reject_message(&mut self, factory: Id) -> Option<Bytes> {
+        let now = self.now();
+        let slot = self.factories.get_mut(factory)?;
         let message = slot.admission.reject_message();
         if let Some(count) = slot.admission.warn(now) {
             let name = self.protocol_name(factory);
             log::warn!("{name}: connection limit reached, {count} clients rejected");
         }
-        Err(message)
+        message
     }
 
     /// Frees the place of a client whose connection is gone.
     pub(super) fn release_admission(&mut self, transport: &Transport) {
+        self.release_place(transport, transport.peer_address().network());
+    }
+
+    /// Frees the place of a client that was counted for this peer; `None` if it was for none yet.
+    pub(super) fn release_place(&mut self, transport: &Transport, counted: Option<Network>) {
         let slot = self.factories.get_mut(transport.factory()).filter(|_| !transport.is_outgoing());
         if let Some(slot) = slot {
-            slot.admission.release(transport.peer_address().network());
+            slot.admission.release(counted);
         }
     }
 }

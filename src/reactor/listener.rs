@@ -234,7 +234,8 @@ impl Reactor {
         let mut address = None;
         let opened = self.ports.try_insert_with(|id| {
             let listener = self.driver.listen(endpoint.carrier(), id)?;
-            let port = OpenPort::new(listener, factory, Rc::clone(&self.hub));
+            let proxies = endpoint.proxies().cloned();
+            let port = OpenPort::new(listener, proxies, factory, Rc::clone(&self.hub));
             address = Some(port.address());
             Ok(port)
         });

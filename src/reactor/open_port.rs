@@ -4,6 +4,7 @@ use crate::address::Address;
 use crate::arena::Id;
 use crate::driver::Listener;
 use crate::limits::WarningThrottle;
+use crate::proxy_protocol::TrustedNetworks;
 use crate::transport::{Hub, ListenerInfo};
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -15,6 +16,8 @@ pub(super) struct OpenPort {
     /// Data that its connections share.
     pub(super) listener_info: Rc<ListenerInfo>,
     pub(super) accepting: Accepting,
+    /// The networks of the proxies, if each connection begins with a PROXY header.
+    pub(super) proxies: Option<TrustedNetworks>,
     /// Throttles the warning that the port cannot accept, and counts the clients that it rejected.
     pub(super) warnings: WarningThrottle,
 }
@@ -32,13 +35,19 @@ pub(super) enum Accepting {
 }
 
 impl OpenPort {
-    pub(super) fn new(listener: Box<dyn Listener>, factory: Id, hub: Rc<Hub>) -> Self {
+    pub(super) fn new(
+        listener: Box<dyn Listener>,
+        proxies: Option<TrustedNetworks>,
+        factory: Id,
+        hub: Rc<Hub>,
+    ) -> Self {
         let listener_info =
             Rc::new(ListenerInfo { hub, factory, is_outgoing: false, address: listener.address() });
         Self {
             listener,
             listener_info,
             accepting: Accepting::Idle,
+            proxies,
             warnings: WarningThrottle::default(),
         }
     }

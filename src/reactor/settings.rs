@@ -33,6 +33,10 @@ const UNSENT_TOTAL_MAX: usize = 1024 * 1024 * 1024;
 /// kill a process that they have asked to end.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Default of [`Settings::handshake_timeout`], as in Netty's `SslHandler`. A proxy or a client that
+/// means it needs a few round trips, and a retransmission at worst.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// Settings of a reactor; see [`Reactor::with_settings`](crate::Reactor::with_settings).
 ///
 /// ```
@@ -51,6 +55,7 @@ pub struct Settings {
     pub(super) max_blocking_threads: usize,
     pub(super) max_pending_calls: usize,
     pub(super) drain_timeout: Duration,
+    pub(super) handshake_timeout: Duration,
     pub(super) slow_callback_duration: Duration,
     pub(super) max_connections: Option<usize>,
     pub(super) max_unsent: usize,
@@ -66,6 +71,7 @@ impl Default for Settings {
             max_blocking_threads: THREADS_MAX,
             max_pending_calls: CALLS_MAX,
             drain_timeout: DRAIN_TIMEOUT,
+            handshake_timeout: HANDSHAKE_TIMEOUT,
             slow_callback_duration: SLOW_CALLBACK,
             max_connections: None,
             max_unsent: UNSENT_MAX,
@@ -91,6 +97,18 @@ impl Settings {
     #[must_use]
     pub fn drain_timeout(self, drain_timeout: Duration) -> Self {
         Self { drain_timeout, ..self }
+    }
+
+    /// Sets the handshake timeout: the longest time from accepting a connection until its PROXY
+    /// header has arrived, on a port that expects one (see
+    /// [`ServerEndpoint::proxy_protocol`](crate::ServerEndpoint::proxy_protocol)). It covers all of
+    /// the header, however slowly it comes. Default: 10 seconds; `Duration::MAX` waits for ever.
+    ///
+    /// The handshake of a protocol has a timeout of its own,
+    /// [`Timeouts::handshake`](crate::limits::Timeouts::handshake).
+    #[must_use]
+    pub fn handshake_timeout(self, handshake_timeout: Duration) -> Self {
+        Self { handshake_timeout, ..self }
     }
 
     /// Sets whether SIGINT and SIGTERM stop the reactor while it is in

@@ -4,6 +4,7 @@
 use super::linger_budget::{LingerReason, Place};
 use crate::arena::{Arena, Id};
 use crate::driver::AnyStream;
+use crate::proxy_protocol::ProxyDecoder;
 use crate::transport::Transport;
 use std::io;
 use std::time::Instant;
@@ -154,8 +155,12 @@ pub(super) struct Arriving {
 pub(super) enum Stage {
     /// Nothing: it could not begin, and the next turn reports this error to the factory.
     Failed(io::Error),
-    /// The answer of the server that it connects to.
-    Connecting,
+    /// The answer of the server that it connects to; then it sends this PROXY header.
+    Connecting { header: Option<Vec<u8>> },
+    /// Room for the rest of this side's PROXY header.
+    SendingHeader { bytes: Vec<u8>, sent: usize },
+    /// The PROXY header of the peer. (Boxed, since a decoder is the largest of them.)
+    ReceivingHeader(Box<ProxyDecoder>),
 }
 
 /// A lingering socket, whose protocol is gone.

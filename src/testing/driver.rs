@@ -175,6 +175,10 @@ impl Stream for SimulatedStream {
         self.network.borrow_mut().read(self.end, buffer)
     }
 
+    fn peek(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.network.borrow_mut().peek(self.end, buffer)
+    }
+
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
         self.network.borrow_mut().write(self.end, data)
     }

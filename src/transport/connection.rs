@@ -7,6 +7,7 @@
 use super::extras::Extras;
 use super::hub::Hub;
 use super::listener_info::ListenerInfo;
+use super::proxied::Proxied;
 use super::readiness::{Listed, PeerActivity, Processing, Readiness, Reading, SocketReadiness};
 use super::state::{Action, State};
 use super::traffic::Traffic;
@@ -15,6 +16,7 @@ use crate::address::{Address, PackedAddress};
 use crate::arena::Id;
 use crate::driver::{AnyStream, Edges, Stream};
 use crate::limits::{Allowance, Direction};
+use crate::proxy_protocol::ProxyHeader;
 use crate::reason::Reason;
 use std::io;
 use std::rc::Rc;
@@ -101,6 +103,29 @@ impl Connection {
 
     pub(super) fn stream(&self) -> Option<&dyn Stream> {
         self.stream.as_deref()
+    }
+
+    /// Returns the stream of a connection that is not over.
+    pub(crate) fn stream_mut(&mut self) -> io::Result<&mut dyn Stream> {
+        match &mut self.stream {
+            Some(stream) => Ok(&mut **stream),
+            None => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    /// Gives the connection the addresses of its header. Not once it counts for its peer: what was
+    /// counted has to be released.
+    pub(crate) fn set_proxied(&mut self, header: ProxyHeader) {
+        let proxy = self.peer.unpack();
+        if let Some(source) = header.source() {
+            self.peer = Address::from(source).into();
+        }
+        if let Some(destination) = header.destination() {
+            let address = Address::from(destination);
+            self.listener =
+                Rc::new(ListenerInfo { address, ..ListenerInfo::clone(&self.listener) });
+        }
+        self.extras_mut().proxied = Some(Box::new(Proxied { header: Rc::new(header), proxy }));
     }
 
     pub(super) fn local_address(&mut self) -> Address {

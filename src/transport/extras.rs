@@ -2,6 +2,7 @@
 //! limits.
 
 use super::producer::Feed;
+use super::proxied::Proxied;
 use super::{ConnectionId, Inner};
 use crate::limits::{Direction, OverflowPolicy, RateLimiters, TimeoutTracker};
 use std::collections::BTreeMap;
@@ -20,6 +21,8 @@ pub(super) struct Extras {
     pub(super) overflow: OverflowPolicy,
     /// Writes rejected since the protocol last heard `write_rejected`.
     pub(super) rejected: usize,
+    /// The PROXY header that the connection began with.
+    pub(super) proxied: Option<Box<Proxied>>,
     /// Writes rejected or dropped since the connection was made.
     pub(super) dropped: u64,
 }
@@ -35,6 +38,7 @@ impl Extras {
             overflow: OverflowPolicy::Close,
             rejected: 0,
             dropped: 0,
+            proxied: None,
         }
     }
 

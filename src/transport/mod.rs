@@ -9,6 +9,7 @@ mod hub;
 mod limits;
 mod listener_info;
 mod producer;
+mod proxied;
 mod read;
 mod readiness;
 mod state;
@@ -35,6 +36,7 @@ use crate::address::Address;
 use crate::arena::Id;
 use crate::driver::Stream;
 use crate::limits::{OverflowPolicy, RateLimits, TimeoutTracker, Timeouts};
+use crate::proxy_protocol::ProxyHeader;
 use crate::reason::{Failure, Reason, TimeoutKind};
 use bytes::Bytes;
 use connection::Connection;
@@ -309,6 +311,25 @@ impl Transport {
     /// Returns the peer's address, which stays readable when the connection is lost. (`getPeer`)
     pub fn peer_address(&self) -> Address {
         self.0.connection.borrow().peer.unpack()
+    }
+
+    /// Returns the PROXY header that the connection began with, if its port expects one (see
+    /// [`ServerEndpoint::proxy_protocol`](crate::ServerEndpoint::proxy_protocol)), until the
+    /// connection is lost.
+    ///
+    /// Its addresses are [`peer_address`](Self::peer_address) and
+    /// [`local_address`](Self::local_address) already; the rest may be the host name that the
+    /// client asked for, or an id for logs.
+    pub fn proxy_header(&self) -> Option<Rc<ProxyHeader>> {
+        let connection = self.0.connection.borrow();
+        let proxied = connection.extras.as_ref()?.proxied.as_ref()?;
+        Some(Rc::clone(&proxied.header))
+    }
+
+    /// Returns the address of the proxy that sent the [`proxy_header`](Self::proxy_header).
+    pub fn proxy_address(&self) -> Option<Address> {
+        let connection = self.0.connection.borrow();
+        Some(connection.extras.as_ref()?.proxied.as_ref()?.proxy.clone())
     }
 
     /// Returns the address of this side, which stays readable when the connection is lost.

@@ -398,6 +398,19 @@ impl Stream for ScriptedStream {
         })
     }
 
+    fn peek(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.end(|end| match end.input.front() {
+            None | Some(Input::Mark) => Err(io::ErrorKind::WouldBlock.into()),
+            Some(Input::End) => Ok(0),
+            Some(Input::Reset) => Err(io::ErrorKind::ConnectionReset.into()),
+            Some(Input::Data(data)) => {
+                let count = data.len().min(buffer.len());
+                buffer[..count].copy_from_slice(&data[..count]);
+                Ok(count)
+            }
+        })
+    }
+
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
         let takes = self.script.0.borrow().write_takes;
         self.script.advance(takes);

@@ -1,6 +1,7 @@
 //! The loop over a scripted driver: each edge, short write and error exactly where a test wants it.
 
 mod accept;
+mod arrival;
 mod blocking;
 mod bounds;
 mod close;

@@ -350,6 +350,20 @@ impl Network {
         Ok(count)
     }
 
+    /// Reads without taking anything.
+    pub(in crate::testing) fn peek(&mut self, id: EndId, buffer: &mut [u8]) -> io::Result<usize> {
+        let Some(end) = self.end(id) else { return Err(ErrorKind::NotConnected.into()) };
+        let front = end.inbox.front();
+        let count = front.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&front[..count]);
+        match end.error {
+            _ if count > 0 => Ok(count),
+            Some(error) => Err(error.into()),
+            None if end.ended && end.inbox.is_empty() => Ok(0),
+            None => Err(ErrorKind::WouldBlock.into()),
+        }
+    }
+
     /// Window update: tells the other end that there may be room, if it waits for that.
     pub(super) fn announce_room(&mut self, id: EndId) {
         let (own, far) = self.nodes_of(id).unwrap_or_default();
