@@ -15,6 +15,8 @@ mod examples;
 mod factories;
 #[cfg(feature = "signals")]
 mod forwarding;
+#[cfg(feature = "signals")]
+mod haproxy;
 mod imports;
 mod overload;
 #[cfg(feature = "signals")]

@@ -6,12 +6,14 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
+use std::thread::JoinHandle;
 use std::time::Instant;
 
 pub(crate) struct Child {
     process: std::process::Child,
     stdout: Receiver<String>,
-    stderr: Option<ChildStderr>,
+    /// What it says on its standard error, read meanwhile: a full pipe would hold it up.
+    stderr: Option<JoinHandle<String>>,
 }
 
 impl Child {
@@ -32,7 +34,7 @@ impl Child {
         let command = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let stdout = lines_of(process.stdout.take().unwrap());
-        let stderr = process.stderr.take();
+        let stderr = process.stderr.take().map(|stderr| std::thread::spawn(|| text_of(stderr)));
         Self { process, stdout, stderr }
     }
 
@@ -56,6 +58,10 @@ impl Child {
             assert!(start.elapsed() < TIMEOUT, "the program does not listen");
             std::thread::yield_now();
         }
+    }
+
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.process.try_wait().unwrap().is_some()
     }
 
     pub(crate) fn id(&self) -> u32 {
@@ -121,8 +127,8 @@ impl Child {
             std::thread::yield_now();
         };
         let mut said = String::new();
-        if let Some(mut stderr) = self.stderr.take() {
-            stderr.read_to_string(&mut said).unwrap();
+        if let Some(stderr) = self.stderr.take() {
+            said = stderr.join().unwrap();
         }
         (status, said)
     }
@@ -143,6 +149,12 @@ pub(crate) fn interrupt() -> &'static str {
     let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
     // SIGINT is signal 2.
     if ignored.is_some_and(|mask| mask & 2 != 0) { "TERM" } else { "INT" }
+}
+
+fn text_of(mut stderr: ChildStderr) -> String {
+    let mut text = String::new();
+    stderr.read_to_string(&mut text).unwrap();
+    text
 }
 
 fn lines_of(stdout: ChildStdout) -> Receiver<String> {
