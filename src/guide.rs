@@ -10,6 +10,7 @@
 //! [Wrapping protocols]: wrapping
 //! [Endpoints and ports]: endpoints
 //! [Clients]: clients
+//! [Behind a proxy]: proxies
 //! [Timers]: timers
 //! [Threads and blocking work]: threads
 //! [Reaching a factory from outside]: outside
@@ -63,6 +64,7 @@ chapters! {
     wrapping "Wrapping protocols" "wrapping.md"
     endpoints "Endpoints and ports" "endpoints.md"
     clients "Clients" "clients.md"
+    proxies "Behind a proxy" "proxies.md"
     timers "Timers" "timers.md"
     threads "Threads and blocking work" "threads.md"
     outside "Reaching a factory from outside" "outside.md"
