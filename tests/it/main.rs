@@ -9,6 +9,8 @@ mod continuing;
 #[cfg(feature = "signals")]
 mod descriptors;
 mod docs;
+#[cfg(unix)]
+mod embedding;
 mod endpoints;
 #[cfg(feature = "signals")]
 mod examples;

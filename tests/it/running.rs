@@ -1,6 +1,6 @@
-//! Running, stopping, embedding.
+//! Running and stopping.
 
-use crate::support::{Client, TIMEOUT, need_many_descriptors};
+use crate::support::{Client, TIMEOUT};
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 use twistor::error::RunError;
@@ -55,95 +55,6 @@ fn two_reactors_live_side_by_side() {
         }
     }
     clients.join().unwrap();
-}
-
-/// A poller that watches the reactor's descriptor, as an outer loop does.
-#[cfg(unix)]
-fn outer_loop(reactor: &Reactor) -> (mio::Poll, mio::Events) {
-    use std::os::fd::{AsFd, AsRawFd};
-    let poll = mio::Poll::new().unwrap();
-    let descriptor = reactor.as_fd().as_raw_fd();
-    let mut source = mio::unix::SourceFd(&descriptor);
-    poll.registry().register(&mut source, mio::Token(7), mio::Interest::READABLE).unwrap();
-    (poll, mio::Events::with_capacity(4))
-}
-
-/// The reactor inside another loop, which waits for the reactor's descriptor and deadline.
-#[cfg(unix)]
-#[test]
-fn embedded_in_another_loop() {
-    let mut reactor = reactor();
-    let port = reactor.listen_tcp((Ipv4Addr::LOCALHOST, 0), || Echo).unwrap();
-    let address = port.local_address().socket_addr().unwrap();
-    let (mut poll, mut events) = outer_loop(&reactor);
-
-    let client = std::thread::spawn(move || {
-        let mut client = Client::connect(address);
-        for _ in 0..100 {
-            client.send("hello");
-            client.expect("hello");
-        }
-    });
-    reactor.call_later(Duration::from_millis(5), |reactor| {
-        assert!(reactor.is_running());
-        reactor.call_later(Duration::from_millis(5), |_| {});
-    });
-    let start = Instant::now();
-    let mut slept = 0;
-    while !client.is_finished() || reactor.next_deadline().is_some() {
-        assert!(start.elapsed() < TIMEOUT);
-        let due = reactor.next_deadline().map(|due| due.saturating_duration_since(reactor.now()));
-        // The client's socket is no event of this loop; everything else is.
-        let timeout = due.unwrap_or(Duration::from_millis(50)).min(Duration::from_millis(50));
-        poll.poll(&mut events, Some(timeout)).unwrap();
-        slept += 1;
-        assert!(reactor.turn(Some(Duration::ZERO)).unwrap().is_continue());
-    }
-    client.join().unwrap();
-    assert!(slept > 0);
-    reactor.stop();
-    assert!(reactor.turn(None).unwrap().is_break());
-}
-
-/// More connections are readable than one wait returns, and an edge-triggered outer loop gets only
-/// one notification of that.
-#[cfg(unix)]
-#[test]
-fn embedded_in_an_edge_triggered_loop_no_connection_is_forgotten() {
-    use std::io::{Read, Write};
-    const CLIENTS: usize = 1300;
-    let _turn = need_many_descriptors();
-    let mut reactor = reactor();
-    let port = reactor.listen_tcp((Ipv4Addr::LOCALHOST, 0), || Echo).unwrap();
-    let address = port.local_address().socket_addr().unwrap();
-    let (mut poll, mut events) = outer_loop(&reactor);
-    let connect = |_| std::net::TcpStream::connect(address).unwrap();
-    let mut run = |reactor: &mut Reactor, done: &dyn Fn(&Reactor) -> bool| {
-        while !done(reactor) {
-            let now = reactor.now();
-            let due = reactor.next_deadline().map(|due| due.saturating_duration_since(now));
-            poll.poll(&mut events, due.or(Some(TIMEOUT))).unwrap();
-            assert!(due.is_some() || !events.is_empty(), "nothing is due, and a client waits");
-            assert!(reactor.turn(Some(Duration::ZERO)).unwrap().is_continue());
-        }
-    };
-    let mut clients = Vec::new();
-    // Fewer at a time than the backlog.
-    for count in (100..=CLIENTS).step_by(100) {
-        clients.extend((0..100).map(connect));
-        run(&mut reactor, &|reactor| reactor.connection_count() == count);
-    }
-    for client in &mut clients {
-        client.set_read_timeout(Some(TIMEOUT)).unwrap();
-        client.write_all(b"hello").unwrap();
-    }
-    let bytes = (5 * CLIENTS) as u64;
-    run(&mut reactor, &|reactor| reactor.metrics().bytes_received == bytes);
-    for client in &mut clients {
-        let mut answer = [0; 5];
-        client.read_exact(&mut answer).unwrap();
-        assert_eq!(&answer, b"hello");
-    }
 }
 
 #[test]
