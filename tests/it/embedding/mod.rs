@@ -1,15 +1,56 @@
 //! Embedding the reactor in other loops.
 
+mod tokio_runtime;
+
 use crate::support::{Client, TIMEOUT, need_many_descriptors};
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
-use twistor::{Context, Protocol, Reactor, Settings};
+use twistor::{Context, Factory, Protocol, Reactor, Reason, Settings, Transport, build_protocol};
 
 struct Echo;
 
 impl<F> Protocol<F> for Echo {
     fn data_received(&mut self, cx: &mut Context<'_, F>, data: &[u8]) {
         cx.transport.write(data);
+    }
+}
+
+/// A chat: what one member sends, all others receive.
+#[derive(Default)]
+struct Room {
+    members: Vec<Transport>,
+}
+
+impl Room {
+    const WELCOME: &str = "welcome\n";
+
+    fn tell(&self, data: impl AsRef<[u8]>, except: Option<&Transport>) {
+        let except = except.map(Transport::id);
+        for member in self.members.iter().filter(|member| Some(member.id()) != except) {
+            member.write(data.as_ref());
+        }
+    }
+}
+
+impl Factory for Room {
+    build_protocol!(Member, |_room| Member);
+}
+
+struct Member;
+
+impl Protocol<Room> for Member {
+    fn connection_made(&mut self, cx: &mut Context<'_, Room>) {
+        cx.factory.members.push(cx.transport.clone());
+        cx.transport.write(Room::WELCOME);
+    }
+
+    fn data_received(&mut self, cx: &mut Context<'_, Room>, data: &[u8]) {
+        cx.factory.tell(data, Some(cx.transport));
+    }
+
+    fn connection_lost(&mut self, cx: &mut Context<'_, Room>, _reason: &Reason) {
+        let id = cx.transport.id();
+        cx.factory.members.retain(|member| member.id() != id);
     }
 }
 
