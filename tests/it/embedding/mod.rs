@@ -1,5 +1,6 @@
 //! Embedding the reactor in other loops.
 
+mod terminal;
 mod tokio_runtime;
 
 use crate::support::{Client, TIMEOUT, need_many_descriptors};
@@ -141,5 +142,23 @@ fn embedded_in_an_edge_triggered_loop_no_connection_is_forgotten() {
         let mut answer = [0; 5];
         client.read_exact(&mut answer).unwrap();
         assert_eq!(&answer, b"hello");
+    }
+}
+
+/// Returns an item of a text, with the comment that it begins with.
+fn item<'a>(text: &'a str, start: &str) -> &'a str {
+    let text = &text[text.find(start).unwrap()..];
+    &text[..text.find("\n}\n").unwrap()]
+}
+
+#[test]
+fn the_guide_shows_the_loops_that_are_tested_here() {
+    let guide = include_str!("../../../docs/guide/embedding.md");
+    for (tested, start) in [
+        (include_str!("tokio_runtime.rs"), "/// Runs a reactor inside a tokio runtime"),
+        (include_str!("terminal.rs"), "/// The longest wait of a poll"),
+    ] {
+        let shown = item(tested, start);
+        assert!(guide.contains(shown), "the guide does not have this:\n{shown}");
     }
 }
