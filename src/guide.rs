@@ -25,6 +25,7 @@
 //! [Errors and panics]: errors
 //! [Metrics and logging]: metrics
 //! [Graceful shutdown]: shutdown
+//! [Running as a service]: service
 //! [Testing a protocol]: testing
 //! [Testing with transcripts]: transcripts
 //! [Testing on a simulated network]: simulation
@@ -79,6 +80,7 @@ chapters! {
     errors "Errors and panics" "errors.md"
     metrics "Metrics and logging" "metrics.md"
     shutdown "Graceful shutdown" "shutdown.md"
+    service "Running as a service" "service.md"
     testing "Testing a protocol" "testing.md"
     transcripts "Testing with transcripts" "transcripts.md"
     simulation "Testing on a simulated network" "simulation.md"

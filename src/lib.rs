@@ -111,6 +111,12 @@ pub mod shutdown {
     pub use crate::reactor::{ShutdownGuard, ShutdownReport};
 }
 
+/// Running as a service: the guard of [`Reactor::notify_reloading`], during which the service
+/// manager knows that the program reloads its configuration.
+pub mod service {
+    pub use crate::reactor::ReloadGuard;
+}
+
 /// Start-up and shutdown of a reactor, as events to which [`Reactor::add_system_event_trigger`]
 /// adds triggers.
 pub mod system_event {

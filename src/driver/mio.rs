@@ -1,11 +1,13 @@
 //! `MioDriver`: the clock, the sockets and the signals of the operating system, and `mio`'s poller.
 
+#[cfg(target_os = "linux")]
+use super::service_manager::NotifySocket;
 #[cfg(all(unix, feature = "signals"))]
 use super::signals::Signals;
 use super::tcp_listener::{Reserve, TcpListener};
 use super::tcp_stream::TcpStream;
 use super::thread_pool::Threads;
-use super::{AnyStream, Driver, Edges, Listener, Ready, Wake, Work};
+use super::{AnyStream, Driver, Edges, Listener, Notification, Ready, ServiceManager, Wake, Work};
 use crate::arena::Id;
 use crate::endpoint::{ClientCarrier, ServerCarrier};
 use mio::{Events, Poll, Registry, Token};
@@ -42,6 +44,8 @@ pub(crate) struct MioDriver {
     threads: Threads,
     #[cfg(all(unix, feature = "signals"))]
     signals: Option<Signals>,
+    #[cfg(target_os = "linux")]
+    notify_socket: Option<NotifySocket>,
 }
 
 impl MioDriver {
@@ -59,6 +63,8 @@ impl MioDriver {
             threads: Threads::default(),
             #[cfg(all(unix, feature = "signals"))]
             signals: None,
+            #[cfg(target_os = "linux")]
+            notify_socket: None,
         })
     }
 }
@@ -204,6 +210,27 @@ impl Driver for MioDriver {
         }
         #[cfg(not(all(unix, feature = "signals")))]
         let _ = name;
+    }
+
+    #[cfg(target_os = "linux")]
+    fn find_service_manager(&mut self) -> io::Result<Option<ServiceManager>> {
+        let (socket, manager) = NotifySocket::find()?.unzip();
+        self.notify_socket = socket;
+        Ok(manager)
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn find_service_manager(&mut self) -> io::Result<Option<ServiceManager>> {
+        Ok(None)
+    }
+
+    fn notify_service_manager(&mut self, notification: &Notification) -> io::Result<()> {
+        #[cfg(target_os = "linux")]
+        if let Some(socket) = &self.notify_socket {
+            return socket.send(notification);
+        }
+        let _ = notification;
+        Err(io::ErrorKind::NotConnected.into())
     }
 
     #[cfg(unix)]

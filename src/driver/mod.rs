@@ -15,8 +15,11 @@
 
 mod any_stream;
 mod mio;
+mod notification;
 #[cfg(test)]
 pub(crate) mod scripted;
+#[cfg(target_os = "linux")]
+mod service_manager;
 mod signal_name;
 #[cfg(all(unix, feature = "signals"))]
 mod signals;
@@ -26,6 +29,7 @@ mod thread_pool;
 
 pub(crate) use self::mio::MioDriver;
 pub(crate) use any_stream::AnyStream;
+pub(crate) use notification::Notification;
 pub(crate) use signal_name::{STOPPING, signal_name};
 pub(crate) use thread_pool::Work;
 
@@ -87,10 +91,24 @@ pub(crate) trait Driver: Debug {
     /// Restores what a signal did before [`watch_signal`](Self::watch_signal).
     fn unwatch_signal(&mut self, name: &'static str);
 
+    /// Finds the service manager that wants to hear from this process, if there is one.
+    fn find_service_manager(&mut self) -> io::Result<Option<ServiceManager>>;
+
+    /// Sends a notification to the service manager that was found, without blocking. `WouldBlock`
+    /// means that there is no room for it now.
+    fn notify_service_manager(&mut self, notification: &Notification) -> io::Result<()>;
+
     /// Returns a descriptor that is readable when [`wait`](Self::wait) would return, for another
     /// loop to poll.
     #[cfg(unix)]
     fn descriptor(&self) -> std::os::fd::BorrowedFd<'_>;
+}
+
+/// What a service manager asks of the process.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ServiceManager {
+    /// The longest time between two [`Notification::Watchdog`]s, after which the process is killed.
+    pub(crate) watchdog: Option<Duration>,
 }
 
 /// An event that a wait reports.

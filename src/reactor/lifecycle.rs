@@ -72,9 +72,21 @@ impl fmt::Display for ShutdownReport {
 /// [`Reactor::hold_shutdown`](crate::Reactor::hold_shutdown).
 #[derive(Debug)]
 #[must_use = "a guard that is dropped at once holds nothing: keep it until the work is done"]
-pub struct ShutdownGuard(Arc<Holds>);
+pub struct ShutdownGuard {
+    _hold: Hold,
+}
 
-/// Counts the guards that hold the shutdown.
+impl ShutdownGuard {
+    pub(super) fn new(holds: &Arc<Holds>) -> Self {
+        Self { _hold: holds.hold() }
+    }
+}
+
+/// One of [`Holds`], until it is dropped.
+#[derive(Debug)]
+pub(super) struct Hold(Arc<Holds>);
+
+/// Counts the guards that hold something back in the loop, such as the shutdown.
 #[derive(Debug)]
 pub(super) struct Holds {
     count: AtomicUsize,
@@ -86,10 +98,9 @@ impl Holds {
         Arc::new(Self { count: AtomicUsize::new(0), waker })
     }
 
-    /// Holds the shutdown until the guard is dropped.
-    pub(super) fn hold(self: &Arc<Self>) -> ShutdownGuard {
+    pub(super) fn hold(self: &Arc<Self>) -> Hold {
         self.count.fetch_add(1, Ordering::SeqCst);
-        ShutdownGuard(Arc::clone(self))
+        Hold(Arc::clone(self))
     }
 
     pub(super) fn any(&self) -> bool {
@@ -97,7 +108,7 @@ impl Holds {
     }
 }
 
-impl Drop for ShutdownGuard {
+impl Drop for Hold {
     fn drop(&mut self) {
         self.0.count.fetch_sub(1, Ordering::SeqCst);
         self.0.waker.wake();

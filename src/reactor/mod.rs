@@ -33,6 +33,8 @@ mod recorder;
 mod remote;
 mod run;
 mod scratch;
+mod service_manager;
+mod service_notifier;
 mod settings;
 mod shutdown;
 mod signals;
@@ -63,6 +65,7 @@ pub use observer::OpenResources;
 #[cfg(feature = "testing")]
 pub(crate) use observer::{CallbackObserver, Happening};
 pub use remote::Remote;
+pub use service_notifier::ReloadGuard;
 pub use settings::Settings;
 pub use signals::SignalId;
 pub use timer_id::TimerId;
@@ -82,6 +85,7 @@ use queues::Queues;
 use recorder::Recorder;
 use remote::Calls;
 use scratch::Scratch;
+use service_notifier::ServiceNotifier;
 use signals::SignalCalls;
 use std::fmt;
 use std::io;
@@ -136,6 +140,8 @@ pub struct Reactor {
     triggers: Triggers,
     /// Closures for signals of the program's own.
     signals: SignalCalls,
+    /// Notifications to the service manager, if the program wants it to be notified.
+    service: Option<Box<ServiceNotifier>>,
     /// Closures from other threads.
     calls: Arc<Calls>,
     /// Continuations of work on other threads.
@@ -199,6 +205,7 @@ impl Reactor {
             elapsed_periods: 0,
             triggers: Triggers::new(),
             signals: SignalCalls::default(),
+            service: None,
             calls,
             deferred: Arena::new(),
             hub,

@@ -174,6 +174,7 @@ impl Reactor {
     pub(super) fn shut_down(&mut self) -> ShutdownReport {
         if matches!(self.lifecycle.stop, Stop::No | Stop::Requested(_)) {
             // The reactor was dropped without a request to stop.
+            self.notify_stopping(self.now());
             self.fire(Phase::Before, SystemEvent::Shutdown);
         }
         self.lifecycle.state = RunState::Stopping;
@@ -187,6 +188,7 @@ impl Reactor {
         self.fire(Phase::During, SystemEvent::Shutdown);
         self.fire(Phase::After, SystemEvent::Shutdown);
         self.drop_leftovers();
+        self.end_notifications();
         self.lifecycle.state = RunState::Idle;
         let report = std::mem::take(&mut self.lifecycle.report);
         log::info!("stopped: {report}");

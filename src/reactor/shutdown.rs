@@ -79,7 +79,7 @@ impl Reactor {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn hold_shutdown(&self) -> ShutdownGuard {
-        self.lifecycle.holds.hold()
+        ShutdownGuard::new(&self.lifecycle.holds)
     }
 
     /// Returns true from the closing of ports for a graceful stop until the stop is done.
@@ -96,6 +96,7 @@ impl Reactor {
         if let Stop::Requested(deadline) = self.lifecycle.stop {
             let until = self.due_in(deadline);
             self.lifecycle.stop = Stop::AwaitGuards { until };
+            self.notify_stopping(until);
             self.fire(Phase::Before, SystemEvent::Shutdown);
         }
         if let Stop::AwaitGuards { until } = self.lifecycle.stop {

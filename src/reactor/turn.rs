@@ -76,6 +76,7 @@ impl Reactor {
                 self.record_panic("a panic in a call from another thread");
             }
         }
+        self.notify_changes();
     }
 
     fn run_timers(&mut self) {
@@ -141,7 +142,8 @@ impl Reactor {
             || !self.calls.is_empty()
             || self.signals.has_work()
             || self.driver.may_have_more()
-            || self.is_to_start_up();
+            || self.is_to_start_up()
+            || self.has_to_notify();
         if left_over {
             return Some(self.now());
         }

@@ -3,7 +3,9 @@
 use super::network::{EndId, Network};
 use crate::address::Address;
 use crate::arena::Id;
-use crate::driver::{AnyStream, Driver, Listener, NoWake, Ready, Stream, Wake, Work};
+use crate::driver::{
+    AnyStream, Driver, Listener, NoWake, Notification, Ready, ServiceManager, Stream, Wake, Work,
+};
 use crate::endpoint::{ClientCarrier, ServerCarrier};
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -30,7 +32,12 @@ pub(super) struct DriverControl {
     pub(super) in_turn: Cell<bool>,
     /// The client's end of the latest connection attempt.
     pub(super) last_connected: Cell<Option<EndId>>,
+    /// What the reactor has told its service manager, by virtual time.
+    pub(super) notifications: RefCell<Vec<(Duration, String)>>,
 }
+
+/// The service manager of each host kills it after this time without a notification.
+const WATCHDOG: Duration = Duration::from_secs(30);
 
 impl Driver for HostDriver {
     fn now(&self) -> Instant {
@@ -106,6 +113,16 @@ impl Driver for HostDriver {
     }
 
     fn unwatch_signal(&mut self, _: &'static str) {}
+
+    fn find_service_manager(&mut self) -> io::Result<Option<ServiceManager>> {
+        Ok(Some(ServiceManager { watchdog: Some(WATCHDOG) }))
+    }
+
+    fn notify_service_manager(&mut self, notification: &Notification) -> io::Result<()> {
+        let now = Duration::from_nanos(self.network.borrow().now);
+        self.control.notifications.borrow_mut().push((now, notification.encode(now)));
+        Ok(())
+    }
 
     #[cfg(unix)]
     fn descriptor(&self) -> std::os::fd::BorrowedFd<'_> {

@@ -28,6 +28,8 @@ mod programs;
 mod properties;
 mod rings;
 mod running;
+#[cfg(feature = "signals")]
+mod service;
 mod severed;
 #[cfg(feature = "signals")]
 mod signals;

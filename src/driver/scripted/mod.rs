@@ -2,13 +2,17 @@
 
 mod end;
 mod peer;
+mod service_manager;
 
 pub(crate) use end::Closed;
 pub(crate) use peer::Peer;
 
 use end::{END_IP, End, Input};
+use service_manager::ScriptedManager;
 
-use super::{AnyStream, Driver, Listener, NoWake, Ready, Stream, Wake, Work};
+use super::{
+    AnyStream, Driver, Listener, NoWake, Notification, Ready, ServiceManager, Stream, Wake, Work,
+};
 use crate::address::Address;
 use crate::arena::Id;
 use crate::endpoint::{ClientCarrier, ServerCarrier};
@@ -50,6 +54,7 @@ struct Inner {
     events_max: usize,
     signal: Option<&'static str>,
     aside: Aside,
+    manager: ScriptedManager,
 }
 
 /// The most ports that a test opens.
@@ -95,6 +100,7 @@ impl Script {
             events_max: usize::MAX,
             signal: None,
             aside: Aside::default(),
+            manager: ScriptedManager::default(),
         })))
     }
 
@@ -293,6 +299,14 @@ impl Driver for Script {
     }
 
     fn unwatch_signal(&mut self, _: &'static str) {}
+
+    fn find_service_manager(&mut self) -> io::Result<Option<ServiceManager>> {
+        self.0.borrow().manager.find()
+    }
+
+    fn notify_service_manager(&mut self, notification: &Notification) -> io::Result<()> {
+        self.0.borrow_mut().manager.hear(notification)
+    }
 
     #[cfg(unix)]
     fn descriptor(&self) -> std::os::fd::BorrowedFd<'_> {

@@ -27,6 +27,7 @@ mod random_walks;
 mod rate_limits;
 mod read;
 mod remote_calls;
+mod service_manager;
 mod shares;
 mod shutdown;
 mod signals;

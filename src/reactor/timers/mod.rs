@@ -52,6 +52,8 @@ pub(super) enum TimerAction {
     RetryAccept(Id),
     /// Accept the next client of a factory with an accept rate.
     AcceptNext(Id),
+    /// Send the notifications to the service manager that are due.
+    NotifyServiceManager,
 }
 
 /// Closures that are called once in each period; `None` while one is running.
@@ -94,6 +96,7 @@ impl fmt::Debug for TimerAction {
             }
             Self::RetryAccept(id) => write!(f, "RetryAccept({id})"),
             Self::AcceptNext(id) => write!(f, "AcceptNext({id})"),
+            Self::NotifyServiceManager => f.write_str("NotifyServiceManager"),
         }
     }
 }
@@ -343,6 +346,7 @@ impl Reactor {
             }
             TimerAction::RetryAccept(port) => self.retry_accept(port),
             TimerAction::AcceptNext(factory) => self.grant_accept(factory),
+            TimerAction::NotifyServiceManager => self.service_timer_fired(),
         }
     }
 }

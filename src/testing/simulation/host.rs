@@ -300,6 +300,26 @@ impl<T> Host<T> {
         })
     }
 
+    /// Returns what this host has told its service manager, with the times since the beginning of
+    /// the simulation; empty unless the program calls
+    /// [`notify_service_manager`](Reactor::notify_service_manager). The manager of each host
+    /// expects `WATCHDOG=1` within 30 seconds, but kills no one.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use twistor::testing::Simulation;
+    ///
+    /// let simulation = Simulation::new(1);
+    /// let host = simulation.host("server", |reactor| Ok(reactor.notify_service_manager()));
+    /// simulation.run_for(Duration::from_secs(20));
+    /// let expected = [(0, "READY=1"), (15, "WATCHDOG=1")];
+    /// let expected = expected.map(|(at, it)| (Duration::from_secs(at), it.to_owned()));
+    /// assert_eq!(host.service_notifications(), expected);
+    /// ```
+    pub fn service_notifications(&self) -> Vec<(Duration, String)> {
+        self.inner(|host| host.control.notifications.borrow().clone())
+    }
+
     /// Delivers a signal to this host's reactor. One for which [`on_signal`](Reactor::on_signal)
     /// was called gets there; of others `SIGTERM` drains the reactor, `SIGINT` stops it, and the
     /// rest do nothing. (In reality most end the process; [`Fault::Crash`](crate::testing::Fault)

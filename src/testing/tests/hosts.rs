@@ -289,3 +289,29 @@ fn a_callback_cannot_let_time_pass() {
     simulation.run_for(s(1));
     assert_eq!(host.open(), 0, "and the simulation continues");
 }
+
+#[test]
+fn a_host_that_stalls_is_silent_and_each_boot_is_ready_on_its_own() {
+    let simulation = Simulation::new(1);
+    let host = simulation.host("server", |reactor| {
+        assert!(reactor.notify_service_manager());
+        Ok(())
+    });
+    simulation.run_for(s(20));
+    inject(&simulation, "stall server 40s");
+    simulation.run_for(s(45));
+    inject(&simulation, "crash server");
+    simulation.run_for(s(60));
+    inject(&simulation, "restart server");
+    simulation.run_for(s(10));
+    host.signal("SIGTERM");
+    let expected = [
+        (0, "READY=1"),
+        (15, "WATCHDOG=1"),
+        (60, "WATCHDOG=1"),
+        (125, "READY=1"),
+        (135, "STOPPING=1\nEXTEND_TIMEOUT_USEC=10000000"),
+    ];
+    assert_eq!(host.service_notifications(), expected.map(|(at, it)| (s(at), it.to_owned())));
+    assert!(host.has_stopped());
+}
