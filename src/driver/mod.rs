@@ -14,6 +14,12 @@
 //! - *Time* only moves forward.
 
 mod any_stream;
+#[cfg(target_os = "linux")]
+#[cfg_attr(not(test), allow(dead_code, reason = "the endpoints that take sockets are to come"))]
+mod inherit_error;
+#[cfg(target_os = "linux")]
+#[cfg_attr(not(test), allow(dead_code, reason = "the endpoints that take sockets are to come"))]
+pub(crate) mod inherited;
 mod mio;
 mod notification;
 #[cfg(test)]
@@ -23,6 +29,9 @@ mod service_manager;
 mod signal_name;
 #[cfg(all(unix, feature = "signals"))]
 mod signals;
+#[cfg(target_os = "linux")]
+#[cfg_attr(not(test), allow(dead_code, reason = "the endpoints that take sockets are to come"))]
+mod socket_family;
 mod tcp_listener;
 mod tcp_stream;
 mod thread_pool;

@@ -39,6 +39,9 @@ pub(super) struct TcpListener {
     address: Address,
     registry: Rc<Registry>,
     reserve: Rc<Reserve>,
+    /// Clients may be waiting that connected before the socket had TCP_NODELAY, and that did not
+    /// inherit it.
+    has_older_clients: bool,
 }
 
 impl TcpListener {
@@ -63,19 +66,52 @@ impl TcpListener {
         // writes is sent in one piece, so Nagle's algorithm has nothing to combine, and would wait
         // for delayed ACKs.
         socket.set_tcp_nodelay(true)?;
-        socket.set_nonblocking(true)?;
         socket.bind(&address.into())?;
         // Some systems read zero as the largest possible backlog.
         socket.listen(at.backlog_max().max(1).try_into().unwrap_or(i32::MAX))?;
+        Self::new(socket, false, token, registry, reserve)
+    }
+
+    /// Accepts on a TCP socket that is listening already, and owns it from now on.
+    ///
+    /// The socket no longer blocks, for all processes that share it.
+    #[cfg_attr(not(test), allow(dead_code, reason = "the endpoints that take sockets are to come"))]
+    pub(super) fn adopt(
+        socket: Socket,
+        token: Token,
+        registry: Rc<Registry>,
+        reserve: Rc<Reserve>,
+    ) -> io::Result<Self> {
+        // It may be of a protocol that lacks the option, such as Multipath TCP on older systems.
+        let has_no_delay = socket.set_tcp_nodelay(true).is_ok();
+        Self::new(socket, has_no_delay, token, registry, reserve)
+    }
+
+    fn new(
+        socket: Socket,
+        has_older_clients: bool,
+        token: Token,
+        registry: Rc<Registry>,
+        reserve: Rc<Reserve>,
+    ) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
         let mut socket = mio::net::TcpListener::from_std(socket.into());
         let address = socket.local_addr()?.into();
         registry.register(&mut socket, token, Interest::READABLE)?;
         reserve.refill();
-        Ok(Self { socket, address, registry, reserve })
+        Ok(Self { socket, address, registry, reserve, has_older_clients })
     }
 
-    fn accept_socket(&self) -> io::Result<(mio::net::TcpStream, SocketAddr)> {
-        self.socket.accept()
+    fn accept_socket(&mut self) -> io::Result<(mio::net::TcpStream, SocketAddr)> {
+        let accepted = self.socket.accept();
+        if self.has_older_clients {
+            match &accepted {
+                // Fails only if the connection is gone.
+                Ok((socket, _)) => drop(socket.set_nodelay(true)),
+                Err(error) => self.has_older_clients = error.kind() != io::ErrorKind::WouldBlock,
+            }
+        }
+        accepted
     }
 }
 
@@ -121,22 +157,48 @@ mod tests {
     use crate::driver::Stream;
     use socket2::SockRef;
 
+    fn accept(listener: &mut TcpListener) -> mio::net::TcpStream {
+        loop {
+            match listener.accept_socket() {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => std::thread::yield_now(),
+                accepted => return accepted.unwrap().0,
+            }
+        }
+    }
+
+    #[test]
+    fn clients_of_an_adopted_socket_have_no_delay_also_those_that_were_waiting() {
+        let poll = mio::Poll::new().unwrap();
+        let registry = Rc::new(poll.registry().try_clone().unwrap());
+        let listening = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listening.local_addr().unwrap();
+        let connect = || std::net::TcpStream::connect(address).unwrap();
+        let _waiting = [connect(), connect()];
+        let (socket, reserve) = (Socket::from(listening), Rc::default());
+        let mut listener = TcpListener::adopt(socket, Token(0), registry, reserve).unwrap();
+        for _ in 0..2 {
+            assert!(accept(&mut listener).nodelay().unwrap());
+        }
+        // From now on no call is needed for each.
+        let _ = listener.accept_socket().unwrap_err();
+        assert!(!listener.has_older_clients);
+        let _later = connect();
+        assert!(accept(&mut listener).nodelay().unwrap());
+    }
+
     #[test]
     fn sockets_have_the_expected_options() {
         let poll = mio::Poll::new().unwrap();
         let registry = Rc::new(poll.registry().try_clone().unwrap());
         let at = TcpServerEndpoint::new(0).interface([127, 0, 0, 1]);
-        let listener = TcpListener::bind(&at, Token(0), registry, Rc::default()).unwrap();
+        let mut listener = TcpListener::bind(&at, Token(0), registry, Rc::default()).unwrap();
         if cfg!(unix) {
             assert!(SockRef::from(&listener.socket).reuse_address().unwrap());
         }
+        let accepted = listener.accept_socket();
+        assert!(accepted.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock));
         let _client = std::net::TcpStream::connect(listener.address.socket_addr().unwrap());
-        let accepted = loop {
-            match listener.accept_socket() {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => std::thread::yield_now(),
-                accepted => break accepted.unwrap().0,
-            }
-        };
+        let accepted = accept(&mut listener);
         assert!(accepted.nodelay().unwrap());
         let stream = TcpStream::new(accepted, listener.registry);
         for on in [true, false] {

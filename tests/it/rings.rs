@@ -132,7 +132,7 @@ fn modules_name_only_those_below_them() {
             .collect();
         if !name.starts_with(DRIVER) {
             forbidden.extend(["mio::", "socket2::", "signal_hook::", "libc::"]);
-            forbidden.push("rustix::");
+            forbidden.extend(["rustix::", "sd_listen_fds::"]);
         }
         if !CLOCKS.contains(&&*name) {
             forbidden.push("Instant::now");
