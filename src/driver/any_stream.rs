@@ -10,8 +10,8 @@ use std::ops::{Deref, DerefMut};
 pub(crate) enum AnyStream {
     Tcp(TcpStream),
     #[cfg_attr(
-        not(any(test, feature = "testing")),
-        allow(dead_code, reason = "`MioDriver` has TCP only, so far")
+        not(any(unix, test, feature = "testing")),
+        allow(dead_code, reason = "`MioDriver` has TCP only where there are no Unix sockets")
     )]
     Other(Box<dyn Stream>),
 }

@@ -7,6 +7,10 @@ use super::signals::Signals;
 use super::tcp_listener::{Reserve, TcpListener};
 use super::tcp_stream::TcpStream;
 use super::thread_pool::Threads;
+#[cfg(unix)]
+use super::unix_listener::UnixListener;
+#[cfg(unix)]
+use super::unix_stream::UnixStream;
 use super::{AnyStream, Driver, Edges, Listener, Notification, Ready, ServiceManager, Wake, Work};
 use crate::arena::Id;
 use crate::endpoint::{ClientCarrier, ServerCarrier};
@@ -141,9 +145,13 @@ impl Driver for MioDriver {
             ServerCarrier::Tcp(at) => {
                 Ok(Box::new(TcpListener::bind(at, token, registry, reserve)?))
             }
-            ServerCarrier::Unix(_) | ServerCarrier::Inherited(_) => {
-                Err(io::ErrorKind::Unsupported.into())
+            #[cfg(unix)]
+            ServerCarrier::Unix(at) => {
+                Ok(Box::new(UnixListener::bind(at, token, registry, reserve)?))
             }
+            #[cfg(not(unix))]
+            ServerCarrier::Unix(_) => Err(crate::endpoint::UnixSocketError::Unsupported.into()),
+            ServerCarrier::Inherited(_) => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 
@@ -151,7 +159,13 @@ impl Driver for MioDriver {
         let registry = Rc::clone(&self.registry);
         match to {
             ClientCarrier::Tcp(to) => TcpStream::connect(to, id, registry).map(AnyStream::Tcp),
-            ClientCarrier::Unix(_) => Err(io::ErrorKind::Unsupported.into()),
+            #[cfg(unix)]
+            ClientCarrier::Unix(to) => {
+                let stream = UnixStream::connect(to, id, registry)?;
+                Ok(AnyStream::Other(Box::new(stream)))
+            }
+            #[cfg(not(unix))]
+            ClientCarrier::Unix(_) => Err(crate::endpoint::UnixSocketError::Unsupported.into()),
         }
     }
 

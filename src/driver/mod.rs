@@ -32,9 +32,17 @@ mod signals;
 #[cfg(target_os = "linux")]
 #[cfg_attr(not(test), allow(dead_code, reason = "the endpoints that take sockets are to come"))]
 mod socket_family;
+#[cfg(unix)]
+mod socket_file;
 mod tcp_listener;
 mod tcp_stream;
 mod thread_pool;
+#[cfg(unix)]
+mod unix_address;
+#[cfg(unix)]
+mod unix_listener;
+#[cfg(unix)]
+mod unix_stream;
 
 pub(crate) use self::mio::MioDriver;
 pub(crate) use any_stream::AnyStream;
@@ -304,6 +312,12 @@ pub(crate) trait Stream: Debug {
     /// Returns the state of an attempt to connect: true if the connection is established, false if
     /// it is still pending.
     fn is_established(&mut self) -> io::Result<bool>;
+
+    /// Returns the delay after which a pending attempt to connect is to be asked again, if no edge
+    /// may come for it.
+    fn connect_retry_delay(&self) -> Option<Duration> {
+        None
+    }
 
     /// Registers the stream under `id`, for the rest of its life.
     fn register(&mut self, id: Id) -> io::Result<()>;

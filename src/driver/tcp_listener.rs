@@ -28,7 +28,7 @@ impl Reserve {
         }
     }
 
-    fn release(&self) {
+    pub(super) fn release(&self) {
         self.0.take();
     }
 }

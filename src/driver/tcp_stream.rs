@@ -13,19 +13,20 @@ use std::time::Duration;
 
 /// Both directions, and urgent data: a read stops at its mark, with more data after it.
 #[cfg(any(target_os = "linux", target_os = "android"))]
-const INTEREST: Interest = Interest::READABLE.add(Interest::WRITABLE).add(Interest::PRIORITY);
+pub(super) const INTEREST: Interest =
+    Interest::READABLE.add(Interest::WRITABLE).add(Interest::PRIORITY);
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
-const INTEREST: Interest = Interest::READABLE.add(Interest::WRITABLE);
+pub(super) const INTEREST: Interest = Interest::READABLE.add(Interest::WRITABLE);
 
 /// With this flag, sending on a closed connection is an error and raises no SIGPIPE: that would end
 /// a program in which the signal has its default action, such as one written in C.
 #[cfg(all(unix, not(target_vendor = "apple")))]
-const NO_SIGNAL: i32 = libc::MSG_NOSIGNAL;
+pub(super) const NO_SIGNAL: i32 = libc::MSG_NOSIGNAL;
 
 /// On Apple's systems the sockets themselves have this option: `socket2` creates them with
 /// SO_NOSIGPIPE, and accepted sockets inherit it. Windows has no such signal.
 #[cfg(not(all(unix, not(target_vendor = "apple"))))]
-const NO_SIGNAL: i32 = 0;
+pub(super) const NO_SIGNAL: i32 = 0;
 
 #[derive(Debug)]
 pub(crate) struct TcpStream {

@@ -67,12 +67,12 @@ impl UnixServerEndpoint {
         &self.address
     }
 
-    #[allow(dead_code, reason = "no driver opens them yet")]
+    #[cfg_attr(not(unix), allow(dead_code, reason = "the system has no such sockets"))]
     pub(crate) fn permissions(&self) -> Option<u32> {
         self.mode
     }
 
-    #[allow(dead_code, reason = "no driver opens them yet")]
+    #[cfg_attr(not(unix), allow(dead_code, reason = "the system has no such sockets"))]
     pub(crate) fn backlog_max(&self) -> u32 {
         self.backlog
     }

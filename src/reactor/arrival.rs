@@ -36,7 +36,7 @@ impl Reactor {
             let transport = Transport::new(id, stream, peer, listener_info);
             let timeout = self.timers.set(due, TimerAction::ArrivalTimeout(id));
             let stage = Stage::ReceivingHeader(Box::new(ProxyDecoder::new()));
-            Slot::Arriving(Box::new(Arriving { transport, timeout, stage }))
+            Slot::Arriving(Box::new(Arriving { transport, timeout, retry: None, stage }))
         });
         // The header has mostly arrived by now.
         self.check_arriving(id);
@@ -61,6 +61,7 @@ impl Reactor {
             Ok(Progress::Blocked) => {
                 transport.list_unsent();
                 transport.register();
+                self.check_arriving_later(id);
             }
             Ok(Progress::Arrived) => self.arrived(id, &transport),
             Err(error) => self.fail_arriving(id, &error),
@@ -73,6 +74,7 @@ impl Reactor {
         let established = Slot::Established(Established::new(transport.clone()));
         if let Slot::Arriving(arriving) = std::mem::replace(slot, established) {
             self.timers.cancel(arriving.timeout);
+            arriving.retry.map(|retry| self.timers.cancel(retry));
         }
         transport.connection().established();
         if !transport.is_outgoing() {
@@ -86,6 +88,29 @@ impl Reactor {
         self.establish(id, transport);
         if let Some(connection) = self.connections.find(id) {
             self.serve_again(&connection);
+        }
+    }
+
+    /// Sets a timer for an attempt that no edge may announce, unless it has one.
+    fn check_arriving_later(&mut self, id: Id) {
+        let delay = match self.connections.get(id) {
+            Some(Slot::Arriving(arriving)) if arriving.retry.is_none() => {
+                arriving.transport.connection().connect_retry_delay()
+            }
+            _ => None,
+        };
+        let retry = delay.map(|delay| self.set_timer_action(delay, TimerAction::RetryConnect(id)));
+        if let (Some(Slot::Arriving(arriving)), Some(retry)) = (self.connections.get_mut(id), retry)
+        {
+            arriving.retry = Some(retry);
+        }
+    }
+
+    /// Queues an attempt to be checked again, after its retry delay.
+    pub(super) fn retry_connecting(&mut self, id: Id) {
+        if let Some(Slot::Arriving(arriving)) = self.connections.get_mut(id) {
+            arriving.retry = None;
+            self.queues.ready.push(id);
         }
     }
 
@@ -114,6 +139,7 @@ impl Reactor {
     pub(super) fn fail_arriving(&mut self, id: Id, error: &io::Error) {
         let Some(Slot::Arriving(arriving)) = self.connections.get(id) else { return };
         self.timers.cancel(arriving.timeout);
+        arriving.retry.map(|retry| self.timers.cancel(retry));
         let transport = arriving.transport.clone();
         let factory = transport.factory();
         self.drop_reader(transport.end_extras());

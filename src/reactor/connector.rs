@@ -187,7 +187,7 @@ impl Reactor {
             let transport = Transport::connecting(id, stream, address.clone(), listener_info);
             let timeout = self.timers.set(due, TimerAction::ArrivalTimeout(id));
             let stage = begin_error.map_or(Stage::Connecting { header }, Stage::Failed);
-            Slot::Arriving(Box::new(Arriving { transport, timeout, stage }))
+            Slot::Arriving(Box::new(Arriving { transport, timeout, retry: None, stage }))
         });
         log::debug!("{} connecting to {address}", self.protocol_name(factory));
         match self.connections.get(id) {

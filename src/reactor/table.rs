@@ -147,6 +147,8 @@ pub(super) struct Arriving {
     pub(super) transport: Transport,
     /// Timer of the connect timeout or the handshake timeout.
     pub(super) timeout: Id,
+    /// Timer after which it is checked again, if no edge may come for it.
+    pub(super) retry: Option<Id>,
     pub(super) stage: Stage,
 }
 

@@ -20,6 +20,7 @@ use crate::proxy_protocol::ProxyHeader;
 use crate::reason::Reason;
 use std::io;
 use std::rc::Rc;
+use std::time::Duration;
 
 /// The socket of a connection that is over, and what lingering needs to know.
 #[derive(Debug)]
@@ -82,6 +83,11 @@ impl Connection {
     /// Returns true if the connection is established, false if that is not known yet.
     pub(crate) fn is_established(&mut self) -> io::Result<bool> {
         self.stream.as_mut().map_or(Ok(false), |stream| stream.is_established())
+    }
+
+    /// Returns the delay after which an attempt is to be checked again, if no edge may come for it.
+    pub(crate) fn connect_retry_delay(&self) -> Option<Duration> {
+        self.stream.as_ref().and_then(|stream| stream.connect_retry_delay())
     }
 
     /// Marks the connection as established. The poller's events so far may have been about the

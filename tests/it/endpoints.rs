@@ -184,7 +184,7 @@ fn errors_name_the_address_and_what_is_wrong() {
 fn a_connection_from_a_bound_address_has_a_port_chosen_by_the_system() {
     let server = Server::new(|_, _| {});
     let (address_in, address) = channel();
-    let to = server.address;
+    let to = server.address.socket_addr().unwrap();
     server.call(move |reactor| {
         let endpoint = TcpClientEndpoint::new(to).bind((Ipv4Addr::LOCALHOST, 0));
         let client = move || Reports(address_in.clone());

@@ -131,7 +131,7 @@ fn modules_name_only_those_below_them() {
             .copied()
             .collect();
         if !name.starts_with(DRIVER) {
-            forbidden.extend(["mio::", "socket2::", "signal_hook::", "libc::"]);
+            forbidden.extend(["mio::", "socket2::", "signal_hook::", "libc::", "rustix::"]);
             forbidden.extend(["rustix::", "sd_listen_fds::"]);
         }
         if !CLOCKS.contains(&&*name) {

@@ -15,7 +15,7 @@ fn the_answer_of_a_peer_is_delivered_though_a_write_fails_first() {
         Event::ReadLost => cx.factory.note("by a FIN"),
         _ => {}
     });
-    let mut peer = TcpStream::connect(server.address).unwrap();
+    let mut peer = TcpStream::connect(server.address.socket_addr().unwrap()).unwrap();
     server.expect(&["started", "0 made"]);
     let (port, (answered_in, answered), (held_in, held)) =
         (server.port.key(), channel(), channel());

@@ -2,6 +2,7 @@
 #![cfg(unix)]
 
 use crate::support::{Child, Client, interrupt};
+use std::net::SocketAddr;
 use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
 use std::time::Duration;
@@ -170,7 +171,8 @@ fn the_other_reactors_still_handle_signals_when_one_returns() {
 #[test]
 fn a_signal_that_was_ignored_stays_ignored() {
     let child = ignoring_child("INT", "serves");
-    let mut client = Client::connect(child.line_after("listening on ").parse().unwrap());
+    let address: SocketAddr = child.line_after("listening on ").parse().unwrap();
+    let mut client = Client::connect(address);
     wait_for(&child, "running");
     for round in 0..100 {
         // Two in a row would end it, if it listened.

@@ -42,6 +42,8 @@ pub(super) enum TimerAction {
     CheckTimeouts(Id),
     /// Check an attempt to connect whose timeout is over.
     ArrivalTimeout(Id),
+    /// Check an attempt to connect again that no edge may announce.
+    RetryConnect(Id),
     /// End a lingering close.
     LingerEnd(Id),
     /// Resume a connection that waits for its rate.
@@ -89,6 +91,7 @@ impl fmt::Debug for TimerAction {
             Self::CloseTimeout(id) => write!(f, "CloseTimeout({id})"),
             Self::CheckTimeouts(id) => write!(f, "CheckTimeouts({id})"),
             Self::ArrivalTimeout(id) => write!(f, "ArrivalTimeout({id})"),
+            Self::RetryConnect(id) => write!(f, "RetryConnect({id})"),
             Self::LingerEnd(id) => write!(f, "LingerEnd({id})"),
             Self::RateRefill(id) => write!(f, "RateRefill({id})"),
             Self::SharedRateRefill(id, direction) => {
@@ -339,6 +342,7 @@ impl Reactor {
             TimerAction::CloseTimeout(connection) => self.close_timeout_fired(connection),
             TimerAction::CheckTimeouts(connection) => self.check_timeouts(connection),
             TimerAction::ArrivalTimeout(connection) => self.arrival_timed_out(connection),
+            TimerAction::RetryConnect(connection) => self.retry_connecting(connection),
             TimerAction::LingerEnd(connection) => self.end_linger(connection),
             TimerAction::RateRefill(connection) => self.rate_timer_fired(connection),
             TimerAction::SharedRateRefill(factory, direction) => {

@@ -40,6 +40,9 @@ pub(super) fn bytes_sent_before_a_close_are_answered(carrier: Carrier) {
 }
 
 pub(super) fn data_around_urgent_data_is_answered(carrier: Carrier) {
+    if !carrier.has_urgent_data() {
+        return;
+    }
     let server = carrier.serve(echo);
     let mut clients: Vec<_> = (0..20).map(|_| server.connect()).collect();
     for number in 0..clients.len() {
@@ -181,15 +184,17 @@ pub(super) fn timers_end_with_their_connection(carrier: Carrier) {
             match cx.factory.all.len() {
                 1 => cx.transport.lose_connection(),
                 2 => cx.transport.abort_connection(),
-                _ => {}
+                _ => cx.transport.write("unread"),
             }
         }
     });
     server.connect().expect_close();
     server.expect(&["0 made", "0 lost: done"]);
-    server.connect().expect_reset();
+    carrier.expect_abort(server.connect());
     server.expect(&["1 made", "1 lost: aborted"]);
-    server.connect().reset();
+    let client = server.connect();
+    client.wait_for_bytes();
+    client.reset();
     server.expect(&["2 made", "2 lost: ConnectionReset"]);
     // No timer is left.
     server
@@ -219,7 +224,7 @@ pub(super) fn addresses_are_those_of_the_sockets(carrier: Carrier) {
         }
     });
     let mut client = server.connect();
-    let (host, peer) = (server.address, client.address());
+    let (host, peer) = (server.address.clone(), client.address());
     client.expect(format!("{host} {peer}\n"));
 }
 

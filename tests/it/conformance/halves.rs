@@ -89,14 +89,15 @@ pub(super) fn both_sides_may_close_at_the_same_time(carrier: Carrier) {
 }
 
 pub(super) fn a_reset_after_a_half_close_is_noticed(carrier: Carrier) {
-    let server = carrier.serve(|event, cx| {
-        if let Event::Data(_) = event {
-            cx.transport.lose_write_connection();
-        }
+    let server = carrier.serve(|event, cx| match event {
+        Event::Made => cx.transport.write("unread"),
+        Event::Data(_) => cx.transport.lose_write_connection(),
+        _ => {}
     });
     let client = server.connect();
     client.finish();
     server.expect(&["0 made", "0 read lost"]);
+    client.wait_for_bytes();
     client.reset();
     // Linux reports another error once the FIN has arrived.
     let lost = server.next();
@@ -105,6 +106,7 @@ pub(super) fn a_reset_after_a_half_close_is_noticed(carrier: Carrier) {
     let mut client = server.connect();
     client.send("x");
     server.expect(&["1 made", "1 write lost"]);
+    client.wait_for_bytes();
     client.reset();
     server.expect(&["1 lost: ConnectionReset"]);
 }

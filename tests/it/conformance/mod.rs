@@ -11,7 +11,7 @@ mod rates;
 mod stopping;
 mod waiting;
 
-use crate::support::{Cx, Event, Server};
+use crate::support::{Client, Cx, Event, Server};
 use twistor::Settings;
 use twistor::testing::{Conditions, Simulation};
 
@@ -23,6 +23,9 @@ const SEEDS: u64 = 2;
 enum Carrier {
     Tcp4,
     Tcp6,
+    /// A Unix socket with a path.
+    #[cfg(unix)]
+    Unix,
     /// A simulated network without any delay.
     Ideal,
     /// A simulated network that delays and splits data, with this seed.
@@ -42,14 +45,56 @@ impl Carrier {
             simulation.set_conditions(conditions);
             Server::simulated(simulation, settings, act)
         };
+        let real = |at: &str, settings| Server::with(at.parse().unwrap(), settings, act);
         let server = match self {
-            Self::Tcp4 => Server::with("127.0.0.1:0".parse().unwrap(), settings, act),
-            Self::Tcp6 => Server::with("[::1]:0".parse().unwrap(), settings, act),
+            Self::Tcp4 => real("tcp:0:interface=127.0.0.1", settings),
+            Self::Tcp6 => real("tcp6:0:interface=[::1]", settings),
+            #[cfg(unix)]
+            Self::Unix => Server::unix(settings, act),
             Self::Ideal => simulated(0, Conditions::ideal(), settings),
             Self::Rough(seed) => simulated(seed, rough(), settings),
         };
         server.expect(&["started"]);
         server
+    }
+
+    // The exceptions.
+
+    /// Returns false if a connection cannot be reset. An abort is then a close: the peer reads what
+    /// was sent before, and does not learn that there was more. Only a close of a side that has not
+    /// read everything is an error for the other one.
+    fn resets(self) -> bool {
+        #[cfg(unix)]
+        return !matches!(self, Self::Unix);
+        #[cfg(not(unix))]
+        return true;
+    }
+
+    /// Returns false if peers cannot be told apart by their addresses, so that no limit counts
+    /// them one by one.
+    fn tells_peers_apart(self) -> bool {
+        self.resets()
+    }
+
+    /// Returns false if there is no urgent data. Of the systems with Unix sockets only Linux has it
+    /// on them.
+    fn has_urgent_data(self) -> bool {
+        #[cfg(unix)]
+        if matches!(self, Self::Unix) {
+            let (socket, _peer) = std::os::unix::net::UnixStream::pair().unwrap();
+            return crate::support::Socket::Unix(socket).send_urgent().is_ok();
+        }
+        true
+    }
+
+    /// Expects that the server aborts the connection.
+    #[track_caller]
+    fn expect_abort(self, client: Client) {
+        if self.resets() {
+            client.expect_reset();
+        } else {
+            drop(client.rest_and_end());
+        }
     }
 }
 
@@ -67,6 +112,8 @@ macro_rules! battery {
                 super::$subject::$name(super::Carrier::Tcp6);
             }
         })*)* }
+        #[cfg(unix)]
+        mod unix { $($(#[test] fn $name() { super::$subject::$name(super::Carrier::Unix); })*)* }
         mod ideal { $($(#[test] fn $name() { super::$subject::$name(super::Carrier::Ideal); })*)* }
         mod rough { $($(#[test] fn $name() {
             for seed in 1..=super::SEEDS {

@@ -91,6 +91,8 @@ pub(super) fn a_paused_connection_reads_nothing_but_notices_a_reset(carrier: Car
     server.expect(&["0 resumed", "x"]);
     client.send("p");
     client.expect("paused");
+    ask(&server, |transport| transport.write("unread"));
+    client.wait_for_bytes();
     client.reset();
     server.expect(&["0 lost: ConnectionReset"]);
 }

@@ -163,7 +163,7 @@ pub(super) fn draining_ends_at_its_deadline(carrier: Carrier) {
     server.call(|reactor| reactor.stop_gracefully(Duration::from_millis(20)));
     let report = server.report();
     assert_eq!((report.drained, report.aborted), (0, 2));
-    large.expect_reset();
+    carrier.expect_abort(large);
     stays.expect_close();
     assert!((1..LARGE as u64).contains(&report.bytes_lost), "{report}");
     let mut told = server.stop();

@@ -1,6 +1,6 @@
 //! Programs that a test starts, talks to, and ends.
 
-use super::{Client, TIMEOUT};
+use super::{Client, Socket, TIMEOUT};
 use std::io::{BufRead, BufReader, Read};
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
@@ -51,7 +51,7 @@ impl Child {
         let start = Instant::now();
         loop {
             if let Ok(socket) = TcpStream::connect(address) {
-                return Client::on(socket);
+                return Client::on(Socket::Tcp(socket));
             }
             let ended = self.process.try_wait().unwrap();
             assert!(ended.is_none(), "the program has ended: {}", ended.unwrap());

@@ -1,11 +1,12 @@
 //! A client whose waits all end.
 
-use super::{SIMULATED_TIMEOUT, TIMEOUT};
+use super::{SIMULATED_TIMEOUT, Socket, TIMEOUT};
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::rc::Rc;
 use std::thread::JoinHandle;
 use std::time::Duration;
+use twistor::Address;
 use twistor::testing::{End, Peer};
 
 /// Result of a read by a client.
@@ -24,20 +25,24 @@ pub(crate) struct Client {
 }
 
 enum Line {
-    Socket(TcpStream),
+    Socket(Socket),
     /// Shared with the `Sending` that sends meanwhile.
     Simulated(Rc<Peer>),
 }
 
 impl Client {
-    pub(crate) fn connect(address: SocketAddr) -> Self {
-        Self::on(TcpStream::connect(address).unwrap())
+    #[track_caller]
+    pub(crate) fn connect(address: impl Into<Address>) -> Self {
+        let address = address.into();
+        let socket = Socket::connect(&address);
+        Self::on(socket.unwrap_or_else(|error| panic!("cannot connect to {address}: {error}")))
     }
 
-    pub(crate) fn on(socket: TcpStream) -> Self {
-        socket.set_read_timeout(Some(TIMEOUT)).unwrap();
-        socket.set_write_timeout(Some(TIMEOUT)).unwrap();
-        socket.set_nodelay(true).unwrap();
+    pub(crate) fn on(socket: Socket) -> Self {
+        socket.set_timeouts(TIMEOUT);
+        if let Socket::Tcp(socket) = &socket {
+            socket.set_nodelay(true).unwrap();
+        }
         Self { line: Line::Socket(socket), received: Vec::new() }
     }
 
@@ -52,16 +57,16 @@ impl Client {
     #[cfg(feature = "signals")]
     pub(crate) fn socket(&mut self) -> &mut TcpStream {
         match &mut self.line {
-            Line::Socket(socket) => socket,
-            Line::Simulated(_) => panic!("a simulated client has no socket"),
+            Line::Socket(Socket::Tcp(socket)) => socket,
+            _ => panic!("this client has no socket of TCP"),
         }
     }
 
     /// Returns the local address.
-    pub(crate) fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> Address {
         match &self.line {
-            Line::Socket(socket) => socket.local_addr().unwrap(),
-            Line::Simulated(peer) => peer.address(),
+            Line::Socket(socket) => socket.local_address(),
+            Line::Simulated(peer) => peer.address().into(),
         }
     }
 
@@ -77,10 +82,7 @@ impl Client {
     #[track_caller]
     pub(crate) fn send_urgent(&mut self) {
         match &mut self.line {
-            Line::Socket(socket) => {
-                let sent = socket2::SockRef::from(&*socket).send_out_of_band(b"!").unwrap();
-                assert_eq!(sent, 1);
-            }
+            Line::Socket(socket) => socket.send_urgent().unwrap(),
             Line::Simulated(peer) => peer.send_urgent(),
         }
     }
@@ -102,18 +104,24 @@ impl Client {
     /// Closes the sending half.
     pub(crate) fn finish(&self) {
         match &self.line {
-            Line::Socket(socket) => socket.shutdown(Shutdown::Write).unwrap(),
+            Line::Socket(socket) => socket.finish(),
             Line::Simulated(peer) => peer.close_write(),
         }
     }
 
-    /// Ends the connection with a reset.
+    /// Waits until bytes of the server have arrived, and leaves them unread.
+    pub(crate) fn wait_for_bytes(&self) {
+        // On a simulated network a reset needs none.
+        if let Line::Socket(socket) = &self.line {
+            socket.wait_for_bytes();
+        }
+    }
+
+    /// Ends the connection with a reset. Over a Unix socket the server sees one only if bytes of
+    /// the server have arrived and are unread.
     pub(crate) fn reset(self) {
         match &self.line {
-            Line::Socket(socket) => {
-                let linger = Some(Duration::ZERO);
-                socket2::SockRef::from(socket).set_linger(linger).unwrap();
-            }
+            Line::Socket(socket) => socket.set_abortive_close(),
             Line::Simulated(peer) => peer.reset(),
         }
     }

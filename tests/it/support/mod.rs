@@ -6,16 +6,22 @@ mod callers;
 #[cfg(feature = "signals")]
 mod child;
 mod client;
+#[cfg(unix)]
+mod folder;
 mod probe;
 mod server;
+mod socket;
 
 #[cfg(feature = "signals")]
 pub(crate) use callers::Callers;
 #[cfg(feature = "signals")]
 pub(crate) use child::{Child, interrupt};
 pub(crate) use client::Client;
+#[cfg(unix)]
+pub(crate) use folder::Folder;
 pub(crate) use probe::{Cx, Event, Probes};
 pub(crate) use server::Server;
+pub(crate) use socket::Socket;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

@@ -1,27 +1,36 @@
 //! A reactor with one port of probes, and the log of their callbacks.
 
+#[cfg(unix)]
+use super::Folder;
 use super::{Client, Cx, Event, Probes, SIMULATED_TIMEOUT, TIMEOUT};
 use std::cell::Cell;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+#[cfg(unix)]
+use twistor::UnixServerEndpoint;
 use twistor::shutdown::ShutdownReport;
 use twistor::testing::{Fault, Host, Simulation};
-use twistor::{ListeningPort, Reactor, Remote, Settings, Transport};
+use twistor::{
+    Address, ListeningPort, Reactor, Remote, ServerEndpoint, Settings, Transport,
+    UnixClientEndpoint,
+};
 
 /// The port number on a simulated network.
 const PORT: u16 = 8000;
 
 /// A reactor with one port of probes, in a thread or on a simulated network.
 pub(crate) struct Server {
-    pub(crate) address: SocketAddr,
+    pub(crate) address: Address,
     pub(crate) port: ListeningPort<Probes>,
     pub(crate) remote: Remote,
     log: Receiver<String>,
     reports: Receiver<ShutdownReport>,
     place: Place,
+    /// Where its Unix socket is.
+    #[cfg(unix)]
+    folder: Option<Folder>,
 }
 
 /// Where a reactor lives.
@@ -35,11 +44,11 @@ enum Place {
 impl Server {
     /// Creates a server on IPv4 whose protocols act in this way.
     pub(crate) fn new(act: fn(Event<'_>, &mut Cx<'_>)) -> Self {
-        Self::with("127.0.0.1:0".parse().unwrap(), Settings::default(), act)
+        Self::with("tcp:0:interface=127.0.0.1".parse().unwrap(), Settings::default(), act)
     }
 
     pub(crate) fn with(
-        at: SocketAddr,
+        at: ServerEndpoint,
         settings: Settings,
         act: fn(Event<'_>, &mut Cx<'_>),
     ) -> Self {
@@ -48,15 +57,34 @@ impl Server {
         let (report_in, reports) = channel();
         let thread = std::thread::spawn(move || {
             let mut reactor = Reactor::with_settings(settings.handle_signals(false)).unwrap();
-            let port = reactor.listen_tcp(at, Probes::new(act, log_in)).unwrap();
+            let port = at.listen(&mut reactor, Probes::new(act, log_in)).unwrap();
             ready_in.send((port, reactor.remote())).unwrap();
             let _ = report_in.send(reactor.run().unwrap());
             // No connection is left, whatever the test did.
             assert_eq!(reactor.connection_count(), 0);
         });
         let (port, remote) = ready.recv_timeout(TIMEOUT).unwrap();
-        let address = port.local_address().socket_addr().unwrap();
-        Self { address, port, remote, log, reports, place: Place::Thread(Some(thread)) }
+        let address = port.local_address();
+        Self {
+            address,
+            port,
+            remote,
+            log,
+            reports,
+            place: Place::Thread(Some(thread)),
+            #[cfg(unix)]
+            folder: None,
+        }
+    }
+
+    /// Creates a server on a Unix socket in a folder of its own.
+    #[cfg(unix)]
+    pub(crate) fn unix(settings: Settings, act: fn(Event<'_>, &mut Cx<'_>)) -> Self {
+        let folder = Folder::new();
+        let at = UnixServerEndpoint::new(folder.join("server"));
+        let mut server = Self::with(at.into(), settings, act);
+        server.folder = Some(folder);
+        server
     }
 
     /// Creates a server on a simulated network.
@@ -74,15 +102,26 @@ impl Server {
             Ok(())
         });
         let port = opened.take().unwrap();
-        let (address, remote) = (host.address(PORT), host.reactor(|reactor| reactor.remote()));
-        Self { address, port, remote, log, reports, place: Place::Simulated(simulation, host) }
+        let (address, remote) =
+            (host.address(PORT).into(), host.reactor(|reactor| reactor.remote()));
+        Self {
+            address,
+            port,
+            remote,
+            log,
+            reports,
+            place: Place::Simulated(simulation, host),
+            #[cfg(unix)]
+            folder: None,
+        }
     }
 
     pub(crate) fn connect(&self) -> Client {
         match &self.place {
-            Place::Thread(_) => Client::connect(self.address),
+            Place::Thread(_) => Client::connect(self.address.clone()),
             Place::Simulated(simulation, _) => {
-                Client::simulated(simulation.late_reader("client", self.address))
+                let address = self.address.socket_addr().unwrap();
+                Client::simulated(simulation.late_reader("client", address))
             }
         }
     }
@@ -98,13 +137,19 @@ impl Server {
     /// once. Returns the log of its callbacks.
     pub(crate) fn dial(
         &self,
-        to: SocketAddr,
+        to: Address,
         act: fn(Event<'_>, &mut Cx<'_>),
         then: fn(&Transport),
     ) -> Receiver<String> {
         let (log_in, log) = channel();
         self.call(move |reactor| {
-            let connector = reactor.connect_tcp(to, Probes::new(act, log_in)).unwrap();
+            let probes = Probes::new(act, log_in);
+            let connector = match to {
+                Address::Tcp(to) => reactor.connect_tcp(to, probes),
+                Address::Unix(to) => reactor.connect_unix(UnixClientEndpoint::from(to), probes),
+                other => panic!("no client can connect to {other}"),
+            };
+            let connector = connector.unwrap();
             then(connector.transport());
         });
         log

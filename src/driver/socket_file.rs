@@ -1,0 +1,161 @@
+//! The file of a listening Unix socket, and the lock on its path.
+
+use crate::endpoint::UnixSocketError;
+use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
+use socket2::{Domain, SockAddr, Socket, Type};
+use std::ffi::OsString;
+use std::fs::{self, Metadata, Permissions};
+use std::io::{self, ErrorKind};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// Attempts to bind a path. A second one follows when a stale file was removed; more only if other
+/// programs, which take no lock, make and remove files there at the same moment.
+const BINDS_MAX: usize = 3;
+
+/// Lock on the path of a listening socket, by flock(2) of a file beside it.
+///
+/// It is held as long as the port is open. Without it, one program could take a file for stale
+/// which another has bound and does not listen on yet; and both would remove the stale file of a
+/// third, the second one together with the first one's new socket. While it is held nobody needs to
+/// connect to the socket to see whether it is in use, however full its backlog is. The system
+/// releases it when the process ends, whatever the cause, so it is never stale.
+///
+/// Its file stays: a program that had opened it before it was removed would hold a lock that the
+/// next one, which creates the file again, does not see.
+#[derive(Debug)]
+pub(super) struct PathLock(#[expect(dead_code, reason = "it is held, not used")] OwnedFd);
+
+impl PathLock {
+    /// Takes the lock, without waiting.
+    pub(super) fn take(path: &Path) -> io::Result<Self> {
+        let mut name = OsString::from(path);
+        name.push(".lock");
+        let named = |error: rustix::io::Errno| {
+            let error = io::Error::from(error);
+            io::Error::new(error.kind(), format!("the lock {name:?} cannot be taken: {error}"))
+        };
+        // Its owner's only: any other program that can open it could keep the port from opening.
+        // A symbolic link would create its target, and a pipe would wait for its other end.
+        let flags =
+            OFlags::RDONLY | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        let file = open(&*name, flags, Mode::RUSR | Mode::WUSR).map_err(named)?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Self(file)),
+            Err(rustix::io::Errno::WOULDBLOCK) => Err(UnixSocketError::InUse.into()),
+            Err(error) => Err(named(error)),
+        }
+    }
+}
+
+/// The file of a bound socket. Dropping it removes the file, if it is still the one that was made:
+/// before the socket itself is closed, so that nobody takes it for stale meanwhile.
+#[derive(Debug)]
+pub(super) struct SocketFile {
+    /// Absolute, since the working directory may change.
+    path: PathBuf,
+    identity: Identity,
+    /// The process that made it. One that was forked from it has a copy of this value, and must not
+    /// remove the file of its parent.
+    process: u32,
+}
+
+/// What tells a file from another one at the same path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Identity {
+    device: u64,
+    inode: u64,
+}
+
+impl From<&Metadata> for Identity {
+    fn from(file: &Metadata) -> Self {
+        Self { device: file.dev(), inode: file.ino() }
+    }
+}
+
+impl SocketFile {
+    /// Binds a socket to a path, in place of a stale file if there is one. The caller holds the
+    /// lock of the path.
+    pub(super) fn bind(socket: &Socket, address: &SockAddr, path: &Path) -> io::Result<Self> {
+        for _ in 0..BINDS_MAX {
+            match socket.bind(address) {
+                Ok(()) => {
+                    let identity = Identity::from(&fs::symlink_metadata(path)?);
+                    let path = std::path::absolute(path)?;
+                    return Ok(Self { path, identity, process: std::process::id() });
+                }
+                Err(error) if error.kind() == ErrorKind::AddrInUse => {
+                    remove_stale(address, path)?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Err(UnixSocketError::InUse.into())
+    }
+
+    /// Sets the permissions of the file. Nobody can connect before the socket listens.
+    pub(super) fn set_mode(&self, mode: u32) -> io::Result<()> {
+        fs::set_permissions(&self.path, Permissions::from_mode(mode))
+    }
+
+    fn is_ours(&self) -> bool {
+        let found = fs::symlink_metadata(&self.path);
+        self.process == std::process::id()
+            && found.is_ok_and(|found| Identity::from(&found) == self.identity)
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        if self.is_ours() {
+            if let Err(error) = fs::remove_file(&self.path) {
+                // It is stale then, and the next program that listens there removes it.
+                log::warn!("{} cannot be removed: {error}", self.path.display());
+            }
+        }
+    }
+}
+
+/// Removes the file at a path where a bind has failed, if it is the socket of a program that
+/// listens no more. An error says what else is there.
+fn remove_stale(address: &SockAddr, path: &Path) -> io::Result<()> {
+    let Some(found) = present(fs::symlink_metadata(path))? else { return Ok(()) };
+    if !found.file_type().is_socket() {
+        return Err(UnixSocketError::NotASocket.into());
+    }
+    let probe = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    probe.set_nonblocking(true)?;
+    match probe.connect(address) {
+        Err(error) if error.kind() == ErrorKind::ConnectionRefused => {}
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        // A socket of another type is as much in use.
+        Err(error)
+            if error.kind() == ErrorKind::WouldBlock
+                || error.raw_os_error() == Some(libc::EPROTOTYPE) =>
+        {
+            return Err(UnixSocketError::InUse.into());
+        }
+        Ok(()) => return Err(UnixSocketError::InUse.into()),
+        Err(error) => {
+            let why = format!("whether the socket at the path is in use cannot be told: {error}");
+            return Err(io::Error::new(error.kind(), why));
+        }
+    }
+    // Only the file that has refused: programs that take no lock may have replaced it.
+    match present(fs::symlink_metadata(path))? {
+        Some(now) if Identity::from(&now) == Identity::from(&found) => {
+            log::info!("removing {}, where no program listens any more", path.display());
+            present(fs::remove_file(path)).map(drop)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Returns `None` for a file that is gone.
+fn present<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        other => other.map(Some),
+    }
+}

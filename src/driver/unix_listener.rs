@@ -1,0 +1,136 @@
+//! Listening Unix sockets of the operating system.
+
+use super::socket_file::{PathLock, SocketFile};
+use super::tcp_listener::Reserve;
+use super::unix_address::{from_system, to_system};
+use super::unix_stream::UnixStream;
+use super::{AnyStream, Listener};
+use crate::address::{Address, UnixAddress};
+use crate::endpoint::{UnixServerEndpoint, UnixSocketError};
+use mio::{Interest, Registry, Token};
+use socket2::{Domain, Socket, Type};
+use std::io;
+use std::os::unix::net::UnixListener as SystemListener;
+use std::rc::Rc;
+
+/// A listening Unix socket. The order of the fields is that of closing: the file is removed while
+/// the socket still listens, and the lock is released last.
+#[derive(Debug)]
+pub(super) struct UnixListener {
+    /// `None` for an abstract name, and for a socket that another program has bound.
+    #[expect(dead_code, reason = "its drop removes the file")]
+    file: Option<SocketFile>,
+    socket: mio::net::UnixListener,
+    #[expect(dead_code, reason = "its drop releases the lock")]
+    lock: Option<PathLock>,
+    address: Address,
+    registry: Rc<Registry>,
+    reserve: Rc<Reserve>,
+}
+
+impl UnixListener {
+    pub(super) fn bind(
+        at: &UnixServerEndpoint,
+        token: Token,
+        registry: Rc<Registry>,
+        reserve: Rc<Reserve>,
+    ) -> io::Result<Self> {
+        let address = to_system(at.address())?;
+        let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+        socket.set_nonblocking(true)?;
+        let (file, lock) = match (at.address().as_path(), at.permissions()) {
+            (Some(path), mode) => {
+                let lock = PathLock::take(path)?;
+                let file = SocketFile::bind(&socket, &address, path)?;
+                if let Some(mode) = mode {
+                    file.set_mode(mode)?;
+                }
+                (Some(file), Some(lock))
+            }
+            (None, None) => match socket.bind(&address) {
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                    return Err(UnixSocketError::InUse.into());
+                }
+                bound => bound.map(|()| (None, None))?,
+            },
+            // Who has asked for permissions must not be left without them.
+            (None, Some(_)) => {
+                let why = "an abstract name has no permissions: every program can connect to it";
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+            }
+        };
+        socket.listen(at.backlog_max().max(1).try_into().unwrap_or(i32::MAX))?;
+        let socket = mio::net::UnixListener::from_std(socket.into());
+        let address = at.address().clone();
+        Self::open(file, socket, lock, address, token, registry, reserve)
+    }
+
+    /// Takes over a socket that listens already and that another program has bound. It has the file
+    /// and the lock, if there are any: neither is touched.
+    #[allow(dead_code, reason = "inherited sockets will use it")]
+    pub(super) fn adopt(
+        socket: SystemListener,
+        token: Token,
+        registry: Rc<Registry>,
+        reserve: Rc<Reserve>,
+    ) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        // Credentials with each message, which connections inherit and nobody here reads, would
+        // take the room for descriptors.
+        rustix::net::sockopt::set_socket_passcred(&socket, false)?;
+        let address = from_system(&socket.local_addr()?);
+        let socket = mio::net::UnixListener::from_std(socket);
+        Self::open(None, socket, None, address, token, registry, reserve)
+    }
+
+    fn open(
+        file: Option<SocketFile>,
+        mut socket: mio::net::UnixListener,
+        lock: Option<PathLock>,
+        address: UnixAddress,
+        token: Token,
+        registry: Rc<Registry>,
+        reserve: Rc<Reserve>,
+    ) -> io::Result<Self> {
+        registry.register(&mut socket, token, Interest::READABLE)?;
+        reserve.refill();
+        Ok(Self { file, socket, lock, address: address.into(), registry, reserve })
+    }
+}
+
+impl Listener for UnixListener {
+    fn address(&self) -> Address {
+        self.address.clone()
+    }
+
+    fn accept(&mut self) -> io::Result<(AnyStream, Address)> {
+        let (socket, peer) = self.socket.accept()?;
+        let stream = UnixStream::new(socket, Rc::clone(&self.registry));
+        Ok((AnyStream::Other(Box::new(stream)), from_system(&peer).into()))
+    }
+
+    fn accept_with_reserve(&mut self) -> io::Result<(AnyStream, Address)> {
+        self.reserve.release();
+        let accepted = self.accept();
+        if accepted.is_err() {
+            // Fails if another thread of the process has taken the descriptor meanwhile; then the
+            // next attempt tries again.
+            self.reserve.refill();
+        }
+        accepted
+    }
+
+    fn shed(&mut self, limit: usize) -> usize {
+        let mut shed = 0;
+        // Each client is closed before the next is accepted: one descriptor serves them all.
+        while shed < limit && self.socket.accept().is_ok() {
+            shed += 1;
+        }
+        shed
+    }
+
+    fn refill_reserve(&mut self) {
+        self.reserve.refill();
+    }
+}
