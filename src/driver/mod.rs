@@ -188,6 +188,15 @@ impl Edges {
     }
 }
 
+/// Delay before an attempt to connect to a Unix socket is repeated that found the server's backlog
+/// full: no edge ever comes for it. A server that accepts empties its backlog in a turn or two, some
+/// milliseconds each; a client that waits for one that does not makes a hundred calls in a second.
+#[cfg_attr(
+    not(any(unix, feature = "testing")),
+    allow(dead_code, reason = "the system has no such sockets")
+)]
+pub(crate) const UNIX_CONNECT_RETRY_DELAY: Duration = Duration::from_millis(10);
+
 /// Whether a short read means that a socket of the operating system is empty, unless an edge said
 /// otherwise (see [`Stream::short_read_is_final`]). Linux reports everything that ends a read
 /// early: the peer's FIN and urgent data. Other systems also stop a read at the mark of urgent
@@ -324,6 +333,12 @@ pub(crate) trait Stream: Debug {
 
     /// Returns the local address.
     fn local_addr(&self) -> io::Result<Address>;
+
+    /// Returns the number of a simulated connection, if a test's client is at its other end.
+    #[cfg(feature = "testing")]
+    fn simulated_link(&self) -> Option<u64> {
+        None
+    }
 
     fn set_no_delay(&self, on: bool) -> io::Result<()>;
 

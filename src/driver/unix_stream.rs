@@ -2,7 +2,7 @@
 
 use super::tcp_stream::{INTEREST, NO_SIGNAL};
 use super::unix_address::{from_system, to_system};
-use super::{SHORT_READ_IS_FINAL, SHORT_WRITE_IS_FINAL, Stream};
+use super::{SHORT_READ_IS_FINAL, SHORT_WRITE_IS_FINAL, Stream, UNIX_CONNECT_RETRY_DELAY};
 use crate::address::Address;
 use crate::arena::Id;
 use crate::endpoint::UnixClientEndpoint;
@@ -14,11 +14,6 @@ use std::mem::MaybeUninit;
 use std::net::Shutdown;
 use std::rc::Rc;
 use std::time::Duration;
-
-/// Delay before an attempt to connect is repeated that found the server's backlog full: no edge
-/// ever comes for it. A server that accepts empties its backlog in a turn or two, some milliseconds
-/// each; a client that waits for one that does not accept makes a hundred calls in a second.
-const CONNECT_RETRY_DELAY: Duration = Duration::from_millis(10);
 
 /// Descriptors received with one message at most.
 const DESCRIPTORS_MAX: usize = 16;
@@ -72,12 +67,8 @@ impl Stream for UnixStream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut space = [MaybeUninit::uninit(); CONTROL_LEN];
         let mut control = RecvAncillaryBuffer::new(&mut space);
-        let received = recvmsg(
-            &self.socket,
-            &mut [IoSliceMut::new(buffer)],
-            &mut control,
-            RECEIVE_FLAGS,
-        )?;
+        let received =
+            recvmsg(&self.socket, &mut [IoSliceMut::new(buffer)], &mut control, RECEIVE_FLAGS)?;
         // A read stops behind the bytes that descriptors came with, and no edge announces the next.
         self.is_cut = received.flags.contains(ReturnFlags::CTRUNC);
         for message in control.drain() {
@@ -133,7 +124,7 @@ impl Stream for UnixStream {
     }
 
     fn connect_retry_delay(&self) -> Option<Duration> {
-        self.backlogged.as_ref().map(|_| CONNECT_RETRY_DELAY)
+        self.backlogged.as_ref().map(|_| UNIX_CONNECT_RETRY_DELAY)
     }
 
     fn register(&mut self, id: Id) -> io::Result<()> {

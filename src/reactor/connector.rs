@@ -181,7 +181,8 @@ impl Reactor {
                 Ok(stream) => (Some(stream), None),
                 Err(error) => (None, Some(error)),
             };
-            if begin_error.is_some() {
+            let retries = stream.as_ref().and_then(|stream| stream.connect_retry_delay()).is_some();
+            if begin_error.is_some() || retries {
                 self.queues.ready.push(id);
             }
             let transport = Transport::connecting(id, stream, address.clone(), listener_info);

@@ -40,6 +40,20 @@ pub struct Conditions {
 }
 
 impl Conditions {
+    /// Returns the conditions between programs of one host: nothing is on the way, what was written
+    /// waits at the reader, and a write takes all that there is room for.
+    pub(super) fn within_host(&self) -> Self {
+        Self {
+            latency: Duration::ZERO,
+            jitter: Duration::ZERO,
+            bandwidth: None,
+            loss: 0,
+            short_writes: 0,
+            receive_buffer: usize::MAX,
+            ..self.clone()
+        }
+    }
+
     /// Returns conditions under which everything arrives at once, in one piece, in order.
     #[must_use]
     pub fn ideal() -> Self {

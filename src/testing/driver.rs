@@ -1,15 +1,14 @@
 //! Driver of a simulated reactor: its clock, poller and sockets, on a network in memory.
 
-use super::network::{EndId, Network};
+use super::network::{EndId, Network, PortName};
 use crate::address::Address;
 use crate::arena::Id;
 use crate::driver::{
-    AnyStream, Driver, Listener, NoWake, Notification, Ready, ServiceManager, Stream, Wake, Work,
+    AnyStream, Driver, Listener, NoWake, Notification, Ready, ServiceManager, Stream, UNIX_CONNECT_RETRY_DELAY, Wake, Work,
 };
 use crate::endpoint::{ClientCarrier, ServerCarrier};
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -68,21 +67,39 @@ impl Driver for HostDriver {
     }
 
     fn listen(&mut self, at: &ServerCarrier, id: Id) -> io::Result<Box<dyn Listener>> {
-        let ServerCarrier::Tcp(at) = at else { return Err(io::ErrorKind::Unsupported.into()) };
         let network = Rc::clone(&self.network);
-        let backlog = at.backlog_max() as usize;
-        let address = network.borrow_mut().listen(self.node, at.address(), backlog, id)?;
-        Ok(Box::new(SimulatedPort { network, node: self.node, address }))
+        let address: Address = match at {
+            ServerCarrier::Tcp(at) => {
+                let backlog = at.backlog_max() as usize;
+                network.borrow_mut().listen(self.node, at.address(), backlog, id)?.into()
+            }
+            ServerCarrier::Unix(at) => {
+                let backlog = at.backlog_max() as usize;
+                network.borrow_mut().listen_unix(self.node, at.address(), backlog, id)?;
+                at.address().clone().into()
+            }
+            ServerCarrier::Inherited(_) => return Err(io::ErrorKind::Unsupported.into()),
+        };
+        let name = PortName::of(&address);
+        Ok(Box::new(SimulatedPort { network, node: self.node, name, address }))
     }
 
     fn connect(&mut self, to: &ClientCarrier, id: Id) -> io::Result<AnyStream> {
-        let ClientCarrier::Tcp(to) = to else { return Err(io::ErrorKind::Unsupported.into()) };
         let mut network = self.network.borrow_mut();
-        if network.node_at(to.address().ip()).is_none() {
-            return Err(io::ErrorKind::HostUnreachable.into());
-        }
-        let end = network.connect(self.node, to.address(), false);
+        let end = match to {
+            ClientCarrier::Tcp(to) => {
+                if network.node_at(to.address().ip()).is_none() {
+                    return Err(io::ErrorKind::HostUnreachable.into());
+                }
+                network.connect(self.node, to.address(), false)
+            }
+            ClientCarrier::Unix(to) => network.connect_unix(self.node, to.address(), false),
+        };
         network.watch(end, id.to_bits());
+        if let (ClientCarrier::Unix(_), Err(error)) = (to, network.reach_unix(end)) {
+            network.remove_unreached(end);
+            return Err(error.into());
+        }
         self.control.last_connected.set(Some(end));
         let network = Rc::clone(&self.network);
         Ok(AnyStream::Other(Box::new(SimulatedStream { network, end, resets: false })))
@@ -134,35 +151,35 @@ impl Driver for HostDriver {
 struct SimulatedPort {
     network: SharedNetwork,
     node: usize,
-    address: SocketAddr,
+    name: PortName,
+    address: Address,
 }
 
 impl Drop for SimulatedPort {
     fn drop(&mut self) {
-        self.network.borrow_mut().stop_listening(self.node, self.address.port());
+        self.network.borrow_mut().stop_listening(self.node, &self.name);
     }
 }
 
 impl Listener for SimulatedPort {
     fn address(&self) -> Address {
-        self.address.into()
+        self.address.clone()
     }
 
     fn accept(&mut self) -> io::Result<(AnyStream, Address)> {
-        let (end, peer) = self.network.borrow_mut().accept(self.node, self.address.port())?;
+        let (end, peer) = self.network.borrow_mut().accept(self.node, &self.name)?;
         let stream = SimulatedStream { network: Rc::clone(&self.network), end, resets: false };
-        Ok((AnyStream::Other(Box::new(stream)), peer.into()))
+        Ok((AnyStream::Other(Box::new(stream)), peer))
     }
 
     fn accept_with_reserve(&mut self) -> io::Result<(AnyStream, Address)> {
-        let port = self.address.port();
-        let (end, peer) = self.network.borrow_mut().accept_with_reserve(self.node, port)?;
+        let (end, peer) = self.network.borrow_mut().accept_with_reserve(self.node, &self.name)?;
         let stream = SimulatedStream { network: Rc::clone(&self.network), end, resets: false };
-        Ok((AnyStream::Other(Box::new(stream)), peer.into()))
+        Ok((AnyStream::Other(Box::new(stream)), peer))
     }
 
     fn shed(&mut self, limit: usize) -> usize {
-        self.network.borrow_mut().shed(self.node, self.address.port(), limit)
+        self.network.borrow_mut().shed(self.node, &self.name, limit)
     }
 
     fn refill_reserve(&mut self) {}
@@ -214,11 +231,17 @@ impl Stream for SimulatedStream {
     }
 
     fn is_established(&mut self) -> io::Result<bool> {
-        match self.network.borrow().outcome(self.end) {
+        let mut network = self.network.borrow_mut();
+        match network.outcome(self.end) {
             Some(Ok(())) => Ok(true),
             Some(Err(error)) => Err(error.into()),
+            None if network.is_local(self.end) => Ok(network.reach_unix(self.end)?),
             None => Ok(false),
         }
+    }
+
+    fn connect_retry_delay(&self) -> Option<Duration> {
+        self.network.borrow().is_backlogged(self.end).then_some(UNIX_CONNECT_RETRY_DELAY)
     }
 
     fn register(&mut self, id: Id) -> io::Result<()> {
@@ -228,7 +251,11 @@ impl Stream for SimulatedStream {
 
     fn local_addr(&self) -> io::Result<Address> {
         let address = self.network.borrow_mut().address_of(self.end);
-        address.map(Address::from).ok_or(io::ErrorKind::NotConnected.into())
+        address.ok_or(io::ErrorKind::NotConnected.into())
+    }
+
+    fn simulated_link(&self) -> Option<u64> {
+        self.network.borrow().raw_client_link(self.end)
     }
 
     fn set_no_delay(&self, _on: bool) -> io::Result<()> {

@@ -117,6 +117,8 @@ struct Inner {
     /// Connections that a test may still ask about, among them the latest of each client's address.
     seen: BTreeMap<Key, Seen>,
     latest: BTreeMap<SocketAddr, Key>,
+    /// Connections of tests' clients over Unix sockets, which have no address of their own.
+    local: BTreeMap<u64, Key>,
     /// Connections that a test asks about by their key: clients of this host.
     watched: BTreeSet<Key>,
     /// Errors of connections that could not be made.
@@ -139,6 +141,20 @@ impl Observer {
     pub(super) fn seen(&self, client: SocketAddr) -> Option<Seen> {
         let inner = self.inner.borrow();
         inner.latest.get(&client).and_then(|id| inner.seen.get(id)).cloned()
+    }
+
+    /// Returns the connection of a test's client over a Unix socket.
+    pub(super) fn seen_locally(&self, link: u64) -> Option<Seen> {
+        let inner = self.inner.borrow();
+        inner.local.get(&link).and_then(|id| inner.seen.get(id)).cloned()
+    }
+
+    /// Forgets the client of a test over a Unix socket, once its connection is lost.
+    pub(super) fn forget_local(&self, link: u64) {
+        let inner = &mut *self.inner.borrow_mut();
+        if let Some(key) = inner.local.remove(&link) {
+            inner.forget_lost(key);
+        }
     }
 
     /// Keeps what is seen of a connection of the present reactor, until [`unwatch`](Self::unwatch).
@@ -222,6 +238,10 @@ impl Inner {
                 // The client reuses a port number; tests no longer ask about a lost connection.
                 self.forget_lost(former);
             }
+        }
+        let link = transport.connection().simulated_link();
+        if let (Some(link), Some(_)) = (link, transport.peer_address().unix()) {
+            self.local.insert(link, connection);
         }
         let calls = CallbackCounts::default();
         self.seen.insert(connection, Seen { transport, calls, lost: None });

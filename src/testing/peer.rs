@@ -1,7 +1,7 @@
 //! Peer: the other end of a connection, driven by a test.
 
 use super::network::EndId;
-use super::observer::CallbackCounts;
+use super::observer::{CallbackCounts, Seen};
 use super::simulation::Simulation;
 use crate::reason::Reason;
 use crate::transport::Transport;
@@ -45,8 +45,21 @@ use std::time::Duration;
 pub struct Peer {
     simulation: Simulation,
     end: EndId,
-    server: SocketAddr,
-    address: SocketAddr,
+    ends: Ends,
+}
+
+/// The two ends, by which the protocol is found.
+#[derive(Clone, Copy)]
+enum Ends {
+    Tcp {
+        server: SocketAddr,
+        client: SocketAddr,
+    },
+    /// A connection over a Unix socket, within the host with this number.
+    Unix {
+        host: usize,
+        link: u64,
+    },
 }
 
 /// How a connection ended, as the peer saw it.
@@ -97,8 +110,22 @@ impl Simulation {
 
 impl Peer {
     pub(super) fn new(simulation: Simulation, end: EndId, server: SocketAddr) -> Self {
-        let address = simulation.network(|it| it.address_of(end)).unwrap_or(server);
-        Self { simulation, end, server, address }
+        let address = simulation.network(|it| it.address_of(end));
+        let client = address.and_then(|it| it.socket_addr()).unwrap_or(server);
+        Self { simulation, end, ends: Ends::Tcp { server, client } }
+    }
+
+    /// Creates a peer over a Unix socket of the host with this number.
+    pub(super) fn local(simulation: Simulation, end: EndId, host: usize) -> Self {
+        let link = simulation.network(|it| it.raw_client_link(end.other())).unwrap_or(u64::MAX);
+        Self { simulation, end, ends: Ends::Unix { host, link } }
+    }
+
+    fn seen(&self) -> Option<Seen> {
+        match self.ends {
+            Ends::Tcp { server, client } => self.simulation.seen(server, client),
+            Ends::Unix { host, link } => self.simulation.observer(host).seen_locally(link),
+        }
     }
 
     /// True once the server's machine has answered, whether or not its reactor has accepted yet.
@@ -185,18 +212,17 @@ impl Peer {
     /// Returns the protocol's transport, for queries such as `is_paused`, `unsent`,
     /// `is_disconnecting`. `None` until the server has accepted.
     pub fn transport(&self) -> Option<Transport> {
-        self.simulation.seen(self.server, self.address).map(|seen| seen.transport)
+        self.seen().map(|seen| seen.transport)
     }
 
     /// Returns the reason that `connection_lost` received; `None` before that.
     pub fn lost_reason(&self) -> Option<Reason> {
-        self.simulation.seen(self.server, self.address)?.lost
+        self.seen()?.lost
     }
 
     /// Returns how often each callback of the protocol has run.
     pub fn calls(&self) -> CallbackCounts {
-        let seen = self.simulation.seen(self.server, self.address);
-        seen.map_or(CallbackCounts::default(), |seen| seen.calls)
+        self.seen().map_or(CallbackCounts::default(), |seen| seen.calls)
     }
 
     /// Advances the virtual time by `by`, and runs everything that becomes due.
@@ -206,8 +232,15 @@ impl Peer {
     }
 
     /// Returns the address of this side.
+    ///
+    /// # Panics
+    ///
+    /// Over a Unix socket, where a client has none.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        match self.ends {
+            Ends::Tcp { client, .. } => client,
+            Ends::Unix { .. } => panic!("the client of a Unix socket has no address"),
+        }
     }
 
     /// Returns the simulation of this peer.
@@ -222,13 +255,17 @@ impl Drop for Peer {
         if !std::thread::panicking() && !self.simulation.is_running() {
             self.simulation.settle();
         }
+        if let Ends::Unix { host, link } = self.ends {
+            self.simulation.observer(host).forget_local(link);
+        }
     }
 }
 
 impl fmt::Debug for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let address = self.simulation.network(|it| it.address_of(self.end));
         f.debug_struct("Peer")
-            .field("address", &self.address)
+            .field("address", &address)
             .field("end", &self.close_kind())
             .finish_non_exhaustive()
     }

@@ -90,6 +90,12 @@ impl Connection {
         self.stream.as_ref().and_then(|stream| stream.connect_retry_delay())
     }
 
+    /// Returns the number of a simulated connection, if a test's client is at its other end.
+    #[cfg(feature = "testing")]
+    pub(crate) fn simulated_link(&self) -> Option<u64> {
+        self.stream.as_ref().and_then(|stream| stream.simulated_link())
+    }
+
     /// Marks the connection as established. The poller's events so far may have been about the
     /// attempt, so both directions are tried.
     pub(crate) fn established(&mut self) {

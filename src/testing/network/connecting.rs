@@ -1,8 +1,9 @@
 //! Connecting: SYN, backlog, SYN-ACK or refusal, and accepting.
 
 use super::link::{End, EndId, Life, Link, RawClient};
-use super::node::{EPHEMERAL_PORTS, PortState};
+use super::node::{EPHEMERAL_PORTS, PortName, PortState};
 use super::{Answer, Event, Network, nanos};
+use crate::address::Address;
 use crate::arena::Id;
 use crate::driver::Edges;
 use std::collections::VecDeque;
@@ -21,7 +22,7 @@ const SYN_TIMEOUT: Duration = Duration::from_secs((1 << SYN_ATTEMPTS_MAX) - 1);
 const TOO_MANY_FILES: i32 = 24;
 
 /// The server's end of an accepted connection, and the client's address.
-pub(in crate::testing) type Accepted = (EndId, SocketAddr);
+pub(in crate::testing) type Accepted = (EndId, Address);
 
 impl Network {
     /// Opens a port. Any interface may be asked for: a host has but one.
@@ -34,19 +35,19 @@ impl Network {
     ) -> io::Result<SocketAddr> {
         let state = &mut self.nodes[node];
         let number = if at.port() == 0 { state.ephemeral() } else { at.port() };
-        if state.ports.contains_key(&number) {
+        if state.ports.contains_key(&PortName::Tcp(number)) {
             return Err(ErrorKind::AddrInUse.into());
         }
         let port = PortState { id, backlog: VecDeque::new(), backlog_max, listed: false };
-        state.ports.insert(number, port);
+        state.ports.insert(PortName::Tcp(number), port);
         self.trace.note(self.now, "host listens", node as u64, u64::from(number));
         Ok((self.nodes[node].ip(at.ip()), number).into())
     }
 
-    pub(in crate::testing) fn stop_listening(&mut self, node: usize, number: u16) {
-        if let Some(port) = self.nodes[node].ports.remove(&number) {
+    pub(in crate::testing) fn stop_listening(&mut self, node: usize, name: &PortName) {
+        if let Some(port) = self.nodes[node].ports.remove(name) {
             for end in port.backlog {
-                self.reset(end);
+                self.break_off(end);
             }
         }
     }
@@ -60,6 +61,19 @@ impl Network {
     ) -> EndId {
         let far = self.node_at(to.ip()).unwrap_or_else(|| panic!("no host has the address {to}"));
         let address = self.ephemeral(from, to);
+        let id = self.link((from, address.into()), (far, to.into()), raw_client);
+        self.note(id, "connects", usize::from(to.port()));
+        self.schedule_travel(id, Event::Syn(id, 0));
+        id
+    }
+
+    /// Creates the two ends of a connection to be made, and returns the client's.
+    pub(super) fn link(
+        &mut self,
+        (from, address): (usize, Address),
+        (far, to): (usize, Address),
+        raw_client: bool,
+    ) -> EndId {
         let began = self.now;
         let mut randoms = [self.random.split(), self.random.split()].into_iter();
         let mut end = |node, address| End::new(node, address, randoms.next().expect("two ends"));
@@ -77,20 +91,18 @@ impl Network {
             failure: None,
             silent: false,
         });
-        let id = EndId { link, side: 0 };
-        self.note(id, "connects", usize::from(to.port()));
-        self.schedule_travel(id, Event::Syn(id, 0));
-        id
+        EndId { link, side: 0 }
     }
 
     /// Returns an address of a host that none of its connections has.
     fn ephemeral(&mut self, from: usize, to: SocketAddr) -> SocketAddr {
         let ip = self.nodes[from].ip(to.ip());
         for _ in 0..EPHEMERAL_PORTS {
-            let address = (ip, self.nodes[from].ephemeral()).into();
+            let address = SocketAddr::new(ip, self.nodes[from].ephemeral());
             // Until the numbers have been used up once, none is taken.
             let old = self.opened >= EPHEMERAL_PORTS as u64;
-            if !old || !self.links.iter().any(|(_, link)| link.ends[0].address == address) {
+            let is_taken = |ends: &[End; 2]| ends[0].address == Address::Tcp(address);
+            if !old || !self.links.iter().any(|(_, link)| is_taken(&link.ends)) {
                 return address;
             }
         }
@@ -99,8 +111,7 @@ impl Network {
 
     /// Sends a SYN or its answer from this end to the other.
     fn schedule_travel(&mut self, id: EndId, event: Event) {
-        let Some((own, far)) = self.nodes_of(id) else { return };
-        let conditions = self.conditions_of(own, far);
+        let conditions = self.conditions_of(id);
         let (latency, jitter, now) = (conditions.latency, conditions.jitter, self.now);
         let Some(end) = self.end(id) else { return };
         let at = now.saturating_add(nanos(latency.saturating_add(end.random.up_to(jitter))));
@@ -112,6 +123,9 @@ impl Network {
     /// Handles the arrival of a client's SYN.
     pub(super) fn syn_arrives(&mut self, id: EndId, attempt: u32) {
         let Some((own, far)) = self.nodes_of(id) else { return };
+        if self.is_local(id) {
+            return self.raw_client_reaches(id);
+        }
         if self.end(id).is_none_or(|end| end.life != Life::Held) {
             // The client closed before any answer.
             self.forget(id);
@@ -125,8 +139,8 @@ impl Network {
         }
         let silent = self.links.get(id.link).is_some_and(|link| link.silent);
         let unheard = silent || self.is_cut(own, far) || !self.nodes[far].up;
-        let number = self.end(id.other()).map_or(0, |end| end.address.port());
-        let port = self.nodes[far].ports.get_mut(&number);
+        let Some(name) = self.end(id.other()).map(|end| PortName::of(&end.address)) else { return };
+        let port = self.nodes[far].ports.get_mut(&name);
         let full = port.as_ref().is_some_and(|port| port.backlog.len() > port.backlog_max);
         if unheard || full {
             let after = SYN_RETRY_DELAY * (1 << attempt);
@@ -137,12 +151,12 @@ impl Network {
         };
         port.backlog.push_back(id.other());
         if !std::mem::replace(&mut port.listed, true) {
-            self.nodes[far].ready_ports.push(number);
+            self.nodes[far].ready_ports.push(name.clone());
         }
         if let Some(end) = self.end(id.other()) {
             end.life = Life::Held;
         }
-        self.note(id.other(), "waits to be accepted", usize::from(number));
+        self.note(id.other(), "waits to be accepted", usize::from(name.number()));
         self.wake(far);
         self.schedule_travel(id.other(), Event::Answer(id, Answer::SynAck));
     }
@@ -174,7 +188,7 @@ impl Network {
         }
     }
 
-    fn fail(&mut self, id: EndId, error: ErrorKind) {
+    pub(super) fn fail(&mut self, id: EndId, error: ErrorKind) {
         if let Some(link) = self.links.get_mut(id.link) {
             link.failure = Some(error);
         }
@@ -199,23 +213,27 @@ impl Network {
 
     /// As `accept(2)`. Like Linux, it checks for a free descriptor before it looks into the
     /// backlog.
-    pub(in crate::testing) fn accept(&mut self, node: usize, number: u16) -> io::Result<Accepted> {
+    pub(in crate::testing) fn accept(
+        &mut self,
+        node: usize,
+        name: &PortName,
+    ) -> io::Result<Accepted> {
         let now = self.now;
         if self.nodes[node].exhausted_until > now {
             self.trace.note(now, "host is out of descriptors", node as u64, 0);
             return Err(io::Error::from_raw_os_error(TOO_MANY_FILES));
         }
-        self.accept_with_reserve(node, number)
+        self.accept_with_reserve(node, name)
     }
 
     /// Accepts with the reserve descriptor, whatever the shortage.
     pub(in crate::testing) fn accept_with_reserve(
         &mut self,
         node: usize,
-        number: u16,
+        name: &PortName,
     ) -> io::Result<Accepted> {
         let state = &mut self.nodes[node];
-        let Some(port) = state.ports.get_mut(&number) else {
+        let Some(port) = state.ports.get_mut(name) else {
             return Err(ErrorKind::InvalidInput.into());
         };
         if port.backlog.is_empty() {
@@ -224,17 +242,17 @@ impl Network {
         let end = port.backlog.pop_front().ok_or(ErrorKind::WouldBlock)?;
         if state.failing_accepts > 0 {
             state.failing_accepts -= 1;
-            self.reset(end);
+            self.break_off(end);
             return Err(ErrorKind::ConnectionAborted.into());
         }
         self.note(end, "is accepted", 0);
-        let peer = self.end(end.other()).map(|peer| peer.address);
+        let peer = self.end(end.other()).map(|peer| peer.address.clone());
         peer.map(|peer| (end, peer)).ok_or(ErrorKind::ConnectionAborted.into())
     }
 
     /// Sheds up to `limit` connections of the backlog: closes them unaccepted.
-    pub(in crate::testing) fn shed(&mut self, node: usize, number: u16, limit: usize) -> usize {
-        let Some(port) = self.nodes[node].ports.get_mut(&number) else { return 0 };
+    pub(in crate::testing) fn shed(&mut self, node: usize, name: &PortName, limit: usize) -> usize {
+        let Some(port) = self.nodes[node].ports.get_mut(name) else { return 0 };
         let count = port.backlog.len().min(limit);
         let ends: Vec<EndId> = port.backlog.drain(..count).collect();
         ends.iter().for_each(|&end| self.close(end));
@@ -256,7 +274,7 @@ impl Network {
         self.end(id).and_then(|end| end.error)
     }
 
-    pub(in crate::testing) fn address_of(&mut self, id: EndId) -> Option<SocketAddr> {
-        self.end(id).map(|end| end.address)
+    pub(in crate::testing) fn address_of(&mut self, id: EndId) -> Option<Address> {
+        self.end(id).map(|end| end.address.clone())
     }
 }

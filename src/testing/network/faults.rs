@@ -1,6 +1,7 @@
 //! Faults at work: what each does to the network.
 
 use super::link::{EndId, Life};
+use super::node::PortName;
 use super::{Event, Network, nanos, pair};
 use crate::testing::fault::Fault;
 use std::io::ErrorKind;
@@ -159,7 +160,11 @@ impl Network {
             return;
         }
         let state = &mut self.nodes[node];
-        state.ports.clear();
+        let names = std::mem::take(&mut state.ports).into_keys();
+        state.stale.extend(names.filter_map(|name| match name {
+            PortName::Unix(address) if address.as_path().is_some() => Some(address),
+            _ => None,
+        }));
         state.ready.clear();
         state.ready_ports.clear();
         state.signals.clear();

@@ -1,13 +1,13 @@
 //! Link: a connection as the network sees it, with two ends and a pipe from each to the other.
 
 use super::chunks::Chunks;
+use crate::address::Address;
 use crate::arena::Id;
 use crate::driver::Edges;
 use crate::testing::random::Random;
 use std::collections::VecDeque;
 use std::fmt;
 use std::io::ErrorKind;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 /// One end of a link: the link, and which of its two sides.
@@ -42,7 +42,7 @@ pub(in crate::testing) struct Link {
 #[derive(Debug)]
 pub(in crate::testing) struct End {
     pub(super) node: usize,
-    pub(super) address: SocketAddr,
+    pub(super) address: Address,
     /// A generator per end, so that its decisions do not depend on what happens to others.
     pub(super) random: Random,
     pub(super) life: Life,
@@ -150,8 +150,15 @@ impl fmt::Display for Link {
     }
 }
 
+impl Link {
+    /// True for a connection over a Unix socket.
+    pub(super) fn is_local(&self) -> bool {
+        self.ends[1].address.unix().is_some()
+    }
+}
+
 impl End {
-    pub(super) fn new(node: usize, address: SocketAddr, random: Random) -> Self {
+    pub(super) fn new(node: usize, address: Address, random: Random) -> Self {
         Self {
             node,
             address,

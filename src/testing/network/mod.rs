@@ -7,6 +7,7 @@ mod chunks;
 mod connecting;
 mod faults;
 mod link;
+mod local;
 mod node;
 mod raw_client;
 mod trace;
@@ -14,6 +15,7 @@ mod traffic;
 
 pub(super) use faults::HostEvent;
 pub(super) use link::EndId;
+pub(super) use node::PortName;
 
 use super::conditions::Conditions;
 use super::fault::Fault;
@@ -47,6 +49,8 @@ pub(super) struct Network {
     /// Pairs of hosts with a partition between them.
     cuts: BTreeSet<(usize, usize)>,
     conditions: Conditions,
+    /// Conditions of connections over Unix sockets.
+    within_host: Conditions,
     between: BTreeMap<(usize, usize), Conditions>,
     /// Until when the bandwidth from one host to another is used up.
     busy: BTreeMap<(usize, usize), u64>,
@@ -132,6 +136,7 @@ impl Network {
             opened: 0,
             cuts: BTreeSet::new(),
             conditions: Conditions::ideal(),
+            within_host: Conditions::ideal().within_host(),
             between: BTreeMap::new(),
             busy: BTreeMap::new(),
             host_events: Vec::new(),
@@ -171,6 +176,7 @@ impl Network {
     }
 
     pub(super) fn set_conditions(&mut self, conditions: Conditions) {
+        self.within_host = conditions.within_host();
         self.conditions = conditions;
     }
 
@@ -178,8 +184,16 @@ impl Network {
         self.between.insert(pair(a, b), conditions);
     }
 
-    fn conditions_of(&self, a: usize, b: usize) -> &Conditions {
-        self.between.get(&pair(a, b)).unwrap_or(&self.conditions)
+    /// Returns the conditions of the connection of an end.
+    fn conditions_of(&self, id: EndId) -> &Conditions {
+        match self.links.get(id.link) {
+            Some(link) if link.is_local() => &self.within_host,
+            Some(link) => {
+                let path = pair(link.ends[0].node, link.ends[1].node);
+                self.between.get(&path).unwrap_or(&self.conditions)
+            }
+            None => &self.conditions,
+        }
     }
 
     /// Returns the reading of a host's clock.
@@ -336,8 +350,8 @@ impl Network {
         let state = &mut self.nodes[node];
         state.wakes_at = None;
         ready.extend(state.signals.drain(..).map(Ready::Signal));
-        for number in std::mem::take(&mut state.ready_ports) {
-            if let Some(port) = state.ports.get_mut(&number) {
+        for name in std::mem::take(&mut state.ready_ports) {
+            if let Some(port) = state.ports.get_mut(&name) {
                 port.listed = false;
                 ready.push(Ready::Port(port.id.to_bits()));
             }

@@ -1,8 +1,9 @@
 //! Node: a host as the network sees it.
 
 use super::link::EndId;
+use crate::address::{Address, UnixAddress};
 use crate::arena::Id;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The first ephemeral port number: for ports and clients that do not ask for one.
@@ -18,14 +19,16 @@ pub(in crate::testing) struct Node {
     pub(super) up: bool,
     /// Number of reactors that it has had.
     pub(super) reactors: u64,
-    pub(super) ports: BTreeMap<u16, PortState>,
+    pub(super) ports: BTreeMap<PortName, PortState>,
+    /// Unix sockets whose files a crash has left behind.
+    pub(super) stale: BTreeSet<UnixAddress>,
     next_ephemeral: u16,
     /// Ends with edges that the poller has not reported.
     pub(super) ready: Vec<EndId>,
     /// The last report left some of the ready ends out.
     pub(super) unreported: bool,
     /// Ports at which a client has arrived since the last report.
-    pub(super) ready_ports: Vec<u16>,
+    pub(super) ready_ports: Vec<PortName>,
     /// Signals that the last report did not have, each once.
     pub(super) signals: Vec<&'static str>,
     /// When its reactor wakes up.
@@ -38,6 +41,30 @@ pub(in crate::testing) struct Node {
     pub(super) failing_accepts: usize,
     /// How far its clock is ahead.
     pub(super) ahead: u64,
+}
+
+/// What tells a port from the others of its host.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::testing) enum PortName {
+    Tcp(u16),
+    Unix(UnixAddress),
+}
+
+impl PortName {
+    pub(in crate::testing) fn of(address: &Address) -> Self {
+        match address {
+            Address::Tcp(address) => Self::Tcp(address.port()),
+            Address::Unix(address) => Self::Unix(address.clone()),
+        }
+    }
+
+    /// Returns the number for the trace.
+    pub(super) fn number(&self) -> u16 {
+        match self {
+            Self::Tcp(number) => *number,
+            Self::Unix(_) => 0,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -56,6 +83,7 @@ impl Node {
             up: true,
             reactors: 0,
             ports: BTreeMap::new(),
+            stale: BTreeSet::new(),
             next_ephemeral: FIRST_EPHEMERAL,
             ready: Vec::new(),
             unreported: false,
@@ -81,7 +109,7 @@ impl Node {
         loop {
             let port = self.next_ephemeral;
             self.next_ephemeral = port.checked_add(1).unwrap_or(FIRST_EPHEMERAL);
-            if !self.ports.contains_key(&port) {
+            if !self.ports.contains_key(&PortName::Tcp(port)) {
                 return port;
             }
         }

@@ -114,10 +114,9 @@ impl Network {
     /// Reads and writes as much as possible.
     pub(super) fn serve_raw_client(&mut self, id: EndId) {
         self.read_raw_client(id);
-        let Some((own, far)) = self.nodes_of(id) else { return };
         // One byte more than ever fits, so that `write` sees that there is more. Copying all that
         // is left at each edge would be too slow: a test may send many megabytes.
-        let most = self.conditions_of(own, far).send_buffer.saturating_add(1);
+        let most = self.conditions_of(id).send_buffer.saturating_add(1);
         loop {
             let established = self.links.get(id.link).is_some_and(|link| link.established);
             let Some(client) = self.raw_client(id).filter(|_| established) else { return };

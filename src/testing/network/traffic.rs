@@ -23,19 +23,22 @@ const SHORT_WRITE_DELAY: Duration = Duration::from_millis(1);
 impl Network {
     /// As `send(2)`.
     pub(in crate::testing) fn write(&mut self, id: EndId, data: &[u8]) -> io::Result<usize> {
-        let Some((own, far)) = self.nodes_of(id) else {
-            return Err(ErrorKind::NotConnected.into());
-        };
-        let conditions = self.conditions_of(own, far);
+        let conditions = self.conditions_of(id);
         let (size, short) = (conditions.send_buffer, conditions.short_writes);
+        let used = self.used(id);
+        let nobody_reads = self.is_local(id) && !self.is_held(id.other());
         let Some(end) = self.end(id) else { return Err(ErrorKind::NotConnected.into()) };
+        if nobody_reads {
+            // A Unix socket knows at once, and even before an error.
+            return Err(ErrorKind::BrokenPipe.into());
+        }
         if let Some(error) = end.error {
             return Err(error.into());
         }
         if end.pipe.finish != Finish::No || end.life != Life::Held {
             return Err(ErrorKind::BrokenPipe.into());
         }
-        let room = size.saturating_sub(end.pipe.unsent.len() + end.pipe.unconfirmed);
+        let room = size.saturating_sub(used);
         let mut count = room.min(data.len());
         let cut = count > 0 && end.random.happens(short);
         if cut {
@@ -79,10 +82,32 @@ impl Network {
         }
     }
 
+    fn is_held(&self, id: EndId) -> bool {
+        self.links.get(id.link).is_some_and(|link| link.ends[id.side].life == Life::Held)
+    }
+
+    /// Returns how many bytes fill the send buffer of an end: those that are not acknowledged. With
+    /// a Unix socket they are those that the peer has not read.
+    fn used(&self, id: EndId) -> usize {
+        let Some(link) = self.links.get(id.link) else { return 0 };
+        let pipe = &link.ends[id.side].pipe;
+        let unread = || pipe.in_flight + link.ends[1 - id.side].inbox.len();
+        pipe.unsent.len() + if link.is_local() { unread() } else { pipe.unconfirmed }
+    }
+
+    /// Lets a blocked end write again, as Linux does: not before a third of the buffer is free.
+    fn unblock(&mut self, id: EndId) {
+        let (used, size) = (self.used(id), self.conditions_of(id).send_buffer);
+        let Some(end) = self.end(id) else { return };
+        if end.pipe.blocked && used * 3 <= size * 2 {
+            end.pipe.blocked = false;
+            self.edge(id, Edges::WRITABLE);
+        }
+    }
+
     /// Sends what the other end has room for.
     pub(super) fn pump(&mut self, id: EndId) {
-        let Some((own, far)) = self.nodes_of(id) else { return };
-        let conditions = self.conditions_of(own, far).clone();
+        let conditions = self.conditions_of(id).clone();
         loop {
             let Some(link) = self.links.get_mut(id.link) else { return };
             if !link.established && id.side == 0 {
@@ -131,7 +156,7 @@ impl Network {
 
     fn send(&mut self, id: EndId, segment: Segment) {
         let Some((own, far)) = self.nodes_of(id) else { return };
-        let conditions = self.conditions_of(own, far).clone();
+        let conditions = self.conditions_of(id).clone();
         let length = if let Segment::Data(bytes) = &segment { bytes.len() } else { 0 };
         let mut at = self.now;
         if let Some(bandwidth) = conditions.bandwidth {
@@ -242,22 +267,14 @@ impl Network {
         end.inbox.push(bytes);
         self.note(id, "hears bytes", count);
         self.edge(id, Edges::READABLE);
-        let (own, far) = self.nodes_of(id).unwrap_or_default();
-        let latency = self.conditions_of(own, far).latency;
+        let latency = self.conditions_of(id).latency;
         self.schedule_in(latency, Event::Confirm(from, count));
     }
 
     pub(super) fn confirm(&mut self, id: EndId, count: usize) {
-        let Some((own, far)) = self.nodes_of(id) else { return };
-        let size = self.conditions_of(own, far).send_buffer;
         let Some(end) = self.end(id) else { return };
         end.pipe.unconfirmed = end.pipe.unconfirmed.saturating_sub(count);
-        // As Linux does: not before a third of the buffer is free.
-        let used = end.pipe.unsent.len() + end.pipe.unconfirmed;
-        if end.pipe.blocked && used * 3 <= size * 2 {
-            end.pipe.blocked = false;
-            self.edge(id, Edges::WRITABLE);
-        }
+        self.unblock(id);
         self.pump(id);
         self.remove_if_over(id);
     }
@@ -271,11 +288,12 @@ impl Network {
             _ => "is reset",
         };
         self.note(id, what, 0);
+        let is_local = self.is_local(id);
         let Some(end) = self.end(id).filter(|end| end.error.is_none()) else { return };
         end.error = Some(error);
         end.pipe.discard();
         // Some systems let a program read what arrived before the reset, others do not.
-        if error == ErrorKind::ConnectionReset && end.random.happens(500) {
+        if error == ErrorKind::ConnectionReset && !is_local && end.random.happens(500) {
             end.inbox.clear();
         }
         if end.life == Life::Orphaned {
@@ -302,8 +320,7 @@ impl Network {
 
     /// Retransmits stuck segments, now that they get through.
     pub(super) fn retransmit(&mut self, id: EndId) {
-        let Some((own, far)) = self.nodes_of(id) else { return };
-        let latency = self.conditions_of(own, far).latency;
+        let latency = self.conditions_of(id).latency;
         let mut at = self.now;
         let Some(end) = self.end(id) else { return };
         end.pipe.stuck_since = None;
@@ -319,10 +336,7 @@ impl Network {
 
     /// As `recv(2)`.
     pub(in crate::testing) fn read(&mut self, id: EndId, buffer: &mut [u8]) -> io::Result<usize> {
-        let Some((own, far)) = self.nodes_of(id) else {
-            return Err(ErrorKind::NotConnected.into());
-        };
-        let short = self.conditions_of(own, far).short_reads;
+        let short = self.conditions_of(id).short_reads;
         let Some(end) = self.end(id) else { return Err(ErrorKind::NotConnected.into()) };
         // A read that begins at a mark skips it.
         while end.inbox.pop_mark() {}
@@ -366,8 +380,10 @@ impl Network {
 
     /// Window update: tells the other end that there may be room, if it waits for that.
     pub(super) fn announce_room(&mut self, id: EndId) {
-        let (own, far) = self.nodes_of(id).unwrap_or_default();
-        let latency = self.conditions_of(own, far).latency;
+        let latency = self.conditions_of(id).latency;
+        if self.is_local(id) {
+            return self.unblock(id.other());
+        }
         let Some(sender) = self.end(id.other()) else { return };
         if !sender.pipe.unsent.is_empty() && !sender.pipe.pump_scheduled {
             sender.pipe.pump_scheduled = true;
@@ -382,16 +398,26 @@ impl Network {
             return;
         }
         if !end.inbox.is_empty() {
-            return self.reset(id);
+            return self.break_off(id);
         }
+        if self.is_backlogged(id) {
+            self.forget(id);
+            return self.remove_if_over(id);
+        }
+        let Some(end) = self.end(id) else { return };
         end.life = if end.error.is_some() { Life::Gone } else { Life::Orphaned };
         self.note(id, "closes", 0);
         self.finish(id);
         self.remove_if_over(id);
     }
 
-    /// Closes with a reset.
+    /// Closes with a reset. A Unix socket has none: it closes.
     pub(in crate::testing) fn reset(&mut self, id: EndId) {
+        if self.is_local(id) { self.close(id) } else { self.break_off(id) }
+    }
+
+    /// Closes an end so that the other one gets an error.
+    pub(super) fn break_off(&mut self, id: EndId) {
         let Some(end) = self.end(id) else { return };
         if end.life != Life::Held {
             return;

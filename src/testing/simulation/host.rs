@@ -3,11 +3,14 @@
 use super::Simulation;
 use super::attempt::Attempt;
 use super::host_state::{ConnectAttempt, HostState, Machine, Progress};
+use crate::endpoint::UnixClientEndpoint;
 use crate::protocol::Factory;
-use crate::reactor::{OpenResources, Reactor, Settings, ShutdownReport};
+use crate::reactor::{ConnectError, OpenResources, Reactor, Settings, ShutdownReport};
 use crate::testing::driver::HostDriver;
 use crate::testing::network::Network;
 use crate::testing::observer::{CallbackCounts, Observer, Seen};
+use crate::testing::peer::Peer;
+use crate::transport::Transport;
 use std::cell::{Cell, RefCell};
 use std::error::Error;
 use std::fmt;
@@ -162,10 +165,10 @@ impl Simulation {
         let network = self.0.network.borrow();
         host.attempts.retain(|attempt| {
             let failure = host.observer.failure(attempt.connection);
-            let progress = match (failure, network.outcome(attempt.end)) {
+            let progress = match (failure, attempt.end) {
                 (Some(error), _) => Progress::Failed(error),
-                _ if network.is_released(attempt.end) => Progress::Over,
-                (None, Some(Ok(()))) => Progress::Connected,
+                (None, Some(end)) if network.is_released(end) => Progress::Over,
+                (None, Some(end)) if network.outcome(end) == Some(Ok(())) => Progress::Connected,
                 _ => attempt.progress.get(),
             };
             attempt.progress.set(progress);
@@ -243,11 +246,87 @@ impl<T> Host<T> {
     /// As [`reactor`](Self::reactor), if the factory does not start, or if no host has the address.
     #[track_caller]
     pub fn connect<F: Factory>(&self, to: SocketAddr, factory: F) -> Attempt {
+        let has_address = self.simulation.0.network.borrow().node_at(to.ip()).is_some();
+        assert!(has_address, "no host has the address {to}");
+        self.attempt(|reactor| Ok(reactor.connect_tcp(to, factory)?.transport().clone()))
+    }
+
+    /// Connects a client on this host's reactor to a Unix socket of the same host; otherwise as
+    /// [`connect`](Self::connect). Where nobody listens, the attempt fails.
+    ///
+    /// # Panics
+    ///
+    /// As [`reactor`](Self::reactor), and if the factory does not start.
+    #[track_caller]
+    pub fn connect_unix<F: Factory>(
+        &self,
+        to: impl Into<UnixClientEndpoint>,
+        factory: F,
+    ) -> Attempt {
+        let to = to.into();
+        self.attempt(|reactor| Ok(reactor.connect_unix(to, factory)?.transport().clone()))
+    }
+
+    /// Connects a test's client to a Unix socket of this host, as [`Simulation::peer`] does over
+    /// TCP. Nothing is on the way between the two: what one side writes can be read at once. Where
+    /// nobody listens the client is [refused](crate::testing::End::Refused); while the server's
+    /// backlog is full, it tries again.
+    ///
+    /// ```
+    /// use twistor::testing::Simulation;
+    /// use twistor::{Context, Protocol};
+    ///
+    /// struct Quote;
+    ///
+    /// impl<F> Protocol<F> for Quote {
+    ///     fn connection_made(&mut self, cx: &mut Context<'_, F>) {
+    ///         cx.transport.write("Less is more\r\n");
+    ///         cx.transport.lose_connection();
+    ///     }
+    /// }
+    ///
+    /// let simulation = Simulation::new(1);
+    /// let host = simulation.host("server", |reactor| {
+    ///     Ok(reactor.listen("unix:/run/quote.sock:mode=660", || Quote)?)
+    /// });
+    /// let peer = host.unix_peer("/run/quote.sock");
+    /// assert_eq!(peer.take_received(), b"Less is more\r\n");
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// As [`Simulation::settle`].
+    #[track_caller]
+    pub fn unix_peer(&self, to: impl Into<UnixClientEndpoint>) -> Peer {
+        let peer = self.unix_late_reader(to);
+        peer.resume_reading();
+        peer
+    }
+
+    /// Connects a test's client to a Unix socket of this host that reads nothing until
+    /// [`resume_reading`](Peer::resume_reading). Otherwise as [`unix_peer`](Self::unix_peer).
+    #[track_caller]
+    pub fn unix_late_reader(&self, to: impl Into<UnixClientEndpoint>) -> Peer {
+        let (to, node) = (to.into(), self.node);
+        let end = self.simulation.network(|network| network.connect_unix(node, to.address(), true));
+        let peer = Peer::local(self.simulation.clone(), end, self.number);
+        peer.stop_reading();
+        self.simulation.settle();
+        peer
+    }
+
+    /// Follows an attempt to connect that `begin` begins.
+    #[track_caller]
+    fn attempt(
+        &self,
+        begin: impl FnOnce(&mut Reactor) -> Result<Transport, ConnectError>,
+    ) -> Attempt {
         let (control, observer) =
             self.inner(|host| (Rc::clone(&host.control), Rc::clone(&host.observer)));
-        let begun = self.with_reactor(|reactor| reactor.connect_tcp(to, factory));
-        let connection = begun.expect("the client's factory starts").transport().id();
-        let end = control.last_connected.take().expect("a host has the address");
+        control.last_connected.set(None);
+        let begun = self.with_reactor(begin);
+        let connection = begun.expect("the client's factory starts").id();
+        let end = control.last_connected.take();
         let progress = Rc::new(Cell::new(Progress::Waiting));
         let attempt = ConnectAttempt { end, connection, progress: Rc::clone(&progress) };
         self.inner(|host| host.attempts.push(attempt));
@@ -337,6 +416,10 @@ impl Simulation {
         let node = self.0.network.borrow().node_at(server.ip())?;
         let hosts = self.0.hosts.borrow();
         hosts.iter().find(|host| host.node == node)?.observer.seen(client)
+    }
+
+    pub(in crate::testing) fn observer(&self, host: usize) -> Rc<Observer> {
+        Rc::clone(&self.0.hosts.borrow()[host].observer)
     }
 
     pub(in crate::testing) fn network<R>(&self, call: impl FnOnce(&mut Network) -> R) -> R {

@@ -35,7 +35,8 @@ pub(super) enum Machine {
 
 /// A client of a host's reactor that is not over.
 pub(super) struct ConnectAttempt {
-    pub(super) end: EndId,
+    /// `None` if the system refused it at once.
+    pub(super) end: Option<EndId>,
     pub(super) connection: ConnectionId,
     pub(super) progress: Rc<Cell<Progress>>,
 }

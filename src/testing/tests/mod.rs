@@ -7,6 +7,7 @@ mod hosts;
 mod panicking;
 mod paths;
 mod replaying;
+mod unix_sockets;
 
 use super::*;
 use crate::{Context, Protocol, Reason, Settings};

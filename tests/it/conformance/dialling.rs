@@ -3,7 +3,7 @@
 use super::{Carrier, pattern};
 use crate::support::{Cx, Event, Server, echo};
 use std::net::{SocketAddr, TcpListener};
-use twistor::Address;
+use twistor::{Address, UnixAddress};
 
 const LENGTH: usize = 300_000;
 
@@ -40,6 +40,7 @@ fn unused_address(carrier: Carrier, server: &Server) -> Address {
             listener.local_addr().unwrap().into()
         }
         (_, Address::Tcp(address)) => SocketAddr::new(address.ip(), address.port() + 1).into(),
+        (Carrier::RoughUnix(_), _) => Address::Unix(UnixAddress::abstract_name("nobody")),
         #[cfg(unix)]
         (_, Address::Unix(address)) => {
             // Its file stays when the socket is closed.

@@ -30,6 +30,8 @@ enum Carrier {
     Ideal,
     /// A simulated network that delays and splits data, with this seed.
     Rough(u64),
+    /// A Unix socket of a simulated host, under rough conditions with this seed.
+    RoughUnix(u64),
 }
 
 impl Carrier {
@@ -40,10 +42,10 @@ impl Carrier {
     fn serve_with(self, settings: Settings, act: fn(Event<'_>, &mut Cx<'_>)) -> Server {
         // Shown only when the test fails, for the search for the cause.
         println!("over {self:?}");
-        let simulated = |seed, conditions, settings| {
+        let simulated = |seed, conditions, at: &str, settings| {
             let simulation = Simulation::new(seed);
             simulation.set_conditions(conditions);
-            Server::simulated(simulation, settings, act)
+            Server::simulated(simulation, at.parse().unwrap(), settings, act)
         };
         let real = |at: &str, settings| Server::with(at.parse().unwrap(), settings, act);
         let server = match self {
@@ -51,8 +53,9 @@ impl Carrier {
             Self::Tcp6 => real("tcp6:0:interface=[::1]", settings),
             #[cfg(unix)]
             Self::Unix => Server::unix(settings, act),
-            Self::Ideal => simulated(0, Conditions::ideal(), settings),
-            Self::Rough(seed) => simulated(seed, rough(), settings),
+            Self::Ideal => simulated(0, Conditions::ideal(), "tcp:8000", settings),
+            Self::Rough(seed) => simulated(seed, rough(), "tcp:8000", settings),
+            Self::RoughUnix(seed) => simulated(seed, rough(), "unix:/run/server", settings),
         };
         server.expect(&["started"]);
         server
@@ -64,10 +67,12 @@ impl Carrier {
     /// was sent before, and does not learn that there was more. Only a close of a side that has not
     /// read everything is an error for the other one.
     fn resets(self) -> bool {
-        #[cfg(unix)]
-        return !matches!(self, Self::Unix);
-        #[cfg(not(unix))]
-        return true;
+        match self {
+            #[cfg(unix)]
+            Self::Unix => false,
+            Self::RoughUnix(_) => false,
+            Self::Tcp4 | Self::Tcp6 | Self::Ideal | Self::Rough(_) => true,
+        }
     }
 
     /// Returns false if peers cannot be told apart by their addresses, so that no limit counts
@@ -115,6 +120,11 @@ macro_rules! battery {
         #[cfg(unix)]
         mod unix { $($(#[test] fn $name() { super::$subject::$name(super::Carrier::Unix); })*)* }
         mod ideal { $($(#[test] fn $name() { super::$subject::$name(super::Carrier::Ideal); })*)* }
+        mod rough_unix { $($(#[test] fn $name() {
+            for seed in 1..=super::SEEDS {
+                super::$subject::$name(super::Carrier::RoughUnix(seed));
+            }
+        })*)* }
         mod rough { $($(#[test] fn $name() {
             for seed in 1..=super::SEEDS {
                 super::$subject::$name(super::Carrier::Rough(seed));

@@ -27,7 +27,7 @@ pub(crate) struct Client {
 enum Line {
     Socket(Socket),
     /// Shared with the `Sending` that sends meanwhile.
-    Simulated(Rc<Peer>),
+    Simulated(Rc<Peer>, Address),
 }
 
 impl Client {
@@ -47,10 +47,10 @@ impl Client {
     }
 
     /// Creates a client on a simulated network, which reads only on request.
-    pub(crate) fn simulated(peer: Peer) -> Self {
+    pub(crate) fn simulated(peer: Peer, address: Address) -> Self {
         let connected = peer.simulation().run_until(SIMULATED_TIMEOUT, || peer.is_connected());
         assert!(connected, "{:?}", peer.close_kind());
-        Self { line: Line::Simulated(Rc::new(peer)), received: Vec::new() }
+        Self { line: Line::Simulated(Rc::new(peer), address), received: Vec::new() }
     }
 
     /// Returns the socket itself, for the tests of programs.
@@ -66,7 +66,7 @@ impl Client {
     pub(crate) fn address(&self) -> Address {
         match &self.line {
             Line::Socket(socket) => socket.local_address(),
-            Line::Simulated(peer) => peer.address().into(),
+            Line::Simulated(_, address) => address.clone(),
         }
     }
 
@@ -74,7 +74,7 @@ impl Client {
     pub(crate) fn send(&mut self, data: impl AsRef<[u8]>) {
         match &mut self.line {
             Line::Socket(socket) => socket.write_all(data.as_ref()).unwrap(),
-            Line::Simulated(peer) => peer.send(data),
+            Line::Simulated(peer, _) => peer.send(data),
         }
     }
 
@@ -83,7 +83,7 @@ impl Client {
     pub(crate) fn send_urgent(&mut self) {
         match &mut self.line {
             Line::Socket(socket) => socket.send_urgent().unwrap(),
-            Line::Simulated(peer) => peer.send_urgent(),
+            Line::Simulated(peer, _) => peer.send_urgent(),
         }
     }
 
@@ -94,7 +94,7 @@ impl Client {
                 let mut socket = socket.try_clone().unwrap();
                 Sending::Thread(std::thread::spawn(move || socket.write_all(&data).is_ok()))
             }
-            Line::Simulated(peer) => {
+            Line::Simulated(peer, _) => {
                 peer.send(data);
                 Sending::Simulated(Rc::clone(peer))
             }
@@ -105,15 +105,16 @@ impl Client {
     pub(crate) fn finish(&self) {
         match &self.line {
             Line::Socket(socket) => socket.finish(),
-            Line::Simulated(peer) => peer.close_write(),
+            Line::Simulated(peer, _) => peer.close_write(),
         }
     }
 
     /// Waits until bytes of the server have arrived, and leaves them unread.
     pub(crate) fn wait_for_bytes(&self) {
-        // On a simulated network a reset needs none.
-        if let Line::Socket(socket) = &self.line {
-            socket.wait_for_bytes();
+        match &self.line {
+            Line::Socket(socket) => socket.wait_for_bytes(),
+            // All that is on the way arrives.
+            Line::Simulated(peer, _) => peer.simulation().run_for(Duration::from_secs(1)),
         }
     }
 
@@ -122,7 +123,7 @@ impl Client {
     pub(crate) fn reset(self) {
         match &self.line {
             Line::Socket(socket) => socket.set_abortive_close(),
-            Line::Simulated(peer) => peer.reset(),
+            Line::Simulated(peer, _) => peer.reset(),
         }
     }
 
@@ -132,7 +133,7 @@ impl Client {
         let mut buffer = [0; 64 * 1024];
         let socket = match &mut self.line {
             Line::Socket(socket) => socket,
-            Line::Simulated(peer) => return receive(peer),
+            Line::Simulated(peer, _) => return receive(peer),
         };
         match socket.read(&mut buffer) {
             Ok(0) => Received::Closed,

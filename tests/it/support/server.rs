@@ -13,12 +13,9 @@ use twistor::UnixServerEndpoint;
 use twistor::shutdown::ShutdownReport;
 use twistor::testing::{Fault, Host, Simulation};
 use twistor::{
-    Address, ListeningPort, Reactor, Remote, ServerEndpoint, Settings, Transport,
+    Address, ListeningPort, Reactor, Remote, ServerEndpoint, Settings, Transport, UnixAddress,
     UnixClientEndpoint,
 };
-
-/// The port number on a simulated network.
-const PORT: u16 = 8000;
 
 /// A reactor with one port of probes, in a thread or on a simulated network.
 pub(crate) struct Server {
@@ -90,6 +87,7 @@ impl Server {
     /// Creates a server on a simulated network.
     pub(crate) fn simulated(
         simulation: Simulation,
+        at: ServerEndpoint,
         settings: Settings,
         act: fn(Event<'_>, &mut Cx<'_>),
     ) -> Self {
@@ -98,12 +96,11 @@ impl Server {
         let (_, reports) = channel();
         let open = Rc::clone(&opened);
         let host = simulation.host_with("server", settings, move |reactor| {
-            open.set(Some(reactor.listen_tcp(PORT, Probes::new(act, log_in.clone()))?));
+            open.set(Some(at.clone().listen(reactor, Probes::new(act, log_in.clone()))?));
             Ok(())
         });
         let port = opened.take().unwrap();
-        let (address, remote) =
-            (host.address(PORT).into(), host.reactor(|reactor| reactor.remote()));
+        let (address, remote) = (port.local_address(), host.reactor(|reactor| reactor.remote()));
         Self {
             address,
             port,
@@ -119,10 +116,18 @@ impl Server {
     pub(crate) fn connect(&self) -> Client {
         match &self.place {
             Place::Thread(_) => Client::connect(self.address.clone()),
-            Place::Simulated(simulation, _) => {
-                let address = self.address.socket_addr().unwrap();
-                Client::simulated(simulation.late_reader("client", address))
-            }
+            Place::Simulated(simulation, host) => match &self.address {
+                Address::Tcp(address) => {
+                    let peer = simulation.late_reader("client", *address);
+                    let address = peer.address().into();
+                    Client::simulated(peer, address)
+                }
+                Address::Unix(address) => Client::simulated(
+                    host.unix_late_reader(address.clone()),
+                    UnixAddress::unnamed().into(),
+                ),
+                other => panic!("no client can connect to {other}"),
+            },
         }
     }
 
