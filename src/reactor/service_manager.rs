@@ -124,8 +124,13 @@ impl Reactor {
     }
 
     /// Returns true if the service manager is to hear that the reactor is ready, or stopping.
+    #[inline]
     pub(super) fn has_to_notify(&self) -> bool {
-        let Some(service) = &self.service else { return false };
+        self.service.as_deref().is_some_and(|service| self.has_changed_since(service))
+    }
+
+    #[inline(never)]
+    fn has_changed_since(&self, service: &ServiceNotifier) -> bool {
         match self.lifecycle.stop {
             Stop::No => self.lifecycle.state != RunState::Stopping && service.is_ready(),
             Stop::Requested(_) => false,
@@ -133,11 +138,9 @@ impl Reactor {
         }
     }
 
-    /// Tells the service manager that the reactor is ready, or stopping, if it has not heard.
+    /// Tells the service manager that the reactor is ready, or stopping.
+    #[inline(never)]
     pub(super) fn notify_changes(&mut self) {
-        if !self.has_to_notify() {
-            return;
-        }
         match self.stop_until() {
             Some(until) => self.notify_stopping(until),
             None => {

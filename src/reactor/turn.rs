@@ -76,7 +76,9 @@ impl Reactor {
                 self.record_panic("a panic in a call from another thread");
             }
         }
-        self.notify_changes();
+        if self.has_to_notify() {
+            self.notify_changes();
+        }
     }
 
     fn run_timers(&mut self) {
