@@ -1,13 +1,13 @@
 //! Why an inherited descriptor could not be taken.
 
-use super::socket_family::Family;
+use crate::endpoint::Family;
 use std::error::Error;
 use std::fmt;
 use std::io;
 
 /// Why an inherited descriptor could not be taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum InheritError {
+pub(super) enum InheritError {
     /// The environment contradicts itself.
     Environment { variable: &'static str, value: String, expected: &'static str },
     /// No descriptor is meant by the selector; `inherited` lists those that there are.
@@ -18,7 +18,7 @@ pub(crate) enum InheritError {
 
 /// Why a certain descriptor cannot be taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Problem {
+pub(super) enum Problem {
     Taken,
     NotInherited,
     NotASocket,

@@ -6,7 +6,7 @@
 //! descriptor itself, no duplicate, so that dropping it closes the socket in this process.
 
 use super::inherit_error::{InheritError, Problem};
-use super::socket_family::Family;
+use crate::endpoint::{Family, Selector};
 use rustix::io::{FdFlags, fcntl_getfd, fcntl_setfd};
 use socket2::{Domain, SockRef, Socket, Type};
 use std::os::fd::{IntoRawFd, OwnedFd};
@@ -22,21 +22,10 @@ const INHERITED_MAX: usize = 4096;
 /// Name of a descriptor that `LISTEN_FDNAMES` does not name, as in sd_listen_fds_with_names(3).
 const UNNAMED: &str = "unknown";
 
-/// Says which of the inherited descriptors is meant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Selector<'a> {
-    /// The position among them, from 0.
-    Index(usize),
-    /// The name in `LISTEN_FDNAMES`: of several with one name, the first that is not taken.
-    Name(&'a str),
-    /// The number of the descriptor, from 3.
-    Number(usize),
-}
-
 /// Takes an inherited socket that listens for streams, of the given family if there is one.
 ///
 /// A descriptor of another kind is not taken, and can be asked for again.
-pub(crate) fn take(
+pub(super) fn take(
     selector: Selector<'_>,
     family: Option<Family>,
 ) -> Result<(Family, Socket), InheritError> {

@@ -1,6 +1,8 @@
 //! `MioDriver`: the clock, the sockets and the signals of the operating system, and `mio`'s poller.
 
 #[cfg(target_os = "linux")]
+use super::inherited;
+#[cfg(target_os = "linux")]
 use super::service_manager::NotifySocket;
 #[cfg(all(unix, feature = "signals"))]
 use super::signals::Signals;
@@ -13,6 +15,8 @@ use super::unix_listener::UnixListener;
 use super::unix_stream::UnixStream;
 use super::{AnyStream, Driver, Edges, Listener, Notification, Ready, ServiceManager, Wake, Work};
 use crate::arena::Id;
+#[cfg(target_os = "linux")]
+use crate::endpoint::Family;
 use crate::endpoint::{ClientCarrier, ServerCarrier};
 use mio::{Events, Poll, Registry, Token};
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -151,7 +155,23 @@ impl Driver for MioDriver {
             }
             #[cfg(not(unix))]
             ServerCarrier::Unix(_) => Err(crate::endpoint::UnixSocketError::Unsupported.into()),
-            ServerCarrier::Inherited(_) => Err(io::ErrorKind::Unsupported.into()),
+            #[cfg(target_os = "linux")]
+            ServerCarrier::Inherited(at) => {
+                let (family, socket) = inherited::take(at.selector(), at.family())?;
+                Ok(match family {
+                    Family::Ipv4 | Family::Ipv6 => {
+                        Box::new(TcpListener::adopt(socket, token, registry, reserve)?)
+                    }
+                    Family::Unix => {
+                        Box::new(UnixListener::adopt(socket.into(), token, registry, reserve)?)
+                    }
+                })
+            }
+            #[cfg(not(target_os = "linux"))]
+            ServerCarrier::Inherited(_) => {
+                let why = "inherited sockets are supported on Linux only";
+                Err(io::Error::new(io::ErrorKind::Unsupported, why))
+            }
         }
     }
 

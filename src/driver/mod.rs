@@ -15,11 +15,9 @@
 
 mod any_stream;
 #[cfg(target_os = "linux")]
-#[cfg_attr(not(test), allow(dead_code, reason = "the endpoints that take sockets are to come"))]
 mod inherit_error;
 #[cfg(target_os = "linux")]
-#[cfg_attr(not(test), allow(dead_code, reason = "the endpoints that take sockets are to come"))]
-pub(crate) mod inherited;
+mod inherited;
 mod mio;
 mod notification;
 #[cfg(test)]
@@ -29,9 +27,6 @@ mod service_manager;
 mod signal_name;
 #[cfg(all(unix, feature = "signals"))]
 mod signals;
-#[cfg(target_os = "linux")]
-#[cfg_attr(not(test), allow(dead_code, reason = "the endpoints that take sockets are to come"))]
-mod socket_family;
 #[cfg(unix)]
 mod socket_file;
 mod tcp_listener;

@@ -9,6 +9,7 @@ mod description;
 mod error;
 mod inherited;
 mod server;
+mod socket_family;
 mod tcp_client;
 mod tcp_server;
 mod unix_client;
@@ -26,7 +27,11 @@ pub use unix_error::UnixSocketError;
 pub use unix_server::UnixServerEndpoint;
 
 pub(crate) use client::ClientCarrier;
+#[cfg(target_os = "linux")]
+pub(crate) use inherited::Selector;
 pub(crate) use server::ServerCarrier;
+#[cfg(target_os = "linux")]
+pub(crate) use socket_family::Family;
 
 use std::time::Duration;
 

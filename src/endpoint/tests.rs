@@ -190,8 +190,13 @@ fn descriptions_name_inherited_sockets() {
     check("systemd:name=web", InheritedEndpoint::systemd_name("web"));
     check(r"systemd:name=a\:b", InheritedEndpoint::systemd_name("a:b"));
     check("systemd:index=1", InheritedEndpoint::systemd_index(1));
-    check("systemd:domain=INET:index=0", InheritedEndpoint::systemd_index(0));
-    check("systemd:INET6:0", InheritedEndpoint::systemd_index(0));
+    let unix: ServerEndpoint = "systemd:domain=UNIX:index=0".parse().unwrap();
+    check("systemd:UNIX:0", unix.clone());
+    assert_ne!(unix, InheritedEndpoint::systemd_index(0).into());
+    for domain in ["INET", "INET6", "UNIX"] {
+        let description = format!("systemd:name=web:domain={domain}");
+        check(&description, description.parse::<ServerEndpoint>().unwrap());
+    }
     check_error("fd", 2, "no descriptor is given");
     check_error("fd:x", 3, "descriptor \"x\" is not a number from 0 to 2147483647");
     check_error("fd:4294967295", 3, "descriptor \"4294967295\" is not a number");

@@ -4,7 +4,8 @@ use super::network::{EndId, Network, PortName};
 use crate::address::Address;
 use crate::arena::Id;
 use crate::driver::{
-    AnyStream, Driver, Listener, NoWake, Notification, Ready, ServiceManager, Stream, UNIX_CONNECT_RETRY_DELAY, Wake, Work,
+    AnyStream, Driver, Listener, NoWake, Notification, Ready, ServiceManager, Stream,
+    UNIX_CONNECT_RETRY_DELAY, Wake, Work,
 };
 use crate::endpoint::{ClientCarrier, ServerCarrier};
 use std::cell::{Cell, RefCell};

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// The address family of a socket.
+/// The address family of a socket. (The `domain` of Twisted's `systemd` endpoints)
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Family {
     Ipv4,
