@@ -1,6 +1,6 @@
 //! Why an inherited descriptor could not be taken.
 
-use crate::endpoint::Family;
+use super::adopted::Problem;
 use std::error::Error;
 use std::fmt;
 use std::io;
@@ -14,36 +14,6 @@ pub(super) enum InheritError {
     Missing { wanted: String, inherited: Vec<String> },
     /// The descriptor that is meant cannot be taken.
     Unusable { number: usize, name: String, problem: Problem },
-}
-
-/// Why a certain descriptor cannot be taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Problem {
-    Taken,
-    NotInherited,
-    NotASocket,
-    NotAStream,
-    NotListening,
-    UnknownFamily,
-    WrongFamily { expected: Family, found: Family },
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Taken => f.write_str("is taken already: each can be taken once"),
-            Self::NotInherited => {
-                f.write_str("was not inherited, though LISTEN_FDS counts it: check who sets that")
-            }
-            Self::NotASocket => f.write_str("is not a socket"),
-            Self::NotAStream => f.write_str("is not a stream socket (ListenStream=)"),
-            Self::NotListening => {
-                f.write_str("does not listen; with Accept=yes, systemd passes connections instead")
-            }
-            Self::UnknownFamily => f.write_str("is neither a TCP nor a Unix socket"),
-            Self::WrongFamily { expected, found } => write!(f, "is of {found}, not of {expected}"),
-        }
-    }
 }
 
 impl fmt::Display for InheritError {

@@ -5,10 +5,11 @@
 //! closed in processes that the program starts. Each can be taken once; the taker owns the
 //! descriptor itself, no duplicate, so that dropping it closes the socket in this process.
 
-use super::inherit_error::{InheritError, Problem};
+use super::adopted::{Problem, family_of};
+use super::inherit_error::InheritError;
 use crate::endpoint::{Family, Selector};
 use rustix::io::{FdFlags, fcntl_getfd, fcntl_setfd};
-use socket2::{Domain, SockRef, Socket, Type};
+use socket2::Socket;
 use std::os::fd::{IntoRawFd, OwnedFd};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
@@ -96,7 +97,7 @@ impl Inherited {
         let error =
             |problem| InheritError::Unusable { number: FIRST + index, name: name.clone(), problem };
         let found = match descriptor {
-            Descriptor::Waiting(descriptor) => kind(descriptor).map_err(error)?,
+            Descriptor::Waiting(descriptor) => family_of(descriptor).map_err(error)?,
             Descriptor::Taken => return Err(error(Problem::Taken)),
             Descriptor::Invalid => return Err(error(Problem::NotInherited)),
         };
@@ -167,28 +168,12 @@ fn names_of(
     }
 }
 
-/// Returns the family of a socket that listens for streams.
-fn kind(descriptor: &OwnedFd) -> Result<Family, Problem> {
-    let socket = SockRef::from(descriptor);
-    // Anything that is no socket fails here.
-    let kind = socket.r#type().map_err(|_| Problem::NotASocket)?;
-    if kind != Type::STREAM {
-        return Err(Problem::NotAStream);
-    }
-    match socket.domain().map_err(|_| Problem::NotASocket)? {
-        _ if !socket.is_listener().unwrap_or(false) => Err(Problem::NotListening),
-        Domain::IPV4 => Ok(Family::Ipv4),
-        Domain::IPV6 => Ok(Family::Ipv6),
-        Domain::UNIX => Ok(Family::Unix),
-        _ => Err(Problem::UnknownFamily),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::tcp_listener::TcpListener;
     use super::*;
     use crate::driver::Listener;
+    use socket2::{Domain, SockRef, Type};
     use std::io::{self, ErrorKind, Read};
     use std::net::{SocketAddr, TcpListener as StdListener, TcpStream, UdpSocket};
     use std::os::unix::net::{UnixDatagram, UnixListener};

@@ -1,5 +1,7 @@
 //! `MioDriver`: the clock, the sockets and the signals of the operating system, and `mio`'s poller.
 
+#[cfg(unix)]
+use super::adopted;
 #[cfg(target_os = "linux")]
 use super::inherited;
 #[cfg(target_os = "linux")]
@@ -15,12 +17,12 @@ use super::unix_listener::UnixListener;
 use super::unix_stream::UnixStream;
 use super::{AnyStream, Driver, Edges, Listener, Notification, Ready, ServiceManager, Wake, Work};
 use crate::arena::Id;
-#[cfg(target_os = "linux")]
-use crate::endpoint::Family;
 use crate::endpoint::{ClientCarrier, ServerCarrier};
 use mio::{Events, Poll, Registry, Token};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
+#[cfg(unix)]
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -158,14 +160,7 @@ impl Driver for MioDriver {
             #[cfg(target_os = "linux")]
             ServerCarrier::Inherited(at) => {
                 let (family, socket) = inherited::take(at.selector(), at.family())?;
-                Ok(match family {
-                    Family::Ipv4 | Family::Ipv6 => {
-                        Box::new(TcpListener::adopt(socket, token, registry, reserve)?)
-                    }
-                    Family::Unix => {
-                        Box::new(UnixListener::adopt(socket.into(), token, registry, reserve)?)
-                    }
-                })
+                adopted::listen(family, socket, token, registry, reserve)
             }
             #[cfg(not(target_os = "linux"))]
             ServerCarrier::Inherited(_) => {
@@ -173,6 +168,13 @@ impl Driver for MioDriver {
                 Err(io::Error::new(io::ErrorKind::Unsupported, why))
             }
         }
+    }
+
+    #[cfg(unix)]
+    fn adopt(&mut self, socket: OwnedFd, id: Id) -> io::Result<Box<dyn Listener>> {
+        let token = Token(id.to_bits() | PORT);
+        let (registry, reserve) = (Rc::clone(&self.registry), Rc::clone(&self.reserve));
+        adopted::adopt(socket, token, registry, reserve)
     }
 
     fn connect(&mut self, to: &ClientCarrier, id: Id) -> io::Result<AnyStream> {

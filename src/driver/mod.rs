@@ -13,6 +13,8 @@
 //! - *Stale reports are harmless.* Ids are never reused; the loop drops reports with unknown ids.
 //! - *Time* only moves forward.
 
+#[cfg(unix)]
+mod adopted;
 mod any_stream;
 #[cfg(target_os = "linux")]
 mod inherit_error;
@@ -50,6 +52,8 @@ use crate::arena::Id;
 use crate::endpoint::{ClientCarrier, ServerCarrier};
 use std::fmt::Debug;
 use std::io::{self, IoSlice};
+#[cfg(unix)]
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -75,6 +79,12 @@ pub(crate) trait Driver: Debug {
 
     /// Opens a port, whose events carry `id`.
     fn listen(&mut self, at: &ServerCarrier, id: Id) -> io::Result<Box<dyn Listener>>;
+
+    /// Opens a port on a socket that listens already, whose events carry `id`.
+    #[cfg(unix)]
+    fn adopt(&mut self, _socket: OwnedFd, _id: Id) -> io::Result<Box<dyn Listener>> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
 
     /// Begins to connect. The stream is registered under `id` at once, and is reported when the
     /// attempt has succeeded or failed.

@@ -75,7 +75,7 @@ impl TcpListener {
     /// Accepts on a TCP socket that is listening already, and owns it from now on.
     ///
     /// The socket no longer blocks, for all processes that share it.
-    #[cfg(target_os = "linux")]
+    #[cfg(unix)]
     pub(super) fn adopt(
         socket: Socket,
         token: Token,

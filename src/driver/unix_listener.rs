@@ -67,7 +67,6 @@ impl UnixListener {
 
     /// Takes over a socket that listens already and that another program has bound. It has the file
     /// and the lock, if there are any: neither is touched.
-    #[cfg(target_os = "linux")]
     pub(super) fn adopt(
         socket: SystemListener,
         token: Token,
@@ -75,6 +74,7 @@ impl UnixListener {
         reserve: Rc<Reserve>,
     ) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
+        #[cfg(any(target_os = "linux", target_os = "android"))]
         // Credentials with each message, which connections inherit and nobody here reads, would
         // take the room for descriptors.
         rustix::net::sockopt::set_socket_passcred(&socket, false)?;

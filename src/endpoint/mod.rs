@@ -30,7 +30,7 @@ pub(crate) use client::ClientCarrier;
 #[cfg(target_os = "linux")]
 pub(crate) use inherited::Selector;
 pub(crate) use server::ServerCarrier;
-#[cfg(target_os = "linux")]
+#[cfg(unix)]
 pub(crate) use socket_family::Family;
 
 use std::time::Duration;

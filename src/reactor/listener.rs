@@ -8,10 +8,12 @@ use super::key::FactoryKey;
 use super::open_port::OpenPort;
 use crate::address::Address;
 use crate::arena::Id;
+use crate::driver::{Driver, Listener};
 use crate::endpoint::{InheritedEndpoint, ServerEndpoint, TcpServerEndpoint, UnixServerEndpoint};
 use crate::protocol::Factory;
 use std::fmt;
 use std::hash::{Hash, Hasher};
+use std::io;
 use std::rc::Rc;
 
 /// An open port, and the key of the factory that serves it.
@@ -205,13 +207,61 @@ impl Reactor {
         self.listen_on(endpoint.into().into(), factory)
     }
 
+    /// Serves a socket with a factory that a program has opened itself: a listener of the standard
+    /// library, or any descriptor of a TCP or Unix socket that listens. The reactor owns it from
+    /// now on, and it no longer blocks, for all processes that share it. A Unix socket keeps its
+    /// file when the port is closed. (`adoptStreamPort`)
+    ///
+    /// The descriptions `fd:3` and `systemd:name=web` of [`listen`](Self::listen) take sockets that
+    /// the process has inherited.
+    ///
+    /// ```
+    /// use std::net::TcpListener;
+    /// use twistor::Reactor;
+    /// # struct Echo;
+    /// # impl<F> twistor::Protocol<F> for Echo {}
+    ///
+    /// let socket = TcpListener::bind("127.0.0.1:0")?;
+    /// let mut reactor = Reactor::new()?;
+    /// reactor.adopt_listener(socket, || Echo)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ListenError`]: the socket is closed, and a factory that was moved in is dropped. With
+    /// [`ListenError::Bind`] the descriptor is of another kind.
+    #[cfg(unix)]
+    pub fn adopt_listener<S: IntoFactory>(
+        &mut self,
+        socket: impl Into<std::os::fd::OwnedFd>,
+        factory: S,
+    ) -> Result<ListeningPort<S::Factory>, ListenError> {
+        use std::os::fd::AsRawFd;
+        let socket = socket.into();
+        let number = socket.as_raw_fd().unsigned_abs();
+        let endpoint = InheritedEndpoint::descriptor(number).into();
+        self.listen_with(endpoint, factory, |driver, id| driver.adopt(socket, id))
+    }
+
     fn listen_on<S: IntoFactory>(
         &mut self,
         endpoint: ServerEndpoint,
         factory: S,
     ) -> Result<ListeningPort<S::Factory>, ListenError> {
+        let carrier = endpoint.carrier().clone();
+        let open = |driver: &mut dyn Driver, id| driver.listen(&carrier, id);
+        self.listen_with(endpoint, factory, open)
+    }
+
+    fn listen_with<S: IntoFactory>(
+        &mut self,
+        endpoint: ServerEndpoint,
+        factory: S,
+        open: impl FnOnce(&mut dyn Driver, Id) -> io::Result<Box<dyn Listener>>,
+    ) -> Result<ListeningPort<S::Factory>, ListenError> {
         let key = factory.into_key(self);
-        let opened = self.open_port(endpoint, key);
+        let opened = self.open_port(endpoint, key, open);
         if opened.is_err() && self.slot(key).is_some() {
             self.drop_if_unused(key.id);
         }
@@ -223,6 +273,7 @@ impl Reactor {
         &mut self,
         endpoint: ServerEndpoint,
         key: FactoryKey<F>,
+        open: impl FnOnce(&mut dyn Driver, Id) -> io::Result<Box<dyn Listener>>,
     ) -> Result<(Id, Address), ListenError> {
         let factory = key.id;
         if self.lifecycle.refuses_new() {
@@ -233,7 +284,7 @@ impl Reactor {
         }
         let mut address = None;
         let opened = self.ports.try_insert_with(|id| {
-            let listener = self.driver.listen(endpoint.carrier(), id)?;
+            let listener = open(&mut *self.driver, id)?;
             let proxies = endpoint.proxies().cloned();
             let port = OpenPort::new(listener, proxies, factory, Rc::clone(&self.hub));
             address = Some(port.address());
