@@ -20,6 +20,8 @@ mod forwarding;
 #[cfg(feature = "signals")]
 mod haproxy;
 mod imports;
+#[cfg(all(target_os = "linux", feature = "signals"))]
+mod inherited;
 mod overload;
 #[cfg(feature = "signals")]
 mod own_signals;

@@ -31,7 +31,12 @@ impl Child {
     }
 
     pub(crate) fn spawn(command: &mut Command) -> Self {
-        let command = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Self::spawn_with_stdin(command.stdin(Stdio::null()))
+    }
+
+    /// Starts a program with the standard input that the command has.
+    pub(crate) fn spawn_with_stdin(command: &mut Command) -> Self {
+        let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let stdout = lines_of(process.stdout.take().unwrap());
         let stderr = process.stderr.take().map(|stderr| std::thread::spawn(|| text_of(stderr)));
