@@ -194,8 +194,8 @@ impl Edges {
 }
 
 /// Delay before an attempt to connect to a Unix socket is repeated that found the server's backlog
-/// full: no edge ever comes for it. A server that accepts empties its backlog in a turn or two, some
-/// milliseconds each; a client that waits for one that does not makes a hundred calls in a second.
+/// full: no edge ever comes for it. A server that accepts empties its backlog in a turn or two, of
+/// some milliseconds each; a client of one that does not makes a hundred calls in a second.
 #[cfg_attr(
     not(any(unix, feature = "testing")),
     allow(dead_code, reason = "the system has no such sockets")

@@ -159,3 +159,47 @@ fn present<T>(result: io::Result<T>) -> io::Result<Option<T>> {
         other => other.map(Some),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::address::UnixAddress;
+    use crate::driver::unix_address::to_system;
+
+    /// Returns a path of this process's own, as it is given to `bind`: relative.
+    fn relative(name: &str) -> PathBuf {
+        let here = std::env::current_dir().unwrap();
+        let up: PathBuf = here.components().skip(1).map(|_| "..").collect();
+        let root = std::env::temp_dir();
+        let from_root = root.strip_prefix("/").unwrap();
+        up.join(from_root).join(format!("twistor-{name}-{}", std::process::id()))
+    }
+
+    fn bind(path: &Path) -> (Socket, SocketFile) {
+        let socket = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+        let address = to_system(&UnixAddress::path(path)).unwrap();
+        let file = SocketFile::bind(&socket, &address, path).unwrap();
+        (socket, file)
+    }
+
+    #[test]
+    fn a_relative_path_is_remembered_whatever_the_working_directory_becomes() {
+        let path = relative("relative");
+        let (_socket, file) = bind(&path);
+        assert!(file.path.is_absolute() && file.is_ours());
+        let absolute = file.path.clone();
+        assert!(absolute.exists());
+        drop(file);
+        assert!(!absolute.exists());
+    }
+
+    #[test]
+    fn a_forked_process_does_not_remove_the_file_of_its_parent() {
+        let (_socket, mut file) = bind(&relative("forked"));
+        file.process += 1;
+        let path = file.path.clone();
+        drop(file);
+        assert!(path.exists());
+        fs::remove_file(path).unwrap();
+    }
+}

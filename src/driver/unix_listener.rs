@@ -133,3 +133,56 @@ impl Listener for UnixListener {
         self.reserve.refill();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mio::Poll;
+    use std::io::{Read, Write};
+    use std::path::PathBuf;
+
+    fn registry() -> (Poll, Rc<Registry>) {
+        let poll = Poll::new().unwrap();
+        let registry = Rc::new(poll.registry().try_clone().unwrap());
+        (poll, registry)
+    }
+
+    #[test]
+    fn an_inherited_socket_is_served_and_its_file_is_left_alone() {
+        let name = format!("twistor-inherited-{}", std::process::id());
+        let path: PathBuf = std::env::temp_dir().join(name);
+        let _ = std::fs::remove_file(&path);
+        let inherited = SystemListener::bind(&path).unwrap();
+        let (_poll, registry) = registry();
+        let mut listener =
+            UnixListener::adopt(inherited, Token(0), registry, Rc::default()).unwrap();
+        assert_eq!(listener.address(), UnixAddress::path(&path).into());
+        let client = std::os::unix::net::UnixStream::connect(&path);
+        (&client.unwrap()).write_all(b"hello").unwrap();
+        let (mut stream, peer) = listener.accept().unwrap();
+        assert_eq!(peer, UnixAddress::unnamed().into());
+        let mut bytes = [0; 8];
+        assert_eq!(stream.read(&mut bytes).unwrap(), 5);
+        assert_eq!(listener.accept().unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        drop(listener);
+        assert!(path.exists());
+        std::fs::remove_file(&path).unwrap();
+    }
+
+    #[test]
+    fn waiting_clients_are_shed_one_after_the_other() {
+        let (_poll, registry) = registry();
+        let path = std::env::temp_dir().join(format!("twistor-shed-{}", std::process::id()));
+        let at = UnixServerEndpoint::new(&path);
+        let mut listener = UnixListener::bind(&at, Token(0), registry, Rc::default()).unwrap();
+        let connect = || std::os::unix::net::UnixStream::connect(&path).unwrap();
+        let mut clients: Vec<_> = (0..3).map(|_| connect()).collect();
+        assert_eq!(listener.shed(2), 2);
+        assert!(listener.accept_with_reserve().is_ok());
+        assert_eq!(listener.shed(2), 0);
+        assert_eq!(clients[0].read(&mut [0]).unwrap(), 0);
+        drop(listener);
+        let lock = path.with_file_name(format!("twistor-shed-{}.lock", std::process::id()));
+        std::fs::remove_file(lock).unwrap();
+    }
+}

@@ -39,6 +39,8 @@ mod signals;
 mod sigpipe;
 mod summaries;
 mod threads;
+#[cfg(unix)]
+mod unix_sockets;
 #[cfg(feature = "signals")]
 mod unread;
 
