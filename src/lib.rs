@@ -84,7 +84,7 @@ mod instruction_counts;
 #[cfg_attr(docsrs, doc(auto_cfg = false))]
 pub mod guide;
 
-pub use address::{Address, UnixAddress};
+pub use address::{Address, PeerCredentials, UnixAddress};
 pub use bytes::Bytes;
 pub use continuation::Continuation;
 pub use endpoint::{

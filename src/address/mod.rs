@@ -1,7 +1,9 @@
 //! Addresses of connections and ports.
 
+mod peer_credentials;
 mod unix;
 
+pub use peer_credentials::PeerCredentials;
 pub use unix::UnixAddress;
 
 use std::fmt;

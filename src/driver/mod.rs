@@ -22,6 +22,8 @@ mod inherit_error;
 mod inherited;
 mod mio;
 mod notification;
+#[cfg(unix)]
+mod peer_credentials;
 #[cfg(test)]
 pub(crate) mod scripted;
 #[cfg(target_os = "linux")]
@@ -47,7 +49,7 @@ pub(crate) use notification::Notification;
 pub(crate) use signal_name::{STOPPING, signal_name};
 pub(crate) use thread_pool::Work;
 
-use crate::address::Address;
+use crate::address::{Address, PeerCredentials};
 use crate::arena::Id;
 use crate::endpoint::{ClientCarrier, ServerCarrier};
 use std::fmt::Debug;
@@ -338,6 +340,11 @@ pub(crate) trait Stream: Debug {
 
     /// Returns the local address.
     fn local_addr(&self) -> io::Result<Address>;
+
+    /// Returns the credentials of the peer; `None` if the stream has none.
+    fn peer_credentials(&self) -> io::Result<Option<PeerCredentials>> {
+        Ok(None)
+    }
 
     /// Returns the number of a simulated connection, if a test's client is at its other end.
     #[cfg(feature = "testing")]

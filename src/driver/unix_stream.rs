@@ -1,9 +1,10 @@
 //! Connections over Unix sockets of the operating system.
 
+use super::peer_credentials::peer_credentials;
 use super::tcp_stream::{INTEREST, NO_SIGNAL};
 use super::unix_address::{from_system, to_system};
 use super::{SHORT_READ_IS_FINAL, SHORT_WRITE_IS_FINAL, Stream, UNIX_CONNECT_RETRY_DELAY};
-use crate::address::Address;
+use crate::address::{Address, PeerCredentials};
 use crate::arena::Id;
 use crate::endpoint::UnixClientEndpoint;
 use mio::{Registry, Token};
@@ -133,6 +134,10 @@ impl Stream for UnixStream {
 
     fn local_addr(&self) -> io::Result<Address> {
         self.socket.local_addr().map(|address| from_system(&address).into())
+    }
+
+    fn peer_credentials(&self) -> io::Result<Option<PeerCredentials>> {
+        peer_credentials(&self.socket).map(Some)
     }
 
     /// Does nothing: without segments there is no delay.

@@ -47,7 +47,7 @@ impl fmt::Display for UnixSocketError {
             Self::NotASocket => {
                 f.write_str("a file that is no socket is at the path: remove it, or choose another")
             }
-            Self::InUse => f.write_str("another program listens there"),
+            Self::InUse => f.write_str("another program listens there, or holds the path's lock"),
             Self::Unsupported => f.write_str("the system has no such sockets"),
         }
     }

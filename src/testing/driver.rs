@@ -1,7 +1,7 @@
 //! Driver of a simulated reactor: its clock, poller and sockets, on a network in memory.
 
 use super::network::{EndId, Network, PortName};
-use crate::address::Address;
+use crate::address::{Address, PeerCredentials};
 use crate::arena::Id;
 use crate::driver::{
     AnyStream, Driver, Listener, NoWake, Notification, Ready, ServiceManager, Stream,
@@ -253,6 +253,12 @@ impl Stream for SimulatedStream {
     fn local_addr(&self) -> io::Result<Address> {
         let address = self.network.borrow_mut().address_of(self.end);
         address.ok_or(io::ErrorKind::NotConnected.into())
+    }
+
+    /// Returns those of a program of the superuser.
+    fn peer_credentials(&self) -> io::Result<Option<PeerCredentials>> {
+        let is_local = self.network.borrow().is_local(self.end);
+        Ok(is_local.then(|| PeerCredentials::new(None, 0, 0)))
     }
 
     fn simulated_link(&self) -> Option<u64> {

@@ -32,7 +32,7 @@ pub(crate) use state::Action;
 pub(crate) use traffic::Traffic;
 pub(crate) use write::Settled;
 
-use crate::address::Address;
+use crate::address::{Address, PeerCredentials};
 use crate::arena::Id;
 use crate::driver::Stream;
 use crate::limits::{OverflowPolicy, RateLimits, TimeoutTracker, Timeouts};
@@ -330,6 +330,36 @@ impl Transport {
     pub fn proxy_address(&self) -> Option<Address> {
         let connection = self.0.connection.borrow();
         Some(connection.extras.as_ref()?.proxied.as_ref()?.proxy.clone())
+    }
+
+    /// Returns the credentials of the peer of a Unix socket; `None` over TCP. (tokio's `peer_cred`;
+    /// unix(7), SO_PEERCRED, getpeereid(3))
+    ///
+    /// ```
+    /// use twistor::{Context, Protocol};
+    ///
+    /// struct Control;
+    ///
+    /// impl<F> Protocol<F> for Control {
+    ///     fn connection_made(&mut self, cx: &mut Context<'_, F>) {
+    ///         match cx.transport.peer_credentials() {
+    ///             Ok(Some(peer)) if peer.user_id() == 0 => cx.transport.write("welcome\r\n"),
+    ///             _ => cx.transport.abort_connection(),
+    ///         }
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`NotConnected`](io::ErrorKind::NotConnected) once the connection is lost;
+    /// [`Unsupported`](io::ErrorKind::Unsupported) where the system does not tell.
+    pub fn peer_credentials(&self) -> io::Result<Option<PeerCredentials>> {
+        let connection = self.0.connection.borrow();
+        match connection.stream() {
+            Some(stream) => stream.peer_credentials(),
+            None => Err(io::ErrorKind::NotConnected.into()),
+        }
     }
 
     /// Returns the address of this side, which stays readable when the connection is lost.

@@ -403,6 +403,34 @@ fn clients_are_limited_in_all_and_not_one_by_one() {
 }
 
 #[test]
+fn both_sides_know_each_other() {
+    let folder = Folder::new();
+    let at = UnixServerEndpoint::new(folder.join("s"));
+    let tell = |event: Event<'_>, cx: &mut Cx<'_>| {
+        if event == Event::Made {
+            cx.transport.write(format!("{:?}", cx.transport.peer_credentials().unwrap()));
+            cx.transport.lose_connection();
+        }
+        if event == Event::Lost {
+            let error = cx.transport.peer_credentials().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::NotConnected);
+        }
+    };
+    let server = Server::with(at.into(), Settings::default(), tell);
+    let answer = server.connect().rest();
+    let answer = String::from_utf8(answer).unwrap();
+    let (process, owner) = (std::process::id(), fs::metadata(folder.join("s")).unwrap());
+    let (user, group) = (owner.uid(), owner.gid());
+    if cfg!(target_os = "linux") {
+        assert!(answer.contains(&format!("process: Some({process})")), "{answer}");
+    }
+    assert!(answer.ends_with(&format!("user: {user}, group: {group} }})")), "{answer}");
+
+    let over_tcp = Server::new(tell);
+    assert_eq!(over_tcp.connect().rest(), b"None");
+}
+
+#[test]
 fn a_named_client_has_an_address() {
     let folder = Folder::new();
     let own = folder.join("client");
