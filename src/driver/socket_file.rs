@@ -25,7 +25,10 @@ const BINDS_MAX: usize = 3;
 /// Its file stays: a program that had opened it before it was removed would hold a lock that the
 /// next one, which creates the file again, does not see.
 #[derive(Debug)]
-pub(super) struct PathLock(#[expect(dead_code, reason = "it is held, not used")] OwnedFd);
+pub(super) struct PathLock {
+    file: OwnedFd,
+    process: Process,
+}
 
 impl PathLock {
     /// Takes the lock, without waiting.
@@ -42,10 +45,36 @@ impl PathLock {
             OFlags::RDONLY | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
         let file = open(&*name, flags, Mode::RUSR | Mode::WUSR).map_err(named)?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Self(file)),
+            Ok(()) => Ok(Self { file, process: Process::this() }),
             Err(rustix::io::Errno::WOULDBLOCK) => Err(UnixSocketError::InUse.into()),
             Err(error) => Err(named(error)),
         }
+    }
+}
+
+impl Drop for PathLock {
+    /// Releases the lock. A close would not, while a program that was just started from this one
+    /// still has a copy of the descriptor: until it begins to run, it has them all.
+    fn drop(&mut self) {
+        if self.process.is_this() {
+            // It cannot fail; and if it did, the close would release the lock soon.
+            let _ = flock(&self.file, FlockOperation::Unlock);
+        }
+    }
+}
+
+/// The process that has made something. A process that was forked from it has a copy of the value,
+/// whose drop must not undo what is its parent's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Process(u32);
+
+impl Process {
+    fn this() -> Self {
+        Self(std::process::id())
+    }
+
+    fn is_this(self) -> bool {
+        self == Self::this()
     }
 }
 
@@ -56,9 +85,7 @@ pub(super) struct SocketFile {
     /// Absolute, since the working directory may change.
     path: PathBuf,
     identity: Identity,
-    /// The process that made it. One that was forked from it has a copy of this value, and must not
-    /// remove the file of its parent.
-    process: u32,
+    process: Process,
 }
 
 /// What tells a file from another one at the same path.
@@ -83,7 +110,7 @@ impl SocketFile {
                 Ok(()) => {
                     let identity = Identity::from(&fs::symlink_metadata(path)?);
                     let path = std::path::absolute(path)?;
-                    return Ok(Self { path, identity, process: std::process::id() });
+                    return Ok(Self { path, identity, process: Process::this() });
                 }
                 Err(error) if error.kind() == ErrorKind::AddrInUse => {
                     remove_stale(address, path)?;
@@ -101,8 +128,7 @@ impl SocketFile {
 
     fn is_ours(&self) -> bool {
         let found = fs::symlink_metadata(&self.path);
-        self.process == std::process::id()
-            && found.is_ok_and(|found| Identity::from(&found) == self.identity)
+        self.process.is_this() && found.is_ok_and(|found| Identity::from(&found) == self.identity)
     }
 }
 
@@ -196,7 +222,7 @@ mod tests {
     #[test]
     fn a_forked_process_does_not_remove_the_file_of_its_parent() {
         let (_socket, mut file) = bind(&relative("forked"));
-        file.process += 1;
+        file.process.0 += 1;
         let path = file.path.clone();
         drop(file);
         assert!(path.exists());

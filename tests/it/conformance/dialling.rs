@@ -2,6 +2,8 @@
 
 use super::{Carrier, pattern};
 use crate::support::{Cx, Event, Server, echo};
+#[cfg(unix)]
+use socket2::{Domain, SockAddr, Type};
 use std::net::{SocketAddr, TcpListener};
 use twistor::{Address, UnixAddress};
 
@@ -43,9 +45,10 @@ fn unused_address(carrier: Carrier, server: &Server) -> Address {
         (Carrier::RoughUnix(_), _) => Address::Unix(UnixAddress::abstract_name("nobody")),
         #[cfg(unix)]
         (_, Address::Unix(address)) => {
-            // Its file stays when the socket is closed.
+            // A socket that is bound, and does not listen.
             let path = address.as_path().unwrap().with_extension("stale");
-            drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+            let socket = socket2::Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+            socket.bind(&SockAddr::unix(&path).unwrap()).unwrap();
             Address::Unix(path.as_path().into())
         }
         (_, other) => panic!("{other} has no neighbour"),
