@@ -47,16 +47,22 @@ pub(crate) enum ClientCarrier {
     Unix(UnixClientEndpoint),
 }
 
+impl ClientCarrier {
+    pub(crate) fn address(&self) -> Address {
+        match self {
+            Self::Tcp(endpoint) => endpoint.address().into(),
+            Self::Unix(endpoint) => endpoint.address().clone().into(),
+        }
+    }
+}
+
 /// The kinds of descriptions.
 const KINDS: &str = "tcp, unix and haproxy";
 
 impl ClientEndpoint {
     /// Returns the address that it connects to.
     pub fn address(&self) -> Address {
-        match &self.carrier {
-            ClientCarrier::Tcp(endpoint) => endpoint.address().into(),
-            ClientCarrier::Unix(endpoint) => endpoint.address().clone().into(),
-        }
+        self.carrier.address()
     }
 
     /// Sends a PROXY header before everything else: what a proxy does that opens a connection for a

@@ -29,6 +29,11 @@ impl Reactor {
         }
     }
 
+    /// Returns the last events of the loop as text, a line each.
+    pub(crate) fn last_events(&self) -> String {
+        self.recorder.last_events()
+    }
+
     pub(crate) fn open_resources(&self) -> OpenResources {
         OpenResources {
             ports: self.ports.len(),

@@ -182,9 +182,15 @@ impl fmt::Display for Fault {
     }
 }
 
-/// An error in the text of a fault or a plan.
+/// An error in the text of a fault, a plan or a single fault.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParseFaultError(String);
+
+impl ParseFaultError {
+    pub(super) fn new(message: String) -> Self {
+        Self(message)
+    }
+}
 
 impl fmt::Display for ParseFaultError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

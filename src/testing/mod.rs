@@ -12,6 +12,8 @@
 //!   time.
 //! - [`Simulation`] has several hosts with reactors, a network with [`Conditions`], and [`Fault`]s;
 //!   [`explore`] runs a scenario with many seeds.
+//! - [`single_faults`] runs a scenario once for each call of its reactors on the system, and lets
+//!   that call fail in each way in which it can.
 //!
 //! The module needs the feature `testing`, which a program enables for its tests only:
 //!
@@ -31,6 +33,7 @@ mod peer;
 mod random;
 mod server;
 mod simulation;
+mod single_fault;
 mod split;
 mod transcript;
 
@@ -45,7 +48,11 @@ pub use observer::CallbackCounts;
 pub use peer::{End, Peer};
 pub use random::Random;
 pub use server::{Server, connect};
-pub use simulation::{Attempt, Host, Report, Simulation, explore, replay};
+pub use simulation::{
+    Attempt, Host, Report, Simulation, SingleFaultReport, explore, replay, replay_single_fault,
+    single_faults,
+};
+pub use single_fault::{CallFailure, FaultedCall, SingleFault, SystemCall};
 pub use split::{assert_split_invariant, assert_split_invariant_on};
 pub use transcript::{
     Backend, Clients, Difference, ParseTranscriptError, Received, Transcript, check, check_on,

@@ -22,6 +22,7 @@ mod haproxy;
 mod imports;
 #[cfg(all(target_os = "linux", feature = "signals"))]
 mod inherited;
+mod neighbours;
 mod overload;
 #[cfg(feature = "signals")]
 mod own_signals;

@@ -158,6 +158,11 @@ impl Network {
         self.nodes.iter().position(|node| node.name == name)
     }
 
+    /// Returns the name of a host.
+    pub(super) fn name(&self, node: usize) -> &str {
+        &self.nodes[node].name
+    }
+
     pub(super) fn node_at(&self, ip: IpAddr) -> Option<usize> {
         self.nodes.iter().position(|node| node.ip(ip) == ip)
     }

@@ -3,6 +3,7 @@
 use super::Simulation;
 use super::attempt::Attempt;
 use super::host_state::{ConnectAttempt, HostState, Machine, Progress};
+use crate::driver::Driver;
 use crate::endpoint::UnixClientEndpoint;
 use crate::protocol::Factory;
 use crate::reactor::{ConnectError, OpenResources, Reactor, Settings, ShutdownReport};
@@ -10,6 +11,7 @@ use crate::testing::driver::HostDriver;
 use crate::testing::network::Network;
 use crate::testing::observer::{CallbackCounts, Observer, Seen};
 use crate::testing::peer::Peer;
+use crate::testing::single_fault::FaultyDriver;
 use crate::transport::Transport;
 use std::cell::{Cell, RefCell};
 use std::error::Error;
@@ -100,7 +102,8 @@ impl Simulation {
             let Some(boot) = host.boot.take() else { return };
             let (network, control) = (Rc::clone(&self.0.network), Rc::clone(&host.control));
             let driver = HostDriver { network, node: host.node, control };
-            let mut reactor = Reactor::with_driver(Box::new(driver), host.settings.clone());
+            let driver = self.with_injector(host.node, Box::new(driver));
+            let mut reactor = Reactor::with_driver(driver, host.settings.clone());
             reactor.set_observer(Rc::clone(&host.observer) as Rc<_>);
             (boot, reactor)
         };
@@ -113,6 +116,13 @@ impl Simulation {
         if let Err(error) = booted {
             panic!("a host could not be set up: {error}");
         }
+    }
+
+    /// Wraps the driver of a host, if calls on it are counted and may fail.
+    fn with_injector(&self, node: usize, driver: Box<dyn Driver>) -> Box<dyn Driver> {
+        let Some(injector) = &self.0.injector else { return driver };
+        let network = self.0.network.borrow();
+        Box::new(FaultyDriver::new(driver, Rc::clone(injector), network.name(node)))
     }
 
     /// Drops the reactor of a host whose power has failed.
@@ -141,9 +151,17 @@ impl Simulation {
             if network.is_stalled(node) || !(network.is_ready(node) || due()) {
                 return false;
             }
+            let max_turns = self.0.max_turns.get();
             let Machine::Up(reactor) = std::mem::replace(&mut host.machine, Machine::InUse) else {
                 return false;
             };
+            if host.count_turn(network.now) > max_turns {
+                let (name, events) = (network.name(node), reactor.last_events());
+                panic!(
+                    "livelock: host {name} has taken {max_turns} turns at the same moment, and \
+                     has still something to do; its last events:{events}"
+                );
+            }
             (reactor, Rc::clone(&host.control), Rc::clone(&host.observer))
         };
         control.in_turn.set(true);

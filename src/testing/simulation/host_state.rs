@@ -21,6 +21,8 @@ pub(super) struct HostState {
     pub(super) observer: Rc<Observer>,
     pub(super) control: Rc<DriverControl>,
     pub(super) attempts: Vec<ConnectAttempt>,
+    /// The time of the last turn, and the number of turns at that time.
+    turns: (u64, u64),
 }
 
 pub(super) enum Machine {
@@ -36,6 +38,7 @@ pub(super) enum Machine {
 /// A client of a host's reactor that is not over.
 pub(super) struct ConnectAttempt {
     /// `None` if the system refused it at once.
+    /// Its end; `None` if the system refused it at once.
     pub(super) end: Option<EndId>,
     pub(super) connection: ConnectionId,
     pub(super) progress: Rc<Cell<Progress>>,
@@ -59,11 +62,19 @@ impl HostState {
             observer,
             control: Rc::default(),
             attempts: Vec::new(),
+            turns: (0, 0),
         }
     }
 
     pub(super) fn node(&self) -> usize {
         self.node
+    }
+
+    /// Counts a turn at the time `now`, and returns how many there have been at that time.
+    pub(super) fn count_turn(&mut self, now: u64) -> u64 {
+        let (last, count) = self.turns;
+        self.turns = (now, if last == now { count + 1 } else { 1 });
+        self.turns.1
     }
 
     /// Returns when its reactor has something to do, in the network's time.

@@ -5,11 +5,13 @@ mod explore;
 mod host;
 mod host_state;
 mod replay;
+mod single_faults;
 
 pub use attempt::Attempt;
 pub use explore::{Report, explore};
 pub use host::Host;
 pub use replay::replay;
+pub use single_faults::{SingleFaultReport, replay_single_fault, single_faults};
 
 #[cfg(test)]
 pub(super) use explore::explore_seeds;
@@ -20,14 +22,20 @@ use super::fault::{Fault, FaultPlan};
 use super::network::{HostEvent, Network, nanos};
 use super::panics::Panics;
 use super::random::Random;
+use super::single_fault::{FaultedCall, Injector, SingleFault};
 use host_state::{HostState, Machine};
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-/// Turns without time moving after which a program counts as one that never waits.
-const TURNS_MAX: usize = 1_000_000;
+/// Rounds of everything that is due without time moving, after which a program counts as one that
+/// never waits.
+const ROUNDS_MAX: usize = 1_000_000;
+
+/// Turns of a host without time moving, by default. A test with ten thousand clients that connect
+/// at the same moment takes ten thousand.
+const TURNS_MAX: u64 = 100_000;
 
 /// A simulation: hosts with reactors, clients, a network between them, one clock, and one seed that
 /// decides everything left to chance.
@@ -90,21 +98,32 @@ pub(super) struct Core {
     /// True if the simulation was given its faults; later plans are then ignored.
     given: bool,
     running: Cell<bool>,
+    /// Turns that a host may take without time moving.
+    max_turns: Cell<u64>,
     pub(super) panics: Rc<Panics>,
+    /// Counts the calls on the system, and makes one of them fail, if this is a run of
+    /// [`single_faults`].
+    injector: Option<Rc<Injector>>,
 }
 
 impl Simulation {
     /// Creates a simulation without hosts.
     pub fn new(seed: u64) -> Self {
-        Self::begin(seed, None)
+        Self::begin(seed, None, None)
     }
 
     /// Creates a simulation in which only these faults happen.
     fn with_faults(seed: u64, plan: &FaultPlan) -> Self {
-        Self::begin(seed, Some(plan))
+        Self::begin(seed, Some(plan), None)
     }
 
-    fn begin(seed: u64, plan: Option<&FaultPlan>) -> Self {
+    /// Creates a simulation that counts the calls of its reactors on the system, and in which one
+    /// of them fails.
+    fn with_single_fault(seed: u64, fault: Option<SingleFault>) -> Self {
+        Self::begin(seed, None, Some(Injector::new(fault)))
+    }
+
+    fn begin(seed: u64, plan: Option<&FaultPlan>, injector: Option<Injector>) -> Self {
         let mut random = Random::new(seed);
         // Only differences between readings ever matter.
         let beginning = Instant::now();
@@ -121,7 +140,9 @@ impl Simulation {
             plans: RefCell::default(),
             given: plan.is_some(),
             running: Cell::new(false),
+            max_turns: Cell::new(TURNS_MAX),
             panics: Rc::default(),
+            injector: injector.map(Rc::new),
         }))
     }
 
@@ -194,6 +215,13 @@ impl Simulation {
         self.0.panics.take()
     }
 
+    /// Sets the most turns that a host may take without time moving, 100 000 by default: one that
+    /// takes more is in a livelock, and fails the test, with its last events. A test whose hosts
+    /// never have that much to do at the same moment finds it sooner with a lower number.
+    pub fn set_max_turns(&self, max_turns: u64) {
+        self.0.max_turns.set(max_turns);
+    }
+
     /// Injects a fault now.
     ///
     /// # Panics
@@ -220,6 +248,18 @@ impl Simulation {
         }
         drop(network);
         self.0.plans.borrow_mut().push((self.now(), plan.clone()));
+    }
+
+    /// Returns the single fault of this run of [`single_faults`]: whether it
+    /// [is transient](super::CallFailure::is_transient) tells a scenario what it can expect. `None`
+    /// in the first run, which counts the calls, and in all other simulations.
+    pub fn single_fault(&self) -> Option<SingleFault> {
+        self.0.injector.as_ref()?.fault()
+    }
+
+    /// Returns the call that has failed in this run of [`single_faults`], once it has.
+    pub fn faulted_call(&self) -> Option<FaultedCall> {
+        self.0.injector.as_ref()?.faulted_call()
     }
 
     /// Returns the virtual time since the beginning.
@@ -250,8 +290,8 @@ impl Simulation {
     ///
     /// If a callback, a factory or a closure of a reactor panics (unless
     /// [`allow_panics`](Self::allow_panics)), if a reactor violates the order of callbacks, if a
-    /// callback of the simulation calls it, if a restarting host cannot be set up, or if a program
-    /// never waits.
+    /// callback of the simulation calls it, if a restarting host cannot be set up, or if a host
+    /// takes more turns than [`set_max_turns`](Self::set_max_turns) allows.
     #[track_caller]
     pub fn settle(&self) {
         assert!(
@@ -259,7 +299,7 @@ impl Simulation {
             "a simulation was asked to run by a callback that it runs"
         );
         let _running = Running(&self.0.running);
-        for _ in 0..TURNS_MAX {
+        for _ in 0..ROUNDS_MAX {
             self.0.panics.check();
             let mut any = self.0.network.borrow_mut().run_due_events();
             any |= self.run_host_events();
@@ -271,7 +311,7 @@ impl Simulation {
                 return;
             }
         }
-        panic!("after {TURNS_MAX} turns there is still something to do at the same moment");
+        panic!("after {ROUNDS_MAX} rounds there is still something to do at the same moment");
     }
 
     fn run_host_events(&self) -> bool {

@@ -3,6 +3,7 @@
 mod data;
 mod dialling;
 mod ends;
+mod faulted;
 mod flow;
 mod halves;
 mod limits;
@@ -32,6 +33,8 @@ enum Carrier {
     Rough(u64),
     /// A Unix socket of a simulated host, under rough conditions with this seed.
     RoughUnix(u64),
+    /// The simulated network of a run in which one call fails.
+    Faulted,
 }
 
 impl Carrier {
@@ -42,7 +45,8 @@ impl Carrier {
     fn serve_with(self, settings: Settings, act: fn(Event<'_>, &mut Cx<'_>)) -> Server {
         // Shown only when the test fails, for the search for the cause.
         println!("over {self:?}");
-        let simulated = |seed, conditions, at: &str, settings| {
+        let simulated = |at: &str, settings| {
+            let (seed, conditions) = self.network();
             let simulation = Simulation::new(seed);
             simulation.set_conditions(conditions);
             Server::simulated(simulation, at.parse().unwrap(), settings, act)
@@ -53,9 +57,9 @@ impl Carrier {
             Self::Tcp6 => real("tcp6:0:interface=[::1]", settings),
             #[cfg(unix)]
             Self::Unix => Server::unix(settings, act),
-            Self::Ideal => simulated(0, Conditions::ideal(), "tcp:8000", settings),
-            Self::Rough(seed) => simulated(seed, rough(), "tcp:8000", settings),
-            Self::RoughUnix(seed) => simulated(seed, rough(), "unix:/run/server", settings),
+            Self::Ideal | Self::Rough(_) => simulated("tcp:8000", settings),
+            Self::RoughUnix(_) => simulated("unix:/run/server", settings),
+            Self::Faulted => faulted::serve(settings, act),
         };
         server.expect(&["started"]);
         server
@@ -71,7 +75,7 @@ impl Carrier {
             #[cfg(unix)]
             Self::Unix => false,
             Self::RoughUnix(_) => false,
-            Self::Tcp4 | Self::Tcp6 | Self::Ideal | Self::Rough(_) => true,
+            Self::Tcp4 | Self::Tcp6 | Self::Ideal | Self::Rough(_) | Self::Faulted => true,
         }
     }
 
@@ -99,6 +103,14 @@ impl Carrier {
             client.expect_reset();
         } else {
             drop(client.rest_and_end());
+        }
+    }
+
+    /// Returns the seed and the conditions of its simulated network.
+    fn network(self) -> (u64, Conditions) {
+        match self {
+            Self::Rough(seed) | Self::RoughUnix(seed) => (seed, rough()),
+            _ => (0, Conditions::ideal()),
         }
     }
 }
@@ -129,6 +141,12 @@ macro_rules! battery {
             for seed in 1..=super::SEEDS {
                 super::$subject::$name(super::Carrier::Rough(seed));
             }
+        })*)* }
+        mod ideal_with_faults { $($(#[test] fn $name() {
+            super::faulted::survives(stringify!($name), super::Carrier::Ideal, super::$subject::$name);
+        })*)* }
+        mod rough_with_faults { $($(#[test] fn $name() {
+            super::faulted::survives(stringify!($name), super::Carrier::Rough(1), super::$subject::$name);
         })*)* }
     };
 }

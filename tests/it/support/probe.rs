@@ -1,5 +1,6 @@
 //! A protocol that logs every callback and then acts as the test says.
 
+use std::cell::RefCell;
 use std::io;
 use std::sync::mpsc::Sender;
 use twistor::limits::TimeoutKind;
@@ -23,6 +24,27 @@ pub(crate) enum Event<'a> {
     ReadLost,
     WriteLost,
     Lost,
+}
+
+thread_local! {
+    static RECORDS: RefCell<Records> = RefCell::default();
+}
+
+/// What the probes of this thread have seen, whether or not a test has looked at their logs.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Records {
+    /// Breaches of the promised order.
+    pub(crate) breaches: Vec<String>,
+    /// Factories that have been started.
+    pub(crate) started: usize,
+    pub(crate) stopped: usize,
+}
+
+impl Records {
+    /// Returns the records, and clears them.
+    pub(crate) fn take() -> Self {
+        RECORDS.take()
+    }
 }
 
 pub(crate) struct Probes {
@@ -77,11 +99,13 @@ impl Factory for Probes {
 
     fn start_factory(&mut self, _: &mut Reactor) -> io::Result<()> {
         self.note("started");
+        RECORDS.with_borrow_mut(|records| records.started += 1);
         Ok(())
     }
 
     fn stop_factory(&mut self, _: &mut Reactor) {
         self.note("stopped");
+        RECORDS.with_borrow_mut(|records| records.stopped += 1);
     }
 }
 
@@ -105,7 +129,9 @@ impl Probe {
     /// Logs a breach of the order, which no test expects.
     fn promise(&self, cx: &Cx<'_>, promise: &str, kept: bool) {
         if !kept || !self.told.made || self.told.lost {
-            cx.factory.note(format!("{} was promised that {promise}", self.number));
+            let breach = format!("{} was promised that {promise}", self.number);
+            RECORDS.with_borrow_mut(|records| records.breaches.push(breach.clone()));
+            cx.factory.note(breach);
         }
     }
 

@@ -28,6 +28,8 @@ pub(crate) struct Server {
     /// Where its Unix socket is.
     #[cfg(unix)]
     folder: Option<Folder>,
+    /// The reactor still runs when the server is dropped: the test looks after it itself.
+    outlives: bool,
 }
 
 /// Where a reactor lives.
@@ -62,13 +64,15 @@ impl Server {
         });
         let (port, remote) = ready.recv_timeout(TIMEOUT).unwrap();
         let address = port.local_address();
+        let place = Place::Thread(Some(thread));
         Self {
             address,
             port,
             remote,
             log,
             reports,
-            place: Place::Thread(Some(thread)),
+            place,
+            outlives: false,
             #[cfg(unix)]
             folder: None,
         }
@@ -91,26 +95,51 @@ impl Server {
         settings: Settings,
         act: fn(Event<'_>, &mut Cx<'_>),
     ) -> Self {
+        Self::on_host(simulation, "server", at, settings, act).0
+    }
+
+    /// Creates a server on a host of its own, whose reactor runs on when the server is dropped.
+    pub(crate) fn that_outlives(
+        simulation: Simulation,
+        name: &str,
+        at: ServerEndpoint,
+        settings: Settings,
+        act: fn(Event<'_>, &mut Cx<'_>),
+    ) -> (Self, Host) {
+        let (mut server, host) = Self::on_host(simulation, name, at, settings, act);
+        server.outlives = true;
+        (server, host)
+    }
+
+    fn on_host(
+        simulation: Simulation,
+        name: &str,
+        at: ServerEndpoint,
+        settings: Settings,
+        act: fn(Event<'_>, &mut Cx<'_>),
+    ) -> (Self, Host) {
         let (log_in, log) = channel();
         let opened = Rc::new(Cell::new(None));
         let (_, reports) = channel();
         let open = Rc::clone(&opened);
-        let host = simulation.host_with("server", settings, move |reactor| {
+        let host = simulation.host_with(name, settings, move |reactor| {
             open.set(Some(at.clone().listen(reactor, Probes::new(act, log_in.clone()))?));
             Ok(())
         });
         let port = opened.take().unwrap();
         let (address, remote) = (port.local_address(), host.reactor(|reactor| reactor.remote()));
-        Self {
+        let server = Self {
             address,
             port,
             remote,
             log,
             reports,
-            place: Place::Simulated(simulation, host),
+            place: Place::Simulated(simulation, host.clone()),
+            outlives: false,
             #[cfg(unix)]
             folder: None,
-        }
+        };
+        (server, host)
     }
 
     pub(crate) fn connect(&self) -> Client {
@@ -218,7 +247,8 @@ impl Server {
         then: impl FnOnce(&mut Reactor) + Send + 'static,
     ) {
         if let Place::Simulated(simulation, host) = &self.place {
-            simulation.inject(Fault::Stall { host: "server".to_owned(), lasting });
+            // All hosts: of the others none has a reactor that runs.
+            simulation.inject(Fault::Stall { host: "*".to_owned(), lasting });
             act();
             // Data in transit arrives, and waits.
             simulation.run_for(lasting - Duration::from_nanos(1));
@@ -302,6 +332,8 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.end();
+        if !self.outlives {
+            self.end();
+        }
     }
 }

@@ -1,0 +1,168 @@
+//! Faulty driver: any driver, one call of which fails.
+
+use super::call_failure::CallFailure;
+use super::injector::Injector;
+use super::listener::FaultyListener;
+use super::owed_events::OwedEvents;
+use super::stream::FaultyStream;
+use super::system_call::SystemCall;
+use crate::address::Address;
+use crate::arena::Id;
+use crate::driver::{AnyStream, Driver, Listener, Notification, Ready, ServiceManager, Wake, Work};
+use crate::endpoint::{ClientCarrier, ServerCarrier};
+use std::fmt;
+use std::io;
+#[cfg(unix)]
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// What a driver, its ports and its streams share: the injector, and what the next wait owes.
+#[derive(Clone, Debug)]
+pub(super) struct Shared {
+    injector: Rc<Injector>,
+    pub(super) events: Rc<OwedEvents>,
+    /// Name of the host, for messages.
+    host: Rc<str>,
+}
+
+impl Shared {
+    pub(super) fn count(&self, call: SystemCall, peer: Option<&Address>) -> Option<CallFailure> {
+        self.injector.count(call, &self.host, peer)
+    }
+}
+
+/// A driver, one call of which fails, or one call on one of its ports and streams.
+pub(in crate::testing) struct FaultyDriver {
+    inner: Box<dyn Driver>,
+    shared: Shared,
+}
+
+impl FaultyDriver {
+    pub(in crate::testing) fn new(
+        inner: Box<dyn Driver>,
+        injector: Rc<Injector>,
+        host: &str,
+    ) -> Self {
+        Self { inner, shared: Shared { injector, events: Rc::default(), host: host.into() } }
+    }
+}
+
+impl fmt::Debug for FaultyDriver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FaultyDriver").field("inner", &self.inner).finish_non_exhaustive()
+    }
+}
+
+impl Driver for FaultyDriver {
+    fn now(&self) -> Instant {
+        self.inner.now()
+    }
+
+    fn is_time_up(&self, since: Instant, time: Duration) -> bool {
+        self.inner.is_time_up(since, time)
+    }
+
+    fn seed(&mut self) -> u64 {
+        self.inner.seed()
+    }
+
+    fn wait(&mut self, ready: &mut Vec<Ready>, timeout: Option<Duration>) -> io::Result<()> {
+        let failure = self.shared.count(SystemCall::Wait, None);
+        if failure == Some(CallFailure::EmptyWait) {
+            return Ok(());
+        }
+        let events = &self.shared.events;
+        let begin = ready.len();
+        ready.extend(events.take());
+        let timeout = if ready.len() > begin { Some(Duration::ZERO) } else { timeout };
+        self.inner.wait(ready, timeout)?;
+        events.note(&ready[begin..]);
+        match failure {
+            Some(CallFailure::PartialWait) if ready.len() > begin => {
+                events.hold_back(ready.drain(begin + 1..));
+            }
+            Some(CallFailure::ReorderedEvents) => ready[begin..].reverse(),
+            Some(CallFailure::SpuriousEvents) => ready.extend(events.spurious()),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Returns true also if the next wait has something to report, so that the loop does not sleep
+    /// before it.
+    fn may_have_more(&self) -> bool {
+        !self.shared.events.is_empty() || self.inner.may_have_more()
+    }
+
+    fn listen(&mut self, at: &ServerCarrier, id: Id) -> io::Result<Box<dyn Listener>> {
+        self.shared.count(SystemCall::Listen, None);
+        let inner = self.inner.listen(at, id)?;
+        Ok(Box::new(FaultyListener::new(inner, id, self.shared.clone())))
+    }
+
+    #[cfg(unix)]
+    fn adopt(&mut self, socket: OwnedFd, id: Id) -> io::Result<Box<dyn Listener>> {
+        self.shared.count(SystemCall::Listen, None);
+        let inner = self.inner.adopt(socket, id)?;
+        Ok(Box::new(FaultyListener::new(inner, id, self.shared.clone())))
+    }
+
+    fn connect(&mut self, to: &ClientCarrier, id: Id) -> io::Result<AnyStream> {
+        let peer = to.address();
+        match self.shared.count(SystemCall::Connect, Some(&peer)) {
+            Some(failure) => Err(failure.error()),
+            None => {
+                let inner = self.inner.connect(to, id)?;
+                let mut stream = FaultyStream::new(inner, peer, self.shared.clone());
+                stream.is_registered(id.to_bits());
+                Ok(AnyStream::Other(Box::new(stream)))
+            }
+        }
+    }
+
+    fn spawn_blocking(&mut self, work: Work, max_blocking_threads: usize) -> io::Result<()> {
+        match self.shared.count(SystemCall::SpawnThread, None) {
+            Some(failure) => Err(failure.error()),
+            None => self.inner.spawn_blocking(work, max_blocking_threads),
+        }
+    }
+
+    fn take_waiting_work(&mut self) -> Vec<Work> {
+        self.inner.take_waiting_work()
+    }
+
+    fn waker(&self) -> Arc<dyn Wake> {
+        self.inner.waker()
+    }
+
+    fn install_signal_handlers(&mut self) -> io::Result<()> {
+        self.inner.install_signal_handlers()
+    }
+
+    fn restore_signal_handlers(&mut self) {
+        self.inner.restore_signal_handlers();
+    }
+
+    fn watch_signal(&mut self, name: &'static str) -> io::Result<()> {
+        self.inner.watch_signal(name)
+    }
+
+    fn unwatch_signal(&mut self, name: &'static str) {
+        self.inner.unwatch_signal(name);
+    }
+
+    fn find_service_manager(&mut self) -> io::Result<Option<ServiceManager>> {
+        self.inner.find_service_manager()
+    }
+
+    fn notify_service_manager(&mut self, notification: &Notification) -> io::Result<()> {
+        self.inner.notify_service_manager(notification)
+    }
+
+    #[cfg(unix)]
+    fn descriptor(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.inner.descriptor()
+    }
+}
