@@ -147,6 +147,10 @@ impl Reactor {
             self.abort_arriving(id);
             if let Some(connection) = self.connections.find(id) {
                 connection.transport.connection().clear_sent_since_drain();
+                // Read in this turn, whether or not its wait reports what has arrived: a wait may
+                // return early.
+                let is_newly_listed = connection.transport.connection().look();
+                self.queues.ready.extend(is_newly_listed.then_some(id));
             }
         }
         self.clear_received_since_drain();

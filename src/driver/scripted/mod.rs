@@ -52,6 +52,8 @@ struct Inner {
     write_takes: Duration,
     /// The most events that a wait returns.
     events_max: usize,
+    /// The next wait returns early, with nothing.
+    skips_wait: bool,
     signal: Option<&'static str>,
     aside: Aside,
     manager: ScriptedManager,
@@ -98,6 +100,7 @@ impl Script {
             yields: false,
             write_takes: Duration::ZERO,
             events_max: usize::MAX,
+            skips_wait: false,
             signal: None,
             aside: Aside::default(),
             manager: ScriptedManager::default(),
@@ -196,6 +199,11 @@ impl Script {
         self.0.borrow_mut().write_takes = time;
     }
 
+    /// Makes the next wait return early, with nothing.
+    pub(crate) fn skip_wait(&self) {
+        self.0.borrow_mut().skips_wait = true;
+    }
+
     /// From now on a wait returns no more than `events_max` events.
     pub(crate) fn limit_events(&self, events_max: usize) {
         self.0.borrow_mut().events_max = events_max;
@@ -218,6 +226,9 @@ impl Driver for Script {
     fn wait(&mut self, ready: &mut Vec<Ready>, timeout: Option<Duration>) -> io::Result<()> {
         let inner = &mut *self.0.borrow_mut();
         inner.waits.push(timeout);
+        if std::mem::take(&mut inner.skips_wait) {
+            return Ok(());
+        }
         let before = ready.len();
         ready.extend(inner.signal.take().map(Ready::Signal));
         // An edge: clients that are already waiting are not reported again.

@@ -287,6 +287,21 @@ fn data_that_has_arrived_is_read_before_drain_requested() {
 }
 
 #[test]
+fn a_request_that_has_arrived_is_read_before_a_drain_even_if_the_wait_returns_early() {
+    let mut fixture = Fixture::new(release_admission);
+    let peers = [fixture.connect(), fixture.script.connect()];
+    peers.iter().for_each(|peer| peer.send("request"));
+    fixture.reactor.stop_gracefully(SECOND);
+    // Nothing, and no word of more: the edges come with the next wait.
+    fixture.script.skip_wait();
+    fixture.turn();
+    assert!(peers.iter().all(|peer| peer.received() == b"request"));
+    fixture.turn();
+    assert_eq!(fixture.log.count("0 drain requested"), 1);
+    assert_eq!(fixture.log.count("1 drain requested"), 1);
+}
+
+#[test]
 fn a_peer_that_keeps_sending_does_not_delay_the_drain() {
     let mut fixture = Fixture::new(release_admission);
     let peers: Vec<Peer> = (0..10).map(|_| fixture.connect()).collect();
