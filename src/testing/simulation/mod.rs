@@ -15,6 +15,8 @@ pub use single_faults::{SingleFaultReport, replay_single_fault, single_faults};
 
 #[cfg(test)]
 pub(super) use explore::explore_seeds;
+#[cfg(test)]
+pub(super) use single_faults::try_single_faults;
 
 use super::conditions::Conditions;
 use super::driver::SharedNetwork;

@@ -97,19 +97,30 @@ impl fmt::Display for SingleFaultReport {
 /// on something that is not simulated. If one of these variables is invalid.
 #[track_caller]
 pub fn single_faults(seed: u64, runs: usize, scenario: impl Fn(&Simulation)) -> SingleFaultReport {
-    let mut report = SingleFaultReport::default();
     if let Ok(text) = env::var(FAULT) {
         let fault = text.parse().unwrap_or_else(|error| panic!("{FAULT}: {error}"));
+        let mut report = SingleFaultReport::default();
         report.run(seed, Some(fault), &scenario);
         return report;
     }
+    try_single_faults(seed, runs_wished(runs), scenario)
+}
+
+/// Runs a scenario with this number of faults, whatever the environment says.
+#[track_caller]
+pub(in crate::testing) fn try_single_faults(
+    seed: u64,
+    runs: usize,
+    scenario: impl Fn(&Simulation),
+) -> SingleFaultReport {
+    let mut report = SingleFaultReport::default();
     let calls = report.run(seed, None, &scenario);
     let faults = faults(&calls);
     report.calls = calls.len() as u64;
     report.faults = faults.values().flatten().count() as u64;
     // Scenarios that make other calls draw other faults, and so try more of them together.
     let mut random = Random::new(seed ^ report.calls);
-    for fault in draw(faults, runs_wished(runs), &mut random) {
+    for fault in draw(faults, runs, &mut random) {
         let again = report.run(seed, Some(fault), &scenario);
         let before = ..fault.call as usize;
         assert!(

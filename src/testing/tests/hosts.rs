@@ -253,13 +253,17 @@ fn a_program_that_never_waits_panics() {
         reactor.call_later(Duration::ZERO, again);
     }
     let panicked = std::panic::catch_unwind(|| {
-        Simulation::new(1).host("busy", |reactor| {
+        let simulation = Simulation::new(1);
+        simulation.set_max_turns(1000);
+        simulation.host("idle", |_| Ok(()));
+        simulation.host("busy", |reactor| {
             again(reactor);
             Ok(())
         })
     });
     let message = *panicked.unwrap_err().downcast::<String>().unwrap();
-    assert!(message.contains("still something to do at the same moment"), "{message}");
+    assert!(message.contains("livelock: host busy has taken 1000 turns"), "{message}");
+    assert!(message.contains(" ago: turn"), "{message}");
 }
 
 #[test]

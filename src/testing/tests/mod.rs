@@ -8,6 +8,7 @@ mod panicking;
 mod paths;
 mod replaying;
 mod unix_sockets;
+mod single_faults;
 
 use super::*;
 use crate::{Context, Protocol, Reason, Settings};
