@@ -22,6 +22,7 @@ mod haproxy;
 mod imports;
 #[cfg(all(target_os = "linux", feature = "signals"))]
 mod inherited;
+mod liveness;
 mod neighbours;
 mod overload;
 #[cfg(feature = "signals")]
