@@ -7,8 +7,8 @@ mod hosts;
 mod panicking;
 mod paths;
 mod replaying;
-mod unix_sockets;
 mod single_faults;
+mod unix_sockets;
 
 use super::*;
 use crate::{Context, Protocol, Reason, Settings};

@@ -146,7 +146,7 @@ pub(super) fn failing_reports_the_reason_and_closes_gracefully(carrier: Carrier)
     });
     let mut client = server.connect();
     client.send("x");
-    assert_eq!(client.rest(), b"sorry");
+    carrier.expect_last(client, "sorry");
     server.expect(&["0 made", "0 lost: failed: no such room"]);
 }
 

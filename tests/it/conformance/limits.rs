@@ -1,21 +1,9 @@
 //! Connection limits: clients over the limit.
 
 use super::Carrier;
-use crate::support::{Client, echo};
+use crate::support::echo;
 use std::time::Duration;
 use twistor::limits::{ConnectionLimits, RejectionStats};
-
-/// Expects the reject message: sent on a best-effort basis, with a reset if the socket did not take
-/// all of it.
-fn expect_rejected(carrier: Carrier, client: Client) {
-    let (heard, in_order) = client.rest_and_end();
-    assert!(b"busy\r\n".starts_with(&heard));
-    assert!(
-        in_order || matches!(carrier, Carrier::Rough(_) | Carrier::RoughUnix(_) | Carrier::Faulted),
-        "{heard:?}"
-    );
-    assert!(!in_order || heard.len() == 6, "{heard:?}");
-}
 
 pub(super) fn clients_over_the_limit_are_rejected_until_one_leaves(carrier: Carrier) {
     let server = carrier.serve(echo);
@@ -31,11 +19,11 @@ pub(super) fn clients_over_the_limit_are_rejected_until_one_leaves(carrier: Carr
         let mut first = server.connect();
         first.send("hello");
         first.expect("hello");
-        expect_rejected(carrier, server.connect());
+        carrier.expect_last(server.connect(), "busy\r\n");
         // A client that sends before it reads is rejected as well.
         let mut eager = server.connect();
         eager.send("let me in");
-        expect_rejected(carrier, eager);
+        carrier.expect_last(eager, "busy\r\n");
         first.finish();
         first.expect_close();
         server.wait_until("it is gone", |reactor| reactor.connection_count() == 0);

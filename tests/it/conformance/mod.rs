@@ -27,12 +27,19 @@ enum Carrier {
     /// A Unix socket with a path.
     #[cfg(unix)]
     Unix,
+    /// A TCP socket that the reactor takes over, as it does with inherited ones.
+    #[cfg(unix)]
+    Adopted,
+    /// TCP behind PROXY headers.
+    Proxied,
     /// A simulated network without any delay.
     Ideal,
     /// A simulated network that delays and splits data, with this seed.
     Rough(u64),
     /// A Unix socket of a simulated host, under rough conditions with this seed.
     RoughUnix(u64),
+    /// PROXY headers under rough conditions with this seed.
+    RoughProxied(u64),
     /// The simulated network of a run in which one call fails.
     Faulted,
 }
@@ -60,8 +67,15 @@ impl Carrier {
             Self::Tcp6 => real("tcp6:0:interface=[::1]", settings),
             #[cfg(unix)]
             Self::Unix => Server::unix(settings, act),
+            #[cfg(unix)]
+            Self::Adopted => {
+                let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+                Server::adopting(socket, settings, act)
+            }
+            Self::Proxied => real("haproxy:tcp:0:interface=127.0.0.1", settings),
             Self::Ideal | Self::Rough(_) => simulated("tcp:8000", settings),
             Self::RoughUnix(_) => simulated("unix:/run/server", settings),
+            Self::RoughProxied(_) => simulated("haproxy:tcp:8000:trust=0.0.0.0/0", settings),
             Self::Faulted => faulted::serve(settings, act),
         };
         server.expect(&["started"]);
@@ -78,7 +92,7 @@ impl Carrier {
             #[cfg(unix)]
             Self::Unix => false,
             Self::RoughUnix(_) => false,
-            Self::Tcp4 | Self::Tcp6 | Self::Ideal | Self::Rough(_) | Self::Faulted => true,
+            _ => true,
         }
     }
 
@@ -109,10 +123,31 @@ impl Carrier {
         }
     }
 
+    /// Returns true if a socket may take a part of a short write, although it has room for all.
+    fn splits_writes(self) -> bool {
+        match self {
+            Self::Rough(_) | Self::RoughUnix(_) | Self::RoughProxied(_) | Self::Faulted => true,
+            Self::Tcp4 | Self::Tcp6 | Self::Proxied | Self::Ideal => false,
+            #[cfg(unix)]
+            Self::Unix | Self::Adopted => false,
+        }
+    }
+
+    /// Expects the last bytes of a connection that offers them to the socket once: if that does not
+    /// take them all, a reset follows.
+    #[track_caller]
+    fn expect_last(self, client: Client, bytes: &str) {
+        let (heard, in_order) = client.rest_and_end();
+        assert!(bytes.as_bytes().starts_with(&heard), "{heard:?}");
+        let whole = heard.len() == bytes.len();
+        assert!(whole && in_order || self.splits_writes(), "{heard:?}");
+        assert!(whole || !in_order || !self.resets(), "{heard:?}");
+    }
+
     /// Returns the seed and the conditions of its simulated network.
     fn network(self) -> (u64, Conditions) {
         match self {
-            Self::Rough(seed) | Self::RoughUnix(seed) => (seed, rough()),
+            Self::Rough(seed) | Self::RoughUnix(seed) | Self::RoughProxied(seed) => (seed, rough()),
             _ => (0, Conditions::ideal()),
         }
     }
@@ -134,6 +169,18 @@ macro_rules! battery {
         })*)* }
         #[cfg(unix)]
         mod unix { $($(#[test] fn $name() { super::$subject::$name(super::Carrier::Unix); })*)* }
+        #[cfg(unix)]
+        mod adopted { $($(#[test] fn $name() {
+            super::$subject::$name(super::Carrier::Adopted);
+        })*)* }
+        mod proxied { $($(#[test] fn $name() {
+            super::$subject::$name(super::Carrier::Proxied);
+        })*)* }
+        mod rough_proxied { $($(#[test] fn $name() {
+            for seed in 1..=super::SEEDS {
+                super::$subject::$name(super::Carrier::RoughProxied(seed));
+            }
+        })*)* }
         mod ideal { $($(#[test] fn $name() { super::$subject::$name(super::Carrier::Ideal); })*)* }
         mod rough_unix { $($(#[test] fn $name() {
             for seed in 1..=super::SEEDS {

@@ -72,7 +72,7 @@ pub(super) fn connections_in_every_state_get_connection_lost_once(carrier: Carri
     end.sort();
     let lost: Vec<String> = (0..5).map(|number| format!("{number} lost: stopped")).collect();
     assert_eq!(end, lost);
-    clients.swap_remove(0).expect("goodbye");
+    carrier.expect_last(clients.swap_remove(0), "goodbye");
 }
 
 pub(super) fn connections_aborted_in_the_last_turn_or_during_shutdown_get_connection_lost(

@@ -10,11 +10,12 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 #[cfg(unix)]
 use twistor::UnixServerEndpoint;
+use twistor::proxy_protocol::ProxyHeader;
 use twistor::shutdown::ShutdownReport;
 use twistor::testing::{Fault, Host, Simulation};
 use twistor::{
-    Address, ListeningPort, Reactor, Remote, ServerEndpoint, Settings, Transport, UnixAddress,
-    UnixClientEndpoint,
+    Address, ClientEndpoint, ListeningPort, Reactor, Remote, ServerEndpoint, Settings,
+    TcpClientEndpoint, Transport, UnixAddress, UnixClientEndpoint,
 };
 
 /// A reactor with one port of probes, in a thread or on a simulated network.
@@ -25,6 +26,8 @@ pub(crate) struct Server {
     log: Receiver<String>,
     reports: Receiver<ShutdownReport>,
     place: Place,
+    /// Each connection to it begins with a PROXY header.
+    has_proxies: bool,
     /// Where its Unix socket is.
     #[cfg(unix)]
     folder: Option<Folder>,
@@ -40,6 +43,11 @@ enum Place {
     Simulated(Simulation, Host),
 }
 
+/// Returns true if each connection to this endpoint begins with a PROXY header.
+fn has_proxies(at: &ServerEndpoint) -> bool {
+    at.to_string().starts_with("haproxy:")
+}
+
 impl Server {
     /// Creates a server on IPv4 whose protocols act in this way.
     pub(crate) fn new(act: fn(Event<'_>, &mut Cx<'_>)) -> Self {
@@ -51,12 +59,36 @@ impl Server {
         settings: Settings,
         act: fn(Event<'_>, &mut Cx<'_>),
     ) -> Self {
+        let has_proxies = has_proxies(&at);
+        let open = move |reactor: &mut Reactor, probes| at.listen(reactor, probes).unwrap();
+        let mut server = Self::opened_by(open, settings, act);
+        server.has_proxies = has_proxies;
+        server
+    }
+
+    /// Creates a server on a socket of the test's own.
+    #[cfg(unix)]
+    pub(crate) fn adopting(
+        socket: impl Into<std::os::fd::OwnedFd>,
+        settings: Settings,
+        act: fn(Event<'_>, &mut Cx<'_>),
+    ) -> Self {
+        let socket = socket.into();
+        let open = |reactor: &mut Reactor, probes| reactor.adopt_listener(socket, probes).unwrap();
+        Self::opened_by(open, settings, act)
+    }
+
+    fn opened_by(
+        open: impl FnOnce(&mut Reactor, Probes) -> ListeningPort<Probes> + Send + 'static,
+        settings: Settings,
+        act: fn(Event<'_>, &mut Cx<'_>),
+    ) -> Self {
         let (log_in, log) = channel();
         let (ready_in, ready) = channel();
         let (report_in, reports) = channel();
         let thread = std::thread::spawn(move || {
             let mut reactor = Reactor::with_settings(settings.handle_signals(false)).unwrap();
-            let port = at.listen(&mut reactor, Probes::new(act, log_in)).unwrap();
+            let port = open(&mut reactor, Probes::new(act, log_in));
             ready_in.send((port, reactor.remote())).unwrap();
             let _ = report_in.send(reactor.run().unwrap());
             // No connection is left, whatever the test did.
@@ -73,6 +105,7 @@ impl Server {
             reports,
             place,
             outlives: false,
+            has_proxies: false,
             #[cfg(unix)]
             folder: None,
         }
@@ -118,6 +151,7 @@ impl Server {
         settings: Settings,
         act: fn(Event<'_>, &mut Cx<'_>),
     ) -> (Self, Host) {
+        let has_proxies = has_proxies(&at);
         let (log_in, log) = channel();
         let opened = Rc::new(Cell::new(None));
         let (_, reports) = channel();
@@ -128,7 +162,7 @@ impl Server {
         });
         let port = opened.take().unwrap();
         let (address, remote) = (port.local_address(), host.reactor(|reactor| reactor.remote()));
-        let server = Self {
+        let mut server = Self {
             address,
             port,
             remote,
@@ -136,13 +170,32 @@ impl Server {
             reports,
             place: Place::Simulated(simulation, host.clone()),
             outlives: false,
+            has_proxies: false,
             #[cfg(unix)]
             folder: None,
         };
+        server.has_proxies = has_proxies;
         (server, host)
     }
 
     pub(crate) fn connect(&self) -> Client {
+        let mut client = self.connect_plainly();
+        if self.has_proxies {
+            client.send(self.proxy_header(client.address()));
+        }
+        client
+    }
+
+    /// Returns the PROXY header of a client that is its own proxy.
+    fn proxy_header(&self, client: Address) -> Vec<u8> {
+        let [client, server] =
+            [client, self.address.clone()].map(|address| address.socket_addr().unwrap());
+        let mut bytes = Vec::new();
+        ProxyHeader::new(client, server).encode(&mut bytes);
+        bytes
+    }
+
+    fn connect_plainly(&self) -> Client {
         match &self.place {
             Place::Thread(_) => Client::connect(self.address.clone()),
             Place::Simulated(simulation, host) => match &self.address {
@@ -176,14 +229,16 @@ impl Server {
         then: fn(&Transport),
     ) -> Receiver<String> {
         let (log_in, log) = channel();
+        let mut endpoint: ClientEndpoint = match to {
+            Address::Tcp(to) => TcpClientEndpoint::from(to).into(),
+            Address::Unix(to) => UnixClientEndpoint::from(to).into(),
+            other => panic!("no client can connect to {other}"),
+        };
+        if self.has_proxies {
+            endpoint = endpoint.proxy_header(ProxyHeader::local());
+        }
         self.call(move |reactor| {
-            let probes = Probes::new(act, log_in);
-            let connector = match to {
-                Address::Tcp(to) => reactor.connect_tcp(to, probes),
-                Address::Unix(to) => reactor.connect_unix(UnixClientEndpoint::from(to), probes),
-                other => panic!("no client can connect to {other}"),
-            };
-            let connector = connector.unwrap();
+            let connector = endpoint.connect(reactor, Probes::new(act, log_in)).unwrap();
             then(connector.transport());
         });
         log
