@@ -204,7 +204,7 @@ fn scenario(simulation: &Simulation) {
     assert!(per_second <= 20 * core.len() as u64, "{per_second} turns a second: they spin");
     for host in &running {
         let left = host.open_resources();
-        // Besides the timer and the idle timeout of each connection, a client that waits to connect.
+        // A timer and a timeout of each connection; besides, a client waits to connect.
         assert!(left.timers <= 3 * core.len() + 2 * lost.len(), "a timer storm: {left:?}");
     }
     rest(simulation, &core, &running);

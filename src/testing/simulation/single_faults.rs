@@ -38,7 +38,8 @@ impl fmt::Display for SingleFaultReport {
         let hours = simulated.as_secs_f64() / 3600.0;
         write!(
             f,
-            "{calls} calls, {runs} of {faults} faults, {hours:.1} simulated hours, trace {hash:016x}"
+            "{calls} calls, {runs} of {faults} faults, {hours:.1} simulated hours, \
+             trace {hash:016x}"
         )
     }
 }
@@ -50,8 +51,9 @@ impl fmt::Display for SingleFaultReport {
 ///
 /// `runs` is the number of faults to try, since there may be many: they are drawn from all of
 /// them, so that every kind of call fails in every way before one does so twice. The environment
-/// takes precedence: `TWISTOR_SINGLE_FAULTS=all` tries all of them, `TWISTOR_SINGLE_FAULTS=500` that
-/// number, and `TWISTOR_SINGLE_FAULT="17: EINTR"` runs with that fault alone.
+/// takes precedence: with `TWISTOR_SINGLE_FAULTS=all` it tries all of them, with
+/// `TWISTOR_SINGLE_FAULTS=500` that number, and with `TWISTOR_SINGLE_FAULT="17: EINTR"` only that
+/// fault.
 ///
 /// What a [transient](crate::testing::CallFailure::is_transient) failure does must not be noticed,
 /// so the scenario can demand everything of such a run. Other failures end a connection, or keep a
@@ -192,8 +194,8 @@ fn faults(calls: &[SystemCall]) -> BTreeMap<(SystemCall, usize), Vec<SingleFault
     faults
 }
 
-/// Draws `count` faults, in the order of their calls: one of each kind, then another of each, and so
-/// on.
+/// Draws `count` faults: one of each kind, then another of each, and so on. They are in the order
+/// of their calls.
 fn draw(
     faults: BTreeMap<(SystemCall, usize), Vec<SingleFault>>,
     count: usize,

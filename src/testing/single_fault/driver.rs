@@ -1,12 +1,11 @@
 //! Faulty driver: any driver, one call of which fails.
 
 use super::call_failure::CallFailure;
+use super::driver_faults::DriverFaults;
 use super::injector::Injector;
 use super::listener::FaultyListener;
-use super::owed_events::OwedEvents;
 use super::stream::FaultyStream;
 use super::system_call::SystemCall;
-use crate::address::Address;
 use crate::arena::Id;
 use crate::driver::{AnyStream, Driver, Listener, Notification, Ready, ServiceManager, Wake, Work};
 use crate::endpoint::{ClientCarrier, ServerCarrier};
@@ -18,25 +17,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// What a driver, its ports and its streams share: the injector, and what the next wait owes.
-#[derive(Clone, Debug)]
-pub(super) struct Shared {
-    injector: Rc<Injector>,
-    pub(super) events: Rc<OwedEvents>,
-    /// Name of the host, for messages.
-    host: Rc<str>,
-}
-
-impl Shared {
-    pub(super) fn count(&self, call: SystemCall, peer: Option<&Address>) -> Option<CallFailure> {
-        self.injector.count(call, &self.host, peer)
-    }
-}
-
 /// A driver, one call of which fails, or one call on one of its ports and streams.
 pub(in crate::testing) struct FaultyDriver {
     inner: Box<dyn Driver>,
-    shared: Shared,
+    faults: DriverFaults,
 }
 
 impl FaultyDriver {
@@ -45,7 +29,7 @@ impl FaultyDriver {
         injector: Rc<Injector>,
         host: &str,
     ) -> Self {
-        Self { inner, shared: Shared { injector, events: Rc::default(), host: host.into() } }
+        Self { inner, faults: DriverFaults::new(injector, host) }
     }
 }
 
@@ -69,11 +53,11 @@ impl Driver for FaultyDriver {
     }
 
     fn wait(&mut self, ready: &mut Vec<Ready>, timeout: Option<Duration>) -> io::Result<()> {
-        let failure = self.shared.count(SystemCall::Wait, None);
+        let failure = self.faults.count(SystemCall::Wait, None);
         if failure == Some(CallFailure::EmptyWait) {
             return Ok(());
         }
-        let events = &self.shared.events;
+        let events = &self.faults.events;
         let begin = ready.len();
         ready.extend(events.take());
         let timeout = if ready.len() > begin { Some(Duration::ZERO) } else { timeout };
@@ -93,29 +77,29 @@ impl Driver for FaultyDriver {
     /// Returns true also if the next wait has something to report, so that the loop does not sleep
     /// before it.
     fn may_have_more(&self) -> bool {
-        !self.shared.events.is_empty() || self.inner.may_have_more()
+        !self.faults.events.is_empty() || self.inner.may_have_more()
     }
 
     fn listen(&mut self, at: &ServerCarrier, id: Id) -> io::Result<Box<dyn Listener>> {
-        self.shared.count(SystemCall::Listen, None);
+        self.faults.count(SystemCall::Listen, None);
         let inner = self.inner.listen(at, id)?;
-        Ok(Box::new(FaultyListener::new(inner, id, self.shared.clone())))
+        Ok(Box::new(FaultyListener::new(inner, id, self.faults.clone())))
     }
 
     #[cfg(unix)]
     fn adopt(&mut self, socket: OwnedFd, id: Id) -> io::Result<Box<dyn Listener>> {
-        self.shared.count(SystemCall::Listen, None);
+        self.faults.count(SystemCall::Listen, None);
         let inner = self.inner.adopt(socket, id)?;
-        Ok(Box::new(FaultyListener::new(inner, id, self.shared.clone())))
+        Ok(Box::new(FaultyListener::new(inner, id, self.faults.clone())))
     }
 
     fn connect(&mut self, to: &ClientCarrier, id: Id) -> io::Result<AnyStream> {
         let peer = to.address();
-        match self.shared.count(SystemCall::Connect, Some(&peer)) {
+        match self.faults.count(SystemCall::Connect, Some(&peer)) {
             Some(failure) => Err(failure.error()),
             None => {
                 let inner = self.inner.connect(to, id)?;
-                let mut stream = FaultyStream::new(inner, peer, self.shared.clone());
+                let mut stream = FaultyStream::new(inner, peer, self.faults.clone());
                 stream.is_registered(id.to_bits());
                 Ok(AnyStream::Other(Box::new(stream)))
             }
@@ -123,7 +107,7 @@ impl Driver for FaultyDriver {
     }
 
     fn spawn_blocking(&mut self, work: Work, max_blocking_threads: usize) -> io::Result<()> {
-        match self.shared.count(SystemCall::SpawnThread, None) {
+        match self.faults.count(SystemCall::SpawnThread, None) {
             Some(failure) => Err(failure.error()),
             None => self.inner.spawn_blocking(work, max_blocking_threads),
         }

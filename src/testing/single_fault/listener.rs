@@ -1,7 +1,7 @@
 //! Faulty listener: a port, one call on which may fail.
 
 use super::call_failure::CallFailure;
-use super::driver::Shared;
+use super::driver_faults::DriverFaults;
 use super::stream::FaultyStream;
 use super::system_call::SystemCall;
 use crate::address::Address;
@@ -13,21 +13,21 @@ use std::io;
 pub(super) struct FaultyListener {
     inner: Box<dyn Listener>,
     id: Id,
-    shared: Shared,
+    faults: DriverFaults,
 }
 
 impl FaultyListener {
-    pub(super) fn new(inner: Box<dyn Listener>, id: Id, shared: Shared) -> Self {
-        shared.events.open_port(id);
-        Self { inner, id, shared }
+    pub(super) fn new(inner: Box<dyn Listener>, id: Id, faults: DriverFaults) -> Self {
+        faults.events.open_port(id);
+        Self { inner, id, faults }
     }
 
     fn check(&self, call: SystemCall) -> io::Result<()> {
-        match self.shared.count(call, None) {
+        match self.faults.count(call, None) {
             None => Ok(()),
             Some(failure) => {
                 if failure == CallFailure::WouldBlock {
-                    self.shared.events.owe_port(self.id);
+                    self.faults.events.owe_port(self.id);
                 }
                 Err(failure.error())
             }
@@ -35,14 +35,14 @@ impl FaultyListener {
     }
 
     fn wrap(&self, (stream, peer): (AnyStream, Address)) -> (AnyStream, Address) {
-        let stream = FaultyStream::new(stream, peer.clone(), self.shared.clone());
+        let stream = FaultyStream::new(stream, peer.clone(), self.faults.clone());
         (AnyStream::Other(Box::new(stream)), peer)
     }
 }
 
 impl Drop for FaultyListener {
     fn drop(&mut self) {
-        self.shared.events.close_port(self.id);
+        self.faults.events.close_port(self.id);
     }
 }
 

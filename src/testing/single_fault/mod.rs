@@ -5,6 +5,7 @@
 
 mod call_failure;
 mod driver;
+mod driver_faults;
 mod injector;
 mod listener;
 mod owed_events;

@@ -1,7 +1,7 @@
 //! Faulty stream: a connection, one call on which may fail.
 
 use super::call_failure::CallFailure;
-use super::driver::Shared;
+use super::driver_faults::DriverFaults;
 use super::system_call::SystemCall;
 use crate::address::{Address, PeerCredentials};
 use crate::arena::Id;
@@ -13,7 +13,7 @@ use std::time::Duration;
 pub(super) struct FaultyStream {
     inner: AnyStream,
     peer: Address,
-    shared: Shared,
+    faults: DriverFaults,
     registration: Registration,
     health: Health,
 }
@@ -38,30 +38,30 @@ enum Health {
 }
 
 impl FaultyStream {
-    pub(super) fn new(inner: AnyStream, peer: Address, shared: Shared) -> Self {
+    pub(super) fn new(inner: AnyStream, peer: Address, faults: DriverFaults) -> Self {
         let registration = Registration::Owed(Edges::NONE);
-        Self { inner, peer, shared, registration, health: Health::Sound }
+        Self { inner, peer, faults, registration, health: Health::Sound }
     }
 
     pub(super) fn is_registered(&mut self, token: usize) {
-        self.shared.events.register(token);
+        self.faults.events.register(token);
         if let Registration::Owed(edges) = self.registration {
             if edges != Edges::NONE {
-                self.shared.events.owe(token, edges);
+                self.faults.events.owe(token, edges);
             }
         }
         self.registration = Registration::Token(token);
     }
 
     fn count(&self, call: SystemCall) -> Option<CallFailure> {
-        self.shared.count(call, Some(&self.peer))
+        self.faults.count(call, Some(&self.peer))
     }
 
     /// Makes the next wait report these edges.
     fn owe(&mut self, edges: Edges) {
         match &mut self.registration {
             Registration::Owed(owed) => owed.add(edges),
-            Registration::Token(token) => self.shared.events.owe(*token, edges),
+            Registration::Token(token) => self.faults.events.owe(*token, edges),
         }
     }
 
@@ -99,7 +99,7 @@ impl FaultyStream {
 impl Drop for FaultyStream {
     fn drop(&mut self) {
         if let Registration::Token(token) = self.registration {
-            self.shared.events.unregister(token);
+            self.faults.events.unregister(token);
         }
     }
 }

@@ -8,7 +8,7 @@
 use super::Carrier;
 use crate::support::{Cx, Event, Records, SIMULATED_TIMEOUT, Server};
 use std::any::Any;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::panic::{self, AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
@@ -17,6 +17,8 @@ use twistor::testing::{CallFailure, Host, Simulation, SystemCall, single_faults}
 use twistor::{Reactor, Settings};
 
 thread_local! {
+    /// Connections that the servers of the first run, without a fault, held in the end.
+    static HELD: Cell<Option<usize>> = const { Cell::new(None) };
     static RUN: RefCell<Option<Run>> = const { RefCell::new(None) };
     /// Panics of this thread, while they are recorded.
     static PANICS: RefCell<Option<Vec<Panicked>>> = const { RefCell::new(None) };
@@ -206,6 +208,15 @@ fn rests(simulation: &Simulation, servers: &[(Host, SocketAddr)]) {
     simulation.run_for(CALM);
     let taken = turns() - before;
     assert!(taken <= TURNS_MAX, "a server with nothing to do takes {taken} turns");
+    // All clients are gone. The protocols of some tests stay, without a fault as well; those of a
+    // test that stops its server itself cannot be compared.
+    let held: usize = servers.iter().map(|(host, _)| host.open_resources().connections).sum();
+    if simulation.single_fault().is_none() {
+        let compares = servers.iter().all(|(host, _)| !host.has_stopped());
+        HELD.set(compares.then_some(held));
+    }
+    let expected = HELD.get().unwrap_or(usize::MAX);
+    assert!(held <= expected, "{held} connections are left, and {expected} without the fault");
 }
 
 /// Calls `call`, and returns its outcome with all panics meanwhile, none of which is printed.

@@ -193,10 +193,12 @@ macro_rules! battery {
             }
         })*)* }
         mod ideal_with_faults { $($(#[test] fn $name() {
-            super::faulted::survives(stringify!($name), super::Carrier::Ideal, super::$subject::$name);
+            let (name, test) = (stringify!($name), super::$subject::$name);
+            super::faulted::survives(name, super::Carrier::Ideal, test);
         })*)* }
         mod rough_with_faults { $($(#[test] fn $name() {
-            super::faulted::survives(stringify!($name), super::Carrier::Rough(1), super::$subject::$name);
+            let (name, test) = (stringify!($name), super::$subject::$name);
+            super::faulted::survives(name, super::Carrier::Rough(1), test);
         })*)* }
     };
 }
