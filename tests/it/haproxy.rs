@@ -1,6 +1,6 @@
 //! Behind a real haproxy: an example learns of the clients from its PROXY headers.
 
-use crate::support::{Child, TIMEOUT, interrupt};
+use crate::support::{Child, TIMEOUT, has_tool, interrupt};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
@@ -18,14 +18,6 @@ impl Drop for Haproxy {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.config);
     }
-}
-
-fn is_installed() -> bool {
-    let found = Command::new("haproxy").arg("-v").output().is_ok();
-    if !found {
-        eprintln!("skipped: haproxy is not installed (Debian's package of this name)");
-    }
-    found
 }
 
 impl Haproxy {
@@ -82,7 +74,7 @@ fn exchange(through: SocketAddr, length: usize) -> SocketAddr {
 
 #[test]
 fn clients_of_haproxy_are_known_by_their_own_addresses() {
-    if !is_installed() {
+    if !has_tool("haproxy", "haproxy") {
         return;
     }
     for options in [

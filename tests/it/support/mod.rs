@@ -52,6 +52,19 @@ pub(crate) fn has_ipv6() -> bool {
     has
 }
 
+/// Returns true if a program is installed; otherwise tests that need it are skipped, with a
+/// message. Where `TWISTOR_TOOLS=required`, as in the gate, they fail.
+#[cfg(feature = "signals")]
+pub(crate) fn has_tool(name: &str, debian_package: &str) -> bool {
+    let found = std::process::Command::new(name).arg("-v").output().is_ok();
+    if !found {
+        let missing = format!("{name} is not installed (Debian's package {debian_package})");
+        assert!(std::env::var("TWISTOR_TOOLS").as_deref() != Ok("required"), "{missing}");
+        eprintln!("skipped: {missing}");
+    }
+    found
+}
+
 /// Sends back what it receives, and closes when the client does.
 pub(crate) fn echo(event: Event<'_>, cx: &mut Cx<'_>) {
     match event {
