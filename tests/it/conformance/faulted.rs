@@ -83,7 +83,7 @@ const LARGE: [&str; 14] = [
 const TURNS_MAX: u64 = 5000;
 
 /// Transient failures that a test may notice: of a call that is made once, and not repeated.
-const NOTICED: [(&str, SystemCall, &[CallFailure], &str); 4] = [
+const NOTICED: [(&str, SystemCall, &[CallFailure], &str); 5] = [
     (
         "failing_reports_the_reason_and_closes_gracefully",
         SystemCall::Write,
@@ -95,6 +95,12 @@ const NOTICED: [(&str, SystemCall, &[CallFailure], &str); 4] = [
         SystemCall::Write,
         &[CallFailure::WouldBlock, CallFailure::ShortCount],
         "It makes connections fail, see above.",
+    ),
+    (
+        "connections_in_every_state_get_connection_lost_once",
+        SystemCall::Write,
+        &[CallFailure::WouldBlock, CallFailure::ShortCount],
+        "A shutdown offers what is unsent to the socket once.",
     ),
     (
         "a_late_loop_does_not_time_out_a_client_that_sent_in_time",
@@ -239,4 +245,12 @@ fn recorded(call: impl FnOnce()) -> (Result<(), Box<dyn Any + Send>>, Vec<Panick
     PANICS.set(Some(Vec::new()));
     let outcome = catch_unwind(AssertUnwindSafe(call));
     (outcome, PANICS.take().unwrap_or_default())
+}
+
+#[test]
+fn the_lists_name_tests_of_the_battery() {
+    let battery = include_str!("mod.rs");
+    for name in LARGE.into_iter().chain(NOTICED.into_iter().map(|(name, ..)| name)) {
+        assert!(battery.contains(&format!("        {name}")), "{name} is no test of the battery");
+    }
 }
