@@ -42,7 +42,9 @@ fn unused_address(carrier: Carrier, server: &Server) -> Address {
             listener.local_addr().unwrap().into()
         }
         (_, Address::Tcp(address)) => SocketAddr::new(address.ip(), address.port() + 1).into(),
-        (Carrier::RoughUnix(_), _) => Address::Unix(UnixAddress::abstract_name("nobody")),
+        (Carrier::RoughUnix(_) | Carrier::Faulted { over_unix: true }, _) => {
+            Address::Unix(UnixAddress::abstract_name("nobody"))
+        }
         #[cfg(unix)]
         (_, Address::Unix(address)) => {
             // A socket that is bound, and does not listen.

@@ -41,7 +41,9 @@ enum Carrier {
     /// PROXY headers under rough conditions with this seed.
     RoughProxied(u64),
     /// The simulated network of a run in which one call fails.
-    Faulted,
+    Faulted {
+        over_unix: bool,
+    },
 }
 
 impl Carrier {
@@ -52,7 +54,7 @@ impl Carrier {
     fn serve_with(self, settings: Settings, act: fn(Event<'_>, &mut Cx<'_>)) -> Server {
         // Shown only when the test fails, for the search for the cause. (A run with a fault says
         // more of itself, and there are thousands.)
-        if !matches!(self, Self::Faulted) {
+        if !matches!(self, Self::Faulted { .. }) {
             println!("over {self:?}");
         }
         let simulated = |at: &str, settings| {
@@ -73,10 +75,10 @@ impl Carrier {
                 Server::adopting(socket, settings, act)
             }
             Self::Proxied => real("haproxy:tcp:0:interface=127.0.0.1", settings),
-            Self::Ideal | Self::Rough(_) => simulated("tcp:8000", settings),
-            Self::RoughUnix(_) => simulated("unix:/run/server", settings),
-            Self::RoughProxied(_) => simulated("haproxy:tcp:8000:trust=0.0.0.0/0", settings),
-            Self::Faulted => faulted::serve(settings, act),
+            Self::Ideal | Self::Rough(_) | Self::RoughUnix(_) | Self::RoughProxied(_) => {
+                simulated(self.simulated_at(), settings)
+            }
+            Self::Faulted { .. } => faulted::serve(settings, act),
         };
         server.expect(&["started"]);
         server
@@ -91,7 +93,7 @@ impl Carrier {
         match self {
             #[cfg(unix)]
             Self::Unix => false,
-            Self::RoughUnix(_) => false,
+            Self::RoughUnix(_) | Self::Faulted { over_unix: true } => false,
             _ => true,
         }
     }
@@ -126,7 +128,9 @@ impl Carrier {
     /// Returns true if a socket may take a part of a short write, although it has room for all.
     fn splits_writes(self) -> bool {
         match self {
-            Self::Rough(_) | Self::RoughUnix(_) | Self::RoughProxied(_) | Self::Faulted => true,
+            Self::Rough(_) | Self::RoughUnix(_) | Self::RoughProxied(_) | Self::Faulted { .. } => {
+                true
+            }
             Self::Tcp4 | Self::Tcp6 | Self::Proxied | Self::Ideal => false,
             #[cfg(unix)]
             Self::Unix | Self::Adopted => false,
@@ -142,6 +146,15 @@ impl Carrier {
         let whole = heard.len() == bytes.len();
         assert!(whole && in_order || self.splits_writes(), "{heard:?}");
         assert!(whole || !in_order || !self.resets(), "{heard:?}");
+    }
+
+    /// Returns where a server listens on a simulated network.
+    fn simulated_at(self) -> &'static str {
+        match self {
+            Self::RoughUnix(_) => "unix:/run/server",
+            Self::RoughProxied(_) => "haproxy:tcp:8000:trust=0.0.0.0/0",
+            _ => "tcp:8000",
+        }
     }
 
     /// Returns the seed and the conditions of its simulated network.
@@ -199,6 +212,14 @@ macro_rules! battery {
         mod rough_with_faults { $($(#[test] fn $name() {
             let (name, test) = (stringify!($name), super::$subject::$name);
             super::faulted::survives(name, super::Carrier::Rough(1), test);
+        })*)* }
+        mod unix_with_faults { $($(#[test] fn $name() {
+            let (name, test) = (stringify!($name), super::$subject::$name);
+            super::faulted::survives(name, super::Carrier::RoughUnix(1), test);
+        })*)* }
+        mod proxied_with_faults { $($(#[test] fn $name() {
+            let (name, test) = (stringify!($name), super::$subject::$name);
+            super::faulted::survives(name, super::Carrier::RoughProxied(1), test);
         })*)* }
     };
 }

@@ -181,18 +181,23 @@ impl Server {
     pub(crate) fn connect(&self) -> Client {
         let mut client = self.connect_plainly();
         if self.has_proxies {
-            client.send(self.proxy_header(client.address()));
+            // A client that is its own proxy.
+            let ends = [client.address(), self.address.clone()];
+            let [client_end, own] = ends.map(|address| address.socket_addr().unwrap());
+            let mut header = Vec::new();
+            ProxyHeader::new(client_end, own).encode(&mut header);
+            client.send(header);
         }
         client
     }
 
-    /// Returns the PROXY header of a client that is its own proxy.
-    fn proxy_header(&self, client: Address) -> Vec<u8> {
-        let [client, server] =
-            [client, self.address.clone()].map(|address| address.socket_addr().unwrap());
-        let mut bytes = Vec::new();
-        ProxyHeader::new(client, server).encode(&mut bytes);
-        bytes
+    /// Returns what a client of unknown address sends first.
+    pub(crate) fn introduction(&self) -> Vec<u8> {
+        let mut header = Vec::new();
+        if self.has_proxies {
+            ProxyHeader::unspecified().encode(&mut header);
+        }
+        header
     }
 
     fn connect_plainly(&self) -> Client {
