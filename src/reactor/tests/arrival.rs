@@ -226,6 +226,31 @@ fn limits_for_each_peer_count_the_clients_of_a_proxy() {
 }
 
 #[test]
+fn a_connection_that_does_not_arrive_takes_no_place_of_its_proxy() {
+    let mut fixture = behind_proxies(echo);
+    fixture.reactor.set_limits(&fixture.port, ConnectionLimits::new().max_per_peer(1));
+    let local = |fixture: &mut Fixture| {
+        let peer = fixture.script.connect();
+        peer.send(LOCAL);
+        fixture.settle();
+        peer
+    };
+    let own = local(&mut fixture);
+    for header in ["", "no header", "PROXY"] {
+        let arriving = fixture.script.connect();
+        arriving.send(header);
+        fixture.settle();
+        arriving.close();
+        fixture.settle();
+        let second = local(&mut fixture);
+        assert_ne!(second.closed(), Closed::No, "after {header:?} the first still counts");
+    }
+    own.close();
+    fixture.settle();
+    assert_eq!(local(&mut fixture).closed(), Closed::No);
+}
+
+#[test]
 fn a_connection_counts_for_the_total_limit_from_the_moment_it_is_accepted() {
     let mut fixture = behind_proxies(echo);
     fixture.reactor.set_limits(&fixture.port, ConnectionLimits::new().max_connections(1));
