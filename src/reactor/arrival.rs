@@ -231,6 +231,20 @@ fn send_header(stream: &mut dyn Stream, bytes: &[u8], sent: &mut usize) -> io::R
     Ok(true)
 }
 
+/// Fails if the peer has closed and sent nothing more: a health check of the proxy itself connects,
+/// and leaves at once.
+fn expect_peer(stream: &mut dyn Stream) -> io::Result<()> {
+    match stream.peek(&mut [0]) {
+        Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
+        Ok(_) => Ok(()),
+        Err(error) => match error.kind() {
+            io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => Ok(()),
+            // The system tells an error once.
+            _ => Err(error),
+        },
+    }
+}
+
 /// Reads a PROXY header, and no byte behind it. Returns `None` if it has not all arrived.
 fn receive_header(
     stream: &mut dyn Stream,
@@ -245,9 +259,8 @@ fn receive_header(
             }
             Ok(count) => match decoder.receive(&buffer[..count]) {
                 Ok(Decoded::Complete { header, .. }) => {
-                    // A health check of the proxy itself connects, and leaves at once.
-                    if header.source().is_none() && stream.peek(&mut [0]).is_ok_and(|it| it == 0) {
-                        return Err(io::ErrorKind::UnexpectedEof.into());
+                    if header.source().is_none() {
+                        expect_peer(stream)?;
                     }
                     return Ok(Some(header));
                 }

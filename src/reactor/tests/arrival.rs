@@ -156,6 +156,12 @@ fn a_health_check_that_leaves_has_no_protocol_and_one_that_stays_has_its_own_add
     fixture.log.expect(&[]);
     assert_eq!(check.closed(), Closed::InOrder);
     assert_eq!(rejections(&fixture), RejectionStats::default());
+    let reset = fixture.script.connect();
+    reset.send(LOCAL);
+    reset.reset_in_line();
+    fixture.settle();
+    fixture.log.expect(&[]);
+    assert_ne!(reset.closed(), Closed::No, "no error is swallowed");
     for header in [LOCAL, b"PROXY UNKNOWN\r\n"] {
         let mut fixture = behind_proxies(report);
         let check = fixture.script.connect();

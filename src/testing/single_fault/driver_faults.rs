@@ -25,4 +25,8 @@ impl DriverFaults {
     pub(super) fn count(&self, call: SystemCall, peer: Option<&Address>) -> Option<CallFailure> {
         self.injector.count(call, &self.host, peer)
     }
+
+    pub(super) fn note_closed(&self) {
+        self.injector.note_closed();
+    }
 }

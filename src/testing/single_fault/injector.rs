@@ -58,11 +58,13 @@ pub struct FaultedCall {
     pub host: String,
     /// Peer of the connection, if it was a call on a connection.
     pub peer: Option<SocketAddr>,
+    /// The reactor has closed the socket of this connection since.
+    pub is_closed: bool,
 }
 
 impl fmt::Display for FaultedCall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { fault: SingleFault { call: number, failure }, call, host, peer } = self;
+        let Self { fault: SingleFault { call: number, failure }, call, host, peer, .. } = self;
         write!(f, "call {number} fails with {failure}: {call}, of host {host}")?;
         peer.iter().try_for_each(|peer| write!(f, ", on the connection with {peer}"))
     }
@@ -110,8 +112,14 @@ impl Injector {
             call,
             host: host.to_owned(),
             peer: peer.and_then(Address::socket_addr),
+            is_closed: false,
         });
         // A fault that was written by hand may not suit the call; the call then succeeds.
         Some(fault.failure).filter(|failure| call.failures().contains(failure))
+    }
+
+    /// Notes that the connection is closed on which the call has failed.
+    pub(super) fn note_closed(&self) {
+        self.faulted.borrow_mut().iter_mut().for_each(|faulted| faulted.is_closed = true);
     }
 }

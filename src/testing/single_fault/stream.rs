@@ -6,6 +6,7 @@ use super::system_call::SystemCall;
 use crate::address::{Address, PeerCredentials};
 use crate::arena::Id;
 use crate::driver::{AnyStream, Edges, Stream};
+use std::cell::Cell;
 use std::io::{self, IoSlice};
 use std::time::Duration;
 
@@ -16,6 +17,8 @@ pub(super) struct FaultyStream {
     faults: DriverFaults,
     registration: Registration,
     health: Health,
+    /// The call that fails was one on this stream.
+    is_hit: Cell<bool>,
 }
 
 #[derive(Debug)]
@@ -40,7 +43,7 @@ enum Health {
 impl FaultyStream {
     pub(super) fn new(inner: AnyStream, peer: Address, faults: DriverFaults) -> Self {
         let registration = Registration::Owed(Edges::NONE);
-        Self { inner, peer, faults, registration, health: Health::Sound }
+        Self { inner, peer, faults, registration, health: Health::Sound, is_hit: Cell::new(false) }
     }
 
     pub(super) fn is_registered(&mut self, token: usize) {
@@ -54,7 +57,9 @@ impl FaultyStream {
     }
 
     fn count(&self, call: SystemCall) -> Option<CallFailure> {
-        self.faults.count(call, Some(&self.peer))
+        let failure = self.faults.count(call, Some(&self.peer));
+        self.is_hit.set(self.is_hit.get() || failure.is_some());
+        failure
     }
 
     /// Makes the next wait report these edges.
@@ -101,6 +106,9 @@ impl Drop for FaultyStream {
         if let Registration::Token(token) = self.registration {
             self.faults.events.unregister(token);
         }
+        if self.is_hit.get() {
+            self.faults.note_closed();
+        }
     }
 }
 
@@ -127,7 +135,7 @@ impl Stream for FaultyStream {
 
     fn peek(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self.count(SystemCall::Peek) {
-            Some(failure) => Err(failure.error()),
+            Some(failure) => Err(self.fail(failure, Edges::READABLE)),
             None => self.inner.peek(buffer),
         }
     }

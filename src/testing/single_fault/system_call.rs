@@ -51,7 +51,7 @@ define_calls! {
     /// Reads, as `recv(2)`.
     Read "read" [Interrupted WouldBlock ShortCount ConnectionReset OutOfMemory],
     /// Reads without taking anything, as `recv(2)` with `MSG_PEEK`.
-    Peek "peek" [WouldBlock OutOfMemory],
+    Peek "peek" [Interrupted WouldBlock ConnectionReset OutOfMemory],
     /// Writes, as `send(2)`.
     Write "write" [Interrupted WouldBlock ShortCount ConnectionReset BrokenPipe OutOfMemory],
     /// Writes several pieces, as `writev(2)`.

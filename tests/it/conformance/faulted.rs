@@ -8,16 +8,16 @@
 use super::Carrier;
 use crate::support::{Cx, Event, Records, SIMULATED_TIMEOUT, Server};
 use std::any::Any;
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::panic::{self, AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
 use std::time::Duration;
-use twistor::testing::{CallFailure, Host, Peer, Simulation, SystemCall, single_faults};
+use twistor::testing::{
+    CallFailure, FaultedCall, Host, Peer, Simulation, SystemCall, single_faults,
+};
 use twistor::{Address, Reactor, ServerEndpoint, Settings};
 
 thread_local! {
-    /// Connections that the servers of the first run, without a fault, held in the end.
-    static HELD: Cell<Option<usize>> = const { Cell::new(None) };
     static RUN: RefCell<Option<Run>> = const { RefCell::new(None) };
     /// Panics of this thread, while they are recorded.
     static PANICS: RefCell<Option<Vec<Panicked>>> = const { RefCell::new(None) };
@@ -207,6 +207,8 @@ fn check(simulation: &Simulation, servers: &[Begun]) {
         drop(late);
     }
     rests(simulation, servers);
+    let faulted = simulation.faulted_call().filter(breaks);
+    assert!(faulted.is_none_or(|call| call.is_closed), "a broken connection is kept");
     for Begun { host, .. } in servers {
         if !host.has_stopped() {
             host.reactor(Reactor::stop);
@@ -226,6 +228,15 @@ fn check(simulation: &Simulation, servers: &[Begun]) {
     assert_eq!(started, stopped, "each factory that started was stopped");
 }
 
+/// Returns true if the failure of a call ends its connection.
+fn breaks(faulted: &FaultedCall) -> bool {
+    let is_option = matches!(faulted.call, SystemCall::SetOption | SystemCall::LocalAddress);
+    faulted.peer.is_some()
+        && !faulted.fault.failure.is_transient()
+        && faulted.call != SystemCall::Connect
+        && !is_option
+}
+
 /// Checks that servers with nothing to do take no turns.
 fn rests(simulation: &Simulation, servers: &[Begun]) {
     // Longer than a socket lingers, a connection waits for its peer or a timer of a test runs.
@@ -241,21 +252,6 @@ fn rests(simulation: &Simulation, servers: &[Begun]) {
     simulation.run_for(CALM);
     let taken = turns() - before;
     assert!(taken <= TURNS_MAX, "a server with nothing to do takes {taken} turns");
-    // All clients are gone. The protocols of some tests stay, without a fault as well; those of a
-    // test that stops its server itself cannot be compared.
-    let held: usize = servers.iter().map(|begun| begun.host.open_resources().connections).sum();
-    if simulation.single_fault().is_none() {
-        let compares = servers.iter().all(|begun| !begun.host.has_stopped());
-        HELD.set(compares.then_some(held));
-    }
-    let expected = match simulation.single_fault() {
-        // A client that a fault keeps out may be the one for which the others' protocols wait.
-        Some(fault) if !fault.failure.is_transient() => {
-            servers.iter().map(|begun| begun.host.open()).sum()
-        }
-        _ => HELD.get().unwrap_or(usize::MAX),
-    };
-    assert!(held <= expected, "{held} connections are left, and {expected} should be at most");
 }
 
 /// Calls `call`, and returns its outcome with all panics meanwhile, none of which is printed.
