@@ -12,6 +12,7 @@ macro_rules! __callbacks {
             $($first)*
             ConnectionMade connection_made()
             DataReceived data_received(data: &[u8])
+            DescriptorReceived descriptor_received(descriptor: $crate::Descriptor)
             TimerFired timer_fired(timer: $crate::TimerId)
             Continued continued(continuation: $crate::Continuation)
             ReadingResumed reading_resumed()

@@ -194,6 +194,7 @@ macro_rules! __delegate {
     // only with one that is written in it.
     (@unless connection_made [connection_made $($rest:tt)*] $step:tt) => {};
     (@unless data_received [data_received $($rest:tt)*] $step:tt) => {};
+    (@unless descriptor_received [descriptor_received $($rest:tt)*] $step:tt) => {};
     (@unless timer_fired [timer_fired $($rest:tt)*] $step:tt) => {};
     (@unless continued [continued $($rest:tt)*] $step:tt) => {};
     (@unless reading_resumed [reading_resumed $($rest:tt)*] $step:tt) => {};

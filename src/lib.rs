@@ -64,6 +64,7 @@ mod transport;
 mod framing;
 
 mod address;
+mod descriptor;
 pub mod endpoint;
 pub mod proxy_protocol;
 mod reason;
@@ -87,6 +88,7 @@ pub mod guide;
 pub use address::{Address, PeerCredentials, UnixAddress};
 pub use bytes::Bytes;
 pub use continuation::Continuation;
+pub use descriptor::Descriptor;
 pub use endpoint::{
     ClientEndpoint, InheritedEndpoint, ServerEndpoint, TcpClientEndpoint, TcpServerEndpoint,
     UnixClientEndpoint, UnixServerEndpoint,

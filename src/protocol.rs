@@ -2,6 +2,7 @@
 
 use crate::continuation::{Continuation, Continue};
 use crate::delegate_callbacks;
+use crate::descriptor::Descriptor;
 use crate::reactor::{DeferError, FactoryKey, Reactor, TimerId};
 use crate::reason::{Reason, TimeoutKind};
 use crate::transport::Transport;
@@ -302,7 +303,7 @@ impl<F: fmt::Debug> fmt::Debug for Context<'_, F> {
 ///
 /// ```text
 /// connection_made
-///   ( data_received | timer_fired | continued | reading_resumed
+///   ( data_received | descriptor_received | timer_fired | continued | reading_resumed
 ///     | producing_paused | producing_resumed | producer_finished | write_rejected
 ///     | drain_requested | timed_out )*
 ///   [ read_connection_lost ]  [ write_connection_lost ]    in either order, others in between
@@ -357,6 +358,20 @@ pub trait Protocol<F>: Continue {
     /// Twisted does the same.
     fn data_received(&mut self, cx: &mut Context<'_, F>, data: &[u8]) {
         let _ = (cx, data);
+    }
+
+    /// A descriptor has arrived over a Unix socket, before the byte that it was sent with. By
+    /// default it is closed. (`fileDescriptorReceived`)
+    ///
+    /// Programs that this one starts do not inherit it. Bytes that were sent just before it may
+    /// follow it, if the system has joined them to the same read. While reading is paused the
+    /// descriptor waits; if the connection ends meanwhile, it is closed.
+    ///
+    /// A peer that sends more than sixteen descriptors at once ends the connection with
+    /// [`Reason::Lost`], and so does one for which this process has no number left. What it leads
+    /// to is the peer's choice, and the peer may still have it too: a read of it may block.
+    fn descriptor_received(&mut self, cx: &mut Context<'_, F>, descriptor: Descriptor) {
+        let _ = (cx, descriptor);
     }
 
     /// A timer set with [`Context::set_timer`] or [`Reactor::set_timer`] has expired, or a period

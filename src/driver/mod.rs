@@ -20,6 +20,8 @@ mod any_stream;
 mod inherit_error;
 #[cfg(target_os = "linux")]
 mod inherited;
+#[cfg(unix)]
+mod descriptors;
 mod mio;
 mod notification;
 #[cfg(unix)]
@@ -51,6 +53,7 @@ pub(crate) use thread_pool::Work;
 
 use crate::address::{Address, PeerCredentials};
 use crate::arena::Id;
+use crate::descriptor::Descriptor;
 use crate::endpoint::{ClientCarrier, ServerCarrier};
 use std::fmt::Debug;
 use std::io::{self, IoSlice};
@@ -194,6 +197,11 @@ impl Edges {
         self.error |= more.error;
     }
 }
+
+/// Descriptors that come or go with one byte at most, and that wait on one connection to be sent.
+/// Programs pass a few at a time: a client's socket, the three of a terminal. A peer can make this
+/// one hold as many without its asking.
+pub(crate) const DESCRIPTORS_MAX: usize = 16;
 
 /// Delay before an attempt to connect to a Unix socket is repeated that found the server's backlog
 /// full: no edge ever comes for it. A server that accepts empties its backlog in a turn or two, of
@@ -344,6 +352,27 @@ pub(crate) trait Stream: Debug {
     /// Returns the credentials of the peer; `None` if the stream has none.
     fn peer_credentials(&self) -> io::Result<Option<PeerCredentials>> {
         Ok(None)
+    }
+
+    /// Returns true if the stream carries descriptors.
+    fn carries_descriptors(&self) -> bool {
+        false
+    }
+
+    /// Attaches a descriptor to the next byte that is written.
+    fn attach(&mut self, descriptor: Descriptor) {
+        drop(descriptor);
+    }
+
+    /// Returns true if a descriptor was received and not taken. Reads are `Interrupted` then: it
+    /// comes before the bytes.
+    fn has_descriptor(&self) -> bool {
+        false
+    }
+
+    /// Removes and returns a descriptor that was received.
+    fn take_descriptor(&mut self) -> Option<Descriptor> {
+        None
     }
 
     /// Returns the number of a simulated connection, if a test's client is at its other end.

@@ -1,33 +1,20 @@
 //! Connections over Unix sockets of the operating system.
 
+use super::descriptors::{Descriptors, receive, send};
 use super::peer_credentials::peer_credentials;
 use super::tcp_stream::{INTEREST, NO_SIGNAL};
 use super::unix_address::{from_system, to_system};
 use super::{SHORT_READ_IS_FINAL, SHORT_WRITE_IS_FINAL, Stream, UNIX_CONNECT_RETRY_DELAY};
 use crate::address::{Address, PeerCredentials};
 use crate::arena::Id;
+use crate::descriptor::Descriptor;
 use crate::endpoint::UnixClientEndpoint;
 use mio::{Registry, Token};
-use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, recvmsg};
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
-use std::io::{self, IoSlice, IoSliceMut};
-use std::mem::MaybeUninit;
+use std::io::{self, IoSlice, Read};
 use std::net::Shutdown;
 use std::rc::Rc;
 use std::time::Duration;
-
-/// Descriptors received with one message at most.
-const DESCRIPTORS_MAX: usize = 16;
-
-/// Room for the descriptors that come with a read.
-const CONTROL_LEN: usize = rustix::cmsg_space!(ScmRights(DESCRIPTORS_MAX));
-
-/// Received descriptors are not inherited by the programs that this one starts. (Apple's systems
-/// have no such flag.)
-#[cfg(not(target_vendor = "apple"))]
-const RECEIVE_FLAGS: RecvFlags = RecvFlags::CMSG_CLOEXEC;
-#[cfg(target_vendor = "apple")]
-const RECEIVE_FLAGS: RecvFlags = RecvFlags::empty();
 
 #[derive(Debug)]
 pub(super) struct UnixStream {
@@ -37,11 +24,13 @@ pub(super) struct UnixStream {
     backlogged: Option<Box<SockAddr>>,
     /// The last read ended where descriptors were attached, and more bytes may be behind.
     is_cut: bool,
+    /// Allocated when the first one comes or goes: few connections carry any.
+    descriptors: Option<Box<Descriptors>>,
 }
 
 impl UnixStream {
     pub(super) fn new(socket: mio::net::UnixStream, registry: Rc<Registry>) -> Self {
-        Self { socket, registry, backlogged: None, is_cut: false }
+        Self { socket, registry, backlogged: None, is_cut: false, descriptors: None }
     }
 
     pub(super) fn connect(
@@ -58,7 +47,7 @@ impl UnixStream {
             Err(error) => return Err(error),
         };
         let socket = mio::net::UnixStream::from_std(socket.into());
-        let mut stream = Self { socket, registry, backlogged, is_cut: false };
+        let mut stream = Self { socket, registry, backlogged, is_cut: false, descriptors: None };
         stream.register(id)?;
         Ok(stream)
     }
@@ -66,24 +55,36 @@ impl UnixStream {
 
 impl Stream for UnixStream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let mut space = [MaybeUninit::uninit(); CONTROL_LEN];
-        let mut control = RecvAncillaryBuffer::new(&mut space);
-        let received =
-            recvmsg(&self.socket, &mut [IoSliceMut::new(buffer)], &mut control, RECEIVE_FLAGS)?;
-        // A read stops behind the bytes that descriptors came with, and no edge announces the next.
-        self.is_cut = received.flags.contains(ReturnFlags::CTRUNC);
-        for message in control.drain() {
-            if let RecvAncillaryMessage::ScmRights(descriptors) = message {
-                self.is_cut = true;
-                // Nobody takes them.
-                drop(descriptors);
+        if let Some(descriptors) = &mut self.descriptors {
+            if !descriptors.received.is_empty() {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
+            if !descriptors.bytes.is_empty() {
+                return descriptors.bytes.read(buffer);
             }
         }
-        Ok(received.bytes)
+        let (count, received) = receive(&self.socket, buffer)?;
+        // A read stops behind the bytes that descriptors came with, and no edge announces the next.
+        self.is_cut = !received.is_empty();
+        if self.is_cut {
+            let descriptors = self.descriptors.get_or_insert_default();
+            descriptors.received = received;
+            descriptors.bytes.extend(&buffer[..count]);
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        Ok(count)
     }
 
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        SockRef::from(&self.socket).send_with_flags(data, NO_SIGNAL)
+        match &mut self.descriptors {
+            Some(descriptors) if !descriptors.attached.is_empty() => {
+                let sent = send(&self.socket, data, &descriptors.attached, NO_SIGNAL)?;
+                // The peer has them now.
+                descriptors.attached.clear();
+                Ok(sent)
+            }
+            _ => SockRef::from(&self.socket).send_with_flags(data, NO_SIGNAL),
+        }
     }
 
     fn write_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
@@ -134,6 +135,22 @@ impl Stream for UnixStream {
 
     fn local_addr(&self) -> io::Result<Address> {
         self.socket.local_addr().map(|address| from_system(&address).into())
+    }
+
+    fn carries_descriptors(&self) -> bool {
+        true
+    }
+
+    fn attach(&mut self, descriptor: Descriptor) {
+        self.descriptors.get_or_insert_default().attached.push(descriptor);
+    }
+
+    fn has_descriptor(&self) -> bool {
+        self.descriptors.as_ref().is_some_and(|descriptors| !descriptors.received.is_empty())
+    }
+
+    fn take_descriptor(&mut self) -> Option<Descriptor> {
+        self.descriptors.as_mut()?.received.pop_front()
     }
 
     fn peer_credentials(&self) -> io::Result<Option<PeerCredentials>> {

@@ -3,6 +3,7 @@
 use super::delimiter::Delimiter;
 use super::line_context::LineContext;
 use crate::continuation::{Continuation, Continue};
+use crate::descriptor::Descriptor;
 use crate::reactor::TimerId;
 use crate::reason::{Reason, TimeoutKind};
 use std::io;
@@ -74,6 +75,13 @@ pub trait LineReceiver<F>: Continue {
     fn line_length_exceeded(&mut self, cx: &mut LineContext<'_, F>, line: &[u8]) {
         let _ = line;
         cx.transport.lose_connection();
+    }
+
+    /// A descriptor has arrived over a Unix socket, before the line or the bytes that it was sent
+    /// with; see [`Protocol::descriptor_received`](crate::Protocol::descriptor_received). By
+    /// default it is closed.
+    fn descriptor_received(&mut self, cx: &mut LineContext<'_, F>, descriptor: Descriptor) {
+        let _ = (cx, descriptor);
     }
 
     /// A timer set with [`LineContext::set_timer`] has expired.

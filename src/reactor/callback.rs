@@ -3,6 +3,7 @@
 use super::timer_id::TimerId;
 use crate::callback_kind::CallbackKind;
 use crate::continuation::Continuation;
+use crate::descriptor::Descriptor;
 use crate::protocol::{Context, Protocol};
 use crate::reason::TimeoutKind;
 use std::io;
@@ -12,6 +13,8 @@ use std::io;
 pub(super) enum Callback<'a> {
     ConnectionMade,
     DataReceived(&'a [u8]),
+    /// Holds a reference to take the descriptor from, as `ProducerFinished` does.
+    DescriptorReceived(&'a mut Option<Descriptor>),
     TimerFired(TimerId),
     /// Holds a reference to take the continuation from, as `ProducerFinished` does.
     Continued(&'a mut Option<Continuation>),
@@ -33,6 +36,7 @@ impl Callback<'_> {
         match self {
             Self::ConnectionMade => CallbackKind::ConnectionMade,
             Self::DataReceived(_) => CallbackKind::DataReceived,
+            Self::DescriptorReceived(_) => CallbackKind::DescriptorReceived,
             Self::TimerFired(_) => CallbackKind::TimerFired,
             Self::Continued(_) => CallbackKind::Continued,
             Self::ReadingResumed => CallbackKind::ReadingResumed,
@@ -61,6 +65,11 @@ impl Callback<'_> {
         match self {
             Self::ConnectionMade => protocol.connection_made(cx),
             Self::DataReceived(data) => protocol.data_received(cx, data),
+            Self::DescriptorReceived(descriptor) => {
+                if let Some(descriptor) = descriptor.take() {
+                    protocol.descriptor_received(cx, descriptor);
+                }
+            }
             Self::TimerFired(timer) => protocol.timer_fired(cx, timer),
             Self::Continued(continuation) => run_continuation(protocol, cx, continuation),
             Self::ReadingResumed => protocol.reading_resumed(cx),

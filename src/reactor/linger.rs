@@ -202,7 +202,11 @@ fn discard(stream: &mut dyn Stream, bytes: &mut [u8]) -> Discarded {
         Ok(count) => Discarded::Some(count),
         Err(error) => match error.kind() {
             std::io::ErrorKind::WouldBlock => Discarded::Nothing,
-            std::io::ErrorKind::Interrupted => Discarded::Some(0),
+            std::io::ErrorKind::Interrupted => {
+                // Descriptors are discarded as well.
+                while stream.take_descriptor().is_some() {}
+                Discarded::Some(0)
+            }
             _ => Discarded::End,
         },
     }

@@ -308,6 +308,7 @@ impl Reactor {
                         break;
                     }
                 }
+                ReadOutcome::Descriptor => self.deliver_descriptor(connection),
                 ReadOutcome::End => self.call(connection, Callback::ReadConnectionLost),
                 ReadOutcome::Backpressure => {
                     self.back_off_reading(connection.id());
@@ -318,6 +319,12 @@ impl Reactor {
             }
         }
         self.scratch.buffer = buffer;
+    }
+
+    #[cold]
+    fn deliver_descriptor(&mut self, connection: &ConnectionRef) {
+        let mut descriptor = connection.transport.connection().take_descriptor();
+        self.call(connection, Callback::DescriptorReceived(&mut descriptor));
     }
 
     /// Serves a connection at once, whatever its position in the bulk queue.

@@ -14,6 +14,7 @@ use super::traffic::Traffic;
 use super::write_buffer::WriteBuffer;
 use crate::address::{Address, PackedAddress};
 use crate::arena::Id;
+use crate::descriptor::Descriptor;
 use crate::driver::{AnyStream, Edges, Stream};
 use crate::limits::{Allowance, Direction};
 use crate::proxy_protocol::ProxyHeader;
@@ -107,6 +108,11 @@ impl Connection {
     /// with nothing to send.
     pub(crate) fn given_up(&self) -> Option<Reason> {
         self.state.given_up(self.unsent() == 0 && !self.has_producer())
+    }
+
+    /// Removes and returns a descriptor that the peer has sent.
+    pub(crate) fn take_descriptor(&mut self) -> Option<Descriptor> {
+        self.stream.as_mut()?.take_descriptor()
     }
 
     pub(super) fn hub(&self) -> &Hub {

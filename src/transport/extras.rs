@@ -1,6 +1,7 @@
 //! Optional state of a connection, allocated on first use: its producer and consumers, and its own
 //! limits.
 
+use super::descriptor_queue::DescriptorQueue;
 use super::producer::Feed;
 use super::proxied::Proxied;
 use super::{ConnectionId, Inner};
@@ -19,6 +20,8 @@ pub(super) struct Extras {
     pub(super) timeouts: Option<Box<TimeoutTracker>>,
     pub(super) rate_limiters: Option<Box<RateLimiters>>,
     pub(super) overflow: OverflowPolicy,
+    /// Descriptors to be sent.
+    pub(super) descriptors: DescriptorQueue,
     /// Writes rejected since the protocol last heard `write_rejected`.
     pub(super) rejected: usize,
     /// The PROXY header that the connection began with.
@@ -36,6 +39,7 @@ impl Extras {
             timeouts: None,
             rate_limiters: None,
             overflow: OverflowPolicy::Close,
+            descriptors: DescriptorQueue::default(),
             rejected: 0,
             dropped: 0,
             proxied: None,
@@ -54,6 +58,9 @@ impl Extras {
     pub(super) fn sent(&mut self, count: usize) {
         if let Some(timeouts) = &mut self.timeouts {
             timeouts.sent(count);
+        }
+        if !self.descriptors.is_empty() {
+            self.descriptors.sent(count);
         }
         self.spend(Direction::Write, count);
     }

@@ -2,6 +2,7 @@
 
 mod broadcast;
 mod connection;
+mod descriptor_queue;
 mod extras;
 mod flow_control;
 mod handle;
@@ -34,6 +35,7 @@ pub(crate) use write::Settled;
 
 use crate::address::{Address, PeerCredentials};
 use crate::arena::Id;
+use crate::descriptor::Descriptor;
 use crate::driver::Stream;
 use crate::limits::{OverflowPolicy, RateLimits, TimeoutTracker, Timeouts};
 use crate::proxy_protocol::ProxyHeader;
@@ -79,9 +81,10 @@ impl fmt::Debug for ConnectionId {
 /// handle closes nothing. A handle may outlive its connection: requests to it then do nothing, and
 /// its addresses stay readable.
 ///
-/// No request blocks or calls back, and none but the socket options can fail. Requests take effect
-/// when the callback has returned. There are two exceptions: a large write to an empty write
-/// buffer, and a write at a limit on unsent bytes, are offered to the socket at once.
+/// No request blocks or calls back, and only the socket options and
+/// [`send_descriptor`](Self::send_descriptor) can fail. Requests take effect when the callback has
+/// returned. There are two exceptions: a large write to an empty write buffer, and a write at a
+/// limit on unsent bytes, are offered to the socket at once.
 ///
 /// `write!` works, through [`io::Write`]:
 ///
@@ -149,6 +152,38 @@ impl Transport {
         // `into` is user code: it must not run while the connection is borrowed.
         let bytes = bytes.into();
         self.on_write(|connection| connection.accept_bytes(bytes));
+    }
+
+    /// Sends a descriptor over a Unix socket, with the next byte that is written: the peer receives
+    /// it after everything that was written before, and no later than that byte. This process's
+    /// copy is closed when it has been sent, or with the connection. (`sendFileDescriptor`)
+    ///
+    /// A descriptor after which nothing is written is not sent. At most sixteen may wait, on one
+    /// connection.
+    ///
+    /// ```no_run
+    /// use std::fs::File;
+    /// use std::io;
+    /// use twistor::Transport;
+    ///
+    /// fn hand_over(log: File, transport: &Transport) -> io::Result<()> {
+    ///     transport.send_descriptor(log)?;
+    ///     transport.write("log\r\n");
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The descriptor is closed, and not sent: [`Unsupported`](io::ErrorKind::Unsupported) if the
+    /// connection is not one over a Unix socket of the operating system,
+    /// [`BrokenPipe`](io::ErrorKind::BrokenPipe) if [writes are not
+    /// accepted](Self::accepts_writes), [`QuotaExceeded`](io::ErrorKind::QuotaExceeded) if sixteen
+    /// wait.
+    pub fn send_descriptor(&self, descriptor: impl Into<Descriptor>) -> io::Result<()> {
+        // `into` is user code: it must not run while the connection is borrowed.
+        let descriptor = descriptor.into();
+        self.0.connection.borrow_mut().accept_descriptor(descriptor)
     }
 
     /// Writes several pieces in order, with one [`write`](Self::write) for each. (`writeSequence`)

@@ -19,6 +19,8 @@ pub(crate) enum ReadOutcome {
     Backpressure,
     /// The rate limit is used up, unless the clock says otherwise.
     NeedsRefill,
+    /// A descriptor has arrived, which comes before the bytes.
+    Descriptor,
     Nothing,
 }
 
@@ -78,10 +80,10 @@ impl Connection {
             self.readiness.reading = Reading::Backoff;
             return ReadOutcome::Backpressure;
         }
-        let Some(stream) = &mut self.stream else {
-            return ReadOutcome::Nothing;
-        };
         loop {
+            let Some(stream) = &mut self.stream else {
+                return ReadOutcome::Nothing;
+            };
             match stream.read(buffer) {
                 // Not a FIN: a socket whose error a write has consumed reads as ended as well.
                 Ok(0) if self.state.read_out() => {
@@ -106,24 +108,35 @@ impl Connection {
                     self.readiness.socket.readable = !last;
                     return ReadOutcome::Data { count, last };
                 }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                // Once more: at the mark of urgent data Linux reports this for a read that a signal
-                // interrupts.
-                Err(error)
-                    if error.kind() == io::ErrorKind::WouldBlock
-                        && std::mem::take(&mut self.readiness.socket.more_behind) => {}
                 Err(error) => {
-                    self.readiness.socket.readable = false;
-                    self.readiness.socket.more_behind = false;
-                    if error.kind() != io::ErrorKind::WouldBlock {
-                        drop(self.state.end(Reason::lost(error)));
-                        self.readiness.listed.needs_settle = true;
-                    } else if self.state.read_out() {
-                        self.readiness.listed.needs_settle = true;
+                    if let Some(outcome) = self.read_failed(error) {
+                        return outcome;
                     }
-                    return ReadOutcome::Nothing;
                 }
             }
         }
+    }
+
+    /// Records that a read has failed; `None` if it is to be tried again.
+    fn read_failed(&mut self, error: io::Error) -> Option<ReadOutcome> {
+        let would_block = error.kind() == io::ErrorKind::WouldBlock;
+        if error.kind() == io::ErrorKind::Interrupted {
+            let has_descriptor = self.stream.as_ref().is_some_and(|stream| stream.has_descriptor());
+            return has_descriptor.then_some(ReadOutcome::Descriptor);
+        }
+        // Once more: at the mark of urgent data Linux reports this for a read that a signal
+        // interrupts.
+        if would_block && std::mem::take(&mut self.readiness.socket.more_behind) {
+            return None;
+        }
+        self.readiness.socket.readable = false;
+        self.readiness.socket.more_behind = false;
+        if !would_block {
+            drop(self.state.end(Reason::lost(error)));
+            self.readiness.listed.needs_settle = true;
+        } else if self.state.read_out() {
+            self.readiness.listed.needs_settle = true;
+        }
+        Some(ReadOutcome::Nothing)
     }
 }

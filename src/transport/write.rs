@@ -4,6 +4,8 @@ use super::broadcast::SHARED_MIN;
 use super::connection::Connection;
 use super::readiness::Reading;
 use super::write_buffer::{PIECES_MAX, WriteBuffer};
+use crate::descriptor::Descriptor;
+use crate::driver::DESCRIPTORS_MAX;
 use crate::limits::OverflowPolicy;
 use crate::reason::Reason;
 use bytes::{Buf, Bytes};
@@ -213,6 +215,23 @@ impl Connection {
         }
     }
 
+    /// Accepts a descriptor, to be sent with the byte that is accepted next.
+    pub(super) fn accept_descriptor(&mut self, descriptor: Descriptor) -> io::Result<()> {
+        if !self.takes_writes() {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        if !self.stream.as_ref().is_some_and(|stream| stream.carries_descriptors()) {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
+        let ahead = self.unsent();
+        let descriptors = &mut self.extras_mut().descriptors;
+        if descriptors.len() >= DESCRIPTORS_MAX {
+            return Err(io::ErrorKind::QuotaExceeded.into());
+        }
+        descriptors.push(ahead, descriptor);
+        Ok(())
+    }
+
     /// Discards the unsent bytes, and returns how many they were.
     pub(super) fn discard(&mut self) -> usize {
         let Some(write_buffer) = self.write_buffer.take() else { return 0 };
@@ -226,12 +245,36 @@ impl Connection {
         let mut data = data;
         if self.extras.is_some() {
             data = &data[..self.write_allowance().min(data.len())];
+            if self.has_descriptors() {
+                return self.send_with_descriptors(data);
+            }
         }
         let mut sent = 0;
         while self.readiness.socket.writable && sent < data.len() {
             let Some(stream) = &mut self.stream else { break };
             let taken = stream.write(&data[sent..]);
             sent += self.regard(taken, data.len() - sent);
+        }
+        sent
+    }
+
+    fn has_descriptors(&self) -> bool {
+        self.extras.as_ref().is_some_and(|extras| !extras.descriptors.is_empty())
+    }
+
+    /// Offers `data` to the socket up to the next descriptor, and then from it on: a descriptor
+    /// goes with the byte that was written after it.
+    #[cold]
+    fn send_with_descriptors(&mut self, data: &[u8]) -> usize {
+        let mut sent = 0;
+        while self.readiness.socket.writable && sent < data.len() {
+            let (Some(stream), Some(extras)) = (&mut self.stream, &mut self.extras) else { break };
+            while let Some(descriptor) = extras.descriptors.take_due() {
+                stream.attach(descriptor);
+            }
+            let offered = extras.descriptors.ahead().min(data.len() - sent);
+            let taken = stream.write(&data[sent..sent + offered]);
+            sent += self.regard(taken, offered);
         }
         sent
     }
@@ -244,8 +287,9 @@ impl Connection {
             let mut slices = [IoSlice::new(&[]); PIECES_MAX];
             let slices = write_buffer.pieces(&mut slices);
             let offered = slices.iter().map(|slice| slice.len()).sum();
-            if self.extras.is_some() && self.write_allowance() < offered {
-                // With a rate limit one piece at a time is enough.
+            if self.extras.is_some() && (self.write_allowance() < offered || self.has_descriptors())
+            {
+                // With a rate limit or descriptors one piece at a time is enough.
                 let count = self.send(&slices[0]);
                 write_buffer.consume(count);
                 sent += count;

@@ -100,6 +100,9 @@ fn call_all<F: 'static>(protocol: &mut dyn Protocol<F>, factory: &mut F) {
             CallbackKind::DrainRequested => protocol.drain_requested(cx),
             CallbackKind::ProducingPaused => protocol.producing_paused(cx),
             CallbackKind::ProducingResumed => protocol.producing_resumed(cx),
+            CallbackKind::DescriptorReceived => {
+                protocol.descriptor_received(cx, std::fs::File::open("/dev/null").unwrap().into());
+            }
             CallbackKind::ProducerFinished => protocol.producer_finished(cx, Ok(0)),
             CallbackKind::WriteRejected => protocol.write_rejected(cx, 1),
             CallbackKind::ReadConnectionLost => protocol.read_connection_lost(cx),

@@ -1,6 +1,7 @@
 //! Unix sockets of the machine: their files, their locks, and their errors.
 
 mod connecting;
+mod descriptors;
 mod listening;
 mod serving;
 
