@@ -16,12 +16,12 @@
 #[cfg(unix)]
 mod adopted;
 mod any_stream;
+#[cfg(unix)]
+mod descriptors;
 #[cfg(target_os = "linux")]
 mod inherit_error;
 #[cfg(target_os = "linux")]
 mod inherited;
-#[cfg(unix)]
-mod descriptors;
 mod mio;
 mod notification;
 #[cfg(unix)]

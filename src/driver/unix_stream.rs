@@ -10,6 +10,7 @@ use crate::arena::Id;
 use crate::descriptor::Descriptor;
 use crate::endpoint::UnixClientEndpoint;
 use mio::{Registry, Token};
+use rustix::net::RecvFlags;
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 use std::io::{self, IoSlice, Read};
 use std::net::Shutdown;
@@ -72,6 +73,19 @@ impl Stream for UnixStream {
             descriptors.bytes.extend(&buffer[..count]);
             return Err(io::ErrorKind::Interrupted.into());
         }
+        Ok(count)
+    }
+
+    fn peek(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if let Some(descriptors) = &self.descriptors {
+            let (bytes, _) = descriptors.bytes.as_slices();
+            if !bytes.is_empty() {
+                let count = bytes.len().min(buffer.len());
+                buffer[..count].copy_from_slice(&bytes[..count]);
+                return Ok(count);
+            }
+        }
+        let (count, _) = rustix::net::recv(&self.socket, buffer, RecvFlags::PEEK)?;
         Ok(count)
     }
 

@@ -268,7 +268,10 @@ fn receive_header(
                 Err(error) => return Err(io::Error::new(io::ErrorKind::InvalidData, error)),
             },
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            // Or a descriptor came before these bytes, and nobody is there who could take it.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                drop(stream.take_descriptor());
+            }
             Err(error) => return Err(error),
         }
     }

@@ -5,6 +5,7 @@ use super::driver_faults::DriverFaults;
 use super::system_call::SystemCall;
 use crate::address::{Address, PeerCredentials};
 use crate::arena::Id;
+use crate::descriptor::Descriptor;
 use crate::driver::{AnyStream, Edges, Stream};
 use std::cell::Cell;
 use std::io::{self, IoSlice};
@@ -225,6 +226,22 @@ impl Stream for FaultyStream {
 
     fn peer_credentials(&self) -> io::Result<Option<PeerCredentials>> {
         self.inner.peer_credentials()
+    }
+
+    fn carries_descriptors(&self) -> bool {
+        self.inner.carries_descriptors()
+    }
+
+    fn attach(&mut self, descriptor: Descriptor) {
+        self.inner.attach(descriptor);
+    }
+
+    fn has_descriptor(&self) -> bool {
+        self.inner.has_descriptor()
+    }
+
+    fn take_descriptor(&mut self) -> Option<Descriptor> {
+        self.inner.take_descriptor()
     }
 
     fn simulated_link(&self) -> Option<u64> {

@@ -370,3 +370,23 @@ fn what_cannot_be_sent_is_refused_or_closed() {
     });
     assert_eq!(over_tcp.connect().rest(), b"Unsupported");
 }
+
+#[test]
+fn a_descriptor_with_a_proxy_header_is_closed_and_the_header_is_read() {
+    let folder = Folder::new();
+    let mut reactor = reactor();
+    let description = format!("haproxy:unix:{}", folder.join("s").display());
+    reactor.listen(&description, || Quiet).unwrap();
+    let client = UnixStream::connect(folder.join("s")).unwrap();
+    let (reader, writer) = pipe().unwrap();
+    let header = b"PROXY TCP4 203.0.113.9 192.0.2.80 40001 443\r\n";
+    send_with(&client, &header[..3], &[writer.as_fd(), writer.as_fd()]);
+    send_with(&client, &header[3..], &[writer.as_fd()]);
+    drop(writer);
+    let start = Instant::now();
+    while reactor.connection_count() == 0 {
+        assert!(start.elapsed() < TIMEOUT, "the header is not read");
+        let _ = reactor.turn(Some(Duration::from_millis(10))).unwrap();
+    }
+    expect_closed(reader);
+}
