@@ -78,7 +78,8 @@ impl From<SocketAddr> for TcpServerEndpoint {
 }
 
 impl fmt::Display for TcpServerEndpoint {
-    /// Writes a description that [`ServerEndpoint`](super::ServerEndpoint) can parse; it cannot express a scope.
+    /// Writes a description that [`ServerEndpoint`](super::ServerEndpoint) can parse; it cannot
+    /// express a scope.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "tcp:{}", self.address.port())?;
         match self.address.ip() {
