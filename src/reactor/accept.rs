@@ -291,7 +291,7 @@ impl Reactor {
 
     /// Builds the protocol of an established connection, and calls `connection_made`.
     pub(super) fn establish(&mut self, id: Id, transport: &Transport) {
-        let (factory, peer) = (transport.factory(), transport.peer_address());
+        let factory = transport.factory();
         let Some(mut connection) = self.connections.find(id) else { return };
         let previous = self.hub.enter(id);
         // Before the factory sees it, so that settings of `build_protocol` override these. The
@@ -307,7 +307,7 @@ impl Reactor {
         let protocol_index = match built {
             Some(Ok(protocol_index)) => protocol_index,
             Some(Err(panic)) => {
-                let name = self.protocol_name(factory);
+                let (name, peer) = (self.protocol_name(factory), transport.peer_address());
                 self.report_panic(
                     format_args!("{peer} rejected: build_protocol of {name} panicked"),
                     &panic,
@@ -336,7 +336,7 @@ impl Reactor {
         }
         #[cfg(feature = "testing")]
         self.notify_observer(transport, super::Happening::Built(transport));
-        log::debug!("{} of {peer}: connected", self.protocol_name(factory));
+        log::debug!("{} of {}: connected", self.protocol_name(factory), transport.peer_address());
         if transport.is_outgoing() {
             self.recorder.totals.connected += 1;
             self.record_event(EventKind::Connected, id);
@@ -367,7 +367,7 @@ impl Reactor {
             closed.peer.sent_any |= lingers;
         }
         let lingering = closed.and_then(|closed| {
-            self.linger(id, closed, transport.peer_address().network(), LingerReason::Rejection)
+            self.linger(id, closed, transport.peer_network(), LingerReason::Rejection)
         });
         self.remove_connection(id, lingering);
         if let Err(panic) = guard(|| drop(end)) {

@@ -189,7 +189,7 @@ impl Reactor {
         }
         let closed = transport.connection().release().filter(|closed| closed.may_send && in_order);
         let lingering = closed.and_then(|closed| {
-            self.linger(id, closed, transport.peer_address().network(), LingerReason::Close)
+            self.linger(id, closed, transport.peer_network(), LingerReason::Close)
         });
         self.remove_connection(id, lingering);
         // Only now: while it was in the table, a change of the limits would have counted it.

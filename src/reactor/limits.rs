@@ -139,7 +139,7 @@ impl Reactor {
         let transports = self.connections.all_established().map(|(_, it)| &it.connection.transport);
         transports
             .filter(move |transport| transport.factory() == factory && !transport.is_outgoing())
-            .filter_map(|transport| transport.peer_address().network())
+            .filter_map(|transport| transport.peer_network())
     }
 
     /// Returns true if a port has to wait for a token, or behind ports that have waited longer; it
@@ -235,7 +235,7 @@ impl Reactor {
     /// Counts an admitted client for its peer, which has become known, or returns the message for
     /// the rejected client, if there is one.
     pub(super) fn admit_peer(&mut self, transport: &Transport) -> Result<(), Option<Bytes>> {
-        let (factory, peer) = (transport.factory(), transport.peer_address().network());
+        let (factory, peer) = (transport.factory(), transport.peer_network());
         let Some(slot) = self.factories.get_mut(factory) else { return Err(None) };
         if slot.admission.admit_peer(peer) {
             return Ok(());
@@ -257,7 +257,7 @@ impl Reactor {
 
     /// Frees the place of a client whose connection is gone.
     pub(super) fn release_admission(&mut self, transport: &Transport) {
-        self.release_place(transport, transport.peer_address().network());
+        self.release_place(transport, transport.peer_network());
     }
 
     /// Frees the place of a client that was counted for this peer; `None` if it was for none yet.

@@ -7,7 +7,7 @@ use super::read::ReadOutcome;
 use super::readiness::Processing;
 use super::write::{Settled, Written};
 use super::{Action, Inner, Traffic, Transport};
-use crate::address::Address;
+use crate::address::{Address, Network};
 use crate::arena::Id;
 use crate::driver::{AnyStream, Edges};
 use crate::limits::Direction;
@@ -53,6 +53,11 @@ impl Transport {
     /// Returns the slot of the factory that its protocol lives in.
     pub(crate) fn factory(&self) -> Id {
         self.0.connection.borrow().listener.factory
+    }
+
+    /// Returns the network that the peer counts as, if it counts.
+    pub(crate) fn peer_network(&self) -> Option<Network> {
+        self.0.connection.borrow().peer.network()
     }
 
     /// Returns true if this side opened the connection.
