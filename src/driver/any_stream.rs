@@ -1,7 +1,8 @@
 //! `AnyStream`: the stream of a connection, whatever its type.
 
-use super::Stream;
 use super::tcp_stream::TcpStream;
+use super::{Layer, Stream};
+use std::io;
 use std::ops::{Deref, DerefMut};
 
 /// The stream of one connection. TCP is stored inline: servers have tens of thousands of them, and
@@ -14,6 +15,41 @@ pub(crate) enum AnyStream {
         allow(dead_code, reason = "`MioDriver` has TCP only where there are no Unix sockets")
     )]
     Other(Box<dyn Stream>),
+    /// A layer on a socket.
+    #[cfg_attr(
+        not(any(test, feature = "testing")),
+        allow(dead_code, reason = "only tests have layers, so far")
+    )]
+    Layer(Box<dyn Layer>),
+}
+
+impl AnyStream {
+    /// Returns how many bytes the stream holds for its socket; see [`Layer::held`]. A socket holds
+    /// none, and is not asked.
+    #[inline]
+    pub(crate) fn held(&self) -> usize {
+        match self {
+            Self::Tcp(_) | Self::Other(_) => 0,
+            Self::Layer(layer) => layer.held(),
+        }
+    }
+
+    /// Hands all held bytes to the socket; see [`Layer::flush`].
+    pub(crate) fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Tcp(_) | Self::Other(_) => Ok(()),
+            Self::Layer(layer) => layer.flush(),
+        }
+    }
+
+    /// Returns the socket alone; see [`Layer::into_socket`].
+    #[inline]
+    pub(crate) fn into_socket(self) -> Self {
+        match self {
+            Self::Tcp(_) | Self::Other(_) => self,
+            Self::Layer(layer) => layer.into_socket(),
+        }
+    }
 }
 
 impl Deref for AnyStream {
@@ -23,6 +59,7 @@ impl Deref for AnyStream {
         match self {
             Self::Tcp(stream) => stream,
             Self::Other(stream) => &**stream,
+            Self::Layer(layer) => layer.as_stream(),
         }
     }
 }
@@ -32,6 +69,7 @@ impl DerefMut for AnyStream {
         match self {
             Self::Tcp(stream) => stream,
             Self::Other(stream) => &mut **stream,
+            Self::Layer(layer) => layer.as_stream_mut(),
         }
     }
 }

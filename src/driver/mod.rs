@@ -12,6 +12,17 @@
 //!   with it.
 //! - *Stale reports are harmless.* Ids are never reused; the loop drops reports with unknown ids.
 //! - *Time* only moves forward.
+//!
+//! A [`Stream`] is a socket, or a [`Layer`] on one, as for encryption. A layer may hold bytes in
+//! both directions: bytes that `write` took and the socket has not, and bytes that it has read from
+//! the socket and not yet returned. The loop relies on these guarantees:
+//!
+//! - *Held bytes are unsent.* [`Layer::held`] counts them, and [`Layer::flush`] hands them on. They
+//!   are bounded: a layer that holds as much as it may answers a write as a full socket does.
+//! - *`WouldBlock` is the socket's.* A read says it only when the layer and the socket are both
+//!   empty, and a write or a flush only when the socket is full: then an edge is sure to follow.
+//! - *Bytes in a layer bring no edge.* After a short count the loop reads on, unless the layer
+//!   calls the count final ([`Stream::short_read_is_final`]).
 
 #[cfg(unix)]
 mod adopted;
@@ -26,6 +37,8 @@ mod mio;
 mod notification;
 #[cfg(unix)]
 mod peer_credentials;
+#[cfg(any(test, feature = "testing"))]
+mod record_stream;
 #[cfg(test)]
 pub(crate) mod scripted;
 #[cfg(target_os = "linux")]
@@ -48,6 +61,8 @@ mod unix_stream;
 pub(crate) use self::mio::MioDriver;
 pub(crate) use any_stream::AnyStream;
 pub(crate) use notification::Notification;
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use record_stream::RecordStream;
 pub(crate) use signal_name::{STOPPING, signal_name};
 pub(crate) use thread_pool::Work;
 
@@ -298,6 +313,10 @@ pub(crate) trait Stream: Debug {
     /// that the next bytes bring an edge of their own. A stream that returns records, or holds
     /// bytes back, returns false while there may be more. In any case the loop reads until a call
     /// would block after an edge with `read_closed` or `priority`.
+    ///
+    /// A layer may return true only if that same read has found the socket empty. The edge of bytes
+    /// that arrived after an earlier read of the socket may have been reported already, and does
+    /// not come again.
     fn short_read_is_final(&self) -> bool {
         true
     }
@@ -324,7 +343,8 @@ pub(crate) trait Stream: Debug {
         Ok(written)
     }
 
-    /// Sends a FIN, and continues reading.
+    /// Sends a FIN, and continues reading. The loop calls it when a layer holds nothing. A layer
+    /// that ends with a record of its own may hold that afterwards.
     fn shutdown_write(&mut self) -> io::Result<()>;
 
     /// Makes a later drop reset the connection.
@@ -384,4 +404,25 @@ pub(crate) trait Stream: Debug {
     fn set_no_delay(&self, on: bool) -> io::Result<()>;
 
     fn set_keep_alive(&self, on: bool) -> io::Result<()>;
+}
+
+/// A stream on top of another, which may hold bytes for it; see the module's documentation.
+pub(crate) trait Layer: Stream {
+    /// Returns how many bytes the layer holds for the socket: those that `write` took and the
+    /// socket has not, and any that the layer adds, such as an answer to what it has read.
+    fn held(&self) -> usize;
+
+    /// Hands all held bytes to the socket. `WouldBlock` means that the socket was full before the
+    /// last.
+    fn flush(&mut self) -> io::Result<()>;
+
+    /// Returns the socket alone, and drops what the layers on it hold. A lingering close discards
+    /// the peer's bytes from it: they are not decrypted for a protocol that is gone.
+    fn into_socket(self: Box<Self>) -> AnyStream;
+
+    /// Returns itself as a stream. (Rust 1.86 does this by itself.)
+    fn as_stream(&self) -> &(dyn Stream + 'static);
+
+    /// Returns itself as a stream.
+    fn as_stream_mut(&mut self) -> &mut (dyn Stream + 'static);
 }

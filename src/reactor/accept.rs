@@ -251,6 +251,7 @@ impl Reactor {
         if admitted.is_ok() && greeting == Greeting::ProxyHeader {
             return self.await_header(stream, peer, listener_info);
         }
+        let stream = self.settings.layered(stream);
         let id = self.connections.insert_with(|id| {
             let transport = Transport::new(id, stream, peer, listener_info);
             Slot::Established(Established::new(transport))

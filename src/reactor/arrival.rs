@@ -77,6 +77,7 @@ impl Reactor {
             arriving.retry.map(|retry| self.timers.cancel(retry));
         }
         transport.connection().established();
+        transport.connection().put_layers(|socket| self.settings.layered(socket));
         if !transport.is_outgoing() {
             if let Err(message) = self.admit_peer(transport) {
                 self.recorder.totals.rejected += 1;

@@ -1,5 +1,8 @@
 //! Settings of a reactor, and their defaults.
 
+use crate::driver::AnyStream;
+#[cfg(feature = "testing")]
+use crate::driver::RecordStream;
 use std::time::Duration;
 
 /// Default of [`Settings::close_timeout`]. Long enough for a peer that lost its network for a
@@ -60,6 +63,9 @@ pub struct Settings {
     pub(super) max_connections: Option<usize>,
     pub(super) max_unsent: usize,
     pub(super) max_unsent_total: usize,
+    /// Length of the records in which a test has all connections move their bytes.
+    #[cfg(feature = "testing")]
+    record_len: Option<usize>,
 }
 
 impl Default for Settings {
@@ -76,6 +82,8 @@ impl Default for Settings {
             max_connections: None,
             max_unsent: UNSENT_MAX,
             max_unsent_total: UNSENT_TOTAL_MAX,
+            #[cfg(feature = "testing")]
+            record_len: None,
         }
     }
 }
@@ -214,5 +222,54 @@ impl Settings {
     #[must_use]
     pub fn max_unsent_total(self, max_unsent_total: impl Into<Option<usize>>) -> Self {
         Self { max_unsent_total: max_unsent_total.into().unwrap_or(usize::MAX), ..self }
+    }
+
+    /// Sets a record layer, for tests: all connections move their bytes in records of at most
+    /// `record_len` bytes, as encrypted connections do. Default: none. Zero counts as one.
+    ///
+    /// The layer changes no byte, so peers need no layer of their own, and a protocol that works
+    /// without it must work with it. The protocol sees two differences:
+    ///
+    /// - `data_received` gets a record at a time, however much has arrived, in the same turn or in
+    ///   the following ones.
+    /// - Some records stay in the layer while the peer takes nothing. They count as unsent.
+    ///
+    /// ```
+    /// use twistor::testing::Server;
+    /// use twistor::{Context, Protocol, Settings};
+    ///
+    /// struct Echo;
+    ///
+    /// impl<F> Protocol<F> for Echo {
+    ///     fn data_received(&mut self, cx: &mut Context<'_, F>, data: &[u8]) {
+    ///         assert!(data.len() <= 3);
+    ///         cx.transport.write(data);
+    ///     }
+    /// }
+    ///
+    /// let server = Server::with_settings(Settings::default().record_layer(3), || Echo);
+    /// let peer = server.connect();
+    /// peer.send("a long message");
+    /// assert_eq!(peer.take_received(), b"a long message");
+    /// ```
+    #[cfg(feature = "testing")]
+    #[must_use]
+    pub fn record_layer(self, record_len: usize) -> Self {
+        Self { record_len: Some(record_len.max(1)), ..self }
+    }
+
+    /// Puts the layers of these settings on the socket of a new connection.
+    #[cfg(feature = "testing")]
+    pub(super) fn layered(&self, socket: AnyStream) -> AnyStream {
+        match self.record_len {
+            Some(record_len) => AnyStream::Layer(Box::new(RecordStream::new(socket, record_len))),
+            None => socket,
+        }
+    }
+
+    /// Returns the socket of a new connection: without the feature `testing` there are no layers.
+    #[cfg(not(feature = "testing"))]
+    pub(super) fn layered(&self, socket: AnyStream) -> AnyStream {
+        socket
     }
 }

@@ -37,7 +37,7 @@ pub(crate) struct ClosedStream {
 pub(crate) struct Connection {
     pub(super) state: State,
     pub(super) readiness: Readiness,
-    /// Write buffer: `None` while nothing is unsent.
+    /// Write buffer: `None` while nothing is unsent, neither here nor in the stream.
     pub(super) write_buffer: Option<Box<WriteBuffer>>,
     /// Optional state, allocated on first use.
     pub(super) extras: Option<Box<Extras>>,
@@ -129,6 +129,11 @@ impl Connection {
             Some(stream) => Ok(&mut **stream),
             None => Err(io::ErrorKind::NotConnected.into()),
         }
+    }
+
+    /// Puts layers on the socket, which has carried what comes below them.
+    pub(crate) fn put_layers(&mut self, layered: impl FnOnce(AnyStream) -> AnyStream) {
+        self.stream = self.stream.take().map(layered);
     }
 
     /// Gives the connection the addresses of its header. Not once it counts for its peer: what was
@@ -400,8 +405,8 @@ impl Connection {
         self.readiness.listed.dirty = false;
     }
 
-    /// Marks the connection as lost and returns its socket. The protocol hears `connection_lost`
-    /// next.
+    /// Marks the connection as lost and returns its socket, without the layers on it. The protocol
+    /// hears `connection_lost` next.
     pub(crate) fn release(&mut self) -> Option<ClosedStream> {
         self.local_address();
         let Readiness { socket: SocketReadiness { readable, registered, .. }, peer, .. } =
@@ -410,7 +415,7 @@ impl Connection {
         // The loop holds the reason as well, so no user's error is dropped within the borrow.
         self.state = State::Lost;
         self.discard();
-        let stream = self.stream.take()?;
+        let stream = self.stream.take()?.into_socket();
         Some(ClosedStream { stream, registered, peer, may_send })
     }
 

@@ -59,13 +59,11 @@ impl Extras {
         if let Some(timeouts) = &mut self.timeouts {
             timeouts.sent(count);
         }
-        if !self.descriptors.is_empty() {
-            self.descriptors.sent(count);
-        }
-        self.spend(Direction::Write, count);
     }
 
-    fn spend(&mut self, direction: Direction, count: usize) {
+    /// Takes `count` bytes from the rate of a direction: read, or taken by the socket or by a layer
+    /// on it.
+    pub(super) fn spend(&mut self, direction: Direction, count: usize) {
         if let Some(rate_limiters) = &mut self.rate_limiters {
             rate_limiters.limiter_mut(direction).spend(count);
         }

@@ -172,7 +172,7 @@ impl Hub {
     /// Counts the unsent bytes of `buffer`, whose next append checks the limits.
     pub(super) fn recount(&self, buffer: &mut WriteBuffer) {
         buffer.clear_fast_limit();
-        let unsent = buffer.len();
+        let unsent = buffer.unsent();
         self.recount_unsent(std::mem::replace(&mut buffer.counted, unsent), unsent);
     }
 
@@ -180,7 +180,7 @@ impl Hub {
     /// all connections. Within the allowance an append need not check any limit.
     #[inline]
     pub(super) fn set_fast_limit(&self, buffer: &mut WriteBuffer) {
-        let counted = buffer.max.min(buffer.len() + self.allowance);
+        let counted = buffer.max.min(buffer.unsent() + self.allowance);
         if buffer.is_run_below(counted) && self.try_recount(buffer.counted, counted) {
             buffer.set_fast_limit(counted);
         } else {

@@ -6,6 +6,7 @@ mod descriptor_queue;
 mod extras;
 mod flow_control;
 mod handle;
+mod held;
 mod hub;
 mod limits;
 mod listener_info;

@@ -137,6 +137,7 @@ impl Connection {
         } else if self.state.read_out() {
             self.readiness.listed.needs_settle = true;
         }
+        self.notice_held();
         Some(ReadOutcome::Nothing)
     }
 }

@@ -313,12 +313,15 @@ impl State {
     /// Returns the loop's next action, given whether everything accepted has been sent.
     pub(crate) fn next(&self, all_sent: bool) -> Action {
         match self {
-            Self::Open { input: Input::Ended, output: Output::Finished } => {
+            Self::Open { input: Input::Ended, output: Output::Finished } if all_sent => {
                 Action::End(Reason::Done)
             }
             Self::Open { output: Output::Finishing, .. } if all_sent => Action::ShutdownWrite,
-            // Nothing is left but to send the rest, as in a close.
-            Self::Open { input: Input::Ended, output: Output::Finishing } => Action::AwaitSent,
+            // Nothing is left but to send the rest, as in a close: after the FIN of a stream that
+            // ends with a record, that record.
+            Self::Open { input: Input::Ended, output: Output::Finishing | Output::Finished } => {
+                Action::AwaitSent
+            }
             Self::Open { input: Input::Resuming, .. }
             | Self::Severed { input: Input::Resuming, .. } => Action::Resume,
             Self::Severed { input: Input::Flowing, .. } => Action::ReadRemaining,

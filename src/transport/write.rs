@@ -6,7 +6,7 @@ use super::readiness::Reading;
 use super::write_buffer::{PIECES_MAX, WriteBuffer};
 use crate::descriptor::Descriptor;
 use crate::driver::DESCRIPTORS_MAX;
-use crate::limits::OverflowPolicy;
+use crate::limits::{Direction, OverflowPolicy};
 use crate::reason::Reason;
 use bytes::{Buf, Bytes};
 use std::io::{self, IoSlice};
@@ -30,7 +30,7 @@ pub(super) enum Written {
 /// The outcome of settling a connection.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Settled {
-    /// The socket took at least one byte.
+    /// The socket took at least one byte, of the write buffer or of what the stream holds.
     pub(crate) sent: bool,
     /// The connection has unsent bytes, and is not on the list of those that have.
     pub(crate) is_behind: bool,
@@ -38,7 +38,7 @@ pub(crate) struct Settled {
 
 impl Connection {
     pub(crate) fn unsent(&self) -> usize {
-        self.write_buffer.as_ref().map_or(0, |write_buffer| write_buffer.len())
+        self.write_buffer.as_ref().map_or(0, |write_buffer| write_buffer.unsent())
     }
 
     /// Returns true if writes are accepted: while open always, and while closing from a producer
@@ -80,9 +80,12 @@ impl Connection {
     /// Accepts a large write to an empty write buffer. The loop has to settle the connection even
     /// if nothing is left to send: the write may have failed.
     fn accept_straight(&mut self, data: &[u8]) -> Written {
-        let rest = &data[self.send(data)..];
+        let rest = &data[self.send_straight(data)..];
         if !rest.is_empty() && self.takes_writes() {
             self.write_buffer_mut().append(rest);
+        }
+        if self.has_layer() {
+            return self.tell_given(data.len());
         }
         self.tell(data.len(), true)
     }
@@ -127,18 +130,21 @@ impl Connection {
         let first = self.write_buffer.is_none();
         let length = bytes.len();
         if first {
-            bytes.advance(self.send(&bytes));
+            bytes.advance(self.send_straight(&bytes));
         } else if !self.has_room_for(length) {
             return Written::News;
         }
         if !bytes.is_empty() && self.takes_writes() {
             self.write_buffer_mut().share(bytes);
         }
+        if first && self.has_layer() {
+            return self.tell_given(length);
+        }
         self.tell(length, first)
     }
 
     #[inline]
-    fn write_buffer_mut(&mut self) -> &mut WriteBuffer {
+    pub(super) fn write_buffer_mut(&mut self) -> &mut WriteBuffer {
         let Self { write_buffer, listener, extras, .. } = self;
         write_buffer.get_or_insert_with(|| {
             let mut write_buffer = listener.hub.spare_out();
@@ -151,7 +157,7 @@ impl Connection {
     /// Tells the producer's water marks and the hub that `count` bytes were accepted. `first` means
     /// that nothing was unsent before; otherwise the loop knows of the connection already.
     #[inline]
-    fn tell(&mut self, count: usize, first: bool) -> Written {
+    pub(super) fn tell(&mut self, count: usize, first: bool) -> Written {
         let hub = &self.listener.hub;
         let mut told = first;
         match (&mut self.write_buffer, &mut self.extras) {
@@ -165,7 +171,7 @@ impl Connection {
             (write_buffer, Some(extras)) => {
                 let unsent = write_buffer.as_mut().map_or(0, |write_buffer| {
                     hub.recount(write_buffer);
-                    write_buffer.len()
+                    write_buffer.unsent()
                 });
                 told |= extras.feed.accepted(count, unsent);
             }
@@ -182,7 +188,7 @@ impl Connection {
     #[inline]
     fn has_room_for(&mut self, length: usize) -> bool {
         let Some(write_buffer) = &self.write_buffer else { return true };
-        let unknown = (write_buffer.len() + length).saturating_sub(write_buffer.counted);
+        let unknown = (write_buffer.unsent() + length).saturating_sub(write_buffer.counted);
         let room = write_buffer.has_room_for(length) && self.hub().has_room_for(unknown);
         room || self.make_room_for(length)
     }
@@ -236,7 +242,20 @@ impl Connection {
     pub(super) fn discard(&mut self) -> usize {
         let Some(write_buffer) = self.write_buffer.take() else { return 0 };
         self.listener.hub.recount_unsent(write_buffer.counted, 0);
-        write_buffer.len()
+        write_buffer.unsent()
+    }
+
+    /// Offers `data` to the socket, with nothing unsent before it, and returns how many bytes it
+    /// took.
+    #[inline]
+    fn send_straight(&mut self, data: &[u8]) -> usize {
+        let count = self.send(data);
+        if self.has_layer() {
+            self.count_given(count);
+        } else {
+            self.count_sent(count);
+        }
+        count
     }
 
     /// Offers `data` to the socket and returns how many bytes it took.
@@ -310,10 +329,10 @@ impl Connection {
     /// Records the socket's answer to `offered` bytes, and returns how many it took.
     #[inline]
     fn regard(&mut self, taken: io::Result<usize>, offered: usize) -> usize {
-        if let Ok(count) = taken {
-            self.listener.hub.count_sent(count);
-            if let Some(extras) = &mut self.extras {
-                extras.sent(count);
+        if let (Ok(count), Some(extras)) = (&taken, &mut self.extras) {
+            extras.spend(Direction::Write, *count);
+            if !extras.descriptors.is_empty() {
+                extras.descriptors.sent(*count);
             }
         }
         match taken {
@@ -324,15 +343,27 @@ impl Connection {
                 self.readiness.socket.writable = !true_edges && count > 0;
                 count
             }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.readiness.socket.writable = false;
-                0
-            }
             Err(error) => {
-                self.sever(error);
+                self.regard_error(error);
                 0
             }
+        }
+    }
+
+    /// Counts `count` bytes that have reached the socket.
+    #[inline]
+    pub(super) fn count_sent(&mut self, count: usize) {
+        self.listener.hub.count_sent(count);
+        if let Some(extras) = self.extras.as_mut().filter(|_| count > 0) {
+            extras.sent(count);
+        }
+    }
+
+    pub(super) fn regard_error(&mut self, error: io::Error) {
+        match error.kind() {
+            io::ErrorKind::Interrupted => {}
+            io::ErrorKind::WouldBlock => self.readiness.socket.writable = false,
+            _ => self.sever(error),
         }
     }
 
@@ -357,27 +388,44 @@ impl Connection {
 
     /// Offers unsent bytes to the socket. True if it took any.
     fn offer(&mut self) -> bool {
+        if self.has_layer() {
+            return self.offer_to_layer();
+        }
         if !self.readiness.socket.writable || !self.state.sends() {
             return false;
         }
         // Taken out, since a failure of the socket changes the rest of the connection.
         let Some(mut write_buffer) = self.write_buffer.take() else { return false };
-        let count = match write_buffer.run() {
+        let count = self.send_buffer(&mut write_buffer);
+        self.count_sent(count);
+        if write_buffer.is_empty() {
+            self.spare(write_buffer);
+        } else {
+            self.write_buffer = Some(write_buffer);
+        }
+        count > 0
+    }
+
+    /// Offers a write buffer to the socket, consumes what it took, and returns how many bytes that
+    /// was.
+    #[inline(always)]
+    pub(super) fn send_buffer(&mut self, write_buffer: &mut WriteBuffer) -> usize {
+        match write_buffer.run() {
             Some(run) => {
                 let count = self.send(run);
                 write_buffer.consume(count);
                 count
             }
-            None => self.send_pieces(&mut write_buffer),
-        };
-        if write_buffer.is_empty() {
-            let hub = &self.listener.hub;
-            hub.recount_unsent(std::mem::take(&mut write_buffer.counted), 0);
-            hub.spare_in(write_buffer);
-        } else {
-            self.write_buffer = Some(write_buffer);
+            None => self.send_pieces(write_buffer),
         }
-        count > 0
+    }
+
+    /// Returns a write buffer to the pool: nothing is unsent any more.
+    #[inline]
+    pub(super) fn spare(&self, mut write_buffer: Box<WriteBuffer>) {
+        let hub = &self.listener.hub;
+        hub.recount_unsent(std::mem::take(&mut write_buffer.counted), 0);
+        hub.spare_in(write_buffer);
     }
 
     /// Offers unsent bytes to the socket while the connection is settled.

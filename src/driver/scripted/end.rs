@@ -27,11 +27,48 @@ pub(super) struct End {
     pub(super) calls: Calls,
     /// Each read returns one record; only the first record brings an edge.
     pub(super) records: bool,
+    /// Bytes that the stream holds for its socket. It holds only its own.
+    pub(super) held: Vec<u8>,
+    /// What the stream adds to `held` when it has read something.
+    pub(super) answer: &'static [u8],
+    /// What the stream adds to `held` when its sending half is closed.
+    pub(super) farewell: &'static [u8],
     /// The connection is established.
     pub(super) established: bool,
 }
 
 impl End {
+    /// Returns true if the stream may hold bytes.
+    pub(super) fn is_layer(&self) -> bool {
+        !self.answer.is_empty() || !self.farewell.is_empty()
+    }
+
+    /// Writes to the socket.
+    pub(super) fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        self.calls.writes += 1;
+        if self.error.is_some() {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        let count = data.len().min(self.room);
+        if count == 0 {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        self.room -= count;
+        self.output.extend_from_slice(&data[..count]);
+        Ok(count)
+    }
+
+    /// Hands to the socket what the stream holds.
+    pub(super) fn flush(&mut self) -> io::Result<()> {
+        while !self.held.is_empty() {
+            let held = std::mem::take(&mut self.held);
+            let taken = self.write(&held);
+            self.held = held[*taken.as_ref().unwrap_or(&0)..].to_vec();
+            taken?;
+        }
+        Ok(())
+    }
+
     pub(super) fn new(established: bool) -> Self {
         Self {
             id: None,
@@ -45,6 +82,9 @@ impl End {
             output_finished: false,
             calls: Calls::default(),
             records: false,
+            held: Vec::new(),
+            answer: b"",
+            farewell: b"",
             established,
         }
     }
@@ -55,6 +95,8 @@ pub(super) enum Input {
     Data(Vec<u8>),
     /// The mark of urgent data: no read goes past it together with the bytes before it.
     Mark,
+    /// A record without data, which the stream only answers.
+    Answered,
     End,
     Reset,
 }

@@ -2,16 +2,19 @@
 
 mod end;
 mod peer;
+mod port;
 mod service_manager;
 
 pub(crate) use end::Closed;
 pub(crate) use peer::Peer;
+use port::ScriptedPort;
 
 use end::{END_IP, End, Input};
 use service_manager::ScriptedManager;
 
 use super::{
-    AnyStream, Driver, Listener, NoWake, Notification, Ready, ServiceManager, Stream, Wake, Work,
+    AnyStream, Driver, Layer, Listener, NoWake, Notification, Ready, ServiceManager, Stream, Wake,
+    Work,
 };
 use crate::address::Address;
 use crate::arena::Id;
@@ -326,50 +329,6 @@ impl Driver for Script {
 }
 
 #[derive(Debug)]
-struct ScriptedPort {
-    script: Script,
-    id: Id,
-    /// Number of ports that were open before it.
-    number: usize,
-    address: Address,
-}
-
-impl Drop for ScriptedPort {
-    fn drop(&mut self) {
-        self.script.0.borrow_mut().ports.retain(|id| *id != self.id);
-    }
-}
-
-impl Listener for ScriptedPort {
-    fn address(&self) -> Address {
-        self.address.clone()
-    }
-
-    fn accept(&mut self) -> io::Result<(AnyStream, Address)> {
-        let inner = &mut *self.script.0.borrow_mut();
-        let here = |it: &Waiting| it.port.is_none_or(|port| port == self.number);
-        let first = inner.accepts.iter().position(here).ok_or(io::ErrorKind::WouldBlock)?;
-        let end = inner.accepts.remove(first).ok_or(io::ErrorKind::WouldBlock)?.outcome?;
-        inner.accepted[self.number] += 1;
-        let peer = SocketAddr::from((inner.ends[end].ip, end as u16));
-        let stream = ScriptedStream { script: self.script.clone(), end };
-        Ok((AnyStream::Other(Box::new(stream)), peer.into()))
-    }
-
-    fn accept_with_reserve(&mut self) -> io::Result<(AnyStream, Address)> {
-        self.accept()
-    }
-
-    fn shed(&mut self, limit: usize) -> usize {
-        (0..limit).take_while(|_| self.accept().is_ok()).count()
-    }
-
-    fn refill_reserve(&mut self) {
-        self.script.0.borrow_mut().refills += 1;
-    }
-}
-
-#[derive(Debug)]
 struct ScriptedStream {
     script: Script,
     end: usize,
@@ -397,11 +356,13 @@ impl Stream for ScriptedStream {
         self.end(|end| {
             end.calls.reads += 1;
             // A read that begins at a mark skips it.
-            while let Some(Input::Mark) = end.input.front() {
-                end.input.pop_front();
+            while let Some(Input::Mark | Input::Answered) = end.input.front() {
+                if let Some(Input::Answered) = end.input.pop_front() {
+                    end.held.extend_from_slice(end.answer);
+                }
             }
             match end.input.front_mut() {
-                None | Some(Input::Mark) => Err(io::ErrorKind::WouldBlock.into()),
+                None | Some(Input::Mark | Input::Answered) => Err(io::ErrorKind::WouldBlock.into()),
                 Some(Input::End) => Ok(0),
                 Some(Input::Reset) => Err(io::ErrorKind::ConnectionReset.into()),
                 Some(Input::Data(data)) => {
@@ -417,6 +378,7 @@ impl Stream for ScriptedStream {
                         end.edges.readable |=
                             next.is_some_and(|next| !end.records && !matches!(next, Input::Mark));
                     }
+                    end.held.extend_from_slice(end.answer);
                     Ok(count)
                 }
             }
@@ -425,7 +387,7 @@ impl Stream for ScriptedStream {
 
     fn peek(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.end(|end| match end.input.front() {
-            None | Some(Input::Mark) => Err(io::ErrorKind::WouldBlock.into()),
+            None | Some(Input::Mark | Input::Answered) => Err(io::ErrorKind::WouldBlock.into()),
             Some(Input::End) => Ok(0),
             Some(Input::Reset) => Err(io::ErrorKind::ConnectionReset.into()),
             Some(Input::Data(data)) => {
@@ -440,17 +402,8 @@ impl Stream for ScriptedStream {
         let takes = self.script.0.borrow().write_takes;
         self.script.advance(takes);
         self.end(|end| {
-            end.calls.writes += 1;
-            if end.error.is_some() {
-                return Err(io::ErrorKind::BrokenPipe.into());
-            }
-            let count = data.len().min(end.room);
-            if count == 0 {
-                return Err(io::ErrorKind::WouldBlock.into());
-            }
-            end.room -= count;
-            end.output.extend_from_slice(&data[..count]);
-            Ok(count)
+            end.flush()?;
+            end.write(data)
         })
     }
 
@@ -459,7 +412,10 @@ impl Stream for ScriptedStream {
     }
 
     fn shutdown_write(&mut self) -> io::Result<()> {
-        self.end(|end| end.output_finished = true);
+        self.end(|end| {
+            end.output_finished = true;
+            end.held.extend_from_slice(end.farewell);
+        });
         Ok(())
     }
 
@@ -496,5 +452,27 @@ impl Stream for ScriptedStream {
 
     fn set_keep_alive(&self, _on: bool) -> io::Result<()> {
         Ok(())
+    }
+}
+
+impl Layer for ScriptedStream {
+    fn held(&self) -> usize {
+        self.end(|end| end.held.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.end(End::flush)
+    }
+
+    fn into_socket(self: Box<Self>) -> AnyStream {
+        AnyStream::Other(self)
+    }
+
+    fn as_stream(&self) -> &(dyn Stream + 'static) {
+        self
+    }
+
+    fn as_stream_mut(&mut self) -> &mut (dyn Stream + 'static) {
+        self
     }
 }

@@ -56,6 +56,26 @@ impl Peer {
         self.end(|end| end.records = true);
     }
 
+    /// Makes the stream a layer that answers each read which returns data, as encryption does when
+    /// the peer changes its key. Before the connection is accepted.
+    pub(crate) fn have_reads_answered(&self, answer: &'static [u8]) {
+        self.end(|end| end.answer = answer);
+    }
+
+    /// Sends a record without data, which the stream only answers.
+    pub(crate) fn send_record_without_data(&self) {
+        self.end(|end| {
+            end.input.push_back(Input::Answered);
+            end.edges.readable = true;
+        });
+    }
+
+    /// Makes the stream a layer that ends with a record of its own, as encryption does. Before the
+    /// connection is accepted.
+    pub(crate) fn have_farewell(&self, farewell: &'static [u8]) {
+        self.end(|end| end.farewell = farewell);
+    }
+
     /// Sends a byte of urgent data, as `send(2)` with `MSG_OOB`.
     pub(crate) fn send_urgent(&self) {
         self.end(|end| {

@@ -26,8 +26,16 @@ fn behind_proxies(act: fn(Event<'_>, &mut Context<'_, Probes>)) -> Fixture {
 }
 
 fn listening(description: &str, act: fn(Event<'_>, &mut Context<'_, Probes>)) -> Fixture {
+    listening_with(Settings::default(), description, act)
+}
+
+fn listening_with(
+    settings: Settings,
+    description: &str,
+    act: fn(Event<'_>, &mut Context<'_, Probes>),
+) -> Fixture {
     let (script, log) = (Script::new(), Log::default());
-    let mut reactor = Reactor::with_driver(script.driver(), Settings::default());
+    let mut reactor = Reactor::with_driver(script.driver(), settings);
     let probes = Probes { log: log.clone(), act, all: Vec::new(), key: Rc::default() };
     let port = reactor.listen(description, probes).unwrap();
     Fixture { script, reactor, port, log }
@@ -332,6 +340,34 @@ fn a_header_is_sent_before_everything_else_however_little_room_there_is() {
     fixture.settle();
     assert_eq!(peer.received(), b"early bytes");
     assert_eq!(fixture.reactor.timers.len(), 0);
+}
+
+#[cfg(feature = "testing")]
+#[test]
+fn layers_come_after_the_header_on_either_side() {
+    // A record is longer than a header: a layer would hold this back.
+    let settings = Settings::default().record_layer(1000);
+    let description = "haproxy:tcp:8007:trust=192.0.2.0/24";
+    let mut fixture = listening_with(settings, description, echo);
+    let peer = fixture.script.connect();
+    peer.send(LINE);
+    fixture.settle();
+    fixture.log.expect(&["0 made"]);
+    peer.send("hello");
+    fixture.settle();
+    fixture.log.expect(&["0 data hello"]);
+    assert_eq!(peer.received(), b"hello");
+    let (_, server, header) = dial(&mut fixture);
+    server.set_room(header.len() - 1);
+    server.answer();
+    fixture.settle();
+    assert_eq!(server.received(), &header[..header.len() - 1]);
+    server.set_room(1000);
+    fixture.settle();
+    fixture.log.expect(&["1 made"]);
+    server.send("hello");
+    fixture.settle();
+    assert_eq!(server.received(), [&header[header.len() - 1..], b"hello"].concat());
 }
 
 #[test]

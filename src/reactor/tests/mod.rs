@@ -26,6 +26,8 @@ mod proxy;
 mod random_walks;
 mod rate_limits;
 mod read;
+#[cfg(feature = "testing")]
+mod records;
 mod remote_calls;
 mod service_manager;
 mod shares;

@@ -90,9 +90,23 @@ thread_local! {
     static EXPLAINS: Cell<bool> = const { Cell::new(false) };
 }
 
+/// Settings of a reactor whose streams hold nothing, and of one whose streams hold what its write
+/// buffers would.
+fn each_kind() -> Vec<Settings> {
+    let plain = Settings::default().close_timeout(10 * SECOND);
+    #[cfg(feature = "testing")]
+    return vec![plain.clone(), plain.record_layer(1000)];
+    #[cfg(not(feature = "testing"))]
+    vec![plain]
+}
+
 /// Returns what the peer sees of a connection that ends in this way.
 fn seen(prepare: Direction, end: Direction) -> (Vec<u8>, Closed) {
-    let mut fixture = Fixture::new(plain);
+    seen_with(&each_kind()[0], prepare, end)
+}
+
+fn seen_with(settings: &Settings, prepare: Direction, end: Direction) -> (Vec<u8>, Closed) {
+    let mut fixture = Fixture::with(settings.clone(), plain);
     let peer = fixture.connect();
     let transport = fixture.transport(0);
     prepare(&mut fixture, &peer, &transport);
@@ -130,7 +144,10 @@ fn every_end_of_a_connection_with_something_missing_resets_it() {
     for ((missing, prepare), (end, direction, _)) in
         UNFINISHED.into_iter().flat_map(|missing| ENDS.map(|end| (missing, end)))
     {
-        assert_eq!(seen(prepare, direction).1, Closed::Reset, "{missing}, {end}");
+        for settings in each_kind() {
+            let closed = seen_with(&settings, prepare, direction).1;
+            assert_eq!(closed, Closed::Reset, "{missing}, {end}, {settings:?}");
+        }
     }
 }
 
@@ -142,9 +159,11 @@ fn every_end_of_a_connection_that_has_sent_everything_closes_it() {
     };
     for (end, direction, resets) in ENDS {
         let expected = if resets { Closed::Reset } else { Closed::InOrder };
-        let (received, closed) = seen(all_sent, direction);
-        assert_eq!(closed, expected, "{end}");
-        assert!(resets || received == b"sentall ", "{end}: {received:?}");
+        for settings in each_kind() {
+            let (received, closed) = seen_with(&settings, all_sent, direction);
+            assert_eq!(closed, expected, "{end}, {settings:?}");
+            assert!(resets || received == b"sentall ", "{end}: {received:?}");
+        }
     }
 }
 
@@ -248,8 +267,11 @@ fn bytes_lost_during_a_drain_are_counted_however_their_connection_ends() {
         ),
         (|_, peer, _| peer.set_room(4), 0),
     ];
-    for (number, (end, lost)) in ways.into_iter().enumerate() {
-        let mut fixture = Fixture::new(plain);
+    let ways = ways.into_iter().enumerate();
+    for ((number, (end, lost)), settings) in
+        ways.flat_map(|way| each_kind().into_iter().map(move |settings| (way, settings)))
+    {
+        let mut fixture = Fixture::with(settings, plain);
         let (peer, _stays) = (fixture.connect(), fixture.connect());
         let transport = fixture.transport(0);
         peer.set_room(3);

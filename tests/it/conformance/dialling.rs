@@ -1,6 +1,6 @@
 //! Outgoing connections.
 
-use super::{Carrier, pattern};
+use super::{Carrier, pattern, pattern_at};
 use crate::support::{Cx, Event, Server, echo};
 #[cfg(unix)]
 use socket2::{Domain, SockAddr, Type};
@@ -37,7 +37,7 @@ pub(super) fn writes_before_the_connection_arrive_and_are_answered(carrier: Carr
 /// Returns an address of the same host at which no server listens.
 fn unused_address(carrier: Carrier, server: &Server) -> Address {
     match (carrier, &server.address) {
-        (Carrier::Tcp4 | Carrier::Tcp6, Address::Tcp(address)) => {
+        (Carrier::Tcp4 | Carrier::Tcp6 | Carrier::TcpRecords, Address::Tcp(address)) => {
             let listener = TcpListener::bind((address.ip(), 0)).unwrap();
             listener.local_addr().unwrap().into()
         }
@@ -116,4 +116,34 @@ pub(super) fn many_simultaneous_attempts_are_all_served(carrier: Carrier) {
         server.expect_of(dialled, &["0 lost: done", "1000 bytes", "stopped"]);
     }
     server.wait_until("nothing is left", |reactor| reactor.connection_count() == 0);
+}
+
+/// Far more than the system's buffers hold.
+const MUCH: usize = 10_000_000;
+
+/// Sends everything in the first callback, and closes its half; notes when as much has come.
+fn send_first(event: Event<'_>, cx: &mut Cx<'_>) {
+    match event {
+        Event::Made => {
+            cx.transport.write(pattern(MUCH));
+            cx.transport.lose_write_connection();
+        }
+        Event::Data(data) => {
+            let begin = cx.factory.received - data.len();
+            assert!(data.iter().zip(begin..).all(|(&byte, at)| byte == pattern_at(at)));
+        }
+        Event::Lost => cx.factory.note(format!("{} bytes", cx.factory.received)),
+        _ => {}
+    }
+}
+
+pub(super) fn both_sides_may_send_everything_before_they_read(carrier: Carrier) {
+    let server = carrier.serve(send_first);
+    let dialled = server.dial(server.address.clone(), send_first, |_| {});
+    server.expect(&["0 made"]);
+    server.wait_until("both are done", |reactor| reactor.connection_count() == 0);
+    for log in [server.stop(), dialled.try_iter().collect()] {
+        let [.., lost, bytes, stopped] = &log[..] else { panic!("{log:?}") };
+        assert_eq!([&**lost, bytes, stopped], ["0 lost: done", "10000000 bytes", "stopped"]);
+    }
 }

@@ -19,6 +19,10 @@ use twistor::testing::{Conditions, Simulation};
 /// Number of rough networks on which each test of the battery runs.
 const SEEDS: u64 = 2;
 
+/// Length of the records of the carriers that have a record layer. Odd, so that the ends of records
+/// fall on those of nothing else.
+const RECORD_LEN: usize = 999;
+
 /// The network that carries the bytes.
 #[derive(Clone, Copy, Debug)]
 enum Carrier {
@@ -44,6 +48,10 @@ enum Carrier {
     Faulted {
         over_unix: bool,
     },
+    /// Each of these in records, as under encryption: held by the stream in both directions.
+    TcpRecords,
+    IdealRecords,
+    RoughRecords(u64),
 }
 
 impl Carrier {
@@ -79,6 +87,10 @@ impl Carrier {
                 simulated(self.simulated_at(), settings)
             }
             Self::Faulted { .. } => faulted::serve(settings, act),
+            Self::TcpRecords => real("tcp:0:interface=127.0.0.1", in_records(settings)),
+            Self::IdealRecords | Self::RoughRecords(_) => {
+                simulated(self.simulated_at(), in_records(settings))
+            }
         };
         server.expect(&["started"]);
         server
@@ -128,10 +140,13 @@ impl Carrier {
     /// Returns true if a socket may take a part of a short write, although it has room for all.
     fn splits_writes(self) -> bool {
         match self {
-            Self::Rough(_) | Self::RoughUnix(_) | Self::RoughProxied(_) | Self::Faulted { .. } => {
-                true
-            }
+            Self::Rough(_)
+            | Self::RoughUnix(_)
+            | Self::RoughProxied(_)
+            | Self::RoughRecords(_)
+            | Self::Faulted { .. } => true,
             Self::Tcp4 | Self::Tcp6 | Self::Proxied | Self::Ideal => false,
+            Self::TcpRecords | Self::IdealRecords => false,
             #[cfg(unix)]
             Self::Unix | Self::Adopted => false,
         }
@@ -160,10 +175,17 @@ impl Carrier {
     /// Returns the seed and the conditions of its simulated network.
     fn network(self) -> (u64, Conditions) {
         match self {
-            Self::Rough(seed) | Self::RoughUnix(seed) | Self::RoughProxied(seed) => (seed, rough()),
+            Self::Rough(seed)
+            | Self::RoughUnix(seed)
+            | Self::RoughProxied(seed)
+            | Self::RoughRecords(seed) => (seed, rough()),
             _ => (0, Conditions::ideal()),
         }
     }
+}
+
+fn in_records(settings: Settings) -> Settings {
+    settings.record_layer(RECORD_LEN)
 }
 
 /// Rough conditions with buffers through which the megabytes of some tests pass in few steps.
@@ -220,6 +242,17 @@ macro_rules! battery {
         mod proxied_with_faults { $($(#[test] fn $name() {
             let (name, test) = (stringify!($name), super::$subject::$name);
             super::faulted::survives(name, super::Carrier::RoughProxied(1), test);
+        })*)* }
+        mod tcp_records { $($(#[test] fn $name() {
+            super::$subject::$name(super::Carrier::TcpRecords);
+        })*)* }
+        mod ideal_records { $($(#[test] fn $name() {
+            super::$subject::$name(super::Carrier::IdealRecords);
+        })*)* }
+        mod rough_records { $($(#[test] fn $name() {
+            for seed in 1..=super::SEEDS {
+                super::$subject::$name(super::Carrier::RoughRecords(seed));
+            }
         })*)* }
     };
 }
@@ -292,7 +325,8 @@ battery! {
         an_attempt_is_cancelled_at_once,
         writes_before_a_graceful_close_are_delivered,
         a_reset_by_the_other_side_is_reported_with_its_error,
-        many_simultaneous_attempts_are_all_served;
+        many_simultaneous_attempts_are_all_served,
+        both_sides_may_send_everything_before_they_read;
     waiting:
         a_silent_client_is_closed_gracefully,
         a_client_that_never_reads_is_reset,
@@ -314,11 +348,17 @@ battery! {
         draining_ends_at_its_deadline;
 }
 
+/// The period of the pattern, in bytes.
+const PERIOD: usize = 64 * 1024;
+
+/// Returns the byte of the pattern at this place.
+fn pattern_at(at: usize) -> u8 {
+    (at % PERIOD * 7 + at % PERIOD / 256 * 13) as u8
+}
+
 /// Returns bytes in which a missing piece shows.
 fn pattern(length: usize) -> Vec<u8> {
-    // The period of the pattern, in bytes.
-    const PERIOD: usize = 64 * 1024;
-    let period: Vec<u8> = (0..PERIOD).map(|at| (at * 7 + at / 256 * 13) as u8).collect();
+    let period: Vec<u8> = (0..PERIOD).map(pattern_at).collect();
     let mut bytes = period.repeat(length.div_ceil(PERIOD));
     bytes.truncate(length);
     bytes

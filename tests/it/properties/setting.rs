@@ -93,8 +93,16 @@ impl Flows {
     }
 }
 
-/// Returns random settings; some have low limits for unsent bytes.
+/// Returns random settings; some have low limits for unsent bytes, and some a record layer.
 pub(super) fn settings(random: &mut Random) -> Settings {
+    let settings = limits(random);
+    match random.below(4) {
+        0 => settings.record_layer(1 + random.below(20_000)),
+        _ => settings,
+    }
+}
+
+fn limits(random: &mut Random) -> Settings {
     match random.below(3) {
         0 => {
             let max = 1000 + random.below(200_000);

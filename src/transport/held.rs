@@ -1,0 +1,98 @@
+//! Bytes that a layer on the socket holds: they are unsent, whether the write buffer is empty or
+//! not.
+
+use super::connection::Connection;
+use super::write::Written;
+use super::write_buffer::WriteBuffer;
+use crate::driver::AnyStream;
+
+impl Connection {
+    /// Returns true if there is a layer on the socket, which may hold bytes.
+    #[inline]
+    pub(super) fn has_layer(&self) -> bool {
+        matches!(self.stream, Some(AnyStream::Layer(_)))
+    }
+
+    /// Has the connection settled if the layer holds something after a read, such as an answer of
+    /// its own, which leaves without a write.
+    #[cold]
+    pub(super) fn notice_held(&mut self) {
+        self.readiness.listed.needs_settle |= self.held() > 0;
+    }
+
+    fn held(&self) -> usize {
+        self.stream.as_ref().map_or(0, AnyStream::held)
+    }
+
+    /// Counts what the layer holds as unsent, also if it does not come from a write.
+    fn recount_held(&mut self) {
+        // What an end discards has been counted already.
+        if !self.state.sends() {
+            return;
+        }
+        match (self.held(), &mut self.write_buffer) {
+            (0, None) => {}
+            (held, Some(write_buffer)) => write_buffer.held = held,
+            (held, None) => self.write_buffer_mut().held = held,
+        }
+    }
+
+    /// Counts what has left the layer, which was given `given` bytes while nothing was unsent. It
+    /// is flushed when the connection is settled.
+    #[cold]
+    pub(super) fn count_given(&mut self, given: usize) {
+        let held = self.held();
+        self.count_sent(given.saturating_sub(held));
+        if held > 0 {
+            self.write_buffer_mut().held = held;
+        }
+    }
+
+    /// Does the same as [`tell`](Self::tell) for a write that was offered to the layer at once. The
+    /// write buffer counts already what the layer holds of it.
+    #[cold]
+    pub(super) fn tell_given(&mut self, count: usize) -> Written {
+        match self.tell(count, false) {
+            // Even if nothing is left: the write may have failed.
+            Written::Known => Written::News,
+            told => told,
+        }
+    }
+
+    /// Offers unsent bytes to the layer and flushes it, also if the write buffer is empty. True if
+    /// any have left it.
+    #[cold]
+    pub(super) fn offer_to_layer(&mut self) -> bool {
+        self.recount_held();
+        if !self.readiness.socket.writable || !self.state.sends() {
+            return false;
+        }
+        // Taken out, since a failure of the socket changes the rest of the connection.
+        let Some(mut write_buffer) = self.write_buffer.take() else { return false };
+        let given = self.send_buffer(&mut write_buffer);
+        let left = self.flush(&mut write_buffer, given);
+        if write_buffer.unsent() == 0 {
+            self.spare(write_buffer);
+        } else {
+            self.write_buffer = Some(write_buffer);
+        }
+        left > 0
+    }
+
+    /// Flushes the layer, which was given `given` bytes from the front of the write buffer. Returns
+    /// how many have left it.
+    fn flush(&mut self, write_buffer: &mut WriteBuffer, given: usize) -> usize {
+        while self.readiness.socket.writable && self.held() > 0 {
+            let Some(stream) = &mut self.stream else { break };
+            match stream.flush() {
+                Ok(()) => break,
+                Err(error) => self.regard_error(error),
+            }
+        }
+        let before = std::mem::replace(&mut write_buffer.held, self.held());
+        // A record is longer than what is in it, so the first of a few bytes may seem not to leave.
+        let left = (before + given).saturating_sub(write_buffer.held);
+        self.count_sent(left);
+        left
+    }
+}
