@@ -15,7 +15,7 @@ use std::time::Duration;
 use twistor::testing::{
     CallFailure, FaultedCall, Host, Peer, Simulation, SystemCall, single_faults,
 };
-use twistor::{Address, Reactor, ServerEndpoint, Settings};
+use twistor::{Address, Reactor, Settings};
 
 thread_local! {
     static RUN: RefCell<Option<Run>> = const { RefCell::new(None) };
@@ -26,8 +26,7 @@ thread_local! {
 /// A run of a test.
 struct Run {
     simulation: Simulation,
-    /// Where servers listen.
-    at: ServerEndpoint,
+    network: Carrier,
     /// The servers that the test has begun.
     servers: Vec<Begun>,
 }
@@ -70,7 +69,8 @@ pub(super) fn serve(settings: Settings, act: fn(Event<'_>, &mut Cx<'_>)) -> Serv
     RUN.with_borrow_mut(|run| {
         let run = run.as_mut().expect("a run has begun");
         let name = format!("server-{}", run.servers.len());
-        let (at, simulation) = (run.at.clone(), run.simulation.clone());
+        let at = run.network.simulated_at().parse().unwrap();
+        let (settings, simulation) = (run.network.settings(settings), run.simulation.clone());
         let (server, host) = Server::that_outlives(simulation, &name, at, settings, act);
         let (address, introduction) = (server.address.clone(), server.introduction());
         run.servers.push(Begun { host, address, introduction });
@@ -146,11 +146,10 @@ pub(super) fn survives(name: &str, network: Carrier, test: fn(Carrier)) {
     }
     let (seed, conditions) = network.network();
     let runs = RUNS[usize::from(!matches!(network, Carrier::Ideal))];
-    let at: ServerEndpoint = network.simulated_at().parse().unwrap();
     let report = single_faults(seed, runs, |simulation| {
         simulation.set_conditions(conditions.clone());
         simulation.set_max_turns(TURNS_MAX);
-        run(name, simulation, at.clone(), test);
+        run(name, simulation, network, test);
     });
     println!("{name}: {report}");
 }
@@ -166,13 +165,13 @@ fn may_notice(name: &str, simulation: &Simulation) -> bool {
     })
 }
 
-fn run(name: &str, simulation: &Simulation, at: ServerEndpoint, test: fn(Carrier)) {
+fn run(name: &str, simulation: &Simulation, network: Carrier, test: fn(Carrier)) {
     if simulation.single_fault().is_some_and(|fault| !fault.failure.is_transient()) {
         simulation.allow_panics();
     }
-    let over_unix = matches!(at.address(), Some(Address::Unix(_)));
+    let over_unix = matches!(network, Carrier::RoughUnix(_));
     Records::take();
-    RUN.set(Some(Run { simulation: simulation.clone(), at: at.clone(), servers: Vec::new() }));
+    RUN.set(Some(Run { simulation: simulation.clone(), network, servers: Vec::new() }));
     let (outcome, mut panics) = recorded(|| test(Carrier::Faulted { over_unix }));
     let servers = RUN.take().map_or(Vec::new(), |run| run.servers);
     if outcome.is_err() && !may_notice(name, simulation) {

@@ -65,6 +65,7 @@ impl Carrier {
         if !matches!(self, Self::Faulted { .. }) {
             println!("over {self:?}");
         }
+        let settings = self.settings(settings);
         let simulated = |at: &str, settings| {
             let (seed, conditions) = self.network();
             let simulation = Simulation::new(seed);
@@ -73,7 +74,7 @@ impl Carrier {
         };
         let real = |at: &str, settings| Server::with(at.parse().unwrap(), settings, act);
         let server = match self {
-            Self::Tcp4 => real("tcp:0:interface=127.0.0.1", settings),
+            Self::Tcp4 | Self::TcpRecords => real("tcp:0:interface=127.0.0.1", settings),
             Self::Tcp6 => real("tcp6:0:interface=[::1]", settings),
             #[cfg(unix)]
             Self::Unix => Server::unix(settings, act),
@@ -83,14 +84,13 @@ impl Carrier {
                 Server::adopting(socket, settings, act)
             }
             Self::Proxied => real("haproxy:tcp:0:interface=127.0.0.1", settings),
-            Self::Ideal | Self::Rough(_) | Self::RoughUnix(_) | Self::RoughProxied(_) => {
-                simulated(self.simulated_at(), settings)
-            }
             Self::Faulted { .. } => faulted::serve(settings, act),
-            Self::TcpRecords => real("tcp:0:interface=127.0.0.1", in_records(settings)),
-            Self::IdealRecords | Self::RoughRecords(_) => {
-                simulated(self.simulated_at(), in_records(settings))
-            }
+            Self::Ideal
+            | Self::Rough(_)
+            | Self::RoughUnix(_)
+            | Self::RoughProxied(_)
+            | Self::IdealRecords
+            | Self::RoughRecords(_) => simulated(self.simulated_at(), settings),
         };
         server.expect(&["started"]);
         server
@@ -161,6 +161,14 @@ impl Carrier {
         let whole = heard.len() == bytes.len();
         assert!(whole && in_order || self.splits_writes(), "{heard:?}");
         assert!(whole || !in_order || !self.resets(), "{heard:?}");
+    }
+
+    /// Returns the settings of a server, with the layers of the carrier.
+    fn settings(self, settings: Settings) -> Settings {
+        match self {
+            Self::TcpRecords | Self::IdealRecords | Self::RoughRecords(_) => in_records(settings),
+            _ => settings,
+        }
     }
 
     /// Returns where a server listens on a simulated network.
@@ -238,6 +246,10 @@ macro_rules! battery {
         mod unix_with_faults { $($(#[test] fn $name() {
             let (name, test) = (stringify!($name), super::$subject::$name);
             super::faulted::survives(name, super::Carrier::RoughUnix(1), test);
+        })*)* }
+        mod records_with_faults { $($(#[test] fn $name() {
+            let (name, test) = (stringify!($name), super::$subject::$name);
+            super::faulted::survives(name, super::Carrier::RoughRecords(1), test);
         })*)* }
         mod proxied_with_faults { $($(#[test] fn $name() {
             let (name, test) = (stringify!($name), super::$subject::$name);
