@@ -60,7 +60,7 @@ pub struct Metrics {
     pub bytes_received: u64,
     /// Bytes taken by the operating system.
     pub bytes_sent: u64,
-    /// Bytes in write buffers, not yet taken by the operating system.
+    /// Bytes written, and not yet taken by the operating system.
     pub unsent: usize,
     /// Timers that are set and have not fired.
     pub timers: usize,

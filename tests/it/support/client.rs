@@ -2,6 +2,7 @@
 
 use super::{SIMULATED_TIMEOUT, Socket, TIMEOUT};
 use std::io::{ErrorKind, Read, Write};
+#[cfg(feature = "signals")]
 use std::net::TcpStream;
 use std::rc::Rc;
 use std::thread::JoinHandle;

@@ -106,7 +106,9 @@ fn held_bytes_count_for_the_water_marks() {
     let transport = fixture.transport(0);
     transport.set_water_marks(50, 20);
     transport.register_producer(Producer::push());
-    transport.write([0; 50]);
+    transport.write([0; 40]);
+    fixture.settle();
+    transport.write([0; 10]);
     fixture.settle();
     assert!(!transport.may_produce());
     fixture.log.expect(&["0 made", "0 must wait"]);
@@ -148,6 +150,22 @@ fn held_bytes_count_for_the_limits() {
     fixture.log.expect(&["0 made", "0 rejected 1"]);
     transport.write([0; 50]);
     assert_eq!((transport.unsent(), transport.dropped_writes()), (150, 1));
+}
+
+#[test]
+fn short_writes_behind_what_a_layer_took_at_once_count_for_the_limit() {
+    let settings = Settings::default().record_layer(20_000).max_unsent(9500);
+    let mut fixture = Fixture::with(settings, quiet);
+    let peer = fixture.connect();
+    peer.set_room(0);
+    let transport = fixture.transport(0);
+    transport.write([0; 9000]);
+    for _ in 0..5 {
+        transport.write([0; 100]);
+    }
+    assert!(transport.accepts_writes() && transport.unsent() == 9500);
+    transport.write("x");
+    assert!(!transport.accepts_writes());
 }
 
 #[test]
