@@ -78,9 +78,9 @@ pub(super) fn serve(settings: Settings, act: fn(Event<'_>, &mut Cx<'_>)) -> Serv
     })
 }
 
-/// Number of faults that are tried with each test by default, on an ideal and on a rough network.
-/// Each test draws other faults.
-const RUNS: [usize; 2] = [8, 3];
+/// Number of faults that are tried with each test by default, on an ideal network, on a rough one,
+/// and on that with each of the other carriers. Each test draws other faults.
+const RUNS: [usize; 3] = [8, 3, 2];
 
 /// Tests that move many megabytes, which takes longer than all others together: `cargo test` leaves
 /// them out, `TWISTOR_SINGLE_FAULTS` runs them.
@@ -145,7 +145,11 @@ pub(super) fn survives(name: &str, network: Carrier, test: fn(Carrier)) {
         return;
     }
     let (seed, conditions) = network.network();
-    let runs = RUNS[usize::from(!matches!(network, Carrier::Ideal))];
+    let runs = match network {
+        Carrier::Ideal => RUNS[0],
+        Carrier::Rough(_) => RUNS[1],
+        _ => RUNS[2],
+    };
     let report = single_faults(seed, runs, |simulation| {
         simulation.set_conditions(conditions.clone());
         simulation.set_max_turns(TURNS_MAX);

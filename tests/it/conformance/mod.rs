@@ -127,6 +127,17 @@ impl Carrier {
         true
     }
 
+    /// Returns true if the bytes go over a simulated network, and so take more time than on the
+    /// machine and fit into smaller buffers.
+    fn is_simulated(self) -> bool {
+        match self {
+            Self::Tcp4 | Self::Tcp6 | Self::Proxied | Self::TcpRecords => false,
+            #[cfg(unix)]
+            Self::Unix | Self::Adopted => false,
+            _ => true,
+        }
+    }
+
     /// Expects that the server aborts the connection.
     #[track_caller]
     fn expect_abort(self, client: Client) {
@@ -220,15 +231,11 @@ macro_rules! battery {
             super::$subject::$name(super::Carrier::Proxied);
         })*)* }
         mod rough_proxied { $($(#[test] fn $name() {
-            for seed in 1..=super::SEEDS {
-                super::$subject::$name(super::Carrier::RoughProxied(seed));
-            }
+            super::$subject::$name(super::Carrier::RoughProxied(1));
         })*)* }
         mod ideal { $($(#[test] fn $name() { super::$subject::$name(super::Carrier::Ideal); })*)* }
         mod rough_unix { $($(#[test] fn $name() {
-            for seed in 1..=super::SEEDS {
-                super::$subject::$name(super::Carrier::RoughUnix(seed));
-            }
+            super::$subject::$name(super::Carrier::RoughUnix(1));
         })*)* }
         mod rough { $($(#[test] fn $name() {
             for seed in 1..=super::SEEDS {
@@ -262,9 +269,7 @@ macro_rules! battery {
             super::$subject::$name(super::Carrier::IdealRecords);
         })*)* }
         mod rough_records { $($(#[test] fn $name() {
-            for seed in 1..=super::SEEDS {
-                super::$subject::$name(super::Carrier::RoughRecords(seed));
-            }
+            super::$subject::$name(super::Carrier::RoughRecords(1));
         })*)* }
     };
 }

@@ -13,7 +13,8 @@ fn counters(
     shutdown: ShutdownReport,
     open: OpenResources,
 ) {
-    let RejectionStats { connections, per_peer, factory, exhausted, accept_throttled } = rejections;
+    let RejectionStats { connections, per_peer, factory, exhausted, handshake, accept_throttled } =
+        rejections;
     let CallStats { calls, total, longest } = calls;
     let SlowestCallback { protocol, callback, connection, peer, took } = slowest;
     let ShutdownReport { drained, lost, aborted, bytes_lost } = shutdown;
@@ -21,15 +22,15 @@ fn counters(
 }
 
 fn variants(listen: ListenError, connect: ConnectError) {
-    if let ListenError::Bind { address, source } = listen {}
-    if let ListenError::StartFactory { address, source } = listen {}
-    if let ListenError::NoFactory { address } = listen {}
-    if let ListenError::FactoryBusy { address } = listen {}
-    if let ListenError::Stopping { address } = listen {}
-    if let ConnectError::StartFactory { address, source } = connect {}
-    if let ConnectError::NoFactory { address } = connect {}
-    if let ConnectError::FactoryBusy { address } = connect {}
-    if let ConnectError::Stopping { address } = connect {}
+    if let ListenError::Bind { endpoint, source } = listen {}
+    if let ListenError::StartFactory { endpoint, source } = listen {}
+    if let ListenError::NoFactory { endpoint } = listen {}
+    if let ListenError::FactoryBusy { endpoint } = listen {}
+    if let ListenError::Stopping { endpoint } = listen {}
+    if let ConnectError::StartFactory { endpoint, source } = connect {}
+    if let ConnectError::NoFactory { endpoint } = connect {}
+    if let ConnectError::FactoryBusy { endpoint } = connect {}
+    if let ConnectError::Stopping { endpoint } = connect {}
 }
 
 fn main() {}
