@@ -181,6 +181,12 @@ impl Argument {
         self.key.is_some()
     }
 
+    /// Returns the place in the description of a byte of the value; that of the whole value, if it
+    /// is written otherwise there.
+    pub(super) fn place(&self, position: usize) -> usize {
+        if self.quoted { self.value_at } else { self.value_at + position }
+    }
+
     /// Returns the error that the value is not what it should be.
     pub(super) fn error<T>(&self, what: &str, should_be: &str) -> Result<T, Problem> {
         Problem::new(self.value_at, format!("{what} \"{}\" is not {should_be}", self.value))

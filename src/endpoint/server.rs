@@ -116,7 +116,8 @@ impl ServerEndpoint {
                         Ok(networks) => proxies = proxies.and(networks),
                         Err(error) => {
                             let error: ParseNetworksError = error;
-                            return Problem::new(argument.value_at, error.to_string());
+                            let at = argument.place(error.position());
+                            return Problem::new(at, error.message().to_owned());
                         }
                     }
                 }

@@ -287,6 +287,7 @@ fn haproxy_wraps_any_endpoint_and_names_trusted_networks() {
     check_error("haproxy:haproxy:tcp:80", 0, "haproxy is given twice");
     check_error("haproxy:tcp:70000", 12, "port \"70000\"");
     check_error("haproxy:tcp:80:trust=10.0.0.1/8", 21, "10.0.0.1 has bits set behind the first 8");
+    check_error("haproxy:tcp:80:trust=10.0.0.0/8,x", 32, "\"x\" is not an IP address");
     check_error("tcp:80:trust=10.0.0.0/8", 7, "unexpected argument \"trust\"");
     let local = |inner: ClientEndpoint| inner.proxy_header(ProxyHeader::local());
     let server = ClientEndpoint::from(TcpClientEndpoint::new((V4, 80)));

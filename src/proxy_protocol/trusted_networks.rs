@@ -213,6 +213,11 @@ pub struct ParseNetworksError {
 }
 
 impl ParseNetworksError {
+    /// Returns what is wrong, without the place.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
     /// Returns the byte offset of the error in the list.
     pub fn position(&self) -> usize {
         self.position
