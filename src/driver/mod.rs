@@ -38,6 +38,7 @@ mod notification;
 #[cfg(unix)]
 mod peer_credentials;
 #[cfg(any(test, feature = "testing"))]
+#[cfg(feature = "testing")]
 mod record_stream;
 #[cfg(test)]
 pub(crate) mod scripted;
@@ -62,6 +63,7 @@ pub(crate) use self::mio::MioDriver;
 pub(crate) use any_stream::AnyStream;
 pub(crate) use notification::Notification;
 #[cfg(any(test, feature = "testing"))]
+#[cfg(feature = "testing")]
 pub(crate) use record_stream::RecordStream;
 pub(crate) use signal_name::{STOPPING, signal_name};
 pub(crate) use thread_pool::Work;

@@ -61,6 +61,14 @@ impl Extras {
         }
     }
 
+    /// Counts `count` bytes that the socket, or a layer on it, has taken.
+    pub(super) fn taken(&mut self, count: usize) {
+        self.spend(Direction::Write, count);
+        if !self.descriptors.is_empty() {
+            self.descriptors.sent(count);
+        }
+    }
+
     /// Takes `count` bytes from the rate of a direction: read, or taken by the socket or by a layer
     /// on it.
     pub(super) fn spend(&mut self, direction: Direction, count: usize) {

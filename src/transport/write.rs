@@ -6,7 +6,7 @@ use super::readiness::Reading;
 use super::write_buffer::{PIECES_MAX, WriteBuffer};
 use crate::descriptor::Descriptor;
 use crate::driver::DESCRIPTORS_MAX;
-use crate::limits::{Direction, OverflowPolicy};
+use crate::limits::OverflowPolicy;
 use crate::reason::Reason;
 use bytes::{Buf, Bytes};
 use std::io::{self, IoSlice};
@@ -143,15 +143,18 @@ impl Connection {
         self.tell(length, first)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn write_buffer_mut(&mut self) -> &mut WriteBuffer {
         let Self { write_buffer, listener, extras, .. } = self;
-        write_buffer.get_or_insert_with(|| {
-            let mut write_buffer = listener.hub.spare_out();
-            let own = extras.as_ref().map(|extras| extras.feed.max_unsent());
-            write_buffer.max = own.unwrap_or(listener.hub.max_unsent());
-            write_buffer
-        })
+        match write_buffer {
+            Some(write_buffer) => write_buffer,
+            none => {
+                let mut write_buffer = listener.hub.spare_out();
+                let own = extras.as_ref().map(|extras| extras.feed.max_unsent());
+                write_buffer.max = own.unwrap_or(listener.hub.max_unsent());
+                none.insert(write_buffer)
+            }
+        }
     }
 
     /// Tells the producer's water marks and the hub that `count` bytes were accepted. `first` means
@@ -258,16 +261,28 @@ impl Connection {
         count
     }
 
-    /// Offers `data` to the socket and returns how many bytes it took.
-    #[inline]
+    /// Offers `data` to the socket and returns how many bytes it took. Inlined, since nearly every
+    /// answer passes here once.
+    #[inline(always)]
     fn send(&mut self, data: &[u8]) -> usize {
-        let mut data = data;
         if self.extras.is_some() {
-            data = &data[..self.write_allowance().min(data.len())];
-            if self.has_descriptors() {
-                return self.send_with_descriptors(data);
-            }
+            return self.send_with_extras(data);
         }
+        self.send_all(data)
+    }
+
+    /// Offers no more of `data` than rates allow, and no byte before its descriptors.
+    #[inline(never)]
+    fn send_with_extras(&mut self, data: &[u8]) -> usize {
+        let data = &data[..self.write_allowance().min(data.len())];
+        if self.has_descriptors() {
+            return self.send_with_descriptors(data);
+        }
+        self.send_all(data)
+    }
+
+    #[inline(always)]
+    fn send_all(&mut self, data: &[u8]) -> usize {
         let mut sent = 0;
         while self.readiness.socket.writable && sent < data.len() {
             let Some(stream) = &mut self.stream else { break };
@@ -329,15 +344,14 @@ impl Connection {
     /// Records the socket's answer to `offered` bytes, and returns how many it took.
     #[inline]
     fn regard(&mut self, taken: io::Result<usize>, offered: usize) -> usize {
-        if let (Ok(count), Some(extras)) = (&taken, &mut self.extras) {
-            extras.spend(Direction::Write, *count);
-            if !extras.descriptors.is_empty() {
-                extras.descriptors.sent(*count);
-            }
-        }
         match taken {
-            Ok(count) if count == offered => count,
             Ok(count) => {
+                if let Some(extras) = &mut self.extras {
+                    extras.taken(count);
+                }
+                if count == offered {
+                    return count;
+                }
                 // A short write means that the socket is full; its next edge is sure to come.
                 let true_edges = self.stream.as_ref().is_some_and(|it| it.short_write_is_final());
                 self.readiness.socket.writable = !true_edges && count > 0;
