@@ -390,3 +390,36 @@ fn a_descriptor_with_a_proxy_header_is_closed_and_the_header_is_read() {
     }
     expect_closed(reader);
 }
+
+/// A client in Python, which sends the writing end of a pipe and prints what comes through it.
+#[cfg(feature = "signals")]
+const PYTHON: &str = "
+import os, socket, sys
+client = socket.socket(socket.AF_UNIX)
+client.settimeout(60)
+client.connect(sys.argv[1])
+reader, writer = os.pipe()
+assert socket.send_fds(client, [b'hello'], [writer]) == 5
+os.close(writer)
+assert client.recv(5) == b'hello'
+print(os.read(reader, 100).decode())
+";
+
+#[cfg(feature = "signals")]
+#[test]
+fn a_descriptor_from_another_language_works() {
+    use std::process::{Command, Stdio};
+    if !crate::support::has_tool("python3", "python3") {
+        return;
+    }
+    let server = Running::new(Manner::Echoes);
+    let mut command = Command::new("python3");
+    command.args(["-c", PYTHON]).arg(&server.path).stdin(Stdio::null()).stdout(Stdio::piped());
+    let client = command.spawn().unwrap();
+    assert_eq!((&*server.next(), &*server.next()), ("descriptor", "hello"));
+    server.call(|keeper| {
+        File::from(keeper.kept.remove(0)).write_all(b"through the pipe").unwrap();
+    });
+    let output = client.wait_with_output().unwrap();
+    assert_eq!(output.stdout, b"through the pipe\n");
+}
