@@ -28,6 +28,8 @@ pub(crate) struct Server {
     place: Place,
     /// Each connection to it begins with a PROXY header.
     has_proxies: bool,
+    /// The loop does nothing for now.
+    is_held_up: Cell<bool>,
     /// Where its Unix socket is.
     #[cfg(unix)]
     folder: Option<Folder>,
@@ -106,6 +108,7 @@ impl Server {
             place,
             outlives: false,
             has_proxies: false,
+            is_held_up: Cell::new(false),
             #[cfg(unix)]
             folder: None,
         }
@@ -171,6 +174,7 @@ impl Server {
             place: Place::Simulated(simulation, host.clone()),
             outlives: false,
             has_proxies: false,
+            is_held_up: Cell::new(false),
             #[cfg(unix)]
             folder: None,
         };
@@ -179,6 +183,14 @@ impl Server {
     }
 
     pub(crate) fn connect(&self) -> Client {
+        // A connection is made when its header has come; a later one must not be made before it.
+        let waits =
+            self.has_proxies && !self.is_held_up.get() && matches!(self.place, Place::Thread(_));
+        let arrived = |reactor: &mut Reactor| {
+            let metrics = reactor.metrics();
+            metrics.accepted + metrics.rejected
+        };
+        let before = if waits { self.call(arrived) } else { 0 };
         let mut client = self.connect_plainly();
         if self.has_proxies {
             // A client that is its own proxy.
@@ -187,6 +199,12 @@ impl Server {
             let mut header = Vec::new();
             ProxyHeader::new(client_end, own).encode(&mut header);
             client.send(header);
+        }
+        if waits {
+            let start = Instant::now();
+            while self.call(arrived) == before {
+                assert!(start.elapsed() < TIMEOUT, "a client does not arrive");
+            }
         }
         client
     }
@@ -325,7 +343,9 @@ impl Server {
         };
         self.remote.call_from_thread(hold).unwrap();
         held.recv_timeout(TIMEOUT).expect("the loop is not held up");
+        self.is_held_up.set(true);
         act();
+        self.is_held_up.set(false);
         std::thread::sleep(lasting);
         drop(release);
     }
