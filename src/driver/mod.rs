@@ -359,7 +359,7 @@ pub(crate) trait Stream: Debug {
     /// it is still pending.
     fn is_established(&mut self) -> io::Result<bool>;
 
-    /// Returns the delay after which a pending attempt to connect is to be asked again, if no edge
+    /// Returns the delay after which the loop checks a pending attempt to connect again, if no edge
     /// may come for it.
     fn connect_retry_delay(&self) -> Option<Duration> {
         None

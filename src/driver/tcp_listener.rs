@@ -28,8 +28,16 @@ impl Reserve {
         }
     }
 
-    pub(super) fn release(&self) {
+    /// Accepts with the descriptor held in reserve, which is used up if that succeeds.
+    pub(super) fn lend<T>(&self, accept: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
         self.0.take();
+        let accepted = accept();
+        if accepted.is_err() {
+            // Fails if another thread of the process has taken the descriptor meanwhile; then the
+            // next attempt tries again.
+            self.refill();
+        }
+        accepted
     }
 }
 
@@ -127,14 +135,8 @@ impl Listener for TcpListener {
     }
 
     fn accept_with_reserve(&mut self) -> io::Result<(AnyStream, Address)> {
-        self.reserve.release();
-        let accepted = self.accept();
-        if accepted.is_err() {
-            // Fails if another thread of the process has taken the descriptor meanwhile; then the
-            // next attempt tries again.
-            self.reserve.refill();
-        }
-        accepted
+        let reserve = Rc::clone(&self.reserve);
+        reserve.lend(|| self.accept())
     }
 
     fn shed(&mut self, limit: usize) -> usize {

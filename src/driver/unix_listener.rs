@@ -53,7 +53,7 @@ impl UnixListener {
                 }
                 bound => bound.map(|()| (None, None))?,
             },
-            // Who has asked for permissions must not be left without them.
+            // Ignoring the mode would open the socket to every program.
             (None, Some(_)) => {
                 let why = "an abstract name has no permissions: every program can connect to it";
                 return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
@@ -110,14 +110,8 @@ impl Listener for UnixListener {
     }
 
     fn accept_with_reserve(&mut self) -> io::Result<(AnyStream, Address)> {
-        self.reserve.release();
-        let accepted = self.accept();
-        if accepted.is_err() {
-            // Fails if another thread of the process has taken the descriptor meanwhile; then the
-            // next attempt tries again.
-            self.reserve.refill();
-        }
-        accepted
+        let reserve = Rc::clone(&self.reserve);
+        reserve.lend(|| self.accept())
     }
 
     fn shed(&mut self, limit: usize) -> usize {

@@ -36,9 +36,9 @@
 //! Anything that the specification does not allow is an error, at the first byte that shows it:
 //! other signatures, versions, commands and families, lengths that do not match, a wrong checksum.
 //! There are three exceptions. An IPv6 address of version 1 may end in dotted decimals
-//! (`::ffff:192.0.2.1`), because haproxy writes it so. The part of an `UNKNOWN` line that is to be
-//! ignored may contain anything but CR and LF. And what is to be ignored in a `LOCAL` or `UNSPEC`
-//! header need not be well-formed: TLVs are then what is, and an ill-formed rest counts as none.
+//! (`::ffff:192.0.2.1`), because haproxy writes it so. A receiver ignores the rest of
+//! an `UNKNOWN` line, which may contain anything but CR and LF. It also ignores the addresses of a
+//! `LOCAL` or `UNSPEC` header, so ill-formed bytes there are no error, and count as no TLVs.
 
 mod address;
 mod binary;

@@ -86,7 +86,7 @@ impl Connection {
         self.stream.as_mut().map_or(Ok(false), |stream| stream.is_established())
     }
 
-    /// Returns the delay after which an attempt is to be checked again, if no edge may come for it.
+    /// Returns the delay after which the loop checks an attempt again, if no edge may come for it.
     pub(crate) fn connect_retry_delay(&self) -> Option<Duration> {
         self.stream.as_ref().and_then(|stream| stream.connect_retry_delay())
     }

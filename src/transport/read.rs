@@ -117,7 +117,7 @@ impl Connection {
         }
     }
 
-    /// Records that a read has failed; `None` if it is to be tried again.
+    /// Records that a read has failed. Returns `None` if the loop tries it again.
     fn read_failed(&mut self, error: io::Error) -> Option<ReadOutcome> {
         let would_block = error.kind() == io::ErrorKind::WouldBlock;
         if error.kind() == io::ErrorKind::Interrupted {

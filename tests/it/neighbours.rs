@@ -184,7 +184,7 @@ fn check(
     let faulted = simulation.faulted_call().filter(|it| !it.fault.failure.is_transient());
     match faulted {
         None => assert_eq!((harmed, cut), (vec![], 0)),
-        // Whoever has waited to be accepted is closed when descriptors run out.
+        // Clients that wait to be accepted are closed when descriptors run out.
         Some(call) if call.call == SystemCall::Accept => {
             assert!(harmed.len() + cut <= 1, "{harmed:?}");
         }

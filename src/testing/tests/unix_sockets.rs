@@ -79,7 +79,7 @@ fn each_host_has_names_of_its_own() {
     let Err(ListenError::Bind { source, .. }) = again else { panic!("both listen there") };
     let inner = source.get_ref().and_then(|inner| inner.downcast_ref());
     assert_eq!(inner, Some(&UnixSocketError::InUse));
-    // What is open goes on when the port is closed, and the name is free.
+    // Open connections continue when the port is closed, and the name is free.
     let peer = other.unix_peer(PATH);
     other.reactor(Reactor::stop);
     assert_eq!(peer.close_kind(), Some(End::Closed));
