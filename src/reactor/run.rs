@@ -156,9 +156,10 @@ impl Reactor {
         }
     }
 
-    /// Returns true if triggers wait for the first turn of a run.
+    /// Returns true if triggers, or a service manager, wait for the first turn of a run.
     pub(super) fn is_to_start_up(&self) -> bool {
-        self.lifecycle.state == RunState::Idle && self.triggers.wait_for(SystemEvent::Startup)
+        self.lifecycle.state == RunState::Idle
+            && (self.triggers.wait_for(SystemEvent::Startup) || self.service.is_some())
     }
 
     pub(super) fn start_up(&mut self) {
@@ -167,6 +168,7 @@ impl Reactor {
             for phase in Phase::ALL {
                 self.fire(phase, SystemEvent::Startup);
             }
+            self.notify_changes();
         }
     }
 

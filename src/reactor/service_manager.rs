@@ -1,7 +1,7 @@
 //! The service manager, such as systemd, that a run of the reactor notifies.
 
 use super::Reactor;
-use super::lifecycle::{Holds, RunState, Stop};
+use super::lifecycle::{RunState, Stop};
 use super::service_notifier::{ReloadGuard, ServiceNotifier};
 use super::timers::TimerAction;
 use crate::driver::Notification;
@@ -52,8 +52,10 @@ impl Reactor {
         }
         match self.driver.find_service_manager() {
             Ok(Some(manager)) => {
-                let reloads = Holds::new(self.driver.waker());
-                self.service = Some(Box::new(ServiceNotifier::new(manager, reloads)));
+                let is_late = self.lifecycle.state != RunState::Idle;
+                let changed = is_late.then(|| self.now());
+                self.service = Some(Box::new(ServiceNotifier::new(manager, changed)));
+                self.set_service_timer();
                 true
             }
             Ok(None) => false,
@@ -116,39 +118,23 @@ impl Reactor {
     /// ```
     pub fn notify_reloading(&mut self) -> ReloadGuard {
         let Some(service) = &mut self.service else {
-            return ReloadGuard::new(&Holds::new(self.driver.waker()));
+            return ReloadGuard::default();
         };
-        let guard = service.begin_reload(&mut *self.driver);
+        let guard = service.begin_reload(&self.calls, &mut *self.driver);
         self.set_service_timer();
         guard
     }
 
-    /// Returns true if the service manager is to hear that the reactor is ready, or stopping.
-    #[inline]
-    pub(super) fn has_to_notify(&self) -> bool {
-        self.service.as_deref().is_some_and(|service| self.has_changed_since(service))
-    }
-
-    #[inline(never)]
-    fn has_changed_since(&self, service: &ServiceNotifier) -> bool {
-        match self.lifecycle.stop {
-            Stop::No => self.lifecycle.state != RunState::Stopping && service.is_ready(),
-            Stop::Requested(_) => false,
-            _ => !service.is_stopping(),
-        }
-    }
-
-    /// Tells the service manager that the reactor is ready, or stopping.
-    #[inline(never)]
+    /// Tells the service manager that the reactor is ready, or stopping, unless it knows.
     pub(super) fn notify_changes(&mut self) {
-        match self.stop_until() {
-            Some(until) => self.notify_stopping(until),
-            None => {
-                if let Some(service) = &mut self.service {
-                    service.notify_ready(&mut *self.driver);
-                    self.set_service_timer();
-                }
-            }
+        if let Some(until) = self.stop_until() {
+            return self.notify_stopping(until);
+        }
+        let is_running = self.is_running() && matches!(self.lifecycle.stop, Stop::No);
+        let ready = self.service.as_mut().filter(|service| is_running && service.is_ready());
+        if let Some(service) = ready {
+            service.notify_ready(&mut *self.driver);
+            self.set_service_timer();
         }
     }
 
@@ -168,6 +154,7 @@ impl Reactor {
     }
 
     pub(super) fn service_timer_fired(&mut self) {
+        self.notify_changes();
         let until = self.stop_until();
         if let Some(service) = &mut self.service {
             service.timer = None;

@@ -1,12 +1,13 @@
 //! The notifications of a run to its service manager: what it knows, and what is due. No sockets.
 
-use super::lifecycle::{Hold, Holds};
+use super::Reactor;
+use super::remote::Calls;
 use crate::arena::Id;
 use crate::driver::{Driver, Notification, ServiceManager};
 use crate::limits::WarningThrottle;
 use std::collections::VecDeque;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 /// Shortest time between two watchdog notifications, should the manager ask for less than twice as
@@ -33,15 +34,22 @@ const EXIT_TIME: Duration = Duration::from_secs(5);
 
 /// A reload of the configuration, as the service manager sees it, until this is dropped, on any
 /// thread; see [`Reactor::notify_reloading`](crate::Reactor::notify_reloading).
-#[derive(Debug)]
+#[derive(Debug, Default)]
 #[must_use = "a guard that is dropped at once ends the reload: keep it until all is reloaded"]
 pub struct ReloadGuard {
-    _hold: Hold,
+    /// `None` if no manager is to hear of it.
+    _reload: Option<Arc<Reload>>,
 }
 
-impl ReloadGuard {
-    pub(super) fn new(reloads: &Arc<Holds>) -> Self {
-        Self { _hold: reloads.hold() }
+/// A reload, as long as one of its guards exists.
+#[derive(Debug)]
+struct Reload {
+    calls: Arc<Calls>,
+}
+
+impl Drop for Reload {
+    fn drop(&mut self) {
+        self.calls.finish(Reactor::notify_changes);
     }
 }
 
@@ -54,8 +62,8 @@ pub(super) struct ServiceNotifier {
     /// Notifications that wait for room, in order.
     unsent: VecDeque<Notification>,
     warnings: WarningThrottle,
-    /// Reloads that are not over.
-    reloads: Arc<Holds>,
+    /// The reload that the manager has heard of.
+    reload: Weak<Reload>,
     deadlines: Deadlines,
     /// The timer of the first deadline.
     pub(super) timer: Option<Id>,
@@ -73,28 +81,30 @@ enum Stage {
 /// When notifications are due.
 #[derive(Debug, Default)]
 struct Deadlines {
+    /// When the manager may have to hear of a change.
+    changed: Option<Instant>,
     watchdog: Option<Instant>,
     extension: Option<Instant>,
     retry: Option<Instant>,
 }
 
 impl ServiceNotifier {
-    pub(super) fn new(manager: ServiceManager, reloads: Arc<Holds>) -> Self {
+    pub(super) fn new(manager: ServiceManager, changed: Option<Instant>) -> Self {
         Self {
             stage: Stage::Starting,
             watchdog: manager.watchdog.map(|timeout| (timeout / 2).max(WATCHDOG_MIN)),
             unsent: VecDeque::new(),
             warnings: WarningThrottle::default(),
-            reloads,
-            deadlines: Deadlines::default(),
+            reload: Weak::new(),
+            deadlines: Deadlines { changed, ..Deadlines::default() },
             timer: None,
         }
     }
 
     /// Returns when the first of the deadlines is.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        let Deadlines { watchdog, extension, retry } = self.deadlines;
-        [watchdog, extension, retry].into_iter().flatten().min()
+        let Deadlines { changed, watchdog, extension, retry } = self.deadlines;
+        [changed, watchdog, extension, retry].into_iter().flatten().min()
     }
 
     /// Returns true if start-up or a reload is complete and the manager has not heard of it, given
@@ -102,7 +112,7 @@ impl ServiceNotifier {
     pub(super) fn is_ready(&self) -> bool {
         match self.stage {
             Stage::Starting => true,
-            Stage::Reloading => !self.reloads.any(),
+            Stage::Reloading => self.reload.strong_count() == 0,
             Stage::Ready | Stage::Stopping => false,
         }
     }
@@ -122,12 +132,22 @@ impl ServiceNotifier {
     }
 
     /// Begins a reload; the manager hears of it if it takes the reactor for ready.
-    pub(super) fn begin_reload(&mut self, driver: &mut dyn Driver) -> ReloadGuard {
-        if matches!(self.stage, Stage::Ready | Stage::Reloading) {
-            self.stage = Stage::Reloading;
-            self.send(Notification::Reloading, driver);
+    pub(super) fn begin_reload(
+        &mut self,
+        calls: &Arc<Calls>,
+        driver: &mut dyn Driver,
+    ) -> ReloadGuard {
+        if !matches!(self.stage, Stage::Ready | Stage::Reloading) {
+            return ReloadGuard::default();
         }
-        ReloadGuard::new(&self.reloads)
+        self.stage = Stage::Reloading;
+        self.send(Notification::Reloading, driver);
+        let reload = self.reload.upgrade().unwrap_or_else(|| {
+            let reload = Arc::new(Reload { calls: Arc::clone(calls) });
+            self.reload = Arc::downgrade(&reload);
+            reload
+        });
+        ReloadGuard { _reload: Some(reload) }
     }
 
     /// Says that a stop has begun, which may last until `until`.
@@ -142,6 +162,7 @@ impl ServiceNotifier {
     pub(super) fn send_due(&mut self, until: Option<Instant>, driver: &mut dyn Driver) {
         let now = driver.now();
         let is_due = |deadline: Option<Instant>| deadline.is_some_and(|due| due <= now);
+        self.deadlines.changed = self.deadlines.changed.filter(|due| *due > now);
         if is_due(self.deadlines.retry) {
             self.flush(driver);
         }

@@ -76,9 +76,6 @@ impl Reactor {
                 self.record_panic("a panic in a call from another thread");
             }
         }
-        if self.has_to_notify() {
-            self.notify_changes();
-        }
     }
 
     fn run_timers(&mut self) {
@@ -144,8 +141,7 @@ impl Reactor {
             || !self.calls.is_empty()
             || self.signals.has_work()
             || self.driver.may_have_more()
-            || self.is_to_start_up()
-            || self.has_to_notify();
+            || self.is_to_start_up();
         if left_over {
             return Some(self.now());
         }
