@@ -79,6 +79,7 @@ impl Connection {
 
     /// Accepts a large write to an empty write buffer. The loop has to settle the connection even
     /// if nothing is left to send: the write may have failed.
+    #[inline(never)]
     fn accept_straight(&mut self, data: &[u8]) -> Written {
         let rest = &data[self.send_straight(data)..];
         if !rest.is_empty() && self.takes_writes() {
@@ -250,7 +251,7 @@ impl Connection {
 
     /// Offers `data` to the socket, with nothing unsent before it, and returns how many bytes it
     /// took.
-    #[inline]
+    #[inline(always)]
     fn send_straight(&mut self, data: &[u8]) -> usize {
         let count = self.send(data);
         if self.has_layer() {

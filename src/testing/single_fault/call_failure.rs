@@ -10,12 +10,18 @@ use std::str::FromStr;
 const EMFILE: i32 = 24;
 const ENOMEM: i32 = 12;
 
+/// `ENOBUFS`, which differs between systems.
+#[cfg(unix)]
+const ENOBUFS: i32 = libc::ENOBUFS;
+/// `WSAENOBUFS`.
+#[cfg(not(unix))]
+const ENOBUFS: i32 = 10055;
+
 macro_rules! define_failures {
     ($($(#[$doc:meta])* $name:ident $text:literal,)*) => {
         /// A way in which a [`SystemCall`](super::SystemCall) fails, or does less than it could.
         ///
-        /// `ENFILE` and `ENOBUFS` are not among them: the reactor treats them as `EMFILE` and
-        /// `ENOMEM`.
+        /// `ENFILE` is not among them: the reactor treats it as `EMFILE`.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
         #[non_exhaustive]
         pub enum CallFailure {
@@ -66,6 +72,8 @@ define_failures! {
     OutOfDescriptors "EMFILE",
     /// `ENOMEM`: the system has no memory left for the call. The socket stays as it is.
     OutOfMemory "ENOMEM",
+    /// `ENOBUFS`: the network stack has no buffer left for the call. The socket stays as it is.
+    OutOfBuffers "ENOBUFS",
 }
 
 impl CallFailure {
@@ -86,7 +94,8 @@ impl CallFailure {
             | Self::NotConnected
             | Self::ConnectionRefused
             | Self::OutOfDescriptors
-            | Self::OutOfMemory => false,
+            | Self::OutOfMemory
+            | Self::OutOfBuffers => false,
         }
     }
 
@@ -101,6 +110,7 @@ impl CallFailure {
             Self::ConnectionRefused => io::ErrorKind::ConnectionRefused,
             Self::OutOfDescriptors => return io::Error::from_raw_os_error(EMFILE),
             Self::OutOfMemory => return io::Error::from_raw_os_error(ENOMEM),
+            Self::OutOfBuffers => return io::Error::from_raw_os_error(ENOBUFS),
             // A wait that returns less than it could has no error: it never gets here.
             Self::WouldBlock
             | Self::ShortCount

@@ -43,20 +43,22 @@ define_calls! {
     /// the program gets the error at once, and mostly ends.
     Listen "listen" [],
     /// Begins to connect, as `socket(2)` and `connect(2)`.
-    Connect "connect" [ConnectionRefused OutOfDescriptors OutOfMemory],
+    Connect "connect" [ConnectionRefused OutOfDescriptors OutOfMemory OutOfBuffers],
     /// Accepts a client, as `accept(2)`.
-    Accept "accept" [Interrupted WouldBlock ConnectionAborted OutOfDescriptors OutOfMemory],
+    Accept "accept"
+        [Interrupted WouldBlock ConnectionAborted OutOfDescriptors OutOfMemory OutOfBuffers],
     /// Accepts a client with the descriptor held in reserve.
     AcceptWithReserve "accept with reserve" [WouldBlock OutOfDescriptors],
     /// Reads, as `recv(2)`.
-    Read "read" [Interrupted WouldBlock ShortCount ConnectionReset OutOfMemory],
+    Read "read" [Interrupted WouldBlock ShortCount ConnectionReset OutOfMemory OutOfBuffers],
     /// Reads without taking anything, as `recv(2)` with `MSG_PEEK`.
     Peek "peek" [Interrupted WouldBlock ConnectionReset OutOfMemory],
     /// Writes, as `send(2)`.
-    Write "write" [Interrupted WouldBlock ShortCount ConnectionReset BrokenPipe OutOfMemory],
+    Write "write"
+        [Interrupted WouldBlock ShortCount ConnectionReset BrokenPipe OutOfMemory OutOfBuffers],
     /// Writes several pieces, as `writev(2)`.
     WriteVectored "vectored write"
-        [Interrupted WouldBlock ShortCount ConnectionReset BrokenPipe OutOfMemory],
+        [Interrupted WouldBlock ShortCount ConnectionReset BrokenPipe OutOfMemory OutOfBuffers],
     /// Sends a FIN, as `shutdown(2)`.
     ShutdownWrite "shutdown" [NotConnected ConnectionReset],
     /// Asks for the pending error of a socket, as `getsockopt(2)` with `SO_ERROR`.
@@ -68,7 +70,7 @@ define_calls! {
     /// Asks for the local address, as `getsockname(2)`.
     LocalAddress "local address" [OutOfMemory],
     /// Sets a socket option, as `setsockopt(2)`.
-    SetOption "set option" [OutOfMemory],
+    SetOption "set option" [OutOfMemory OutOfBuffers],
     /// Starts a thread for blocking work.
     SpawnThread "spawn thread" [OutOfMemory],
 }

@@ -105,7 +105,13 @@ const LARGE: [&str; 14] = [
 const TURNS_MAX: u64 = 5000;
 
 /// Transient failures that a test may notice: of a call that is made once, and not repeated.
-const NOTICED: [(&str, SystemCall, &[CallFailure], &str); 5] = [
+const NOTICED: [(&str, SystemCall, &[CallFailure], &str); 6] = [
+    (
+        "a_reset_by_the_other_side_is_reported_with_its_error",
+        SystemCall::Write,
+        &[CallFailure::WouldBlock, CallFailure::ShortCount],
+        "Once a Unix peer has closed, a write says EPIPE where a read says ECONNRESET.",
+    ),
     (
         "failing_reports_the_reason_and_closes_gracefully",
         SystemCall::Write,
