@@ -73,6 +73,7 @@ mod arena;
 mod driver;
 pub mod limits;
 mod random;
+mod resolver;
 
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -100,6 +101,7 @@ pub use reactor::{
     SignalId, TimerId,
 };
 pub use reason::{Failure, Reason};
+pub use resolver::Resolver;
 pub use transport::{ConnectionId, Producer, Transport, broadcast};
 
 /// Metrics: what a reactor has done and how long it took, as [`Reactor::metrics`] returns it.

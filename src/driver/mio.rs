@@ -4,6 +4,7 @@
 use super::adopted;
 #[cfg(target_os = "linux")]
 use super::inherited;
+use super::resolver_threads::ResolverThreads;
 #[cfg(target_os = "linux")]
 use super::service_manager::NotifySocket;
 #[cfg(all(unix, feature = "signals"))]
@@ -18,6 +19,7 @@ use super::unix_stream::UnixStream;
 use super::{AnyStream, Driver, Edges, Listener, Notification, Ready, ServiceManager, Wake, Work};
 use crate::arena::Id;
 use crate::endpoint::{ClientCarrier, ServerCarrier};
+use crate::resolver::{Answer, Resolver};
 use mio::{Events, Poll, Registry, Token};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
@@ -52,6 +54,7 @@ pub(crate) struct MioDriver {
     waker: Arc<dyn Wake>,
     reserve: Rc<Reserve>,
     threads: Threads,
+    names: ResolverThreads,
     #[cfg(all(unix, feature = "signals"))]
     signals: Option<Signals>,
     #[cfg(target_os = "linux")]
@@ -62,13 +65,14 @@ impl MioDriver {
     pub(crate) fn new() -> io::Result<Self> {
         let poll = Poll::new()?;
         let registry = poll.registry().try_clone()?;
-        let waker = mio::Waker::new(&registry, WAKER)?;
+        let waker: Arc<dyn Wake> = Arc::new(mio::Waker::new(&registry, WAKER)?);
         Ok(Self {
             poll,
             events: Events::with_capacity(EVENTS_MAX),
             full: false,
             registry: Rc::new(registry),
-            waker: Arc::new(waker),
+            names: ResolverThreads::new(Arc::clone(&waker)),
+            waker,
             reserve: Rc::default(),
             threads: Threads::default(),
             #[cfg(all(unix, feature = "signals"))]
@@ -137,6 +141,9 @@ impl Driver for MioDriver {
                 }
             }
         }
+        if self.names.awaits_answers() {
+            self.names.report(ready);
+        }
         Ok(())
     }
 
@@ -189,6 +196,22 @@ impl Driver for MioDriver {
             #[cfg(not(unix))]
             ClientCarrier::Unix(_) => Err(crate::endpoint::UnixSocketError::Unsupported.into()),
         }
+    }
+
+    fn resolve(&mut self, host: &str, port: u16, id: Id) -> io::Result<()> {
+        self.names.ask(host, port, id)
+    }
+
+    fn take_answer(&mut self, id: Id) -> Option<Answer> {
+        self.names.take_answer(id)
+    }
+
+    fn cancel_resolve(&mut self, id: Id) {
+        self.names.cancel(id);
+    }
+
+    fn set_resolver(&mut self, resolver: Arc<dyn Resolver>) {
+        self.names.set_resolver(resolver);
     }
 
     fn spawn_blocking(&mut self, work: Work, max_blocking_threads: usize) -> io::Result<()> {

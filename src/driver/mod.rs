@@ -40,6 +40,7 @@ mod peer_credentials;
 #[cfg(any(test, feature = "testing"))]
 #[cfg(feature = "testing")]
 mod record_stream;
+mod resolver_threads;
 #[cfg(test)]
 pub(crate) mod scripted;
 #[cfg(target_os = "linux")]
@@ -72,6 +73,7 @@ use crate::address::{Address, PeerCredentials};
 use crate::arena::Id;
 use crate::descriptor::Descriptor;
 use crate::endpoint::{ClientCarrier, ServerCarrier};
+use crate::resolver::{Answer, Resolver};
 use std::fmt::Debug;
 use std::io::{self, IoSlice};
 #[cfg(unix)]
@@ -111,6 +113,24 @@ pub(crate) trait Driver: Debug {
     /// Begins to connect. The stream is registered under `id` at once, and is reported when the
     /// attempt has succeeded or failed.
     fn connect(&mut self, to: &ClientCarrier, id: Id) -> io::Result<AnyStream>;
+
+    /// Asks for the addresses of a host, each with this port number; [`Ready::Resolved`] reports
+    /// the answer. Nothing blocks. An id has one question at a time.
+    ///
+    /// Fails if the question cannot be asked; then there is no answer.
+    #[cfg_attr(not(test), allow(dead_code, reason = "no endpoint has a host name yet"))]
+    fn resolve(&mut self, host: &str, port: u16, id: Id) -> io::Result<()>;
+
+    /// Removes and returns the answer to the question with this id, if there is one.
+    #[cfg_attr(not(test), allow(dead_code, reason = "no endpoint has a host name yet"))]
+    fn take_answer(&mut self, id: Id) -> Option<Answer>;
+
+    /// Forgets the question with this id, or its answer.
+    #[cfg_attr(not(test), allow(dead_code, reason = "no endpoint has a host name yet"))]
+    fn cancel_resolve(&mut self, id: Id);
+
+    /// Asks this resolver from now on, instead of the operating system.
+    fn set_resolver(&mut self, resolver: Arc<dyn Resolver>);
 
     /// Runs work that may block, on one of at most `max_blocking_threads` threads. Fails if no
     /// thread can be started; the work is dropped.
@@ -165,6 +185,8 @@ pub(crate) enum Ready {
     },
     /// Clients may be waiting at the port with this packed id.
     Port(usize),
+    /// The question with this packed id has an answer.
+    Resolved(usize),
     /// The signal with this name has arrived.
     #[cfg_attr(
         not(all(unix, feature = "signals")),

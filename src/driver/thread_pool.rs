@@ -21,6 +21,8 @@ pub(super) struct Threads {
 }
 
 struct Shared {
+    /// Name of each thread.
+    name: &'static str,
     idle: Duration,
     queue: Mutex<Queue>,
     changed: Condvar,
@@ -38,14 +40,19 @@ struct Queue {
 
 impl Default for Threads {
     fn default() -> Self {
-        Self::with_idle(IDLE)
+        Self::named("twistor worker")
     }
 }
 
 impl Threads {
-    fn with_idle(idle: Duration) -> Self {
+    /// Creates a pool whose threads have this name.
+    pub(super) fn named(name: &'static str) -> Self {
+        Self::with_idle(name, IDLE)
+    }
+
+    fn with_idle(name: &'static str, idle: Duration) -> Self {
         let (queue, changed) = (Mutex::default(), Condvar::new());
-        Self { shared: Arc::new(Shared { idle, queue, changed }) }
+        Self { shared: Arc::new(Shared { name, idle, queue, changed }) }
     }
 
     /// Runs the work on a thread, in the order of the calls, on at most `max` threads at once (at
@@ -60,7 +67,7 @@ impl Threads {
         let short = queue.waiting.len() > queue.idle && queue.threads < max.max(1);
         if short {
             let shared = Arc::clone(&self.shared);
-            let named = thread::Builder::new().name("twistor worker".to_owned());
+            let named = thread::Builder::new().name(shared.name.to_owned());
             match named.spawn(move || shared.serve()) {
                 Ok(_) => queue.threads += 1,
                 // The existing threads will run it.
@@ -228,7 +235,7 @@ mod tests {
 
     #[test]
     fn idle_threads_end() {
-        let pool = Threads::with_idle(Duration::from_millis(1));
+        let pool = Threads::with_idle("idle", Duration::from_millis(1));
         let (done_in, done) = channel();
         for _ in 0..2 {
             let done_in = done_in.clone();

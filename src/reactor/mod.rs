@@ -31,6 +31,7 @@ mod random;
 mod record;
 mod recorder;
 mod remote;
+mod resolving;
 mod run;
 mod scratch;
 mod service_manager;

@@ -157,6 +157,7 @@ impl Reactor {
                     self.notice_waiting(id);
                 }
             }
+            Ready::Resolved(token) => self.notice_answer(token),
             Ready::Signal(name) => self.notice_signal(name),
             Ready::Stream { token, edges } => {
                 let Some(id) = self.connections.id_from_bits(token) else { return };

@@ -8,8 +8,10 @@ use crate::driver::{
     UNIX_CONNECT_RETRY_DELAY, Wake, Work,
 };
 use crate::endpoint::{ClientCarrier, ServerCarrier};
+use crate::resolver::{Answer, Resolver};
 use std::cell::{Cell, RefCell};
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -23,6 +25,8 @@ pub(super) struct HostDriver {
     pub(super) network: SharedNetwork,
     pub(super) node: usize,
     pub(super) control: Rc<DriverControl>,
+    /// The resolver of the program, if it has one.
+    pub(super) resolver: Option<Arc<dyn Resolver>>,
 }
 
 /// State shared by a simulation and the driver of one of its hosts.
@@ -104,6 +108,29 @@ impl Driver for HostDriver {
         self.control.last_connected.set(Some(end));
         let network = Rc::clone(&self.network);
         Ok(AnyStream::Other(Box::new(SimulatedStream { network, end, resets: false })))
+    }
+
+    fn resolve(&mut self, host: &str, port: u16, id: Id) -> io::Result<()> {
+        let resolver = self.resolver.as_deref();
+        let own = resolver.map(|it| {
+            let answer = catch_unwind(AssertUnwindSafe(|| it.resolve(host, port)));
+            let answer = answer.unwrap_or_else(|_| Err(io::Error::other("the resolver panicked")));
+            answer.map_err(Arc::new)
+        });
+        self.network.borrow_mut().resolve(self.node, (host, port), id.to_bits(), own);
+        Ok(())
+    }
+
+    fn take_answer(&mut self, id: Id) -> Option<Answer> {
+        self.network.borrow_mut().take_answer(self.node, id.to_bits())
+    }
+
+    fn cancel_resolve(&mut self, id: Id) {
+        self.network.borrow_mut().cancel_resolve(self.node, id.to_bits());
+    }
+
+    fn set_resolver(&mut self, resolver: Arc<dyn Resolver>) {
+        self.resolver = Some(resolver);
     }
 
     /// Runs the work immediately, so that the order is the same in every run.

@@ -21,6 +21,9 @@ use std::time::Duration;
 /// | [`ExhaustFds`](Self::ExhaustFds) | `exhaust-fds server 500ms` |
 /// | [`FailAccept`](Self::FailAccept) | `fail-accept server` |
 /// | [`Stall`](Self::Stall) | `stall server 2s` |
+/// | [`SlowNames`](Self::SlowNames) | `slow-names ann 3s 60s` |
+/// | [`FailNames`](Self::FailNames) | `fail-names ann 60s` |
+/// | [`MuteNames`](Self::MuteNames) | `mute-names ann 60s` |
 /// | [`ClockJump`](Self::ClockJump) | `clock-jump server 3600s` |
 ///
 /// ```
@@ -33,8 +36,9 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
-    /// Partition: nothing passes between two hosts. Packets are retransmitted until they pass, or
-    /// until the connection times out after a quarter of an hour.
+    /// Partition: nothing passes between two hosts, as in a black hole: no one is refused. Packets
+    /// are retransmitted until they pass, or until the connection times out after a quarter of an
+    /// hour.
     Partition {
         /// Name of one host.
         a: String,
@@ -95,6 +99,30 @@ pub enum Fault {
         /// Duration of the fault.
         lasting: Duration,
     },
+    /// Slow names: answers to questions for host names, which the host asks meanwhile, take longer.
+    /// Without effect on a host without power, as are the other two faults of names.
+    SlowNames {
+        /// Name of the host that asks.
+        host: String,
+        /// How much longer an answer takes.
+        by: Duration,
+        /// Duration of the fault.
+        lasting: Duration,
+    },
+    /// Failing names: answers that arrive meanwhile are errors, as if a name server had failed.
+    FailNames {
+        /// Name of the host that asks.
+        host: String,
+        /// Duration of the fault.
+        lasting: Duration,
+    },
+    /// Mute resolver: questions that the host asks meanwhile never have an answer.
+    MuteNames {
+        /// Name of the host that asks.
+        host: String,
+        /// Duration of the fault.
+        lasting: Duration,
+    },
     /// Clock jump: the host's clock jumps forward, even while it has no power.
     ClockJump {
         /// Name of the host.
@@ -117,6 +145,9 @@ impl Fault {
             Self::ExhaustFds { .. } => "fault: exhaust",
             Self::FailAccept { .. } => "fault: fail-accept",
             Self::Stall { .. } => "fault: stall",
+            Self::SlowNames { .. } => "fault: slow-names",
+            Self::FailNames { .. } => "fault: fail-names",
+            Self::MuteNames { .. } => "fault: mute-names",
             Self::ClockJump { .. } => "fault: jump",
         }
     }
@@ -133,6 +164,9 @@ impl Fault {
             | Self::ExhaustFds { host, .. }
             | Self::FailAccept { host }
             | Self::Stall { host, .. }
+            | Self::SlowNames { host, .. }
+            | Self::FailNames { host, .. }
+            | Self::MuteNames { host, .. }
             | Self::ClockJump { host, .. } => vec![host],
         }
     }
@@ -177,6 +211,11 @@ impl fmt::Display for Fault {
             }
             Self::FailAccept { host } => write!(f, "fail-accept {host}"),
             Self::Stall { host, lasting } => write!(f, "stall {host} {}", text(*lasting)),
+            Self::SlowNames { host, by, lasting } => {
+                write!(f, "slow-names {host} {} {}", text(*by), text(*lasting))
+            }
+            Self::FailNames { host, lasting } => write!(f, "fail-names {host} {}", text(*lasting)),
+            Self::MuteNames { host, lasting } => write!(f, "mute-names {host} {}", text(*lasting)),
             Self::ClockJump { host, by } => write!(f, "clock-jump {host} {}", text(*by)),
         }
     }
@@ -222,11 +261,21 @@ impl FromStr for Fault {
             }
             ["fail-accept", host] => Self::FailAccept { host: own(host) },
             ["stall", host, time] => Self::Stall { host: own(host), lasting: lasting(time)? },
+            ["slow-names", host, by, time] => {
+                Self::SlowNames { host: own(host), by: lasting(by)?, lasting: lasting(time)? }
+            }
+            ["fail-names", host, time] => {
+                Self::FailNames { host: own(host), lasting: lasting(time)? }
+            }
+            ["mute-names", host, time] => {
+                Self::MuteNames { host: own(host), lasting: lasting(time)? }
+            }
             ["clock-jump", host, time] => Self::ClockJump { host: own(host), by: lasting(time)? },
             _ => {
                 return Err(wrong(
                     "expected one of: partition A B, heal A B, reset A B, half-open A B, crash H, \
                      restart H, exhaust-fds H TIME, fail-accept H, stall H TIME, \
+                     slow-names H TIME TIME, fail-names H TIME, mute-names H TIME, \
                      clock-jump H TIME",
                 ));
             }
@@ -270,9 +319,9 @@ impl FaultPlan {
         &self.faults
     }
 
-    /// Returns a plan of `count` random faults of all kinds among `hosts`, within a duration.
-    /// Everything is repaired by its end, except clock jumps, resets, half-open connections, and a
-    /// failing accept that no client has met yet.
+    /// Returns a plan of `count` random faults among `hosts`, within a duration: of all kinds but
+    /// those of names. Everything is repaired by its end, except clock jumps, resets, half-open
+    /// connections, and a failing accept that no client has met yet.
     ///
     /// # Panics
     ///
@@ -339,6 +388,8 @@ mod tests {
         for _ in 0..50 {
             let plan = FaultPlan::random(&mut random, &["ann", "*"], Duration::from_secs(100), 20);
             assert_eq!(plan.to_string().parse(), Ok(plan.clone()));
+            let names = "1s: slow-names ann 3s 60s\n2s: fail-names * 1ms\n3s: mute-names ann 5s\n";
+            assert_eq!(names.parse::<FaultPlan>().unwrap().to_string(), names);
             let longest = FaultPlan::new().at(Duration::MAX, Fault::Crash { host: "ann".into() });
             assert_eq!(longest.to_string().parse(), Ok(longest));
             let down = |it: &str| plan.faults.iter().filter(|(_, f)| f.to_string() == it).count();

@@ -1,6 +1,7 @@
 //! Scripted driver: nothing happens but what a test says, for tests of the event loop itself.
 
 mod end;
+mod names;
 mod peer;
 mod port;
 mod service_manager;
@@ -10,6 +11,7 @@ pub(crate) use peer::Peer;
 use port::ScriptedPort;
 
 use end::{END_IP, End, Input};
+use names::Names;
 use service_manager::ScriptedManager;
 
 use super::{
@@ -19,6 +21,7 @@ use super::{
 use crate::address::Address;
 use crate::arena::Id;
 use crate::endpoint::{ClientCarrier, ServerCarrier};
+use crate::resolver::{Answer, Resolver};
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fmt;
@@ -60,6 +63,7 @@ struct Inner {
     signal: Option<&'static str>,
     aside: Aside,
     manager: ScriptedManager,
+    names: Names,
 }
 
 /// The most ports that a test opens.
@@ -107,6 +111,7 @@ impl Script {
             signal: None,
             aside: Aside::default(),
             manager: ScriptedManager::default(),
+            names: Names::default(),
         })))
     }
 
@@ -234,6 +239,7 @@ impl Driver for Script {
         }
         let before = ready.len();
         ready.extend(inner.signal.take().map(Ready::Signal));
+        ready.extend(inner.names.report());
         // An edge: clients that are already waiting are not reported again.
         if std::mem::take(&mut inner.knocked) {
             ready.extend(inner.ports.iter().map(|id| Ready::Port(id.to_bits())));
@@ -283,6 +289,20 @@ impl Driver for Script {
         let stream = ScriptedStream { script: self.clone(), end: inner.ends.len() - 1 };
         Ok(AnyStream::Other(Box::new(stream)))
     }
+
+    fn resolve(&mut self, host: &str, port: u16, id: Id) -> io::Result<()> {
+        self.0.borrow_mut().names.ask(host, port, id)
+    }
+
+    fn take_answer(&mut self, id: Id) -> Option<Answer> {
+        self.0.borrow_mut().names.take(id)
+    }
+
+    fn cancel_resolve(&mut self, id: Id) {
+        self.0.borrow_mut().names.cancel(id);
+    }
+
+    fn set_resolver(&mut self, _: Arc<dyn Resolver>) {}
 
     /// Keeps the work until the test runs it.
     fn spawn_blocking(&mut self, work: Work, _: usize) -> io::Result<()> {

@@ -1,6 +1,7 @@
 //! Faults at work: what each does to the network.
 
 use super::link::{EndId, Life};
+use super::names::NameFaults;
 use super::node::PortName;
 use super::{Event, Network, nanos, pair};
 use crate::testing::fault::Fault;
@@ -103,6 +104,18 @@ impl Network {
             Fault::FailAccept { host } => {
                 self.running(host).into_iter().for_each(|it| self.nodes[it].failing_accepts += 1);
             }
+            Fault::SlowNames { host, by, lasting } => {
+                let until = self.time_after(*lasting);
+                self.fault_names(host, |faults| faults.slow = (until, *by));
+            }
+            Fault::FailNames { host, lasting } => {
+                let until = self.time_after(*lasting);
+                self.fault_names(host, |faults| faults.failing = until.max(faults.failing));
+            }
+            Fault::MuteNames { host, lasting } => {
+                let until = self.time_after(*lasting);
+                self.fault_names(host, |faults| faults.mute = until.max(faults.mute));
+            }
             Fault::Stall { host, lasting } => {
                 let until = self.time_after(*lasting);
                 for node in self.running(host) {
@@ -118,6 +131,11 @@ impl Network {
                 }
             }
         }
+    }
+
+    /// Changes what is wrong with the questions of hosts for names.
+    fn fault_names(&mut self, host: &str, change: impl Fn(&mut NameFaults)) {
+        self.running(host).into_iter().for_each(|it| change(&mut self.nodes[it].name_faults));
     }
 
     fn reset_all(&mut self, pairs: &[(usize, usize)]) {
@@ -169,6 +187,8 @@ impl Network {
         state.ready_ports.clear();
         state.signals.clear();
         (state.wakes_at, state.unreported) = (None, false);
+        self.forget_questions(node);
+        let state = &mut self.nodes[node];
         (state.exhausted_until, state.failing_accepts, state.stalled_until) = (0, 0, 0);
         for id in
             self.links_between(&(0..self.nodes.len()).map(|it| pair(node, it)).collect::<Vec<_>>())

@@ -8,8 +8,10 @@ mod connecting;
 mod faults;
 mod link;
 mod local;
+mod names;
 mod node;
 mod raw_client;
+mod resolving;
 mod trace;
 mod traffic;
 
@@ -24,6 +26,7 @@ use crate::arena::Arena;
 use crate::driver::{Edges, Ready};
 use crate::random::mix;
 use link::{End, Link};
+use names::Names;
 use node::Node;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
@@ -54,6 +57,7 @@ pub(super) struct Network {
     between: BTreeMap<(usize, usize), Conditions>,
     /// Until when the bandwidth from one host to another is used up.
     busy: BTreeMap<(usize, usize), u64>,
+    names: Names,
     /// Events for the owner of the reactors.
     host_events: Vec<HostEvent>,
     pub(super) trace: Trace,
@@ -83,6 +87,12 @@ enum Event {
     Syn(EndId, u32),
     /// The answer to a SYN arrives.
     Answer(EndId, Answer),
+    /// The answer arrives to the question of a host for a name.
+    NameAnswer {
+        node: usize,
+        token: usize,
+        number: u64,
+    },
     Fault(Fault),
     /// An event without effect of its own, so that time stops here.
     Wake,
@@ -139,6 +149,7 @@ impl Network {
             within_host: Conditions::ideal().within_host(),
             between: BTreeMap::new(),
             busy: BTreeMap::new(),
+            names: Names::default(),
             host_events: Vec::new(),
             trace: Trace::default(),
         }
@@ -252,6 +263,7 @@ impl Network {
                 Event::SlowRead(end) => self.resume_slow_read(end),
                 Event::Syn(end, attempt) => self.syn_arrives(end, attempt),
                 Event::Answer(end, answer) => self.answer(end, answer),
+                Event::NameAnswer { node, token, number } => self.name_answer(node, token, number),
                 Event::Fault(fault) => self.apply_fault(&fault),
                 Event::Wake => {}
             }
@@ -355,6 +367,7 @@ impl Network {
         let state = &mut self.nodes[node];
         state.wakes_at = None;
         ready.extend(state.signals.drain(..).map(Ready::Signal));
+        ready.extend(state.ready_answers.drain(..).map(Ready::Resolved));
         for name in std::mem::take(&mut state.ready_ports) {
             if let Some(port) = state.ports.get_mut(&name) {
                 port.listed = false;

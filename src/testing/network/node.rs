@@ -1,6 +1,7 @@
 //! Node: a host as the network sees it.
 
 use super::link::EndId;
+use super::names::NameFaults;
 use crate::address::{Address, UnixAddress};
 use crate::arena::Id;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -29,6 +30,8 @@ pub(in crate::testing) struct Node {
     pub(super) unreported: bool,
     /// Ports at which a client has arrived since the last report.
     pub(super) ready_ports: Vec<PortName>,
+    /// Questions for names that have been answered since the last report.
+    pub(super) ready_answers: Vec<usize>,
     /// Signals that the last report did not have, each once.
     pub(super) signals: Vec<&'static str>,
     /// When its reactor wakes up.
@@ -37,6 +40,7 @@ pub(in crate::testing) struct Node {
     pub(super) stalled_until: u64,
     /// Out of descriptors until then.
     pub(super) exhausted_until: u64,
+    pub(super) name_faults: NameFaults,
     /// Clients that will be gone when the host accepts them.
     pub(super) failing_accepts: usize,
     /// How far its clock is ahead.
@@ -88,10 +92,12 @@ impl Node {
             ready: Vec::new(),
             unreported: false,
             ready_ports: Vec::new(),
+            ready_answers: Vec::new(),
             signals: Vec::new(),
             wakes_at: None,
             stalled_until: 0,
             exhausted_until: 0,
+            name_faults: NameFaults::default(),
             failing_accepts: 0,
             ahead: 0,
         }
@@ -102,6 +108,11 @@ impl Node {
             IpAddr::V4(_) => Ipv4Addr::new(10, 0, 0, self.number).into(),
             IpAddr::V6(_) => Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, self.number.into()).into(),
         }
+    }
+
+    /// Returns its addresses, in the order in which a resolver prefers them.
+    pub(in crate::testing) fn ips(&self) -> [IpAddr; 2] {
+        [self.ip(Ipv6Addr::UNSPECIFIED.into()), self.ip(Ipv4Addr::UNSPECIFIED.into())]
     }
 
     /// Returns a number that no port of this host has.
@@ -116,6 +127,9 @@ impl Node {
     }
 
     pub(super) fn has_news(&self) -> bool {
-        !self.ready.is_empty() || !self.ready_ports.is_empty() || !self.signals.is_empty()
+        !self.ready.is_empty()
+            || !self.ready_ports.is_empty()
+            || !self.ready_answers.is_empty()
+            || !self.signals.is_empty()
     }
 }

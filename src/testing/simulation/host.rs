@@ -16,7 +16,7 @@ use crate::transport::Transport;
 use std::cell::{Cell, RefCell};
 use std::error::Error;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
@@ -101,7 +101,7 @@ impl Simulation {
             let host = &mut self.0.hosts.borrow_mut()[number];
             let Some(boot) = host.boot.take() else { return };
             let (network, control) = (Rc::clone(&self.0.network), Rc::clone(&host.control));
-            let driver = HostDriver { network, node: host.node, control };
+            let driver = HostDriver { network, node: host.node, control, resolver: None };
             let driver = self.with_injector(host.node, Box::new(driver));
             let mut reactor = Reactor::with_driver(driver, host.settings.clone());
             reactor.set_observer(Rc::clone(&host.observer) as Rc<_>);
@@ -224,6 +224,12 @@ impl<T> Host<T> {
     /// Returns the address of a port of this host.
     pub fn address(&self, port: u16) -> SocketAddr {
         self.simulation.0.network.borrow().address(self.node, port)
+    }
+
+    /// Returns the IP addresses of this host: the one of IPv6, which resolvers prefer, and the one
+    /// of IPv4. A port that listens on any address listens on both.
+    pub fn ips(&self) -> [IpAddr; 2] {
+        self.simulation.0.network.borrow().nodes[self.node].ips()
     }
 
     /// Calls `call` with the reactor of this host, and then runs everything that is due.

@@ -28,6 +28,7 @@ use super::single_fault::{FaultedCall, Injector, SingleFault};
 use host_state::{HostState, Machine};
 use std::cell::{Cell, RefCell};
 use std::fmt;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -175,6 +176,17 @@ impl Simulation {
     pub fn set_conditions_between(&self, a: &str, b: &str, conditions: Conditions) {
         let (a, b) = (self.node(a), self.node(b));
         self.0.network.borrow_mut().set_conditions_between(a, b, conditions);
+    }
+
+    /// Gives a host name these IP addresses, the most preferred first: what the reactors of all
+    /// hosts resolve it to. Given again, the name has the new addresses.
+    ///
+    /// Each host has a name already, its own, with the addresses that [`Host::ips`] returns. An
+    /// answer takes as long as a packet there and one back; [`Fault::SlowNames`],
+    /// [`Fault::FailNames`] and [`Fault::MuteNames`] delay it, or keep it away. A reactor with a
+    /// [`Resolver`](crate::Resolver) of its own asks that one instead.
+    pub fn name(&self, name: &str, ips: impl IntoIterator<Item = IpAddr>) {
+        self.0.network.borrow_mut().set_name(name, ips.into_iter().collect());
     }
 
     fn node(&self, name: &str) -> usize {

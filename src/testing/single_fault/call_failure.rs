@@ -68,6 +68,8 @@ define_failures! {
     NotConnected "ENOTCONN",
     /// `ECONNREFUSED`: no server listens there.
     ConnectionRefused "ECONNREFUSED",
+    /// `EAI_AGAIN`: no name server answers, for now.
+    NameFailure "EAI_AGAIN",
     /// `EMFILE`: the process has no descriptor left.
     OutOfDescriptors "EMFILE",
     /// `ENOMEM`: the system has no memory left for the call. The socket stays as it is.
@@ -93,6 +95,7 @@ impl CallFailure {
             | Self::BrokenPipe
             | Self::NotConnected
             | Self::ConnectionRefused
+            | Self::NameFailure
             | Self::OutOfDescriptors
             | Self::OutOfMemory
             | Self::OutOfBuffers => false,
@@ -108,6 +111,7 @@ impl CallFailure {
             Self::BrokenPipe => io::ErrorKind::BrokenPipe,
             Self::NotConnected => io::ErrorKind::NotConnected,
             Self::ConnectionRefused => io::ErrorKind::ConnectionRefused,
+            Self::NameFailure => return io::Error::other("temporary failure in name resolution"),
             Self::OutOfDescriptors => return io::Error::from_raw_os_error(EMFILE),
             Self::OutOfMemory => return io::Error::from_raw_os_error(ENOMEM),
             Self::OutOfBuffers => return io::Error::from_raw_os_error(ENOBUFS),

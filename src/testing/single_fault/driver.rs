@@ -9,6 +9,7 @@ use super::system_call::SystemCall;
 use crate::arena::Id;
 use crate::driver::{AnyStream, Driver, Listener, Notification, Ready, ServiceManager, Wake, Work};
 use crate::endpoint::{ClientCarrier, ServerCarrier};
+use crate::resolver::{Answer, Resolver};
 use std::fmt;
 use std::io;
 #[cfg(unix)]
@@ -21,6 +22,8 @@ use std::time::{Duration, Instant};
 pub(in crate::testing) struct FaultyDriver {
     inner: Box<dyn Driver>,
     faults: DriverFaults,
+    /// The question whose answer fails.
+    failed_question: Option<Id>,
 }
 
 impl FaultyDriver {
@@ -29,7 +32,7 @@ impl FaultyDriver {
         injector: Rc<Injector>,
         host: &str,
     ) -> Self {
-        Self { inner, faults: DriverFaults::new(injector, host) }
+        Self { inner, faults: DriverFaults::new(injector, host), failed_question: None }
     }
 }
 
@@ -104,6 +107,34 @@ impl Driver for FaultyDriver {
                 Ok(AnyStream::Other(Box::new(stream)))
             }
         }
+    }
+
+    fn resolve(&mut self, host: &str, port: u16, id: Id) -> io::Result<()> {
+        match self.faults.count(SystemCall::Resolve, None) {
+            Some(CallFailure::NameFailure) => {
+                self.failed_question = Some(id);
+                self.faults.events.hold_back([Ready::Resolved(id.to_bits())]);
+                Ok(())
+            }
+            Some(failure) => Err(failure.error()),
+            None => self.inner.resolve(host, port, id),
+        }
+    }
+
+    fn take_answer(&mut self, id: Id) -> Option<Answer> {
+        match self.failed_question.take_if(|failed| *failed == id) {
+            Some(_) => Some(Err(Arc::new(CallFailure::NameFailure.error()))),
+            None => self.inner.take_answer(id),
+        }
+    }
+
+    fn cancel_resolve(&mut self, id: Id) {
+        self.failed_question.take_if(|failed| *failed == id);
+        self.inner.cancel_resolve(id);
+    }
+
+    fn set_resolver(&mut self, resolver: Arc<dyn Resolver>) {
+        self.inner.set_resolver(resolver);
     }
 
     fn spawn_blocking(&mut self, work: Work, max_blocking_threads: usize) -> io::Result<()> {

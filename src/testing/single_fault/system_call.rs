@@ -71,6 +71,9 @@ define_calls! {
     LocalAddress "local address" [OutOfMemory],
     /// Sets a socket option, as `setsockopt(2)`.
     SetOption "set option" [OutOfMemory OutOfBuffers],
+    /// Asks for the addresses of a host name, as `getaddrinfo(3)` on another thread. `EAI_AGAIN` is
+    /// the answer; the others mean that the question could not be asked.
+    Resolve "resolve" [NameFailure OutOfMemory],
     /// Starts a thread for blocking work.
     SpawnThread "spawn thread" [OutOfMemory],
 }

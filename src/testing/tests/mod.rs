@@ -4,6 +4,7 @@ mod breaking;
 mod connecting;
 mod extremes;
 mod hosts;
+mod names;
 mod panicking;
 mod paths;
 mod replaying;
