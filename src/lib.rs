@@ -78,6 +78,9 @@ mod resolver;
 #[cfg(feature = "testing")]
 pub mod testing;
 
+#[cfg(feature = "tls")]
+pub mod tls;
+
 #[cfg(test)]
 mod instruction_counts;
 
