@@ -13,6 +13,7 @@ macro_rules! __callbacks {
             ConnectionMade connection_made()
             DataReceived data_received(data: &[u8])
             DescriptorReceived descriptor_received(descriptor: $crate::Descriptor)
+            HandshakeCompleted handshake_completed()
             TimerFired timer_fired(timer: $crate::TimerId)
             Continued continued(continuation: $crate::Continuation)
             ReadingResumed reading_resumed()

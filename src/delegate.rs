@@ -195,6 +195,7 @@ macro_rules! __delegate {
     (@unless connection_made [connection_made $($rest:tt)*] $step:tt) => {};
     (@unless data_received [data_received $($rest:tt)*] $step:tt) => {};
     (@unless descriptor_received [descriptor_received $($rest:tt)*] $step:tt) => {};
+    (@unless handshake_completed [handshake_completed $($rest:tt)*] $step:tt) => {};
     (@unless timer_fired [timer_fired $($rest:tt)*] $step:tt) => {};
     (@unless continued [continued $($rest:tt)*] $step:tt) => {};
     (@unless reading_resumed [reading_resumed $($rest:tt)*] $step:tt) => {};

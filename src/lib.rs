@@ -80,6 +80,9 @@ pub mod testing;
 
 #[cfg(feature = "tls")]
 pub mod tls;
+#[cfg(not(feature = "tls"))]
+#[path = "no_tls.rs"]
+mod tls;
 
 #[cfg(test)]
 mod instruction_counts;

@@ -303,8 +303,8 @@ impl<F: fmt::Debug> fmt::Debug for Context<'_, F> {
 ///
 /// ```text
 /// connection_made
-///   ( data_received | descriptor_received | timer_fired | continued | reading_resumed
-///     | producing_paused | producing_resumed | producer_finished | write_rejected
+///   ( data_received | descriptor_received | handshake_completed | timer_fired | continued
+///     | reading_resumed | producing_paused | producing_resumed | producer_finished | write_rejected
 ///     | drain_requested | timed_out )*
 ///   [ read_connection_lost ]  [ write_connection_lost ]    in either order, others in between
 /// connection_lost                                          exactly once, at the end
@@ -372,6 +372,16 @@ pub trait Protocol<F>: Continue {
     /// to is the peer's choice, and the peer may still have it too: a read of it may block.
     fn descriptor_received(&mut self, cx: &mut Context<'_, F>, descriptor: Descriptor) {
         let _ = (cx, descriptor);
+    }
+
+    /// The TLS handshake is complete that [`Transport::start_tls`](crate::Transport::start_tls) has
+    /// begun: what is received and sent from now on is encrypted, and
+    /// [`Transport::tls`](crate::Transport::tls) says how. (`handshakeCompleted`)
+    ///
+    /// It comes before the first encrypted bytes. A connection behind an endpoint with TLS does not
+    /// hear it: there `connection_made` says the same.
+    fn handshake_completed(&mut self, cx: &mut Context<'_, F>) {
+        let _ = cx;
     }
 
     /// A timer set with [`Context::set_timer`] or [`Reactor::set_timer`] has expired, or a period

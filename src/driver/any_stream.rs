@@ -1,7 +1,10 @@
 //! `AnyStream`: the stream of a connection, whatever its type.
 
 use super::tcp_stream::TcpStream;
+#[cfg(feature = "tls")]
+use super::tls_stream::TlsStream;
 use super::{Layer, Stream};
+use crate::tls::Session;
 use std::io;
 use std::ops::{Deref, DerefMut};
 
@@ -17,13 +20,26 @@ pub(crate) enum AnyStream {
     Other(Box<dyn Stream>),
     /// A layer on a socket.
     #[cfg_attr(
-        not(any(test, feature = "testing")),
-        allow(dead_code, reason = "only tests have layers, so far")
+        not(any(test, feature = "testing", feature = "tls")),
+        allow(dead_code, reason = "only tests have layers then")
     )]
     Layer(Box<dyn Layer>),
 }
 
 impl AnyStream {
+    /// Puts the TLS of a session that has just begun on a socket. `clear` leaves before its
+    /// handshake and is not encrypted; `received` has come already.
+    #[cfg(feature = "tls")]
+    pub(crate) fn tls(self, session: Session, clear: Vec<u8>, received: &[u8]) -> Self {
+        Self::Layer(Box::new(TlsStream::new(self, session, clear, received)))
+    }
+
+    /// Never happens: there is no such session.
+    #[cfg(not(feature = "tls"))]
+    pub(crate) fn tls(self, session: Session, _clear: Vec<u8>, _received: &[u8]) -> Self {
+        match session {}
+    }
+
     /// Returns how many bytes the stream holds for its socket; see [`Layer::held`]. A socket holds
     /// none, and is not asked.
     #[inline]
@@ -39,6 +55,14 @@ impl AnyStream {
         match self {
             Self::Tcp(_) | Self::Other(_) => Ok(()),
             Self::Layer(layer) => layer.flush(),
+        }
+    }
+
+    /// Continues the handshake of a layer; see [`Layer::handshake`].
+    pub(crate) fn handshake(&mut self) -> io::Result<bool> {
+        match self {
+            Self::Tcp(_) | Self::Other(_) => Ok(true),
+            Self::Layer(layer) => layer.handshake(),
         }
     }
 

@@ -33,6 +33,7 @@ mod descriptors;
 mod inherit_error;
 #[cfg(target_os = "linux")]
 mod inherited;
+mod layer;
 mod mio;
 mod notification;
 #[cfg(unix)]
@@ -53,6 +54,8 @@ mod socket_file;
 mod tcp_listener;
 mod tcp_stream;
 mod thread_pool;
+#[cfg(feature = "tls")]
+mod tls_stream;
 #[cfg(unix)]
 mod unix_address;
 #[cfg(unix)]
@@ -62,6 +65,7 @@ mod unix_stream;
 
 pub(crate) use self::mio::MioDriver;
 pub(crate) use any_stream::AnyStream;
+pub(crate) use layer::Layer;
 pub(crate) use notification::Notification;
 #[cfg(any(test, feature = "testing"))]
 #[cfg(feature = "testing")]
@@ -428,25 +432,4 @@ pub(crate) trait Stream: Debug {
     fn set_no_delay(&self, on: bool) -> io::Result<()>;
 
     fn set_keep_alive(&self, on: bool) -> io::Result<()>;
-}
-
-/// A stream on top of another, which may hold bytes for it; see the module's documentation.
-pub(crate) trait Layer: Stream {
-    /// Returns how many bytes the layer holds for the socket: those that `write` took and the
-    /// socket has not, and any that the layer adds, such as an answer to what it has read.
-    fn held(&self) -> usize;
-
-    /// Hands all held bytes to the socket. `WouldBlock` means that the socket was full before the
-    /// last.
-    fn flush(&mut self) -> io::Result<()>;
-
-    /// Returns the socket alone, and drops what the layers on it hold. A lingering close discards
-    /// the peer's bytes from it: they are not decrypted for a protocol that is gone.
-    fn into_socket(self: Box<Self>) -> AnyStream;
-
-    /// Returns itself as a stream. (Rust 1.86 does this by itself.)
-    fn as_stream(&self) -> &(dyn Stream + 'static);
-
-    /// Returns itself as a stream.
-    fn as_stream_mut(&mut self) -> &mut (dyn Stream + 'static);
 }

@@ -1,12 +1,9 @@
 //! `RecordStream`: a layer that moves bytes in records, as encryption does, and changes none of
 //! them. For tests: it holds bytes in both directions.
 
+use super::layer::{hand_on, leave_to_socket};
 use super::{AnyStream, Layer, Stream};
-use crate::address::{Address, PeerCredentials};
-use crate::arena::Id;
-use crate::descriptor::Descriptor;
 use std::io;
-use std::time::Duration;
 
 /// Bytes read from the socket at once. Many records, so that most of them lie in the layer while
 /// the socket is empty.
@@ -50,27 +47,7 @@ impl RecordStream {
     /// Hands bytes to the socket until no more than `rest` are held.
     fn hand_on(&mut self, rest: usize) -> io::Result<()> {
         let end = self.outgoing.len().saturating_sub(rest);
-        let mut sent = 0;
-        let handed = loop {
-            let offered = &self.outgoing[sent..end];
-            if offered.is_empty() {
-                break Ok(());
-            }
-            match self.socket.write(offered) {
-                Ok(count) => {
-                    sent += count;
-                    let is_short = count < offered.len();
-                    // An edge is sure to follow: another call would only say so.
-                    if is_short && (count == 0 || self.socket.short_write_is_final()) {
-                        break Err(io::ErrorKind::WouldBlock.into());
-                    }
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => break Err(error),
-            }
-        };
-        self.outgoing.drain(..sent);
-        handed
+        hand_on(&mut self.socket, &mut self.outgoing, end)
     }
 
     /// Reads a chunk from the socket. Returns true if the socket is empty after it.
@@ -124,57 +101,7 @@ impl Stream for RecordStream {
         self.socket.shutdown_write()
     }
 
-    fn set_abortive_close(&mut self) {
-        self.socket.set_abortive_close();
-    }
-
-    fn take_error(&mut self) -> io::Result<Option<io::Error>> {
-        self.socket.take_error()
-    }
-
-    fn is_established(&mut self) -> io::Result<bool> {
-        self.socket.is_established()
-    }
-
-    fn connect_retry_delay(&self) -> Option<Duration> {
-        self.socket.connect_retry_delay()
-    }
-
-    fn peer_credentials(&self) -> io::Result<Option<PeerCredentials>> {
-        self.socket.peer_credentials()
-    }
-
-    // It sends none, since a byte that it holds may be another one than that of the socket; but
-    // those that come have to be taken, or no byte behind them can be read.
-
-    fn has_descriptor(&self) -> bool {
-        self.socket.has_descriptor()
-    }
-
-    fn take_descriptor(&mut self) -> Option<Descriptor> {
-        self.socket.take_descriptor()
-    }
-
-    #[cfg(feature = "testing")]
-    fn simulated_link(&self) -> Option<u64> {
-        self.socket.simulated_link()
-    }
-
-    fn register(&mut self, id: Id) -> io::Result<()> {
-        self.socket.register(id)
-    }
-
-    fn local_addr(&self) -> io::Result<Address> {
-        self.socket.local_addr()
-    }
-
-    fn set_no_delay(&self, on: bool) -> io::Result<()> {
-        self.socket.set_no_delay(on)
-    }
-
-    fn set_keep_alive(&self, on: bool) -> io::Result<()> {
-        self.socket.set_keep_alive(on)
-    }
+    leave_to_socket!();
 }
 
 impl Layer for RecordStream {

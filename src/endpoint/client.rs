@@ -5,6 +5,7 @@ use super::server::unknown;
 use super::{ParseEndpointError, TcpClientEndpoint, UnixClientEndpoint};
 use crate::address::{Address, UnixAddress};
 use crate::proxy_protocol::{ProxyHeader, Version};
+use crate::tls::TlsSide;
 use std::fmt;
 use std::net::Ipv4Addr;
 use std::str::FromStr;
@@ -38,6 +39,7 @@ pub struct ClientEndpoint {
     carrier: ClientCarrier,
     /// Boxed, since errors hold endpoints.
     proxy_header: Option<Box<ProxyHeader>>,
+    tls: Option<TlsSide>,
 }
 
 /// What a connection is made of: the driver opens it.
@@ -89,6 +91,10 @@ impl ClientEndpoint {
         let mut bytes = Vec::new();
         self.proxy_header.as_ref()?.encode(&mut bytes);
         Some(bytes)
+    }
+
+    pub(crate) fn tls(&self) -> Option<&TlsSide> {
+        self.tls.as_ref()
     }
 
     pub(crate) fn carrier(&self) -> &ClientCarrier {
@@ -148,13 +154,13 @@ impl FromStr for ClientEndpoint {
 
 impl From<TcpClientEndpoint> for ClientEndpoint {
     fn from(endpoint: TcpClientEndpoint) -> Self {
-        Self { carrier: ClientCarrier::Tcp(endpoint), proxy_header: None }
+        Self { carrier: ClientCarrier::Tcp(endpoint), proxy_header: None, tls: None }
     }
 }
 
 impl From<UnixClientEndpoint> for ClientEndpoint {
     fn from(endpoint: UnixClientEndpoint) -> Self {
-        Self { carrier: ClientCarrier::Unix(endpoint), proxy_header: None }
+        Self { carrier: ClientCarrier::Unix(endpoint), proxy_header: None, tls: None }
     }
 }
 

@@ -4,6 +4,7 @@ use super::description::{Arguments, Problem, write_escaped};
 use super::{InheritedEndpoint, ParseEndpointError, TcpServerEndpoint, UnixServerEndpoint};
 use crate::address::Address;
 use crate::proxy_protocol::{ParseNetworksError, TrustedNetworks};
+use crate::tls::TlsSide;
 use std::fmt;
 use std::str::FromStr;
 
@@ -44,6 +45,7 @@ pub struct ServerEndpoint {
     carrier: ServerCarrier,
     /// The networks of the proxies, if each connection begins with a PROXY header.
     proxies: Option<TrustedNetworks>,
+    tls: Option<TlsSide>,
 }
 
 /// What a port is made of: the driver opens it.
@@ -97,6 +99,10 @@ impl ServerEndpoint {
         self.proxies.as_ref()
     }
 
+    pub(crate) fn tls(&self) -> Option<&TlsSide> {
+        self.tls.as_ref()
+    }
+
     pub(crate) fn carrier(&self) -> &ServerCarrier {
         &self.carrier
     }
@@ -148,19 +154,19 @@ impl FromStr for ServerEndpoint {
 
 impl From<TcpServerEndpoint> for ServerEndpoint {
     fn from(endpoint: TcpServerEndpoint) -> Self {
-        Self { carrier: ServerCarrier::Tcp(endpoint), proxies: None }
+        Self { carrier: ServerCarrier::Tcp(endpoint), proxies: None, tls: None }
     }
 }
 
 impl From<UnixServerEndpoint> for ServerEndpoint {
     fn from(endpoint: UnixServerEndpoint) -> Self {
-        Self { carrier: ServerCarrier::Unix(endpoint), proxies: None }
+        Self { carrier: ServerCarrier::Unix(endpoint), proxies: None, tls: None }
     }
 }
 
 impl From<InheritedEndpoint> for ServerEndpoint {
     fn from(endpoint: InheritedEndpoint) -> Self {
-        Self { carrier: ServerCarrier::Inherited(endpoint), proxies: None }
+        Self { carrier: ServerCarrier::Inherited(endpoint), proxies: None, tls: None }
     }
 }
 

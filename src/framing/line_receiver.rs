@@ -84,6 +84,12 @@ pub trait LineReceiver<F>: Continue {
         let _ = (cx, descriptor);
     }
 
+    /// The TLS handshake is complete that `start_tls` has begun; see
+    /// [`Protocol::handshake_completed`](crate::Protocol::handshake_completed).
+    fn handshake_completed(&mut self, cx: &mut LineContext<'_, F>) {
+        let _ = cx;
+    }
+
     /// A timer set with [`LineContext::set_timer`] has expired.
     fn timer_fired(&mut self, cx: &mut LineContext<'_, F>, timer: TimerId) {
         let _ = (cx, timer);

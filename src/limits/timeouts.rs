@@ -107,6 +107,8 @@ pub(crate) struct TimeoutTracker {
     heard: bool,
     /// The protocol has declared the handshake done.
     handshake_done: bool,
+    /// The time for a TLS handshake that is not complete, and when it began.
+    tls: Option<(Duration, Option<Instant>)>,
     /// Bytes sent and received in the current span of the minimum rate.
     moved: usize,
 }
@@ -155,8 +157,20 @@ impl TimeoutTracker {
             restarted: false,
             heard: false,
             handshake_done: false,
+            tls: None,
             moved: 0,
         }
+    }
+
+    /// Records that a TLS handshake begins, which may take this time.
+    #[cfg(feature = "tls")]
+    pub(crate) fn tls_begun(&mut self, time: Duration) {
+        self.tls = Some((time, None));
+    }
+
+    /// Records that the TLS handshake is complete.
+    pub(crate) fn tls_completed(&mut self) {
+        self.tls = None;
     }
 
     /// Replaces the timeouts, which all start again; a first byte or a handshake that is done still
@@ -207,7 +221,8 @@ impl TimeoutTracker {
                 && self.timeouts.progress.is_some()
                 && self.is_outstanding(activity)
         };
-        self.active || self.restarted || self.since.is_none_or(begins)
+        let begins_tls = matches!(self.tls, Some((_, None)));
+        self.active || self.restarted || begins_tls || self.since.is_none_or(begins)
     }
 
     /// Updates the starts of the timeouts, and returns when to check again at the latest.
@@ -226,6 +241,9 @@ impl TimeoutTracker {
         }
         if std::mem::take(&mut self.restarted) {
             since.timeout = now;
+        }
+        if let Some((_, begun)) = &mut self.tls {
+            begun.get_or_insert(now);
         }
         if !outstanding {
             since.progress = None;
@@ -258,7 +276,10 @@ impl TimeoutTracker {
         }
         match expired? {
             TimeoutKind::FirstByte => since.first_byte = now,
-            TimeoutKind::Handshake => since.handshake = now,
+            TimeoutKind::Handshake => {
+                since.handshake = now;
+                self.tls = self.tls.map(|(time, _)| (time, Some(now)));
+            }
             TimeoutKind::MaxLifetime => since.lifetime = now,
             TimeoutKind::Idle => since.idle = now,
             TimeoutKind::Protocol => since.timeout = now,
@@ -284,8 +305,12 @@ impl TimeoutTracker {
                 {
                     None
                 }
-                TimeoutKind::Handshake if self.handshake_done => None,
-                TimeoutKind::Handshake => after(since.handshake, set.handshake?),
+                TimeoutKind::Handshake => {
+                    let own = set.handshake.filter(|_| !self.handshake_done);
+                    let own = own.and_then(|time| after(since.handshake, time));
+                    let tls = self.tls.and_then(|(time, begun)| after(begun?, time));
+                    own.into_iter().chain(tls).min()
+                }
                 TimeoutKind::FirstByte if self.heard => None,
                 TimeoutKind::FirstByte => after(since.first_byte, set.first_byte?),
                 TimeoutKind::Protocol => after(since.timeout, self.timeout?),

@@ -7,12 +7,14 @@ use super::open_port::Accepting;
 use super::open_port::OpenPort;
 use super::panic::guard;
 use super::recorder::EventKind;
-use super::table::{Established, Slot};
+use super::table::{Established, Slot, Stage};
 use super::timers::TimerAction;
 use crate::address::Address;
 use crate::arena::Id;
 use crate::driver::{AnyStream, is_exhausted};
+use crate::proxy_protocol::ProxyDecoder;
 use crate::reason::Reason;
+use crate::tls::TlsSide;
 use crate::transport::{Action, ListenerInfo, Settled, Transport};
 use bytes::Bytes;
 use std::fmt;
@@ -47,6 +49,7 @@ enum Pace {
 struct Origin {
     listener_info: Rc<ListenerInfo>,
     greeting: Greeting,
+    tls: Option<TlsSide>,
 }
 
 /// What an accepted connection begins with, before its protocol is built.
@@ -65,7 +68,7 @@ impl Origin {
             Some(proxies) if proxies.trusts(peer) => Greeting::ProxyHeader,
             Some(_) => Greeting::Untrusted,
         };
-        Self { listener_info: Rc::clone(&port.listener_info), greeting }
+        Self { listener_info: Rc::clone(&port.listener_info), greeting, tls: port.tls.clone() }
     }
 }
 
@@ -236,7 +239,7 @@ impl Reactor {
 
     /// Admits a client that has connected, or rejects it.
     fn on_accepted(&mut self, stream: AnyStream, peer: Address, origin: Origin) {
-        let Origin { listener_info, greeting } = origin;
+        let Origin { listener_info, greeting, tls } = origin;
         if greeting == Greeting::Untrusted {
             return self.reject_untrusted(&listener_info, &peer);
         }
@@ -244,12 +247,17 @@ impl Reactor {
         let counted = peer.network().filter(|_| greeting == Greeting::None);
         let admitted = self.admit(listener_info.factory, counted);
         self.recorder.totals.rejected += u64::from(admitted.is_err());
-        if let Err(None) = admitted {
-            // Dropped, and so closed.
+        if matches!(admitted, Err(None)) || admitted.is_err() && tls.is_some() {
+            // Dropped, and so closed: without a message, or before one could be encrypted.
             return;
         }
-        if admitted.is_ok() && greeting == Greeting::ProxyHeader {
-            return self.await_header(stream, peer, listener_info);
+        if admitted.is_ok() && (greeting == Greeting::ProxyHeader || tls.is_some()) {
+            let stage = match greeting {
+                Greeting::ProxyHeader => Stage::ReceivingHeader(Box::new(ProxyDecoder::new())),
+                _ => Stage::Accepted,
+            };
+            let transport = |id| Transport::new(id, stream, peer, listener_info);
+            return self.begin_arrival(stage, tls, counted, transport);
         }
         let stream = self.settings.layered(stream);
         let id = self.connections.insert_with(|id| {

@@ -5,13 +5,13 @@ use super::panic::guard;
 use super::queues::Overdue;
 use super::table::{Arriving, Established, Slot, Stage};
 use super::timers::TimerAction;
-use crate::address::Address;
+use crate::address::Network;
 use crate::arena::Id;
-use crate::driver::{AnyStream, Stream};
+use crate::driver::Stream;
 use crate::proxy_protocol::{Decoded, ProxyDecoder, ProxyHeader};
-use crate::transport::{ListenerInfo, Transport};
+use crate::tls::TlsSide;
+use crate::transport::Transport;
 use std::io;
-use std::rc::Rc;
 
 /// How an attempt to pass the stages of an arriving connection has ended.
 enum Progress {
@@ -24,21 +24,22 @@ enum Progress {
 const HEADER_READ_LEN: usize = 512;
 
 impl Reactor {
-    /// Begins the arrival of an accepted connection with the PROXY header of its proxy.
-    pub(super) fn await_header(
+    /// Begins the arrival of an accepted connection with its first stage. `counted` is the network
+    /// that it was counted for.
+    pub(super) fn begin_arrival(
         &mut self,
-        stream: AnyStream,
-        peer: Address,
-        listener_info: Rc<ListenerInfo>,
+        stage: Stage,
+        tls: Option<TlsSide>,
+        counted: Option<Network>,
+        transport: impl FnOnce(Id) -> Transport,
     ) {
         let due = self.due_in(self.settings.handshake_timeout);
         let id = self.connections.insert_with(|id| {
-            let transport = Transport::new(id, stream, peer, listener_info);
             let timeout = self.timers.set(due, TimerAction::ArrivalTimeout(id));
-            let stage = Stage::ReceivingHeader(Box::new(ProxyDecoder::new()));
-            Slot::Arriving(Box::new(Arriving { transport, timeout, retry: None, stage }))
+            let arriving = Arriving::new(transport(id), timeout, stage);
+            Slot::Arriving(Box::new(Arriving { tls, counted, ..arriving }))
         });
-        // The header has mostly arrived by now.
+        // What the first stage waits for has mostly arrived by now.
         self.check_arriving(id);
     }
 
@@ -57,7 +58,21 @@ impl Reactor {
             }
             return;
         }
-        match arriving.stage.advance(&transport) {
+        if arriving.has_tls() && !self.has_time_for_handshake(id) {
+            return;
+        }
+        self.pass_stages(id);
+    }
+
+    /// Passes as many stages of an arriving connection as possible without waiting.
+    pub(super) fn pass_stages(&mut self, id: Id) {
+        let Some(Slot::Arriving(arriving)) = self.connections.get_mut(id) else { return };
+        let (transport, has_tls) = (arriving.transport.clone(), arriving.has_tls());
+        let progress = arriving.advance();
+        if has_tls {
+            self.record_handshake(&transport);
+        }
+        match progress {
             Ok(Progress::Blocked) => {
                 transport.list_unsent();
                 transport.register();
@@ -72,13 +87,15 @@ impl Reactor {
     fn arrived(&mut self, id: Id, transport: &Transport) {
         let Some(slot) = self.connections.get_mut(id) else { return };
         let established = Slot::Established(Established::new(transport.clone()));
+        let mut counted = None;
         if let Slot::Arriving(arriving) = std::mem::replace(slot, established) {
             self.timers.cancel(arriving.timeout);
             arriving.retry.map(|retry| self.timers.cancel(retry));
+            counted = arriving.counted;
         }
         transport.connection().established();
         transport.connection().put_layers(|socket| self.settings.layered(socket));
-        if !transport.is_outgoing() {
+        if !transport.is_outgoing() && counted.is_none() {
             if let Err(message) = self.admit_peer(transport) {
                 self.recorder.totals.rejected += 1;
                 self.refuse(id, transport, message);
@@ -141,7 +158,7 @@ impl Reactor {
         let Some(Slot::Arriving(arriving)) = self.connections.get(id) else { return };
         self.timers.cancel(arriving.timeout);
         arriving.retry.map(|retry| self.timers.cancel(retry));
-        let transport = arriving.transport.clone();
+        let (transport, counted) = (arriving.transport.clone(), arriving.counted);
         let factory = transport.factory();
         self.drop_reader(transport.end_extras());
         // A plain release suffices: no peer was connected that a reset could inform.
@@ -149,7 +166,7 @@ impl Reactor {
         self.connections.remove(id);
         let peer = transport.peer_address();
         if !transport.is_outgoing() {
-            self.release_place(&transport, None);
+            self.release_place(&transport, counted);
             if has_left(error) {
                 log::debug!("{peer} left before its connection was made: {error}");
             } else {
@@ -182,38 +199,60 @@ fn has_left(error: &io::Error) -> bool {
 }
 
 impl Arriving {
+    pub(super) fn new(transport: Transport, timeout: Id, stage: Stage) -> Self {
+        Self { transport, timeout, retry: None, stage, tls: None, queued: false, counted: None }
+    }
+
     fn has_failed(&self) -> bool {
         matches!(self.stage, Stage::Failed(_))
     }
-}
 
-impl Stage {
+    /// Returns true if it makes a TLS handshake, or will.
+    fn has_tls(&self) -> bool {
+        self.tls.is_some() || matches!(self.stage, Stage::Handshaking)
+    }
+
     /// Passes as many stages as possible without waiting.
-    fn advance(&mut self, transport: &Transport) -> io::Result<Progress> {
+    fn advance(&mut self) -> io::Result<Progress> {
         loop {
-            let next = match self {
-                Self::Failed(error) => {
+            let mut connection = self.transport.connection();
+            let is_passed = match &mut self.stage {
+                Stage::Failed(error) => {
                     return Err(std::mem::replace(error, io::ErrorKind::Other.into()));
                 }
-                Self::Connecting { header } => {
-                    if !transport.connection().is_established()? {
+                Stage::Connecting { header } => {
+                    if !connection.is_established()? {
                         return Ok(Progress::Blocked);
                     }
-                    let Some(bytes) = header.take() else { return Ok(Progress::Arrived) };
-                    Self::SendingHeader { bytes, sent: 0 }
+                    if let Some(bytes) = header.take() {
+                        self.stage = Stage::SendingHeader { bytes, sent: 0 };
+                        continue;
+                    }
+                    true
                 }
-                Self::SendingHeader { bytes, sent } => {
-                    let all = send_header(transport.connection().stream_mut()?, bytes, sent)?;
-                    return Ok(if all { Progress::Arrived } else { Progress::Blocked });
+                Stage::Accepted => true,
+                Stage::SendingHeader { bytes, sent } => {
+                    send_header(connection.stream_mut()?, bytes, sent)?
                 }
-                Self::ReceivingHeader(decoder) => {
-                    let header = receive_header(transport.connection().stream_mut()?, decoder)?;
-                    let Some(header) = header else { return Ok(Progress::Blocked) };
-                    transport.connection().set_proxied(header);
-                    return Ok(Progress::Arrived);
+                Stage::ReceivingHeader(decoder) => {
+                    match receive_header(connection.stream_mut()?, decoder)? {
+                        Some(header) => {
+                            connection.set_proxied(header);
+                            true
+                        }
+                        None => false,
+                    }
                 }
+                Stage::Handshaking => connection.handshake()?,
             };
-            *self = next;
+            match self.tls.take_if(|_| is_passed) {
+                Some(side) => {
+                    connection.put_tls(&side)?;
+                    self.stage = Stage::Handshaking;
+                }
+                None if is_passed => return Ok(Progress::Arrived),
+                None => return Ok(Progress::Blocked),
+            }
         }
     }
 }

@@ -15,6 +15,7 @@ pub(super) enum Callback<'a> {
     DataReceived(&'a [u8]),
     /// Holds a reference to take the descriptor from, as `ProducerFinished` does.
     DescriptorReceived(&'a mut Option<Descriptor>),
+    HandshakeCompleted,
     TimerFired(TimerId),
     /// Holds a reference to take the continuation from, as `ProducerFinished` does.
     Continued(&'a mut Option<Continuation>),
@@ -37,6 +38,7 @@ impl Callback<'_> {
             Self::ConnectionMade => CallbackKind::ConnectionMade,
             Self::DataReceived(_) => CallbackKind::DataReceived,
             Self::DescriptorReceived(_) => CallbackKind::DescriptorReceived,
+            Self::HandshakeCompleted => CallbackKind::HandshakeCompleted,
             Self::TimerFired(_) => CallbackKind::TimerFired,
             Self::Continued(_) => CallbackKind::Continued,
             Self::ReadingResumed => CallbackKind::ReadingResumed,
@@ -70,6 +72,7 @@ impl Callback<'_> {
                     protocol.descriptor_received(cx, descriptor);
                 }
             }
+            Self::HandshakeCompleted => protocol.handshake_completed(cx),
             Self::TimerFired(timer) => protocol.timer_fired(cx, timer),
             Self::Continued(continuation) => run_continuation(protocol, cx, continuation),
             Self::ReadingResumed => protocol.reading_resumed(cx),

@@ -188,7 +188,8 @@ impl Reactor {
             let transport = Transport::connecting(id, stream, address.clone(), listener_info);
             let timeout = self.timers.set(due, TimerAction::ArrivalTimeout(id));
             let stage = begin_error.map_or(Stage::Connecting { header }, Stage::Failed);
-            Slot::Arriving(Box::new(Arriving { transport, timeout, retry: None, stage }))
+            let arriving = Arriving::new(transport, timeout, stage);
+            Slot::Arriving(Box::new(Arriving { tls: endpoint.tls().cloned(), ..arriving }))
         });
         log::debug!("{} connecting to {address}", self.protocol_name(factory));
         match self.connections.get(id) {

@@ -285,8 +285,7 @@ impl Reactor {
         let mut address = None;
         let opened = self.ports.try_insert_with(|id| {
             let listener = open(&mut *self.driver, id)?;
-            let proxies = endpoint.proxies().cloned();
-            let port = OpenPort::new(listener, proxies, factory, Rc::clone(&self.hub));
+            let port = OpenPort::new(listener, &endpoint, factory, Rc::clone(&self.hub));
             address = Some(port.address());
             Ok(port)
         });

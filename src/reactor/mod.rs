@@ -14,6 +14,7 @@ mod errors;
 mod factories;
 mod factory_rates;
 mod fan_out;
+mod handshake;
 mod kept_factories;
 mod key;
 mod lifecycle;
@@ -79,6 +80,7 @@ use crate::transport::Hub;
 use blocking::DeferredCall;
 use factories::FactorySlot;
 use fan_out::FanOut;
+use handshake::Handshakes;
 use lifecycle::Lifecycle;
 use linger_budget::Lingerers;
 use open_port::OpenPort;
@@ -151,6 +153,7 @@ pub struct Reactor {
     hub: Rc<Hub>,
     /// Work that one turn leaves for the next.
     queues: Queues,
+    handshakes: Handshakes,
     fan_out: FanOut,
     /// End of busy polling: until then no wait sleeps; see [`Settings::busy_poll`].
     awake_until: Option<Instant>,
@@ -189,7 +192,8 @@ impl Reactor {
         let random = SplitMix64(driver.seed());
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
-        let hub = Rc::new(Hub::new(id, settings.max_unsent, settings.max_unsent_total));
+        let Settings { max_unsent, max_unsent_total, handshake_timeout, .. } = settings;
+        let hub = Rc::new(Hub::new(id, max_unsent, max_unsent_total, handshake_timeout));
         Self {
             id,
             lifecycle: Lifecycle::new(driver.waker()),
@@ -211,6 +215,7 @@ impl Reactor {
             deferred: Arena::new(),
             hub,
             queues: Queues::default(),
+            handshakes: Handshakes::default(),
             fan_out: FanOut::default(),
             awake_until: None,
             recorder,

@@ -3,8 +3,10 @@
 use crate::address::Address;
 use crate::arena::Id;
 use crate::driver::Listener;
+use crate::endpoint::ServerEndpoint;
 use crate::limits::WarningThrottle;
 use crate::proxy_protocol::TrustedNetworks;
+use crate::tls::TlsSide;
 use crate::transport::{Hub, ListenerInfo};
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -18,6 +20,8 @@ pub(super) struct OpenPort {
     pub(super) accepting: Accepting,
     /// The networks of the proxies, if each connection begins with a PROXY header.
     pub(super) proxies: Option<TrustedNetworks>,
+    /// The server's side of TLS, if connections are encrypted.
+    pub(super) tls: Option<TlsSide>,
     /// Throttles the warning that the port cannot accept, and counts the clients that it rejected.
     pub(super) warnings: WarningThrottle,
 }
@@ -37,7 +41,7 @@ pub(super) enum Accepting {
 impl OpenPort {
     pub(super) fn new(
         listener: Box<dyn Listener>,
-        proxies: Option<TrustedNetworks>,
+        endpoint: &ServerEndpoint,
         factory: Id,
         hub: Rc<Hub>,
     ) -> Self {
@@ -47,7 +51,8 @@ impl OpenPort {
             listener,
             listener_info,
             accepting: Accepting::Idle,
-            proxies,
+            proxies: endpoint.proxies().cloned(),
+            tls: endpoint.tls().cloned(),
             warnings: WarningThrottle::default(),
         }
     }

@@ -71,6 +71,12 @@ impl Reactor {
         recorder.woken = recorder.age;
     }
 
+    /// Records what the loop itself has done since the clock was last read.
+    pub(super) fn record_other(&mut self) {
+        let took = self.elapsed();
+        self.recorder.other.total += took;
+    }
+
     /// Records that transports were flushed.
     pub(super) fn record_flush(&mut self) {
         let took = self.elapsed();
@@ -85,8 +91,7 @@ impl Reactor {
 
     /// Records the end of `run` or `turn`.
     pub(super) fn record_exit(&mut self) {
-        let took = self.elapsed();
-        self.recorder.other.total += took;
+        self.record_other();
     }
 
     /// Records that a callback or a reader has returned.
@@ -95,7 +100,7 @@ impl Reactor {
         kind: EventKind,
         transport: &Transport,
         amount: usize,
-    ) {
+    ) -> Duration {
         let took = self.elapsed();
         self.recorder.remember(kind, Some(transport.slot()), amount);
         let factory = transport.factory();
@@ -110,6 +115,7 @@ impl Reactor {
             let (kind, took) = (kind.name(), Duration::from_nanos(took));
             self.log_events(&format!("{name} of {peer} took {took:?} ({kind})"));
         }
+        Duration::from_nanos(took)
     }
 
     #[cold]

@@ -23,6 +23,8 @@ pub(super) enum EventKind {
     /// A closure was called, of a timer, another thread or a trigger.
     Closure,
     Turn,
+    /// A part of a TLS handshake: the work of the library itself that takes as long as callbacks.
+    Handshake,
 }
 
 impl EventKind {
@@ -34,6 +36,7 @@ impl EventKind {
             Self::Connected => "connected",
             Self::Closure => "closure",
             Self::Turn => "turn",
+            Self::Handshake => "handshake",
         }
     }
 }
@@ -153,6 +156,11 @@ impl Recorder {
     /// the running one.
     pub(super) fn mark(&self) -> Instant {
         self.mark
+    }
+
+    /// Returns the number of the running turn.
+    pub(super) fn turn(&self) -> u64 {
+        self.busy.calls
     }
 
     /// Returns the last events as text, a line each, the newest at the end.

@@ -2,9 +2,11 @@
 //! act on it import it.
 
 use super::linger_budget::{LingerReason, Place};
+use crate::address::Network;
 use crate::arena::{Arena, Id};
 use crate::driver::AnyStream;
 use crate::proxy_protocol::ProxyDecoder;
+use crate::tls::TlsSide;
 use crate::transport::Transport;
 use std::io;
 use std::time::Instant;
@@ -150,6 +152,12 @@ pub(super) struct Arriving {
     /// Timer after which it is checked again, if no edge may come for it.
     pub(super) retry: Option<Id>,
     pub(super) stage: Stage,
+    /// The side that it takes of a TLS handshake that has not begun.
+    pub(super) tls: Option<TlsSide>,
+    /// True while it is queued for the next turn that has time for handshakes.
+    pub(super) queued: bool,
+    /// The network that an accepted connection was counted for; `None` if its peer is not known.
+    pub(super) counted: Option<Network>,
 }
 
 /// What an arriving connection waits for.
@@ -163,6 +171,10 @@ pub(super) enum Stage {
     SendingHeader { bytes: Vec<u8>, sent: usize },
     /// The PROXY header of the peer. (Boxed, since a decoder is the largest of them.)
     ReceivingHeader(Box<ProxyDecoder>),
+    /// Nothing, after it was accepted.
+    Accepted,
+    /// The peer's part of a TLS handshake.
+    Handshaking,
 }
 
 /// A lingering socket, whose protocol is gone.

@@ -136,6 +136,7 @@ impl Reactor {
     /// Use it to embed the reactor in another loop; see [`turn`](Self::turn).
     pub fn next_deadline(&mut self) -> Option<Instant> {
         let left_over = self.queues.has_work()
+            || self.handshakes.any_waits()
             || self.hub.has_yielded()
             || self.hub.len() > 0
             || !self.calls.is_empty()
@@ -209,6 +210,9 @@ impl Reactor {
     fn serve_ready(&mut self) {
         self.end_read_backoffs();
         self.list_yielded();
+        if self.handshakes.any_waits() {
+            self.continue_handshakes();
+        }
         let mut ready_connections =
             std::mem::replace(&mut self.queues.ready, std::mem::take(&mut self.scratch.ids));
         let share = (SHARES / ready_connections.len().max(1)).clamp(SHARE_MIN, BUFFER_LEN);
@@ -306,6 +310,9 @@ impl Reactor {
                     }
                 }
                 ReadOutcome::Descriptor => self.deliver_descriptor(connection),
+                ReadOutcome::HandshakeCompleted => {
+                    self.call(connection, Callback::HandshakeCompleted);
+                }
                 ReadOutcome::End => self.call(connection, Callback::ReadConnectionLost),
                 ReadOutcome::Backpressure => {
                     self.back_off_reading(connection.id());

@@ -15,8 +15,22 @@ impl TlsAcceptor {
         Self { config }
     }
 
+    /// Returns true if a peer may end its stream without saying so.
+    pub(crate) fn accepts_truncation(&self) -> bool {
+        false
+    }
+
     /// Returns the configuration.
     pub(crate) fn config(&self) -> &Arc<ServerConfig> {
         &self.config
     }
 }
+
+/// Two are equal if one is a clone of the other.
+impl PartialEq for TlsAcceptor {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.config, &other.config)
+    }
+}
+
+impl Eq for TlsAcceptor {}

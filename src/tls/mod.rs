@@ -5,7 +5,14 @@
 
 mod acceptor;
 mod connector;
+mod info;
+mod noted_name;
+mod session;
+mod side;
 
 pub use acceptor::TlsAcceptor;
 pub use connector::TlsConnector;
+pub use info::TlsInfo;
 pub use rustls;
+pub(crate) use session::{Plaintext, RECORD_MAX, Session};
+pub use side::TlsSide;

@@ -19,6 +19,7 @@ use crate::driver::{AnyStream, Edges, Stream};
 use crate::limits::{Allowance, Direction};
 use crate::proxy_protocol::ProxyHeader;
 use crate::reason::Reason;
+use crate::tls::TlsSide;
 use std::io;
 use std::rc::Rc;
 use std::time::Duration;
@@ -129,6 +130,18 @@ impl Connection {
             Some(stream) => Ok(&mut **stream),
             None => Err(io::ErrorKind::NotConnected.into()),
         }
+    }
+
+    /// Puts TLS on the socket, below all that is read and written from now on.
+    pub(crate) fn put_tls(&mut self, side: &TlsSide) -> io::Result<()> {
+        let session = side.session()?;
+        self.stream = self.stream.take().map(|socket| socket.tls(session, Vec::new(), &[]));
+        Ok(())
+    }
+
+    /// Continues the handshake of the layers on the socket. Returns true if it is complete.
+    pub(crate) fn handshake(&mut self) -> io::Result<bool> {
+        self.stream.as_mut().map_or(Ok(false), AnyStream::handshake)
     }
 
     /// Puts layers on the socket, which has carried what comes below them.

@@ -17,7 +17,41 @@ impl Connection {
     /// its own, which leaves without a write.
     #[cold]
     pub(super) fn notice_held(&mut self) {
-        self.readiness.listed.needs_settle |= self.held() > 0;
+        // After a handshake, also what waited for its end.
+        let waits = self.held() > 0 || self.has_layer() && self.write_buffer.is_some();
+        self.readiness.listed.needs_settle |= waits;
+    }
+
+    /// Returns true while a layer takes no bytes, since its handshake is not complete.
+    #[inline]
+    pub(super) fn is_handshaking(&self) -> bool {
+        match &self.stream {
+            Some(AnyStream::Layer(layer)) => layer.is_handshaking(),
+            _ => false,
+        }
+    }
+
+    /// Returns true once after a handshake in mid-connection is complete.
+    pub(super) fn take_completion(&mut self) -> bool {
+        let Some(AnyStream::Layer(layer)) = &mut self.stream else { return false };
+        let is_complete = layer.take_completion();
+        if is_complete {
+            self.handshake_completed();
+            self.readiness.listed.needs_settle = true;
+        }
+        is_complete
+    }
+
+    /// Has the layer say that nothing more comes, if the connection closes gracefully and
+    /// everything else is with it.
+    fn finish_layer(&mut self) {
+        let is_last = self.state.is_disconnecting() && self.state.sends() && !self.has_producer();
+        let Some(AnyStream::Layer(layer)) = self.stream.as_mut().filter(|_| is_last) else {
+            return;
+        };
+        if let Err(error) = layer.finish() {
+            self.regard_error(error);
+        }
     }
 
     fn held(&self) -> usize {
@@ -25,7 +59,7 @@ impl Connection {
     }
 
     /// Counts what the layer holds as unsent, also if it does not come from a write.
-    fn recount_held(&mut self) {
+    pub(super) fn recount_held(&mut self) {
         // What an end discards has been counted already.
         if !self.state.sends() {
             return;
@@ -63,13 +97,19 @@ impl Connection {
     /// any have left it.
     #[cold]
     pub(super) fn offer_to_layer(&mut self) -> bool {
+        if self.write_buffer.as_ref().is_none_or(|write_buffer| write_buffer.is_empty()) {
+            self.finish_layer();
+        }
         self.recount_held();
         if !self.readiness.socket.writable || !self.state.sends() {
             return false;
         }
         // Taken out, since a failure of the socket changes the rest of the connection.
         let Some(mut write_buffer) = self.write_buffer.take() else { return false };
-        let given = self.send_buffer(&mut write_buffer);
+        let given = if self.is_handshaking() { 0 } else { self.send_buffer(&mut write_buffer) };
+        if given > 0 && write_buffer.is_empty() {
+            self.finish_layer();
+        }
         let left = self.flush(&mut write_buffer, given);
         if write_buffer.unsent() == 0 {
             self.spare(write_buffer);

@@ -6,6 +6,7 @@ use super::write_buffer::WriteBuffer;
 use crate::arena::Id;
 use std::cell::{Cell, RefCell};
 use std::rc::Weak;
+use std::time::Duration;
 
 /// Work that callbacks leave for the loop, and the connection whose callback is running.
 #[derive(Debug, Default)]
@@ -26,6 +27,9 @@ pub(crate) struct Hub {
     unsent: Cell<usize>,
     /// The limit of all connections together on `unsent`.
     max_unsent_total: usize,
+    /// The time for a TLS handshake in mid-connection.
+    #[cfg_attr(not(feature = "tls"), allow(dead_code, reason = "there are none"))]
+    handshake_timeout: Duration,
     /// Bytes that a connection may append before it checks the limits: so small a part of the limit
     /// that thousands of them are not what reaches it.
     allowance: usize,
@@ -68,15 +72,26 @@ const SPARE_LEN_MAX: usize = 16 * 1024;
 
 impl Hub {
     /// Returns a hub for the connections of `reactor`: each may have `max_unsent` unsent bytes, and
-    /// all of them together `max_unsent_total`.
-    pub(crate) fn new(reactor: usize, max_unsent: usize, max_unsent_total: usize) -> Self {
+    /// all of them together `max_unsent_total`. A TLS handshake may take `handshake_timeout`.
+    pub(crate) fn new(
+        reactor: usize,
+        max_unsent: usize,
+        max_unsent_total: usize,
+        handshake_timeout: Duration,
+    ) -> Self {
         Self {
             reactor,
             max_unsent: Cell::new(max_unsent),
             max_unsent_total,
+            handshake_timeout,
             allowance: ALLOWANCE.min(max_unsent).min(max_unsent_total / ALLOWANCES_MIN),
             ..Self::default()
         }
+    }
+
+    #[cfg(feature = "tls")]
+    pub(super) fn handshake_timeout(&self) -> Duration {
+        self.handshake_timeout
     }
 
     pub(crate) fn reactor(&self) -> usize {
@@ -310,7 +325,7 @@ mod tests {
     /// Appends and consumes as a connection does.
     #[test]
     fn the_reactor_counts_no_less_than_is_unsent_however_bytes_come_and_go() {
-        let hub = Hub::new(0, usize::MAX, 1 << 40);
+        let hub = Hub::new(0, usize::MAX, 1 << 40, Duration::MAX);
         let (mut write_buffer, mut random) = (WriteBuffer::default(), 1_u64);
         let mut below = |bound: usize| {
             random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);

@@ -131,6 +131,13 @@ impl Connection {
         self.extras.as_ref()?.timeouts.as_deref()
     }
 
+    /// Ends the timeout of a TLS handshake in mid-connection.
+    pub(super) fn handshake_completed(&mut self) {
+        if let Some(tracker) = self.tracker_mut() {
+            tracker.tls_completed();
+        }
+    }
+
     fn tracker_mut(&mut self) -> Option<&mut TimeoutTracker> {
         self.extras.as_mut()?.timeouts.as_deref_mut()
     }

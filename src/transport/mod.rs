@@ -15,6 +15,8 @@ mod proxied;
 mod read;
 mod readiness;
 mod state;
+#[cfg(feature = "tls")]
+mod tls;
 mod total_limit;
 mod traffic;
 mod write;

@@ -21,6 +21,8 @@ pub(crate) enum ReadOutcome {
     NeedsRefill,
     /// A descriptor has arrived, which comes before the bytes.
     Descriptor,
+    /// The TLS handshake that `start_tls` has begun is complete.
+    HandshakeCompleted,
     Nothing,
 }
 
@@ -38,7 +40,8 @@ impl Connection {
     /// Bytes that can no longer be sent do not count.
     fn is_full(&self) -> bool {
         let write_buffer = self.write_buffer.as_ref().filter(|_| self.state.sends());
-        write_buffer.is_some_and(|write_buffer| write_buffer.is_full())
+        // Only reading ends a handshake, behind which the bytes wait.
+        write_buffer.is_some_and(|write_buffer| write_buffer.is_full()) && !self.is_handshaking()
     }
 
     fn is_backed_up(&self) -> bool {
@@ -121,8 +124,10 @@ impl Connection {
     fn read_failed(&mut self, error: io::Error) -> Option<ReadOutcome> {
         let would_block = error.kind() == io::ErrorKind::WouldBlock;
         if error.kind() == io::ErrorKind::Interrupted {
-            let has_descriptor = self.stream.as_ref().is_some_and(|stream| stream.has_descriptor());
-            return has_descriptor.then_some(ReadOutcome::Descriptor);
+            if self.stream.as_ref().is_some_and(|stream| stream.has_descriptor()) {
+                return Some(ReadOutcome::Descriptor);
+            }
+            return self.take_completion().then_some(ReadOutcome::HandshakeCompleted);
         }
         // Once more: at the mark of urgent data Linux reports this for a read that a signal
         // interrupts.

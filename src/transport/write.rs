@@ -253,6 +253,9 @@ impl Connection {
     /// took.
     #[inline(always)]
     fn send_straight(&mut self, data: &[u8]) -> usize {
+        if self.is_handshaking() {
+            return 0;
+        }
         let count = self.send(data);
         if self.has_layer() {
             self.count_given(count);

@@ -90,6 +90,7 @@ fn call_all<F: 'static>(protocol: &mut dyn Protocol<F>, factory: &mut F) {
         match kind {
             CallbackKind::ConnectionMade => protocol.connection_made(cx),
             CallbackKind::DataReceived => protocol.data_received(cx, b"x\r\n"),
+            CallbackKind::HandshakeCompleted => protocol.handshake_completed(cx),
             CallbackKind::TimerFired => protocol.timer_fired(cx, timer),
             CallbackKind::Continued => {
                 let call = |_: &mut NonForwarding, _: &mut Context<'_, Heard>| {};

@@ -1,0 +1,367 @@
+//! `TlsStream`: a layer that encrypts, on any socket.
+
+use super::layer::{hand_on, leave_to_socket};
+use super::{AnyStream, Layer, Stream};
+use crate::tls::{Plaintext, RECORD_MAX, Session, TlsInfo};
+use std::cell::Cell;
+use std::io::{self, IoSlice};
+
+/// Ciphertext that the stream holds before it takes no more: four records, as many as one call of a
+/// socket takes at best.
+const HELD_MAX: usize = 64 * 1024;
+
+/// Ciphertext read from the socket at once, at most. Four records.
+const READ_MAX: usize = 64 * 1024;
+
+/// Ciphertext read from the socket at once, at least, however little plaintext is wanted: a record,
+/// so that it is not read in pieces.
+const READ_MIN: usize = RECORD_MAX + 512;
+
+/// Ciphertext that a handshake may take. The engine bounds one message to 64 KiB; a chain of
+/// certificates takes a few KiB.
+const HANDSHAKE_MAX: usize = 256 * 1024;
+
+/// Ciphertext without a byte of plaintext that is read after a handshake: tickets and new keys are
+/// short, and records without content are of no use.
+const IDLE_RECORDS_MAX: usize = 64 * 1024;
+
+thread_local! {
+    /// Where ciphertext is read and decrypted: shared by all connections of a thread, so that an
+    /// idle one has no buffer.
+    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// A TLS connection on a socket.
+#[derive(Debug)]
+pub(crate) struct TlsStream {
+    socket: AnyStream,
+    session: Session,
+    /// Held: ciphertext for the socket, after a `start_tls` behind what was written before it.
+    outgoing: Vec<u8>,
+    /// Ciphertext read from the socket and not decrypted.
+    incoming: Incoming,
+    /// Plaintext that was not returned; the first `returned` bytes were.
+    plaintext: Vec<u8>,
+    returned: usize,
+    /// Ciphertext read since the last byte of plaintext.
+    without_plaintext: usize,
+    /// The last read has found the socket empty, and has returned all there was.
+    is_drained: bool,
+    /// A handshake that reads have made is complete, and nobody was told.
+    is_completed: bool,
+}
+
+/// Ciphertext read from the socket and not decrypted.
+#[derive(Debug)]
+enum Incoming {
+    /// The beginning of a record, mostly empty.
+    Partial(Vec<u8>),
+    /// It may have whole records, for which the last read had no room.
+    Whole(Vec<u8>),
+}
+
+impl TlsStream {
+    /// Returns a layer on `socket` with a session that has just begun. It holds `clear` for the
+    /// socket, which leaves before the handshake and is not encrypted; `received` has come already.
+    pub(super) fn new(
+        socket: AnyStream,
+        mut session: Session,
+        mut clear: Vec<u8>,
+        received: &[u8],
+    ) -> Self {
+        session.begin(&mut clear);
+        Self {
+            socket,
+            session,
+            outgoing: clear,
+            incoming: match received {
+                [] => Incoming::Partial(Vec::new()),
+                received => Incoming::Whole(received.to_vec()),
+            },
+            plaintext: Vec::new(),
+            returned: 0,
+            without_plaintext: 0,
+            is_drained: false,
+            is_completed: false,
+        }
+    }
+
+    /// Reads and decrypts until the handshake is complete.
+    fn read_handshake(&mut self) -> io::Result<usize> {
+        loop {
+            let filled = self.fill(&mut [])?;
+            if !self.session.is_handshaking() {
+                self.is_completed = true;
+                return Err(io::ErrorKind::Interrupted.into());
+            }
+            match filled {
+                Filled::Data { is_drained: false, .. } => {}
+                Filled::Data { is_drained: true, .. } => {
+                    return Err(io::ErrorKind::WouldBlock.into());
+                }
+                Filled::End => return Err(io::ErrorKind::UnexpectedEof.into()),
+            }
+        }
+    }
+
+    /// Moves plaintext that an earlier read had no room for.
+    fn take_plaintext(&mut self, buffer: &mut [u8]) -> usize {
+        let rest = &self.plaintext[self.returned..];
+        let count = rest.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&rest[..count]);
+        self.returned += count;
+        if self.returned == self.plaintext.len() {
+            (self.plaintext, self.returned) = (Vec::new(), 0);
+        }
+        count
+    }
+
+    /// Reads and decrypts once. Returns how much plaintext is in `buffer`; what it has no room for
+    /// is kept. `WouldBlock` means that the socket is empty, and so is the layer.
+    fn fill(&mut self, buffer: &mut [u8]) -> io::Result<Filled> {
+        let mut scratch = SCRATCH.take();
+        let filled = self.fill_with(&mut scratch, buffer);
+        SCRATCH.set(scratch);
+        filled
+    }
+
+    fn fill_with(&mut self, scratch: &mut Vec<u8>, buffer: &mut [u8]) -> io::Result<Filled> {
+        let (kept, is_whole) = match &self.incoming {
+            Incoming::Partial(kept) => (kept, false),
+            Incoming::Whole(kept) => (kept, true),
+        };
+        let kept_len = kept.len();
+        let wanted = if is_whole { 0 } else { buffer.len().clamp(READ_MIN, READ_MAX) };
+        if scratch.len() < kept_len + wanted {
+            scratch.resize(kept_len + wanted, 0);
+        }
+        scratch[..kept_len].copy_from_slice(kept);
+        let mut is_empty = false;
+        let mut length = kept_len;
+        if wanted > 0 {
+            let count = self.socket.read(&mut scratch[kept_len..kept_len + wanted])?;
+            if count == 0 {
+                return self.end_of_socket();
+            }
+            is_empty = count < wanted && self.socket.short_read_is_final();
+            length += count;
+            self.without_plaintext += count;
+        }
+        let was_handshaking = self.session.is_handshaking();
+        let mut plaintext = Plaintext { buffer, filled: 0, rest: &mut self.plaintext };
+        let received =
+            self.session.receive(&mut scratch[..length], &mut plaintext, &mut self.outgoing);
+        let filled = plaintext.filled;
+        let received = received.map_err(|error| {
+            // The alert that says why. The connection ends whether or not there is room for it.
+            let _ = self.flush();
+            failure(error)
+        })?;
+        let left = &scratch[received.consumed..length];
+        let may_have_more = received.may_have_more && !left.is_empty();
+        self.incoming = match may_have_more {
+            true => Incoming::Whole(left.to_vec()),
+            false => Incoming::Partial(left.to_vec()),
+        };
+        self.bound_overhead(was_handshaking, filled)?;
+        if filled == 0 && self.session.has_received_close() {
+            return Ok(Filled::End);
+        }
+        let is_open = !self.session.has_received_close();
+        let is_drained = is_empty && !may_have_more && self.plaintext.is_empty() && is_open;
+        Ok(Filled::Data { count: filled, is_drained })
+    }
+
+    /// Fails if the peer sends records that bring nothing.
+    fn bound_overhead(&mut self, was_handshaking: bool, filled: usize) -> io::Result<()> {
+        let is_handshaking = self.session.is_handshaking();
+        if filled > 0 || !self.plaintext.is_empty() || was_handshaking != is_handshaking {
+            self.without_plaintext = 0;
+        }
+        let (most, what) = match is_handshaking {
+            true => (HANDSHAKE_MAX, "a TLS handshake that does not end"),
+            false => (IDLE_RECORDS_MAX, "TLS records without data that do not end"),
+        };
+        if self.without_plaintext <= most {
+            return Ok(());
+        }
+        Err(io::Error::new(io::ErrorKind::InvalidData, format!("the peer sends {what}")))
+    }
+
+    /// Judges the end of the socket's bytes, which anyone on the way can bring about.
+    fn end_of_socket(&self) -> io::Result<Filled> {
+        let is_between = matches!(&self.incoming, Incoming::Partial(kept) if kept.is_empty());
+        if self.session.accepts_truncation() && is_between && !self.session.is_handshaking() {
+            return Ok(Filled::End);
+        }
+        let what = match self.session.is_handshaking() {
+            true => "the peer closed the connection in the TLS handshake",
+            false => "the peer closed the connection without the end of its TLS data",
+        };
+        Err(io::Error::new(io::ErrorKind::UnexpectedEof, what))
+    }
+
+    /// Returns true if what is held leaves room for a record.
+    fn has_room(&self) -> bool {
+        self.outgoing.len() + RECORD_MAX <= HELD_MAX
+    }
+}
+
+/// The outcome of reading and decrypting once.
+#[derive(Clone, Copy, Debug)]
+enum Filled {
+    Data {
+        count: usize,
+        /// The socket is empty, and so is the layer.
+        is_drained: bool,
+    },
+    /// The peer has said that it sends nothing more.
+    End,
+}
+
+fn failure(error: rustls::Error) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error)
+}
+
+impl Stream for TlsStream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.is_drained = false;
+        if self.session.is_handshaking() {
+            return self.read_handshake();
+        }
+        if !self.plaintext.is_empty() {
+            return Ok(self.take_plaintext(buffer));
+        }
+        while !self.session.has_received_close() {
+            match self.fill(buffer)? {
+                Filled::End => break,
+                Filled::Data { count: 0, is_drained: false } => {}
+                Filled::Data { count: 0, is_drained: true } => {
+                    return Err(io::ErrorKind::WouldBlock.into());
+                }
+                Filled::Data { count, is_drained } => {
+                    self.is_drained = is_drained;
+                    return Ok(count);
+                }
+            }
+        }
+        Ok(0)
+    }
+
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        if !self.has_room() {
+            match self.flush() {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && self.has_room() => {}
+                flushed => flushed?,
+            }
+        }
+        let count = data.len().min(HELD_MAX - self.outgoing.len());
+        self.session.send(&data[..count], &mut self.outgoing).map_err(failure)?;
+        Ok(count)
+    }
+
+    /// Writes pieces in one record, if that has room for them: a record for each would cost the
+    /// peer more than the copy costs here.
+    fn write_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        let mut pieces = pieces.iter().filter(|piece| !piece.is_empty()).peekable();
+        if let Some(large) = pieces.next_if(|piece| piece.len() >= RECORD_MAX) {
+            return self.write(large);
+        }
+        let mut record = Vec::with_capacity(RECORD_MAX);
+        for piece in pieces {
+            let room = RECORD_MAX - record.len();
+            record.extend_from_slice(&piece[..piece.len().min(room)]);
+        }
+        self.write(&record)
+    }
+
+    fn short_read_is_final(&self) -> bool {
+        self.is_drained
+    }
+
+    /// A short write is the end of the room for records: the next one tells.
+    fn short_write_is_final(&self) -> bool {
+        false
+    }
+
+    /// Says that this side sends nothing more, as far as TLS goes. The socket sends no FIN before
+    /// the connection is over: it would end an answer to what the peer still sends, such as new
+    /// keys.
+    fn shutdown_write(&mut self) -> io::Result<()> {
+        self.finish()?;
+        match self.flush() {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+            flushed => flushed,
+        }
+    }
+
+    leave_to_socket!();
+}
+
+impl Layer for TlsStream {
+    fn held(&self) -> usize {
+        self.outgoing.len()
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let end = self.outgoing.len();
+        hand_on(&mut self.socket, &mut self.outgoing, end)?;
+        self.outgoing = Vec::new();
+        Ok(())
+    }
+
+    fn is_handshaking(&self) -> bool {
+        self.session.is_handshaking()
+    }
+
+    fn handshake(&mut self) -> io::Result<bool> {
+        loop {
+            let flushed = match self.flush() {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+                flushed => flushed,
+            };
+            if !self.session.is_handshaking() {
+                return flushed.map(|()| true);
+            }
+            match self.fill(&mut []) {
+                Ok(Filled::Data { is_drained: false, .. }) => {}
+                Ok(Filled::Data { is_drained: true, .. }) if self.held() > 0 => {}
+                Ok(Filled::Data { .. }) => return flushed.map(|()| false),
+                Ok(Filled::End) => return self.end_of_socket().map(|_| false),
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock => return flushed.map(|()| false),
+                    // Or a descriptor came before these bytes, and nobody is there who could take
+                    // it.
+                    io::ErrorKind::Interrupted => drop(self.socket.take_descriptor()),
+                    // The alert that says why the peer has closed counts more than a failed write.
+                    io::ErrorKind::InvalidData => return Err(error),
+                    _ => return flushed.and(Err(error)),
+                },
+            }
+        }
+    }
+
+    fn take_completion(&mut self) -> bool {
+        std::mem::take(&mut self.is_completed)
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        self.session.close(&mut self.outgoing).map_err(failure)
+    }
+
+    fn tls_info(&self) -> Option<TlsInfo> {
+        self.session.info()
+    }
+
+    fn into_socket(self: Box<Self>) -> AnyStream {
+        self.socket.into_socket()
+    }
+
+    fn as_stream(&self) -> &(dyn Stream + 'static) {
+        self
+    }
+
+    fn as_stream_mut(&mut self) -> &mut (dyn Stream + 'static) {
+        self
+    }
+}

@@ -1,0 +1,351 @@
+//! `Session`: the TLS of one connection, bytes in and bytes out. No socket.
+
+use super::{TlsAcceptor, TlsConnector, TlsInfo};
+use rustls::client::UnbufferedClientConnection;
+use rustls::pki_types::ServerName;
+use rustls::server::UnbufferedServerConnection;
+use rustls::unbuffered::{
+    ConnectionState, EncodeError, EncodeTlsData, EncryptError, InsufficientSizeError,
+    UnbufferedStatus, WriteTraffic,
+};
+use rustls::{CommonState, Error};
+use std::fmt;
+use std::sync::Arc;
+
+/// Room for an alert and its record, for a first try: an alert takes less in every version.
+const ALERT_ROOM: usize = 64;
+
+/// The longest plaintext of one record. (RFC 8446, section 5.1)
+pub(crate) const RECORD_MAX: usize = 16 * 1024;
+
+/// What a record adds to its plaintext, at most, with the cipher suites in use: a header of 5
+/// bytes, a nonce of 8, a type and a tag of 16.
+const RECORD_OVERHEAD: usize = 32;
+
+/// The TLS of one connection.
+pub(crate) struct Session {
+    engine: Engine,
+    /// The name that the client has asked for.
+    server_name: Option<Box<str>>,
+    progress: Progress,
+    accepts_truncation: bool,
+}
+
+/// How far the two directions have ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Progress {
+    received_close: bool,
+    sent_close: bool,
+}
+
+enum Engine {
+    Client(UnbufferedClientConnection),
+    Server(UnbufferedServerConnection),
+}
+
+/// Where received plaintext goes.
+pub(crate) struct Plaintext<'a> {
+    /// Is filled first.
+    pub(crate) buffer: &'a mut [u8],
+    pub(crate) filled: usize,
+    /// Takes what the buffer has no room for: at most the rest of one call's record.
+    pub(crate) rest: &'a mut Vec<u8>,
+}
+
+/// What a call has done with the ciphertext that it was given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Received {
+    /// Bytes of it that are not needed any more.
+    pub(crate) consumed: usize,
+    /// It ended because the buffer is full: what is left may have whole records.
+    pub(crate) may_have_more: bool,
+}
+
+impl Plaintext<'_> {
+    fn push(&mut self, payload: &[u8]) {
+        let room = &mut self.buffer[self.filled..];
+        let (now, later) = payload.split_at(payload.len().min(room.len()));
+        room[..now.len()].copy_from_slice(now);
+        self.filled += now.len();
+        self.rest.extend_from_slice(later);
+    }
+
+    fn is_full(&self) -> bool {
+        self.filled == self.buffer.len()
+    }
+}
+
+impl Session {
+    /// Begins the session of a server.
+    pub(crate) fn server(acceptor: &TlsAcceptor) -> Result<Self, Error> {
+        let engine = UnbufferedServerConnection::new(Arc::clone(acceptor.config()))?;
+        Ok(Self::new(Engine::Server(engine), None, acceptor.accepts_truncation()))
+    }
+
+    /// Begins the session of a client that connects to the server with this name.
+    pub(crate) fn client(
+        connector: &TlsConnector,
+        name: ServerName<'static>,
+    ) -> Result<Self, Error> {
+        let text = name.to_str().into();
+        let engine = UnbufferedClientConnection::new(Arc::clone(connector.config()), name)?;
+        Ok(Self::new(Engine::Client(engine), Some(text), connector.accepts_truncation()))
+    }
+
+    fn new(engine: Engine, server_name: Option<Box<str>>, accepts_truncation: bool) -> Self {
+        Self { engine, server_name, progress: Progress::default(), accepts_truncation }
+    }
+
+    /// Returns true if the peer may end its stream without saying so.
+    pub(crate) fn accepts_truncation(&self) -> bool {
+        self.accepts_truncation
+    }
+
+    /// Begins the handshake: the hello of a client is appended to `outgoing`.
+    pub(crate) fn begin(&mut self, outgoing: &mut Vec<u8>) {
+        let mut plaintext = Plaintext { buffer: &mut [], filled: 0, rest: &mut Vec::new() };
+        // It is ready, and nothing was received that could be wrong.
+        let _ = self.receive(&mut [], &mut plaintext, outgoing);
+    }
+
+    /// Returns true until both sides may send data.
+    pub(crate) fn is_handshaking(&self) -> bool {
+        self.state().is_handshaking()
+    }
+
+    /// Returns true if the peer has said that it sends nothing more.
+    pub(crate) fn has_received_close(&self) -> bool {
+        self.progress.received_close
+    }
+
+    /// Returns what the handshake has negotiated; `None` before it is complete.
+    pub(crate) fn info(&self) -> Option<TlsInfo> {
+        TlsInfo::new(self.state(), self.server_name.as_deref())
+    }
+
+    fn state(&self) -> &CommonState {
+        match &self.engine {
+            Engine::Client(engine) => engine,
+            Engine::Server(engine) => engine,
+        }
+    }
+
+    /// Decrypts `ciphertext` until the buffer for the plaintext is full, or more is needed. Answers
+    /// are appended to `outgoing`, and after an error the alert.
+    pub(crate) fn receive(
+        &mut self,
+        ciphertext: &mut [u8],
+        plaintext: &mut Plaintext<'_>,
+        outgoing: &mut Vec<u8>,
+    ) -> Result<Received, Error> {
+        let received = match &mut self.engine {
+            Engine::Client(engine) => {
+                receive(engine, ciphertext, plaintext, outgoing, &mut self.progress)
+            }
+            Engine::Server(engine) => {
+                let received = receive(engine, ciphertext, plaintext, outgoing, &mut self.progress);
+                if self.server_name.is_none() && engine.is_handshaking() {
+                    self.server_name = super::noted_name::take();
+                }
+                received
+            }
+        };
+        if received.is_err() {
+            self.append_alert(outgoing);
+        }
+        received
+    }
+
+    /// Appends the alert that the engine has ready after an error.
+    fn append_alert(&mut self, outgoing: &mut Vec<u8>) {
+        let mut plaintext = Plaintext { buffer: &mut [], filled: 0, rest: &mut Vec::new() };
+        // The engine returns its error once more, when nothing is left to send.
+        let _ = match &mut self.engine {
+            Engine::Client(it) => {
+                receive(it, &mut [], &mut plaintext, outgoing, &mut self.progress)
+            }
+            Engine::Server(it) => {
+                receive(it, &mut [], &mut plaintext, outgoing, &mut self.progress)
+            }
+        };
+    }
+
+    /// Encrypts `plaintext` and appends it to `outgoing`. The handshake is complete.
+    pub(crate) fn send(&mut self, plaintext: &[u8], outgoing: &mut Vec<u8>) -> Result<(), Error> {
+        let room = plaintext.len() + (plaintext.len() / RECORD_MAX + 1) * RECORD_OVERHEAD;
+        self.write(outgoing, room, Traffic::Data(plaintext))
+    }
+
+    /// Says that nothing more is sent, by an alert that is appended to `outgoing`; once. Does
+    /// nothing while the handshake is not complete.
+    pub(crate) fn close(&mut self, outgoing: &mut Vec<u8>) -> Result<(), Error> {
+        if self.progress.sent_close || self.is_handshaking() {
+            return Ok(());
+        }
+        self.progress.sent_close = true;
+        self.write(outgoing, ALERT_ROOM, Traffic::Close)
+    }
+
+    fn write(
+        &mut self,
+        outgoing: &mut Vec<u8>,
+        room: usize,
+        traffic: Traffic<'_>,
+    ) -> Result<(), Error> {
+        match &mut self.engine {
+            Engine::Client(it) => write(it, outgoing, room, traffic, &mut self.progress),
+            Engine::Server(it) => write(it, outgoing, room, traffic, &mut self.progress),
+        }
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("server_name", &self.server_name)
+            .field("progress", &self.progress)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What is encrypted.
+#[derive(Clone, Copy)]
+enum Traffic<'a> {
+    Data(&'a [u8]),
+    Close,
+}
+
+impl Traffic<'_> {
+    fn encrypt<D>(
+        self,
+        writer: &mut WriteTraffic<'_, D>,
+        room: &mut [u8],
+    ) -> Result<usize, EncryptError> {
+        match self {
+            Self::Data(plaintext) => writer.encrypt(plaintext, room),
+            Self::Close => writer.queue_close_notify(room),
+        }
+    }
+}
+
+/// One of the two engines. They have this method in common, and no trait for it.
+trait Process<D> {
+    fn process<'c, 'i>(&'c mut self, ciphertext: &'i mut [u8]) -> UnbufferedStatus<'c, 'i, D>;
+}
+
+impl Process<rustls::client::ClientConnectionData> for UnbufferedClientConnection {
+    fn process<'c, 'i>(
+        &'c mut self,
+        ciphertext: &'i mut [u8],
+    ) -> UnbufferedStatus<'c, 'i, rustls::client::ClientConnectionData> {
+        self.process_tls_records(ciphertext)
+    }
+}
+
+impl Process<rustls::server::ServerConnectionData> for UnbufferedServerConnection {
+    fn process<'c, 'i>(
+        &'c mut self,
+        ciphertext: &'i mut [u8],
+    ) -> UnbufferedStatus<'c, 'i, rustls::server::ServerConnectionData> {
+        self.process_tls_records(ciphertext)
+    }
+}
+
+fn receive<D>(
+    engine: &mut impl Process<D>,
+    ciphertext: &mut [u8],
+    plaintext: &mut Plaintext<'_>,
+    outgoing: &mut Vec<u8>,
+    progress: &mut Progress,
+) -> Result<Received, Error> {
+    let mut consumed = 0;
+    loop {
+        let UnbufferedStatus { mut discard, state } = engine.process(&mut ciphertext[consumed..]);
+        let may_have_more = match state? {
+            ConnectionState::ReadTraffic(mut records) => {
+                while let Some(record) = records.next_record() {
+                    let record = record?;
+                    plaintext.push(record.payload);
+                    discard += record.discard;
+                }
+                plaintext.is_full().then_some(true)
+            }
+            ConnectionState::EncodeTlsData(encoder) => {
+                encode(encoder, outgoing)?;
+                None
+            }
+            ConnectionState::TransmitTlsData(transmission) => {
+                transmission.done();
+                None
+            }
+            ConnectionState::PeerClosed => {
+                progress.received_close = true;
+                None
+            }
+            // Early data is never among them: an acceptor takes none.
+            _ => Some(false),
+        };
+        consumed += discard;
+        if let Some(may_have_more) = may_have_more {
+            return Ok(Received { consumed, may_have_more });
+        }
+    }
+}
+
+fn write<D>(
+    engine: &mut impl Process<D>,
+    outgoing: &mut Vec<u8>,
+    room: usize,
+    traffic: Traffic<'_>,
+    progress: &mut Progress,
+) -> Result<(), Error> {
+    loop {
+        match engine.process(&mut []).state? {
+            ConnectionState::WriteTraffic(mut writer) => {
+                return append(outgoing, room, |room| {
+                    traffic.encrypt(&mut writer, room).map_err(|error| match error {
+                        EncryptError::InsufficientSize(needed) => Ok(needed),
+                        EncryptError::EncryptExhausted => Err(Error::EncryptError),
+                    })
+                });
+            }
+            ConnectionState::EncodeTlsData(encoder) => encode(encoder, outgoing)?,
+            ConnectionState::TransmitTlsData(transmission) => transmission.done(),
+            ConnectionState::PeerClosed => progress.received_close = true,
+            ConnectionState::Closed => return Err(Error::EncryptError),
+            _ => return Err(Error::HandshakeNotComplete),
+        }
+    }
+}
+
+fn encode<D>(mut encoder: EncodeTlsData<'_, D>, outgoing: &mut Vec<u8>) -> Result<(), Error> {
+    // The engine has the record ready, and says how long it is.
+    append(outgoing, 0, |room| {
+        encoder.encode(room).map_err(|error| match error {
+            EncodeError::InsufficientSize(needed) => Ok(needed),
+            error @ EncodeError::AlreadyEncoded => Err(Error::General(error.to_string())),
+        })
+    })
+}
+
+/// Appends what `fill` writes, which is given `room` bytes, or as many as it then asks for.
+fn append(
+    outgoing: &mut Vec<u8>,
+    mut room: usize,
+    mut fill: impl FnMut(&mut [u8]) -> Result<usize, Result<InsufficientSizeError, Error>>,
+) -> Result<(), Error> {
+    let start = outgoing.len();
+    loop {
+        outgoing.resize(start + room, 0);
+        let filled = fill(&mut outgoing[start..]);
+        outgoing.truncate(start + *filled.as_ref().unwrap_or(&0));
+        match filled {
+            Ok(_) => return Ok(()),
+            Err(Ok(InsufficientSizeError { required_size })) if required_size > room => {
+                room = required_size;
+            }
+            Err(Ok(_)) => return Err(Error::EncryptError),
+            Err(Err(error)) => return Err(error),
+        }
+    }
+}
