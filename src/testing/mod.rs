@@ -35,6 +35,8 @@ mod server;
 mod simulation;
 mod single_fault;
 mod split;
+#[cfg(feature = "tls")]
+pub mod tls;
 mod transcript;
 
 #[cfg(test)]

@@ -9,6 +9,8 @@ mod info;
 mod noted_name;
 mod session;
 mod side;
+#[cfg(all(test, feature = "testing"))]
+mod tests;
 
 pub use acceptor::TlsAcceptor;
 pub use connector::TlsConnector;

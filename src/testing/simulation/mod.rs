@@ -127,6 +127,8 @@ impl Simulation {
     }
 
     fn begin(seed: u64, plan: Option<&FaultPlan>, injector: Option<Injector>) -> Self {
+        #[cfg(feature = "tls")]
+        super::tls::seed(seed);
         let mut random = Random::new(seed);
         // Only differences between readings ever matter.
         let beginning = Instant::now();
