@@ -94,12 +94,8 @@ impl TlsStream {
                 self.is_completed = true;
                 return Err(io::ErrorKind::Interrupted.into());
             }
-            match filled {
-                Filled::Data { is_drained: false, .. } => {}
-                Filled::Data { is_drained: true, .. } => {
-                    return Err(io::ErrorKind::WouldBlock.into());
-                }
-                Filled::End => return Err(io::ErrorKind::UnexpectedEof.into()),
+            if matches!(filled, Filled::End) {
+                return Err(io::ErrorKind::UnexpectedEof.into());
             }
         }
     }
@@ -235,10 +231,9 @@ impl Stream for TlsStream {
         while !self.session.has_received_close() {
             match self.fill(buffer)? {
                 Filled::End => break,
-                Filled::Data { count: 0, is_drained: false } => {}
-                Filled::Data { count: 0, is_drained: true } => {
-                    return Err(io::ErrorKind::WouldBlock.into());
-                }
+                // `WouldBlock` has to be the socket's: a short read may have stopped at the mark of
+                // urgent data.
+                Filled::Data { count: 0, .. } => {}
                 Filled::Data { count, is_drained } => {
                     self.is_drained = is_drained;
                     return Ok(count);
@@ -324,9 +319,7 @@ impl Layer for TlsStream {
                 return flushed.map(|()| true);
             }
             match self.fill(&mut []) {
-                Ok(Filled::Data { is_drained: false, .. }) => {}
-                Ok(Filled::Data { is_drained: true, .. }) if self.held() > 0 => {}
-                Ok(Filled::Data { .. }) => return flushed.map(|()| false),
+                Ok(Filled::Data { .. }) => {}
                 Ok(Filled::End) => return self.end_of_socket().map(|_| false),
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock => return flushed.map(|()| false),

@@ -93,6 +93,26 @@ impl ClientEndpoint {
         Some(bytes)
     }
 
+    /// Encrypts the connection with this side of TLS. The handshake comes after the PROXY header,
+    /// if one is sent, and before the protocol is built; its time counts towards the connect
+    /// timeout. If it fails, or the server's certificate is refused,
+    /// [`connection_failed`](crate::Factory::connection_failed) hears why.
+    ///
+    /// ```no_run
+    /// use twistor::tls::TlsConnector;
+    /// use twistor::{ClientEndpoint, TcpClientEndpoint};
+    ///
+    /// let connector = TlsConnector::with_system_roots()?;
+    /// let endpoint = ClientEndpoint::from(TcpClientEndpoint::new(([192, 0, 2, 7], 443)));
+    /// let endpoint = endpoint.encrypted(connector.to("example.org")?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn encrypted(self, side: TlsSide) -> Self {
+        Self { tls: Some(side), ..self }
+    }
+
     pub(crate) fn tls(&self) -> Option<&TlsSide> {
         self.tls.as_ref()
     }
@@ -169,6 +189,9 @@ impl fmt::Display for ClientEndpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.proxy_header.is_some() {
             f.write_str("haproxy:")?;
+        }
+        if self.tls.is_some() {
+            f.write_str("tls:")?;
         }
         match &self.carrier {
             ClientCarrier::Tcp(endpoint) => endpoint.fmt(f)?,

@@ -4,6 +4,8 @@ use super::description::{Arguments, Problem, write_escaped};
 use super::{InheritedEndpoint, ParseEndpointError, TcpServerEndpoint, UnixServerEndpoint};
 use crate::address::Address;
 use crate::proxy_protocol::{ParseNetworksError, TrustedNetworks};
+#[cfg(feature = "tls")]
+use crate::tls::TlsAcceptor;
 use crate::tls::TlsSide;
 use std::fmt;
 use std::str::FromStr;
@@ -99,6 +101,25 @@ impl ServerEndpoint {
         self.proxies.as_ref()
     }
 
+    /// Encrypts the connections with this side of TLS. Their handshakes come after the PROXY
+    /// header, if there is one, and before the protocol is built: a client that fails is rejected,
+    /// and counted in [`RejectionStats::handshake`](crate::limits::RejectionStats::handshake).
+    ///
+    /// ```no_run
+    /// use twistor::tls::{Certificates, TlsAcceptor};
+    /// use twistor::{ServerEndpoint, TcpServerEndpoint};
+    ///
+    /// let certificates = Certificates::from_files("chain.pem", "key.pem")?;
+    /// let endpoint = ServerEndpoint::from(TcpServerEndpoint::new(8443));
+    /// let endpoint = endpoint.encrypted(&TlsAcceptor::from(certificates));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn encrypted(self, acceptor: &TlsAcceptor) -> Self {
+        Self { tls: Some(acceptor.into()), ..self }
+    }
+
     pub(crate) fn tls(&self) -> Option<&TlsSide> {
         self.tls.as_ref()
     }
@@ -174,6 +195,9 @@ impl fmt::Display for ServerEndpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.proxies.is_some() {
             f.write_str("haproxy:")?;
+        }
+        if self.tls.is_some() {
+            f.write_str("ssl:")?;
         }
         match &self.carrier {
             ServerCarrier::Tcp(endpoint) => endpoint.fmt(f)?,

@@ -136,6 +136,9 @@ impl Connection {
     pub(crate) fn put_tls(&mut self, side: &TlsSide) -> io::Result<()> {
         let session = side.session()?;
         self.stream = self.stream.take().map(|socket| socket.tls(session, Vec::new(), &[]));
+        // A server's tickets may lie in the socket unread when it is closed. That would be a reset,
+        // and destroy what was sent last, unless it lingers.
+        self.readiness.peer.sent_any = true;
         Ok(())
     }
 

@@ -45,10 +45,11 @@ impl Connection {
     /// Has the layer say that nothing more comes, if the connection closes gracefully and
     /// everything else is with it.
     fn finish_layer(&mut self) {
-        let is_last = self.state.is_disconnecting() && self.state.sends() && !self.has_producer();
-        let Some(AnyStream::Layer(layer)) = self.stream.as_mut().filter(|_| is_last) else {
-            return;
-        };
+        let ends = self.state.is_disconnecting() && self.state.sends() && !self.has_producer();
+        // The peer must not take a truncated stream for a complete one.
+        let is_cut_short = self.extras.as_ref().is_some_and(|extras| extras.feed.is_unfinished());
+        let stream = self.stream.as_mut().filter(|_| ends && !is_cut_short);
+        let Some(AnyStream::Layer(layer)) = stream else { return };
         if let Err(error) = layer.finish() {
             self.regard_error(error);
         }

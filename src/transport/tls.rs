@@ -132,6 +132,9 @@ impl Connection {
         let tracker = &mut self.extras_mut().timeouts;
         tracker.get_or_insert_with(|| Box::new(TimeoutTracker::new())).tls_begun(timeout);
         self.readiness.socket.readable = true;
+        // A server's tickets may lie in the socket unread when it is closed. That would be a reset,
+        // and destroy what was sent last, unless it lingers.
+        self.readiness.peer.sent_any = true;
         Ok(())
     }
 }

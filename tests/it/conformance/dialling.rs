@@ -37,7 +37,10 @@ pub(super) fn writes_before_the_connection_arrive_and_are_answered(carrier: Carr
 /// Returns an address of the same host at which no server listens.
 fn unused_address(carrier: Carrier, server: &Server) -> Address {
     match (carrier, &server.address) {
-        (Carrier::Tcp4 | Carrier::Tcp6 | Carrier::TcpRecords, Address::Tcp(address)) => {
+        (
+            Carrier::Tcp4 | Carrier::Tcp6 | Carrier::TcpRecords | Carrier::Tls,
+            Address::Tcp(address),
+        ) => {
             let listener = TcpListener::bind((address.ip(), 0)).unwrap();
             listener.local_addr().unwrap().into()
         }

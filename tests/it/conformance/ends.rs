@@ -171,8 +171,12 @@ pub(super) fn a_stream_that_is_cut_short_does_not_look_whole(carrier: Carrier) {
         }
         let mut client = server.connect();
         client.send(how);
+        // Before the client reads: encryption in a debug build is slower than a reader.
         if how == "s" || how == "d" {
             assert!(server.report().bytes_lost > 0, "{how}");
+        } else {
+            server.expect(&["0 made"]);
+            server.wait_until("it is gone", |reactor| reactor.connection_count() == 0);
         }
         let (received, in_order) = client.rest_and_end();
         let looks_whole = in_order && carrier.resets();
@@ -340,7 +344,8 @@ pub(super) fn a_protocol_may_do_anything_to_every_other(carrier: Carrier) {
     for (number, mut client) in clients.into_iter().enumerate().skip(1) {
         match number % 6 {
             0 => carrier.expect_abort(client),
-            1 | 3 | 4 => assert_eq!(client.rest(), b"from outside"),
+            1 | 3 => assert_eq!(client.rest(), b"from outside"),
+            4 => carrier.expect_last(client, "from outside"),
             2 => client.expect("from outside"),
             _ => {
                 client.expect("from outside");

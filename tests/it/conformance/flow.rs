@@ -138,7 +138,9 @@ fn proxy(event: Event<'_>, cx: &mut Cx<'_>) {
         }
         Event::Data(data) => {
             other.write(data);
-            assert!(other.unsent() <= HIGH_MARK, "{} bytes are held", other.unsent());
+            // What TLS adds to them is less than one per cent.
+            let most = HIGH_MARK + HIGH_MARK / 100;
+            assert!(other.unsent() <= most, "{} bytes are held", other.unsent());
         }
         Event::ReadLost => other.lose_write_connection(),
         _ => {}
@@ -233,8 +235,9 @@ pub(super) fn above_max_unsent_a_slow_consumer_is_closed(carrier: Carrier) {
         }
     });
     let (mut slow, mut quick) = (server.connect(), server.connect());
+    server.expect(&["0 made", "1 made"]);
     slow.send("x");
-    server.expect(&["0 made", "1 made", "0 lost: Overflow"]);
+    server.expect(&["0 lost: Overflow"]);
     assert_eq!(server.call(|reactor| reactor.connection_count()), 1);
     carrier.expect_abort(slow);
     // Without a limit of its own, a client that reads gets everything.
@@ -353,11 +356,15 @@ pub(super) fn rejected_writes_are_reported(carrier: Carrier) {
     });
     let mut client = server.connect();
     client.send("x");
+    // Before the client reads: encryption in a debug build is slower than a reader.
+    server.expect(&["0 made"]);
+    let refused = server.next();
     let received = client.rest();
     // As many as the operating systems in between hold, and two more.
     let count = received.len() / (LARGE / 2);
     assert!((2..10).contains(&count));
     let whole: Vec<_> = (0..count as u8).map(|number| vec![number; LARGE / 2]).collect();
     assert!(received == whole.concat());
-    server.expect(&["0 made", &format!("0 refused {}", 10 - count), "0 lost: done"]);
+    assert_eq!(refused, format!("0 refused {}", 10 - count));
+    server.expect(&["0 lost: done"]);
 }

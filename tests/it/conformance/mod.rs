@@ -13,8 +13,8 @@ mod stopping;
 mod waiting;
 
 use crate::support::{Client, Cx, Event, Server};
-use twistor::Settings;
 use twistor::testing::{Conditions, Simulation};
+use twistor::{ServerEndpoint, Settings};
 
 /// Number of rough networks on which each test of the battery runs.
 const SEEDS: u64 = 2;
@@ -52,6 +52,10 @@ enum Carrier {
     TcpRecords,
     IdealRecords,
     RoughRecords(u64),
+    /// Each of these encrypted.
+    Tls,
+    IdealTls,
+    RoughTls(u64),
 }
 
 impl Carrier {
@@ -84,6 +88,22 @@ impl Carrier {
                 Server::adopting(socket, settings, act)
             }
             Self::Proxied => real("haproxy:tcp:0:interface=127.0.0.1", settings),
+            Self::Tls => {
+                let at: ServerEndpoint = "tcp:0:interface=127.0.0.1".parse().unwrap();
+                Server::with(at.encrypted(&crate::support::encryption::acceptor()), settings, act)
+            }
+            Self::IdealTls | Self::RoughTls(_) => {
+                let at: ServerEndpoint = self.simulated_at().parse().unwrap();
+                let (seed, conditions) = self.network();
+                let simulation = Simulation::new(seed);
+                simulation.set_conditions(conditions);
+                Server::simulated(
+                    simulation,
+                    at.encrypted(&crate::support::encryption::acceptor()),
+                    settings,
+                    act,
+                )
+            }
             Self::Faulted { .. } => faulted::serve(settings, act),
             Self::Ideal
             | Self::Rough(_)
@@ -116,6 +136,12 @@ impl Carrier {
         self.resets()
     }
 
+    /// Returns true if a connection is made only when both sides have sent something, so that
+    /// neither a client over a limit nor one that the loop has no time for can be answered.
+    fn shakes_hands(self) -> bool {
+        matches!(self, Self::Tls | Self::IdealTls | Self::RoughTls(_))
+    }
+
     /// Returns false if there is no urgent data. Of the systems with Unix sockets only Linux has it
     /// on them.
     fn has_urgent_data(self) -> bool {
@@ -131,7 +157,7 @@ impl Carrier {
     /// machine and fit into smaller buffers.
     fn is_simulated(self) -> bool {
         match self {
-            Self::Tcp4 | Self::Tcp6 | Self::Proxied | Self::TcpRecords => false,
+            Self::Tcp4 | Self::Tcp6 | Self::Proxied | Self::TcpRecords | Self::Tls => false,
             #[cfg(unix)]
             Self::Unix | Self::Adopted => false,
             _ => true,
@@ -155,9 +181,10 @@ impl Carrier {
             | Self::RoughUnix(_)
             | Self::RoughProxied(_)
             | Self::RoughRecords(_)
+            | Self::RoughTls(_)
             | Self::Faulted { .. } => true,
             Self::Tcp4 | Self::Tcp6 | Self::Proxied | Self::Ideal => false,
-            Self::TcpRecords | Self::IdealRecords => false,
+            Self::TcpRecords | Self::IdealRecords | Self::Tls | Self::IdealTls => false,
             #[cfg(unix)]
             Self::Unix | Self::Adopted => false,
         }
@@ -172,6 +199,16 @@ impl Carrier {
         let whole = heard.len() == bytes.len();
         assert!(whole && in_order || self.splits_writes(), "{heard:?}");
         assert!(whole || !in_order || !self.resets(), "{heard:?}");
+    }
+
+    /// Expects that a client over a limit is rejected with this message.
+    #[track_caller]
+    fn expect_rejection(self, client: Client, message: &str) {
+        if self.shakes_hands() {
+            assert_eq!(client.rest_and_end(), (Vec::new(), false), "dropped at once");
+        } else {
+            self.expect_last(client, message);
+        }
     }
 
     /// Returns the settings of a server, with the layers of the carrier.
@@ -197,6 +234,7 @@ impl Carrier {
             Self::Rough(seed)
             | Self::RoughUnix(seed)
             | Self::RoughProxied(seed)
+            | Self::RoughTls(seed)
             | Self::RoughRecords(seed) => (seed, rough()),
             _ => (0, Conditions::ideal()),
         }
@@ -270,6 +308,13 @@ macro_rules! battery {
         })*)* }
         mod rough_records { $($(#[test] fn $name() {
             super::$subject::$name(super::Carrier::RoughRecords(1));
+        })*)* }
+        mod tls { $($(#[test] fn $name() { super::$subject::$name(super::Carrier::Tls); })*)* }
+        mod ideal_tls { $($(#[test] fn $name() {
+            super::$subject::$name(super::Carrier::IdealTls);
+        })*)* }
+        mod rough_tls { $($(#[test] fn $name() {
+            super::$subject::$name(super::Carrier::RoughTls(1));
         })*)* }
     };
 }

@@ -1,6 +1,8 @@
 //! A client whose waits all end.
 
+use super::encryption::{Decrypted, Encryption};
 use super::{SIMULATED_TIMEOUT, Socket, TIMEOUT};
+use std::cell::RefCell;
 use std::io::{ErrorKind, Read, Write};
 #[cfg(feature = "signals")]
 use std::net::TcpStream;
@@ -22,6 +24,7 @@ enum Received {
 /// A client that reads only on request, and then waits.
 pub(crate) struct Client {
     line: Line,
+    encryption: Option<RefCell<Box<Encryption>>>,
     received: Vec<u8>,
 }
 
@@ -44,14 +47,18 @@ impl Client {
         if let Socket::Tcp(socket) = &socket {
             socket.set_nodelay(true).unwrap();
         }
-        Self { line: Line::Socket(socket), received: Vec::new() }
+        Self { line: Line::Socket(socket), encryption: None, received: Vec::new() }
     }
 
     /// Creates a client on a simulated network, which reads only on request.
     pub(crate) fn simulated(peer: Peer, address: Address) -> Self {
         let connected = peer.simulation().run_until(SIMULATED_TIMEOUT, || peer.is_connected());
         assert!(connected, "{:?}", peer.close_kind());
-        Self { line: Line::Simulated(Rc::new(peer), address), received: Vec::new() }
+        Self {
+            line: Line::Simulated(Rc::new(peer), address),
+            encryption: None,
+            received: Vec::new(),
+        }
     }
 
     /// Returns the socket itself, for the tests of programs.
@@ -71,11 +78,28 @@ impl Client {
         }
     }
 
+    /// Encrypts what is sent from here on. Returns when the handshake is complete, or the server
+    /// has ended the connection.
+    #[track_caller]
+    pub(crate) fn start_tls(&mut self) {
+        let encryption = self.encryption.insert(RefCell::new(Box::new(Encryption::new())));
+        let encryption = encryption.get_mut();
+        self.line.send(&encryption.outgoing());
+        while encryption.is_handshaking() {
+            let Received::Data(received) = self.line.receive() else { return };
+            if let Decrypted::Data(data) = encryption.decrypt(&received) {
+                self.received.extend(data);
+            }
+            self.line.send(&encryption.outgoing());
+        }
+    }
+
     #[track_caller]
     pub(crate) fn send(&mut self, data: impl AsRef<[u8]>) {
-        match &mut self.line {
-            Line::Socket(socket) => socket.write_all(data.as_ref()).unwrap(),
-            Line::Simulated(peer, _) => peer.send(data),
+        let data = data.as_ref();
+        match &mut self.encryption {
+            Some(encryption) => self.line.send(&encryption.get_mut().encrypt(data)),
+            None => self.line.send(data),
         }
     }
 
@@ -90,6 +114,10 @@ impl Client {
 
     /// Sends while the test continues, even more than the network holds.
     pub(crate) fn send_meanwhile(&self, data: Vec<u8>) -> Sending {
+        let data = match &self.encryption {
+            Some(encryption) => encryption.borrow_mut().encrypt(&data),
+            None => data,
+        };
         match &self.line {
             Line::Socket(socket) => {
                 let mut socket = socket.try_clone().unwrap();
@@ -104,6 +132,9 @@ impl Client {
 
     /// Closes the sending half.
     pub(crate) fn finish(&self) {
+        if let Some(encryption) = &self.encryption {
+            return self.line.send(&encryption.borrow_mut().finish());
+        }
         match &self.line {
             Line::Socket(socket) => socket.finish(),
             Line::Simulated(peer, _) => peer.close_write(),
@@ -121,7 +152,8 @@ impl Client {
 
     /// Ends the connection with a reset. Over a Unix socket the server sees one only if bytes of
     /// the server have arrived and are unread.
-    pub(crate) fn reset(self) {
+    pub(crate) fn reset(mut self) {
+        self.encryption = None;
         match &self.line {
             Line::Socket(socket) => socket.set_abortive_close(),
             Line::Simulated(peer, _) => peer.reset(),
@@ -131,16 +163,23 @@ impl Client {
     /// Waits for the next bytes or the end.
     #[track_caller]
     fn receive(&mut self) -> Received {
-        let mut buffer = [0; 64 * 1024];
-        let socket = match &mut self.line {
-            Line::Socket(socket) => socket,
-            Line::Simulated(peer, _) => return receive(peer),
-        };
-        match socket.read(&mut buffer) {
-            Ok(0) => Received::Closed,
-            Ok(count) => Received::Data(buffer[..count].to_vec()),
-            Err(error) if error.kind() == ErrorKind::ConnectionReset => Received::Reset,
-            Err(error) => panic!("nothing comes: {error}"),
+        loop {
+            let Some(encryption) = &mut self.encryption else { return self.line.receive() };
+            let encryption = encryption.get_mut();
+            if encryption.is_closed() {
+                return Received::Closed;
+            }
+            let received = self.line.receive();
+            match received {
+                Received::Data(bytes) => match encryption.decrypt(&bytes) {
+                    Decrypted::Nothing => {}
+                    Decrypted::Data(data) => return Received::Data(data),
+                    Decrypted::Closed => return Received::Closed,
+                },
+                // Without the end of TLS it may be anybody who ends the connection.
+                Received::Closed if !encryption.is_closed() => return Received::Reset,
+                end => return end,
+            }
         }
     }
 
@@ -196,6 +235,48 @@ impl Client {
                 Received::Closed => panic!("closed gracefully"),
                 Received::Reset => return,
             }
+        }
+    }
+}
+
+/// Ends an encrypted connection as a program does.
+impl Drop for Client {
+    fn drop(&mut self) {
+        let Some(encryption) = &mut self.encryption else { return };
+        let last = encryption.get_mut().finish();
+        match &self.line {
+            Line::Socket(socket) => {
+                // The server may be gone.
+                let _ = socket.try_clone().and_then(|mut socket| socket.write_all(&last));
+            }
+            Line::Simulated(peer, _) if peer.close_kind() != Some(End::Reset) => peer.send(last),
+            Line::Simulated(..) => {}
+        }
+    }
+}
+
+impl Line {
+    #[track_caller]
+    fn send(&self, data: &[u8]) {
+        match self {
+            Self::Socket(socket) => socket.try_clone().unwrap().write_all(data).unwrap(),
+            Self::Simulated(peer, _) => peer.send(data),
+        }
+    }
+
+    /// Waits for the next bytes or the end.
+    #[track_caller]
+    fn receive(&mut self) -> Received {
+        let mut buffer = [0; 64 * 1024];
+        let socket = match self {
+            Self::Socket(socket) => socket,
+            Self::Simulated(peer, _) => return receive(peer),
+        };
+        match socket.read(&mut buffer) {
+            Ok(0) => Received::Closed,
+            Ok(count) => Received::Data(buffer[..count].to_vec()),
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => Received::Reset,
+            Err(error) => panic!("nothing comes: {error}"),
         }
     }
 }

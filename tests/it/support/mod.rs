@@ -6,6 +6,7 @@ mod callers;
 #[cfg(feature = "signals")]
 mod child;
 mod client;
+pub(crate) mod encryption;
 #[cfg(unix)]
 mod folder;
 mod probe;

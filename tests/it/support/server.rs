@@ -28,6 +28,8 @@ pub(crate) struct Server {
     place: Place,
     /// Each connection to it begins with a PROXY header.
     has_proxies: bool,
+    /// Its connections are encrypted.
+    is_encrypted: bool,
     /// The loop does nothing for now.
     is_held_up: Cell<bool>,
     /// Where its Unix socket is.
@@ -50,6 +52,10 @@ fn has_proxies(at: &ServerEndpoint) -> bool {
     at.to_string().starts_with("haproxy:")
 }
 
+fn is_encrypted(at: &ServerEndpoint) -> bool {
+    at.to_string().trim_start_matches("haproxy:").starts_with("ssl:")
+}
+
 impl Server {
     /// Creates a server on IPv4 whose protocols act in this way.
     pub(crate) fn new(act: fn(Event<'_>, &mut Cx<'_>)) -> Self {
@@ -61,10 +67,10 @@ impl Server {
         settings: Settings,
         act: fn(Event<'_>, &mut Cx<'_>),
     ) -> Self {
-        let has_proxies = has_proxies(&at);
+        let (has_proxies, is_encrypted) = (has_proxies(&at), is_encrypted(&at));
         let open = move |reactor: &mut Reactor, probes| at.listen(reactor, probes).unwrap();
         let mut server = Self::opened_by(open, settings, act);
-        server.has_proxies = has_proxies;
+        (server.has_proxies, server.is_encrypted) = (has_proxies, is_encrypted);
         server
     }
 
@@ -108,6 +114,7 @@ impl Server {
             place,
             outlives: false,
             has_proxies: false,
+            is_encrypted: false,
             is_held_up: Cell::new(false),
             #[cfg(unix)]
             folder: None,
@@ -154,7 +161,7 @@ impl Server {
         settings: Settings,
         act: fn(Event<'_>, &mut Cx<'_>),
     ) -> (Self, Host) {
-        let has_proxies = has_proxies(&at);
+        let (has_proxies, is_encrypted) = (has_proxies(&at), is_encrypted(&at));
         let (log_in, log) = channel();
         let opened = Rc::new(Cell::new(None));
         let (_, reports) = channel();
@@ -174,18 +181,21 @@ impl Server {
             place: Place::Simulated(simulation, host.clone()),
             outlives: false,
             has_proxies: false,
+            is_encrypted: false,
             is_held_up: Cell::new(false),
             #[cfg(unix)]
             folder: None,
         };
-        server.has_proxies = has_proxies;
+        (server.has_proxies, server.is_encrypted) = (has_proxies, is_encrypted);
         (server, host)
     }
 
     pub(crate) fn connect(&self) -> Client {
-        // A connection is made when its header has come; a later one must not be made before it.
+        // A connection is made when its header has come, and its handshake is complete; a later
+        // one must not be made before it.
+        let arrives_later = self.has_proxies || self.is_encrypted;
         let waits =
-            self.has_proxies && !self.is_held_up.get() && matches!(self.place, Place::Thread(_));
+            arrives_later && !self.is_held_up.get() && matches!(self.place, Place::Thread(_));
         let arrived = |reactor: &mut Reactor| {
             let metrics = reactor.metrics();
             metrics.accepted + metrics.rejected
@@ -199,6 +209,9 @@ impl Server {
             let mut header = Vec::new();
             ProxyHeader::new(client_end, own).encode(&mut header);
             client.send(header);
+        }
+        if self.is_encrypted {
+            client.start_tls();
         }
         if waits {
             let start = Instant::now();
@@ -259,6 +272,10 @@ impl Server {
         };
         if self.has_proxies {
             endpoint = endpoint.proxy_header(ProxyHeader::local());
+        }
+        if self.is_encrypted {
+            endpoint =
+                endpoint.encrypted(twistor::testing::tls::connector().to("localhost").unwrap());
         }
         self.call(move |reactor| {
             let connector = endpoint.connect(reactor, Probes::new(act, log_in)).unwrap();
