@@ -92,13 +92,13 @@ mod instruction_counts;
 #[cfg_attr(docsrs, doc(auto_cfg = false))]
 pub mod guide;
 
-pub use address::{Address, PeerCredentials, UnixAddress};
+pub use address::{Address, HostnameAddress, PeerCredentials, UnixAddress};
 pub use bytes::Bytes;
 pub use continuation::Continuation;
 pub use descriptor::Descriptor;
 pub use endpoint::{
-    ClientEndpoint, InheritedEndpoint, ServerEndpoint, TcpClientEndpoint, TcpServerEndpoint,
-    UnixClientEndpoint, UnixServerEndpoint,
+    ClientEndpoint, HostnameEndpoint, InheritedEndpoint, ServerEndpoint, TcpClientEndpoint,
+    TcpServerEndpoint, UnixClientEndpoint, UnixServerEndpoint,
 };
 pub use framing::{Delimiter, LineContext, LineReceiver, LineTransport, Lines};
 pub use protocol::{Context, Factory, Protocol};
@@ -136,7 +136,7 @@ pub mod system_event {
 /// Errors of requests to a reactor. The reason why a connection ended is a [`Reason`], not an
 /// error.
 pub mod error {
-    pub use crate::endpoint::UnixSocketError;
+    pub use crate::endpoint::{AttemptErrors, InvalidHostName, ResolveError, UnixSocketError};
     pub use crate::reactor::{
         AddFactoryError, CallError, ConnectError, DeferError, ListenError, ReachError, RunError,
     };

@@ -567,8 +567,10 @@ pub trait Factory: Sized + 'static {
     /// An attempt to connect with [`connect_tcp`](Reactor::connect_tcp) has failed: the peer
     /// refused, did not answer in time ([`io::ErrorKind::TimedOut`]), or the attempt was cancelled,
     /// by a close of its transport or because the reactor drains or stops
-    /// ([`io::ErrorKind::ConnectionAborted`]). `transport` is the one that `connect_tcp` handed
-    /// out; it behaves like that of a lost connection. (`clientConnectionFailed`)
+    /// ([`io::ErrorKind::ConnectionAborted`]). An attempt by name holds an
+    /// [`AttemptErrors`](crate::error::AttemptErrors) or a
+    /// [`ResolveError`](crate::error::ResolveError). `transport` is the one that `connect_tcp`
+    /// handed out; it behaves like that of a lost connection. (`clientConnectionFailed`)
     ///
     /// Does nothing by default. To try again, connect again with
     /// [`Connector::key`](crate::Connector::key).

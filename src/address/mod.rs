@@ -1,8 +1,10 @@
 //! Addresses of connections and ports.
 
+mod hostname;
 mod peer_credentials;
 mod unix;
 
+pub use hostname::HostnameAddress;
 pub use peer_credentials::PeerCredentials;
 pub use unix::UnixAddress;
 
@@ -11,8 +13,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 
 /// The address of one end of a connection or of a listening port.
 ///
-/// Twisted's `IPv4Address`, `IPv6Address` and `UNIXAddress`. Displayed as `127.0.0.1:8007`,
-/// `[::1]:8007` and `unix:/run/web.sock`.
+/// Twisted's `IPv4Address`, `IPv6Address`, `UNIXAddress` and `HostnameAddress`. Displayed as
+/// `127.0.0.1:8007`, `[::1]:8007`, `unix:/run/web.sock` and `example.org:8007`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Address {
@@ -20,6 +22,8 @@ pub enum Address {
     Tcp(SocketAddr),
     /// A Unix socket.
     Unix(UnixAddress),
+    /// TCP, to a host whose address is not known yet.
+    Host(HostnameAddress),
 }
 
 /// The network that a peer counts as, for limits per peer.
@@ -48,7 +52,7 @@ impl Address {
     pub fn ip(&self) -> Option<IpAddr> {
         match self {
             Self::Tcp(address) => Some(address.ip()),
-            Self::Unix(_) => None,
+            Self::Unix(_) | Self::Host(_) => None,
         }
     }
 
@@ -56,6 +60,7 @@ impl Address {
     pub fn port(&self) -> Option<u16> {
         match self {
             Self::Tcp(address) => Some(address.port()),
+            Self::Host(address) => Some(address.port()),
             Self::Unix(_) => None,
         }
     }
@@ -64,7 +69,7 @@ impl Address {
     pub fn socket_addr(&self) -> Option<SocketAddr> {
         match self {
             Self::Tcp(address) => Some(*address),
-            Self::Unix(_) => None,
+            Self::Unix(_) | Self::Host(_) => None,
         }
     }
 
@@ -72,7 +77,15 @@ impl Address {
     pub fn unix(&self) -> Option<&UnixAddress> {
         match self {
             Self::Unix(address) => Some(address),
-            Self::Tcp(_) => None,
+            Self::Tcp(_) | Self::Host(_) => None,
+        }
+    }
+
+    /// Returns the host name and port number, if it is a host by its name.
+    pub fn host(&self) -> Option<&HostnameAddress> {
+        match self {
+            Self::Host(address) => Some(address),
+            Self::Tcp(_) | Self::Unix(_) => None,
         }
     }
 }
@@ -127,11 +140,18 @@ impl From<UnixAddress> for Address {
     }
 }
 
+impl From<HostnameAddress> for Address {
+    fn from(address: HostnameAddress) -> Self {
+        Self::Host(address)
+    }
+}
+
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp(address) => address.fmt(f),
             Self::Unix(address) => address.fmt(f),
+            Self::Host(address) => address.fmt(f),
         }
     }
 }

@@ -122,15 +122,12 @@ pub(crate) trait Driver: Debug {
     /// the answer. Nothing blocks. An id has one question at a time.
     ///
     /// Fails if the question cannot be asked; then there is no answer.
-    #[cfg_attr(not(test), allow(dead_code, reason = "no endpoint has a host name yet"))]
     fn resolve(&mut self, host: &str, port: u16, id: Id) -> io::Result<()>;
 
     /// Removes and returns the answer to the question with this id, if there is one.
-    #[cfg_attr(not(test), allow(dead_code, reason = "no endpoint has a host name yet"))]
     fn take_answer(&mut self, id: Id) -> Option<Answer>;
 
     /// Forgets the question with this id, or its answer.
-    #[cfg_attr(not(test), allow(dead_code, reason = "no endpoint has a host name yet"))]
     fn cancel_resolve(&mut self, id: Id);
 
     /// Asks this resolver from now on, instead of the operating system.
@@ -391,8 +388,15 @@ pub(crate) trait Stream: Debug {
         None
     }
 
-    /// Registers the stream under `id`, for the rest of its life.
+    /// Registers the stream under `id`, until the end of its life or
+    /// [`reregister`](Self::reregister).
     fn register(&mut self, id: Id) -> io::Result<()>;
+
+    /// Registers the stream under another id. What is ready by now is reported again. Only a stream
+    /// over TCP is asked to.
+    fn reregister(&mut self, id: Id) -> io::Result<()> {
+        self.register(id)
+    }
 
     /// Returns the local address.
     fn local_addr(&self) -> io::Result<Address>;

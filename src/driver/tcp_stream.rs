@@ -144,6 +144,10 @@ impl Stream for TcpStream {
         self.registry.register(&mut self.socket, Token(id.to_bits()), INTEREST)
     }
 
+    fn reregister(&mut self, id: Id) -> io::Result<()> {
+        self.registry.reregister(&mut self.socket, Token(id.to_bits()), INTEREST)
+    }
+
     fn local_addr(&self) -> io::Result<Address> {
         self.socket.local_addr().map(Address::from)
     }

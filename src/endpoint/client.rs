@@ -2,7 +2,7 @@
 
 use super::description::{Arguments, Problem};
 use super::server::unknown;
-use super::{ParseEndpointError, TcpClientEndpoint, UnixClientEndpoint};
+use super::{HostnameEndpoint, ParseEndpointError, TcpClientEndpoint, UnixClientEndpoint};
 use crate::address::{Address, UnixAddress};
 use crate::proxy_protocol::{ProxyHeader, Version};
 use crate::tls::TlsSide;
@@ -16,10 +16,12 @@ use std::time::Duration;
 ///
 /// | description | meaning |
 /// |---|---|
-/// | `tcp:HOST:PORT:timeout=SECONDS:bindAddress=ADDRESS` | TCP; the host is an IP address |
+/// | `tcp:HOST:PORT:timeout=SECONDS:bindAddress=ADDRESS` | TCP; a host name or an IP address |
 /// | `unix:PATH:timeout=SECONDS` | a Unix socket |
 /// | `unix:@NAME` | a Unix socket in Linux's abstract namespace |
 /// | `haproxy:ENDPOINT:version=N` | any of these, with a PROXY header in front |
+///
+/// [`HostnameEndpoint`] says how a host is connected to, and which names there are.
 ///
 /// Arguments may be given by position or, except the kind, by name: `tcp:host=::1:port=8007`.
 /// Escapes are those of a [`ServerEndpoint`](super::ServerEndpoint). `haproxy` sends a header for a
@@ -36,10 +38,19 @@ use std::time::Duration;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientEndpoint {
-    carrier: ClientCarrier,
+    destination: Destination,
     /// Boxed, since errors hold endpoints.
     proxy_header: Option<Box<ProxyHeader>>,
     tls: Option<TlsSide>,
+}
+
+/// Where an endpoint leads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Destination {
+    /// An address, which the driver connects to.
+    Address(ClientCarrier),
+    /// A host, whose addresses are to be found out. Boxed, since errors hold endpoints.
+    Host(Box<HostnameEndpoint>),
 }
 
 /// What a connection is made of: the driver opens it.
@@ -62,9 +73,12 @@ impl ClientCarrier {
 const KINDS: &str = "tcp, unix and haproxy";
 
 impl ClientEndpoint {
-    /// Returns the address that it connects to.
+    /// Returns the address that it connects to: an [`Address::Host`] if that is given by its name.
     pub fn address(&self) -> Address {
-        self.carrier.address()
+        match &self.destination {
+            Destination::Address(carrier) => carrier.address(),
+            Destination::Host(endpoint) => endpoint.address().clone().into(),
+        }
     }
 
     /// Sends a PROXY header before everything else: what a proxy does that opens a connection for a
@@ -117,31 +131,32 @@ impl ClientEndpoint {
         self.tls.as_ref()
     }
 
-    pub(crate) fn carrier(&self) -> &ClientCarrier {
-        &self.carrier
+    pub(crate) fn destination(&self) -> &Destination {
+        &self.destination
     }
 
     pub(crate) fn connect_timeout(&self) -> Duration {
-        match &self.carrier {
-            ClientCarrier::Tcp(endpoint) => endpoint.connect_timeout(),
-            ClientCarrier::Unix(endpoint) => endpoint.connect_timeout(),
+        match &self.destination {
+            Destination::Address(ClientCarrier::Tcp(endpoint)) => endpoint.connect_timeout(),
+            Destination::Address(ClientCarrier::Unix(endpoint)) => endpoint.connect_timeout(),
+            Destination::Host(endpoint) => endpoint.connect_timeout(),
         }
     }
 
     /// Returns the local address, as far as it is known before the connection is established.
     pub(crate) fn local_address(&self) -> Address {
-        match &self.carrier {
-            ClientCarrier::Tcp(endpoint) => {
-                endpoint.local().unwrap_or((Ipv4Addr::UNSPECIFIED, 0).into()).into()
-            }
-            ClientCarrier::Unix(_) => UnixAddress::unnamed().into(),
-        }
+        let local = match &self.destination {
+            Destination::Address(ClientCarrier::Tcp(endpoint)) => endpoint.local(),
+            Destination::Address(ClientCarrier::Unix(_)) => return UnixAddress::unnamed().into(),
+            Destination::Host(endpoint) => endpoint.local(),
+        };
+        local.unwrap_or((Ipv4Addr::UNSPECIFIED, 0).into()).into()
     }
 
     fn parse(mut arguments: Arguments) -> Result<Self, Problem> {
         let (kind, at) = arguments.take_kind()?;
         Ok(match kind.as_str() {
-            "tcp" => TcpClientEndpoint::parse(arguments)?.into(),
+            "tcp" => HostnameEndpoint::parse(arguments)?.into(),
             "unix" => UnixClientEndpoint::parse(arguments)?.into(),
             "haproxy" => {
                 let mut header = ProxyHeader::local();
@@ -174,13 +189,27 @@ impl FromStr for ClientEndpoint {
 
 impl From<TcpClientEndpoint> for ClientEndpoint {
     fn from(endpoint: TcpClientEndpoint) -> Self {
-        Self { carrier: ClientCarrier::Tcp(endpoint), proxy_header: None, tls: None }
+        let destination = Destination::Address(ClientCarrier::Tcp(endpoint));
+        Self { destination, proxy_header: None, tls: None }
+    }
+}
+
+impl From<HostnameEndpoint> for ClientEndpoint {
+    fn from(endpoint: HostnameEndpoint) -> Self {
+        match endpoint.literal() {
+            Some(literal) => literal.into(),
+            None => {
+                let destination = Destination::Host(Box::new(endpoint));
+                Self { destination, proxy_header: None, tls: None }
+            }
+        }
     }
 }
 
 impl From<UnixClientEndpoint> for ClientEndpoint {
     fn from(endpoint: UnixClientEndpoint) -> Self {
-        Self { carrier: ClientCarrier::Unix(endpoint), proxy_header: None, tls: None }
+        let destination = Destination::Address(ClientCarrier::Unix(endpoint));
+        Self { destination, proxy_header: None, tls: None }
     }
 }
 
@@ -193,9 +222,10 @@ impl fmt::Display for ClientEndpoint {
         if self.tls.is_some() {
             f.write_str("tls:")?;
         }
-        match &self.carrier {
-            ClientCarrier::Tcp(endpoint) => endpoint.fmt(f)?,
-            ClientCarrier::Unix(endpoint) => endpoint.fmt(f)?,
+        match &self.destination {
+            Destination::Address(ClientCarrier::Tcp(endpoint)) => endpoint.fmt(f)?,
+            Destination::Address(ClientCarrier::Unix(endpoint)) => endpoint.fmt(f)?,
+            Destination::Host(endpoint) => endpoint.fmt(f)?,
         }
         match &self.proxy_header {
             Some(header) if header.version() == Version::V1 => f.write_str(":version=1"),

@@ -4,9 +4,13 @@
 //! description: nothing is bound before [`listen`](crate::Reactor::listen), and nothing is
 //! connected before [`connect`](crate::Reactor::connect).
 
+mod attempt_errors;
 mod client;
 mod description;
 mod error;
+mod happy_eyeballs;
+mod host_name;
+mod hostname;
 mod inherited;
 mod server;
 mod socket_family;
@@ -16,8 +20,11 @@ mod unix_client;
 mod unix_error;
 mod unix_server;
 
+pub use attempt_errors::{AttemptErrors, ResolveError};
 pub use client::ClientEndpoint;
 pub use error::ParseEndpointError;
+pub use host_name::InvalidHostName;
+pub use hostname::HostnameEndpoint;
 pub use inherited::InheritedEndpoint;
 pub use server::ServerEndpoint;
 pub use tcp_client::TcpClientEndpoint;
@@ -26,7 +33,8 @@ pub use unix_client::UnixClientEndpoint;
 pub use unix_error::UnixSocketError;
 pub use unix_server::UnixServerEndpoint;
 
-pub(crate) use client::ClientCarrier;
+pub(crate) use client::{ClientCarrier, Destination};
+pub(crate) use happy_eyeballs::{HappyEyeballs, Step};
 #[cfg(target_os = "linux")]
 pub(crate) use inherited::Selector;
 pub(crate) use server::ServerCarrier;
@@ -44,5 +52,9 @@ pub const DEFAULT_BACKLOG: u32 = 1024;
 /// than the two minutes after which the system gives up.
 pub const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// The default attempt delay: 250 ms, as RFC 8305 recommends. Most servers answer sooner, so that
+/// most connections take one attempt.
+pub const DEFAULT_ATTEMPT_DELAY: Duration = Duration::from_millis(250);
+
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,7 +1,6 @@
 //! TCP addresses to connect to.
 
 use super::DEFAULT_CONNECT_TIMEOUT;
-use super::description::{Arguments, Problem};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -84,53 +83,34 @@ impl<I: Into<IpAddr>> From<(I, u16)> for TcpClientEndpoint {
 
 impl fmt::Display for TcpClientEndpoint {
     /// Writes a description that [`ClientEndpoint`](super::ClientEndpoint) can parse; it cannot
-    /// express a scope, nor the port of a local address.
+    /// express the port of a local address.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.address.ip() {
-            IpAddr::V4(host) => write!(f, "tcp:{host}:{}", self.address.port())?,
-            IpAddr::V6(host) => write!(f, "tcp:[{host}]:{}", self.address.port())?,
+        match self.address {
+            SocketAddr::V4(address) => write!(f, "tcp:{}:{}", address.ip(), address.port())?,
+            SocketAddr::V6(address) if address.scope_id() == 0 => {
+                write!(f, "tcp:[{}]:{}", address.ip(), address.port())?;
+            }
+            SocketAddr::V6(address) => {
+                let (ip, scope, port) = (address.ip(), address.scope_id(), address.port());
+                write!(f, "tcp:[{ip}%{scope}]:{port}")?;
+            }
         }
-        if self.timeout != DEFAULT_CONNECT_TIMEOUT {
-            write!(f, ":timeout={}", self.timeout.as_secs_f64())?;
-        }
-        match self.local.map(|local| local.ip()) {
-            Some(IpAddr::V4(local)) => write!(f, ":bindAddress={local}"),
-            Some(IpAddr::V6(local)) => write!(f, ":bindAddress=[{local}]"),
-            None => Ok(()),
-        }
+        write_options(self.timeout, self.local, f)
     }
 }
 
-impl TcpClientEndpoint {
-    /// Parses the arguments of `tcp`.
-    pub(super) fn parse(mut arguments: Arguments) -> Result<Self, Problem> {
-        let (mut host, mut port, mut timeout, mut local) = (None, None, None, None);
-        while let Some((name, mut argument)) =
-            arguments.next(&["host", "port", "timeout", "bindAddress"])?
-        {
-            match name {
-                "host" => {
-                    // A number that follows a host given by position is the port.
-                    if argument.is_named() {
-                        arguments.join_plain_ipv6(&mut argument);
-                    }
-                    host = Some(argument.ip("host")?);
-                }
-                "port" => port = Some(argument.number::<u16>("port", u16::MAX.into())?),
-                "timeout" => timeout = Some(argument.seconds("timeout")?),
-                _ => {
-                    arguments.join_plain_ipv6(&mut argument);
-                    let ip = argument.ip("bindAddress")?;
-                    if host.is_some_and(|host: IpAddr| host.is_ipv4() != ip.is_ipv4()) {
-                        return argument.error("bindAddress", "of the IP version of the host");
-                    }
-                    local = Some(SocketAddr::new(ip, 0));
-                }
-            }
-        }
-        let host = arguments.require("host", host)?;
-        let port = arguments.require("port", port)?;
-        let timeout = timeout.unwrap_or(DEFAULT_CONNECT_TIMEOUT);
-        Ok(Self { address: SocketAddr::new(host, port), timeout, local })
+/// Writes the options of a description that do not have their defaults.
+pub(super) fn write_options(
+    timeout: Duration,
+    local: Option<SocketAddr>,
+    f: &mut fmt::Formatter<'_>,
+) -> fmt::Result {
+    if timeout != DEFAULT_CONNECT_TIMEOUT {
+        write!(f, ":timeout={}", timeout.as_secs_f64())?;
+    }
+    match local.map(|local| local.ip()) {
+        Some(IpAddr::V4(local)) => write!(f, ":bindAddress={local}"),
+        Some(IpAddr::V6(local)) => write!(f, ":bindAddress=[{local}]"),
+        None => Ok(()),
     }
 }

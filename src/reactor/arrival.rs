@@ -3,7 +3,7 @@
 use super::Reactor;
 use super::panic::guard;
 use super::queues::Overdue;
-use super::table::{Arriving, Established, Slot, Stage};
+use super::table::{Arriving, Established, Reaching, Slot, Stage};
 use super::timers::TimerAction;
 use crate::address::Network;
 use crate::arena::Id;
@@ -58,7 +58,15 @@ impl Reactor {
             }
             return;
         }
-        if arriving.has_tls() && !self.has_time_for_handshake(id) {
+        let has_tls = arriving.has_tls();
+        if let Stage::Reaching(_) = arriving.stage {
+            match self.reach_host(id, &transport) {
+                Ok(true) => {}
+                Ok(false) => return transport.list_unsent(),
+                Err(error) => return self.fail_arriving(id, &error),
+            }
+        }
+        if has_tls && !self.has_time_for_handshake(id) {
             return;
         }
         self.pass_stages(id);
@@ -141,7 +149,8 @@ impl Reactor {
 
     /// Fails an arriving connection that still waits after its timeout.
     pub(super) fn fail_overdue_arriving(&mut self, id: Id) {
-        self.fail_arriving(id, &io::ErrorKind::TimedOut.into());
+        let error = self.take_reaching(id).map(Reaching::into_error);
+        self.fail_arriving(id, &error.unwrap_or(io::ErrorKind::TimedOut.into()));
     }
 
     /// Gives an arriving connection up, since the reactor drains or stops.
@@ -155,6 +164,7 @@ impl Reactor {
     /// Ends an arriving connection. An attempt to connect is reported to its factory by
     /// `connection_failed`; no factory has heard of an accepted connection.
     pub(super) fn fail_arriving(&mut self, id: Id, error: &io::Error) {
+        drop(self.take_reaching(id));
         let Some(Slot::Arriving(arriving)) = self.connections.get(id) else { return };
         self.timers.cancel(arriving.timeout);
         arriving.retry.map(|retry| self.timers.cancel(retry));
@@ -220,6 +230,8 @@ impl Arriving {
                 Stage::Failed(error) => {
                     return Err(std::mem::replace(error, io::ErrorKind::Other.into()));
                 }
+                // It has its stream first.
+                Stage::Reaching(_) => return Ok(Progress::Blocked),
                 Stage::Connecting { header } => {
                     if !connection.is_established()? {
                         return Ok(Progress::Blocked);

@@ -7,7 +7,11 @@ use super::key::FactoryKey;
 use super::lifecycle::RunState;
 use super::table::{Arriving, Slot, Stage};
 use super::timers::TimerAction;
-use crate::endpoint::{ClientEndpoint, TcpClientEndpoint, UnixClientEndpoint};
+use crate::arena::Id;
+use crate::driver::{AnyStream, Driver};
+use crate::endpoint::{
+    ClientEndpoint, Destination, HostnameEndpoint, TcpClientEndpoint, UnixClientEndpoint,
+};
 use crate::transport::{ListenerInfo, Transport};
 use std::fmt;
 use std::rc::Rc;
@@ -175,19 +179,14 @@ impl Reactor {
             is_outgoing: true,
         });
         let due = self.due_in(endpoint.connect_timeout());
-        let header = endpoint.encoded_proxy_header();
         let id = self.connections.insert_with(|id| {
-            let (stream, begin_error) = match self.driver.connect(endpoint.carrier(), id) {
-                Ok(stream) => (Some(stream), None),
-                Err(error) => (None, Some(error)),
-            };
+            let (stage, stream) = Stage::begin(&endpoint, &mut *self.driver, id);
             let retries = stream.as_ref().and_then(|stream| stream.connect_retry_delay()).is_some();
-            if begin_error.is_some() || retries {
+            if matches!(stage, Stage::Failed(_)) || retries {
                 self.queues.ready.push(id);
             }
             let transport = Transport::connecting(id, stream, address.clone(), listener_info);
             let timeout = self.timers.set(due, TimerAction::ArrivalTimeout(id));
-            let stage = begin_error.map_or(Stage::Connecting { header }, Stage::Failed);
             let arriving = Arriving::new(transport, timeout, stage);
             Slot::Arriving(Box::new(Arriving { tls: endpoint.tls().cloned(), ..arriving }))
         });
@@ -212,6 +211,24 @@ impl Reactor {
     }
 }
 
+impl Stage {
+    /// Returns the first stage of an attempt to connect, and its stream if it has one already.
+    fn begin(
+        endpoint: &ClientEndpoint,
+        driver: &mut dyn Driver,
+        id: Id,
+    ) -> (Self, Option<AnyStream>) {
+        let header = endpoint.encoded_proxy_header();
+        match endpoint.destination() {
+            Destination::Address(carrier) => match driver.connect(carrier, id) {
+                Ok(stream) => (Self::Connecting { header }, Some(stream)),
+                Err(error) => (Self::Failed(error), None),
+            },
+            Destination::Host(endpoint) => (Self::resolve(endpoint, header, driver, id), None),
+        }
+    }
+}
+
 impl TcpClientEndpoint {
     /// Begins to connect to this endpoint, as [`Reactor::connect_tcp`] does.
     ///
@@ -224,6 +241,21 @@ impl TcpClientEndpoint {
         factory: S,
     ) -> Result<Connector<S::Factory>, ConnectError> {
         reactor.connect_tcp(self, factory)
+    }
+}
+
+impl HostnameEndpoint {
+    /// Begins to connect to this endpoint, as [`Reactor::connect_tcp`] does.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError`]: nothing was begun, and a factory that was moved in is dropped.
+    pub fn connect<S: IntoFactory>(
+        self,
+        reactor: &mut Reactor,
+        factory: S,
+    ) -> Result<Connector<S::Factory>, ConnectError> {
+        reactor.connect_to(self.into(), factory)
     }
 }
 

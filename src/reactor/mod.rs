@@ -29,6 +29,7 @@ mod open_port;
 mod panic;
 mod queues;
 mod random;
+mod reaching;
 mod record;
 mod recorder;
 mod remote;

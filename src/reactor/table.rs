@@ -5,6 +5,7 @@ use super::linger_budget::{LingerReason, Place};
 use crate::address::Network;
 use crate::arena::{Arena, Id};
 use crate::driver::AnyStream;
+use crate::endpoint::{HappyEyeballs, HostnameEndpoint};
 use crate::proxy_protocol::ProxyDecoder;
 use crate::tls::TlsSide;
 use crate::transport::Transport;
@@ -17,6 +18,9 @@ pub(super) enum Slot {
     Established(Established),
     /// A connection that is not there yet. Boxed, since there are few.
     Arriving(Box<Arriving>),
+    /// One of the attempts of an arriving connection to the addresses of a host. Boxed, since there
+    /// are few.
+    Attempt(Box<Attempt>),
     /// A lingering socket. Its protocol has heard `connection_lost`; this side has sent its FIN,
     /// and discards input. Boxed, since there are few.
     Lingering(Box<Lingering>),
@@ -165,6 +169,8 @@ pub(super) struct Arriving {
 pub(super) enum Stage {
     /// Nothing: it could not begin, and the next turn reports this error to the factory.
     Failed(io::Error),
+    /// An address of its host that answers.
+    Reaching(Box<Reaching>),
     /// The answer of the server that it connects to; then it sends this PROXY header.
     Connecting { header: Option<Vec<u8>> },
     /// Room for the rest of this side's PROXY header.
@@ -175,6 +181,33 @@ pub(super) enum Stage {
     Accepted,
     /// The peer's part of a TLS handshake.
     Handshaking,
+}
+
+/// A connection to a host, by its name. It has no stream yet.
+#[derive(Debug)]
+pub(super) struct Reaching {
+    pub(super) endpoint: HostnameEndpoint,
+    /// PROXY header that the connection begins with.
+    pub(super) header: Option<Vec<u8>>,
+    pub(super) search: Search,
+}
+
+/// How far a connection to a host is.
+#[derive(Debug)]
+pub(super) enum Search {
+    /// The name is being resolved.
+    Resolving,
+    /// The addresses are being tried. Ids of the attempts that are under way, with their numbers.
+    Racing { eyeballs: HappyEyeballs, attempts: Vec<(usize, Id)> },
+}
+
+/// An attempt to connect to one address of a host. The poller reports its stream under the id of
+/// its slot.
+#[derive(Debug)]
+pub(super) struct Attempt {
+    /// The connection that it is for.
+    pub(super) connection: Id,
+    pub(super) stream: AnyStream,
 }
 
 /// A lingering socket, whose protocol is gone.

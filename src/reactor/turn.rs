@@ -186,6 +186,9 @@ impl Reactor {
             arriving.transport.notice(Edges { read_closed, priority, ..Edges::default() });
             self.queues.ready.push(id);
         }
+        if let Some(Slot::Attempt(attempt)) = self.connections.get(id) {
+            self.queues.ready.push(attempt.connection);
+        }
         self.queue_lingering(id);
     }
 

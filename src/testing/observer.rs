@@ -178,6 +178,12 @@ impl Observer {
         self.inner.borrow().seen.get(&key).cloned()
     }
 
+    /// Returns a watched connection of the present reactor, once its protocol has been built.
+    pub(super) fn watched_now(&self, connection: ConnectionId) -> Option<Seen> {
+        let inner = self.inner.borrow();
+        inner.seen.get(&(inner.crashes, connection)).cloned()
+    }
+
     #[cfg(test)]
     pub(super) fn remembered(&self) -> usize {
         self.inner.borrow().seen.len()

@@ -87,6 +87,12 @@ impl Connection {
         self.stream.as_mut().map_or(Ok(false), |stream| stream.is_established())
     }
 
+    /// Gives an attempt to connect to a host its stream, and the address that has answered.
+    pub(crate) fn begin(&mut self, stream: AnyStream, peer: Address) {
+        self.stream = Some(stream);
+        self.peer = peer.into();
+    }
+
     /// Returns the delay after which the loop checks an attempt again, if no edge may come for it.
     pub(crate) fn connect_retry_delay(&self) -> Option<Duration> {
         self.stream.as_ref().and_then(|stream| stream.connect_retry_delay())

@@ -69,6 +69,13 @@ impl End {
         Ok(())
     }
 
+    /// Reports what is ready, once more.
+    pub(super) fn report_again(&mut self) {
+        if self.input.iter().any(|input| matches!(input, Input::End)) {
+            self.edges.add(Edges::END);
+        }
+    }
+
     pub(super) fn new(established: bool) -> Self {
         Self {
             id: None,

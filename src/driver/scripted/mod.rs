@@ -15,8 +15,8 @@ use names::Names;
 use service_manager::ScriptedManager;
 
 use super::{
-    AnyStream, Driver, Layer, Listener, NoWake, Notification, Ready, ServiceManager, Stream, Wake,
-    Work,
+    AnyStream, Driver, Edges, Layer, Listener, NoWake, Notification, Ready, ServiceManager, Stream,
+    Wake, Work,
 };
 use crate::address::Address;
 use crate::arena::Id;
@@ -246,7 +246,7 @@ impl Driver for Script {
         }
         inner.more = false;
         for end in &mut inner.ends {
-            let Some(id) = end.id.filter(|_| end.edges != super::Edges::NONE) else { continue };
+            let Some(id) = end.id.filter(|_| end.edges != Edges::NONE) else { continue };
             if ready.len() - before == inner.events_max {
                 inner.more = true;
                 break;
@@ -285,6 +285,7 @@ impl Driver for Script {
             return Err(io::ErrorKind::AddrNotAvailable.into());
         }
         let inner = &mut *self.0.borrow_mut();
+        inner.names.check_connect()?;
         inner.ends.push(End { id: Some(id), ..End::new(false) });
         let stream = ScriptedStream { script: self.clone(), end: inner.ends.len() - 1 };
         Ok(AnyStream::Other(Box::new(stream)))
@@ -459,6 +460,12 @@ impl Stream for ScriptedStream {
             end.id = Some(id);
             end.edges.readable |= !end.input.is_empty();
         });
+        Ok(())
+    }
+
+    fn reregister(&mut self, id: Id) -> io::Result<()> {
+        self.register(id)?;
+        self.end(End::report_again);
         Ok(())
     }
 

@@ -1,4 +1,4 @@
-//! Host names of a script, which the test resolves.
+//! Host names of a script, which the test resolves, and addresses that cannot be connected to.
 
 use super::super::Ready;
 use super::Script;
@@ -14,12 +14,26 @@ pub(super) struct Names {
     waiting: Vec<(Id, String, u16)>,
     answered: Vec<(Id, Answer)>,
     unreported: Vec<Id>,
+    /// The latest question.
+    latest: Option<Id>,
+    /// No question can be asked.
+    refuses: bool,
+    /// How the next attempt to connect fails.
+    connect_error: Option<io::Error>,
 }
 
 impl Names {
     pub(super) fn ask(&mut self, host: &str, port: u16, id: Id) -> io::Result<()> {
+        if self.refuses {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        self.latest = Some(id);
         self.waiting.push((id, host.to_owned(), port));
         Ok(())
+    }
+
+    pub(super) fn check_connect(&mut self) -> io::Result<()> {
+        self.connect_error.take().map_or(Ok(()), Err)
     }
 
     pub(super) fn take(&mut self, id: Id) -> Option<Answer> {
@@ -50,5 +64,21 @@ impl Script {
         let (id, ..) = names.waiting.remove(0);
         names.answered.push((id, answer.map_err(|kind| Arc::new(kind.into()))));
         names.unreported.push(id);
+    }
+
+    /// Reports that the latest question has an answer, whether it has one or not.
+    pub(crate) fn report_answer(&self) {
+        let names = &mut self.0.borrow_mut().names;
+        names.unreported.extend(names.latest);
+    }
+
+    /// Makes the next attempt to connect fail at once.
+    pub(crate) fn fail_connect(&self, error: io::Error) {
+        self.0.borrow_mut().names.connect_error = Some(error);
+    }
+
+    /// From now on no question can be asked.
+    pub(crate) fn refuse_questions(&self) {
+        self.0.borrow_mut().names.refuses = true;
     }
 }

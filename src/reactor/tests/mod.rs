@@ -12,6 +12,7 @@ mod failures;
 mod fairness;
 mod faults;
 mod foreign_ids;
+mod hostnames;
 mod intervals;
 mod kept_factories;
 mod keys;

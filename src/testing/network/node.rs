@@ -58,6 +58,7 @@ impl PortName {
     pub(in crate::testing) fn of(address: &Address) -> Self {
         match address {
             Address::Tcp(address) => Self::Tcp(address.port()),
+            Address::Host(address) => Self::Tcp(address.port()),
             Address::Unix(address) => Self::Unix(address.clone()),
         }
     }

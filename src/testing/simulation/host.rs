@@ -4,7 +4,7 @@ use super::Simulation;
 use super::attempt::Attempt;
 use super::host_state::{ConnectAttempt, HostState, Machine, Progress};
 use crate::driver::Driver;
-use crate::endpoint::UnixClientEndpoint;
+use crate::endpoint::{ClientEndpoint, UnixClientEndpoint};
 use crate::protocol::Factory;
 use crate::reactor::{ConnectError, OpenResources, Reactor, Settings, ShutdownReport};
 use crate::testing::driver::HostDriver;
@@ -183,11 +183,18 @@ impl Simulation {
         let network = self.0.network.borrow();
         host.attempts.retain(|attempt| {
             let failure = host.observer.failure(attempt.connection);
+            let seen = host.observer.watched_now(attempt.connection);
             let progress = match (failure, attempt.end) {
                 (Some(error), _) => Progress::Failed(error),
                 (None, Some(end)) if network.is_released(end) => Progress::Over,
                 (None, Some(end)) if network.outcome(end) == Some(Ok(())) => Progress::Connected,
-                _ => attempt.progress.get(),
+                (None, Some(_)) => attempt.progress.get(),
+                // By name: which connection of the network it has become, only its reactor knows.
+                (None, None) => match seen.map(|seen| seen.lost) {
+                    None => attempt.progress.get(),
+                    Some(None) => Progress::Connected,
+                    Some(Some(_)) => Progress::Over,
+                },
             };
             attempt.progress.set(progress);
             matches!(progress, Progress::Waiting | Progress::Connected)
@@ -273,6 +280,34 @@ impl<T> Host<T> {
         let has_address = self.simulation.0.network.borrow().node_at(to.ip()).is_some();
         assert!(has_address, "no host has the address {to}");
         self.attempt(|reactor| Ok(reactor.connect_tcp(to, factory)?.transport().clone()))
+    }
+
+    /// Connects a client on this host's reactor to an endpoint, such as a
+    /// [`HostnameEndpoint`](crate::HostnameEndpoint); otherwise as [`connect`](Self::connect). An
+    /// attempt by name [is connected](Attempt::is_connected) while its protocol is.
+    ///
+    /// ```
+    /// use twistor::testing::Simulation;
+    /// use twistor::{HostnameEndpoint, Protocol};
+    ///
+    /// struct Quiet;
+    ///
+    /// impl<F> Protocol<F> for Quiet {}
+    ///
+    /// let simulation = Simulation::new(1);
+    /// simulation.host("db", |reactor| Ok(reactor.listen("tcp6:5432", || Quiet)?));
+    /// let client = simulation.host("client", |_reactor| Ok(()));
+    /// let attempt = client.connect_to(HostnameEndpoint::new("db", 5432).unwrap(), || Quiet);
+    /// assert!(attempt.is_connected());
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// As [`reactor`](Self::reactor), and if the factory does not start.
+    #[track_caller]
+    pub fn connect_to<F: Factory>(&self, to: impl Into<ClientEndpoint>, factory: F) -> Attempt {
+        let to = to.into();
+        self.attempt(|reactor| Ok(to.connect(reactor, factory)?.transport().clone()))
     }
 
     /// Connects a client on this host's reactor to a Unix socket of the same host; otherwise as

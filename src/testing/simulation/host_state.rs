@@ -37,8 +37,7 @@ pub(super) enum Machine {
 
 /// A client of a host's reactor that is not over.
 pub(super) struct ConnectAttempt {
-    /// `None` if the system refused it at once.
-    /// Its end; `None` if the system refused it at once.
+    /// Its end; `None` if the system refused it at once, or it was begun by name.
     pub(super) end: Option<EndId>,
     pub(super) connection: ConnectionId,
     pub(super) progress: Rc<Cell<Progress>>,

@@ -257,6 +257,18 @@ impl Stream for FaultyStream {
         Ok(())
     }
 
+    fn reregister(&mut self, id: Id) -> io::Result<()> {
+        if let Some(failure) = self.count(SystemCall::Register) {
+            return Err(failure.error());
+        }
+        self.inner.reregister(id)?;
+        if let Registration::Token(token) = self.registration {
+            self.faults.events.unregister(token);
+        }
+        self.is_registered(id.to_bits());
+        Ok(())
+    }
+
     fn local_addr(&self) -> io::Result<Address> {
         match self.count(SystemCall::LocalAddress) {
             Some(failure) => Err(failure.error()),

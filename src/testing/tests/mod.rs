@@ -7,6 +7,7 @@ mod hosts;
 mod names;
 mod panicking;
 mod paths;
+mod racing;
 mod replaying;
 mod single_faults;
 mod unix_sockets;

@@ -1,3 +1,6 @@
+mod happy_eyeballs;
+pub(crate) mod race_cases;
+
 use super::*;
 use crate::proxy_protocol::{ProxyHeader, TrustedNetworks, Version};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -244,11 +247,55 @@ fn descriptions_name_servers_to_connect_to() {
 }
 
 #[test]
+fn descriptions_name_hosts() {
+    let host = |name| HostnameEndpoint::new(name, 443).unwrap();
+    let ten = Duration::from_secs(10);
+    check_client("tcp:example.org:443", host("example.org"));
+    check_client("tcp:host=example.org.:port=443", host("example.org."));
+    check_client("tcp:localhost:443:timeout=10", host("localhost").timeout(ten));
+    let bound = host("example.org").timeout(ten).bind((V6, 0));
+    check_client("tcp:example.org:443:timeout=10:bindAddress=::1", bound);
+    check_client("tcp:bindAddress=[::1]:example.org:443", host("example.org").bind((V6, 0)));
+    let behind = ClientEndpoint::from(host("web")).proxy_header(ProxyHeader::local());
+    check_client("haproxy:tcp:web:443", behind);
+    assert_eq!(ClientEndpoint::from(host("web")).address().to_string(), "web:443");
+    assert_eq!((host("web").host(), host("web").port()), ("web", 443));
+}
+
+#[test]
+fn an_ip_address_in_place_of_a_name_is_the_endpoint_of_that_address() {
+    let scoped: SocketAddr = "[fe80::1%2]:80".parse().unwrap();
+    for (literal, address) in [
+        ("127.0.0.1", (V4, 80).into()),
+        ("::1", (V6, 80).into()),
+        ("[::1]", (V6, 80).into()),
+        ("fe80::1%2", scoped),
+    ] {
+        let endpoint = HostnameEndpoint::new(literal, 80).unwrap();
+        let (timeout, local) = (Duration::from_secs(1), SocketAddr::from((V4, 7)));
+        let expected = TcpClientEndpoint::new(address).timeout(timeout).bind(local);
+        let endpoint = ClientEndpoint::from(endpoint.timeout(timeout).bind(local));
+        assert_eq!(endpoint, expected.into());
+        assert!(matches!(endpoint.destination(), Destination::Address(_)), "not resolved");
+    }
+    check_client("tcp:[fe80::1%2]:80", TcpClientEndpoint::new(scoped));
+}
+
+#[test]
+fn the_attempt_delay_has_a_minimum() {
+    let delay = |delay| HostnameEndpoint::new("a", 1).unwrap().attempt_delay(delay).delay();
+    assert_eq!(delay(Duration::ZERO), Duration::from_millis(10));
+    assert_eq!(delay(Duration::MAX), Duration::MAX);
+}
+
+#[test]
 fn errors_in_client_descriptions_give_the_position() {
     check_client_error("", 0, "unknown type of endpoint \"\"; known are tcp, unix and haproxy");
     check_client_error("fd:3", 0, "unknown type of endpoint \"fd\"");
-    check_client_error("80", 0, "host \"80\" is not an IP address");
-    check_client_error("tcp:localhost:80", 4, "host \"localhost\" is not an IP address");
+    check_client_error("80", 0, "host \"80\" is not a host name or an IP address: its last part");
+    check_client_error("tcp::80", 4, "host \"\" is not a host name or an IP address: it is empty");
+    check_client_error("tcp:a b:80", 4, "it has a ' '");
+    check_client_error("tcp:fe80::1:80", 9, "port \"\" is not a number");
     check_client_error("tcp:127.0.0.1", 13, "no port is given");
     check_client_error("tcp:port=80", 11, "no host is given");
     check_client_error(
