@@ -19,6 +19,7 @@ mod factories;
 mod forwarding;
 #[cfg(feature = "signals")]
 mod haproxy;
+mod hostnames;
 mod imports;
 #[cfg(all(target_os = "linux", feature = "signals"))]
 mod inherited;

@@ -38,7 +38,7 @@ pub(super) fn writes_before_the_connection_arrive_and_are_answered(carrier: Carr
 fn unused_address(carrier: Carrier, server: &Server) -> Address {
     match (carrier, &server.address) {
         (
-            Carrier::Tcp4 | Carrier::Tcp6 | Carrier::TcpRecords | Carrier::Tls,
+            Carrier::Tcp4 | Carrier::Tcp6 | Carrier::Named | Carrier::TcpRecords | Carrier::Tls,
             Address::Tcp(address),
         ) => {
             let listener = TcpListener::bind((address.ip(), 0)).unwrap();

@@ -71,7 +71,10 @@ pub(super) fn serve(settings: Settings, act: fn(Event<'_>, &mut Cx<'_>)) -> Serv
         let name = format!("server-{}", run.servers.len());
         let at = run.network.simulated_at().parse().unwrap();
         let (settings, simulation) = (run.network.settings(settings), run.simulation.clone());
-        let (server, host) = Server::that_outlives(simulation, &name, at, settings, act);
+        let (mut server, host) = Server::that_outlives(simulation, &name, at, settings, act);
+        if matches!(run.network, Carrier::RoughNamed(_)) {
+            server = server.dialling_by_name();
+        }
         let (address, introduction) = (server.address.clone(), server.introduction());
         run.servers.push(Begun { host, address, introduction });
         server

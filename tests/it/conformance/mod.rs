@@ -44,6 +44,11 @@ enum Carrier {
     RoughUnix(u64),
     /// PROXY headers under rough conditions with this seed.
     RoughProxied(u64),
+    /// TCP, and clients that connect to a host by its name, which has two addresses. Only the tests
+    /// of outgoing connections run over it, and the next one.
+    Named,
+    /// Connecting by name under rough conditions with this seed.
+    RoughNamed(u64),
     /// The simulated network of a run in which one call fails.
     Faulted {
         over_unix: bool,
@@ -87,6 +92,8 @@ impl Carrier {
                 let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
                 Server::adopting(socket, settings, act)
             }
+            Self::Named => real("tcp:0:interface=127.0.0.1", settings).dialling_by_name(),
+            Self::RoughNamed(_) => simulated(self.simulated_at(), settings).dialling_by_name(),
             Self::Proxied => real("haproxy:tcp:0:interface=127.0.0.1", settings),
             Self::Tls => {
                 let at: ServerEndpoint = "tcp:0:interface=127.0.0.1".parse().unwrap();
@@ -157,7 +164,8 @@ impl Carrier {
     /// machine and fit into smaller buffers.
     fn is_simulated(self) -> bool {
         match self {
-            Self::Tcp4 | Self::Tcp6 | Self::Proxied | Self::TcpRecords | Self::Tls => false,
+            Self::Tcp4 | Self::Tcp6 | Self::Proxied | Self::Named | Self::TcpRecords => false,
+            Self::Tls => false,
             #[cfg(unix)]
             Self::Unix | Self::Adopted => false,
             _ => true,
@@ -182,8 +190,9 @@ impl Carrier {
             | Self::RoughProxied(_)
             | Self::RoughRecords(_)
             | Self::RoughTls(_)
+            | Self::RoughNamed(_)
             | Self::Faulted { .. } => true,
-            Self::Tcp4 | Self::Tcp6 | Self::Proxied | Self::Ideal => false,
+            Self::Tcp4 | Self::Tcp6 | Self::Proxied | Self::Named | Self::Ideal => false,
             Self::TcpRecords | Self::IdealRecords | Self::Tls | Self::IdealTls => false,
             #[cfg(unix)]
             Self::Unix | Self::Adopted => false,
@@ -235,6 +244,7 @@ impl Carrier {
             | Self::RoughUnix(seed)
             | Self::RoughProxied(seed)
             | Self::RoughTls(seed)
+            | Self::RoughNamed(seed)
             | Self::RoughRecords(seed) => (seed, rough()),
             _ => (0, Conditions::ideal()),
         }
@@ -317,6 +327,32 @@ macro_rules! battery {
             super::$subject::$name(super::Carrier::RoughTls(1));
         })*)* }
     };
+}
+
+/// The tests of outgoing connections, by name.
+macro_rules! by_name {
+    ($($name:ident),*) => {
+        mod named { $(#[test] fn $name() {
+            super::dialling::$name(super::Carrier::Named);
+        })* }
+        mod rough_named { $(#[test] fn $name() {
+            super::dialling::$name(super::Carrier::RoughNamed(1));
+        })* }
+        mod named_with_faults { $(#[test] fn $name() {
+            let (name, test) = (stringify!($name), super::dialling::$name);
+            super::faulted::survives(name, super::Carrier::RoughNamed(1), test);
+        })* }
+    };
+}
+
+by_name! {
+    writes_before_the_connection_arrive_and_are_answered,
+    a_refused_attempt_is_reported_and_stops_the_factory,
+    an_attempt_is_cancelled_at_once,
+    writes_before_a_graceful_close_are_delivered,
+    a_reset_by_the_other_side_is_reported_with_its_error,
+    many_simultaneous_attempts_are_all_served,
+    both_sides_may_send_everything_before_they_read
 }
 
 battery! {

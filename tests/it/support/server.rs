@@ -14,8 +14,8 @@ use twistor::proxy_protocol::ProxyHeader;
 use twistor::shutdown::ShutdownReport;
 use twistor::testing::{Fault, Host, Simulation};
 use twistor::{
-    Address, ClientEndpoint, ListeningPort, Reactor, Remote, ServerEndpoint, Settings,
-    TcpClientEndpoint, Transport, UnixAddress, UnixClientEndpoint,
+    Address, ClientEndpoint, HostnameEndpoint, ListeningPort, Reactor, Remote, ServerEndpoint,
+    Settings, TcpClientEndpoint, Transport, UnixAddress, UnixClientEndpoint,
 };
 
 /// A reactor with one port of probes, in a thread or on a simulated network.
@@ -30,6 +30,8 @@ pub(crate) struct Server {
     has_proxies: bool,
     /// Its connections are encrypted.
     is_encrypted: bool,
+    /// Its reactor connects to hosts by name.
+    dials_by_name: bool,
     /// The loop does nothing for now.
     is_held_up: Cell<bool>,
     /// Where its Unix socket is.
@@ -115,10 +117,35 @@ impl Server {
             outlives: false,
             has_proxies: false,
             is_encrypted: false,
+            dials_by_name: false,
             is_held_up: Cell::new(false),
             #[cfg(unix)]
             folder: None,
         }
+    }
+
+    /// Lets the reactor connect to a host by its name, which has another address before that of the
+    /// host, where nobody listens.
+    pub(crate) fn dialling_by_name(mut self) -> Self {
+        self.dials_by_name = true;
+        let own = self.address.ip().unwrap();
+        if let Place::Simulated(simulation, host) = &self.place {
+            let gone = simulation.host(&format!("gone-{}", host.address(0).ip()), |_| Ok(()));
+            simulation.name(&Self::host_name(&self.address), [gone.address(0).ip(), own]);
+        } else {
+            self.call(move |reactor| {
+                reactor.set_resolver(move |_: &str, port| {
+                    Ok(vec![([127, 0, 0, 2], port).into(), (own, port).into()])
+                });
+            });
+        }
+        self
+    }
+
+    /// Returns the name of the host of a server.
+    fn host_name(server: &Address) -> String {
+        let ip = server.ip().unwrap().to_string();
+        format!("host-{}.test", ip.replace(['.', ':'], "-"))
     }
 
     /// Creates a server on a Unix socket in a folder of its own.
@@ -182,6 +209,7 @@ impl Server {
             outlives: false,
             has_proxies: false,
             is_encrypted: false,
+            dials_by_name: false,
             is_held_up: Cell::new(false),
             #[cfg(unix)]
             folder: None,
@@ -266,6 +294,9 @@ impl Server {
     ) -> Receiver<String> {
         let (log_in, log) = channel();
         let mut endpoint: ClientEndpoint = match to {
+            Address::Tcp(to) if self.dials_by_name => {
+                HostnameEndpoint::new(Self::host_name(&to.into()), to.port()).unwrap().into()
+            }
             Address::Tcp(to) => TcpClientEndpoint::from(to).into(),
             Address::Unix(to) => UnixClientEndpoint::from(to).into(),
             other => panic!("no client can connect to {other}"),
