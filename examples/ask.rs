@@ -1,17 +1,17 @@
 //! Sends a server one line, prints the answer, and ends.
 //!
-//! `cargo run --example ask ADDRESS:PORT QUESTION`, with `answer` or `echo` running.
+//! `cargo run --example ask HOST:PORT QUESTION`, such as `localhost:8007 "How are you?"`, with
+//! `answer` or `echo` running.
 
 use std::cell::Cell;
 use std::env;
 use std::error::Error;
 use std::io::{self, Write};
-use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::Duration;
 use twistor::{
-    Delimiter, Factory, LineContext, LineReceiver, Lines, Reactor, Reason, TcpClientEndpoint,
+    Delimiter, Factory, HostnameEndpoint, LineContext, LineReceiver, Lines, Reactor, Reason,
     Transport,
 };
 
@@ -60,19 +60,23 @@ impl Factory for Asker {
     }
 }
 
+/// Parses a host, by its name or address, and a port number.
+fn endpoint(server: &str) -> Result<HostnameEndpoint, Box<dyn Error>> {
+    let parts = server.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse().ok()?)));
+    let (host, port) = parts.ok_or_else(|| format!("\"{server}\" is not like localhost:8007"))?;
+    Ok(HostnameEndpoint::new(host, port)?)
+}
+
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     env_logger::init();
     let mut arguments = env::args().skip(1);
-    let (Some(address), Some(question)) = (arguments.next(), arguments.next()) else {
-        return Err("two arguments: the address and port of a server, and a question".into());
+    let (Some(server), Some(question)) = (arguments.next(), arguments.next()) else {
+        return Err("two arguments: the host and port of a server, and a question".into());
     };
-    let address: SocketAddr = address
-        .parse()
-        .map_err(|_| format!("\"{address}\" is not an address like 127.0.0.1:8007"))?;
     let mut reactor = Reactor::new()?;
-    let endpoint = TcpClientEndpoint::new(address).timeout(TIMEOUT);
     let answered = Rc::new(Cell::new(false));
-    reactor.connect_tcp(endpoint, Asker { question, answered: Rc::clone(&answered) })?;
+    let asker = Asker { question, answered: Rc::clone(&answered) };
+    endpoint(&server)?.timeout(TIMEOUT).connect(&mut reactor, asker)?;
     reactor.run()?;
     Ok(if answered.get() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

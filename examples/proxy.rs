@@ -1,13 +1,12 @@
-//! Port forwarder: passes everything that arrives at a port on to another address, and back.
+//! Port forwarder: passes everything that arrives at a port on to another server, and back.
 //!
 //! `cargo run --example proxy LISTEN TARGET`, such as `tcp:8080:interface=127.0.0.1
-//! 127.0.0.1:8007`.
+//! tcp:localhost:8007:timeout=5`.
 
 use std::env;
 use std::error::Error;
 use std::io::{self, Write};
-use std::net::SocketAddr;
-use twistor::{Context, Factory, Protocol, Reactor, Reason, Transport};
+use twistor::{ClientEndpoint, Context, Factory, Protocol, Reactor, Reason, Transport};
 
 /// One side of a pair. It writes received bytes to the other side, and is read no faster than the
 /// other side sends (backpressure).
@@ -40,7 +39,7 @@ impl<F> Protocol<F> for Side {
 
 /// Accepts clients, and connects each of them to the target.
 struct Proxy {
-    target: SocketAddr,
+    target: ClientEndpoint,
 }
 
 impl Factory for Proxy {
@@ -48,7 +47,7 @@ impl Factory for Proxy {
 
     fn build_protocol(&mut self, client: &Transport, reactor: &mut Reactor) -> Option<Side> {
         let dialling = Dialling { client: client.clone() };
-        match reactor.connect_tcp(self.target, dialling) {
+        match self.target.clone().connect(reactor, dialling) {
             // Bytes that the client sends meanwhile wait, up to the high-water mark.
             Ok(connector) => Some(Side { other: connector.transport().clone() }),
             Err(error) => {
@@ -79,13 +78,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     env_logger::init();
     let mut arguments = env::args().skip(1);
     let (Some(listen), Some(target)) = (arguments.next(), arguments.next()) else {
-        return Err("two arguments: a port or endpoint to listen on, and an address".into());
+        return Err("two arguments: an endpoint to listen on, and one to connect to".into());
     };
-    let target: SocketAddr = target
-        .parse()
-        .map_err(|_| format!("\"{target}\" is not an address like 127.0.0.1:8007"))?;
     let mut reactor = Reactor::new()?;
-    let port = reactor.listen(&listen, Proxy { target })?;
+    let port = reactor.listen(&listen, Proxy { target: target.parse()? })?;
     // Not `println!`, which panics if the output is closed.
     let _ = writeln!(io::stdout(), "listening on {}", port.local_address());
     reactor.run()?;

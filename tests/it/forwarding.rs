@@ -37,7 +37,7 @@ fn send_file() {
 #[test]
 fn proxy() {
     let target = Example::start("echo", &[]);
-    let example = Example::start("proxy", &[&target.address.to_string()]);
+    let example = Example::start("proxy", &[&format!("tcp:{}", target.address)]);
     example.check(
         "ann connects
          bob connects
@@ -69,7 +69,7 @@ fn proxy() {
 #[test]
 fn a_proxy_that_stops_lets_streams_finish() {
     let target = Example::start("echo", &[]);
-    let example = Example::start("proxy", &[&target.address.to_string()]);
+    let example = Example::start("proxy", &[&format!("tcp:{}", target.address)]);
     let mut client = example.server.connect(example.address);
     client.send("half ");
     client.expect("half ");
@@ -91,12 +91,19 @@ fn ask() {
     assert_eq!(child.line(), "Fine");
     let (status, said) = child.wait();
     assert!(status.success() && said.is_empty(), "{said}");
+    // Over IPv4, where it listens, whatever else the name stands for.
+    let by_name = format!("localhost:{}", server.address.port());
+    assert_eq!(Child::example("ask", &[&by_name, "How are you?"]).line(), "Fine");
     server.stop();
     let (status, said) = Child::example("ask", &[&address, "How are you?"]).wait();
     assert!(!status.success() && said.contains("cannot connect to "), "{said}");
-    for arguments in [&["nonsense", "?"][..], &["127.0.0.1:80"]] {
+    for (arguments, why) in [
+        (&["nonsense", "?"][..], "is not like localhost:8007"),
+        (&["a b:80", "?"], "neither a host name nor an IP address: it has a ' '"),
+        (&["127.0.0.1:80"], "two arguments"),
+    ] {
         let (status, said) = Child::example("ask", arguments).wait();
-        assert!(!status.success() && said.contains("address"), "{said}");
+        assert!(!status.success() && said.contains(why), "{said}");
     }
 }
 

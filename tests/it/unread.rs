@@ -77,7 +77,7 @@ fn servers_that_answer() {
     };
     check("echo", &[], echoed);
     let target = Child::example("echo", &["tcp:0:interface=127.0.0.1"]);
-    check("proxy", &[&target.address().to_string()], echoed);
+    check("proxy", &[&format!("tcp:{}", target.address())], echoed);
     check("qotd", &["Less is more"], |client| assert_eq!(client.rest(), b"Less is more\r\n"));
     check("counting_echo", &[], |mut client| client.expect("Welcome! There are currently "));
     check("answer", &[], |mut client| {

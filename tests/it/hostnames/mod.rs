@@ -2,5 +2,7 @@
 
 #[cfg(target_os = "linux")]
 mod black_hole;
+#[cfg(all(target_os = "linux", feature = "signals"))]
+mod name_server;
 mod seeds;
 mod system;
