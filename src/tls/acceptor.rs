@@ -1,35 +1,55 @@
 //! `TlsAcceptor`: the server's side of TLS.
 
+use super::noted_name::NotingResolver;
 use rustls::ServerConfig;
 use std::sync::Arc;
 
-/// The server's side of TLS: its certificates, and what it negotiates. Clones share them.
+/// The server's side of TLS: its certificates, and what it negotiates. Clones share them. Made by a
+/// [`TlsAcceptorBuilder`](super::TlsAcceptorBuilder), or from a configuration of rustls.
 #[derive(Clone, Debug)]
 pub struct TlsAcceptor {
     config: Arc<ServerConfig>,
+    accepts_truncation: bool,
 }
 
 impl TlsAcceptor {
-    /// Returns the side of a server with this configuration.
+    /// Creates an acceptor from a configuration of rustls, with any provider of cryptography.
+    ///
+    /// The configuration is copied, so that the acceptor learns which server the client has named:
+    /// `cert_resolver` is called by another resolver. What the configuration shares, such as
+    /// `ticketer` and `session_storage`, stays shared.
     pub fn new(config: Arc<ServerConfig>) -> Self {
-        Self { config }
+        let mut config = Arc::unwrap_or_clone(config);
+        config.cert_resolver = Arc::new(NotingResolver(config.cert_resolver));
+        Self { config: Arc::new(config), accepts_truncation: false }
     }
 
-    /// Returns true if a peer may end its stream without saying so.
-    pub(crate) fn accepts_truncation(&self) -> bool {
-        false
+    /// Sets whether a client may end a connection without saying so (the alert `close_notify`);
+    /// not by default.
+    ///
+    /// Without that alert nobody knows whether the client has sent everything, or an attacker has
+    /// cut the connection: it is lost with the error `UnexpectedEof`. Accept this only from clients
+    /// that never send the alert, in protocols whose messages tell where they end.
+    #[must_use]
+    pub fn accept_truncation(self, accept: bool) -> Self {
+        Self { accepts_truncation: accept, ..self }
     }
 
     /// Returns the configuration.
     pub(crate) fn config(&self) -> &Arc<ServerConfig> {
         &self.config
     }
+
+    pub(crate) fn accepts_truncation(&self) -> bool {
+        self.accepts_truncation
+    }
 }
 
-/// Two are equal if one is a clone of the other.
+/// Two are equal if one is a clone of the other, with the same settings.
 impl PartialEq for TlsAcceptor {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.config, &other.config)
+            && self.accepts_truncation == other.accepts_truncation
     }
 }
 

@@ -1,50 +1,83 @@
 //! `TlsConnector`: the client's side of TLS.
 
 use super::TlsSide;
+use super::server_name_error::ServerNameError;
 use rustls::ClientConfig;
-use rustls::pki_types::{InvalidDnsNameError, ServerName};
+use rustls::pki_types::ServerName;
 use std::sync::Arc;
 
 /// The client's side of TLS: the certificates that it trusts, and what it negotiates. Clones share
-/// them.
+/// them, and the sessions that can be resumed. Made by a
+/// [`TlsConnectorBuilder`](super::TlsConnectorBuilder), or from a configuration of rustls.
 #[derive(Clone, Debug)]
 pub struct TlsConnector {
     config: Arc<ClientConfig>,
+    server_name: Option<ServerName<'static>>,
+    accepts_truncation: bool,
 }
 
 impl TlsConnector {
-    /// Returns the side of a client with this configuration.
+    /// Creates a connector from a configuration of rustls, with any provider of cryptography.
     pub fn new(config: Arc<ClientConfig>) -> Self {
-        Self { config }
+        Self { config, server_name: None, accepts_truncation: false }
     }
 
-    /// Returns the side of a client that connects to the server with this name: a host name, or an
-    /// IP address.
+    /// Sets the name that the server is asked for and that its certificate must be valid for: a
+    /// host name, or an IP address. By default it is the host that the client connects to.
+    ///
+    /// An address is not sent to the server, which then chooses its default certificate.
     ///
     /// # Errors
     ///
-    /// The name is neither.
-    pub fn to(&self, name: &str) -> Result<TlsSide, InvalidDnsNameError> {
-        let name = ServerName::try_from(name)?.to_owned();
-        Ok(TlsSide::client(self.clone(), name))
+    /// If `name` is neither a host name nor an IP address. A name in another script has to be
+    /// encoded (`xn--`) first.
+    pub fn server_name(self, name: &str) -> Result<Self, ServerNameError> {
+        Ok(Self { server_name: Some(parse(name)?), ..self })
     }
 
-    /// Returns true if a peer may end its stream without saying so.
-    pub(crate) fn accepts_truncation(&self) -> bool {
-        false
+    /// Sets whether a server may end a connection without saying so (the alert `close_notify`);
+    /// not by default.
+    ///
+    /// Without that alert nobody knows whether the server has sent everything, or an attacker has
+    /// cut the connection: it is lost with the error `UnexpectedEof`. Accept this only from servers
+    /// that never send the alert, in protocols whose messages tell where they end.
+    #[must_use]
+    pub fn accept_truncation(self, accept: bool) -> Self {
+        Self { accepts_truncation: accept, ..self }
+    }
+
+    /// Returns the side of a client that connects to `host`: a host name, or an IP address. The
+    /// server is asked for this name, unless [`server_name`](Self::server_name) has set another.
+    ///
+    /// # Errors
+    ///
+    /// If `host` is neither.
+    pub fn to(&self, host: &str) -> Result<TlsSide, ServerNameError> {
+        let name = self.server_name.clone().map_or_else(|| parse(host), Ok)?;
+        Ok(TlsSide::client(self.clone(), name))
     }
 
     /// Returns the configuration.
     pub(crate) fn config(&self) -> &Arc<ClientConfig> {
         &self.config
     }
+
+    pub(crate) fn accepts_truncation(&self) -> bool {
+        self.accepts_truncation
+    }
 }
 
-/// Two are equal if one is a clone of the other.
+/// Two are equal if one is a clone of the other, with the same settings.
 impl PartialEq for TlsConnector {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.config, &other.config)
+            && self.server_name == other.server_name
+            && self.accepts_truncation == other.accepts_truncation
     }
 }
 
 impl Eq for TlsConnector {}
+
+fn parse(name: &str) -> Result<ServerName<'static>, ServerNameError> {
+    ServerName::try_from(name.to_owned()).map_err(|_| ServerNameError { name: name.to_owned() })
+}

@@ -25,11 +25,11 @@ pub use certificates::{
 };
 pub use provider::seed;
 
-use crate::tls::{TlsAcceptor, TlsConnector};
+use crate::tls::{
+    Certificates, Cryptography, Identity, RootCertificates, TlsAcceptor, TlsAcceptorBuilder,
+    TlsConnector, TlsConnectorBuilder,
+};
 use provider::{FixedTime, provider};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use std::sync::Arc;
 
 /// Returns the server's side of reproducible connections, with the certificate [`LOCALHOST`].
@@ -39,25 +39,46 @@ use std::sync::Arc;
 /// let client = twistor::testing::tls::connector();
 /// ```
 pub fn acceptor() -> TlsAcceptor {
-    let certificate = CertificateDer::from_pem_slice(LOCALHOST.certificate.as_bytes()).unwrap();
-    let key = PrivateKeyDer::from_pem_slice(LOCALHOST.key.as_bytes()).unwrap();
-    let config = ServerConfig::builder_with_details(provider(), Arc::new(FixedTime))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate], key)
-        .unwrap();
-    TlsAcceptor::new(Arc::new(config))
+    acceptor_builder(&Certificates::new(LOCALHOST.identity())).build()
 }
 
 /// Returns the client's side of reproducible connections, which trusts [`AUTHORITY`].
 pub fn connector() -> TlsConnector {
-    let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_slice(AUTHORITY.as_bytes()).unwrap()).unwrap();
-    let config = ClientConfig::builder_with_details(provider(), Arc::new(FixedTime))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    TlsConnector::new(Arc::new(config))
+    connector_builder(&roots()).build()
+}
+
+/// Begins an acceptor for reproducible connections, with other certificates or settings.
+///
+/// ```
+/// use twistor::testing::tls::{CLIENT, LOCALHOST, acceptor_builder, connector_builder, roots};
+/// use twistor::tls::{Certificates, ClientAuthentication};
+///
+/// let server = acceptor_builder(&Certificates::new(LOCALHOST.identity()))
+///     .client_authentication(ClientAuthentication::Required(roots()))
+///     .build();
+/// let client = connector_builder(&roots()).identity(&CLIENT.identity()).build();
+/// ```
+pub fn acceptor_builder(certificates: &Certificates) -> TlsAcceptorBuilder {
+    TlsAcceptorBuilder::new(certificates).cryptography(reproducible())
+}
+
+/// Begins a connector for reproducible connections, with other roots or settings.
+pub fn connector_builder(roots: &RootCertificates) -> TlsConnectorBuilder {
+    TlsConnectorBuilder::new(roots).cryptography(reproducible())
+}
+
+/// Returns the roots that consist of [`AUTHORITY`].
+pub fn roots() -> RootCertificates {
+    RootCertificates::from_pem(AUTHORITY).expect("the file is part of this library")
+}
+
+fn reproducible() -> Cryptography {
+    Cryptography { provider: provider(), time: Arc::new(FixedTime), tickets: false }
+}
+
+impl TestCertificate {
+    /// Returns the certificate with its key, ready to use.
+    pub fn identity(&self) -> Identity {
+        Identity::from_pem(self.certificate, self.key).expect("the file is part of this library")
+    }
 }
