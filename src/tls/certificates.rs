@@ -153,7 +153,8 @@ impl Certificates {
     }
 
     /// Reads all files and directories again. Handshakes that begin after that use what they
-    /// contain now; connections that exist are not affected, and sessions can still be resumed.
+    /// contain now; connections that exist are not affected, and sessions can still be resumed (of
+    /// TLS 1.2, if the new key is not RSA where the old one was ECDSA or Ed25519, or the reverse).
     ///
     /// It may be called while handshakes are going on, and by any thread. It blocks while it reads:
     /// with many files, or on a slow disk, call it by

@@ -29,7 +29,16 @@ impl Pem {
     }
 
     fn problem(&self, error: &pem::Error) -> CertificateError {
-        CertificateError::Pem { file: self.file.clone(), problem: error.to_string() }
+        let problem = match error {
+            pem::Error::MissingSectionEnd { end_marker } => {
+                format!("the part {} does not end", String::from_utf8_lossy(end_marker))
+            }
+            pem::Error::IllegalSectionStart { line } => {
+                format!("{} begins no part", String::from_utf8_lossy(line))
+            }
+            error => error.to_string(),
+        };
+        CertificateError::Pem { file: self.file.clone(), problem }
     }
 
     /// Returns all certificates, of which there is at least one.

@@ -1,6 +1,6 @@
 //! Handshakes in memory: both sides on rustls' unbuffered engine, without a network.
 
-use crate::tls::{TlsAcceptor, TlsConnector};
+use crate::tls::{TlsAcceptor, TlsConnector, noted_name};
 use rustls::client::UnbufferedClientConnection;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::server::UnbufferedServerConnection;
@@ -25,6 +25,9 @@ pub(super) struct Side {
 pub(super) struct Handshake {
     pub(super) server: Side,
     pub(super) client: Side,
+    /// What the server has noted.
+    pub(super) server_name: Option<Box<str>>,
+    /// All that was sent.
     pub(super) bytes: Vec<u8>,
 }
 
@@ -88,7 +91,7 @@ pub(super) fn shake(
     let mut client = UnbufferedClientConnection::new(Arc::clone(client.config()), name).unwrap();
     let (mut to_server, mut to_client, mut bytes) = (Vec::new(), Vec::new(), Vec::new());
     let mut failed = Failed { server: None, client: None };
-    let (mut server_done, mut client_done) = (false, false);
+    let (mut server_done, mut client_done, mut server_name) = (false, false, None);
     for _ in 0..ROUNDS {
         let mut output = Vec::new();
         match process!(client, to_client, output) {
@@ -101,6 +104,7 @@ pub(super) fn shake(
             Ok(done) => server_done = done,
             Err(error) => failed.server = failed.server.or(Some(error)),
         }
+        server_name = server_name.or(noted_name::take());
         bytes.extend_from_slice(&output);
         to_client.append(&mut output);
     }
@@ -108,5 +112,5 @@ pub(super) fn shake(
         return Err(failed);
     }
     assert!(server_done && client_done, "the handshake neither succeeds nor fails");
-    Ok(Handshake { server: side!(server), client: side!(client), bytes })
+    Ok(Handshake { server: side!(server), client: side!(client), server_name, bytes })
 }

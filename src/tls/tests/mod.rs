@@ -1,2 +1,9 @@
+mod alternative_names;
+mod choosing;
+mod errors;
+mod fixtures;
 mod memory;
+mod negotiating;
+mod reloading;
 mod reproducible;
+mod resuming;
