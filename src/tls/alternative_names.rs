@@ -68,7 +68,7 @@ pub(super) fn host_names(certificate: &CertificateDer<'_>) -> Vec<String> {
     let mut rest = names(certificate).unwrap_or_default();
     let mut found = Vec::new();
     while let Some((tag, name)) = take(&mut rest) {
-        if let (DNS_NAME, Ok(name)) = (tag, str::from_utf8(name)) {
+        if let (DNS_NAME, Ok(name)) = (tag, std::str::from_utf8(name)) {
             found.push(name.to_ascii_lowercase());
         }
     }

@@ -11,6 +11,12 @@ use std::sync::Arc;
 /// [`TlsConnectorBuilder`](super::TlsConnectorBuilder), or from a configuration of rustls.
 #[derive(Clone, Debug)]
 pub struct TlsConnector {
+    /// In one piece, since endpoints and errors contain a connector.
+    shared: Arc<Shared>,
+}
+
+#[derive(Clone, Debug)]
+struct Shared {
     config: Arc<ClientConfig>,
     server_name: Option<ServerName<'static>>,
     accepts_truncation: bool,
@@ -19,7 +25,8 @@ pub struct TlsConnector {
 impl TlsConnector {
     /// Creates a connector from a configuration of rustls, with any provider of cryptography.
     pub fn new(config: Arc<ClientConfig>) -> Self {
-        Self { config, server_name: None, accepts_truncation: false }
+        let shared = Shared { config, server_name: None, accepts_truncation: false };
+        Self { shared: Arc::new(shared) }
     }
 
     /// Sets the name that the server is asked for and that its certificate must be valid for: a
@@ -31,8 +38,9 @@ impl TlsConnector {
     ///
     /// If `name` is neither a host name nor an IP address. A name in another script has to be
     /// encoded (`xn--`) first.
-    pub fn server_name(self, name: &str) -> Result<Self, ServerNameError> {
-        Ok(Self { server_name: Some(parse(name)?), ..self })
+    pub fn server_name(mut self, name: &str) -> Result<Self, ServerNameError> {
+        Arc::make_mut(&mut self.shared).server_name = Some(parse(name)?);
+        Ok(self)
     }
 
     /// Sets whether a server may end a connection without saying so (the alert `close_notify`);
@@ -42,8 +50,9 @@ impl TlsConnector {
     /// cut the connection: it is lost with the error `UnexpectedEof`. Accept this only from servers
     /// that never send the alert, in protocols whose messages tell where they end.
     #[must_use]
-    pub fn accept_truncation(self, accept: bool) -> Self {
-        Self { accepts_truncation: accept, ..self }
+    pub fn accept_truncation(mut self, accept: bool) -> Self {
+        Arc::make_mut(&mut self.shared).accepts_truncation = accept;
+        self
     }
 
     /// Returns the side of a client that connects to `host`: a host name, or an IP address. The
@@ -53,26 +62,27 @@ impl TlsConnector {
     ///
     /// If `host` is neither.
     pub fn to(&self, host: &str) -> Result<TlsSide, ServerNameError> {
-        let name = self.server_name.clone().map_or_else(|| parse(host), Ok)?;
+        let name = self.shared.server_name.clone().map_or_else(|| parse(host), Ok)?;
         Ok(TlsSide::client(self.clone(), name))
     }
 
     /// Returns the configuration.
     pub(crate) fn config(&self) -> &Arc<ClientConfig> {
-        &self.config
+        &self.shared.config
     }
 
     pub(crate) fn accepts_truncation(&self) -> bool {
-        self.accepts_truncation
+        self.shared.accepts_truncation
     }
 }
 
 /// Two are equal if one is a clone of the other, with the same settings.
 impl PartialEq for TlsConnector {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.config, &other.config)
-            && self.server_name == other.server_name
-            && self.accepts_truncation == other.accepts_truncation
+        let (own, other) = (&self.shared, &other.shared);
+        Arc::ptr_eq(&own.config, &other.config)
+            && own.server_name == other.server_name
+            && own.accepts_truncation == other.accepts_truncation
     }
 }
 
