@@ -4,8 +4,18 @@ use super::noted_name::NotingResolver;
 use rustls::ServerConfig;
 use std::sync::Arc;
 
-/// The server's side of TLS: its certificates, and what it negotiates. Clones share them. Made by a
-/// [`TlsAcceptorBuilder`](super::TlsAcceptorBuilder), or from a configuration of rustls.
+/// The server's side of TLS: its certificates, and what it negotiates. Clones share them.
+///
+/// ```no_run
+/// use twistor::tls::{Certificates, TlsAcceptor, TlsVersion};
+///
+/// let certificates = Certificates::from_files("chain.pem", "key.pem")?;
+/// let acceptor = TlsAcceptor::builder(&certificates)
+///     .alpn(["irc"])
+///     .min_version(TlsVersion::V1_3)
+///     .build();
+/// # Ok::<(), twistor::tls::CertificateError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct TlsAcceptor {
     config: Arc<ServerConfig>,

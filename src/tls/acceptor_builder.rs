@@ -14,18 +14,7 @@ use rustls::server::{
 use rustls::sign::CertifiedKey;
 use std::sync::Arc;
 
-/// Makes a [`TlsAcceptor`].
-///
-/// ```no_run
-/// use twistor::tls::{Certificates, TlsAcceptorBuilder, TlsVersion};
-///
-/// let certificates = Certificates::from_files("chain.pem", "key.pem")?;
-/// let acceptor = TlsAcceptorBuilder::new(&certificates)
-///     .alpn(["irc"])
-///     .min_version(TlsVersion::V1_3)
-///     .build();
-/// # Ok::<(), twistor::tls::CertificateError>(())
-/// ```
+/// Makes a [`TlsAcceptor`], whose [`builder`](TlsAcceptor::builder) begins it.
 #[derive(Clone, Debug)]
 #[must_use = "nothing listens before `build`"]
 pub struct TlsAcceptorBuilder {
@@ -38,11 +27,18 @@ pub struct TlsAcceptorBuilder {
     cryptography: Cryptography,
 }
 
+// Here, since a builder knows what it makes.
+impl TlsAcceptor {
+    /// Begins an acceptor with these certificates; [`TlsAcceptorBuilder`] says what can be set.
+    pub fn builder(certificates: &Certificates) -> TlsAcceptorBuilder {
+        TlsAcceptorBuilder::new(certificates.clone())
+    }
+}
+
 impl TlsAcceptorBuilder {
-    /// Begins an acceptor with these certificates.
-    pub fn new(certificates: &Certificates) -> Self {
+    fn new(certificates: Certificates) -> Self {
         Self {
-            certificates: certificates.clone(),
+            certificates,
             reject_unknown_names: false,
             alpn: Vec::new(),
             client_authentication: ClientAuthentication::None,

@@ -14,11 +14,11 @@ use std::{fmt, fs, io};
 /// share them, and may be used by several threads and acceptors.
 ///
 /// A client names the server it wants (SNI, RFC 6066); an address is not a name. It gets the
-/// certificate for this name, from the host names that the certificates contain (subject alternative
+/// certificate for this name, by the host names that the certificates contain (subject alternative
 /// names): one for exactly this name, or else a wildcard such as `*.example.org`, which stands for
 /// one label. Letters count the same in both cases, and a dot at the end does not count. If several
-/// certificates are for one name, such as one of type ECDSA and one of type RSA, the client gets the
-/// first whose signature it can check.
+/// certificates are for one name, such as one of type ECDSA and one of type RSA, the client gets
+/// the first whose signature it can check.
 ///
 /// A client that names no server, or an unknown one, gets the first certificate of all, the
 /// *default*. So a single certificate answers every name.
@@ -26,11 +26,11 @@ use std::{fmt, fs, io};
 /// rejects clients instead that name an unknown server.
 ///
 /// ```no_run
-/// use twistor::tls::{Certificates, TlsAcceptorBuilder};
+/// use twistor::tls::{Certificates, TlsAcceptor};
 ///
 /// let certificates = Certificates::from_files("example.org.pem", "example.org-key.pem")?;
 /// certificates.add_files("example.com.pem", "example.com-key.pem")?;
-/// let acceptor = TlsAcceptorBuilder::new(&certificates).build();
+/// let acceptor = TlsAcceptor::builder(&certificates).build();
 ///
 /// // After the files have been renewed:
 /// if let Err(error) = certificates.reload() {
@@ -112,7 +112,7 @@ impl Certificates {
 
     /// Creates a set of the certificates of a directory: each file whose name ends in `.pem`, and
     /// does not begin with a dot, contains a chain and its private key. The first file in the order
-    /// of the names has the default. (As haproxy's `crt` does with a directory, and Twisted's `tls:`
+    /// of the names has the default. (haproxy's `crt` with a directory; in Twisted `tls:` has one
     /// since version 26.10.)
     ///
     /// # Errors

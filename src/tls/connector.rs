@@ -1,14 +1,23 @@
 //! `TlsConnector`: the client's side of TLS.
 
-use super::TlsSide;
 use super::server_name_error::ServerNameError;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use std::sync::Arc;
 
 /// The client's side of TLS: the certificates that it trusts, and what it negotiates. Clones share
-/// them, and the sessions that can be resumed. Made by a
-/// [`TlsConnectorBuilder`](super::TlsConnectorBuilder), or from a configuration of rustls.
+/// them, and the sessions that can be resumed.
+///
+/// ```no_run
+/// use twistor::tls::{RootCertificates, TlsConnector};
+///
+/// // For servers of the internet:
+/// let connector = TlsConnector::with_system_roots()?;
+/// // For servers of your own:
+/// let roots = RootCertificates::from_file("our-authority.pem")?;
+/// let connector = TlsConnector::builder(&roots).alpn(["irc"]).build();
+/// # Ok::<(), twistor::tls::CertificateError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct TlsConnector {
     /// In one piece, since endpoints and errors contain a connector.
@@ -55,15 +64,12 @@ impl TlsConnector {
         self
     }
 
-    /// Returns the side of a client that connects to `host`: a host name, or an IP address. The
-    /// server is asked for this name, unless [`server_name`](Self::server_name) has set another.
-    ///
-    /// # Errors
-    ///
-    /// If `host` is neither.
-    pub fn to(&self, host: &str) -> Result<TlsSide, ServerNameError> {
-        let name = self.shared.server_name.clone().map_or_else(|| parse(host), Ok)?;
-        Ok(TlsSide::client(self.clone(), name))
+    /// Returns the name that a server is asked for, if the client connects to `host`.
+    pub(super) fn server_name_for(
+        &self,
+        host: &str,
+    ) -> Result<ServerName<'static>, ServerNameError> {
+        self.shared.server_name.clone().map_or_else(|| parse(host), Ok)
     }
 
     /// Returns the configuration.

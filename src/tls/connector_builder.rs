@@ -1,6 +1,7 @@
 //! `TlsConnectorBuilder`: what can be set for the client's side of TLS.
 
 use super::alpn::protocol_names;
+use super::certificate_error::CertificateError;
 use super::connector::TlsConnector;
 use super::cryptography::Cryptography;
 use super::identity::Identity;
@@ -11,18 +12,7 @@ use rustls::client::Resumption;
 use rustls::sign::SingleCertAndKey;
 use std::sync::Arc;
 
-/// Makes a [`TlsConnector`].
-///
-/// ```no_run
-/// use twistor::tls::{RootCertificates, TlsConnectorBuilder};
-///
-/// // For servers of the internet:
-/// let connector = TlsConnectorBuilder::new(&RootCertificates::system()?).build();
-/// // For servers of your own:
-/// let roots = RootCertificates::from_file("our-authority.pem")?;
-/// let connector = TlsConnectorBuilder::new(&roots).alpn(["irc"]).build();
-/// # Ok::<(), twistor::tls::CertificateError>(())
-/// ```
+/// Makes a [`TlsConnector`], whose [`builder`](TlsConnector::builder) begins it.
 #[derive(Clone, Debug)]
 #[must_use = "nothing connects before `build`"]
 pub struct TlsConnectorBuilder {
@@ -34,11 +24,28 @@ pub struct TlsConnectorBuilder {
     cryptography: Cryptography,
 }
 
+// Here, since a builder knows what it makes.
+impl TlsConnector {
+    /// Begins a connector that trusts these authorities; [`TlsConnectorBuilder`] says what can be
+    /// set.
+    pub fn builder(roots: &RootCertificates) -> TlsConnectorBuilder {
+        TlsConnectorBuilder::new(roots.clone())
+    }
+
+    /// Creates a connector that trusts the authorities of the operating system.
+    ///
+    /// # Errors
+    ///
+    /// As for [`RootCertificates::system`].
+    pub fn with_system_roots() -> Result<Self, CertificateError> {
+        Ok(Self::builder(&RootCertificates::system()?).build())
+    }
+}
+
 impl TlsConnectorBuilder {
-    /// Begins a connector that trusts these authorities.
-    pub fn new(roots: &RootCertificates) -> Self {
+    fn new(roots: RootCertificates) -> Self {
         Self {
-            roots: roots.clone(),
+            roots,
             identity: None,
             alpn: Vec::new(),
             min_version: TlsVersion::V1_2,

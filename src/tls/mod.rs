@@ -1,11 +1,10 @@
 //! TLS: the configurations of servers and clients, and what a connection has negotiated.
 //!
-//! A server has a [`TlsAcceptor`], made by a [`TlsAcceptorBuilder`] from [`Certificates`], which can
-//! be read again while it runs. A client has a [`TlsConnector`], made by a [`TlsConnectorBuilder`]
-//! from the [`RootCertificates`] that it trusts.
+//! A server has a [`TlsAcceptor`], built from [`Certificates`], which can be read again while it
+//! runs; a client has a [`TlsConnector`], built from the [`RootCertificates`] that it trusts.
 //!
-//! The engine is [`rustls`], re-exported here; whatever it can be configured to do is available by a
-//! [`TlsAcceptor`] or a [`TlsConnector`] made of its own configuration.
+//! The engine is [`rustls`], re-exported here; whatever it can be configured to do is available by
+//! a [`TlsAcceptor`] or a [`TlsConnector`] made of its own configuration.
 
 mod acceptor;
 mod acceptor_builder;

@@ -1,5 +1,5 @@
-//! The server name that a client asks for, noted while the certificate is chosen: rustls' unbuffered
-//! connection does not tell it.
+//! The server name that a client asks for, noted while the certificate is chosen: rustls'
+//! unbuffered connection does not tell it.
 
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;

@@ -1,6 +1,6 @@
 //! `TlsSide`: which side of a handshake a connection takes.
 
-use super::{Session, TlsAcceptor, TlsConnector};
+use super::{ServerNameError, Session, TlsAcceptor, TlsConnector};
 use rustls::pki_types::ServerName;
 use std::io;
 
@@ -16,10 +16,6 @@ enum Side {
 }
 
 impl TlsSide {
-    pub(super) fn client(connector: TlsConnector, name: ServerName<'static>) -> Self {
-        Self(Side::Client(connector, name))
-    }
-
     /// Begins a session.
     pub(crate) fn session(&self) -> io::Result<Session> {
         let session = match &self.0 {
@@ -27,6 +23,19 @@ impl TlsSide {
             Side::Client(connector, name) => Session::client(connector, name.clone()),
         };
         session.map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))
+    }
+}
+
+// Here, since a side knows its connector.
+impl TlsConnector {
+    /// Returns the side of a client that connects to `host`: a host name, or an IP address. The
+    /// server is asked for this name, unless [`server_name`](Self::server_name) has set another.
+    ///
+    /// # Errors
+    ///
+    /// If `host` is neither.
+    pub fn to(&self, host: &str) -> Result<TlsSide, ServerNameError> {
+        Ok(TlsSide(Side::Client(self.clone(), self.server_name_for(host)?)))
     }
 }
 

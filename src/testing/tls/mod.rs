@@ -10,12 +10,12 @@
 //!
 //! Between an [`acceptor`] and a [`connector`] of this module every byte follows from the seed of
 //! the [`Simulation`](super::Simulation), or from [`seed`]: random numbers come from it, the key
-//! exchange and the signature have no other source, and the clock of certificates and tickets stands
-//! still. That also holds for resumed sessions, whose tickets name entries in a table of the
+//! exchange and the signature have no other source, and the clock of certificates and tickets
+//! stands still. That also holds for resumed sessions, whose tickets name entries in a table of the
 //! acceptor. There is one generator for each thread.
 //!
-//! It does not hold for a certificate with a key of type ECDSA, such as [`WILDCARD`]: its signatures
-//! are random and vary in length by a few bytes.
+//! It does not hold for other certificates than [`LOCALHOST`] and [`CLIENT`]: signatures by a key
+//! of type ECDSA or RSA have a random part, and those of type ECDSA vary in length by a few bytes.
 
 mod certificates;
 mod provider;
@@ -59,12 +59,12 @@ pub fn connector() -> TlsConnector {
 /// let client = connector_builder(&roots()).identity(&CLIENT.identity()).build();
 /// ```
 pub fn acceptor_builder(certificates: &Certificates) -> TlsAcceptorBuilder {
-    TlsAcceptorBuilder::new(certificates).cryptography(reproducible())
+    TlsAcceptor::builder(certificates).cryptography(reproducible())
 }
 
 /// Begins a connector for reproducible connections, with other roots or settings.
 pub fn connector_builder(roots: &RootCertificates) -> TlsConnectorBuilder {
-    TlsConnectorBuilder::new(roots).cryptography(reproducible())
+    TlsConnector::builder(roots).cryptography(reproducible())
 }
 
 /// Returns the roots that consist of [`AUTHORITY`].
@@ -72,7 +72,7 @@ pub fn roots() -> RootCertificates {
     RootCertificates::from_pem(AUTHORITY).expect("the file is part of this library")
 }
 
-fn reproducible() -> Cryptography {
+pub(crate) fn reproducible() -> Cryptography {
     Cryptography { provider: provider(), time: Arc::new(FixedTime), tickets: false }
 }
 

@@ -10,10 +10,16 @@ use rustls::time_provider::TimeProvider;
 use rustls::{Error, NamedGroup, PeerMisbehaved};
 use std::cell::RefCell;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+/// Threads that have drawn numbers without a seed of their own: otherwise two acceptors would call
+/// different sessions by the same name.
+static THREADS: AtomicU64 = AtomicU64::new(0);
+
 thread_local! {
-    static RANDOM: RefCell<Random> = RefCell::new(Random::new(0));
+    static RANDOM: RefCell<Random> =
+        RefCell::new(Random::new(THREADS.fetch_add(1, Ordering::Relaxed)));
 }
 
 /// Lets the random numbers of this thread's reproducible connections follow from `seed`.

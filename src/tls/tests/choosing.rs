@@ -3,7 +3,7 @@
 use super::fixtures::{VERSIONS, certificates, client, client_with, der};
 use super::memory::{Failed, shake};
 use crate::testing::tls::{FOREIGN, LOCALHOST, RSA, TestCertificate, WILDCARD};
-use crate::tls::{Certificates, TlsAcceptor, TlsAcceptorBuilder};
+use crate::tls::{Certificates, TlsAcceptor};
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::ring;
 use rustls::server::ResolvesServerCertUsingSni;
@@ -50,7 +50,7 @@ fn unknown_names_are_rejected_only_if_that_is_set() {
         assert!(found(&certificates, Some(name), false).is_some());
         assert_eq!(found(&certificates, Some(name), true).is_some(), known, "{name}");
     }
-    let rejecting = TlsAcceptorBuilder::new(&certificates).reject_unknown_names(true).build();
+    let rejecting = TlsAcceptor::builder(&certificates).reject_unknown_names(true).build();
     for version in VERSIONS {
         let failed = shake(&rejecting, &client(version), "unknown.test").unwrap_err();
         assert_eq!(failed.client, Some(Error::AlertReceived(AlertDescription::AccessDenied)));
@@ -62,7 +62,7 @@ fn unknown_names_are_rejected_only_if_that_is_set() {
 
 #[test]
 fn clients_get_the_certificate_of_the_server_that_they_name() {
-    let server = TlsAcceptorBuilder::new(&certificates()).build();
+    let server = TlsAcceptor::builder(&certificates()).build();
     for version in VERSIONS {
         for (name, expected) in [
             ("localhost", &LOCALHOST),
@@ -95,7 +95,7 @@ fn of_two_certificates_for_a_name_a_client_gets_one_that_it_can_check() {
     let server = {
         let certificates = Certificates::new(RSA.identity());
         certificates.add(LOCALHOST.identity());
-        TlsAcceptorBuilder::new(&certificates).build()
+        TlsAcceptor::builder(&certificates).build()
     };
     let ring = ring::default_provider();
     let mut algorithms = ring.signature_verification_algorithms;
@@ -136,7 +136,7 @@ fn the_server_name_is_noted_for_configurations_of_rustls_too() {
 
 #[test]
 fn a_foreign_certificate_is_not_trusted() {
-    let server = TlsAcceptorBuilder::new(&Certificates::new(FOREIGN.identity())).build();
+    let server = TlsAcceptor::builder(&Certificates::new(FOREIGN.identity())).build();
     for version in VERSIONS {
         let failed = shake(&server, &client(version), "localhost").unwrap_err();
         let unknown = Error::InvalidCertificate(CertificateError::UnknownIssuer);

@@ -89,9 +89,10 @@ fn errors_name_the_file_and_have_a_source() {
     assert!(missing.source().is_some());
     folder.write("k.pem", ENCRYPTED_KEY);
     let encrypted = Certificates::from_files(&chain, &key).unwrap_err();
-    assert!(
-        matches!(&encrypted, CertificateError::EncryptedKey { file: Some(file), .. } if *file == key)
-    );
+    let CertificateError::EncryptedKey { file: Some(file), .. } = &encrypted else {
+        panic!("{encrypted}")
+    };
+    assert_eq!(*file, key);
     assert!(encrypted.to_string().contains(&format!("openssl pkey -in {}", key.display())));
     assert!(RootCertificates::from_file(&key).unwrap_err().to_string().contains("no certificate"));
     // A directory where a file should be.

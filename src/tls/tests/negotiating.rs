@@ -4,18 +4,18 @@ use super::fixtures::{KINDS, VERSIONS, certificates, client, der, roots};
 use super::memory::shake;
 use crate::testing::tls::{CLIENT, FOREIGN};
 use crate::tls::{
-    ClientAuthentication, Identity, TlsAcceptorBuilder, TlsConnector, TlsConnectorBuilder,
-    TlsVersion,
+    ClientAuthentication, Identity, TlsAcceptor, TlsAcceptorBuilder, TlsConnector,
+    TlsConnectorBuilder, TlsVersion,
 };
 use rustls::version::{TLS12, TLS13};
 use rustls::{AlertDescription, CertificateError, Error, ProtocolVersion};
 
 fn server() -> TlsAcceptorBuilder {
-    TlsAcceptorBuilder::new(&certificates())
+    TlsAcceptor::builder(&certificates())
 }
 
 fn connector() -> TlsConnectorBuilder {
-    TlsConnectorBuilder::new(&roots())
+    TlsConnector::builder(&roots())
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::errors::{ENCRYPTED_KEY, ENCRYPTED_KEY_OLD};
 use super::fixtures::{Folder, VERSIONS, client, der};
 use super::memory::shake;
 use crate::testing::tls::{FOREIGN, LOCALHOST, RSA, TestCertificate, WILDCARD};
-use crate::tls::{CertificateError, Certificates, TlsAcceptor, TlsAcceptorBuilder};
+use crate::tls::{CertificateError, Certificates, TlsAcceptor};
 use rustls::version::TLS13;
 use std::fs;
 use std::thread;
@@ -26,7 +26,7 @@ fn a_reload_serves_what_the_files_contain_now() {
     write_pair(&folder, "b", &WILDCARD);
     let certificates =
         Certificates::from_files(folder.path("a.crt"), folder.path("a.key")).unwrap();
-    let server = TlsAcceptorBuilder::new(&certificates).build();
+    let server = TlsAcceptor::builder(&certificates).build();
     assert_eq!(served(&server, "localhost"), der(&LOCALHOST).to_vec());
     certificates.add_files(folder.path("b.crt"), folder.path("b.key")).unwrap();
     assert_eq!(served(&server, "a.wild.test"), der(&WILDCARD).to_vec());
@@ -46,7 +46,7 @@ fn a_reload_that_fails_changes_nothing_and_says_why() {
     let certificates =
         Certificates::from_files(folder.path("a.crt"), folder.path("a.key")).unwrap();
     certificates.add_files(folder.path("b.crt"), folder.path("b.key")).unwrap();
-    let server = TlsAcceptorBuilder::new(&certificates).build();
+    let server = TlsAcceptor::builder(&certificates).build();
 
     let cases: [(&str, Option<&str>, &str); 9] = [
         ("b.crt", None, "cannot read "),
@@ -106,7 +106,7 @@ fn a_directory_is_read_again_with_the_files_that_it_then_has() {
     assert!(matches!(empty, Err(CertificateError::EmptyDirectory { .. })));
     folder.write("b.pem", &both(&LOCALHOST));
     let certificates = Certificates::from_directory(&directory).unwrap();
-    let server = TlsAcceptorBuilder::new(&certificates).build();
+    let server = TlsAcceptor::builder(&certificates).build();
     assert_eq!(served(&server, "localhost"), der(&LOCALHOST).to_vec());
 
     folder.write("a.pem", &both(&RSA));
@@ -136,7 +136,7 @@ fn no_handshake_fails_while_another_thread_reloads() {
     write_pair(&folder, "a", &LOCALHOST);
     let (chain, key) = (folder.path("a.crt"), folder.path("a.key"));
     let certificates = Certificates::from_files(chain, key).unwrap();
-    let server = TlsAcceptorBuilder::new(&certificates).resumption(false).build();
+    let server = TlsAcceptor::builder(&certificates).resumption(false).build();
     thread::scope(|scope| {
         let reloads = scope.spawn(|| {
             for reload in 0..RELOADS {

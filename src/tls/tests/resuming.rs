@@ -3,9 +3,7 @@
 use super::fixtures::{Folder, VERSIONS, certificates, client, roots};
 use super::memory::shake;
 use crate::testing::tls::{FOREIGN, LOCALHOST};
-use crate::tls::{
-    Certificates, ClientAuthentication, TlsAcceptorBuilder, TlsConnectorBuilder, TlsVersion,
-};
+use crate::tls::{Certificates, ClientAuthentication, TlsAcceptor, TlsConnector, TlsVersion};
 
 #[test]
 fn a_session_is_resumed_also_after_a_reload_and_the_name_is_noted() {
@@ -16,7 +14,7 @@ fn a_session_is_resumed_also_after_a_reload_and_the_name_is_noted() {
         folder.write("chain.pem", LOCALHOST.certificate);
         folder.write("key.pem", LOCALHOST.key);
         let certificates = Certificates::from_files(&chain, &key).unwrap();
-        let (server, client) = (TlsAcceptorBuilder::new(&certificates).build(), client(version));
+        let (server, client) = (TlsAcceptor::builder(&certificates).build(), client(version));
         let first = shake(&server, &client, "localhost").unwrap();
         assert!(!first.server.resumed && !first.client.resumed);
         folder.write("chain.pem", FOREIGN.certificate);
@@ -35,14 +33,14 @@ fn a_session_is_resumed_also_after_a_reload_and_the_name_is_noted() {
 #[test]
 fn either_side_can_be_set_not_to_resume() {
     for version in VERSIONS {
-        let server = TlsAcceptorBuilder::new(&certificates()).resumption(false).build();
+        let server = TlsAcceptor::builder(&certificates()).resumption(false).build();
         let client = client(version);
         for _ in 0..2 {
             assert!(!shake(&server, &client, "localhost").unwrap().server.resumed);
         }
     }
-    let server = TlsAcceptorBuilder::new(&certificates()).build();
-    let client = TlsConnectorBuilder::new(&roots()).resumption(false).build();
+    let server = TlsAcceptor::builder(&certificates()).build();
+    let client = TlsConnector::builder(&roots()).resumption(false).build();
     for _ in 0..2 {
         assert!(!shake(&server, &client, "localhost").unwrap().server.resumed);
     }
@@ -51,7 +49,7 @@ fn either_side_can_be_set_not_to_resume() {
 #[test]
 fn a_session_is_not_resumed_at_another_acceptor() {
     for version in VERSIONS {
-        let open = TlsAcceptorBuilder::new(&certificates());
+        let open = TlsAcceptor::builder(&certificates());
         let closed = open.clone().client_authentication(ClientAuthentication::Required(roots()));
         let (open, closed, client) = (open.build(), closed.build(), client(version));
         for _ in 0..2 {
@@ -64,13 +62,13 @@ fn a_session_is_not_resumed_at_another_acceptor() {
 
 #[test]
 fn acceptors_of_one_builder_share_no_tickets_but_clones_do() {
-    let builder = TlsAcceptorBuilder::new(&certificates()).min_version(TlsVersion::V1_3);
+    let builder = TlsAcceptor::builder(&certificates()).min_version(TlsVersion::V1_3);
     let (server, other) = (builder.clone().build(), builder.build());
-    let client = TlsConnectorBuilder::new(&roots()).build();
+    let client = TlsConnector::builder(&roots()).build();
     assert!(!shake(&server, &client, "localhost").unwrap().server.resumed);
     assert!(shake(&server.clone(), &client, "localhost").unwrap().server.resumed);
     assert!(!shake(&other, &client, "localhost").unwrap().server.resumed);
     // Connectors share none either.
-    let client = TlsConnectorBuilder::new(&roots()).build();
+    let client = TlsConnector::builder(&roots()).build();
     assert!(!shake(&server, &client, "localhost").unwrap().client.resumed);
 }
