@@ -11,6 +11,7 @@
 //! [Endpoints and ports]: endpoints
 //! [Clients]: clients
 //! [Behind a proxy]: proxies
+//! [TLS]: tls
 //! [Timers]: timers
 //! [Threads and blocking work]: threads
 //! [Reaching a factory from outside]: outside
@@ -66,6 +67,7 @@ chapters! {
     endpoints "Endpoints and ports" "endpoints.md"
     clients "Clients" "clients.md"
     proxies "Behind a proxy" "proxies.md"
+    tls "TLS" "tls.md"
     timers "Timers" "timers.md"
     threads "Threads and blocking work" "threads.md"
     outside "Reaching a factory from outside" "outside.md"

@@ -47,6 +47,7 @@
 //!
 //! - `signals`, on by default: SIGINT ends [`Reactor::run`] at once, SIGTERM after open connections
 //!   have finished or a deadline has passed; [`Reactor::on_signal`] handles others. Only on Unix.
+//! - `tls`: the module `tls`, for encrypted connections.
 //! - `testing`: the module `testing`, for tests in memory and on a simulated network.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
@@ -88,7 +89,7 @@ mod tls;
 mod instruction_counts;
 
 // In the documentation only, and in doc tests where the listings can be compiled.
-#[cfg(all(doc, any(not(doctest), all(unix, feature = "testing"))))]
+#[cfg(all(doc, any(not(doctest), all(unix, feature = "testing", feature = "tls"))))]
 #[cfg_attr(docsrs, doc(auto_cfg = false))]
 pub mod guide;
 

@@ -3,6 +3,7 @@
 use super::certificate_error::CertificateError;
 use super::pem::Pem;
 use rustls::RootCertStore;
+use rustls_native_certs::CertificateResult;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -24,7 +25,10 @@ impl RootCertificates {
     ///
     /// [`CertificateError::NoSystemRoots`] if there are none, as in many containers.
     pub fn system() -> Result<Self, CertificateError> {
-        let found = rustls_native_certs::load_native_certs();
+        Self::of_system(rustls_native_certs::load_native_certs())
+    }
+
+    pub(super) fn of_system(found: CertificateResult) -> Result<Self, CertificateError> {
         let mut store = RootCertStore::empty();
         // Some that systems keep for compatibility cannot be used, and are no loss.
         store.add_parsable_certificates(found.certs);

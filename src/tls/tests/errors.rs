@@ -4,6 +4,7 @@ use super::fixtures::{Folder, KINDS};
 use crate::testing::tls::{AUTHORITY, CLIENT, LOCALHOST, RSA};
 use crate::tls::{CertificateError, Certificates, Identity, RootCertificates};
 use std::error::Error;
+use std::path::Path;
 
 /// The password is `test`.
 pub(super) const ENCRYPTED_KEY: &str = "-----BEGIN ENCRYPTED PRIVATE KEY-----
@@ -130,10 +131,20 @@ fn roots_are_at_least_one_and_each_of_them_is_valid() {
 
 #[test]
 fn a_system_without_roots_is_told() {
-    let error = CertificateError::NoSystemRoots { problems: vec!["no such file".to_owned()] };
-    assert_eq!(
-        error.to_string(),
-        "the system has no root certificates: install them (on Debian the package \
-         ca-certificates), or name a file in the variable SSL_CERT_FILE; no such file"
-    );
+    let of_system = |file: &Path| {
+        RootCertificates::of_system(rustls_native_certs::load_certs_from_paths(Some(file), None))
+    };
+    let folder = Folder::new("system");
+    let error = of_system(&folder.path("missing.pem")).unwrap_err().to_string();
+    let begin = "the system has no root certificates: install them (on Debian the package \
+                 ca-certificates), or name a file in the variable SSL_CERT_FILE; ";
+    assert!(error.starts_with(begin) && error.contains("missing.pem"), "{error}");
+    assert!(of_system(&folder.write("empty.pem", "")).is_err());
+    let authority = folder.write("authority.pem", AUTHORITY);
+    assert_eq!(of_system(&authority).unwrap().store().len(), 1);
+    // Others are enough if a part of them is missing.
+    let found =
+        rustls_native_certs::load_certs_from_paths(Some(&authority), Some(&folder.path("missing")));
+    assert!(!found.errors.is_empty());
+    assert_eq!(RootCertificates::of_system(found).unwrap().store().len(), 1);
 }
