@@ -4,6 +4,7 @@ use super::root_certificates::RootCertificates;
 
 /// Whether a server asks its clients for certificates, and whom it believes.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub enum ClientAuthentication {
     /// Clients are not asked.
     #[default]

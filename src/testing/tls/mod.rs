@@ -9,10 +9,10 @@
 //! # Reproducible connections
 //!
 //! Between an [`acceptor`] and a [`connector`] of this module every byte follows from the seed of
-//! the [`Simulation`](super::Simulation), or from [`seed`]: random numbers come from it, the key
-//! exchange and the signature have no other source, and the clock of certificates and tickets
-//! stands still. That also holds for resumed sessions, whose tickets name entries in a table of the
-//! acceptor. There is one generator for each thread.
+//! the [`Simulation`](super::Simulation), or from [`seed`], so nothing is secret: random numbers
+//! come from it, the key exchange and the signature have no other source, and the clock of
+//! certificates and tickets stands still. That also holds for resumed sessions, whose tickets name
+//! entries in a table of the acceptor. There is one generator for each thread.
 //!
 //! It does not hold for other certificates than [`LOCALHOST`] and [`CLIENT`]: signatures by a key
 //! of type ECDSA or RSA have a random part, and those of type ECDSA vary in length by a few bytes.
