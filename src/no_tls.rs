@@ -2,7 +2,7 @@
 //! of this can exist.
 
 /// See the module `tls`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum TlsSide {}
 
 impl TlsSide {

@@ -41,7 +41,8 @@ pub struct ClientEndpoint {
     destination: Destination,
     /// Boxed, since errors hold endpoints.
     proxy_header: Option<Box<ProxyHeader>>,
-    tls: Option<TlsSide>,
+    // Boxed, since errors contain an endpoint.
+    tls: Option<Box<TlsSide>>,
 }
 
 /// Where an endpoint leads.
@@ -70,7 +71,10 @@ impl ClientCarrier {
 }
 
 /// The kinds of descriptions.
-const KINDS: &str = "tcp, unix and haproxy";
+#[cfg(feature = "tls")]
+const KINDS: &str = "tcp, unix, tls and haproxy";
+#[cfg(not(feature = "tls"))]
+const KINDS: &str = "tcp, unix and haproxy; tls with the feature `tls`";
 
 impl ClientEndpoint {
     /// Returns the address that it connects to: an [`Address::Host`] if that is given by its name.
@@ -124,11 +128,11 @@ impl ClientEndpoint {
     #[cfg(feature = "tls")]
     #[must_use]
     pub fn encrypted(self, side: TlsSide) -> Self {
-        Self { tls: Some(side), ..self }
+        Self { tls: Some(Box::new(side)), ..self }
     }
 
     pub(crate) fn tls(&self) -> Option<&TlsSide> {
-        self.tls.as_ref()
+        self.tls.as_deref()
     }
 
     pub(crate) fn destination(&self) -> &Destination {
@@ -158,6 +162,32 @@ impl ClientEndpoint {
         Ok(match kind.as_str() {
             "tcp" => HostnameEndpoint::parse(arguments)?.into(),
             "unix" => UnixClientEndpoint::parse(arguments)?.into(),
+            #[cfg(feature = "tls")]
+            "tls" => {
+                let (connector, name) = super::tls::take_connector(&mut arguments, at)?;
+                let inner: Self = match arguments.begins_with("unix") {
+                    true => Self::parse(arguments)?,
+                    false => HostnameEndpoint::parse(arguments)?.into(),
+                };
+                let host = match (&name, &inner.destination) {
+                    (Some(name), _) => name.value.clone(),
+                    (None, Destination::Host(endpoint)) => endpoint.host().to_owned(),
+                    (None, Destination::Address(ClientCarrier::Tcp(endpoint))) => {
+                        endpoint.address().ip().to_string()
+                    }
+                    (None, Destination::Address(ClientCarrier::Unix(_))) => {
+                        let what = "no serverName is given, for which the server has a certificate";
+                        return Problem::new(at, what.to_owned());
+                    }
+                };
+                match connector.to(&host) {
+                    Ok(side) => inner.encrypted(side),
+                    Err(error) => {
+                        let at = name.map_or(at, |name| name.value_at);
+                        return Problem::new(at, error.to_string());
+                    }
+                }
+            }
             "haproxy" => {
                 let mut header = ProxyHeader::local();
                 for argument in arguments.take_named("version") {

@@ -108,6 +108,19 @@ impl Arguments {
         taken
     }
 
+    /// Returns true if the next argument is this word, and has no key.
+    #[cfg(feature = "tls")]
+    pub(super) fn begins_with(&self, word: &str) -> bool {
+        self.rest.front().is_some_and(|first| first.key.is_none() && first.value == word)
+    }
+
+    /// Returns true if the next argument is a number, or has a key.
+    #[cfg(feature = "tls")]
+    pub(super) fn begins_with_number(&self) -> bool {
+        let first = self.rest.front();
+        first.is_some_and(|first| first.key.is_some() || first.value.parse::<u64>().is_ok())
+    }
+
     /// Reads the next argument, and returns its name. `names` lists those of the kind, in their
     /// order by position.
     pub(super) fn next(

@@ -16,6 +16,8 @@ mod server;
 mod socket_family;
 mod tcp_client;
 mod tcp_server;
+#[cfg(feature = "tls")]
+mod tls;
 mod unix_client;
 mod unix_error;
 mod unix_server;

@@ -4,9 +4,9 @@ use super::description::{Arguments, Problem, write_escaped};
 use super::{InheritedEndpoint, ParseEndpointError, TcpServerEndpoint, UnixServerEndpoint};
 use crate::address::Address;
 use crate::proxy_protocol::{ParseNetworksError, TrustedNetworks};
-#[cfg(feature = "tls")]
-use crate::tls::TlsAcceptor;
 use crate::tls::TlsSide;
+#[cfg(feature = "tls")]
+use crate::tls::{Certificates, TlsAcceptor};
 use std::fmt;
 use std::str::FromStr;
 
@@ -59,7 +59,10 @@ pub(crate) enum ServerCarrier {
 }
 
 /// The kinds of descriptions.
-const KINDS: &str = "tcp, tcp6, unix, fd, systemd and haproxy";
+#[cfg(feature = "tls")]
+const KINDS: &str = "tcp, tcp6, unix, fd, systemd, ssl and haproxy";
+#[cfg(not(feature = "tls"))]
+const KINDS: &str = "tcp, tcp6, unix, fd, systemd and haproxy; ssl with the feature `tls`";
 
 impl ServerEndpoint {
     /// Returns the address that it will listen on, if that is known before.
@@ -111,13 +114,34 @@ impl ServerEndpoint {
     ///
     /// let certificates = Certificates::from_files("chain.pem", "key.pem")?;
     /// let endpoint = ServerEndpoint::from(TcpServerEndpoint::new(8443));
-    /// let endpoint = endpoint.encrypted(&TlsAcceptor::from(certificates));
+    /// let endpoint = endpoint.encrypted(&TlsAcceptor::builder(&certificates).build());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[cfg(feature = "tls")]
     #[must_use]
     pub fn encrypted(self, acceptor: &TlsAcceptor) -> Self {
         Self { tls: Some(acceptor.into()), ..self }
+    }
+
+    /// Returns the certificates of an endpoint that encrypts, to read them again: those that its
+    /// description names, or those that its acceptor was built with.
+    ///
+    /// ```no_run
+    /// use twistor::{Reactor, ServerEndpoint};
+    ///
+    /// let mut reactor = Reactor::new()?;
+    /// let endpoint: ServerEndpoint = "ssl:8443:privateKey=key.pem:certKey=chain.pem".parse()?;
+    /// if let Some(certificates) = endpoint.certificates().cloned() {
+    ///     reactor.on_signal("SIGHUP", move |_| match certificates.reload() {
+    ///         Ok(()) => log::info!("serving the new certificates"),
+    ///         Err(error) => log::error!("still serving the old certificates: {error}"),
+    ///     })?;
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(feature = "tls")]
+    pub fn certificates(&self) -> Option<&Certificates> {
+        self.tls.as_ref()?.certificates()
     }
 
     pub(crate) fn tls(&self) -> Option<&TlsSide> {
@@ -136,6 +160,21 @@ impl ServerEndpoint {
             "unix" => UnixServerEndpoint::parse(arguments)?.into(),
             "fd" => InheritedEndpoint::parse_descriptor(arguments)?.into(),
             "systemd" => InheritedEndpoint::parse_systemd(arguments)?.into(),
+            #[cfg(feature = "tls")]
+            "ssl" => {
+                let acceptor = super::tls::take_acceptor(&mut arguments, at)?;
+                // Without a kind of its own it is TCP, as Twisted's is.
+                let inner = match arguments.begins_with_number() {
+                    true => TcpServerEndpoint::parse(arguments)?.into(),
+                    false => Self::parse(arguments)?,
+                };
+                if inner.tls.is_some() || inner.proxies.is_some() {
+                    let what = "ssl cannot be around ssl or haproxy: the header comes first, as in \
+                                haproxy:ssl:8443";
+                    return Problem::new(at, what.to_owned());
+                }
+                inner.encrypted(&acceptor)
+            }
             "haproxy" => {
                 let mut proxies = TrustedNetworks::default();
                 for argument in arguments.take_named("trust") {

@@ -12,6 +12,8 @@ use crate::driver::{AnyStream, Driver};
 use crate::endpoint::{
     ClientEndpoint, Destination, HostnameEndpoint, TcpClientEndpoint, UnixClientEndpoint,
 };
+#[cfg(feature = "tls")]
+use crate::tls::TlsSide;
 use crate::transport::{ListenerInfo, Transport};
 use std::fmt;
 use std::rc::Rc;
@@ -102,6 +104,40 @@ impl Reactor {
         factory: S,
     ) -> Result<Connector<S::Factory>, ConnectError> {
         self.connect_to(endpoint.into().into(), factory)
+    }
+
+    /// Connects to a server and encrypts the connection. (`connectSSL`)
+    ///
+    /// The protocol is built when the handshake is complete and the server's certificate has been
+    /// verified for the name of `side`; if that fails,
+    /// [`connection_failed`](crate::Factory::connection_failed) hears why. All of it has to happen
+    /// within the connect timeout.
+    ///
+    /// ```no_run
+    /// use twistor::tls::TlsConnector;
+    /// use twistor::{HostnameEndpoint, Protocol, Reactor};
+    ///
+    /// struct Ask;
+    ///
+    /// impl<F> Protocol<F> for Ask {}
+    ///
+    /// let mut reactor = Reactor::new()?;
+    /// let side = TlsConnector::with_system_roots()?.to("example.org")?;
+    /// reactor.connect_tls(HostnameEndpoint::new("example.org", 443)?, side, || Ask)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of [`connect_tcp`](Self::connect_tcp).
+    #[cfg(feature = "tls")]
+    pub fn connect_tls<S: IntoFactory>(
+        &mut self,
+        endpoint: impl Into<ClientEndpoint>,
+        side: TlsSide,
+        factory: S,
+    ) -> Result<Connector<S::Factory>, ConnectError> {
+        self.connect_to(endpoint.into().encrypted(side), factory)
     }
 
     /// Begins to connect to a Unix socket, as [`connect_tcp`](Self::connect_tcp) does over TCP. The

@@ -11,6 +11,8 @@ use crate::arena::Id;
 use crate::driver::{Driver, Listener};
 use crate::endpoint::{InheritedEndpoint, ServerEndpoint, TcpServerEndpoint, UnixServerEndpoint};
 use crate::protocol::Factory;
+#[cfg(feature = "tls")]
+use crate::tls::TlsAcceptor;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::io;
@@ -179,6 +181,42 @@ impl Reactor {
         factory: S,
     ) -> Result<ListeningPort<S::Factory>, ListenError> {
         self.listen_on(endpoint.into().into(), factory)
+    }
+
+    /// Listens on a TCP port whose connections are encrypted: a port number for all IPv4 interfaces,
+    /// or a [`TcpServerEndpoint`]. (`listenSSL`)
+    ///
+    /// Their protocols are built when the handshake is complete, and
+    /// [`Transport::tls`](crate::Transport::tls) says what it has negotiated. A client that has not
+    /// completed it within [`Settings::handshake_timeout`](crate::Settings::handshake_timeout) is
+    /// dropped. [`ServerEndpoint::encrypted`] does the same for other kinds of ports.
+    ///
+    /// ```no_run
+    /// use twistor::tls::{Certificates, TlsAcceptor};
+    /// use twistor::{Factory, Protocol, Reactor};
+    ///
+    /// struct Echo;
+    ///
+    /// impl<F> Protocol<F> for Echo {}
+    ///
+    /// let certificates = Certificates::from_files("chain.pem", "key.pem")?;
+    /// let acceptor = TlsAcceptor::builder(&certificates).build();
+    /// let mut reactor = Reactor::new()?;
+    /// reactor.listen_tls(8443, &acceptor, || Echo)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of [`listen_tcp`](Self::listen_tcp).
+    #[cfg(feature = "tls")]
+    pub fn listen_tls<S: IntoFactory>(
+        &mut self,
+        endpoint: impl Into<TcpServerEndpoint>,
+        acceptor: &TlsAcceptor,
+        factory: S,
+    ) -> Result<ListeningPort<S::Factory>, ListenError> {
+        self.listen_on(ServerEndpoint::from(endpoint.into()).encrypted(acceptor), factory)
     }
 
     /// Opens a Unix socket and serves it with a factory, as [`listen_tcp`](Self::listen_tcp) does

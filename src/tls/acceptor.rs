@@ -1,5 +1,6 @@
 //! `TlsAcceptor`: the server's side of TLS.
 
+use super::Certificates;
 use super::noted_name::NotingResolver;
 use rustls::ServerConfig;
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 pub struct TlsAcceptor {
     config: Arc<ServerConfig>,
     accepts_truncation: bool,
+    certificates: Option<Certificates>,
 }
 
 impl TlsAcceptor {
@@ -31,7 +33,20 @@ impl TlsAcceptor {
     pub fn new(config: Arc<ServerConfig>) -> Self {
         let mut config = Arc::unwrap_or_clone(config);
         config.cert_resolver = Arc::new(NotingResolver(config.cert_resolver));
-        Self { config: Arc::new(config), accepts_truncation: false }
+        // Early data can be replayed by anybody, and no protocol is asked whether that does harm.
+        config.max_early_data_size = 0;
+        Self { config: Arc::new(config), accepts_truncation: false, certificates: None }
+    }
+
+    /// Notes which certificates the configuration shows.
+    pub(super) fn with_certificates(self, certificates: Certificates) -> Self {
+        Self { certificates: Some(certificates), ..self }
+    }
+
+    /// Returns the certificates that the acceptor was [built](Self::builder) with, to read them
+    /// again; `None` if it has a configuration of its own.
+    pub fn certificates(&self) -> Option<&Certificates> {
+        self.certificates.as_ref()
     }
 
     /// Sets whether a client may end a connection without saying so (the alert `close_notify`);

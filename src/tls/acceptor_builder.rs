@@ -119,7 +119,7 @@ impl TlsAcceptorBuilder {
             ClientAuthentication::Required(roots) => verifier(roots).build(),
         };
         let resolver = CertificateResolver {
-            certificates: self.certificates,
+            certificates: self.certificates.clone(),
             reject_unknown_names: self.reject_unknown_names,
         };
         let mut config = ServerConfig::builder_with_details(provider, time)
@@ -134,7 +134,7 @@ impl TlsAcceptorBuilder {
         } else if tickets {
             config.ticketer = Ticketer::new().expect("the system has random numbers");
         }
-        TlsAcceptor::new(Arc::new(config))
+        TlsAcceptor::new(Arc::new(config)).with_certificates(self.certificates)
     }
 }
 

@@ -1,6 +1,6 @@
 //! `TlsSide`: which side of a handshake a connection takes.
 
-use super::{ServerNameError, Session, TlsAcceptor, TlsConnector};
+use super::{Certificates, ServerNameError, Session, TlsAcceptor, TlsConnector};
 use rustls::pki_types::ServerName;
 use std::io;
 
@@ -16,6 +16,14 @@ enum Side {
 }
 
 impl TlsSide {
+    /// Returns the certificates that a server shows, if its acceptor was built with them.
+    pub(crate) fn certificates(&self) -> Option<&Certificates> {
+        match &self.0 {
+            Side::Server(acceptor) => acceptor.certificates(),
+            Side::Client(..) => None,
+        }
+    }
+
     /// Begins a session.
     pub(crate) fn session(&self) -> io::Result<Session> {
         let session = match &self.0 {

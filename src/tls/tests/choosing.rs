@@ -112,7 +112,7 @@ fn of_two_certificates_for_a_name_a_client_gets_one_that_it_can_check() {
         }
         // If there is none, the handshake fails, and does not hang.
         let client = client_with(without_rsa.clone(), version);
-        let Failed { server, client } = shake(&server, &client, "rsa.test").unwrap_err();
+        let Failed { server, client } = *shake(&server, &client, "rsa.test").unwrap_err();
         assert!(server.is_some() && client.is_some(), "{server:?} {client:?}");
     }
 }

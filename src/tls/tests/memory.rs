@@ -85,7 +85,7 @@ pub(super) fn shake(
     server: &TlsAcceptor,
     client: &TlsConnector,
     name: &str,
-) -> Result<Handshake, Failed> {
+) -> Result<Handshake, Box<Failed>> {
     let name = ServerName::try_from(name.to_owned()).unwrap();
     let mut server = UnbufferedServerConnection::new(Arc::clone(server.config())).unwrap();
     let mut client = UnbufferedClientConnection::new(Arc::clone(client.config()), name).unwrap();
@@ -109,7 +109,7 @@ pub(super) fn shake(
         to_client.append(&mut output);
     }
     if failed.server.is_some() || failed.client.is_some() {
-        return Err(failed);
+        return Err(Box::new(failed));
     }
     assert!(server_done && client_done, "the handshake neither succeeds nor fails");
     Ok(Handshake { server: side!(server), client: side!(client), server_name, bytes })
