@@ -304,8 +304,8 @@ impl<F: fmt::Debug> fmt::Debug for Context<'_, F> {
 /// ```text
 /// connection_made
 ///   ( data_received | descriptor_received | handshake_completed | timer_fired | continued
-///     | reading_resumed | producing_paused | producing_resumed | producer_finished | write_rejected
-///     | drain_requested | timed_out )*
+///     | reading_resumed | producing_paused | producing_resumed | producer_finished
+///     | write_rejected | drain_requested | timed_out )*
 ///   [ read_connection_lost ]  [ write_connection_lost ]    in either order, others in between
 /// connection_lost                                          exactly once, at the end
 /// ```

@@ -1,10 +1,7 @@
 //! `AnyStream`: the stream of a connection, whatever its type.
 
 use super::tcp_stream::TcpStream;
-#[cfg(feature = "tls")]
-use super::tls_stream::TlsStream;
 use super::{Layer, Stream};
-use crate::tls::Session;
 use std::io;
 use std::ops::{Deref, DerefMut};
 
@@ -27,19 +24,6 @@ pub(crate) enum AnyStream {
 }
 
 impl AnyStream {
-    /// Puts the TLS of a session that has just begun on a socket. `clear` leaves before its
-    /// handshake and is not encrypted; `received` has come already.
-    #[cfg(feature = "tls")]
-    pub(crate) fn tls(self, session: Session, clear: Vec<u8>, received: &[u8]) -> Self {
-        Self::Layer(Box::new(TlsStream::new(self, session, clear, received)))
-    }
-
-    /// Never happens: there is no such session.
-    #[cfg(not(feature = "tls"))]
-    pub(crate) fn tls(self, session: Session, _clear: Vec<u8>, _received: &[u8]) -> Self {
-        match session {}
-    }
-
     /// Returns how many bytes the stream holds for its socket; see [`Layer::held`]. A socket holds
     /// none, and is not asked.
     #[inline]

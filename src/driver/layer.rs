@@ -1,62 +1,9 @@
-//! `Layer`: a stream on top of another.
+//! What the layers on a socket have in common.
 
-use super::{AnyStream, Stream};
-#[cfg(feature = "tls")]
-use crate::tls::TlsInfo;
+use super::AnyStream;
 use std::io;
 
-/// A stream on top of another, which may hold bytes for it; see the module's documentation.
-pub(crate) trait Layer: Stream {
-    /// Returns how many bytes the layer holds for the socket: those that `write` took and the
-    /// socket has not, and any that the layer adds, such as an answer to what it has read.
-    fn held(&self) -> usize;
-
-    /// Hands all held bytes to the socket. `WouldBlock` means that the socket was full before the
-    /// last.
-    fn flush(&mut self) -> io::Result<()>;
-
-    /// Returns true while the layer cannot be written to, since the two sides have not agreed yet.
-    /// Reads continue the handshake.
-    fn is_handshaking(&self) -> bool {
-        false
-    }
-
-    /// Continues the handshake as far as possible without waiting. Returns true if it is complete.
-    fn handshake(&mut self) -> io::Result<bool> {
-        Ok(true)
-    }
-
-    /// Returns true once after a handshake is complete that reads have made. Such a read is
-    /// `Interrupted`: the bytes behind the handshake come with the next one.
-    fn take_completion(&mut self) -> bool {
-        false
-    }
-
-    /// Ends this side's data in the way of the layer: what says so is held, as bytes are. Called
-    /// before a graceful close, once all bytes are written, and perhaps again.
-    fn finish(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-
-    /// Returns what a TLS handshake has negotiated.
-    #[cfg(feature = "tls")]
-    fn tls_info(&self) -> Option<TlsInfo> {
-        None
-    }
-
-    /// Returns the socket alone, and drops what the layers on it hold. A lingering close discards
-    /// the peer's bytes from it: they are not decrypted for a protocol that is gone.
-    fn into_socket(self: Box<Self>) -> AnyStream;
-
-    /// Returns itself as a stream. (Rust 1.86 does this by itself.)
-    fn as_stream(&self) -> &(dyn Stream + 'static);
-
-    /// Returns itself as a stream.
-    fn as_stream_mut(&mut self) -> &mut (dyn Stream + 'static);
-}
-
 /// The methods of a stream that a layer leaves to its field `socket`.
-#[cfg(any(feature = "testing", feature = "tls"))]
 macro_rules! leave_to_socket {
     () => {
         fn set_abortive_close(&mut self) {
@@ -113,12 +60,10 @@ macro_rules! leave_to_socket {
     };
 }
 
-#[cfg(any(feature = "testing", feature = "tls"))]
 pub(super) use leave_to_socket;
 
 /// Hands the first `end` bytes of `held` to the socket, and removes those that it took.
 /// `WouldBlock` means that it was full before the last.
-#[cfg(any(feature = "testing", feature = "tls"))]
 pub(super) fn hand_on(socket: &mut AnyStream, held: &mut Vec<u8>, end: usize) -> io::Result<()> {
     let mut sent = 0;
     let handed = loop {

@@ -33,6 +33,7 @@ mod descriptors;
 mod inherit_error;
 #[cfg(target_os = "linux")]
 mod inherited;
+#[cfg(any(feature = "testing", feature = "tls"))]
 mod layer;
 mod mio;
 mod notification;
@@ -65,19 +66,22 @@ mod unix_stream;
 
 pub(crate) use self::mio::MioDriver;
 pub(crate) use any_stream::AnyStream;
-pub(crate) use layer::Layer;
 pub(crate) use notification::Notification;
 #[cfg(any(test, feature = "testing"))]
 #[cfg(feature = "testing")]
 pub(crate) use record_stream::RecordStream;
 pub(crate) use signal_name::{STOPPING, signal_name};
 pub(crate) use thread_pool::Work;
+#[cfg(feature = "tls")]
+pub(crate) use tls_stream::TlsStream;
 
 use crate::address::{Address, PeerCredentials};
 use crate::arena::Id;
 use crate::descriptor::Descriptor;
 use crate::endpoint::{ClientCarrier, ServerCarrier};
 use crate::resolver::{Answer, Resolver};
+#[cfg(feature = "tls")]
+use crate::tls::TlsInfo;
 use std::fmt::Debug;
 use std::io::{self, IoSlice};
 #[cfg(unix)]
@@ -251,6 +255,13 @@ pub(crate) const DESCRIPTORS_MAX: usize = 16;
     allow(dead_code, reason = "the system has no such sockets")
 )]
 pub(crate) const UNIX_CONNECT_RETRY_DELAY: Duration = Duration::from_millis(10);
+
+/// The error number of a system without buffers for its network, for the model of it.
+#[cfg(all(feature = "testing", unix))]
+pub(crate) const ENOBUFS: i32 = libc::ENOBUFS;
+/// `WSAENOBUFS`.
+#[cfg(all(feature = "testing", not(unix)))]
+pub(crate) const ENOBUFS: i32 = 10055;
 
 /// Whether a short read means that a socket of the operating system is empty, unless an edge said
 /// otherwise (see [`Stream::short_read_is_final`]). Linux reports everything that ends a read
@@ -436,4 +447,54 @@ pub(crate) trait Stream: Debug {
     fn set_no_delay(&self, on: bool) -> io::Result<()>;
 
     fn set_keep_alive(&self, on: bool) -> io::Result<()>;
+}
+
+/// A stream on top of another, which may hold bytes for it; see the module's documentation.
+pub(crate) trait Layer: Stream {
+    /// Returns how many bytes the layer holds for the socket: those that `write` took and the
+    /// socket has not, and any that the layer adds, such as an answer to what it has read.
+    fn held(&self) -> usize;
+
+    /// Hands all held bytes to the socket. `WouldBlock` means that the socket was full before the
+    /// last.
+    fn flush(&mut self) -> io::Result<()>;
+
+    /// Returns true while the layer cannot be written to, since the two sides have not agreed yet.
+    /// Reads continue the handshake.
+    fn is_handshaking(&self) -> bool {
+        false
+    }
+
+    /// Continues the handshake as far as possible without waiting. Returns true if it is complete.
+    fn handshake(&mut self) -> io::Result<bool> {
+        Ok(true)
+    }
+
+    /// Returns true once after a handshake is complete that reads have made. Such a read is
+    /// `Interrupted`: the bytes behind the handshake come with the next one.
+    fn take_completion(&mut self) -> bool {
+        false
+    }
+
+    /// Ends this side's data in the way of the layer: what says so is held, as bytes are. Called
+    /// before a graceful close, once all bytes are written, and perhaps again.
+    fn finish(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Returns what a TLS handshake has negotiated.
+    #[cfg(feature = "tls")]
+    fn tls_info(&self) -> Option<TlsInfo> {
+        None
+    }
+
+    /// Returns the socket alone, and drops what the layers on it hold. A lingering close discards
+    /// the peer's bytes from it: they are not decrypted for a protocol that is gone.
+    fn into_socket(self: Box<Self>) -> AnyStream;
+
+    /// Returns itself as a stream. (Rust 1.86 does this by itself.)
+    fn as_stream(&self) -> &(dyn Stream + 'static);
+
+    /// Returns itself as a stream.
+    fn as_stream_mut(&mut self) -> &mut (dyn Stream + 'static);
 }

@@ -63,7 +63,7 @@ enum Incoming {
 impl TlsStream {
     /// Returns a layer on `socket` with a session that has just begun. It holds `clear` for the
     /// socket, which leaves before the handshake and is not encrypted; `received` has come already.
-    pub(super) fn new(
+    pub(crate) fn new(
         socket: AnyStream,
         mut session: Session,
         mut clear: Vec<u8>,

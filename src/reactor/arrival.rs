@@ -225,7 +225,7 @@ impl Arriving {
     /// Passes as many stages as possible without waiting.
     fn advance(&mut self) -> io::Result<Progress> {
         loop {
-            let mut connection = self.transport.connection();
+            let transport = &self.transport;
             let is_passed = match &mut self.stage {
                 Stage::Failed(error) => {
                     return Err(std::mem::replace(error, io::ErrorKind::Other.into()));
@@ -233,7 +233,7 @@ impl Arriving {
                 // It has its stream first.
                 Stage::Reaching(_) => return Ok(Progress::Blocked),
                 Stage::Connecting { header } => {
-                    if !connection.is_established()? {
+                    if !transport.connection().is_established()? {
                         return Ok(Progress::Blocked);
                     }
                     if let Some(bytes) = header.take() {
@@ -244,22 +244,22 @@ impl Arriving {
                 }
                 Stage::Accepted => true,
                 Stage::SendingHeader { bytes, sent } => {
-                    send_header(connection.stream_mut()?, bytes, sent)?
+                    send_header(transport.connection().stream_mut()?, bytes, sent)?
                 }
                 Stage::ReceivingHeader(decoder) => {
-                    match receive_header(connection.stream_mut()?, decoder)? {
+                    match receive_header(transport.connection().stream_mut()?, decoder)? {
                         Some(header) => {
-                            connection.set_proxied(header);
+                            transport.connection().set_proxied(header);
                             true
                         }
                         None => false,
                     }
                 }
-                Stage::Handshaking => connection.handshake()?,
+                Stage::Handshaking => transport.connection().handshake()?,
             };
             match self.tls.take_if(|_| is_passed) {
                 Some(side) => {
-                    connection.put_tls(&side)?;
+                    transport.connection().put_tls(&side)?;
                     self.stage = Stage::Handshaking;
                 }
                 None if is_passed => return Ok(Progress::Arrived),

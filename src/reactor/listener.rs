@@ -183,8 +183,8 @@ impl Reactor {
         self.listen_on(endpoint.into().into(), factory)
     }
 
-    /// Listens on a TCP port whose connections are encrypted: a port number for all IPv4 interfaces,
-    /// or a [`TcpServerEndpoint`]. (`listenSSL`)
+    /// Listens on a TCP port whose connections are encrypted: a port number for all IPv4
+    /// interfaces, or a [`TcpServerEndpoint`]. (`listenSSL`)
     ///
     /// Their protocols are built when the handshake is complete, and
     /// [`Transport::tls`](crate::Transport::tls) says what it has negotiated. A client that has not

@@ -81,7 +81,6 @@ use crate::transport::Hub;
 use blocking::DeferredCall;
 use factories::FactorySlot;
 use fan_out::FanOut;
-use handshake::Handshakes;
 use lifecycle::Lifecycle;
 use linger_budget::Lingerers;
 use open_port::OpenPort;
@@ -154,7 +153,6 @@ pub struct Reactor {
     hub: Rc<Hub>,
     /// Work that one turn leaves for the next.
     queues: Queues,
-    handshakes: Handshakes,
     fan_out: FanOut,
     /// End of busy polling: until then no wait sleeps; see [`Settings::busy_poll`].
     awake_until: Option<Instant>,
@@ -216,7 +214,6 @@ impl Reactor {
             deferred: Arena::new(),
             hub,
             queues: Queues::default(),
-            handshakes: Handshakes::default(),
             fan_out: FanOut::default(),
             awake_until: None,
             recorder,

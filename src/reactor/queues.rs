@@ -5,7 +5,7 @@ use crate::arena::Id;
 use crate::reason::Reason;
 use crate::transport::Traffic;
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The work queues of a reactor. They hold ids; the loop skips an id whose connection is gone.
 #[derive(Debug, Default)]
@@ -14,6 +14,8 @@ pub(super) struct Queues {
     pub(super) ready: Vec<Id>,
     /// Bulk connections, whose traffic exceeds their share, in the order of service.
     pub(super) bulk: VecDeque<Id>,
+    /// TLS handshakes that wait for time.
+    pub(super) handshakes: Handshakes,
     /// Ports with clients in their backlog.
     pub(super) listeners: Vec<Id>,
     /// Factories whose accept rate allows another client now.
@@ -54,6 +56,51 @@ pub(super) struct ReadBackoffs {
     pub(super) until: Option<Instant>,
 }
 
+/// Time per turn for the work of handshakes; the rest waits for the next turn, in the order in
+/// which it came. It bounds what a thousand clients that come at once add to the latency of all
+/// other connections: with an RSA key a handshake takes more than a millisecond.
+const HANDSHAKE_TIME: Duration = Duration::from_millis(2);
+
+/// The handshakes that wait for their turn, and what those of this turn have taken.
+#[derive(Debug, Default)]
+pub(super) struct Handshakes {
+    waiting: VecDeque<Id>,
+    /// The turn that `spent` is about.
+    turn: u64,
+    spent: Duration,
+}
+
+impl Handshakes {
+    /// Returns true if handshakes wait.
+    pub(super) fn any_waits(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.waiting.clear();
+    }
+
+    pub(super) fn push(&mut self, id: Id) {
+        self.waiting.push_back(id);
+    }
+
+    pub(super) fn pop(&mut self) -> Option<Id> {
+        self.waiting.pop_front()
+    }
+
+    /// Returns true if the turn with this number has time left for handshakes.
+    pub(super) fn has_time(&self, turn: u64) -> bool {
+        self.turn != turn || self.spent < HANDSHAKE_TIME
+    }
+
+    pub(super) fn spend(&mut self, took: Duration, turn: u64) {
+        if self.turn != turn {
+            (self.turn, self.spent) = (turn, Duration::ZERO);
+        }
+        self.spent += took;
+    }
+}
+
 impl Queues {
     /// Returns true if the next turn has work to do even if no event arrives.
     pub(super) fn has_work(&self) -> bool {
@@ -63,6 +110,7 @@ impl Queues {
             || !self.accept_granted.is_empty()
             || !self.aborted.is_empty()
             || !self.unused_factories.is_empty()
+            || self.handshakes.any_waits()
     }
 
     /// Queues a connection to be served, by its kind of traffic.

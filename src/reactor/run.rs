@@ -229,7 +229,7 @@ impl Reactor {
         self.fan_out.end();
         self.queues.ready.clear();
         self.queues.bulk.clear();
-        self.handshakes.clear();
+        self.queues.handshakes.clear();
         self.hub.take_yielded();
         self.queues.read_backoffs = ReadBackoffs::default();
         self.queues.overdue.clear();

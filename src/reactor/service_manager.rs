@@ -2,10 +2,26 @@
 
 use super::Reactor;
 use super::lifecycle::{RunState, Stop};
-use super::service_notifier::{ReloadGuard, ServiceNotifier};
+use super::remote::Calls;
+use super::service_notifier::{Reload, ReloadGuard, ServiceNotifier};
 use super::timers::TimerAction;
 use crate::driver::Notification;
+use std::sync::Arc;
 use std::time::Instant;
+
+/// A reload that posts a call to the loop when its last guard is dropped, on any thread.
+#[derive(Debug)]
+struct PostedReload {
+    calls: Arc<Calls>,
+}
+
+impl Reload for PostedReload {}
+
+impl Drop for PostedReload {
+    fn drop(&mut self) {
+        self.calls.finish(Reactor::notify_changes);
+    }
+}
 
 impl Reactor {
     /// Notifies the service manager, such as systemd, of this run: of the next one, or of the one
@@ -120,7 +136,8 @@ impl Reactor {
         let Some(service) = &mut self.service else {
             return ReloadGuard::default();
         };
-        let guard = service.begin_reload(&self.calls, &mut *self.driver);
+        let reload = || PostedReload { calls: Arc::clone(&self.calls) };
+        let guard = service.begin_reload(reload, &mut *self.driver);
         self.set_service_timer();
         guard
     }

@@ -1,11 +1,10 @@
 //! The notifications of a run to its service manager: what it knows, and what is due. No sockets.
 
-use super::Reactor;
-use super::remote::Calls;
 use crate::arena::Id;
 use crate::driver::{Driver, Notification, ServiceManager};
 use crate::limits::WarningThrottle;
 use std::collections::VecDeque;
+use std::fmt;
 use std::io;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -38,20 +37,11 @@ const EXIT_TIME: Duration = Duration::from_secs(5);
 #[must_use = "a guard that is dropped at once ends the reload: keep it until all is reloaded"]
 pub struct ReloadGuard {
     /// `None` if no manager is to hear of it.
-    _reload: Option<Arc<Reload>>,
+    _reload: Option<Arc<dyn Reload>>,
 }
 
-/// A reload, as long as one of its guards exists.
-#[derive(Debug)]
-struct Reload {
-    calls: Arc<Calls>,
-}
-
-impl Drop for Reload {
-    fn drop(&mut self) {
-        self.calls.finish(Reactor::notify_changes);
-    }
-}
+/// What the guards of a reload share, and what tells the loop of its end when it is dropped.
+pub(super) trait Reload: fmt::Debug + Send + Sync {}
 
 /// The notifications of a run.
 #[derive(Debug)]
@@ -63,7 +53,7 @@ pub(super) struct ServiceNotifier {
     unsent: VecDeque<Notification>,
     warnings: WarningThrottle,
     /// The reload that the manager has heard of.
-    reload: Weak<Reload>,
+    reload: Option<Weak<dyn Reload>>,
     deadlines: Deadlines,
     /// The timer of the first deadline.
     pub(super) timer: Option<Id>,
@@ -95,7 +85,7 @@ impl ServiceNotifier {
             watchdog: manager.watchdog.map(|timeout| (timeout / 2).max(WATCHDOG_MIN)),
             unsent: VecDeque::new(),
             warnings: WarningThrottle::default(),
-            reload: Weak::new(),
+            reload: None,
             deadlines: Deadlines { changed, ..Deadlines::default() },
             timer: None,
         }
@@ -112,7 +102,7 @@ impl ServiceNotifier {
     pub(super) fn is_ready(&self) -> bool {
         match self.stage {
             Stage::Starting => true,
-            Stage::Reloading => self.reload.strong_count() == 0,
+            Stage::Reloading => self.running_reload().is_none(),
             Stage::Ready | Stage::Stopping => false,
         }
     }
@@ -132,9 +122,9 @@ impl ServiceNotifier {
     }
 
     /// Begins a reload; the manager hears of it if it takes the reactor for ready.
-    pub(super) fn begin_reload(
+    pub(super) fn begin_reload<R: Reload + 'static>(
         &mut self,
-        calls: &Arc<Calls>,
+        new: impl FnOnce() -> R,
         driver: &mut dyn Driver,
     ) -> ReloadGuard {
         if !matches!(self.stage, Stage::Ready | Stage::Reloading) {
@@ -142,12 +132,16 @@ impl ServiceNotifier {
         }
         self.stage = Stage::Reloading;
         self.send(Notification::Reloading, driver);
-        let reload = self.reload.upgrade().unwrap_or_else(|| {
-            let reload = Arc::new(Reload { calls: Arc::clone(calls) });
-            self.reload = Arc::downgrade(&reload);
+        let reload = self.running_reload().unwrap_or_else(|| {
+            let reload: Arc<dyn Reload> = Arc::new(new());
+            self.reload = Some(Arc::downgrade(&reload));
             reload
         });
         ReloadGuard { _reload: Some(reload) }
+    }
+
+    fn running_reload(&self) -> Option<Arc<dyn Reload>> {
+        self.reload.as_ref()?.upgrade()
     }
 
     /// Says that a stop has begun, which may last until `until`.

@@ -136,7 +136,6 @@ impl Reactor {
     /// Use it to embed the reactor in another loop; see [`turn`](Self::turn).
     pub fn next_deadline(&mut self) -> Option<Instant> {
         let left_over = self.queues.has_work()
-            || self.handshakes.any_waits()
             || self.hub.has_yielded()
             || self.hub.len() > 0
             || !self.calls.is_empty()
@@ -213,7 +212,7 @@ impl Reactor {
     fn serve_ready(&mut self) {
         self.end_read_backoffs();
         self.list_yielded();
-        if self.handshakes.any_waits() {
+        if self.queues.handshakes.any_waits() {
             self.continue_handshakes();
         }
         let mut ready_connections =

@@ -141,10 +141,7 @@ impl Connection {
     /// Puts TLS on the socket, below all that is read and written from now on.
     pub(crate) fn put_tls(&mut self, side: &TlsSide) -> io::Result<()> {
         let session = side.session()?;
-        self.stream = self.stream.take().map(|socket| socket.tls(session, Vec::new(), &[]));
-        // A server's tickets may lie in the socket unread when it is closed. That would be a reset,
-        // and destroy what was sent last, unless it lingers.
-        self.readiness.peer.sent_any = true;
+        self.begin_tls(session, Vec::new(), &[]);
         Ok(())
     }
 

@@ -5,6 +5,9 @@ use super::connection::Connection;
 use super::write::Written;
 use super::write_buffer::WriteBuffer;
 use crate::driver::AnyStream;
+#[cfg(feature = "tls")]
+use crate::driver::TlsStream;
+use crate::tls::Session;
 
 impl Connection {
     /// Returns true if there is a layer on the socket, which may hold bytes.
@@ -20,6 +23,24 @@ impl Connection {
         // After a handshake, also what waited for its end.
         let waits = self.held() > 0 || self.has_layer() && self.write_buffer.is_some();
         self.readiness.listed.needs_settle |= waits;
+    }
+
+    /// Puts the TLS of a session on the socket. `clear` leaves before its handshake and is not
+    /// encrypted; `received` has come already.
+    #[cfg(feature = "tls")]
+    pub(super) fn begin_tls(&mut self, session: Session, clear: Vec<u8>, received: &[u8]) {
+        let encrypted = |socket| TlsStream::new(socket, session, clear, received);
+        self.stream =
+            self.stream.take().map(|socket| AnyStream::Layer(Box::new(encrypted(socket))));
+        // A server's tickets may lie in the socket unread when it is closed. That would be a reset,
+        // and destroy what was sent last, unless it lingers.
+        self.readiness.peer.sent_any = true;
+    }
+
+    /// Never happens: there is no such session.
+    #[cfg(not(feature = "tls"))]
+    pub(super) fn begin_tls(&self, session: Session, _clear: Vec<u8>, _received: &[u8]) {
+        match session {}
     }
 
     /// Returns true while a layer takes no bytes, since its handshake is not complete.

@@ -40,8 +40,8 @@ impl Transport {
     /// [`timed_out`](crate::Protocol::timed_out) with
     /// [`Handshake`](crate::limits::TimeoutKind::Handshake).
     ///
-    /// **Bytes that came with the request.** Whoever can insert bytes into a connection that is not
-    /// encrypted can add a command behind STARTTLS, and a server that executes it after the
+    /// **Bytes that came with the request.** An attacker who can insert bytes into a connection that
+    /// is not encrypted can add a command behind STARTTLS, and a server that executes it after the
     /// handshake takes it for the client's. So a [`LineReceiver`](crate::LineReceiver) that has
     /// received more than the line fails its connection. Another protocol has to do so itself with
     /// what follows the request in `data`: drop it or fail, or hand it over by
@@ -65,7 +65,7 @@ impl Transport {
     /// impl<F> LineReceiver<F> for Mail {
     ///     fn line_received(&mut self, cx: &mut LineContext<'_, F>, line: &[u8]) {
     ///         if line.eq_ignore_ascii_case(b"STARTTLS") {
-    ///             cx.transport.send_line("220 Ready to start TLS");
+    ///             cx.send_line("220 Ready to start TLS");
     ///             if let Err(error) = cx.transport.start_tls(&self.tls) {
     ///                 cx.transport.fail(error);
     ///             }
@@ -109,32 +109,23 @@ impl Connection {
         if self.extras.as_ref().is_some_and(|extras| !extras.descriptors.is_empty()) {
             return invalid("descriptors wait to be sent, and TLS carries none".to_owned());
         }
-        let Some(socket) = self.stream.take() else {
-            return Err(io::ErrorKind::NotConnected.into());
-        };
-        if let AnyStream::Layer(layer) = &socket {
-            if layer.is_handshaking() || layer.tls_info().is_some() {
-                self.stream = Some(socket);
+        match &self.stream {
+            None => return Err(io::ErrorKind::NotConnected.into()),
+            Some(AnyStream::Layer(layer))
+                if layer.is_handshaking() || layer.tls_info().is_some() =>
+            {
                 return Err(io::ErrorKind::AlreadyExists.into());
             }
+            Some(_) => {}
         }
-        let session = match side.session() {
-            Ok(session) => session,
-            Err(error) => {
-                self.stream = Some(socket);
-                return invalid(format!("cannot begin TLS: {error}"));
-            }
-        };
+        let session = side.session()?;
         let clear = self.write_buffer.as_mut().map(|it| it.take_bytes()).unwrap_or_default();
-        self.stream = Some(socket.tls(session, clear, received));
+        self.begin_tls(session, clear, received);
         self.recount_held();
         let timeout = self.hub().handshake_timeout();
         let tracker = &mut self.extras_mut().timeouts;
         tracker.get_or_insert_with(|| Box::new(TimeoutTracker::new())).tls_begun(timeout);
         self.readiness.socket.readable = true;
-        // A server's tickets may lie in the socket unread when it is closed. That would be a reset,
-        // and destroy what was sent last, unless it lingers.
-        self.readiness.peer.sent_any = true;
         Ok(())
     }
 }

@@ -1,5 +1,6 @@
 //! Call failure: a way in which a system call fails, or does less than it could.
 
+use crate::driver::ENOBUFS;
 use crate::testing::fault::ParseFaultError;
 use std::fmt;
 use std::io;
@@ -9,13 +10,6 @@ use std::str::FromStr;
 /// for. The numbers are those of every Unix.
 const EMFILE: i32 = 24;
 const ENOMEM: i32 = 12;
-
-/// `ENOBUFS`, which differs between systems.
-#[cfg(unix)]
-const ENOBUFS: i32 = libc::ENOBUFS;
-/// `WSAENOBUFS`.
-#[cfg(not(unix))]
-const ENOBUFS: i32 = 10055;
 
 macro_rules! define_failures {
     ($($(#[$doc:meta])* $name:ident $text:literal,)*) => {
