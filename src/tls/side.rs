@@ -12,7 +12,8 @@ pub struct TlsSide(Side);
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Side {
     Server(TlsAcceptor),
-    Client(TlsConnector, ServerName<'static>),
+    /// In a box, since endpoints and errors contain a side.
+    Client(TlsConnector, Box<ServerName<'static>>),
 }
 
 impl TlsSide {
@@ -28,7 +29,7 @@ impl TlsSide {
     pub(crate) fn session(&self) -> io::Result<Session> {
         let session = match &self.0 {
             Side::Server(acceptor) => Session::server(acceptor),
-            Side::Client(connector, name) => Session::client(connector, name.clone()),
+            Side::Client(connector, name) => Session::client(connector, (**name).clone()),
         };
         session.map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))
     }
@@ -43,7 +44,8 @@ impl TlsConnector {
     ///
     /// If `host` is neither.
     pub fn to(&self, host: &str) -> Result<TlsSide, ServerNameError> {
-        Ok(TlsSide(Side::Client(self.clone(), self.server_name_for(host)?)))
+        let name = Box::new(self.server_name_for(host)?);
+        Ok(TlsSide(Side::Client(self.clone(), name)))
     }
 }
 
