@@ -247,13 +247,10 @@ impl Arriving {
                     send_header(transport.connection().stream_mut()?, bytes, sent)?
                 }
                 Stage::ReceivingHeader(decoder) => {
-                    match receive_header(transport.connection().stream_mut()?, decoder)? {
-                        Some(header) => {
-                            transport.connection().set_proxied(header);
-                            true
-                        }
-                        None => false,
-                    }
+                    let header = receive_header(transport.connection().stream_mut()?, decoder)?;
+                    let has_all = header.is_some();
+                    header.map(|header| transport.connection().set_proxied(header));
+                    has_all
                 }
                 Stage::Handshaking => transport.connection().handshake()?,
             };

@@ -40,8 +40,8 @@ impl Transport {
     /// [`timed_out`](crate::Protocol::timed_out) with
     /// [`Handshake`](crate::limits::TimeoutKind::Handshake).
     ///
-    /// **Bytes that came with the request.** An attacker who can insert bytes into a connection that
-    /// is not encrypted can add a command behind STARTTLS, and a server that executes it after the
+    /// **Bytes that came with the request.** An attacker who can insert bytes into a plain
+    /// connection can add a command behind STARTTLS, and a server that executes it after the
     /// handshake takes it for the client's. So a [`LineReceiver`](crate::LineReceiver) that has
     /// received more than the line fails its connection. Another protocol has to do so itself with
     /// what follows the request in `data`: drop it or fail, or hand it over by
