@@ -249,7 +249,9 @@ impl Arriving {
                 Stage::ReceivingHeader(decoder) => {
                     let header = receive_header(transport.connection().stream_mut()?, decoder)?;
                     let has_all = header.is_some();
-                    header.map(|header| transport.connection().set_proxied(header));
+                    if let Some(header) = header {
+                        transport.connection().set_proxied(header);
+                    }
                     has_all
                 }
                 Stage::Handshaking => transport.connection().handshake()?,
