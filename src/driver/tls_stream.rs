@@ -54,10 +54,21 @@ pub(crate) struct TlsStream {
 /// Ciphertext read from the socket and not decrypted.
 #[derive(Debug)]
 enum Incoming {
-    /// The beginning of a record, mostly empty.
+    /// The beginning of a record, or of a message in several records; mostly empty.
     Partial(Vec<u8>),
-    /// It may have whole records, for which the last read had no room.
-    Whole(Vec<u8>),
+    /// It begins with a record, for which the last read had no room.
+    Whole { records: Vec<u8>, nothing: Vec<u8> },
+}
+
+impl Incoming {
+    /// Returns what the session has seen and not consumed.
+    fn unfinished(&mut self) -> &mut Vec<u8> {
+        match self {
+            Self::Partial(kept) => kept,
+            // No message is unfinished: nothing may come between its parts, and data has.
+            Self::Whole { nothing, .. } => nothing,
+        }
+    }
 }
 
 impl TlsStream {
@@ -76,7 +87,7 @@ impl TlsStream {
             outgoing: clear,
             incoming: match received {
                 [] => Incoming::Partial(Vec::new()),
-                received => Incoming::Whole(received.to_vec()),
+                received => Incoming::Whole { records: received.to_vec(), nothing: Vec::new() },
             },
             plaintext: Vec::new(),
             returned: 0,
@@ -124,7 +135,7 @@ impl TlsStream {
     fn fill_with(&mut self, scratch: &mut Vec<u8>, buffer: &mut [u8]) -> io::Result<Filled> {
         let (kept, is_whole) = match &self.incoming {
             Incoming::Partial(kept) => (kept, false),
-            Incoming::Whole(kept) => (kept, true),
+            Incoming::Whole { records, .. } => (records, true),
         };
         let kept_len = kept.len();
         let wanted = if is_whole { 0 } else { buffer.len().clamp(READ_MIN, READ_MAX) };
@@ -156,7 +167,7 @@ impl TlsStream {
         let left = &scratch[received.consumed..length];
         let may_have_more = received.may_have_more && !left.is_empty();
         self.incoming = match may_have_more {
-            true => Incoming::Whole(left.to_vec()),
+            true => Incoming::Whole { records: left.to_vec(), nothing: Vec::new() },
             false => Incoming::Partial(left.to_vec()),
         };
         self.bound_overhead(was_handshaking, filled)?;
@@ -251,7 +262,8 @@ impl Stream for TlsStream {
             }
         }
         let count = data.len().min(HELD_MAX - self.outgoing.len());
-        self.session.send(&data[..count], &mut self.outgoing).map_err(failure)?;
+        let unread = self.incoming.unfinished();
+        self.session.send(&data[..count], unread, &mut self.outgoing).map_err(failure)?;
         Ok(count)
     }
 
@@ -339,7 +351,8 @@ impl Layer for TlsStream {
     }
 
     fn finish(&mut self) -> io::Result<()> {
-        self.session.close(&mut self.outgoing).map_err(failure)
+        let unread = self.incoming.unfinished();
+        self.session.close(unread, &mut self.outgoing).map_err(failure)
     }
 
     fn tls_info(&self) -> Option<TlsInfo> {

@@ -165,7 +165,18 @@ impl<R> Lines<R> {
         if !effects.extra.is_empty() || resumed {
             self.split_pending(cx);
         }
+        self.reject_plaintext(cx);
         result
+    }
+
+    /// Fails a connection that has received more before TLS than the request to start it: anyone on
+    /// the way may have added that, and after the handshake it would pass for encrypted.
+    fn reject_plaintext<F>(&mut self, cx: &Context<'_, F>) {
+        if !self.pending.is_empty() && cx.transport.connection().is_handshaking() {
+            self.pending = Vec::new();
+            (self.start, self.searched) = (0, 0);
+            cx.transport.fail("bytes that are not encrypted follow the request to start TLS");
+        }
     }
 
     fn split_pending<F>(&mut self, cx: &mut Context<'_, F>)
@@ -221,7 +232,8 @@ impl<R> Lines<R> {
             }
             if is_last || is_held {
                 self.searched = searched - at;
-                return self.keep(input, at);
+                self.keep(input, at);
+                return self.reject_plaintext(cx);
             }
         }
     }
@@ -241,7 +253,7 @@ impl<R> Lines<R> {
         let (transport, mut effects) = (cx.transport, Effects::default());
         let mut cx = LineContext::new(cx, splitter, &mut effects, &[], &[]);
         let stop = input.len().min(at + step);
-        while at < stop && !cx.lines.splitter.paused && transport.connection().delivers() {
+        while at < stop && !cx.lines.splitter.paused && transport.connection().delivers_more() {
             let left = &input[at..];
             let Some(piece) = cx.lines.splitter.next_piece(left, searched - at) else {
                 return Pass::Wait { at, searched: input.len() };

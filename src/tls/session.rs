@@ -150,51 +150,45 @@ impl Session {
                 received
             }
         };
-        if received.is_err() {
-            self.append_alert(outgoing);
-        }
         received
     }
 
-    /// Appends the alert that the engine has ready after an error.
-    fn append_alert(&mut self, outgoing: &mut Vec<u8>) {
-        let mut plaintext = Plaintext { buffer: &mut [], filled: 0, rest: &mut Vec::new() };
-        // The engine returns its error once more, when nothing is left to send.
-        let _ = match &mut self.engine {
-            Engine::Client(it) => {
-                receive(it, &mut [], &mut plaintext, outgoing, &mut self.progress)
-            }
-            Engine::Server(it) => {
-                receive(it, &mut [], &mut plaintext, outgoing, &mut self.progress)
-            }
-        };
-    }
-
-    /// Encrypts `plaintext` and appends it to `outgoing`. The handshake is complete.
-    pub(crate) fn send(&mut self, plaintext: &[u8], outgoing: &mut Vec<u8>) -> Result<(), Error> {
+    /// Encrypts `plaintext` and appends it to `outgoing`. The handshake is complete. `unread` is
+    /// the ciphertext that [`receive`](Self::receive) has left.
+    pub(crate) fn send(
+        &mut self,
+        plaintext: &[u8],
+        unread: &mut Vec<u8>,
+        outgoing: &mut Vec<u8>,
+    ) -> Result<(), Error> {
         let room = plaintext.len() + (plaintext.len() / RECORD_MAX + 1) * RECORD_OVERHEAD;
-        self.write(outgoing, room, Traffic::Data(plaintext))
+        self.write(unread, outgoing, room, Traffic::Data(plaintext))
     }
 
     /// Says that nothing more is sent, by an alert that is appended to `outgoing`; once. Does
     /// nothing while the handshake is not complete.
-    pub(crate) fn close(&mut self, outgoing: &mut Vec<u8>) -> Result<(), Error> {
+    pub(crate) fn close(
+        &mut self,
+        unread: &mut Vec<u8>,
+        outgoing: &mut Vec<u8>,
+    ) -> Result<(), Error> {
         if self.progress.sent_close || self.is_handshaking() {
             return Ok(());
         }
         self.progress.sent_close = true;
-        self.write(outgoing, ALERT_ROOM, Traffic::Close)
+        self.write(unread, outgoing, ALERT_ROOM, Traffic::Close)
     }
 
     fn write(
         &mut self,
+        unread: &mut Vec<u8>,
         outgoing: &mut Vec<u8>,
         room: usize,
         traffic: Traffic<'_>,
     ) -> Result<(), Error> {
         match &mut self.engine {
-            Engine::Client(it) => write(it, outgoing, room, traffic, &mut self.progress),
-            Engine::Server(it) => write(it, outgoing, room, traffic, &mut self.progress),
+            Engine::Client(it) => write(it, unread, outgoing, room, traffic, &mut self.progress),
+            Engine::Server(it) => write(it, unread, outgoing, room, traffic, &mut self.progress),
         }
     }
 }
@@ -228,12 +222,21 @@ impl Traffic<'_> {
     }
 }
 
-/// One of the two engines. They have this method in common, and no trait for it.
+/// One of the two engines. They have these methods in common, and no trait for them.
+///
+/// An engine remembers where the parts of a message lie that has not come in full. So it has to see
+/// the bytes that it has not consumed in each call, whatever the call is for, or it panics.
 trait Process<D> {
+    fn state(&self) -> &CommonState;
+
     fn process<'c, 'i>(&'c mut self, ciphertext: &'i mut [u8]) -> UnbufferedStatus<'c, 'i, D>;
 }
 
 impl Process<rustls::client::ClientConnectionData> for UnbufferedClientConnection {
+    fn state(&self) -> &CommonState {
+        self
+    }
+
     fn process<'c, 'i>(
         &'c mut self,
         ciphertext: &'i mut [u8],
@@ -243,6 +246,10 @@ impl Process<rustls::client::ClientConnectionData> for UnbufferedClientConnectio
 }
 
 impl Process<rustls::server::ServerConnectionData> for UnbufferedServerConnection {
+    fn state(&self) -> &CommonState {
+        self
+    }
+
     fn process<'c, 'i>(
         &'c mut self,
         ciphertext: &'i mut [u8],
@@ -261,7 +268,14 @@ fn receive<D>(
     let mut consumed = 0;
     loop {
         let UnbufferedStatus { mut discard, state } = engine.process(&mut ciphertext[consumed..]);
-        let may_have_more = match state? {
+        let state = match state {
+            Ok(state) => state,
+            Err(error) => {
+                append_alert(engine, &mut ciphertext[consumed + discard..], outgoing);
+                return Err(error);
+            }
+        };
+        let may_have_more = match state {
             ConnectionState::ReadTraffic(mut records) => {
                 while let Some(record) = records.next_record() {
                     let record = record?;
@@ -292,28 +306,56 @@ fn receive<D>(
     }
 }
 
+/// Appends the alert that an engine has ready after an error, if it has one.
+fn append_alert<D>(engine: &mut impl Process<D>, ciphertext: &mut [u8], outgoing: &mut Vec<u8>) {
+    while engine.state().wants_write() {
+        let Ok(ConnectionState::EncodeTlsData(encoder)) = engine.process(ciphertext).state else {
+            return;
+        };
+        if encode(encoder, outgoing).is_err() {
+            return;
+        }
+    }
+}
+
 fn write<D>(
     engine: &mut impl Process<D>,
+    unread: &mut Vec<u8>,
     outgoing: &mut Vec<u8>,
     room: usize,
     traffic: Traffic<'_>,
     progress: &mut Progress,
 ) -> Result<(), Error> {
     loop {
-        match engine.process(&mut []).state? {
+        let UnbufferedStatus { discard, state } = engine.process(unread);
+        let is_done = match state? {
             ConnectionState::WriteTraffic(mut writer) => {
-                return append(outgoing, room, |room| {
+                append(outgoing, room, |room| {
                     traffic.encrypt(&mut writer, room).map_err(|error| match error {
                         EncryptError::InsufficientSize(needed) => Ok(needed),
                         EncryptError::EncryptExhausted => Err(Error::EncryptError),
                     })
-                });
+                })?;
+                true
             }
-            ConnectionState::EncodeTlsData(encoder) => encode(encoder, outgoing)?,
-            ConnectionState::TransmitTlsData(transmission) => transmission.done(),
-            ConnectionState::PeerClosed => progress.received_close = true,
+            ConnectionState::EncodeTlsData(encoder) => {
+                encode(encoder, outgoing)?;
+                false
+            }
+            ConnectionState::TransmitTlsData(transmission) => {
+                transmission.done();
+                false
+            }
+            ConnectionState::PeerClosed => {
+                progress.received_close = true;
+                false
+            }
             ConnectionState::Closed => return Err(Error::EncryptError),
             _ => return Err(Error::HandshakeNotComplete),
+        };
+        unread.drain(..discard);
+        if is_done {
+            return Ok(());
         }
     }
 }

@@ -196,6 +196,13 @@ impl Connection {
         self.state.delivers()
     }
 
+    /// Returns true if the protocol is still to hear what it was given: not when it has asked to
+    /// start TLS.
+    #[inline]
+    pub(crate) fn delivers_more(&self) -> bool {
+        self.state.delivers() && !self.is_handshaking()
+    }
+
     /// Returns true if reading was resumed, and the protocol has not heard of it yet.
     pub(crate) fn is_resuming(&self) -> bool {
         self.state.is_resuming()

@@ -46,7 +46,7 @@ impl Connection {
 
     /// Returns true while a layer takes no bytes, since its handshake is not complete.
     #[inline]
-    pub(super) fn is_handshaking(&self) -> bool {
+    pub(crate) fn is_handshaking(&self) -> bool {
         match &self.stream {
             Some(AnyStream::Layer(layer)) => layer.is_handshaking(),
             _ => false,

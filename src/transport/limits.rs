@@ -220,7 +220,8 @@ impl Connection {
     /// the shared rate may have more.)
     pub(super) fn needs_write_refill(&self) -> bool {
         let offers = self.readiness.socket.writable && self.state.sends() && self.unsent() > 0;
-        offers && !self.is_held_back(Direction::Write)
+        // What waits for the end of a handshake does not wait for a rate.
+        offers && !self.is_held_back(Direction::Write) && !self.is_handshaking()
     }
 
     /// Gives back the grant for reading: there is nothing to read now.

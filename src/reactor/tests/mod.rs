@@ -35,6 +35,8 @@ mod shares;
 mod shutdown;
 mod signals;
 mod timeouts;
+#[cfg(all(feature = "tls", feature = "testing"))]
+mod tls;
 mod total_limit;
 mod truncation;
 mod turns;
@@ -77,6 +79,7 @@ impl Log {
 enum Event<'a> {
     Made,
     Data(&'a [u8]),
+    Secured,
     Timer,
     Resumed,
     TimedOut(TimeoutKind),
@@ -117,6 +120,10 @@ impl Protocol<Probes> for Probe {
             length => format!("{length} bytes"),
         };
         self.happened(cx, &format!("data {shown}"), Event::Data(data));
+    }
+
+    fn handshake_completed(&mut self, cx: &mut Context<'_, Probes>) {
+        self.happened(cx, "secured", Event::Secured);
     }
 
     fn timer_fired(&mut self, cx: &mut Context<'_, Probes>, _timer: TimerId) {

@@ -1,0 +1,196 @@
+//! The handshake, before there is a protocol.
+
+use super::*;
+use crate::limits::{ConnectionLimits, RejectionStats};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+
+/// Asserts that no client is counted, in all or for its peer.
+#[track_caller]
+fn expect_none_counted(fixture: &mut Fixture) {
+    let slot = fixture.reactor.slot(fixture.port.key()).unwrap();
+    assert_eq!((slot.admission.open(), slot.admission.peers()), (0, 0));
+    fixture.expect_empty();
+}
+
+fn rejections(fixture: &Fixture) -> RejectionStats {
+    fixture.reactor.rejections(&fixture.port).unwrap()
+}
+
+#[test]
+fn a_protocol_is_built_when_the_handshake_is_complete_and_knows_of_it() {
+    let mut fixture = encrypted(|event, cx| match event {
+        Event::Made => {
+            let tls = cx.transport.tls().unwrap();
+            assert_eq!(tls.version(), rustls::ProtocolVersion::TLSv1_3);
+            assert_eq!((tls.server_name(), tls.is_resumed()), (Some("localhost"), false));
+        }
+        _ => echo(event, cx),
+    });
+    let mut client = Client::new(fixture.script.connect());
+    let hello = client.outgoing();
+    client.peer.send(hello);
+    fixture.settle();
+    fixture.log.expect(&[]);
+    client.take();
+    client.write("hello");
+    client.exchange(&mut fixture);
+    fixture.log.expect(&["0 made", "0 data hello"]);
+    assert_eq!(client.take_received(), b"hello");
+}
+
+/// Held ciphertext leaves however little room the socket has, and also without a write.
+#[test]
+fn a_socket_that_takes_a_byte_at_a_time_and_gives_one_at_a_time_completes_a_handshake() {
+    let mut fixture = encrypted(echo);
+    let mut client = Client::new(fixture.script.connect());
+    client.peer.set_room(0);
+    let mut is_answered = false;
+    for _ in 0..20_000 {
+        if client.engine.is_handshaking() {
+            client.write("");
+        } else if !is_answered {
+            client.write("hello");
+            is_answered = true;
+        }
+        for byte in client.outgoing() {
+            client.peer.send([byte]);
+            fixture.turn();
+        }
+        client.peer.set_room(1);
+        fixture.turn();
+        client.take();
+        if client.received == b"hello" {
+            return fixture.log.expect(&["0 made", "0 data hello"]);
+        }
+    }
+    panic!("{:?}", client.failure);
+}
+
+#[test]
+fn a_port_scan_and_a_client_that_speaks_no_tls_are_rejected_and_get_an_alert() {
+    let mut fixture = encrypted(echo);
+    let scan = fixture.script.connect();
+    fixture.settle();
+    scan.close();
+    fixture.settle();
+    assert_eq!((scan.closed(), rejections(&fixture)), (Closed::InOrder, RejectionStats::default()));
+    let plain = fixture.script.connect();
+    plain.send("GET / HTTP/1.1\r\n\r\n");
+    fixture.settle();
+    // A fatal alert, protocol_version or decode_error.
+    let alert = plain.received();
+    assert_eq!((&alert[..2], alert[5]), (&[21, 3][..], 2), "{alert:?}");
+    assert_eq!(rejections(&fixture).handshake, 1);
+    fixture.log.expect(&[]);
+    expect_none_counted(&mut fixture);
+}
+
+#[test]
+fn the_timeout_is_for_the_whole_handshake_a_byte_a_second_included() {
+    let settings = Settings::default().handshake_timeout(10 * SECOND);
+    let mut fixture = encrypted_with(settings, acceptor(), echo);
+    let mut client = Client::new(fixture.script.connect());
+    let hello = client.outgoing();
+    for byte in &hello[..9] {
+        client.peer.send([*byte]);
+        fixture.settle();
+        fixture.script.advance(SECOND);
+        fixture.settle();
+        assert_eq!(client.peer.closed(), Closed::No);
+    }
+    fixture.script.advance(SECOND);
+    fixture.settle();
+    assert_ne!(client.peer.closed(), Closed::No);
+    assert_eq!(rejections(&fixture).handshake, 1);
+    expect_none_counted(&mut fixture);
+}
+
+/// Its address is known at once, so it is counted from the accept to the end, and once.
+#[test]
+fn a_client_is_counted_for_its_peer_from_the_accept_and_released_once() {
+    let mut fixture = encrypted(echo);
+    let limits = ConnectionLimits::new().max_per_peer(1).reject_message("busy");
+    fixture.reactor.set_limits(&fixture.port, limits);
+    for _ in 0..3 {
+        let mut first = Client::new(fixture.script.connect());
+        fixture.settle();
+        let second = fixture.script.connect();
+        fixture.settle();
+        // In plaintext a message would be of no use.
+        assert_eq!((second.received(), second.closed()), (Vec::new(), Closed::InOrder));
+        first.exchange(&mut fixture);
+        first.engine.send_close_notify();
+        first.exchange(&mut fixture);
+        assert!(first.has_heard_the_end());
+        first.peer.close();
+        fixture.settle();
+        expect_none_counted(&mut fixture);
+    }
+    assert_eq!(rejections(&fixture).per_peer, 3);
+}
+
+#[test]
+fn a_server_whose_certificate_is_refused_is_a_failed_connection_with_the_reason_in_words() {
+    let mut fixture = Fixture::new(echo);
+    let side = crate::testing::tls::connector().to("elsewhere.test").unwrap();
+    let mut server = Server::dialled(&mut fixture, side, server_config());
+    server.exchange(&mut fixture);
+    fixture.log.expect(&["failed: invalid data"]);
+    let alert = rustls::AlertDescription::BadCertificate;
+    assert_eq!(server.failure, Some(rustls::Error::AlertReceived(alert)), "the server was told");
+    fixture.expect_empty();
+}
+
+thread_local! {
+    static CLOCK: RefCell<Option<Script>> = const { RefCell::new(None) };
+}
+
+/// A certificate whose signature takes a millisecond, as that of an RSA key.
+#[derive(Debug)]
+struct Slow(Arc<dyn ResolvesServerCert>);
+
+impl ResolvesServerCert for Slow {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        CLOCK.with_borrow(|script| script.as_ref().unwrap().advance(Duration::from_millis(1)));
+        self.0.resolve(hello)
+    }
+}
+
+#[test]
+fn handshakes_take_two_milliseconds_of_a_turn_and_go_on_in_order() {
+    const COUNT: usize = 25;
+    let mut config = ServerConfig::clone(acceptor().config());
+    config.cert_resolver = Arc::new(Slow(config.cert_resolver));
+    let slow = TlsAcceptor::new(Arc::new(config));
+    let settings = Settings::default();
+    let mut fixture = encrypted_with(settings, slow, |_, _| {});
+    CLOCK.set(Some(fixture.script.clone()));
+    let mut clients: Vec<Client> =
+        (0..COUNT).map(|_| Client::new(fixture.script.connect())).collect();
+    for client in &mut clients {
+        let hello = client.outgoing();
+        client.peer.send(hello);
+    }
+    let mut answered = 0;
+    let mut turns = 0;
+    while answered < COUNT {
+        assert_eq!(fixture.reactor.next_deadline().is_some(), turns > 0, "the rest is due");
+        let before = fixture.reactor.now();
+        fixture.turn();
+        turns += 1;
+        let took = fixture.reactor.now() - before;
+        assert!(took <= Duration::from_millis(2), "{took:?}");
+        // In the order in which they have come.
+        while answered < COUNT && clients[answered].take() > 0 {
+            answered += 1;
+        }
+        assert!(clients[answered..].iter_mut().all(|client| client.take() == 0));
+    }
+    assert_eq!(turns, COUNT.div_ceil(2));
+    for client in &mut clients {
+        client.exchange(&mut fixture);
+    }
+    assert_eq!(fixture.reactor.connection_count(), COUNT);
+    CLOCK.take();
+}
