@@ -45,7 +45,7 @@ fn unused_address(carrier: Carrier, server: &Server) -> Address {
             listener.local_addr().unwrap().into()
         }
         (_, Address::Tcp(address)) => SocketAddr::new(address.ip(), address.port() + 1).into(),
-        (Carrier::RoughUnix(_) | Carrier::Faulted { over_unix: true }, _) => {
+        (Carrier::RoughUnix(_) | Carrier::Faulted { over_unix: true, .. }, _) => {
             Address::Unix(UnixAddress::abstract_name("nobody"))
         }
         #[cfg(unix)]

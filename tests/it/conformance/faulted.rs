@@ -69,7 +69,7 @@ pub(super) fn serve(settings: Settings, act: fn(Event<'_>, &mut Cx<'_>)) -> Serv
     RUN.with_borrow_mut(|run| {
         let run = run.as_mut().expect("a run has begun");
         let name = format!("server-{}", run.servers.len());
-        let at = run.network.simulated_at().parse().unwrap();
+        let at = run.network.simulated_at();
         let (settings, simulation) = (run.network.settings(settings), run.simulation.clone());
         let (mut server, host) = Server::that_outlives(simulation, &name, at, settings, act);
         if matches!(run.network, Carrier::RoughNamed(_)) {
@@ -108,7 +108,19 @@ const LARGE: [&str; 14] = [
 const TURNS_MAX: u64 = 5000;
 
 /// Transient failures that a test may notice: of a call that is made once, and not repeated.
-const NOTICED: [(&str, SystemCall, &[CallFailure], &str); 6] = [
+const NOTICED: [(&str, SystemCall, &[CallFailure], &str); 8] = [
+    (
+        "a_handshake_a_byte_at_a_time_is_timed_out",
+        SystemCall::Write,
+        &[CallFailure::WouldBlock, CallFailure::ShortCount],
+        "A connection that times out offers the end of its encrypted data to the socket once.",
+    ),
+    (
+        "a_silent_client_is_closed_gracefully",
+        SystemCall::Write,
+        &[CallFailure::WouldBlock, CallFailure::ShortCount],
+        "See the one before.",
+    ),
     (
         "a_reset_by_the_other_side_is_reported_with_its_error",
         SystemCall::Write,
@@ -185,7 +197,8 @@ fn run(name: &str, simulation: &Simulation, network: Carrier, test: fn(Carrier))
     let over_unix = matches!(network, Carrier::RoughUnix(_));
     Records::take();
     RUN.set(Some(Run { simulation: simulation.clone(), network, servers: Vec::new() }));
-    let (outcome, mut panics) = recorded(|| test(Carrier::Faulted { over_unix }));
+    let encrypted = network.shakes_hands();
+    let (outcome, mut panics) = recorded(|| test(Carrier::Faulted { over_unix, encrypted }));
     let servers = RUN.take().map_or(Vec::new(), |run| run.servers);
     if outcome.is_err() && !may_notice(name, simulation) {
         let texts: Vec<String> = panics.into_iter().map(|panic| panic.text).collect();

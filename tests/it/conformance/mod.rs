@@ -12,6 +12,7 @@ mod rates;
 mod stopping;
 mod waiting;
 
+use crate::support::encryption::acceptor;
 use crate::support::{Client, Cx, Event, Server};
 use twistor::testing::{Conditions, Simulation};
 use twistor::{ServerEndpoint, Settings};
@@ -52,6 +53,7 @@ enum Carrier {
     /// The simulated network of a run in which one call fails.
     Faulted {
         over_unix: bool,
+        encrypted: bool,
     },
     /// Each of these in records, as under encryption: held by the stream in both directions.
     TcpRecords,
@@ -75,11 +77,11 @@ impl Carrier {
             println!("over {self:?}");
         }
         let settings = self.settings(settings);
-        let simulated = |at: &str, settings| {
+        let simulated = |at: ServerEndpoint, settings| {
             let (seed, conditions) = self.network();
             let simulation = Simulation::new(seed);
             simulation.set_conditions(conditions);
-            Server::simulated(simulation, at.parse().unwrap(), settings, act)
+            Server::simulated(simulation, at, settings, act)
         };
         let real = |at: &str, settings| Server::with(at.parse().unwrap(), settings, act);
         let server = match self {
@@ -97,25 +99,15 @@ impl Carrier {
             Self::Proxied => real("haproxy:tcp:0:interface=127.0.0.1", settings),
             Self::Tls => {
                 let at: ServerEndpoint = "tcp:0:interface=127.0.0.1".parse().unwrap();
-                Server::with(at.encrypted(&crate::support::encryption::acceptor()), settings, act)
-            }
-            Self::IdealTls | Self::RoughTls(_) => {
-                let at: ServerEndpoint = self.simulated_at().parse().unwrap();
-                let (seed, conditions) = self.network();
-                let simulation = Simulation::new(seed);
-                simulation.set_conditions(conditions);
-                Server::simulated(
-                    simulation,
-                    at.encrypted(&crate::support::encryption::acceptor()),
-                    settings,
-                    act,
-                )
+                Server::with(at.encrypted(&acceptor()), settings, act)
             }
             Self::Faulted { .. } => faulted::serve(settings, act),
             Self::Ideal
             | Self::Rough(_)
             | Self::RoughUnix(_)
             | Self::RoughProxied(_)
+            | Self::IdealTls
+            | Self::RoughTls(_)
             | Self::IdealRecords
             | Self::RoughRecords(_) => simulated(self.simulated_at(), settings),
         };
@@ -132,7 +124,7 @@ impl Carrier {
         match self {
             #[cfg(unix)]
             Self::Unix => false,
-            Self::RoughUnix(_) | Self::Faulted { over_unix: true } => false,
+            Self::RoughUnix(_) | Self::Faulted { over_unix: true, .. } => false,
             _ => true,
         }
     }
@@ -146,7 +138,11 @@ impl Carrier {
     /// Returns true if a connection is made only when both sides have sent something, so that
     /// neither a client over a limit nor one that the loop has no time for can be answered.
     fn shakes_hands(self) -> bool {
-        matches!(self, Self::Tls | Self::IdealTls | Self::RoughTls(_))
+        match self {
+            Self::Tls | Self::IdealTls | Self::RoughTls(_) => true,
+            Self::Faulted { encrypted, .. } => encrypted,
+            _ => false,
+        }
     }
 
     /// Returns false if there is no urgent data. Of the systems with Unix sockets only Linux has it
@@ -229,11 +225,16 @@ impl Carrier {
     }
 
     /// Returns where a server listens on a simulated network.
-    fn simulated_at(self) -> &'static str {
-        match self {
+    fn simulated_at(self) -> ServerEndpoint {
+        let at = match self {
             Self::RoughUnix(_) => "unix:/run/server",
             Self::RoughProxied(_) => "haproxy:tcp:8000:trust=0.0.0.0/0",
             _ => "tcp:8000",
+        };
+        let at: ServerEndpoint = at.parse().unwrap();
+        match self {
+            Self::IdealTls | Self::RoughTls(_) => at.encrypted(&acceptor()),
+            _ => at,
         }
     }
 
@@ -318,6 +319,10 @@ macro_rules! battery {
         })*)* }
         mod rough_records { $($(#[test] fn $name() {
             super::$subject::$name(super::Carrier::RoughRecords(1));
+        })*)* }
+        mod tls_with_faults { $($(#[test] fn $name() {
+            let (name, test) = (stringify!($name), super::$subject::$name);
+            super::faulted::survives(name, super::Carrier::RoughTls(1), test);
         })*)* }
         mod tls { $($(#[test] fn $name() { super::$subject::$name(super::Carrier::Tls); })*)* }
         mod ideal_tls { $($(#[test] fn $name() {
