@@ -65,8 +65,9 @@ fn a_fin_without_the_end_of_the_data_is_a_truncation_after_the_data() {
         client.peer.send([&whole, &next[..cut]].concat());
         client.peer.close();
         fixture.settle();
-        let lost = "0 lost: connection lost: the peer closed the connection without the end of its TLS data";
-        fixture.log.expect(&["0 made", "0 data whole", lost]);
+        let why = "the peer closed the connection without the end of its TLS data";
+        let lost = format!("0 lost: connection lost: {why}");
+        fixture.log.expect(&["0 made", "0 data whole", &lost]);
     }
 }
 
