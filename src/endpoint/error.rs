@@ -4,7 +4,9 @@ use super::description::Problem;
 use std::fmt;
 
 /// Error of parsing an endpoint description: what is wrong, and where.
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// Displayed and debugged as the same sentence: a `main` that returns it prints that.
+#[derive(Clone, PartialEq, Eq)]
 pub struct ParseEndpointError {
     description: String,
     position: usize,
@@ -33,6 +35,12 @@ impl fmt::Display for ParseEndpointError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (before, after) = self.description.split_at(self.position);
         write!(f, "{} (at the mark: \"{before}»{after}\")", self.message)
+    }
+}
+
+impl fmt::Debug for ParseEndpointError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

@@ -4,7 +4,9 @@ use std::error::Error;
 use std::fmt;
 
 /// Why a server cannot be asked for by a name: it is neither a host name nor an IP address.
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// Displayed and debugged as the same sentence.
+#[derive(Clone, PartialEq, Eq)]
 pub struct ServerNameError {
     pub(super) name: String,
 }
@@ -16,6 +18,12 @@ impl fmt::Display for ServerNameError {
             "{:?} is neither a host name, of letters, digits, hyphens and dots, nor an IP address",
             self.name
         )
+    }
+}
+
+impl fmt::Debug for ServerNameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

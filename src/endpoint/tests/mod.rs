@@ -18,6 +18,7 @@ fn check_error(description: &str, position: usize, message: &str) {
     let error = description.parse::<ServerEndpoint>().unwrap_err();
     assert_eq!(error.position(), position, "{error}");
     assert!(error.to_string().contains(message), "{error}");
+    assert_eq!(format!("{error:?}"), error.to_string(), "as `main` prints it");
     assert_eq!(error.description(), description);
 }
 
