@@ -2,10 +2,13 @@
 //!
 //! `cargo run --example counting_echo [PORT or ENDPOINT]`, then `nc 127.0.0.1 8007`.
 
+#[path = "shared/certificates.rs"]
+mod certificates;
+
 use std::env;
 use std::error::Error;
 use std::io::{self, Write};
-use twistor::{Context, Factory, Protocol, Reactor, Reason};
+use twistor::{Context, Factory, Protocol, Reactor, Reason, ServerEndpoint};
 
 struct Echo;
 
@@ -37,8 +40,10 @@ impl Factory for EchoFactory {
 fn main() -> Result<(), Box<dyn Error>> {
     env_logger::init();
     let endpoint = env::args().nth(1).unwrap_or("tcp:8007:interface=127.0.0.1".to_owned());
+    let endpoint: ServerEndpoint = endpoint.parse()?;
     let mut reactor = Reactor::new()?;
-    let port = reactor.listen(&endpoint, EchoFactory::default())?;
+    certificates::renew_those_of(&endpoint, &mut reactor);
+    let port = endpoint.listen(&mut reactor, EchoFactory::default())?;
     // Not `println!`, which panics if the output is closed.
     let _ = writeln!(io::stdout(), "listening on {}", port.local_address());
     reactor.run()?;

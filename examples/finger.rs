@@ -4,12 +4,16 @@
 //! `echo 'ann Out for lunch' | nc -N 127.0.0.1 8008`, `echo ann | nc 127.0.0.1 8007` and
 //! `curl http://127.0.0.1:8009/ann`.
 
+#[path = "shared/certificates.rs"]
+mod certificates;
+
 use std::collections::BTreeMap;
 use std::env;
 use std::error::Error;
 use std::io::{self, Write};
 use twistor::{
-    Delimiter, Factory, FactoryKey, LineContext, LineReceiver, Lines, Reactor, build_protocol,
+    Delimiter, Factory, FactoryKey, LineContext, LineReceiver, Lines, Reactor, ServerEndpoint,
+    build_protocol,
 };
 
 /// Users that the table holds at most, so that clients cannot fill the memory.
@@ -108,11 +112,16 @@ impl<F> LineReceiver<F> for Page {
 
 /// Opens the three ports.
 fn serve(reactor: &mut Reactor, at: [&str; 3]) -> Result<[String; 3], Box<dyn Error>> {
-    let [finger_at, status_at, pages_at] = at;
-    let status = reactor.listen(status_at, Table::default())?;
+    let mut parse = |at: &str| -> Result<ServerEndpoint, Box<dyn Error>> {
+        let endpoint = at.parse()?;
+        certificates::renew_those_of(&endpoint, reactor);
+        Ok(endpoint)
+    };
+    let [finger_at, status_at, pages_at] = [parse(at[0])?, parse(at[1])?, parse(at[2])?];
+    let status = status_at.listen(reactor, Table::default())?;
     let table = status.key();
-    let finger = reactor.listen(finger_at, move || Lines::new(Finger { table }))?;
-    let pages = reactor.listen(pages_at, move || Lines::new(Page { table, name: None }))?;
+    let finger = finger_at.listen(reactor, move || Lines::new(Finger { table }))?;
+    let pages = pages_at.listen(reactor, move || Lines::new(Page { table, name: None }))?;
     Ok([finger.local_address(), status.local_address(), pages.local_address()]
         .map(|address| address.to_string()))
 }

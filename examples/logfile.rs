@@ -2,12 +2,15 @@
 //!
 //! `cargo run --example logfile [PORT or ENDPOINT [PATH]]`, then `nc 127.0.0.1 8007`.
 
+#[path = "shared/certificates.rs"]
+mod certificates;
+
 use std::env;
 use std::error::Error;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::PathBuf;
-use twistor::{Delimiter, Factory, LineContext, LineReceiver, Lines, Reactor};
+use twistor::{Delimiter, Factory, LineContext, LineReceiver, Lines, Reactor, ServerEndpoint};
 
 struct Logger;
 
@@ -56,8 +59,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = env::args_os().skip(1);
     let endpoint = arguments.next().unwrap_or("tcp:8007:interface=127.0.0.1".into());
     let path = arguments.next().unwrap_or("logfile.txt".into()).into();
+    let endpoint: ServerEndpoint = endpoint.to_string_lossy().parse()?;
     let mut reactor = Reactor::new()?;
-    let port = reactor.listen(&endpoint.to_string_lossy(), LogfileFactory { path, file: None })?;
+    certificates::renew_those_of(&endpoint, &mut reactor);
+    let port = endpoint.listen(&mut reactor, LogfileFactory { path, file: None })?;
     // Not `println!`, which panics if the output is closed.
     let _ = writeln!(io::stdout(), "listening on {}", port.local_address());
     reactor.run()?;

@@ -3,10 +3,15 @@
 //! `cargo run --example proxy LISTEN TARGET`, such as `tcp:8080:interface=127.0.0.1
 //! tcp:localhost:8007:timeout=5`.
 
+#[path = "shared/certificates.rs"]
+mod certificates;
+
 use std::env;
 use std::error::Error;
 use std::io::{self, Write};
-use twistor::{ClientEndpoint, Context, Factory, Protocol, Reactor, Reason, Transport};
+use twistor::{
+    ClientEndpoint, Context, Factory, Protocol, Reactor, Reason, ServerEndpoint, Transport,
+};
 
 /// One side of a pair. It writes received bytes to the other side, and is read no faster than the
 /// other side sends (backpressure).
@@ -80,8 +85,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (Some(listen), Some(target)) = (arguments.next(), arguments.next()) else {
         return Err("two arguments: an endpoint to listen on, and one to connect to".into());
     };
+    let listen: ServerEndpoint = listen.parse()?;
     let mut reactor = Reactor::new()?;
-    let port = reactor.listen(&listen, Proxy { target: target.parse()? })?;
+    certificates::renew_those_of(&listen, &mut reactor);
+    let port = listen.listen(&mut reactor, Proxy { target: target.parse()? })?;
     // Not `println!`, which panics if the output is closed.
     let _ = writeln!(io::stdout(), "listening on {}", port.local_address());
     reactor.run()?;

@@ -2,10 +2,13 @@
 //!
 //! `cargo run --example qotd [PORT or ENDPOINT [QUOTE]]`, then `nc 127.0.0.1 8007`.
 
+#[path = "shared/certificates.rs"]
+mod certificates;
+
 use std::env;
 use std::error::Error;
 use std::io::{self, Write};
-use twistor::{Context, Factory, Protocol, Reactor};
+use twistor::{Context, Factory, Protocol, Reactor, ServerEndpoint};
 
 struct Qotd;
 
@@ -29,8 +32,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = env::args().skip(1);
     let endpoint = arguments.next().unwrap_or("tcp:8007:interface=127.0.0.1".to_owned());
     let quote = arguments.next().unwrap_or("An apple a day keeps the doctor away".to_owned());
+    let endpoint: ServerEndpoint = endpoint.parse()?;
     let mut reactor = Reactor::new()?;
-    let port = reactor.listen(&endpoint, QotdFactory { quote })?;
+    certificates::renew_those_of(&endpoint, &mut reactor);
+    let port = endpoint.listen(&mut reactor, QotdFactory { quote })?;
     // Not `println!`, which panics if the output is closed.
     let _ = writeln!(io::stdout(), "listening on {}", port.local_address());
     reactor.run()?;

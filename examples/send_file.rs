@@ -3,6 +3,9 @@
 //!
 //! `cargo run --example send_file [PORT or ENDPOINT [PATH [RATE]]]`, then `nc 127.0.0.1 8007`.
 
+#[path = "shared/certificates.rs"]
+mod certificates;
+
 use std::env;
 use std::error::Error;
 use std::ffi::OsString;
@@ -10,7 +13,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use twistor::limits::RateLimits;
-use twistor::{Context, Factory, Producer, Protocol, Reactor};
+use twistor::{Context, Factory, Producer, Protocol, Reactor, ServerEndpoint};
 
 struct Sender;
 
@@ -67,8 +70,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let path = arguments.next().map_or_else(|| PathBuf::from("README.md"), PathBuf::from);
     let rate = arguments.next().as_ref().map(rate).transpose()?;
+    let endpoint: ServerEndpoint = endpoint.parse()?;
     let mut reactor = Reactor::new()?;
-    let port = reactor.listen(&endpoint, Sending { path })?;
+    certificates::renew_those_of(&endpoint, &mut reactor);
+    let port = endpoint.listen(&mut reactor, Sending { path })?;
     if let Some(rate) = rate {
         reactor.set_shared_rate_limits(&port, RateLimits::new().write(rate));
     }

@@ -3,6 +3,8 @@
 //! `cargo run --example chat [PORT or ENDPOINT]`, then `nc 127.0.0.1 8123` or `telnet`, twice.
 //! `kill -USR1` with its process id prints the metrics of the reactor.
 
+#[path = "../shared/certificates.rs"]
+mod certificates;
 #[cfg(test)]
 mod claims;
 mod name;
@@ -17,7 +19,8 @@ use std::io::{self, Write};
 use std::time::Duration;
 use twistor::limits::{OverflowPolicy, RateLimits, Timeouts};
 use twistor::{
-    Delimiter, Factory, LineContext, LineReceiver, Lines, Reactor, Reason, Transport, broadcast,
+    Delimiter, Factory, LineContext, LineReceiver, Lines, Reactor, Reason, ServerEndpoint,
+    Transport, broadcast,
 };
 
 /// Rate limit: lines of one client per second, and the burst. Each line is sent to everyone, so one
@@ -152,8 +155,10 @@ fn print_metrics(reactor: &mut Reactor) {
 fn main() -> Result<(), Box<dyn Error>> {
     env_logger::init();
     let endpoint = env::args().nth(1).unwrap_or("tcp:8123:interface=127.0.0.1".to_owned());
+    let endpoint: ServerEndpoint = endpoint.parse()?;
     let mut reactor = Reactor::new()?;
-    let port = reactor.listen(&endpoint, Chat::default())?;
+    certificates::renew_those_of(&endpoint, &mut reactor);
+    let port = endpoint.listen(&mut reactor, Chat::default())?;
     if let Err(error) = reactor.on_signal("SIGUSR1", print_metrics) {
         log::warn!("metrics cannot be printed: {error}");
     }
