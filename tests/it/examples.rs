@@ -392,6 +392,8 @@ fn mail() {
     example.check(
         "ann connects
          ann S: 220 mail
+         ann C: HELO ann
+         ann S: 250 hello
          ann C: MAIL FROM:<ann>
          ann S: 250 sender
          ann C: RCPT TO:<bob>

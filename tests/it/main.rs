@@ -58,7 +58,14 @@ mod own {
     mod chat;
     mod counting_echo;
     mod echo;
+    mod finger;
+    #[cfg(feature = "tls")]
+    #[path = "https_get/main.rs"]
+    mod https_get;
     mod logfile;
+    #[cfg(feature = "tls")]
+    #[path = "mail/main.rs"]
+    mod mail;
     mod qotd;
     mod send_file;
 }
