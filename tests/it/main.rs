@@ -42,6 +42,8 @@ mod signals;
 mod sigpipe;
 mod summaries;
 mod threads;
+#[cfg(all(unix, feature = "signals"))]
+mod tls;
 #[cfg(unix)]
 mod unix_sockets;
 #[cfg(feature = "signals")]

@@ -4,7 +4,7 @@ use super::{Client, Socket, TIMEOUT};
 use std::io::{BufRead, BufReader, Read};
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
-use std::process::{ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
 use std::time::Instant;
@@ -63,6 +63,11 @@ impl Child {
             assert!(start.elapsed() < TIMEOUT, "the program does not listen");
             std::thread::yield_now();
         }
+    }
+
+    /// Returns its standard input, if that is a pipe.
+    pub(crate) fn stdin(&mut self) -> ChildStdin {
+        self.process.stdin.take().expect("a pipe that nobody has taken")
     }
 
     pub(crate) fn has_ended(&mut self) -> bool {
