@@ -2,6 +2,7 @@
 //! it.
 
 pub mod lines;
+pub mod tls;
 
 use std::fmt;
 use std::io::{self, Write};

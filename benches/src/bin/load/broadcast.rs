@@ -5,6 +5,7 @@ use crate::connection;
 use crate::failure::{Failure, Outcome};
 use crate::order::Order;
 use crate::phase::Phase;
+use crate::socket::Socket;
 use crate::watch::Watch;
 use mio::event::Event;
 use mio::net::TcpStream;
@@ -15,7 +16,7 @@ use twistor_benches::{BLOCK, BLOCK_LEN};
 const BUFFER_LEN: usize = 2 * BLOCK_LEN;
 
 struct Member {
-    socket: TcpStream,
+    socket: Socket<TcpStream>,
     /// Of the block.
     received: usize,
 }
@@ -42,7 +43,7 @@ impl Broadcast {
         let mut members = Vec::with_capacity(order.connections);
         for (at, socket) in connection::connect_unserved(order)?.into_iter().enumerate() {
             let mut socket = connection::nonblocking(socket, at)?;
-            watch.add(&mut socket, at)?;
+            watch.add(&mut socket.tcp, at)?;
             members.push(Member { socket, received: BLOCK_LEN });
         }
         let (buffer, begun) = (vec![0; BUFFER_LEN], Instant::now());

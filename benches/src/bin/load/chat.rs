@@ -5,6 +5,7 @@ use crate::connection;
 use crate::failure::{Failure, Outcome};
 use crate::order::{Order, TALKERS_MAX};
 use crate::phase::Phase;
+use crate::socket::{Encryption, Socket};
 use crate::watch::Watch;
 use mio::net::TcpStream;
 use std::time::Instant;
@@ -119,7 +120,7 @@ fn heard_wrongly(member: usize, what: &str, line: &[u8]) -> Failure {
 }
 
 struct Member {
-    socket: TcpStream,
+    socket: Socket<TcpStream>,
     /// The beginning of a line whose rest has yet to come.
     partial: Vec<u8>,
 }
@@ -190,12 +191,13 @@ impl Chat {
         for at in 0..order.connections {
             let talker = hearing.talkers.iter().position(|talker| talker.member == at);
             let name = talker.map_or_else(|| listener_name(at), talker_name);
-            let mut socket = connection::connect(order.address, at)?;
+            let tcp = connection::connect(order.address, at)?;
+            let mut socket = Encryption::new(order).on(tcp, at)?;
             connection::exchange(&mut socket, at, b"", b"What's your name?\r\n")?;
             let (request, reply) = (format!("{name}\r\n"), format!("Welcome, {name}!\r\n"));
             connection::exchange(&mut socket, at, request.as_bytes(), reply.as_bytes())?;
             let mut socket = connection::nonblocking(socket, at)?;
-            watch.add(&mut socket, at)?;
+            watch.add(&mut socket.tcp, at)?;
             members.push(Member { socket, partial: Vec::with_capacity(hearing.line_len) });
         }
         // Room for many lines, however long they are.

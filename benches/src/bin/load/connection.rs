@@ -3,9 +3,10 @@
 use crate::failure::{Failure, Outcome};
 use crate::order::Order;
 use crate::process::Process;
+use crate::socket::{Encryption, Socket};
 use crate::watch::{PATIENCE, stuck};
 use mio::net::TcpStream;
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, Type};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -18,7 +19,7 @@ const SAME_SOURCE: usize = 4096;
 /// also [served](exchange) before the next one comes.
 pub fn connect(address: SocketAddr, at: usize) -> Outcome<std::net::TcpStream> {
     let connected = || {
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+        let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, None)?;
         if let SocketAddr::V4(server) = address {
             if server.ip().is_loopback() {
                 socket.bind(&SocketAddr::from((source(at), 0)).into())?;
@@ -60,7 +61,7 @@ const EMFILE: i32 = 24;
 
 /// Sends a request and waits for the reply, before anything is measured.
 pub fn exchange(
-    socket: &mut std::net::TcpStream,
+    socket: &mut Socket<std::net::TcpStream>,
     at: usize,
     request: &[u8],
     reply: &[u8],
@@ -70,15 +71,18 @@ pub fn exchange(
         ErrorKind::UnexpectedEof => closed(at),
         _ => Failure::of(at, error),
     };
+    socket.shake_hands().map_err(failure)?;
     socket.write_all(request).map_err(failure)?;
     let mut got = vec![0; reply.len()];
     socket.read_exact(&mut got).map_err(failure)?;
     if got == reply { Ok(()) } else { Err(Failure::wrong_bytes(at, 0, reply, &got)) }
 }
 
-pub fn nonblocking(socket: std::net::TcpStream, at: usize) -> Outcome<TcpStream> {
-    socket.set_nonblocking(true).map_err(|error| Failure::of(at, error))?;
-    Ok(TcpStream::from_std(socket))
+pub fn nonblocking(socket: Socket<std::net::TcpStream>, at: usize) -> Outcome<Socket<TcpStream>> {
+    socket.try_map(|tcp| {
+        tcp.set_nonblocking(true).map_err(|error| Failure::of(at, error))?;
+        Ok(TcpStream::from_std(tcp))
+    })
 }
 
 pub fn closed(at: usize) -> Failure {
@@ -86,7 +90,11 @@ pub fn closed(at: usize) -> Failure {
 }
 
 /// Reads what has arrived; `None` if nothing has.
-pub fn read(socket: &mut TcpStream, at: usize, buffer: &mut [u8]) -> Outcome<Option<usize>> {
+pub fn read(
+    socket: &mut Socket<TcpStream>,
+    at: usize,
+    buffer: &mut [u8],
+) -> Outcome<Option<usize>> {
     loop {
         match socket.read(buffer) {
             Ok(0) => return Err(closed(at)),
@@ -99,7 +107,7 @@ pub fn read(socket: &mut TcpStream, at: usize, buffer: &mut [u8]) -> Outcome<Opt
 }
 
 /// Offers bytes to the socket, and returns how many it took.
-pub fn write(socket: &mut TcpStream, at: usize, data: &[u8]) -> Outcome<usize> {
+pub fn write(socket: &mut Socket<TcpStream>, at: usize, data: &[u8]) -> Outcome<usize> {
     loop {
         match socket.write(data) {
             Ok(count) => return Ok(count),
@@ -111,13 +119,15 @@ pub fn write(socket: &mut TcpStream, at: usize, data: &[u8]) -> Outcome<usize> {
 }
 
 /// Connects all, where no reply tells whether one is served: then the server's rest does.
-pub fn connect_unserved(order: &Order) -> Outcome<Vec<std::net::TcpStream>> {
+pub fn connect_unserved(order: &Order) -> Outcome<Vec<Socket<std::net::TcpStream>>> {
     /// Fewer than the backlog of every server.
     const AT_ONCE: usize = 512;
-    let server = Process(order.pid);
+    let (server, encryption) = (Process(order.pid), Encryption::new(order));
     let mut sockets = Vec::with_capacity(order.connections);
     for at in 0..order.connections {
-        sockets.push(connect(order.address, at)?);
+        let mut socket = encryption.on(connect(order.address, at)?, at)?;
+        socket.shake_hands().map_err(|error| Failure::of(at, error))?;
+        sockets.push(socket);
         if (at + 1) % AT_ONCE == 0 {
             server.settle()?;
         }

@@ -6,6 +6,7 @@ use crate::connection;
 use crate::failure::{Failure, Outcome};
 use crate::order::Order;
 use crate::phase::Phase;
+use crate::socket::{Encryption, Socket};
 use crate::watch::Watch;
 use mio::event::Event;
 use mio::net::TcpStream;
@@ -46,7 +47,7 @@ impl Script {
 }
 
 struct Client {
-    socket: TcpStream,
+    socket: Socket<TcpStream>,
     number: usize,
     /// Of the request. All of it, and of the reply too, between two exchanges.
     sent: usize,
@@ -75,12 +76,14 @@ impl Exchange {
     /// `first` is a short exchange of each, by which it is known to be served.
     fn connect(order: &Order, first: &Script, script: Script) -> Outcome<Self> {
         let watch = Watch::new()?;
+        let encryption = Encryption::new(order);
         let mut clients = Vec::with_capacity(order.connections);
         for number in 0..order.connections {
-            let mut socket = connection::connect(order.address, number)?;
+            let tcp = connection::connect(order.address, number)?;
+            let mut socket = encryption.on(tcp, number)?;
             connection::exchange(&mut socket, number, &first.request, &first.reply)?;
             let mut socket = connection::nonblocking(socket, number)?;
-            watch.add(&mut socket, number)?;
+            watch.add(&mut socket.tcp, number)?;
             let (sent, received) = (script.request.len(), script.reply.len());
             clients.push(Client { socket, number, sent, received, begun: Instant::now() });
         }

@@ -5,6 +5,7 @@ use crate::failure::Outcome;
 use crate::order::Order;
 use crate::phase::{Limit, Phase};
 use crate::process::Process;
+use crate::socket::{Encryption, Socket};
 use std::net::TcpStream;
 use std::time::Instant;
 
@@ -12,7 +13,8 @@ use std::time::Instant;
 /// that no buffer is merely yet to come. Returns the growth of the server's memory per connection.
 pub fn idle(order: &Order, server: Process) -> Outcome<(Phase, f64)> {
     // It pays for what all share.
-    let _first = served(order, 0)?;
+    let encryption = Encryption::new(order);
+    let _first = served(order, &encryption, 0)?;
     server.settle()?;
     let before = server.resident()?;
     let mut phase = Phase::new(Limit::Operations(order.connections as u64));
@@ -20,7 +22,7 @@ pub fn idle(order: &Order, server: Process) -> Outcome<(Phase, f64)> {
     for number in 1..=order.connections {
         let begun = Instant::now();
         phase.begin(1, begun);
-        open.push(served(order, number)?);
+        open.push(served(order, &encryption, number)?);
         phase.end(1, begun, Instant::now());
     }
     server.settle()?;
@@ -28,8 +30,8 @@ pub fn idle(order: &Order, server: Process) -> Outcome<(Phase, f64)> {
     Ok((phase, growth / order.connections as f64))
 }
 
-fn served(order: &Order, number: usize) -> Outcome<TcpStream> {
-    let mut socket = connection::connect(order.address, number)?;
+fn served(order: &Order, encryption: &Encryption, number: usize) -> Outcome<Socket<TcpStream>> {
+    let mut socket = encryption.on(connection::connect(order.address, number)?, number)?;
     let message = vec![b'x'; order.bytes];
     connection::exchange(&mut socket, number, &message, &message)?;
     Ok(socket)

@@ -19,6 +19,7 @@ mod order;
 mod phase;
 mod process;
 mod report;
+mod socket;
 mod stream;
 mod watch;
 

@@ -11,16 +11,18 @@ use twistor_benches::{BLOCK_LEN, QUOTE, SINK_LEN};
 pub const USAGE: &str = "\
 load ADDRESS PID WORKLOAD [KEY=VALUE ..]
 
-  echo       connections=64 bytes=64               a message there and back
+  echo       connections=64 bytes=64 tls=0         a message there and back
   pipeline   connections=64 bytes=64 depth=32      batches of messages, there and back
   lines      connections=64 lines=64 bytes=12      segments of lines, and their answers
   chat       connections=100 bytes=32 talkers=10   lines delivered to all others
-  churn      connections=16                        connect, read to the end, close
-  sink       connections=1                         MiB acknowledged
-  stream     connections=1                         MiB that came back
+  churn      connections=16 tls=0 resume=0         connect, read to the end, close
+  sink       connections=1 tls=0                   MiB acknowledged
+  stream     connections=1 tls=0                   MiB that came back
   pipe       connections=1                         MiB through a pair of connections
   broadcast  connections=100                       blocks delivered to all
-  idle       connections=10000 bytes=5             memory of so many, each served once
+  idle       connections=10000 bytes=5 tls=0       memory of so many, each served once
+
+tls=1 encrypts, and resume=1 resumes sessions, but for the first of each place.
 
 Of all but idle: seconds=5 or operations=N, and warmup=0.2, a fraction of that.";
 
@@ -53,17 +55,19 @@ impl Work {
 /// A key of a workload: its name, what it is if it is not given, and what it is at least.
 type FactoryKey = (&'static str, usize, usize);
 
+const TLS: FactoryKey = ("tls", 0, 0);
+
 const WORKS: [(Work, &str, &[FactoryKey]); 10] = [
-    (Work::Echo, "echo", &[("connections", 64, 1), ("bytes", 64, 1)]),
+    (Work::Echo, "echo", &[("connections", 64, 1), ("bytes", 64, 1), TLS]),
     (Work::Pipeline, "pipeline", &[("connections", 64, 1), ("bytes", 64, 1), ("depth", 32, 1)]),
     (Work::Lines, "lines", &[("connections", 64, 1), ("bytes", 12, 0), ("lines", 64, 1)]),
     (Work::Chat, "chat", &[("connections", 100, 2), ("bytes", 32, 8), ("talkers", 10, 1)]),
-    (Work::Churn, "churn", &[("connections", 16, 1)]),
-    (Work::Sink, "sink", &[("connections", 1, 1)]),
-    (Work::Stream, "stream", &[("connections", 1, 1)]),
+    (Work::Churn, "churn", &[("connections", 16, 1), TLS, ("resume", 0, 0)]),
+    (Work::Sink, "sink", &[("connections", 1, 1), TLS]),
+    (Work::Stream, "stream", &[("connections", 1, 1), TLS]),
     (Work::Pipe, "pipe", &[("connections", 1, 1)]),
     (Work::Broadcast, "broadcast", &[("connections", 100, 1)]),
-    (Work::Idle, "idle", &[("connections", 10_000, 1), ("bytes", 5, 1)]),
+    (Work::Idle, "idle", &[("connections", 10_000, 1), ("bytes", 5, 1), TLS]),
 ];
 
 pub const TALKERS_MAX: usize = 10;
@@ -82,6 +86,10 @@ pub struct Order {
     pub depth: usize,
     pub lines: usize,
     pub talkers: usize,
+    /// More than 0: connections are encrypted.
+    pub tls: usize,
+    /// More than 0: sessions are resumed.
+    pub resume: usize,
     pub limit: Limit,
     pub warmup: f64,
 }
@@ -109,6 +117,8 @@ impl Order {
             depth: 1,
             lines: 1,
             talkers: 1,
+            tls: 0,
+            resume: 0,
             limit: DEFAULT_LIMIT,
             warmup: DEFAULT_WARMUP,
         };
@@ -179,6 +189,8 @@ impl Order {
             "depth" => self.depth = value,
             "lines" => self.lines = value,
             "talkers" => self.talkers = value,
+            "tls" => self.tls = value,
+            "resume" => self.resume = value,
             _ => unreachable!("{key} stands in the table of workloads"),
         }
     }
@@ -264,7 +276,7 @@ mod tests {
             ("echo bytes=ten", "bytes is \"ten\", and must be a whole number from 1 on"),
             ("echo bytes=0", "bytes is \"0\", and must be a whole number from 1 on"),
             ("echo bytes=1 bytes=2", "bytes is given twice; leave one out"),
-            ("idle seconds=1", "idle has no key \"seconds\"; its keys are connections, bytes"),
+            ("idle seconds=1", "idle has no key \"seconds\"; its keys are connections, bytes, tls"),
             (
                 "churn seconds=-1",
                 "seconds is \"-1\", and must be a number of seconds above 0 and up to 86400",
@@ -285,7 +297,8 @@ mod tests {
         }
         assert_eq!(
             error("127.0.0.1:1 1 churn depth=1"),
-            "churn has no key \"depth\"; its keys are connections, seconds, operations, warmup"
+            "churn has no key \"depth\"; its keys are connections, tls, resume, \
+         seconds, operations, warmup"
         );
         assert!(error("127.0.0.1:1 1 chat connections=19").ends_with("20 in all"));
     }

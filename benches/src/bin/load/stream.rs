@@ -6,6 +6,7 @@ use crate::connection;
 use crate::failure::{Failure, Outcome};
 use crate::order::Order;
 use crate::phase::Phase;
+use crate::socket::Socket;
 use crate::watch::Watch;
 use mio::net::TcpStream;
 use std::time::Instant;
@@ -33,9 +34,9 @@ struct Course {
 }
 
 struct Flow {
-    socket: TcpStream,
+    socket: Socket<TcpStream>,
     /// Where the bytes come out, if that is elsewhere.
-    outlet: Option<TcpStream>,
+    outlet: Option<Socket<TcpStream>>,
     number: usize,
     /// Bytes that may be sent: whole units, which have begun.
     granted: u64,
@@ -93,7 +94,7 @@ impl Stream {
         let mut flows = Vec::with_capacity(order.connections);
         for (number, socket) in connection::connect_unserved(order)?.into_iter().enumerate() {
             let mut socket = connection::nonblocking(socket, number)?;
-            watch.add(&mut socket, number)?;
+            watch.add(&mut socket.tcp, number)?;
             flows.push(Flow {
                 socket,
                 outlet: None,

@@ -1,6 +1,7 @@
 //! The yardstick: servers on bare mio, as an expert would write them for one purpose each.
 //!
-//! `raw echo|lines|chat|quote|sink|broadcast|pipe`. One registration for both directions and edges for
+//! `raw echo|lines|chat|quote|sink|broadcast|pipe`, and over TLS `raw tls-echo|tls-sink|tls-quote`,
+//! or `tls-rsa-..` with another key. One registration for both directions and edges for
 //! the connection's life, one shared 64 KiB buffer, a short read ends the reading unless the peer
 //! has closed, one write for all that a read or a turn has to say, no-delay inherited from the
 //! port.
@@ -12,6 +13,7 @@ mod lines;
 mod pipe;
 mod server;
 mod simple;
+mod tls;
 
 use broadcast::Broadcast;
 use chat::Chat;
@@ -20,9 +22,20 @@ use server::serve;
 use simple::{Echo, Quote, Sink};
 use std::io;
 use twistor_benches::refuse;
+use twistor_benches::tls::{over_tls, server_config};
 
 fn main() -> io::Result<()> {
-    match std::env::args().nth(1).as_deref() {
+    let name = std::env::args().nth(1);
+    if let Some((certificate, name)) = name.as_deref().and_then(over_tls) {
+        let work = match name {
+            "echo" => tls::Work::Echo,
+            "sink" => tls::Work::Sink,
+            "quote" => tls::Work::Quote,
+            _ => refuse("raw does one of echo, sink and quote over TLS"),
+        };
+        return tls::serve(&server_config(certificate), work);
+    }
+    match name.as_deref() {
         Some("echo") => serve(Echo),
         Some("lines") => serve(Lines::default()),
         Some("chat") => serve(Chat::default()),

@@ -1,18 +1,21 @@
 //! The servers on tokio: its current-thread runtime, a task per connection, reads and writes by
 //! hand.
 //!
-//! `tokio echo|lines|chat|quote|sink|broadcast`, `tokio timers COUNT`. Each task has a read buffer
+//! `tokio echo|lines|chat|quote|sink|broadcast`, by tokio-rustls `tokio tls-echo|tls-sink|tls-quote`,
+//! or `tls-rsa-..` with another key, and `tokio timers COUNT`. Each task has a read buffer
 //! of its own, 16 KiB, the common way to write `echo`: idle connections pay for what they have used
 //! of it, and a buffer shared by all, filled by `try_read`, would spare them.
 
 mod members;
 mod timers;
+mod tls;
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use twistor_benches::lines::each_line;
+use twistor_benches::tls::over_tls;
 use twistor_benches::{ACKNOWLEDGEMENT, QUOTE, SINK_LEN, announce, answer, refuse};
 
 const READ_LEN: usize = 16 * 1024;
@@ -23,6 +26,9 @@ fn main() {
     let mut arguments = std::env::args().skip(1);
     let workload = arguments.next().unwrap_or_default();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    if let Some((certificate, name)) = over_tls(&workload) {
+        return tls::serve(&runtime, certificate, name);
+    }
     match workload.as_str() {
         "echo" => runtime.block_on(serve(echo)),
         "lines" => runtime.block_on(serve(lines)),
@@ -70,7 +76,12 @@ fn listen() -> std::io::Result<TcpListener> {
     socket.listen(1024)
 }
 
-async fn echo(mut stream: TcpStream) -> std::io::Result<()> {
+/// TCP, or TLS on it.
+trait Socket: AsyncRead + AsyncWrite + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Socket for S {}
+
+async fn echo(mut stream: impl Socket) -> std::io::Result<()> {
     let mut buffer = Vec::with_capacity(READ_LEN);
     loop {
         buffer.clear();
@@ -78,6 +89,8 @@ async fn echo(mut stream: TcpStream) -> std::io::Result<()> {
             return Ok(());
         }
         stream.write_all(&buffer).await?;
+        // Of TCP this does nothing, and TLS keeps what the socket did not take.
+        stream.flush().await?;
     }
 }
 
@@ -98,11 +111,11 @@ async fn lines(mut stream: TcpStream) -> std::io::Result<()> {
     }
 }
 
-async fn quote(mut stream: TcpStream) -> std::io::Result<()> {
+async fn quote(mut stream: impl Socket) -> std::io::Result<()> {
     stream.write_all(QUOTE).await
 }
 
-async fn sink(mut stream: TcpStream) -> std::io::Result<()> {
+async fn sink(mut stream: impl Socket) -> std::io::Result<()> {
     let mut buffer = Vec::with_capacity(STREAM_READ_LEN);
     let mut received = 0;
     loop {
@@ -115,5 +128,6 @@ async fn sink(mut stream: TcpStream) -> std::io::Result<()> {
         for _ in acknowledged..received / SINK_LEN {
             stream.write_all(&[ACKNOWLEDGEMENT]).await?;
         }
+        stream.flush().await?;
     }
 }

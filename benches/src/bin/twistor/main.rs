@@ -1,7 +1,7 @@
 //! The same servers on twistor, as in its examples.
 //!
-//! `twistor [--busy-poll MICROSECONDS] echo|lines|chat|quote|sink|broadcast|pipe`, and `twistor timers
-//! COUNT`.
+//! `twistor [--busy-poll MICROSECONDS] echo|lines|chat|quote|sink|broadcast|pipe`, over TLS `twistor
+//! tls-echo|tls-sink|tls-quote`, or `tls-rsa-..` with another key, and `twistor timers COUNT`.
 
 mod broadcast;
 mod chat;
@@ -16,7 +16,9 @@ use simple::{Answer, Echo, Quote, Sink};
 use std::error::Error;
 use std::net::Ipv4Addr;
 use std::time::Duration;
+use twistor::tls::{Certificates, Identity, TlsAcceptor};
 use twistor::{Lines, Reactor, Settings};
+use twistor_benches::tls::over_tls;
 use twistor_benches::{announce, refuse};
 
 const BUSY_POLL: &str = "--busy-poll";
@@ -27,6 +29,20 @@ fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let mut reactor = Reactor::with_settings(Settings::default().busy_poll(busy_poll))?;
     let at = (Ipv4Addr::LOCALHOST, 0);
+    if let [Some((certificate, name))] =
+        arguments.iter().map(|it| over_tls(it)).collect::<Vec<_>>()[..]
+    {
+        let identity = Identity::from_pem(certificate.chain, certificate.key)?;
+        let acceptor = TlsAcceptor::builder(&Certificates::new(identity)).build();
+        announce(match name {
+            "echo" => reactor.listen_tls(at, &acceptor, || Echo)?.local_address(),
+            "quote" => reactor.listen_tls(at, &acceptor, || Quote)?.local_address(),
+            "sink" => reactor.listen_tls(at, &acceptor, Sink::default)?.local_address(),
+            _ => refuse("twistor does one of echo, quote and sink over TLS"),
+        });
+        reactor.run()?;
+        return Ok(());
+    }
     let address = match arguments[..] {
         ["echo"] => reactor.listen_tcp(at, || Echo)?.local_address(),
         ["lines"] => reactor.listen_tcp(at, || Lines::new(Answer))?.local_address(),
