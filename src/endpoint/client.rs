@@ -41,8 +41,7 @@ pub struct ClientEndpoint {
     destination: Destination,
     /// Boxed, since errors hold endpoints.
     proxy_header: Option<Box<ProxyHeader>>,
-    // Boxed, since errors contain an endpoint.
-    tls: Option<Box<TlsSide>>,
+    tls: Option<TlsSide>,
 }
 
 /// Where an endpoint leads.
@@ -128,11 +127,11 @@ impl ClientEndpoint {
     #[cfg(feature = "tls")]
     #[must_use]
     pub fn encrypted(self, side: TlsSide) -> Self {
-        Self { tls: Some(Box::new(side)), ..self }
+        Self { tls: Some(side), ..self }
     }
 
     pub(crate) fn tls(&self) -> Option<&TlsSide> {
-        self.tls.as_deref()
+        self.tls.as_ref()
     }
 
     pub(crate) fn destination(&self) -> &Destination {

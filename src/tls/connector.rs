@@ -3,6 +3,7 @@
 use super::server_name_error::ServerNameError;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
+use std::fmt;
 use std::sync::Arc;
 
 /// The client's side of TLS: the certificates that it trusts, and what it negotiates. Clones share
@@ -18,7 +19,7 @@ use std::sync::Arc;
 /// let connector = TlsConnector::builder(&roots).alpn(["irc"]).build();
 /// # Ok::<(), twistor::tls::CertificateError>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct TlsConnector {
     /// In one piece, since endpoints and errors contain a connector.
     shared: Arc<Shared>,
@@ -93,6 +94,13 @@ impl PartialEq for TlsConnector {
 }
 
 impl Eq for TlsConnector {}
+
+/// Shows no more than the type: a configuration is long.
+impl fmt::Debug for TlsConnector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TlsConnector").finish_non_exhaustive()
+    }
+}
 
 fn parse(name: &str) -> Result<ServerName<'static>, ServerNameError> {
     ServerName::try_from(name.to_owned()).map_err(|_| ServerNameError { name: name.to_owned() })

@@ -138,7 +138,7 @@ impl Session {
         plaintext: &mut Plaintext<'_>,
         outgoing: &mut Vec<u8>,
     ) -> Result<Received, Error> {
-        let received = match &mut self.engine {
+        match &mut self.engine {
             Engine::Client(engine) => {
                 receive(engine, ciphertext, plaintext, outgoing, &mut self.progress)
             }
@@ -149,8 +149,7 @@ impl Session {
                 }
                 received
             }
-        };
-        received
+        }
     }
 
     /// Encrypts `plaintext` and appends it to `outgoing`. The handshake is complete. `unread` is

@@ -2,14 +2,15 @@
 
 use super::{Certificates, ServerNameError, Session, TlsAcceptor, TlsConnector};
 use rustls::pki_types::ServerName;
+use std::fmt;
 use std::io;
 
 /// The side of a handshake that a connection takes, and with what: that of a server with a
 /// [`TlsAcceptor`], or that of a client, see [`TlsConnector::to`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct TlsSide(Side);
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 enum Side {
     Server(TlsAcceptor),
     /// In a box, since endpoints and errors contain a side.
@@ -58,5 +59,14 @@ impl From<TlsAcceptor> for TlsSide {
 impl From<&TlsAcceptor> for TlsSide {
     fn from(acceptor: &TlsAcceptor) -> Self {
         acceptor.clone().into()
+    }
+}
+
+impl fmt::Debug for TlsSide {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Side::Server(_) => f.write_str("TlsSide(server)"),
+            Side::Client(_, name) => write!(f, "TlsSide(client of {})", name.to_str()),
+        }
     }
 }
