@@ -94,15 +94,20 @@ impl Connection {
         }
     }
 
-    /// Counts what has left the layer, which was given `given` bytes while nothing was unsent. It
-    /// is flushed when the connection is settled.
+    /// Offers `data` to the layer, with nothing unsent before it, and returns how many bytes it
+    /// took. It is flushed when the connection is settled.
     #[cold]
-    pub(super) fn count_given(&mut self, given: usize) {
+    pub(super) fn give_straight(&mut self, data: &[u8]) -> usize {
+        if self.is_handshaking() {
+            return 0;
+        }
+        let given = self.send(data);
         let held = self.held();
         self.count_sent(given.saturating_sub(held));
         if held > 0 {
             self.write_buffer_mut().held = held;
         }
+        given
     }
 
     /// Does the same as [`tell`](Self::tell) for a write that was offered to the layer at once. The

@@ -79,13 +79,13 @@ impl Connection {
 
     /// Accepts a large write to an empty write buffer. The loop has to settle the connection even
     /// if nothing is left to send: the write may have failed.
-    #[inline(never)]
     fn accept_straight(&mut self, data: &[u8]) -> Written {
-        let rest = &data[self.send_straight(data)..];
+        let has_layer = self.has_layer();
+        let rest = &data[self.send_straight(data, has_layer)..];
         if !rest.is_empty() && self.takes_writes() {
             self.write_buffer_mut().append(rest);
         }
-        if self.has_layer() {
+        if has_layer {
             return self.tell_given(data.len());
         }
         self.tell(data.len(), true)
@@ -130,15 +130,16 @@ impl Connection {
         }
         let first = self.write_buffer.is_none();
         let length = bytes.len();
+        let has_layer = self.has_layer();
         if first {
-            bytes.advance(self.send_straight(&bytes));
+            bytes.advance(self.send_straight(&bytes, has_layer));
         } else if !self.has_room_for(length) {
             return Written::News;
         }
         if !bytes.is_empty() && self.takes_writes() {
             self.write_buffer_mut().share(bytes);
         }
-        if first && self.has_layer() {
+        if first && has_layer {
             return self.tell_given(length);
         }
         self.tell(length, first)
@@ -252,23 +253,19 @@ impl Connection {
     /// Offers `data` to the socket, with nothing unsent before it, and returns how many bytes it
     /// took.
     #[inline(always)]
-    fn send_straight(&mut self, data: &[u8]) -> usize {
-        if self.is_handshaking() {
-            return 0;
+    fn send_straight(&mut self, data: &[u8], has_layer: bool) -> usize {
+        if has_layer {
+            return self.give_straight(data);
         }
         let count = self.send(data);
-        if self.has_layer() {
-            self.count_given(count);
-        } else {
-            self.count_sent(count);
-        }
+        self.count_sent(count);
         count
     }
 
     /// Offers `data` to the socket and returns how many bytes it took. Inlined, since nearly every
     /// answer passes here once.
     #[inline(always)]
-    fn send(&mut self, data: &[u8]) -> usize {
+    pub(super) fn send(&mut self, data: &[u8]) -> usize {
         if self.extras.is_some() {
             return self.send_with_extras(data);
         }
