@@ -90,7 +90,8 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     let mut arguments: Vec<String> = env::args().skip(1).collect();
     let mut roots = None;
     if let Some(at) = arguments.iter().position(|argument| argument == "--roots") {
-        roots = arguments.drain(at..).take(2).nth(1);
+        arguments.remove(at);
+        roots = (at < arguments.len()).then(|| arguments.remove(at));
         roots.as_ref().ok_or("--roots needs a file")?;
     }
     let target = match arguments.as_slice() {

@@ -1,56 +1,35 @@
 //! Behind a real haproxy: an example learns of the clients from its PROXY headers.
 
-use crate::support::{Child, TIMEOUT, has_tool, interrupt};
+use crate::support::{Child, Folder, TIMEOUT, has_tool, interrupt};
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::process::Command;
-use std::time::Instant;
 
 /// A haproxy that ends with the test.
 struct Haproxy {
-    process: Child,
+    _process: Child,
     address: SocketAddr,
-    config: PathBuf,
-}
-
-impl Drop for Haproxy {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.config);
-    }
+    /// Its configuration is there.
+    _folder: Folder,
 }
 
 impl Haproxy {
-    /// Starts it in front of a server. A port of the system's choice may be taken by another
-    /// program meanwhile; then it is started again.
+    /// Starts it in front of a server.
     fn start(server: SocketAddr, options: &str) -> Self {
-        for attempt in 0..10 {
-            let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-            let address = free.local_addr().unwrap();
-            let name = format!("twistor-haproxy-{}-{}.cfg", std::process::id(), address.port());
-            let config = std::env::temp_dir().join(name);
+        let folder = Folder::new();
+        let config = folder.join("haproxy.cfg");
+        let (process, addresses) = Child::listening(1, |addresses| {
             let text = format!(
                 "defaults\n mode tcp\n timeout connect 60s\n timeout client 60s\n \
-                 timeout server 60s\nlisten test\n bind {address}\n server it {server} {options}\n"
+                 timeout server 60s\nlisten test\n bind {}\n server it {server} {options}\n",
+                addresses[0]
             );
             std::fs::write(&config, text).unwrap();
-            drop(free);
             let mut command = Command::new("haproxy");
-            let process = Child::spawn(command.args(["-db", "-f"]).arg(&config));
-            let mut haproxy = Self { process, address, config };
-            let start = Instant::now();
-            while start.elapsed() < TIMEOUT {
-                if TcpStream::connect(address).is_ok() {
-                    return haproxy;
-                }
-                if haproxy.process.has_ended() {
-                    break;
-                }
-                std::thread::yield_now();
-            }
-            println!("attempt {attempt}: haproxy does not listen on {address}");
-        }
-        panic!("haproxy does not start");
+            command.args(["-db", "-f"]).arg(&config);
+            command
+        });
+        Self { _process: process, address: addresses[0], _folder: folder }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{Client, Socket, TIMEOUT};
 use std::io::{BufRead, BufReader, Read};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -48,6 +48,32 @@ impl Child {
         let command = command.stdin(Stdio::null()).stdout(stdout).stderr(stderr);
         let process = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
         Self { process, stdout: channel().1, stderr: None }
+    }
+
+    /// Starts a program that cannot be told to choose its ports, on ports that were free, and waits
+    /// until it listens on all of them. One may be taken by another program meanwhile; then it is
+    /// started again.
+    pub(crate) fn listening(
+        ports: usize,
+        command: impl Fn(&[SocketAddr]) -> Command,
+    ) -> (Self, Vec<SocketAddr>) {
+        for attempt in 0..10 {
+            let free: Vec<_> =
+                (0..ports).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap()).collect();
+            let addresses: Vec<_> = free.iter().map(|it| it.local_addr().unwrap()).collect();
+            let mut command = command(&addresses);
+            drop(free);
+            let mut child = Self::spawn(&mut command);
+            let start = Instant::now();
+            while start.elapsed() < TIMEOUT && !child.has_ended() {
+                if addresses.iter().all(|address| TcpStream::connect(address).is_ok()) {
+                    return (child, addresses);
+                }
+                std::thread::yield_now();
+            }
+            println!("attempt {attempt}: {command:?} does not listen on {addresses:?}");
+        }
+        panic!("the program does not start");
     }
 
     /// Connects a client as soon as the program listens, which it does not announce.

@@ -103,7 +103,7 @@ def serve_one(sock, made):
     connection.read_all()
 
 
-def serve(version):
+def serve(version, port):
     made = context(ssl.PROTOCOL_TLS_SERVER, version)
     made.load_cert_chain("localhost.pem", "localhost-key.pem")
     made.verify_mode = ssl.CERT_OPTIONAL
@@ -117,8 +117,6 @@ def serve(version):
             tls.context = other
 
     made.sni_callback = choose
-    port = socket.create_server(("127.0.0.1", 0))
-    print(f"TLS {version} on {port.getsockname()[1]}", flush=True)
     while True:
         sock, _ = port.accept()
         try:
@@ -172,7 +170,9 @@ def exchange(connection, data):
 
 if sys.argv[1] == "serve":
     for version in VERSIONS:
-        threading.Thread(target=serve, args=(version,), daemon=True).start()
+        port = socket.create_server(("127.0.0.1", 0))
+        print(port.getsockname()[1], flush=True)
+        threading.Thread(target=serve, args=(version, port), daemon=True).start()
     sys.stdin.read()
 else:
     sessions = {}

@@ -144,7 +144,11 @@ impl Service {
                     Some("/long") => {
                         cx.transport.register_producer(Producer::reader(Cursor::new(long_text())));
                     }
-                    Some("/cut") => cx.transport.abort_connection(),
+                    Some("/cut") => {
+                        // Long enough to leave at once.
+                        cx.transport.write(vec![b'x'; 1 << 16]);
+                        cx.transport.abort_connection();
+                    }
                     _ => cx.transport.write(info + "\n"),
                 }
                 cx.transport.lose_connection();
