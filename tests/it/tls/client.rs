@@ -5,6 +5,7 @@ use crate::support::TIMEOUT;
 use std::cell::RefCell;
 use std::io::{self, Cursor};
 use std::rc::Rc;
+use twistor::tls::TlsSide;
 use twistor::{
     ClientEndpoint, Context, Factory, Producer, Protocol, Reactor, Reason, Settings, Transport,
 };
@@ -17,6 +18,8 @@ pub(super) struct Request {
     pub(super) finishes: bool,
     /// Closes when as many bytes have come.
     pub(super) wants: Option<usize>,
+    /// Asks to encrypt first, as SMTP does: the endpoint does not.
+    pub(super) start_tls: Option<TlsSide>,
 }
 
 impl Request {
@@ -26,6 +29,10 @@ impl Request {
 
     pub(super) fn finish(self) -> Self {
         Self { finishes: true, ..self }
+    }
+
+    pub(super) fn start_tls(self, side: TlsSide) -> Self {
+        Self { start_tls: Some(side), ..self }
     }
 
     pub(super) fn wants(self, bytes: usize) -> Self {
@@ -87,12 +94,25 @@ impl Factory for Asker {
 
 struct Asking;
 
-impl Protocol<Asker> for Asking {
-    fn connection_made(&mut self, cx: &mut Context<'_, Asker>) {
+impl Asking {
+    fn begin(cx: &mut Context<'_, Asker>) {
         let tls = cx.transport.tls().expect("the handshake is complete");
         cx.factory.outcome.borrow_mut().tls = describe(&tls);
         let text = std::mem::take(&mut cx.factory.request.text);
         cx.transport.register_producer(Producer::reader(Cursor::new(text)));
+    }
+}
+
+impl Protocol<Asker> for Asking {
+    fn connection_made(&mut self, cx: &mut Context<'_, Asker>) {
+        match &cx.factory.request.start_tls {
+            Some(_) => cx.transport.write("STARTTLS\r\n"),
+            None => Self::begin(cx),
+        }
+    }
+
+    fn handshake_completed(&mut self, cx: &mut Context<'_, Asker>) {
+        Self::begin(cx);
     }
 
     fn producer_finished(&mut self, cx: &mut Context<'_, Asker>, result: io::Result<u64>) {
@@ -103,6 +123,10 @@ impl Protocol<Asker> for Asking {
     }
 
     fn data_received(&mut self, cx: &mut Context<'_, Asker>, data: &[u8]) {
+        if let Some(side) = cx.factory.request.start_tls.take() {
+            assert_eq!(String::from_utf8_lossy(data), "220 go ahead\r\n");
+            return cx.transport.start_tls(side).unwrap();
+        }
         let mut outcome = cx.factory.outcome.borrow_mut();
         outcome.received.extend_from_slice(data);
         if cx.factory.request.wants == Some(outcome.received.len()) {

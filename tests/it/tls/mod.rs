@@ -4,15 +4,18 @@
 mod client;
 mod curl;
 mod gnutls;
+mod mail;
 mod nginx;
 mod openssl;
 mod python;
+mod renewal;
 mod server;
 
 use crate::support::{Folder, TIMEOUT};
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
 use twistor::testing::tls::{AUTHORITY, CLIENT, LOCALHOST, RSA, WILDCARD};
 use twistor::tls::{RootCertificates, TlsInfo};
 
@@ -89,16 +92,12 @@ fn roots() -> RootCertificates {
 }
 
 /// The bytes of a long transfer: text, since some programs take nothing else.
-fn long_text() -> Vec<u8> {
-    let mut text = Vec::with_capacity(LONG);
-    let mut number = 0;
-    while text.len() < LONG {
-        writeln!(text, "line {number:09} of a long text that is not the same in any two places")
-            .unwrap();
-        number += 1;
-    }
-    text.truncate(LONG);
-    text
+fn long_text() -> &'static [u8] {
+    static TEXT: OnceLock<Vec<u8>> = OnceLock::new();
+    TEXT.get_or_init(|| {
+        let lines = (0..LONG / 16).map(|number| format!("line {number:010}\n"));
+        lines.collect::<String>().into_bytes()
+    })
 }
 
 /// The test certificates as files, for the programs of others.

@@ -149,7 +149,7 @@ fn nginx_is_a_proxy_in_front() {
         let outcome = connect(ports.ending, &plain, "localhost", Request::new("info\n"));
         assert_eq!((&*outcome.text(), &*outcome.end), ("plain\n", "done"));
         assert!(outcome.tls.starts_with(&format!("version={number} ")), "{}", outcome.tls);
-        let request = Request::new([b"echo\n", &text[..]].concat()).wants(LONG);
+        let request = Request::new([b"echo\n", text].concat()).wants(LONG);
         let outcome = connect(ports.ending, &plain, "localhost", request);
         assert!(outcome.received == text && outcome.end == "done", "{}", outcome.end);
         // It passes TLS through, a half-close as well.

@@ -79,6 +79,10 @@ def info(tls):
 
 
 def serve_one(sock, made):
+    if sock.recv(1, socket.MSG_PEEK) == b"S":
+        with sock.makefile("rb", buffering=0) as lines:
+            assert lines.readline() == b"STARTTLS\r\n"
+        sock.sendall(b"220 go ahead\r\n")
     connection = Connection(sock, made, server_side=True)
     first = b""
     while b"\n" not in first:

@@ -105,15 +105,12 @@ fn a_server_is_understood() {
                 let outcome = ask(&connector, offer.name, Request::new("info\n"));
                 assert_eq!(outcome.end, "done", "{outcome:?}");
                 let (chosen, name) = (offer.chosen, offer.name);
+                let agreed = format!("version={number} alpn={}", offer.chosen);
                 // The second context asks for no certificates.
-                let seen = format!(
-                    "version={number} alpn={chosen} certificate=false resumed={is_resumed}\n"
-                );
+                let seen = format!("{agreed} certificate=false resumed={is_resumed}\n");
                 assert_eq!(outcome.text(), seen);
-                let negotiated = format!(
-                    "version={number} alpn={chosen} name={name} certificate=true resumed={is_resumed}"
-                );
-                assert_eq!(outcome.tls, negotiated);
+                let resumed = format!("certificate=true resumed={is_resumed}");
+                assert_eq!(outcome.tls, format!("{agreed} name={} {resumed}", offer.name));
             }
         }
         let with_certificate = TlsConnector::builder(&roots()).identity(&CLIENT.identity()).build();
@@ -121,8 +118,14 @@ fn a_server_is_understood() {
         assert!(outcome.text().contains("certificate=true"), "{outcome:?}");
 
         let text = long_text();
-        let request = Request::new([b"echo\n", &text[..]].concat()).wants(LONG);
+        let request = Request::new([b"echo\n", text].concat()).wants(LONG);
         let outcome = ask(&plain, "localhost", request);
+        assert!(outcome.received == text && outcome.end == "done", "{}", outcome.end);
+        // After a request that is not encrypted.
+        let side = plain.to("localhost").unwrap();
+        let endpoint = ClientEndpoint::from(TcpClientEndpoint::new(([127, 0, 0, 1], port)));
+        let request = Request::new([b"echo\n", text].concat()).wants(LONG).start_tls(side);
+        let outcome = super::client::ask(endpoint, request);
         assert!(outcome.received == text && outcome.end == "done", "{}", outcome.end);
         // This side closes its sending half, and still reads.
         let outcome = ask(&plain, "localhost", Request::new("count\nhello\n").finish());
