@@ -12,6 +12,7 @@
 //! [Clients]: clients
 //! [Behind a proxy]: proxies
 //! [TLS]: tls
+//! [Certificates]: certificates
 //! [Timers]: timers
 //! [Threads and blocking work]: threads
 //! [Reaching a factory from outside]: outside
@@ -68,6 +69,7 @@ chapters! {
     clients "Clients" "clients.md"
     proxies "Behind a proxy" "proxies.md"
     tls "TLS" "tls.md"
+    certificates "Certificates" "certificates.md"
     timers "Timers" "timers.md"
     threads "Threads and blocking work" "threads.md"
     outside "Reaching a factory from outside" "outside.md"

@@ -19,9 +19,15 @@ use std::time::Duration;
 /// | `tcp:HOST:PORT:timeout=SECONDS:bindAddress=ADDRESS` | TCP; a host name or an IP address |
 /// | `unix:PATH:timeout=SECONDS` | a Unix socket |
 /// | `unix:@NAME` | a Unix socket in Linux's abstract namespace |
+/// | `tls:HOST:PORT:trustRoots=FILE` | TLS; a host name or an IP address |
+/// | `tls:unix:PATH:serverName=NAME` | TLS over a Unix socket |
 /// | `haproxy:ENDPOINT:version=N` | any of these, with a PROXY header in front |
 ///
 /// [`HostnameEndpoint`] says how a host is connected to, and which names there are.
+///
+/// `tls` needs the feature `tls`. The server's certificate has to be for the host, or for
+/// `serverName`, and from an authority of the operating system or of the file `trustRoots`, in PEM.
+/// `certificate=FILE` and `privateKey=FILE` are shown to a server that asks for a certificate.
 ///
 /// Arguments may be given by position or, except the kind, by name: `tcp:host=::1:port=8007`.
 /// Escapes are those of a [`ServerEndpoint`](super::ServerEndpoint). `haproxy` sends a header for a

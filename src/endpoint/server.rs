@@ -22,12 +22,17 @@ use std::str::FromStr;
 /// | `unix:@NAME` | a Unix socket in Linux's abstract namespace |
 /// | `fd:3` | an inherited listening socket, by its descriptor |
 /// | `systemd:name=NAME`, `systemd:index=0` | a socket from systemd |
+/// | `ssl:PORT:privateKey=FILE:certKey=FILE`, `ssl:ENDPOINT:..` | TLS, over TCP or any of these |
 /// | `haproxy:ENDPOINT:trust=NETWORK` | any of these, behind a proxy that sends a PROXY header |
 ///
 /// Arguments may be given by position instead: `tcp:PORT:ADDRESS:N`, `tcp6:PORT:N:ADDRESS`,
 /// `unix:PATH:660:N`. A colon, an equals sign or a backslash that belongs to an argument is escaped
 /// by a backslash. An IPv6 address may be escaped (`interface=\:\:1`), in brackets
 /// (`interface=[::1]`) or, if only named arguments follow, plain (`interface=::1`).
+///
+/// `ssl` needs the feature `tls`. `certKey` is a file of PEM with the certificate and its chain,
+/// `privateKey` one with the key; one file may have both, and is then given as `privateKey`.
+/// `clientRoots=FILE` requires a certificate of the client, from an authority of that file.
 ///
 /// `trust` may be repeated; [`proxy_protocol`](Self::proxy_protocol) says what it means.
 ///
