@@ -22,7 +22,7 @@ pub(crate) enum Session {
 }
 
 impl Session {
-    fn command(&mut self, cx: &mut LineContext<'_, Mail>, line: &str) {
+    fn command(&mut self, cx: &LineContext<'_, Mail>, line: &str) {
         let (verb, rest) = line.trim_end().split_once(' ').unwrap_or((line.trim_end(), ""));
         let answer = match (verb.to_ascii_uppercase().as_str(), &mut *self) {
             ("EHLO", _) => return self.greet(cx),
@@ -74,7 +74,7 @@ impl Session {
 
     /// Encrypts the connection (RFC 3207). What the client has said before may be another's, who
     /// has changed it on the way, so it is forgotten.
-    fn start_tls(&mut self, cx: &mut LineContext<'_, Mail>, parameter: &str) {
+    fn start_tls(&mut self, cx: &LineContext<'_, Mail>, parameter: &str) {
         let answer = match &cx.factory.acceptor {
             None => "502 there is no certificate",
             Some(_) if cx.transport.tls().is_some() => "503 encrypted already",

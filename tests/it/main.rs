@@ -53,6 +53,7 @@ mod unread;
 /// the module `examples` needs the programs. (`cargo test --example chat` runs only those of the
 /// chat.)
 #[expect(dead_code, reason = "`main` is not called")]
+#[expect(clippy::duplicate_mod, reason = "examples share a file, and are programs of their own")]
 #[path = "../../examples"]
 mod own {
     mod answer;
@@ -61,11 +62,9 @@ mod own {
     mod counting_echo;
     mod echo;
     mod finger;
-    #[cfg(feature = "tls")]
     #[path = "https_get/main.rs"]
     mod https_get;
     mod logfile;
-    #[cfg(feature = "tls")]
     #[path = "mail/main.rs"]
     mod mail;
     mod qotd;

@@ -177,7 +177,7 @@ fn nginx_serves_a_client_and_a_proxy() {
         return;
     }
     let (files, behind, text) = (Files::new(), Behind::start(), long_text());
-    files.write("long", &text);
+    files.write("long", text);
     std::fs::create_dir(files.path("empty")).unwrap();
     let (_nginx, ports) = start(&files, &behind);
     for (version, ports) in VERSIONS.into_iter().zip(ports) {

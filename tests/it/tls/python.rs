@@ -104,7 +104,6 @@ fn a_server_is_understood() {
             for is_resumed in [false, true] {
                 let outcome = ask(&connector, offer.name, Request::new("info\n"));
                 assert_eq!(outcome.end, "done", "{outcome:?}");
-                let (chosen, name) = (offer.chosen, offer.name);
                 let agreed = format!("version={number} alpn={}", offer.chosen);
                 // The second context asks for no certificates.
                 let seen = format!("{agreed} certificate=false resumed={is_resumed}\n");

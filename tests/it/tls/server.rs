@@ -127,7 +127,7 @@ enum Asks {
 }
 
 impl Service {
-    fn begin(&mut self, cx: &mut Context<'_, Services>, line: &str) {
+    fn begin(&mut self, cx: &Context<'_, Services>, line: &str) {
         let info = cx.transport.tls().map_or("plain".to_owned(), |tls| describe(&tls));
         self.asks = match line {
             "echo" => Asks::Echo,
