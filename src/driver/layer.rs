@@ -62,12 +62,12 @@ macro_rules! leave_to_socket {
 
 pub(super) use leave_to_socket;
 
-/// Hands the first `end` bytes of `held` to the socket, and removes those that it took.
-/// `WouldBlock` means that it was full before the last.
-pub(super) fn hand_on(socket: &mut AnyStream, held: &mut Vec<u8>, end: usize) -> io::Result<()> {
+/// Hands `held` bytes to the socket. Returns how many it took, and `WouldBlock` if it was full before
+/// the last.
+pub(super) fn hand_on(socket: &mut AnyStream, held: &[u8]) -> (usize, io::Result<()>) {
     let mut sent = 0;
     let handed = loop {
-        let offered = &held[sent..end];
+        let offered = &held[sent..];
         if offered.is_empty() {
             break Ok(());
         }
@@ -84,6 +84,5 @@ pub(super) fn hand_on(socket: &mut AnyStream, held: &mut Vec<u8>, end: usize) ->
             Err(error) => break Err(error),
         }
     };
-    held.drain(..sent);
-    handed
+    (sent, handed)
 }

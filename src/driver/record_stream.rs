@@ -47,7 +47,9 @@ impl RecordStream {
     /// Hands bytes to the socket until no more than `rest` are held.
     fn hand_on(&mut self, rest: usize) -> io::Result<()> {
         let end = self.outgoing.len().saturating_sub(rest);
-        hand_on(&mut self.socket, &mut self.outgoing, end)
+        let (sent, handed) = hand_on(&mut self.socket, &self.outgoing[..end]);
+        self.outgoing.drain(..sent);
+        handed
     }
 
     /// Reads a chunk from the socket. Returns true if the socket is empty after it.

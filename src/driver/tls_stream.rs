@@ -2,7 +2,7 @@
 
 use super::layer::{hand_on, leave_to_socket};
 use super::{AnyStream, Layer, Stream};
-use crate::tls::{Plaintext, RECORD_MAX, Session, TlsInfo};
+use crate::tls::{Outgoing, Plaintext, RECORD_MAX, Session, TlsInfo};
 use std::cell::Cell;
 use std::io::{self, IoSlice};
 
@@ -37,7 +37,7 @@ pub(crate) struct TlsStream {
     socket: AnyStream,
     session: Session,
     /// Held: ciphertext for the socket, after a `start_tls` behind what was written before it.
-    outgoing: Vec<u8>,
+    outgoing: Outgoing,
     /// Ciphertext read from the socket and not decrypted.
     incoming: Incoming,
     /// Plaintext that was not returned; the first `returned` bytes were.
@@ -77,14 +77,15 @@ impl TlsStream {
     pub(crate) fn new(
         socket: AnyStream,
         mut session: Session,
-        mut clear: Vec<u8>,
+        clear: Vec<u8>,
         received: &[u8],
     ) -> Self {
-        session.begin(&mut clear);
+        let mut outgoing = Outgoing::from(clear);
+        session.begin(&mut outgoing);
         Self {
             socket,
             session,
-            outgoing: clear,
+            outgoing,
             incoming: match received {
                 [] => Incoming::Partial(Vec::new()),
                 received => Incoming::Whole { records: received.to_vec(), nothing: Vec::new() },
@@ -311,10 +312,9 @@ impl Layer for TlsStream {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        let end = self.outgoing.len();
-        hand_on(&mut self.socket, &mut self.outgoing, end)?;
-        self.outgoing = Vec::new();
-        Ok(())
+        let (sent, handed) = hand_on(&mut self.socket, self.outgoing.as_slice());
+        self.outgoing.consume(sent);
+        handed
     }
 
     fn is_handshaking(&self) -> bool {

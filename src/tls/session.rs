@@ -1,12 +1,11 @@
 //! `Session`: the TLS of one connection, bytes in and bytes out. No socket.
 
-use super::{TlsAcceptor, TlsConnector, TlsInfo};
+use super::{Outgoing, TlsAcceptor, TlsConnector, TlsInfo};
 use rustls::client::UnbufferedClientConnection;
 use rustls::pki_types::ServerName;
 use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{
-    ConnectionState, EncodeError, EncodeTlsData, EncryptError, InsufficientSizeError,
-    UnbufferedStatus, WriteTraffic,
+    ConnectionState, EncodeError, EncodeTlsData, EncryptError, UnbufferedStatus, WriteTraffic,
 };
 use rustls::{CommonState, Error};
 use std::fmt;
@@ -20,7 +19,7 @@ pub(crate) const RECORD_MAX: usize = 16 * 1024;
 
 /// What a record adds to its plaintext, at most, with the cipher suites in use: a header of 5
 /// bytes, a nonce of 8, a type and a tag of 16.
-const RECORD_OVERHEAD: usize = 32;
+pub(super) const RECORD_OVERHEAD: usize = 32;
 
 /// The TLS of one connection.
 pub(crate) struct Session {
@@ -102,7 +101,7 @@ impl Session {
     }
 
     /// Begins the handshake: the hello of a client is appended to `outgoing`.
-    pub(crate) fn begin(&mut self, outgoing: &mut Vec<u8>) {
+    pub(crate) fn begin(&mut self, outgoing: &mut Outgoing) {
         let mut plaintext = Plaintext { buffer: &mut [], filled: 0, rest: &mut Vec::new() };
         // It is ready, and nothing was received that could be wrong.
         let _ = self.receive(&mut [], &mut plaintext, outgoing);
@@ -136,7 +135,7 @@ impl Session {
         &mut self,
         ciphertext: &mut [u8],
         plaintext: &mut Plaintext<'_>,
-        outgoing: &mut Vec<u8>,
+        outgoing: &mut Outgoing,
     ) -> Result<Received, Error> {
         match &mut self.engine {
             Engine::Client(engine) => {
@@ -158,7 +157,7 @@ impl Session {
         &mut self,
         plaintext: &[u8],
         unread: &mut Vec<u8>,
-        outgoing: &mut Vec<u8>,
+        outgoing: &mut Outgoing,
     ) -> Result<(), Error> {
         let room = plaintext.len() + (plaintext.len() / RECORD_MAX + 1) * RECORD_OVERHEAD;
         self.write(unread, outgoing, room, Traffic::Data(plaintext))
@@ -169,7 +168,7 @@ impl Session {
     pub(crate) fn close(
         &mut self,
         unread: &mut Vec<u8>,
-        outgoing: &mut Vec<u8>,
+        outgoing: &mut Outgoing,
     ) -> Result<(), Error> {
         if self.progress.sent_close || self.is_handshaking() {
             return Ok(());
@@ -181,7 +180,7 @@ impl Session {
     fn write(
         &mut self,
         unread: &mut Vec<u8>,
-        outgoing: &mut Vec<u8>,
+        outgoing: &mut Outgoing,
         room: usize,
         traffic: Traffic<'_>,
     ) -> Result<(), Error> {
@@ -261,7 +260,7 @@ fn receive<D>(
     engine: &mut impl Process<D>,
     ciphertext: &mut [u8],
     plaintext: &mut Plaintext<'_>,
-    outgoing: &mut Vec<u8>,
+    outgoing: &mut Outgoing,
     progress: &mut Progress,
 ) -> Result<Received, Error> {
     let mut consumed = 0;
@@ -306,7 +305,7 @@ fn receive<D>(
 }
 
 /// Appends the alert that an engine has ready after an error, if it has one.
-fn append_alert<D>(engine: &mut impl Process<D>, ciphertext: &mut [u8], outgoing: &mut Vec<u8>) {
+fn append_alert<D>(engine: &mut impl Process<D>, ciphertext: &mut [u8], outgoing: &mut Outgoing) {
     while engine.state().wants_write() {
         let Ok(ConnectionState::EncodeTlsData(encoder)) = engine.process(ciphertext).state else {
             return;
@@ -320,7 +319,7 @@ fn append_alert<D>(engine: &mut impl Process<D>, ciphertext: &mut [u8], outgoing
 fn write<D>(
     engine: &mut impl Process<D>,
     unread: &mut Vec<u8>,
-    outgoing: &mut Vec<u8>,
+    outgoing: &mut Outgoing,
     room: usize,
     traffic: Traffic<'_>,
     progress: &mut Progress,
@@ -329,7 +328,7 @@ fn write<D>(
         let UnbufferedStatus { discard, state } = engine.process(unread);
         let is_done = match state? {
             ConnectionState::WriteTraffic(mut writer) => {
-                append(outgoing, room, |room| {
+                outgoing.append(room, |room| {
                     traffic.encrypt(&mut writer, room).map_err(|error| match error {
                         EncryptError::InsufficientSize(needed) => Ok(needed),
                         EncryptError::EncryptExhausted => Err(Error::EncryptError),
@@ -359,34 +358,12 @@ fn write<D>(
     }
 }
 
-fn encode<D>(mut encoder: EncodeTlsData<'_, D>, outgoing: &mut Vec<u8>) -> Result<(), Error> {
+fn encode<D>(mut encoder: EncodeTlsData<'_, D>, outgoing: &mut Outgoing) -> Result<(), Error> {
     // The engine has the record ready, and says how long it is.
-    append(outgoing, 0, |room| {
+    outgoing.append(0, |room| {
         encoder.encode(room).map_err(|error| match error {
             EncodeError::InsufficientSize(needed) => Ok(needed),
             error @ EncodeError::AlreadyEncoded => Err(Error::General(error.to_string())),
         })
     })
-}
-
-/// Appends what `fill` writes, which is given `room` bytes, or as many as it then asks for.
-fn append(
-    outgoing: &mut Vec<u8>,
-    mut room: usize,
-    mut fill: impl FnMut(&mut [u8]) -> Result<usize, Result<InsufficientSizeError, Error>>,
-) -> Result<(), Error> {
-    let start = outgoing.len();
-    loop {
-        outgoing.resize(start + room, 0);
-        let filled = fill(&mut outgoing[start..]);
-        outgoing.truncate(start + *filled.as_ref().unwrap_or(&0));
-        match filled {
-            Ok(_) => return Ok(()),
-            Err(Ok(InsufficientSizeError { required_size })) if required_size > room => {
-                room = required_size;
-            }
-            Err(Ok(_)) => return Err(Error::EncryptError),
-            Err(Err(error)) => return Err(error),
-        }
-    }
 }
