@@ -62,8 +62,8 @@ macro_rules! leave_to_socket {
 
 pub(super) use leave_to_socket;
 
-/// Hands `held` bytes to the socket. Returns how many it took, and `WouldBlock` if it was full before
-/// the last.
+/// Hands `held` bytes to the socket. Returns how many it took, and `WouldBlock` if it was full
+/// before the last.
 pub(super) fn hand_on(socket: &mut AnyStream, held: &[u8]) -> (usize, io::Result<()>) {
     let mut sent = 0;
     let handed = loop {

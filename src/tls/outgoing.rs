@@ -1,12 +1,13 @@
 //! `Outgoing`: ciphertext for a socket.
 
+use super::record::{RECORD_MAX, RECORD_OVERHEAD};
 use rustls::Error;
 use rustls::unbuffered::InsufficientSizeError;
 use std::cell::Cell;
 
 /// Memory that is kept for the next connection with something to send. As much as a connection
 /// holds at most: four full records.
-const SPARE_LEN_MAX: usize = 4 * (super::RECORD_MAX + super::RECORD_OVERHEAD);
+const SPARE_LEN_MAX: usize = 4 * (RECORD_MAX + RECORD_OVERHEAD);
 
 thread_local! {
     /// Memory of a connection of this thread that has sent everything. One suffices, since most

@@ -1,5 +1,6 @@
 //! `Session`: the TLS of one connection, bytes in and bytes out. No socket.
 
+use super::record::{RECORD_MAX, RECORD_OVERHEAD};
 use super::{Outgoing, TlsAcceptor, TlsConnector, TlsInfo};
 use rustls::client::UnbufferedClientConnection;
 use rustls::pki_types::ServerName;
@@ -13,13 +14,6 @@ use std::sync::Arc;
 
 /// Room for an alert and its record, for a first try: an alert takes less in every version.
 const ALERT_ROOM: usize = 64;
-
-/// The longest plaintext of one record. (RFC 8446, section 5.1)
-pub(crate) const RECORD_MAX: usize = 16 * 1024;
-
-/// What a record adds to its plaintext, at most, with the cipher suites in use: a header of 5
-/// bytes, a nonce of 8, a type and a tag of 16.
-pub(super) const RECORD_OVERHEAD: usize = 32;
 
 /// The TLS of one connection.
 pub(crate) struct Session {

@@ -119,12 +119,11 @@ fn a_failed_handshake_loses_the_connection_with_its_reason() {
 
 #[test]
 fn a_close_during_the_handshake_ends_without_it() {
-    let mut fixture = Fixture::new(|event, cx| match event {
-        Event::Data(_) => {
+    let mut fixture = Fixture::new(|event, cx| {
+        if let Event::Data(_) = event {
             cx.transport.start_tls(acceptor()).unwrap();
             cx.transport.lose_connection();
         }
-        _ => {}
     });
     let peer = fixture.connect();
     peer.send("tls");
@@ -176,13 +175,12 @@ fn bytes_that_are_the_handshake_already_are_handed_over() {
 
 #[test]
 fn both_sides_of_a_connection_may_be_ours() {
-    let mut fixture = Fixture::new(|event, cx| match event {
-        Event::Made => {
+    let mut fixture = Fixture::new(|event, cx| {
+        if event == Event::Made {
             let side = crate::testing::tls::connector().to("localhost").unwrap();
             cx.transport.start_tls(side).unwrap();
             cx.transport.write("from the client");
         }
-        _ => {}
     });
     let endpoint = crate::TcpClientEndpoint::new(([192, 0, 2, 9], 25));
     fixture.reactor.connect_tcp(endpoint, &fixture.port).unwrap();
