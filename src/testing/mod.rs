@@ -37,6 +37,9 @@ mod single_fault;
 mod split;
 #[cfg(feature = "tls")]
 pub mod tls;
+#[cfg(not(feature = "tls"))]
+#[path = "no_tls.rs"]
+mod tls;
 mod transcript;
 
 #[cfg(test)]

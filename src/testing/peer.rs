@@ -3,9 +3,15 @@
 use super::network::EndId;
 use super::observer::{CallbackCounts, Seen};
 use super::simulation::Simulation;
+use super::tls::Encryption;
 use crate::reason::Reason;
+#[cfg(feature = "tls")]
+use crate::tls::TlsSide;
 use crate::transport::Transport;
+use std::cell::RefCell;
 use std::fmt;
+#[cfg(feature = "tls")]
+use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -46,6 +52,7 @@ pub struct Peer {
     simulation: Simulation,
     end: EndId,
     ends: Ends,
+    encryption: RefCell<Option<Box<Encryption>>>,
 }
 
 /// The two ends, by which the protocol is found.
@@ -76,6 +83,10 @@ pub enum End {
     /// Refused: no port is open there.
     Refused,
 }
+
+/// Virtual time that a handshake of a peer may take: longer than any timeout of a server.
+#[cfg(feature = "tls")]
+const HANDSHAKE_MAX: Duration = Duration::from_secs(3600);
 
 impl Simulation {
     /// Connects a client to a server. The client is on the host `name`, which is added if there is
@@ -112,13 +123,108 @@ impl Peer {
     pub(super) fn new(simulation: Simulation, end: EndId, server: SocketAddr) -> Self {
         let address = simulation.network(|it| it.address_of(end));
         let client = address.and_then(|it| it.socket_addr()).unwrap_or(server);
-        Self { simulation, end, ends: Ends::Tcp { server, client } }
+        Self::with(simulation, end, Ends::Tcp { server, client })
     }
 
     /// Creates a peer over a Unix socket of the host with this number.
     pub(super) fn local(simulation: Simulation, end: EndId, host: usize) -> Self {
         let link = simulation.network(|it| it.raw_client_link(end.other())).unwrap_or(u64::MAX);
-        Self { simulation, end, ends: Ends::Unix { host, link } }
+        Self::with(simulation, end, Ends::Unix { host, link })
+    }
+
+    fn with(simulation: Simulation, end: EndId, ends: Ends) -> Self {
+        Self { simulation, end, ends, encryption: RefCell::new(None) }
+    }
+
+    /// Encrypts the connection, as a client or, if the server begins TLS as one, as a server; what
+    /// is sent and received from here on is plaintext to the test. Returns when the handshake is
+    /// complete.
+    ///
+    /// Closing the writing half then says so by `close_notify`, and
+    /// [`close_kind`](Self::close_kind) is [`End::Closed`] when the server has said so; without
+    /// that an end of the connection counts as [`End::Reset`].
+    ///
+    /// ```
+    /// use twistor::testing::Simulation;
+    /// use twistor::testing::tls::{acceptor, connector};
+    /// # struct Echo;
+    /// # impl<F> twistor::Protocol<F> for Echo {
+    /// #     fn data_received(&mut self, cx: &mut twistor::Context<'_, F>, data: &[u8]) {
+    /// #         cx.transport.write(data);
+    /// #     }
+    /// # }
+    ///
+    /// let simulation = Simulation::new(1);
+    /// let server = simulation.host("server", |reactor| {
+    ///     reactor.listen_tls(8443, &acceptor(), || Echo)?;
+    ///     Ok(())
+    /// });
+    /// let peer = simulation.peer("client", server.address(8443));
+    /// peer.start_tls(connector().to("localhost")?)?;
+    /// peer.send("hello");
+    /// assert_eq!(peer.take_received(), b"hello");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The handshake has failed, or the server has ended the connection.
+    #[cfg(feature = "tls")]
+    #[track_caller]
+    pub fn start_tls(&self, side: impl Into<TlsSide>) -> io::Result<()> {
+        let mut encryption = Box::new(Encryption::begin(&side.into())?);
+        loop {
+            let outgoing = encryption.take_outgoing();
+            if !outgoing.is_empty() {
+                self.raw_send(&outgoing);
+            }
+            if !encryption.is_handshaking() {
+                *self.encryption.borrow_mut() = Some(encryption);
+                return Ok(());
+            }
+            let news = || self.has_raw() || self.raw_close_kind().is_some();
+            self.simulation.run_until(HANDSHAKE_MAX, news);
+            let received = self.simulation.network(|it| it.raw_client_take_received(self.end));
+            if received.is_empty() {
+                let how = self.raw_close_kind();
+                let what = format!("the server has not completed the handshake: {how:?}");
+                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, what));
+            }
+            let decrypted = encryption.receive(&received);
+            if decrypted.is_err() {
+                self.raw_send(&encryption.take_outgoing());
+            }
+            decrypted?;
+        }
+    }
+
+    fn raw_send(&self, data: &[u8]) {
+        self.simulation.network(|it| it.raw_client_send(self.end, data));
+        self.simulation.settle();
+    }
+
+    fn has_raw(&self) -> bool {
+        self.simulation.network(|it| it.raw_client_has_received(self.end))
+    }
+
+    fn raw_close_kind(&self) -> Option<End> {
+        self.simulation.network(|it| it.raw_client_close_kind(self.end))
+    }
+
+    /// Calls `call` with the peer's TLS, if it has any, which has decrypted all that has come.
+    fn with_encryption<R>(&self, call: impl FnOnce(&mut Encryption) -> R) -> Option<R> {
+        let mut encryption = self.encryption.borrow_mut();
+        let encryption = encryption.as_mut()?;
+        let received = self.simulation.network(|it| it.raw_client_take_received(self.end));
+        if let Err(error) = encryption.receive(&received) {
+            panic!("the server sends what is no TLS: {error}");
+        }
+        let result = call(encryption);
+        let outgoing = encryption.take_outgoing();
+        if !outgoing.is_empty() {
+            self.simulation.network(|it| it.raw_client_send(self.end, &outgoing));
+        }
+        Some(result)
     }
 
     fn seen(&self) -> Option<Seen> {
@@ -137,8 +243,11 @@ impl Peer {
     /// [`close_write`](Self::close_write) they are discarded.
     #[track_caller]
     pub fn send(&self, data: impl AsRef<[u8]>) {
-        self.simulation.network(|it| it.raw_client_send(self.end, data.as_ref()));
-        self.simulation.settle();
+        let data = data.as_ref();
+        match self.with_encryption(|encryption| encryption.send(data)) {
+            Some(()) => self.simulation.settle(),
+            None => self.raw_send(data),
+        }
     }
 
     /// Sends a byte of urgent data after everything sent so far, as a telnet client does for
@@ -156,22 +265,28 @@ impl Peer {
 
     /// Returns the received bytes without taking them.
     pub fn received(&self) -> Vec<u8> {
-        self.simulation.network(|it| it.raw_client_received(self.end))
+        let plaintext = self.with_encryption(|encryption| encryption.received().to_vec());
+        plaintext.unwrap_or_else(|| self.simulation.network(|it| it.raw_client_received(self.end)))
     }
 
     pub(super) fn has_received(&self) -> bool {
-        self.simulation.network(|it| it.raw_client_has_received(self.end))
+        let has_plaintext = self.with_encryption(|encryption| !encryption.received().is_empty());
+        has_plaintext.unwrap_or_else(|| self.has_raw())
     }
 
     /// Returns the received bytes and removes them.
     pub fn take_received(&self) -> Vec<u8> {
-        self.simulation.network(|it| it.raw_client_take_received(self.end))
+        let plaintext = self.with_encryption(|encryption| encryption.take_received());
+        let raw = || self.simulation.network(|it| it.raw_client_take_received(self.end));
+        plaintext.unwrap_or_else(raw)
     }
 
     /// Half-close: sends a FIN after everything sent so far. The client still receives.
     #[track_caller]
     pub fn close_write(&self) {
-        self.simulation.network(|it| it.raw_client_close_write(self.end));
+        if self.with_encryption(|encryption| encryption.close()).is_none() {
+            self.simulation.network(|it| it.raw_client_close_write(self.end));
+        }
         self.simulation.settle();
     }
 
@@ -206,7 +321,12 @@ impl Peer {
     /// Returns how the connection ended, once everything before that has been read. A host that has
     /// crashed learns of no end.
     pub fn close_kind(&self) -> Option<End> {
-        self.simulation.network(|it| it.raw_client_close_kind(self.end))
+        match (self.with_encryption(|encryption| encryption.has_ended()), self.raw_close_kind()) {
+            (Some(true), _) => Some(End::Closed),
+            // Anyone on the way can end the connection.
+            (Some(false), Some(End::Closed)) => Some(End::Reset),
+            (_, kind) => kind,
+        }
     }
 
     /// Returns the protocol's transport, for queries such as `is_paused`, `unsent`,
@@ -251,6 +371,11 @@ impl Peer {
 
 impl Drop for Peer {
     fn drop(&mut self) {
+        if let Some(encryption) = self.encryption.get_mut() {
+            encryption.close();
+            let last = encryption.take_outgoing();
+            self.simulation.network(|it| it.raw_client_send(self.end, &last));
+        }
         self.simulation.network(|it| it.close_raw_client(self.end));
         if !std::thread::panicking() && !self.simulation.is_running() {
             self.simulation.settle();

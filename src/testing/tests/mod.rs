@@ -2,6 +2,8 @@
 
 mod breaking;
 mod connecting;
+#[cfg(feature = "tls")]
+mod encrypted;
 mod extremes;
 mod hosts;
 mod names;

@@ -18,11 +18,13 @@
 //! of type ECDSA or RSA have a random part, and those of type ECDSA vary in length by a few bytes.
 
 mod certificates;
+mod encryption;
 mod provider;
 
 pub use certificates::{
     AUTHORITY, CLIENT, FOREIGN, FOREIGN_AUTHORITY, LOCALHOST, RSA, TestCertificate, WILDCARD,
 };
+pub(super) use encryption::Encryption;
 pub use provider::seed;
 
 use crate::tls::{

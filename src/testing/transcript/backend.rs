@@ -3,6 +3,8 @@
 use crate::Factory;
 use crate::testing::server::PORT;
 use crate::testing::{End, Host, Peer, Server, Simulation};
+#[cfg(feature = "tls")]
+use crate::tls::TlsSide;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
@@ -112,6 +114,8 @@ pub struct Clients {
     /// A named client is on the host of its name.
     on_own_hosts: bool,
     timeout: Duration,
+    #[cfg(feature = "tls")]
+    encryption: Option<TlsSide>,
     peers: BTreeMap<String, Peer>,
 }
 
@@ -133,6 +137,8 @@ impl Clients {
             server: host.address(port),
             on_own_hosts: true,
             timeout: Duration::ZERO,
+            #[cfg(feature = "tls")]
+            encryption: None,
             peers: BTreeMap::new(),
         }
     }
@@ -142,6 +148,34 @@ impl Clients {
     #[must_use]
     pub fn timeout(self, timeout: Duration) -> Self {
         Self { timeout, ..self }
+    }
+
+    /// Encrypts the connections of clients that connect from now on: the same transcripts are played
+    /// on a port with TLS.
+    ///
+    /// ```
+    /// use twistor::testing::tls::{acceptor, connector};
+    /// use twistor::testing::{Clients, Simulation, Transcript};
+    /// # struct Echo;
+    /// # impl<F> twistor::Protocol<F> for Echo {
+    /// #     fn data_received(&mut self, cx: &mut twistor::Context<'_, F>, data: &[u8]) {
+    /// #         cx.transport.write(data);
+    /// #     }
+    /// # }
+    ///
+    /// let simulation = Simulation::new(1);
+    /// let server = simulation.host("server", |reactor| {
+    ///     reactor.listen_tls(8443, &acceptor(), || Echo)?;
+    ///     Ok(())
+    /// });
+    /// let mut clients = Clients::on(&server, 8443).encrypted(connector().to("localhost")?);
+    /// Transcript::parse("C: hello\n S: hello")?.play(&mut clients)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn encrypted(self, side: impl Into<TlsSide>) -> Self {
+        Self { encryption: Some(side.into()), ..self }
     }
 
     /// Returns the client with this name, if it has connected.
@@ -159,7 +193,12 @@ impl fmt::Debug for Clients {
 impl Backend for Clients {
     fn connect(&mut self, client: &str) -> io::Result<()> {
         let host = if self.on_own_hosts && !client.is_empty() { client } else { HOST };
-        self.peers.insert(client.to_owned(), self.simulation.peer(host, self.server));
+        let peer = self.simulation.peer(host, self.server);
+        #[cfg(feature = "tls")]
+        if let Some(side) = &self.encryption {
+            peer.start_tls(side.clone())?;
+        }
+        self.peers.insert(client.to_owned(), peer);
         Ok(())
     }
 

@@ -139,6 +139,48 @@ fn what_follows_the_end_of_the_data_is_ignored_and_costs_no_turns() {
     assert_eq!(fixture.reactor.next_deadline(), None, "nothing is due");
 }
 
+/// A socket with unread bytes that is closed sends a reset, which destroys what was sent last: here
+/// a server's tickets.
+#[test]
+fn a_client_that_writes_and_closes_at_once_lingers_for_the_tickets_of_the_server() {
+    let mut fixture = Fixture::new(|event, cx| {
+        if event == Event::Made {
+            cx.transport.write("all of it");
+            cx.transport.lose_connection();
+        }
+    });
+    let side = crate::testing::tls::connector().to("localhost").unwrap();
+    let mut server = Server::dialled(&mut fixture, side, server_config());
+    while server.engine.is_handshaking() {
+        fixture.settle();
+        let outgoing = server.take();
+        server.peer.send(outgoing);
+    }
+    assert_eq!(server.received, b"all of it");
+    fixture.log.expect(&["0 made", DONE]);
+    assert!(server.peer.output_finished());
+    assert_eq!((server.peer.closed(), fixture.reactor.lingerers.len()), (Closed::No, 1));
+    server.peer.close();
+    fixture.settle();
+    assert_eq!(server.peer.closed(), Closed::InOrder);
+}
+
+#[test]
+fn an_idle_timeout_counts_data_and_not_records() {
+    let mut fixture = encrypted(|event, cx| {
+        if event == Event::Made {
+            cx.transport.set_timeouts(crate::limits::Timeouts::new().idle(10 * SECOND));
+        }
+    });
+    let mut client = Client::connect(&mut fixture);
+    for _ in 0..4 {
+        fixture.script.advance(3 * SECOND);
+        client.engine.refresh_traffic_keys().unwrap();
+        client.exchange(&mut fixture);
+    }
+    fixture.log.expect(&["0 made", "0 timed out: Idle"]);
+}
+
 #[test]
 fn an_abort_says_nothing() {
     let mut fixture = encrypted(quiet);

@@ -68,6 +68,18 @@ fn changes_of_keys_without_end_end_the_connection_and_no_other() {
     assert_eq!(other.take_received(), b"hello");
 }
 
+#[test]
+fn tickets_without_end_end_the_connection() {
+    let mut fixture = Fixture::new(quiet);
+    let mut config = server_config();
+    config.send_tls13_tickets = 1000;
+    let side = crate::testing::tls::connector().to("localhost").unwrap();
+    let mut server = Server::dialled(&mut fixture, side, config);
+    server.exchange(&mut fixture);
+    let why = "the peer sends TLS records without data that do not end";
+    fixture.log.expect(&["0 made", &format!("0 lost: connection lost: {why}")]);
+}
+
 /// The engine remembers where the parts of a message lie, and panics if they are gone.
 #[test]
 fn a_message_in_parts_is_kept_while_this_side_writes_and_closes() {
