@@ -95,6 +95,25 @@ def lines(connections: int, count: int, size: int, name: str) -> Workload:
         operation="segment", traced=(4 * connections, 16 * connections))
 
 
+# Those that were written for TLS.
+TLS_SERVERS = ("raw", "twistor", "tokio", "openssl", "nginx")
+
+
+def over_tls(workload: Workload, name: str = "") -> Workload:
+    """The same over TLS 1.3; a key of type P-256, unless the server is asked for another."""
+    return replace(
+        workload, name=name or f"tls-{workload.name}", serve=f"tls-{workload.serve}",
+        note=f"{workload.note}, over TLS", options={**workload.options, "tls": 1},
+        only=TLS_SERVERS)
+
+
+def handshakes(name: str, serve: str, note: str, **options: int) -> Workload:
+    return Workload(
+        name, serve, "churn", f"connections that are served a line and closed, over TLS: {note}",
+        {"connections": 16, "tls": 1, **options}, operation="connection", traced=(200, 1000),
+        only=TLS_SERVERS)
+
+
 TABLE: tuple[Workload, ...] = (
     echo(1, 64), echo(1, 16384), echo(64, 64), echo(64, 16384), echo(1000, 64), echo(1000, 16384),
     Workload("pipeline-64x64", "echo", "pipeline", "64 connections, 32 messages at once",
@@ -110,6 +129,15 @@ TABLE: tuple[Workload, ...] = (
     idle(10_000), idle(0, "idle-most"), timers(1_000_000),
     replace(echo(1, 64, "busy"), note="echo-1x64, with a loop that polls before it waits",
             only=("raw", "twistor", "twistor-busy")),
+    over_tls(echo(1, 64)), over_tls(echo(64, 64)), over_tls(echo(64, 16384)),
+    over_tls(bulk("sink", 1)), over_tls(bulk("stream", 1)),
+    over_tls(Workload("source-8", "source", "source",
+                      "8 connections, 64 KiB for each byte that comes", {"connections": 8},
+                      operation="block", moved=BLOCK, traced=(200, 1000))),
+    handshakes("tls-full", "tls-quote", "full handshakes, key of type P-256"),
+    handshakes("tls-full-rsa", "tls-rsa-quote", "full handshakes, key of type RSA"),
+    handshakes("tls-resumed", "tls-quote", "resumed sessions", resume=1),
+    over_tls(idle(10_000)),
 )
 NAMES: dict[str, Workload] = {workload.name: workload for workload in TABLE}
 

@@ -1,5 +1,5 @@
 //! Ping-pong: each client says the same again and again, and hears the answer before it goes on.
-//! The workloads `echo`, `pipeline` and `lines`.
+//! The workloads `echo`, `pipeline`, `lines` and `source`.
 
 use crate::Workload;
 use crate::connection;
@@ -11,7 +11,7 @@ use crate::watch::Watch;
 use mio::event::Event;
 use mio::net::TcpStream;
 use std::time::Instant;
-use twistor_benches::answer;
+use twistor_benches::{BLOCK, answer};
 
 /// So many clients begin between two looks at the answers: ten thousand that begin at once would
 /// measure how long that takes.
@@ -33,6 +33,11 @@ impl Script {
         let message: Vec<u8> = (0..bytes).map(|at| (at * 7 + at / 256) as u8).collect();
         let batch = message.repeat(depth);
         Self { request: batch.clone(), reply: batch, operations: depth as u64 }
+    }
+
+    /// A byte, and the block that it asks for.
+    fn source() -> Self {
+        Self { request: b"x".to_vec(), reply: BLOCK.to_vec(), operations: 1 }
     }
 
     fn lines(lines: usize, bytes: usize) -> Self {
@@ -66,6 +71,10 @@ impl Exchange {
     pub fn echo(order: &Order) -> Outcome<Self> {
         let first = Script::echo(order.bytes.min(1024), 1);
         Self::connect(order, &first, Script::echo(order.bytes, order.depth))
+    }
+
+    pub fn source(order: &Order) -> Outcome<Self> {
+        Self::connect(order, &Script::source(), Script::source())
     }
 
     pub fn lines(order: &Order) -> Outcome<Self> {

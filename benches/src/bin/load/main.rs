@@ -93,6 +93,7 @@ fn carry_out(order: &Order) -> Outcome<String> {
 fn connect(order: &Order) -> Outcome<Box<dyn Workload>> {
     Ok(match order.work {
         Work::Echo | Work::Pipeline => Box::new(Exchange::echo(order)?),
+        Work::Source => Box::new(Exchange::source(order)?),
         Work::Lines => Box::new(Exchange::lines(order)?),
         Work::Chat => Box::new(Chat::connect(order)?),
         Work::Churn => Box::new(Churn::new(order)?),

@@ -19,6 +19,7 @@ load ADDRESS PID WORKLOAD [KEY=VALUE ..]
   sink       connections=1 tls=0                   MiB acknowledged
   stream     connections=1 tls=0                   MiB that came back
   pipe       connections=1                         MiB through a pair of connections
+  source     connections=8 tls=0                   blocks sent on request
   broadcast  connections=100                       blocks delivered to all
   idle       connections=10000 bytes=5 tls=0       memory of so many, each served once
 
@@ -36,6 +37,7 @@ pub enum Work {
     Sink,
     Stream,
     Pipe,
+    Source,
     Broadcast,
     Idle,
 }
@@ -46,7 +48,7 @@ impl Work {
         match self {
             Self::Churn => QUOTE.len(),
             Self::Sink | Self::Stream | Self::Pipe => SINK_LEN as usize,
-            Self::Broadcast => BLOCK_LEN,
+            Self::Source | Self::Broadcast => BLOCK_LEN,
             _ => 0,
         }
     }
@@ -57,7 +59,7 @@ type FactoryKey = (&'static str, usize, usize);
 
 const TLS: FactoryKey = ("tls", 0, 0);
 
-const WORKS: [(Work, &str, &[FactoryKey]); 10] = [
+const WORKS: [(Work, &str, &[FactoryKey]); 11] = [
     (Work::Echo, "echo", &[("connections", 64, 1), ("bytes", 64, 1), TLS]),
     (Work::Pipeline, "pipeline", &[("connections", 64, 1), ("bytes", 64, 1), ("depth", 32, 1)]),
     (Work::Lines, "lines", &[("connections", 64, 1), ("bytes", 12, 0), ("lines", 64, 1)]),
@@ -66,6 +68,7 @@ const WORKS: [(Work, &str, &[FactoryKey]); 10] = [
     (Work::Sink, "sink", &[("connections", 1, 1), TLS]),
     (Work::Stream, "stream", &[("connections", 1, 1), TLS]),
     (Work::Pipe, "pipe", &[("connections", 1, 1)]),
+    (Work::Source, "source", &[("connections", 8, 1), TLS]),
     (Work::Broadcast, "broadcast", &[("connections", 100, 1)]),
     (Work::Idle, "idle", &[("connections", 10_000, 1), ("bytes", 5, 1), TLS]),
 ];

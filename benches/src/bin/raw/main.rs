@@ -1,7 +1,7 @@
 //! The yardstick: servers on bare mio, as an expert would write them for one purpose each.
 //!
-//! `raw echo|lines|chat|quote|sink|broadcast|pipe`, and over TLS `raw tls-echo|tls-sink|tls-quote`,
-//! or `tls-rsa-..` with another key. One registration for both directions and edges for
+//! `raw echo|lines|chat|quote|sink|broadcast|pipe`, and over TLS `raw
+//! tls-echo|tls-sink|tls-quote|tls-source`, or `tls-rsa-..` with another key. One registration for both directions and edges for
 //! the connection's life, one shared 64 KiB buffer, a short read ends the reading unless the peer
 //! has closed, one write for all that a read or a turn has to say, no-delay inherited from the
 //! port.
@@ -31,7 +31,8 @@ fn main() -> io::Result<()> {
             "echo" => tls::Work::Echo,
             "sink" => tls::Work::Sink,
             "quote" => tls::Work::Quote,
-            _ => refuse("raw does one of echo, sink and quote over TLS"),
+            "source" => tls::Work::Source,
+            _ => refuse("raw does one of echo, sink, quote and source over TLS"),
         };
         return tls::serve(&server_config(certificate), work);
     }

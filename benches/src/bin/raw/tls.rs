@@ -12,13 +12,15 @@ use std::net::Shutdown;
 use std::sync::Arc;
 use std::time::Duration;
 use twistor_benches::tls::{Outgoing, RECORD_LEN, RECORD_OVERHEAD, encrypt, process};
-use twistor_benches::{ACKNOWLEDGEMENT, QUOTE, SINK_LEN, announce};
+use twistor_benches::{ACKNOWLEDGEMENT, BLOCK, QUOTE, SINK_LEN, announce};
 
 #[derive(Clone, Copy, PartialEq)]
 pub enum Work {
     Echo,
     Sink,
     Quote,
+    /// Sends a block for each byte.
+    Source,
 }
 
 /// How far this side's close is. A peer answers the end of its TLS data in kind, and to a socket that
@@ -47,7 +49,7 @@ struct Connection {
     closing: Closing,
     broken: bool,
     queued: bool,
-    /// Of a sink: bytes since the last acknowledgement.
+    /// Of a sink: bytes since the last acknowledgement. Of a source: those to be answered.
     received: u64,
 }
 
@@ -181,6 +183,7 @@ impl Connection {
         let progress = process(&mut self.engine, ciphertext, outgoing, |data| match work {
             Work::Echo => plaintext.extend_from_slice(data),
             Work::Sink => *received += data.len() as u64,
+            Work::Source => *received += data.len() as u64,
             Work::Quote => {}
         })?;
         self.partial.clear();
@@ -195,6 +198,11 @@ impl Connection {
                 self.received %= SINK_LEN;
                 let answer = vec![ACKNOWLEDGEMENT; count as usize];
                 encrypt(&mut self.engine, &answer, false, outgoing)?;
+            }
+            Work::Source => {
+                for _ in 0..std::mem::take(&mut self.received) {
+                    encrypt(&mut self.engine, &BLOCK, false, outgoing)?;
+                }
             }
             Work::Quote if progress.established => {
                 encrypt(&mut self.engine, QUOTE, true, outgoing)?;

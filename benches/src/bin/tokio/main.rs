@@ -1,8 +1,8 @@
 //! The servers on tokio: its current-thread runtime, a task per connection, reads and writes by
 //! hand.
 //!
-//! `tokio echo|lines|chat|quote|sink|broadcast`, by tokio-rustls `tokio tls-echo|tls-sink|tls-quote`,
-//! or `tls-rsa-..` with another key, and `tokio timers COUNT`. Each task has a read buffer
+//! `tokio echo|lines|chat|quote|sink|broadcast`, by tokio-rustls `tokio
+//! tls-echo|tls-sink|tls-quote|tls-source`, or `tls-rsa-..` with another key, and `tokio timers COUNT`. Each task has a read buffer
 //! of its own, 16 KiB, the common way to write `echo`: idle connections pay for what they have used
 //! of it, and a buffer shared by all, filled by `try_read`, would spare them.
 

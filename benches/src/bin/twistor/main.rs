@@ -1,7 +1,7 @@
 //! The same servers on twistor, as in its examples.
 //!
 //! `twistor [--busy-poll MICROSECONDS] echo|lines|chat|quote|sink|broadcast|pipe`, over TLS `twistor
-//! tls-echo|tls-sink|tls-quote`, or `tls-rsa-..` with another key, and `twistor timers COUNT`.
+//! tls-echo|tls-sink|tls-quote|tls-source`, or `tls-rsa-..` with another key, and `twistor timers COUNT`.
 
 mod broadcast;
 mod chat;
@@ -12,7 +12,7 @@ mod timers;
 use broadcast::Broadcast;
 use chat::Chat;
 use pipe::Pipes;
-use simple::{Answer, Echo, Quote, Sink};
+use simple::{Answer, Echo, Quote, Sink, Source};
 use std::error::Error;
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -36,9 +36,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         let acceptor = TlsAcceptor::builder(&Certificates::new(identity)).build();
         announce(match name {
             "echo" => reactor.listen_tls(at, &acceptor, || Echo)?.local_address(),
+            "source" => reactor.listen_tls(at, &acceptor, || Source)?.local_address(),
             "quote" => reactor.listen_tls(at, &acceptor, || Quote)?.local_address(),
             "sink" => reactor.listen_tls(at, &acceptor, Sink::default)?.local_address(),
-            _ => refuse("twistor does one of echo, quote and sink over TLS"),
+            _ => refuse("twistor does one of echo, quote, sink and source over TLS"),
         });
         reactor.run()?;
         return Ok(());

@@ -1,7 +1,7 @@
 //! The protocols that need no factory of their own.
 
 use twistor::{Context, Delimiter, LineContext, LineReceiver, Protocol};
-use twistor_benches::{ACKNOWLEDGEMENT, QUOTE, SINK_LEN, answer};
+use twistor_benches::{ACKNOWLEDGEMENT, BLOCK, QUOTE, SINK_LEN, answer};
 
 pub struct Echo;
 
@@ -17,6 +17,17 @@ impl<F> Protocol<F> for Quote {
     fn connection_made(&mut self, cx: &mut Context<'_, F>) {
         cx.transport.write(QUOTE);
         cx.transport.lose_connection();
+    }
+}
+
+/// Sends a block for each byte.
+pub struct Source;
+
+impl<F> Protocol<F> for Source {
+    fn data_received(&mut self, cx: &mut Context<'_, F>, data: &[u8]) {
+        for _ in data {
+            cx.transport.write(&BLOCK[..]);
+        }
     }
 }
 
