@@ -34,6 +34,14 @@ impl AnyStream {
         }
     }
 
+    /// Returns how many held bytes are of a handshake; see [`Layer::held_of_handshake`].
+    pub(crate) fn held_of_handshake(&self) -> usize {
+        match self {
+            Self::Tcp(_) | Self::Other(_) => 0,
+            Self::Layer(layer) => layer.held_of_handshake(),
+        }
+    }
+
     /// Hands all held bytes to the socket; see [`Layer::flush`].
     pub(crate) fn flush(&mut self) -> io::Result<()> {
         match self {

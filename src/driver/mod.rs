@@ -459,13 +459,19 @@ pub(crate) trait Layer: Stream {
     /// last.
     fn flush(&mut self) -> io::Result<()>;
 
+    /// Returns how many of the first held bytes are the layer's own, from the end of its handshake.
+    fn held_of_handshake(&self) -> usize {
+        0
+    }
+
     /// Returns true while the layer cannot be written to, since the two sides have not agreed yet.
     /// Reads continue the handshake.
     fn is_handshaking(&self) -> bool {
         false
     }
 
-    /// Continues the handshake as far as possible without waiting. Returns true if it is complete.
+    /// Continues the handshake as far as possible without waiting. Returns true if it is complete;
+    /// its last bytes may then be held, to leave with the first of a write.
     fn handshake(&mut self) -> io::Result<bool> {
         Ok(true)
     }

@@ -38,6 +38,8 @@ pub(crate) struct TlsStream {
     session: Session,
     /// Held: ciphertext for the socket, after a `start_tls` behind what was written before it.
     outgoing: Outgoing,
+    /// How many of the first outgoing bytes are the end of the handshake.
+    outgoing_of_handshake: usize,
     /// Ciphertext read from the socket and not decrypted.
     incoming: Incoming,
     /// Plaintext that was not returned; the first `returned` bytes were.
@@ -86,6 +88,7 @@ impl TlsStream {
             socket,
             session,
             outgoing,
+            outgoing_of_handshake: 0,
             incoming: match received {
                 [] => Incoming::Partial(Vec::new()),
                 received => Incoming::Whole { records: received.to_vec(), nothing: Vec::new() },
@@ -311,9 +314,14 @@ impl Layer for TlsStream {
         self.outgoing.len()
     }
 
+    fn held_of_handshake(&self) -> usize {
+        self.outgoing_of_handshake
+    }
+
     fn flush(&mut self) -> io::Result<()> {
         let (sent, handed) = hand_on(&mut self.socket, self.outgoing.as_slice());
         self.outgoing.consume(sent);
+        self.outgoing_of_handshake = self.outgoing_of_handshake.saturating_sub(sent);
         handed
     }
 
@@ -323,13 +331,16 @@ impl Layer for TlsStream {
 
     fn handshake(&mut self) -> io::Result<bool> {
         loop {
+            // A server's tickets leave with its answer to what the client says first, or with its
+            // greeting, since each call of the socket costs as much as a twentieth of a handshake.
+            if !self.session.is_handshaking() {
+                self.outgoing_of_handshake = self.outgoing.len();
+                return Ok(true);
+            }
             let flushed = match self.flush() {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
                 flushed => flushed,
             };
-            if !self.session.is_handshaking() {
-                return flushed.map(|()| true);
-            }
             match self.fill(&mut []) {
                 Ok(Filled::Data { .. }) => {}
                 Ok(Filled::End) => return self.end_of_socket().map(|_| false),

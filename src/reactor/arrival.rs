@@ -113,6 +113,10 @@ impl Reactor {
         }
         self.establish(id, transport);
         if let Some(connection) = self.connections.find(id) {
+            // In this turn, and behind what the peer has sent already.
+            if transport.connection().holds_handshake() {
+                transport.settle_later();
+            }
             self.serve_again(&connection);
         }
     }

@@ -77,6 +77,15 @@ impl Connection {
         }
     }
 
+    /// Returns true if the layer holds the end of its handshake, which leaves without a write.
+    pub(crate) fn holds_handshake(&self) -> bool {
+        self.held_of_handshake() > 0
+    }
+
+    fn held_of_handshake(&self) -> usize {
+        self.stream.as_ref().map_or(0, AnyStream::held_of_handshake)
+    }
+
     fn held(&self) -> usize {
         self.stream.as_ref().map_or(0, AnyStream::held)
     }
@@ -150,6 +159,7 @@ impl Connection {
     /// Flushes the layer, which was given `given` bytes from the front of the write buffer. Returns
     /// how many have left it.
     fn flush(&mut self, write_buffer: &mut WriteBuffer, given: usize) -> usize {
+        let of_handshake = self.held_of_handshake();
         while self.readiness.socket.writable && self.held() > 0 {
             let Some(stream) = &mut self.stream else { break };
             match stream.flush() {
@@ -160,6 +170,7 @@ impl Connection {
         let before = std::mem::replace(&mut write_buffer.held, self.held());
         // A record is longer than what is in it, so the first of a few bytes may seem not to leave.
         let left = (before + given).saturating_sub(write_buffer.held);
+        let left = left.saturating_sub(of_handshake - self.held_of_handshake());
         self.count_sent(left);
         left
     }
