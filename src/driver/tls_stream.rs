@@ -343,6 +343,8 @@ impl Layer for TlsStream {
             };
             match self.fill(&mut []) {
                 Ok(Filled::Data { .. }) => {}
+                // The peer may have said all it has to say with the end of the handshake.
+                Ok(Filled::End) if !self.session.is_handshaking() => {}
                 Ok(Filled::End) => return self.end_of_socket().map(|_| false),
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock => return flushed.map(|()| false),

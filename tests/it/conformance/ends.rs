@@ -196,7 +196,7 @@ pub(super) fn the_first_reason_stays(carrier: Carrier) {
             cx.transport.lose_connection();
         }
     });
-    server.connect().expect_close();
+    carrier.expect_last(server.connect(), "");
     carrier.expect_abort(server.connect());
     server.expect(&["0 made", "0 lost: failed: first", "1 made", "1 lost: aborted"]);
 }

@@ -108,7 +108,13 @@ const LARGE: [&str; 14] = [
 const TURNS_MAX: u64 = 5000;
 
 /// Transient failures that a test may notice: of a call that is made once, and not repeated.
-const NOTICED: [(&str, SystemCall, &[CallFailure], &str); 8] = [
+const NOTICED: [(&str, SystemCall, &[CallFailure], &str); 9] = [
+    (
+        "draining_ends_at_its_deadline",
+        SystemCall::Write,
+        &[CallFailure::WouldBlock, CallFailure::ShortCount],
+        "A shutdown offers the end of encrypted data to the socket once.",
+    ),
     (
         "a_handshake_a_byte_at_a_time_is_timed_out",
         SystemCall::Write,

@@ -68,6 +68,35 @@ fn a_socket_that_takes_a_byte_at_a_time_and_gives_one_at_a_time_completes_a_hand
 }
 
 #[test]
+fn a_client_may_say_all_it_has_to_say_with_the_end_of_the_handshake() {
+    for request in ["", "all of it"] {
+        let mut fixture = encrypted(|event, cx| {
+            if event == Event::ReadLost {
+                cx.transport.write("answer");
+                cx.transport.lose_connection();
+            }
+        });
+        let mut client = Client::new(fixture.script.connect());
+        let hello = client.outgoing();
+        client.peer.send(hello);
+        fixture.settle();
+        client.take();
+        client.write(request);
+        client.engine.send_close_notify();
+        let all = client.outgoing();
+        client.peer.send(all);
+        client.peer.close();
+        fixture.settle();
+        client.take();
+        assert_eq!(client.take_received(), b"answer");
+        let data = format!("0 data {request}");
+        let expected = ["0 made", &data, "0 read lost", DONE];
+        let skipped = usize::from(request.is_empty());
+        fixture.log.expect(&[&expected[..1], &expected[1 + skipped..]].concat());
+    }
+}
+
+#[test]
 fn a_port_scan_and_a_client_that_speaks_no_tls_are_rejected_and_get_an_alert() {
     let mut fixture = encrypted(echo);
     let scan = fixture.script.connect();
