@@ -51,6 +51,8 @@ pub(crate) struct TlsStream {
     is_drained: bool,
     /// A handshake that reads have made is complete, and nobody was told.
     is_completed: bool,
+    /// What has ended the session behind data that was read with it, for the next read.
+    failure: Option<rustls::Error>,
 }
 
 /// Ciphertext read from the socket and not decrypted.
@@ -98,6 +100,7 @@ impl TlsStream {
             without_plaintext: 0,
             is_drained: false,
             is_completed: false,
+            failure: None,
         }
     }
 
@@ -130,6 +133,9 @@ impl TlsStream {
     /// Reads and decrypts once. Returns how much plaintext is in `buffer`; what it has no room for
     /// is kept. `WouldBlock` means that the socket is empty, and so is the layer.
     fn fill(&mut self, buffer: &mut [u8]) -> io::Result<Filled> {
+        if let Some(error) = self.failure.take() {
+            return Err(failure(error));
+        }
         let mut scratch = SCRATCH.take();
         let filled = self.fill_with(&mut scratch, buffer);
         SCRATCH.set(scratch);
@@ -163,11 +169,18 @@ impl TlsStream {
         let received =
             self.session.receive(&mut scratch[..length], &mut plaintext, &mut self.outgoing);
         let filled = plaintext.filled;
-        let received = received.map_err(|error| {
-            // The alert that says why. The connection ends whether or not there is room for it.
-            let _ = self.flush();
-            failure(error)
-        })?;
+        let received = match received {
+            Ok(received) => received,
+            Err(error) => {
+                // The alert that says why. The connection ends whether or not there is room for it.
+                let _ = self.flush();
+                if filled == 0 && self.plaintext.is_empty() {
+                    return Err(failure(error));
+                }
+                self.failure = Some(error);
+                return Ok(Filled::Data { count: filled, is_drained: false });
+            }
+        };
         let left = &scratch[received.consumed..length];
         let may_have_more = received.may_have_more && !left.is_empty();
         self.incoming = match may_have_more {

@@ -1,13 +1,14 @@
 //! `TlsInfo`: what a TLS handshake has negotiated.
 
+use super::TlsVersion;
 use rustls::pki_types::CertificateDer;
-use rustls::{CipherSuite, CommonState, HandshakeKind, ProtocolVersion};
+use rustls::{CipherSuite, CommonState, HandshakeKind};
 
 /// What the TLS handshake of a connection has negotiated; see
 /// [`Transport::tls`](crate::Transport::tls).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsInfo {
-    version: ProtocolVersion,
+    version: TlsVersion,
     cipher_suite: CipherSuite,
     alpn_protocol: Option<Vec<u8>>,
     server_name: Option<Box<str>>,
@@ -22,7 +23,7 @@ impl TlsInfo {
             return None;
         }
         Some(Self {
-            version: state.protocol_version()?,
+            version: TlsVersion::of(state.protocol_version()?)?,
             cipher_suite: state.negotiated_cipher_suite()?.suite(),
             alpn_protocol: state.alpn_protocol().map(<[u8]>::to_vec),
             server_name: server_name.map(Into::into),
@@ -31,8 +32,8 @@ impl TlsInfo {
         })
     }
 
-    /// Returns the version of the protocol: TLS 1.2 or TLS 1.3.
-    pub fn version(&self) -> ProtocolVersion {
+    /// Returns the version of the protocol.
+    pub fn version(&self) -> TlsVersion {
         self.version
     }
 

@@ -72,12 +72,12 @@ impl Offer {
 
 /// Describes what was negotiated, in a line.
 fn describe(tls: &TlsInfo) -> String {
-    use twistor::tls::rustls::ProtocolVersion;
+    use twistor::tls::TlsVersion;
     format!(
         "version={} alpn={} name={} certificate={} resumed={}",
         match tls.version() {
-            ProtocolVersion::TLSv1_2 => "1.2",
-            ProtocolVersion::TLSv1_3 => "1.3",
+            TlsVersion::V1_2 => "1.2",
+            TlsVersion::V1_3 => "1.3",
             _ => "other",
         },
         tls.alpn_protocol().map_or("-".into(), String::from_utf8_lossy),

@@ -22,7 +22,7 @@ fn a_protocol_is_built_when_the_handshake_is_complete_and_knows_of_it() {
     let mut fixture = encrypted(|event, cx| match event {
         Event::Made => {
             let tls = cx.transport.tls().unwrap();
-            assert_eq!(tls.version(), rustls::ProtocolVersion::TLSv1_3);
+            assert_eq!(tls.version(), crate::tls::TlsVersion::V1_3);
             assert_eq!((tls.server_name(), tls.is_resumed()), (Some("localhost"), false));
         }
         _ => echo(event, cx),

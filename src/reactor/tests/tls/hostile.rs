@@ -119,17 +119,22 @@ fn a_message_in_parts_is_kept_while_this_side_writes_and_closes() {
 
 #[test]
 fn bytes_that_were_changed_on_the_way_end_the_connection_with_an_alert() {
-    let mut fixture = encrypted(echo);
+    let mut fixture = encrypted(quiet);
     let mut client = Client::connect(&mut fixture);
+    client.write("as it was sent");
+    client.exchange(&mut fixture);
+    client.write("with it");
+    let before = client.outgoing();
     client.write("hello");
     let mut bytes = client.outgoing();
     *bytes.last_mut().unwrap() ^= 1;
-    client.peer.send(bytes);
+    client.peer.send([before, bytes].concat());
     fixture.settle();
     client.take();
     let alert = rustls::Error::AlertReceived(rustls::AlertDescription::BadRecordMac);
     assert_eq!(client.failure, Some(alert));
-    fixture.log.expect(&["0 made", "0 lost: connection lost: cannot decrypt peer's message"]);
+    let lost = "0 lost: connection lost: cannot decrypt peer's message";
+    fixture.log.expect(&["0 made", "0 data as it was sent", "0 data with it", lost]);
 }
 
 /// Mutated, cut and repeated bytes of a client, by a seed: the server does not panic, does not take
