@@ -1,4 +1,5 @@
-//! What the module `tls` has for peers, where its feature is not enabled: nothing of this can exist.
+//! What the module `tls` has for peers, where its feature is not enabled: nothing of this can
+//! exist.
 
 use std::io;
 

@@ -93,7 +93,7 @@ fn a_handshake_that_fails_is_an_error_on_both_sides() {
     peer.start_tls(side()).unwrap_err();
 }
 
-/// The same seed gives the same bytes, and so the same trace.
+/// A seed gives the same bytes each time, and so the same trace.
 #[test]
 fn runs_with_tls_follow_from_the_seed() {
     let run = |seed| {

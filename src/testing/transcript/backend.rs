@@ -150,8 +150,8 @@ impl Clients {
         Self { timeout, ..self }
     }
 
-    /// Encrypts the connections of clients that connect from now on: the same transcripts are played
-    /// on a port with TLS.
+    /// Encrypts the connections of clients that connect from now on: the same transcripts are
+    /// played on a port with TLS.
     ///
     /// ```
     /// use twistor::testing::tls::{acceptor, connector};
