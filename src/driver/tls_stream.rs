@@ -2,7 +2,7 @@
 
 use super::layer::{hand_on, leave_to_socket};
 use super::{AnyStream, Layer, Stream};
-use crate::tls::{Outgoing, Plaintext, RECORD_MAX, Session, TlsInfo};
+use crate::tls::{Outgoing, Plaintext, RECORD_MAX, RECORD_OVERHEAD, Session, TlsInfo};
 use std::cell::Cell;
 use std::io::{self, IoSlice};
 
@@ -10,7 +10,7 @@ use std::io::{self, IoSlice};
 /// socket takes at best.
 const HELD_MAX: usize = 64 * 1024;
 
-/// Ciphertext read from the socket at once, at most. Four records.
+/// Plaintext that is decrypted at once, at most: what the loop reads at once.
 const READ_MAX: usize = 64 * 1024;
 
 /// Ciphertext read from the socket at once, at least, however little plaintext is wanted: a record,
@@ -61,16 +61,17 @@ enum Incoming {
     /// The beginning of a record, or of a message in several records; mostly empty.
     Partial(Vec<u8>),
     /// It begins with a record, for which the last read had no room.
-    Whole { records: Vec<u8>, nothing: Vec<u8> },
+    Whole(Vec<u8>),
 }
 
 impl Incoming {
-    /// Returns what the session has seen and not consumed.
-    fn unfinished(&mut self) -> &mut Vec<u8> {
+    /// Returns what the session has seen and not consumed. While there may be whole records no
+    /// message is unfinished, since nothing may come between its parts, and data has: then it is
+    /// `nothing`.
+    fn unfinished<'a>(&'a mut self, nothing: &'a mut Vec<u8>) -> &'a mut Vec<u8> {
         match self {
             Self::Partial(kept) => kept,
-            // No message is unfinished: nothing may come between its parts, and data has.
-            Self::Whole { nothing, .. } => nothing,
+            Self::Whole(_) => nothing,
         }
     }
 }
@@ -93,7 +94,7 @@ impl TlsStream {
             outgoing_of_handshake: 0,
             incoming: match received {
                 [] => Incoming::Partial(Vec::new()),
-                received => Incoming::Whole { records: received.to_vec(), nothing: Vec::new() },
+                received => Incoming::Whole(received.to_vec()),
             },
             plaintext: Vec::new(),
             returned: 0,
@@ -145,10 +146,10 @@ impl TlsStream {
     fn fill_with(&mut self, scratch: &mut Vec<u8>, buffer: &mut [u8]) -> io::Result<Filled> {
         let (kept, is_whole) = match &self.incoming {
             Incoming::Partial(kept) => (kept, false),
-            Incoming::Whole { records, .. } => (records, true),
+            Incoming::Whole(kept) => (kept, true),
         };
         let kept_len = kept.len();
-        let wanted = if is_whole { 0 } else { buffer.len().clamp(READ_MIN, READ_MAX) };
+        let wanted = if is_whole { 0 } else { wanted(buffer.len(), kept_len) };
         if scratch.len() < kept_len + wanted {
             scratch.resize(kept_len + wanted, 0);
         }
@@ -184,7 +185,7 @@ impl TlsStream {
         let left = &scratch[received.consumed..length];
         let may_have_more = received.may_have_more && !left.is_empty();
         self.incoming = match may_have_more {
-            true => Incoming::Whole { records: left.to_vec(), nothing: Vec::new() },
+            true => Incoming::Whole(left.to_vec()),
             false => Incoming::Partial(left.to_vec()),
         };
         self.bound_overhead(was_handshaking, filled)?;
@@ -243,6 +244,15 @@ enum Filled {
     End,
 }
 
+/// Returns how much ciphertext to read for that plaintext, behind `kept` bytes: as much as its
+/// records take if they are full, so that a stream of full records is read at their ends, and the
+/// beginning of the next one, which has to be kept, is short.
+fn wanted(plaintext: usize, kept: usize) -> usize {
+    let plaintext = plaintext.min(READ_MAX);
+    let ciphertext = plaintext + (plaintext / RECORD_MAX + 1) * RECORD_OVERHEAD;
+    ciphertext.saturating_sub(kept).max(READ_MIN)
+}
+
 fn failure(error: rustls::Error) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, error)
 }
@@ -279,7 +289,8 @@ impl Stream for TlsStream {
             }
         }
         let count = data.len().min(HELD_MAX - self.outgoing.len());
-        let unread = self.incoming.unfinished();
+        let mut nothing = Vec::new();
+        let unread = self.incoming.unfinished(&mut nothing);
         self.session.send(&data[..count], unread, &mut self.outgoing).map_err(failure)?;
         Ok(count)
     }
@@ -377,7 +388,8 @@ impl Layer for TlsStream {
     }
 
     fn finish(&mut self) -> io::Result<()> {
-        let unread = self.incoming.unfinished();
+        let mut nothing = Vec::new();
+        let unread = self.incoming.unfinished(&mut nothing);
         self.session.close(unread, &mut self.outgoing).map_err(failure)
     }
 

@@ -43,7 +43,7 @@ pub(crate) use cryptography::Cryptography;
 pub use identity::Identity;
 pub use info::TlsInfo;
 pub(crate) use outgoing::Outgoing;
-pub(crate) use record::RECORD_MAX;
+pub(crate) use record::{RECORD_MAX, RECORD_OVERHEAD};
 pub use root_certificates::RootCertificates;
 pub use rustls;
 pub use server_name_error::ServerNameError;

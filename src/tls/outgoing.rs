@@ -5,9 +5,9 @@ use rustls::Error;
 use rustls::unbuffered::InsufficientSizeError;
 use std::cell::Cell;
 
-/// Memory that is kept for the next connection with something to send. As much as a connection
-/// holds at most: four full records.
-const SPARE_LEN_MAX: usize = 4 * (RECORD_MAX + RECORD_OVERHEAD);
+/// Memory that is kept for the next connection with something to send, at most. A connection holds
+/// four full records, and what the engine adds, which takes less than a fifth.
+const SPARE_LEN_MAX: usize = 5 * (RECORD_MAX + RECORD_OVERHEAD);
 
 thread_local! {
     /// Memory of a connection of this thread that has sent everything. One suffices, since most
@@ -130,6 +130,17 @@ mod tests {
         let mut outgoing = Outgoing::from(b"before".to_vec());
         let failed = outgoing.append(100, |_| Err(Err(Error::EncryptError)));
         assert_eq!((failed, outgoing.as_slice()), (Err(Error::EncryptError), &b"before"[..]));
+    }
+
+    #[test]
+    fn four_full_records_use_the_same_memory_again() {
+        let mut outgoing = Outgoing::default();
+        let data = vec![1; 4 * (RECORD_MAX + RECORD_OVERHEAD)];
+        push(&mut outgoing, &data);
+        let memory = outgoing.bytes.as_ptr();
+        outgoing.consume(data.len());
+        push(&mut outgoing, &data);
+        assert_eq!(outgoing.bytes.as_ptr(), memory);
     }
 
     #[test]

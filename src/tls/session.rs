@@ -153,7 +153,7 @@ impl Session {
         unread: &mut Vec<u8>,
         outgoing: &mut Outgoing,
     ) -> Result<(), Error> {
-        let room = plaintext.len() + (plaintext.len() / RECORD_MAX + 1) * RECORD_OVERHEAD;
+        let room = plaintext.len() + plaintext.len().div_ceil(RECORD_MAX) * RECORD_OVERHEAD;
         self.write(unread, outgoing, room, Traffic::Data(plaintext))
     }
 
