@@ -52,7 +52,7 @@ pub(crate) struct TlsStream {
     /// A handshake that reads have made is complete, and nobody was told.
     is_completed: bool,
     /// What has ended the session behind data that was read with it, for the next read.
-    failure: Option<rustls::Error>,
+    failure: Option<Box<rustls::Error>>,
 }
 
 /// Ciphertext read from the socket and not decrypted.
@@ -135,7 +135,7 @@ impl TlsStream {
     /// is kept. `WouldBlock` means that the socket is empty, and so is the layer.
     fn fill(&mut self, buffer: &mut [u8]) -> io::Result<Filled> {
         if let Some(error) = self.failure.take() {
-            return Err(failure(error));
+            return Err(failure(*error));
         }
         let mut scratch = SCRATCH.take();
         let filled = self.fill_with(&mut scratch, buffer);
@@ -178,7 +178,7 @@ impl TlsStream {
                 if filled == 0 && self.plaintext.is_empty() {
                     return Err(failure(error));
                 }
-                self.failure = Some(error);
+                self.failure = Some(Box::new(error));
                 return Ok(Filled::Data { count: filled, is_drained: false });
             }
         };
