@@ -96,7 +96,7 @@ def lines(connections: int, count: int, size: int, name: str) -> Workload:
 
 
 # Those that were written for TLS.
-TLS_SERVERS = ("raw", "twistor", "tokio", "openssl", "nginx")
+TLS_SERVERS = ("raw", "twistor", "tokio")
 
 
 def over_tls(workload: Workload, name: str = "") -> Workload:
