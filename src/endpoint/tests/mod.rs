@@ -293,11 +293,7 @@ fn the_attempt_delay_has_a_minimum() {
 
 #[test]
 fn errors_in_client_descriptions_give_the_position() {
-    check_client_error(
-        "",
-        0,
-        "unknown type of endpoint \"\"; known are tcp, unix, tls and haproxy",
-    );
+    check_client_error("", 0, "unknown type of endpoint \"\"; known are tcp, unix");
     check_client_error("fd:3", 0, "unknown type of endpoint \"fd\"");
     check_client_error("80", 0, "host \"80\" is not a host name or an IP address: its last part");
     check_client_error("tcp::80", 4, "host \"\" is not a host name or an IP address: it is empty");
