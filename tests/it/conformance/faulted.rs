@@ -82,8 +82,9 @@ pub(super) fn serve(settings: Settings, act: fn(Event<'_>, &mut Cx<'_>)) -> Serv
 }
 
 /// Number of faults that are tried with each test by default, on an ideal network, on a rough one,
-/// and on that with each of the other carriers. Each test draws other faults.
-const RUNS: [usize; 3] = [8, 3, 2];
+/// on that with each of the other carriers, and with TLS, whose runs take longest. Each test draws
+/// other faults.
+const RUNS: [usize; 4] = [8, 3, 2, 1];
 
 /// Tests that move many megabytes, which takes longer than all others together: `cargo test` leaves
 /// them out, `TWISTOR_SINGLE_FAULTS` runs them.
@@ -175,6 +176,7 @@ pub(super) fn survives(name: &str, network: Carrier, test: fn(Carrier)) {
     let runs = match network {
         Carrier::Ideal => RUNS[0],
         Carrier::Rough(_) => RUNS[1],
+        Carrier::RoughTls(_) => RUNS[3],
         _ => RUNS[2],
     };
     let report = single_faults(seed, runs, |simulation| {
