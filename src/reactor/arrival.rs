@@ -34,13 +34,18 @@ impl Reactor {
         transport: impl FnOnce(Id) -> Transport,
     ) {
         let due = self.due_in(self.settings.handshake_timeout);
+        let awaits_hello = matches!(stage, Stage::Accepted);
         let id = self.connections.insert_with(|id| {
             let timeout = self.timers.set(due, TimerAction::ArrivalTimeout(id));
             let arriving = Arriving::new(transport(id), timeout, stage);
             Slot::Arriving(Box::new(Arriving { tls, counted, ..arriving }))
         });
-        // What the first stage waits for has mostly arrived by now.
-        self.check_arriving(id);
+        // A PROXY header has mostly arrived by now. A client's hello has not, so a session begins
+        // with its first byte, and a client that says nothing has none.
+        match self.connections.get(id) {
+            Some(Slot::Arriving(arriving)) if awaits_hello => arriving.transport.clone().register(),
+            _ => self.check_arriving(id),
+        }
     }
 
     /// Continues with an arriving connection, after an event of the poller or a request to end it.
