@@ -1,6 +1,7 @@
 //! TLS with the programs of others, both ways, over loopback. What a peer cannot do is said in its
 //! file; [`OFFERS`] are what clients offer to each server of this library.
 
+mod carriers;
 mod client;
 mod curl;
 mod gnutls;
