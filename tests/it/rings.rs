@@ -43,7 +43,7 @@ pub(crate) fn is_test(name: &str) -> bool {
 }
 
 /// Words that must not occur in the code of a folder or file.
-const FORBIDDEN: [(&str, &[&str]); 20] = [
+const FORBIDDEN: [(&str, &[&str]); 21] = [
     ("src/callback_kind.rs", &["use crate::", "std::net", "Instant"]),
     ("src/reason.rs", &["crate::", "std::net", "Instant"]),
     ("src/address/", &["crate::", "Instant"]),
@@ -80,6 +80,19 @@ const FORBIDDEN: [(&str, &[&str]); 20] = [
     ),
     ("src/protocol.rs", &["crate::driver", "crate::framing", "crate::arena", "std::net"]),
     ("src/driver/", &["crate::reactor", "crate::transport", "crate::protocol", "crate::framing"]),
+    (
+        "src/tls/",
+        &[
+            "crate::reactor",
+            "crate::driver",
+            "crate::transport",
+            "crate::protocol",
+            "crate::framing",
+            "crate::endpoint",
+            "std::net",
+            "Instant",
+        ],
+    ),
     ("src/transport/state.rs", &["crate::driver", "std::io", "std::net", "Instant", "Hub"]),
     (
         "src/transport/write_buffer.rs",
@@ -99,6 +112,9 @@ const FORBIDDEN: [(&str, &[&str]); 20] = [
 /// The only folder that may name the operating system.
 const DRIVER: &str = "src/driver/";
 
+/// The places that may name the TLS engine.
+const ENGINES: [&str; 3] = ["src/tls/", "src/testing/tls/", "src/driver/tls_stream.rs"];
+
 /// The files that may read the system's clock. A simulation's clock begins at some time; only
 /// differences of it are visible.
 const CLOCKS: [&str; 2] = ["src/driver/mio.rs", "src/testing/simulation/mod.rs"];
@@ -107,7 +123,7 @@ const CLOCKS: [&str; 2] = ["src/driver/mio.rs", "src/testing/simulation/mod.rs"]
 fn every_rule_is_about_an_existing_place() {
     let files: Vec<String> = rust_files("src").into_iter().map(|(name, _)| name).collect();
     let of_rules = FORBIDDEN.iter().map(|(place, _)| *place);
-    for place in of_rules.chain(CLOCKS).chain([DRIVER]) {
+    for place in of_rules.chain(CLOCKS).chain(ENGINES).chain([DRIVER]) {
         // The rule for a file has its full name, and the rule for a folder ends with a slash.
         let subject = |name: &String| {
             !is_test(name)
@@ -136,6 +152,9 @@ fn modules_name_only_those_below_them() {
         }
         if !CLOCKS.contains(&&*name) {
             forbidden.push("Instant::now");
+        }
+        if !ENGINES.iter().any(|place| name.starts_with(place)) {
+            forbidden.push("rustls::");
         }
         for word in forbidden {
             // Framing needs these names of the reactor in signatures.

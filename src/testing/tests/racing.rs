@@ -108,7 +108,7 @@ fn play(case: &Case) -> (Outcome, u64) {
         }
         ref other => panic!("{}: {other:?}", case.text),
     };
-    // Of a winner the connection is left, and nothing of the losers.
+    // The winner keeps its connection, and the losers have left nothing.
     let left = client.open_resources();
     let won = usize::from(matches!(outcome.0, Outcome::Won(_)));
     assert_eq!((left.connections, left.factories, left.timers), (won, won, 0), "{}", case.text);

@@ -2,8 +2,8 @@
 
 /// A certificate for tests, and its private key.
 ///
-/// The key is public: it is part of this library's source. Nothing that is to be kept secret may be
-/// encrypted with it, and nobody may trust it outside of a test. Valid until the year 2120.
+/// The key is public, since it is part of this library's source: encrypt no secrets with it, and do
+/// not trust it outside of a test. The certificate is valid until the year 2120.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TestCertificate {

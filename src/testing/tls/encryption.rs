@@ -59,7 +59,7 @@ impl Encryption {
         let _ = self.session.close(&mut self.unread, &mut self.outgoing);
     }
 
-    /// Returns what is to be sent.
+    /// Removes and returns the ciphertext for the server.
     pub(in crate::testing) fn take_outgoing(&mut self) -> Vec<u8> {
         let outgoing = self.outgoing.as_slice().to_vec();
         self.outgoing.consume(outgoing.len());

@@ -9,7 +9,7 @@ use twistor::tls::rustls::pki_types::pem::PemObject;
 use twistor::tls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use twistor::tls::rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig};
 
-/// The TLS of a test's client. It is given what comes, and returns what is to be sent.
+/// The TLS session of a test's client: it takes the server's ciphertext, and returns its own.
 pub(crate) struct Encryption {
     engine: ClientConnection,
     /// The last bytes failed, or are those of a connection that is over.

@@ -21,7 +21,7 @@ load ADDRESS PID WORKLOAD [KEY=VALUE ..]
   pipe       connections=1                         MiB through a pair of connections
   source     connections=8 tls=0                   blocks sent on request
   broadcast  connections=100                       blocks delivered to all
-  idle       connections=10000 bytes=5 tls=0       memory of so many, each served once
+  idle       connections=10000 bytes=5 tls=0       memory of idle connections, each served once
 
 tls=1 encrypts, and resume=1 resumes sessions, but for the first of each place.
 

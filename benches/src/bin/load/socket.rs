@@ -69,7 +69,7 @@ struct Tls {
 }
 
 impl<S> Socket<S> {
-    /// The same connection on the socket that `change` makes of this one.
+    /// Replaces the socket by what `change` makes of it, and keeps its TLS session.
     pub fn try_map<T>(self, change: impl FnOnce(S) -> Outcome<T>) -> Outcome<Socket<T>> {
         Ok(Socket { tcp: change(self.tcp)?, tls: self.tls })
     }

@@ -47,7 +47,8 @@ impl<S> Connection<S> {
         self.read_closed |= event.is_read_closed();
     }
 
-    /// Who does not read is not read from: what is unsent would only grow.
+    /// Returns true if the socket is to be read. A peer that takes nothing is not read: what is
+    /// unsent would only grow.
     pub fn wants_reading(&self) -> bool {
         self.readable && self.writable && !self.broken
     }

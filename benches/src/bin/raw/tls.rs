@@ -1,5 +1,5 @@
-//! The same over TLS, with rustls' unbuffered engine: ciphertext is read into one buffer for all
-//! connections and decrypted there, and what a read has to say leaves in one write.
+//! TLS connections, with rustls' unbuffered engine: ciphertext is read into one buffer for all
+//! connections and decrypted there, and the answer to a read leaves in one write.
 
 use crate::server::{BUFFER_LEN, LISTENER, READS_PER_TURN, listen};
 use mio::net::TcpStream;
@@ -134,7 +134,8 @@ impl Connection {
         }
     }
 
-    /// Who does not read is not read from: what is unsent would only grow.
+    /// Returns true if the socket is to be read. A peer that takes nothing is not read: what is
+    /// unsent would only grow.
     fn wants_reading(&self) -> bool {
         self.readable && self.writable && !self.broken && !self.ended
     }

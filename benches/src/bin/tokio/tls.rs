@@ -1,4 +1,4 @@
-//! The same connections over TLS, by tokio-rustls.
+//! TLS connections, by tokio-rustls.
 
 use crate::{echo, quote, serve as serve_tcp, sink};
 use std::future::Future;
