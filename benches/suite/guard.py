@@ -23,7 +23,8 @@ from spread import Spread
 from workloads import Workload
 
 WATCHED = ("echo-64x64", "echo-64x16k", "pipeline-64x64", "lines-64x64", "chat-100", "chat-1000",
-           "churn", "sink-1", "stream-8", "pipe-1", "idle-10000", "timers")
+           "churn", "sink-1", "stream-8", "pipe-1", "idle-10000", "timers",
+           "tls-echo-64x64", "tls-sink-1", "tls-full", "tls-idle-10000")
 # What needs no median of many: memory hardly varies, and a million timers average themselves.
 PAIRS = {"idle": 3, "timers": 5}
 # A failing workload is measured again with this many times the pairs.

@@ -58,6 +58,15 @@ impl AnyStream {
         }
     }
 
+    /// Returns true if a layer's last read has emptied the socket and the layer; see
+    /// [`Stream::short_read_is_final`]. Of a socket only its reader knows.
+    pub(crate) fn is_drained(&self) -> bool {
+        match self {
+            Self::Tcp(_) | Self::Other(_) => false,
+            Self::Layer(layer) => layer.short_read_is_final(),
+        }
+    }
+
     /// Returns the socket alone; see [`Layer::into_socket`].
     #[inline]
     pub(crate) fn into_socket(self) -> Self {

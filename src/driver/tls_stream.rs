@@ -365,8 +365,9 @@ impl Layer for TlsStream {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
                 flushed => flushed,
             };
+            self.is_drained = false;
             match self.fill(&mut []) {
-                Ok(Filled::Data { .. }) => {}
+                Ok(Filled::Data { is_drained, .. }) => self.is_drained = is_drained,
                 // The peer may have said all it has to say with the end of the handshake.
                 Ok(Filled::End) if !self.session.is_handshaking() => {}
                 Ok(Filled::End) => return self.end_of_socket().map(|_| false),

@@ -44,7 +44,11 @@ impl Reactor {
         reason_to_linger: LingerReason,
     ) -> Option<Slot> {
         let stream = &mut *closed.stream;
-        let peer_sends = match discard(stream, &mut [0; GLANCE_LEN]) {
+        let glance = match closed.readable || !closed.registered {
+            true => discard(stream, &mut [0; GLANCE_LEN]),
+            false => Discarded::Nothing,
+        };
+        let peer_sends = match glance {
             Discarded::End => return None,
             Discarded::Nothing if !closed.peer.sent_any => return None,
             Discarded::Nothing => closed.peer.sent_since_drain && self.is_draining(),
@@ -58,7 +62,11 @@ impl Reactor {
         evicted.into_iter().for_each(|oldest| self.cut_lingering(oldest));
         let end =
             self.set_timer_action(self.linger_idle(reason_to_linger), TimerAction::LingerEnd(id));
-        self.queues.ready.push(id);
+        // Otherwise the socket is empty, and an edge announces what comes.
+        let queued = matches!(glance, Discarded::Some(_));
+        if queued {
+            self.queues.ready.push(id);
+        }
         self.lingerers.sending += usize::from(peer_sends);
         Some(Slot::Lingering(Box::new(Lingering {
             stream: closed.stream,
@@ -68,7 +76,7 @@ impl Reactor {
             end,
             until: self.due_in(reason_to_linger.time_max()),
             peer_sends,
-            queued: true,
+            queued,
         })))
     }
 
@@ -121,7 +129,7 @@ impl Reactor {
         let Some(Slot::Lingering(lingering)) = self.connections.get_mut(id) else { return };
         let (end, due) = (lingering.end, idle.min(lingering.until));
         lingering.queued = false;
-        let (heard, last) = lingering.discard_all();
+        let (heard, last) = lingering.discard_all(&mut self.scratch.buffer[..DISCARD_LEN]);
         if heard {
             let received_since_drain = std::mem::replace(&mut lingering.peer_sends, true);
             self.lingerers.sending += usize::from(!received_since_drain);
@@ -149,7 +157,10 @@ impl Reactor {
         let Some(Slot::Lingering(lingering)) = self.connections.get_mut(id) else { return };
         let due = idle.min(lingering.until);
         if lingering.until <= now
-            || !matches!(lingering.discard_all(), (true, Discarded::Some(_) | Discarded::Nothing))
+            || !matches!(
+                lingering.discard_all(&mut self.scratch.buffer[..DISCARD_LEN]),
+                (true, Discarded::Some(_) | Discarded::Nothing)
+            )
         {
             return self.remove_lingering(id);
         }
@@ -172,11 +183,10 @@ impl Reactor {
 impl Lingering {
     /// Discards input up to the budget of a turn. Returns whether there was any, and the outcome of
     /// the last call.
-    fn discard_all(&mut self) -> (bool, Discarded) {
-        let mut bytes = [0; DISCARD_LEN];
+    fn discard_all(&mut self, bytes: &mut [u8]) -> (bool, Discarded) {
         let (mut heard, mut last) = (false, Discarded::Some(0));
         for _ in 0..DISCARDS_PER_TURN {
-            last = discard(&mut *self.stream, &mut bytes);
+            last = discard(&mut *self.stream, bytes);
             let Discarded::Some(count) = last else { break };
             heard = true;
             self.bytes_left = self.bytes_left.saturating_sub(count);

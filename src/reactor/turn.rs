@@ -179,16 +179,19 @@ impl Reactor {
     /// Records an event of a socket without a protocol: one that is connecting, or lingers.
     fn notice_other(&mut self, id: Id, edges: Edges) {
         if let Some(Slot::Arriving(arriving)) = self.connections.get(id) {
-            // These two are not reported again. All else is checked when the connection is
-            // established.
-            let Edges { read_closed, priority, .. } = edges;
+            // These are not reported again. All else is checked when the connection is established.
+            let Edges { read_closed, priority, error, .. } = edges;
+            let read_closed = read_closed || error;
             arriving.transport.notice(Edges { read_closed, priority, ..Edges::default() });
             self.queues.ready.push(id);
         }
         if let Some(Slot::Attempt(attempt)) = self.connections.get(id) {
             self.queues.ready.push(attempt.connection);
         }
-        self.queue_lingering(id);
+        // A lingering connection only reads: that it has room is nothing to it.
+        if edges.readable || edges.read_closed || edges.error {
+            self.queue_lingering(id);
+        }
     }
 
     pub(super) fn report_aborted(&mut self) {

@@ -29,6 +29,8 @@ use std::time::Duration;
 pub(crate) struct ClosedStream {
     pub(crate) stream: AnyStream,
     pub(crate) registered: bool,
+    /// A read may find something. If not, an edge announces what comes.
+    pub(crate) readable: bool,
     pub(crate) peer: PeerActivity,
     /// The peer may have sent bytes that were not read, or may still send some.
     pub(crate) may_send: bool,
@@ -105,10 +107,12 @@ impl Connection {
     }
 
     /// Marks the connection as established. The poller's events so far may have been about the
-    /// attempt, so both directions are tried.
+    /// attempt, so both directions are tried, unless the last read of a handshake has emptied the
+    /// socket and no event says that a read finds more than that: its end, say.
     pub(crate) fn established(&mut self) {
+        let is_drained = self.stream.as_ref().is_some_and(AnyStream::is_drained);
         let socket = &mut self.readiness.socket;
-        (socket.writable, socket.readable) = (true, true);
+        (socket.writable, socket.readable) = (true, !is_drained || socket.more_behind);
     }
 
     /// Returns why an attempt to connect is dropped, if it is: it was aborted, or it was closed
@@ -442,7 +446,7 @@ impl Connection {
         self.state = State::Lost;
         self.discard();
         let stream = self.stream.take()?.into_socket();
-        Some(ClosedStream { stream, registered, peer, may_send })
+        Some(ClosedStream { stream, registered, readable, peer, may_send })
     }
 
     /// Closes the socket with a reset, at once; the protocol hears `connection_lost` later. Returns
