@@ -12,6 +12,21 @@ from samples import CANNOT, FAILED, GOOD, SPOILT
 from servers import NAMES
 
 
+def where(results: Results) -> str:
+    about, found = results.about, results.about["machine"]
+    virtual = "virtual " if found["virtual"] else ""
+    return (f"Measured on {about['date'].split()[0]}, on {found['cores']} {virtual}cores of "
+            f"{found['processor']}, {found['kernel']}.")
+
+
+def command(results: Results) -> str:
+    return f"`benches/run {' '.join(results.about['arguments'])}`".replace(" `", "`")
+
+
+def length(results: Results) -> str:
+    return f"{results.about['rounds']} of {results.about['seconds']} s each"
+
+
 def machine(results: Results) -> str:
     about = results.about
     found, cores = about["machine"], about["cores"]
@@ -29,8 +44,8 @@ def machine(results: Results) -> str:
         *([name, version] for name, version in about["compilers"].items() if version),
         ["date", about["date"]],
         ["source", about["commit"] or "not known"],
-        ["command", f"`benches/run {' '.join(about['arguments'])}`".replace(" `", "`")],
-        ["rounds", f"{about['rounds']} of {about['seconds']} s each"],
+        ["command", command(results)],
+        ["rounds", length(results)],
         ["load average before", f"{about['load_average']:.2f}"],
     ]
     return "\n".join(["| | |", "|---|---|", *(f"| {key} | {value} |" for key, value in rows)])

@@ -17,7 +17,6 @@ from results import Results
 from samples import AGAIN
 from spread import Spread
 from svg import Drawing
-from tables import rated
 
 # Bars end at this multiple of raw's figure, with an arrow.
 CUT = 4
@@ -157,10 +156,10 @@ def label(drawing: Drawing, own: Row, end: float, zero: float, length: float, mi
                  more=f"n{bold}")
 
 
-def every(results: Results, figure: str, title: str) -> str:
-    """A panel for each workload that is for all servers; nothing if none has the figure."""
+def every(results: Results, figure: str, title: str, workloads: Sequence[str]) -> str:
+    """A panel for each of the workloads; nothing if none has the figure."""
     cells = results.cells()
-    names = [name for name in rated(results) if any(
+    names = [name for name in workloads if any(
         figure in cell.figures for cell in cells.get(name, {}).values())]
     servers = [name for name in results.servers
                if any(name in cells[workload] for workload in names)]

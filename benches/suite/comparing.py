@@ -29,7 +29,7 @@ def run(arguments: argparse.Namespace, servers: Sequence[Server], workloads: Seq
         words: Sequence[str]) -> int:
     session = prepared(arguments, servers, words)
     chosen = session.possible(workloads)
-    results = session.results("run", {one.name: arguments.rounds for one in chosen}, chosen)
+    results = session.results(files.RUN, {one.name: arguments.rounds for one in chosen}, chosen)
     results.about["skipped"] = session.skipped
     orders = {one.name: entries(session.built, one, again=True) for one in chosen}
     expected = sum(len(orders[one.name]) * arguments.rounds *

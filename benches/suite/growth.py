@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace, servers: Sequence[Server], chosen: Sequen
         prepare_plots(session)
     workloads = session.possible(workload for axis in chosen for _, workload in axis.points)
     rounds = {workload.name: arguments.rounds for workload in workloads}
-    results = session.results("growth", rounds, workloads)
+    results = session.results(files.GROWTH, rounds, workloads)
     orders = {one.name: entries(session.built, one, again=False) for one in workloads}
     expected = sum(len(orders[one.name]) * arguments.rounds *
                    expected_seconds(one, arguments.seconds) for one in workloads)

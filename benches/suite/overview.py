@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import about
 import bars
 import words
 from bars import Look, Panel
@@ -54,13 +55,6 @@ def ratios(results: Results) -> str:
     return words.table(["workload", *COLUMNS], rows) if rows else "Not measured."
 
 
-def where(results: Results) -> str:
-    about, found = results.about, results.about["machine"]
-    virtual = "virtual " if found["virtual"] else ""
-    return (f"Measured on {about['date'].split()[0]}, on {found['cores']} {virtual}cores of "
-            f"{found['processor']}, {found['kernel']}.")
-
-
 def part(results: Results, drawn: bool) -> str:
     image = [f"![{ALT}](docs/performance/{NAME}.svg)"] if drawn else []
-    return "\n\n".join([*image, ratios(results), where(results)])
+    return "\n\n".join([*image, ratios(results), about.where(results)])

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 import shutil
 from pathlib import Path
-from typing import Callable, Optional
+from typing import Callable
 
 import about
 import axes
@@ -14,6 +14,7 @@ import overview
 import places
 import results as files
 import tables
+import tls
 from errors import Refused
 from results import Results
 from servers import OTHER, RUST
@@ -32,16 +33,22 @@ PARTS: dict[str, Callable[[Results], str]] = {
     "latency-rust": lambda results: tables.latency(results, RUST),
     "latency-other": lambda results: tables.latency(results, OTHER),
     "busy": tables.busy,
-    "syscalls": tables.syscalls,
+    "syscalls": lambda results: tables.syscalls(results, tables.rated(results)),
     "memory": tables.memory,
     "timers": tables.timers,
     "bulk": tables.bulk,
     "better": tables.better,
 }
-# The parts of a run of `growth`.
-GROWTH = "growth"
 PLOTS = {"cpu-plot": ("cpu", "CPU time per operation as a ratio to raw, by workload and server"),
          "p99-plot": ("p99", "99th percentile of latency, by workload and server")}
+# What was measured over TLS; its plot.
+TLS_PARTS: dict[str, Callable[[Results], str]] = {tls.NAME: tls.part, "tls-better": tls.better}
+TLS_PLOTS = {"tls-plot": (tls.NAME, "CPU time per operation over TLS as a ratio to raw, by "
+                                    "workload and server")}
+# What is made of each kind of results; of growth there is one part, with all of its plots.
+MADE = {files.RUN: (PARTS, PLOTS), files.TLS: (TLS_PARTS, TLS_PLOTS)}
+NAMES = {*(name for made in MADE.values() for table in made for name in table), files.GROWTH,
+         overview.NAME}
 
 
 def merged(text: str, parts: dict[str, str]) -> str:
@@ -51,11 +58,10 @@ def merged(text: str, parts: dict[str, str]) -> str:
                       "each part is between `<!-- figures: NAME -->` and `<!-- end -->`, and none "
                       "is within another", "mend the page by hand")
     names = [match["name"] for match in MARKED.finditer(text)]
-    known = {*PARTS, *PLOTS, GROWTH, overview.NAME}
-    unknown = [name for name in names if name not in known]
+    unknown = [name for name in names if name not in NAMES]
     if unknown:
         raise Refused(f"the page marks parts that nobody computes: {', '.join(unknown)}",
-                      to_do=f"use one of: {', '.join(sorted(known))}")
+                      to_do=f"use one of: {', '.join(sorted(NAMES))}")
 
     def replaced(match: re.Match[str]) -> str:
         name = match["name"]
@@ -69,36 +75,47 @@ def image(name: str, text: str, folder: str) -> str:
     return f"![{text}]({folder}{name}.svg)"
 
 
-def parts_of(run: Optional[Results], growth: Optional[Results], plots: set[str],
-             folder: str) -> dict[str, str]:
-    """All parts that can be made; `plots` are the names of those that were drawn."""
-    parts = {}
-    if run is not None:
-        parts = {name: make(run) for name, make in PARTS.items()}
-        parts.update((name, image(plot, text, folder) if plot in plots else "No plot was drawn.")
-                     for name, (plot, text) in PLOTS.items())
-    if growth is not None:
-        drawn = [image(f"growth-{axis.name}", f"cost along {axis.title}", folder)
-                 for axis in axes.TABLE if f"growth-{axis.name}" in plots]
-        parts[GROWTH] = "\n\n".join([axes.growth(growth), *drawn])
+def parts_of(found: dict[str, Results], plots: set[str], folder: str) -> dict[str, str]:
+    """All parts that can be made of these results, which are by kind; `plots` are the names of
+    those that were drawn."""
+    parts: dict[str, str] = {}
+    for kind, (made, drawn) in MADE.items():
+        if kind in found:
+            parts.update((name, make(found[kind])) for name, make in made.items())
+            parts.update(
+                (name, image(plot, text, folder) if plot in plots else "No plot was drawn.")
+                for name, (plot, text) in drawn.items())
+    if files.GROWTH in found:
+        images = [image(f"growth-{axis.name}", f"cost along {axis.title}", folder)
+                  for axis in axes.TABLE if f"growth-{axis.name}" in plots]
+        parts[files.GROWTH] = "\n\n".join([axes.growth(found[files.GROWTH]), *images])
     return parts
 
 
-def read_from(folder: Path) -> tuple[Optional[Results], Optional[Results]]:
-    found = [files.read(folder / name) if (folder / name).exists() else None
-             for name in (files.FILE, files.GROWTH_FILE)]
-    if found == [None, None]:
-        raise Refused(f"{folder} has neither {files.FILE} nor {files.GROWTH_FILE}",
+def kind_of_plot(name: str) -> str:
+    if name.startswith("growth-"):
+        return files.GROWTH
+    return files.TLS if name == tls.NAME else files.RUN
+
+
+def read_from(folder: Path) -> dict[str, Results]:
+    """What a directory has figures of, by kind: `benches/run` writes TLS with all else, and the
+    published figures have it apart."""
+    found = {kind: files.read(folder / name) for kind, name in files.FILES.items()
+             if (folder / name).exists()}
+    if not found:
+        raise Refused(f"{folder} has none of {', '.join(files.FILES.values())}",
                       to_do="give the directory that benches/run wrote to (--out)")
-    return found[0], found[1]
+    run = found.pop(files.RUN, None)
+    return {**found, **(tls.apart(run) if run is not None else {})}
 
 
 def publish(folder: Path, anyway: bool) -> list[Path]:
     """Writes the page, its plots and its figures, and those of README.md; returns what was
-    written."""
-    run, growth = read_from(folder)
-    for one in (run, growth):
-        if one is not None and one.partial and not anyway:
+    written. What the directory has no figures of stays as it is."""
+    found = read_from(folder)
+    for one in found.values():
+        if one.partial and not anyway:
             raise Refused(f"what {folder} has of `{one.kind}` is partial",
                           "the page would show what happened to be done when it was ended",
                           "run it to its end, or --anyway")
@@ -106,24 +123,19 @@ def publish(folder: Path, anyway: bool) -> list[Path]:
         raise Refused("docs/PERFORMANCE.md is missing", "its prose is written by hand",
                       "restore it from the repository")
     plots = {path.stem for path in folder.glob("*.svg")}
-    parts = parts_of(run, growth, plots, "performance/")
-    text = merged(places.PAGE.read_text(), parts)
-    places.PUBLISHED.mkdir(parents=True, exist_ok=True)
+    text = merged(places.PAGE.read_text(), parts_of(found, plots, "performance/"))
     written = []
-    for one, name in ((run, files.FILE), (growth, files.GROWTH_FILE)):
-        if one is not None:
-            files.write(one, places.PUBLISHED / name, compact=True)
-            written.append(places.PUBLISHED / name)
+    for kind, one in found.items():
+        files.write(one, places.PUBLISHED / files.FILES[kind], compact=True)
+        written.append(places.PUBLISHED / files.FILES[kind])
     for plot in sorted(plots):
-        if plot.startswith("growth-") and growth is None or (
-                not plot.startswith("growth-") and run is None):
-            continue
-        shutil.copyfile(folder / f"{plot}.svg", places.PUBLISHED / f"{plot}.svg")
-        written.append(places.PUBLISHED / f"{plot}.svg")
+        if kind_of_plot(plot) in found:
+            shutil.copyfile(folder / f"{plot}.svg", places.PUBLISHED / f"{plot}.svg")
+            written.append(places.PUBLISHED / f"{plot}.svg")
     places.PAGE.write_text(text)
     written.append(places.PAGE)
-    if run is not None:
-        written.append(into_readme(run, overview.NAME in plots))
+    if files.RUN in found:
+        written.append(into_readme(found[files.RUN], overview.NAME in plots))
     return written
 
 

@@ -7,17 +7,18 @@ from pathlib import Path
 
 import page
 import report
+import results as files
 from building import Builder
 from session import note
 
 
 def run(folder: Path, build: bool) -> int:
-    measured, growth = page.read_from(folder)
+    found = page.read_from(folder)
     builder = Builder(lambda text: note(text + " .."), build=build)
-    for one in (measured, growth):
-        trouble = report.draw(folder, one, builder) if one is not None else None
+    for one in found.values():
+        trouble = report.draw(folder, one, builder)
         if trouble:
-            note(f"the plots of `{one.kind if one else ''}` are as they were: {trouble}")
-    if measured is not None:
-        note(f"written: {page.into_readme(measured, drawn=True)}")
+            note(f"the plots of `{one.kind}` are as they were: {trouble}")
+    if files.RUN in found:
+        note(f"written: {page.into_readme(found[files.RUN], drawn=True)}")
     return 0

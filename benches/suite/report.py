@@ -10,7 +10,9 @@ import bars
 import overview
 import page
 import places
+import results as files
 import tables
+import tls
 from building import Builder, NotBuilt
 from results import Results
 
@@ -23,19 +25,21 @@ HEADINGS = {
     "busy": "Busy polling",
     "syscalls": "System calls per operation", "memory": "Memory", "timers": "Timers",
     "bulk": "Bulk, GB/s", "better": "Where others are better",
+    "tls": "TLS", "tls-plot": "TLS, drawn",
 }
 
 
 def markdown(run: Results, plots: set[str]) -> str:
-    parts = page.parts_of(run, None, plots, "")
+    parts = page.parts_of({files.RUN: run, files.TLS: run}, plots, "")
     said = [f"# Report of `{run.kind}`"]
     said += [f"## {title}\n\n{parts[name]}" for name, title in HEADINGS.items()]
-    said += [f"## {name}\n\n{tables.details(run, name)}" for name in tables.rated(run)]
+    said += [f"## {name}\n\n{tables.details(run, name)}"
+             for name in [*tables.rated(run), *tls.rated(run)]]
     return "\n\n".join(said) + "\n"
 
 
 def growth_markdown(growth: Results, plots: set[str]) -> str:
-    part = page.parts_of(None, growth, plots, "")[page.GROWTH]
+    part = page.parts_of({files.GROWTH: growth}, plots, "")[files.GROWTH]
     machine = page.PARTS["machine"](growth)
     return f"# Report of `growth`\n\n{machine}\n\n{part}\n"
 
@@ -43,16 +47,19 @@ def growth_markdown(growth: Results, plots: set[str]) -> str:
 def plots_of(run: Results) -> dict[str, str]:
     """What is drawn of a run, by the names of files."""
     drawn = {
-        "cpu": bars.every(run, "cpu_ratio", "Server's CPU time per operation, as a ratio to raw's"),
-        "p99": bars.every(run, "p99_us", "99th percentile of latency, in microseconds"),
+        "cpu": bars.every(run, "cpu_ratio", "Server's CPU time per operation, as a ratio to raw's",
+                          tables.rated(run)),
+        "p99": bars.every(run, "p99_us", "99th percentile of latency, in microseconds",
+                          tables.rated(run)),
         overview.NAME: overview.plot(run),
+        tls.NAME: tls.plot(run),
     }
     return {name: text for name, text in drawn.items() if text}
 
 
 def draw(folder: Path, results: Results, builder: Builder) -> Optional[str]:
     """Draws what there are figures of; returns why not, where it could not."""
-    if results.kind == "growth":
+    if results.kind == files.GROWTH:
         return draw_growth(folder, builder)
     for name, text in plots_of(results).items():
         (folder / f"{name}.svg").write_text(text)
@@ -76,7 +83,7 @@ def draw_growth(folder: Path, builder: Builder) -> Optional[str]:
 def make(folder: Path, results: Results, builder: Optional[Builder]) -> list[str]:
     """Writes plots and report of what is in `folder`; returns what went wrong with the plots."""
     troubles = []
-    growing = results.kind == "growth"
+    growing = results.kind == files.GROWTH
     for old in folder.glob("growth-*.svg" if growing else "*.svg"):
         # Those of other figures would be taken for these. A growth's are another file's.
         if growing or not old.name.startswith("growth-"):

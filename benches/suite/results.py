@@ -18,8 +18,12 @@ from syscalls import Count
 from workloads import Workload
 
 FORMAT = 1
+RUN, TLS, GROWTH = "run", "tls", "growth"
 FILE = "results.json"
 GROWTH_FILE = "growth.json"
+# What a directory keeps, by kind. `benches/run` writes all of a run to the first; published, what
+# was measured over TLS has its own file, so that either can be measured again without the other.
+FILES = {RUN: FILE, TLS: "tls.json", GROWTH: GROWTH_FILE}
 SAMPLE_COLUMNS = ("workload", "server", "round", "attempt", "outcome", "reason", "foreign", "steal")
 FIGURE_COLUMNS = tuple(column.name for column in dataclasses.fields(Spread))
 # What of the load's line no figure is made of; left out of what is published.
@@ -28,7 +32,7 @@ UNUSED = ("workload", "connections", "bytes", "core_busy_ns", "steal_ns")
 
 @dataclass
 class Results:
-    # run, growth or guard.
+    # run, tls (the part of a run that is published apart), growth or guard.
     kind: str
     # Date, arguments, machine, compilers, versions, rounds, seconds, cores, load average.
     about: dict[str, Any]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Callable, Optional
+from typing import Callable, Optional, Sequence
 
 import words
 from cells import MEASURED, Cell, noise
@@ -96,17 +96,16 @@ def latency(results: Results, family: str) -> str:
 
 
 def busy(results: Results) -> str:
-    """The workloads that are for some servers only."""
+    """The workloads that are for some servers only, but for those over TLS."""
     some = [name for name, workload in results.workloads.items()
-            if workload.only and workload.kind == "rate"]
+            if workload.only and workload.kind == "rate" and not workload.is_tls]
     return "\n\n".join(details(results, name) for name in some) or NOT_MEASURED
 
 
-def syscalls(results: Results) -> str:
+def syscalls(results: Results, workloads: Sequence[str]) -> str:
     found: dict[str, dict[str, str]] = {}
-    everybodys = rated(results)
     for count in results.counts:
-        if count.workload not in everybodys:
+        if count.workload not in workloads:
             continue
         text = words.NOTHING if count.total is None else f"{count.total:.2f}"
         found.setdefault(count.workload, {})[count.server] = text

@@ -30,6 +30,10 @@ class Workload:
     # The servers that it is for, if it is not for all.
     only: tuple[str, ...] = ()
 
+    @property
+    def is_tls(self) -> bool:
+        return "tls" in self.options
+
     def load_arguments(self, **more: float) -> list[str]:
         return [self.load, *(f"{key}={value}" for key, value in {**self.options, **more}.items())]
 

@@ -7,6 +7,7 @@ import xml.etree.ElementTree as xml
 
 import bars
 import overview
+import page
 import places
 import report
 import results as files
@@ -120,20 +121,27 @@ class Overview(unittest.TestCase):
 class Published(unittest.TestCase):
     """What this repository shows is what its published figures give: `benches/run redraw`."""
 
-    results: Results
+    found: dict[str, Results]
 
     @classmethod
     def setUpClass(cls) -> None:
-        cls.results = files.read(places.PUBLISHED / files.FILE)
+        cls.found = page.read_from(places.PUBLISHED)
 
     def test_the_plots_are_of_the_figures(self) -> None:
-        for name, text in report.plots_of(self.results).items():
+        drawn = {**report.plots_of(self.found[files.RUN]), **report.plots_of(self.found[files.TLS])}
+        self.assertEqual(set(drawn), {"cpu", "p99", "overview", "tls"})
+        for name, text in drawn.items():
             found = (places.PUBLISHED / f"{name}.svg").read_text()
             self.assertTrue(found == text, f"{name}.svg is not: benches/run redraw")
 
+    def test_the_part_of_tls_is_of_the_figures(self) -> None:
+        parts = page.parts_of({files.TLS: self.found[files.TLS]}, {"tls"}, "performance/")
+        text = places.PAGE.read_text()
+        self.assertTrue(merged(text, parts) == text, "benches/run publish")
+
     def test_the_readme_is_of_the_figures(self) -> None:
         text = places.README.read_text()
-        part = overview.part(self.results, drawn=True)
+        part = overview.part(self.found[files.RUN], drawn=True)
         self.assertTrue(f"<!-- figures: {overview.NAME} -->" in text)
         self.assertTrue(merged(text, {overview.NAME: part}) == text, "benches/run redraw")
 
