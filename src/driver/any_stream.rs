@@ -51,10 +51,10 @@ impl AnyStream {
     }
 
     /// Continues the handshake of a layer; see [`Layer::handshake`].
-    pub(crate) fn handshake(&mut self) -> io::Result<bool> {
+    pub(crate) fn handshake(&mut self, more_behind: bool) -> io::Result<bool> {
         match self {
             Self::Tcp(_) | Self::Other(_) => Ok(true),
-            Self::Layer(layer) => layer.handshake(),
+            Self::Layer(layer) => layer.handshake(more_behind),
         }
     }
 

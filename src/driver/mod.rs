@@ -471,8 +471,10 @@ pub(crate) trait Layer: Stream {
     }
 
     /// Continues the handshake as far as possible without waiting. Returns true if it is complete;
-    /// its last bytes may then be held, to leave with the first of a write.
-    fn handshake(&mut self) -> io::Result<bool> {
+    /// its last bytes may then be held, to leave with the first of a write. With `more_behind` a
+    /// short read is not final (see [`Stream::short_read_is_final`]).
+    fn handshake(&mut self, more_behind: bool) -> io::Result<bool> {
+        let _ = more_behind;
         Ok(true)
     }
 

@@ -353,7 +353,8 @@ impl Layer for TlsStream {
         self.session.is_handshaking()
     }
 
-    fn handshake(&mut self) -> io::Result<bool> {
+    fn handshake(&mut self, more_behind: bool) -> io::Result<bool> {
+        self.is_drained = false;
         loop {
             // A server's tickets leave with its answer to what the client says first, or with its
             // greeting, since each call of the socket costs as much as a twentieth of a handshake.
@@ -365,6 +366,10 @@ impl Layer for TlsStream {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
                 flushed => flushed,
             };
+            // An edge announces the peer's next flight.
+            if self.is_drained && !more_behind {
+                return flushed.map(|()| false);
+            }
             self.is_drained = false;
             match self.fill(&mut []) {
                 Ok(Filled::Data { is_drained, .. }) => self.is_drained = is_drained,

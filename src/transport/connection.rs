@@ -151,7 +151,8 @@ impl Connection {
 
     /// Continues the handshake of the layers on the socket. Returns true if it is complete.
     pub(crate) fn handshake(&mut self) -> io::Result<bool> {
-        self.stream.as_mut().map_or(Ok(false), AnyStream::handshake)
+        let more_behind = self.readiness.socket.more_behind;
+        self.stream.as_mut().map_or(Ok(false), |stream| stream.handshake(more_behind))
     }
 
     /// Puts layers on the socket, which has carried what comes below them.

@@ -224,3 +224,37 @@ fn handshakes_take_two_milliseconds_of_a_turn_and_go_on_in_order() {
     assert_eq!(fixture.reactor.connection_count(), COUNT);
     CLOCK.take();
 }
+
+#[test]
+fn each_flight_of_a_handshake_takes_one_read() {
+    let mut fixture = encrypted(quiet);
+    let mut client = Client::connect(&mut fixture);
+    assert_eq!(client.peer.calls().reads, 2, "the hello, and the end of the handshake");
+    client.write("hello");
+    client.exchange(&mut fixture);
+    assert_eq!(client.peer.calls().reads, 3);
+    // The poller says that there is more than one read finds: the client's end.
+    let mut client = Client::new(fixture.script.connect());
+    let hello = client.outgoing();
+    client.peer.send(hello);
+    client.peer.close();
+    fixture.settle();
+    assert_eq!(client.peer.closed(), Closed::InOrder);
+    assert_eq!(fixture.reactor.connections.len(), 1);
+}
+
+#[test]
+fn a_close_after_a_handshake_looks_for_no_input_before_some_comes() {
+    let mut fixture = encrypted(|event, cx| {
+        if event == Event::Made {
+            cx.transport.lose_connection();
+        }
+    });
+    let mut client = Client::connect(&mut fixture);
+    assert!(client.has_heard_the_end());
+    assert_eq!((client.peer.calls().reads, client.peer.closed()), (2, Closed::No));
+    client.peer.close();
+    fixture.settle();
+    assert_eq!((client.peer.calls().reads, client.peer.closed()), (3, Closed::InOrder));
+    fixture.expect_empty();
+}
