@@ -322,10 +322,7 @@ fn interfere(event: Event<'_>, cx: &mut Cx<'_>) {
 pub(super) fn a_protocol_may_do_anything_to_every_other(carrier: Carrier) {
     const COUNT: usize = 19;
     let server = carrier.serve(interfere);
-    let mut clients: Vec<_> = (0..COUNT).map(|_| server.connect()).collect();
-    for number in 0..COUNT {
-        server.expect(&[&format!("{number} made")]);
-    }
+    let mut clients = server.connect_in_turn::<COUNT>();
     clients[0].send("x");
     clients[0].expect("done");
     let mut told: Vec<String> = (0..12).map(|_| server.next()).collect();
