@@ -29,6 +29,7 @@
 //! [Graceful shutdown]: shutdown
 //! [Running as a service]: service
 //! [Testing a protocol]: testing
+//! [Testing a client]: testing_clients
 //! [Testing with transcripts]: transcripts
 //! [Testing on a simulated network]: simulation
 #![doc = include_str!("../docs/guide/README.md")]
@@ -86,6 +87,7 @@ chapters! {
     shutdown "Graceful shutdown" "shutdown.md"
     service "Running as a service" "service.md"
     testing "Testing a protocol" "testing.md"
+    testing_clients "Testing a client" "testing-clients.md"
     transcripts "Testing with transcripts" "transcripts.md"
     simulation "Testing on a simulated network" "simulation.md"
 }

@@ -289,7 +289,7 @@ impl Stream for SimulatedStream {
     }
 
     fn simulated_link(&self) -> Option<u64> {
-        self.network.borrow().raw_client_link(self.end)
+        self.network.borrow().raw_end_link(self.end)
     }
 
     fn set_no_delay(&self, _on: bool) -> io::Result<()> {

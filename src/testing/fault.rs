@@ -18,6 +18,8 @@ use std::time::Duration;
 /// | [`HalfOpen`](Self::HalfOpen) | `half-open ann server` |
 /// | [`Crash`](Self::Crash) | `crash server` |
 /// | [`Restart`](Self::Restart) | `restart server` |
+/// | [`ProcessOutage`](Self::ProcessOutage) | `process-outage server 5s` |
+/// | [`MachineOutage`](Self::MachineOutage) | `machine-outage server 30s` |
 /// | [`ExhaustFds`](Self::ExhaustFds) | `exhaust-fds server 500ms` |
 /// | [`FailAccept`](Self::FailAccept) | `fail-accept server` |
 /// | [`Stall`](Self::Stall) | `stall server 2s` |
@@ -73,14 +75,36 @@ pub enum Fault {
         /// Name of the host.
         host: String,
     },
-    /// Restarts a host that crashed. It resets connections from before the crash when their peers
-    /// send something.
+    /// Restarts a host that crashed, or ends its outage. It resets connections from before a crash
+    /// when their peers send something.
     Restart {
         /// Name of the host.
         host: String,
     },
-    /// Descriptor exhaustion: accepting fails with EMFILE. Without effect on a host without power,
-    /// as are `FailAccept` and `Stall`.
+    /// Outage of a process: the program of a host ends as by SIGKILL, and starts again later, with
+    /// the same ports. Its protocols and factories are dropped without a callback. As on Linux, its
+    /// operating system sends what the program had written, and closes its connections with a FIN,
+    /// or resets those on which something was unread or not accepted; it resets what arrives later,
+    /// and refuses clients.
+    ///
+    /// On a host without a reactor, the test's peers and listeners are the program. A `restart`
+    /// ends an outage early. On a host whose program does not run, this has no effect.
+    ProcessOutage {
+        /// Name of the host.
+        host: String,
+        /// Time until the program starts again.
+        lasting: Duration,
+    },
+    /// Outage of a machine: a power failure, and a restart later. Until then there is silence:
+    /// clients are not refused, and peers hear nothing.
+    MachineOutage {
+        /// Name of the host.
+        host: String,
+        /// Time until the host is back.
+        lasting: Duration,
+    },
+    /// Descriptor exhaustion: accepting fails with EMFILE. Without effect on a host whose program
+    /// does not run, as are `FailAccept` and `Stall`.
     ExhaustFds {
         /// Name of the host.
         host: String,
@@ -100,7 +124,7 @@ pub enum Fault {
         lasting: Duration,
     },
     /// Slow names: answers to questions for host names, which the host asks meanwhile, take longer.
-    /// Without effect on a host without power, as are the other two faults of names.
+    /// Without effect on a host whose program does not run, as are the other two faults of names.
     SlowNames {
         /// Name of the host that asks.
         host: String,
@@ -142,6 +166,8 @@ impl Fault {
             Self::HalfOpen { .. } => "fault: silence",
             Self::Crash { .. } => "fault: crash",
             Self::Restart { .. } => "fault: restart",
+            Self::ProcessOutage { .. } => "fault: process-outage",
+            Self::MachineOutage { .. } => "fault: machine-outage",
             Self::ExhaustFds { .. } => "fault: exhaust",
             Self::FailAccept { .. } => "fault: fail-accept",
             Self::Stall { .. } => "fault: stall",
@@ -161,6 +187,8 @@ impl Fault {
             | Self::HalfOpen { a, b } => vec![a, b],
             Self::Crash { host }
             | Self::Restart { host }
+            | Self::ProcessOutage { host, .. }
+            | Self::MachineOutage { host, .. }
             | Self::ExhaustFds { host, .. }
             | Self::FailAccept { host }
             | Self::Stall { host, .. }
@@ -206,6 +234,12 @@ impl fmt::Display for Fault {
             Self::HalfOpen { a, b } => write!(f, "half-open {a} {b}"),
             Self::Crash { host } => write!(f, "crash {host}"),
             Self::Restart { host } => write!(f, "restart {host}"),
+            Self::ProcessOutage { host, lasting } => {
+                write!(f, "process-outage {host} {}", text(*lasting))
+            }
+            Self::MachineOutage { host, lasting } => {
+                write!(f, "machine-outage {host} {}", text(*lasting))
+            }
             Self::ExhaustFds { host, lasting } => {
                 write!(f, "exhaust-fds {host} {}", text(*lasting))
             }
@@ -256,6 +290,12 @@ impl FromStr for Fault {
             ["half-open", a, b] => Self::HalfOpen { a: own(a), b: own(b) },
             ["crash", host] => Self::Crash { host: own(host) },
             ["restart", host] => Self::Restart { host: own(host) },
+            ["process-outage", host, time] => {
+                Self::ProcessOutage { host: own(host), lasting: lasting(time)? }
+            }
+            ["machine-outage", host, time] => {
+                Self::MachineOutage { host: own(host), lasting: lasting(time)? }
+            }
             ["exhaust-fds", host, time] => {
                 Self::ExhaustFds { host: own(host), lasting: lasting(time)? }
             }
@@ -274,9 +314,9 @@ impl FromStr for Fault {
             _ => {
                 return Err(wrong(
                     "expected one of: partition A B, heal A B, reset A B, half-open A B, crash H, \
-                     restart H, exhaust-fds H TIME, fail-accept H, stall H TIME, \
-                     slow-names H TIME TIME, fail-names H TIME, mute-names H TIME, \
-                     clock-jump H TIME",
+                     restart H, process-outage H TIME, machine-outage H TIME, exhaust-fds H TIME, \
+                     fail-accept H, stall H TIME, slow-names H TIME TIME, fail-names H TIME, \
+                     mute-names H TIME, clock-jump H TIME",
                 ));
             }
         })
@@ -336,7 +376,7 @@ impl FaultPlan {
             let a = host.clone();
             let others: Vec<&str> = hosts.iter().copied().filter(|&it| it != a).collect();
             let b = (*random.pick(if others.is_empty() { hosts } else { &others })).to_owned();
-            plan = match random.below(8) {
+            plan = match random.below(9) {
                 0 => plan
                     .at(begins, Fault::Partition { a: a.clone(), b: b.clone() })
                     .at(ends, Fault::Heal { a, b }),
@@ -348,6 +388,7 @@ impl FaultPlan {
                 4 => plan.at(begins, Fault::ExhaustFds { host, lasting }),
                 5 => plan.at(begins, Fault::FailAccept { host }),
                 6 => plan.at(begins, Fault::Stall { host, lasting }),
+                7 => plan.at(begins, Fault::ProcessOutage { host, lasting: ends - begins }),
                 _ => plan.at(begins, Fault::ClockJump { host, by: lasting }),
             };
         }

@@ -5,9 +5,12 @@
 //!
 //! From the simple to the large:
 //!
-//! - [`connect`] returns the other end of one connection, as a [`Peer`]; [`Server`] connects
+//! - [`connect`] returns the other end of a server's connection, as a [`Peer`]; [`Server`] connects
 //!   several of them, and gives access to the factory.
-//! - [`check`] plays a [`Transcript`]: a session as text.
+//! - [`accept`] returns the other end of a client's connection; [`Client`] answers each of its
+//!   attempts to connect.
+//! - [`check`] plays a [`Transcript`], a session as text, with a server, [`check_client`] with a
+//!   client.
 //! - [`assert_split_invariant`] feeds bytes cut in many ways, and demands the same outcome each
 //!   time.
 //! - [`Simulation`] has several hosts with reactors, a network with [`Conditions`], and [`Fault`]s;
@@ -22,10 +25,12 @@
 //! twistor = { version = "0.1", features = ["testing"] }
 //! ```
 
+mod client;
 mod conditions;
 mod diff;
 mod driver;
 mod fault;
+mod listener;
 mod network;
 mod observer;
 mod panics;
@@ -47,8 +52,10 @@ mod tests;
 
 pub use crate::callback_kind::CallbackKind;
 pub use crate::reactor::OpenResources;
+pub use client::{Client, accept};
 pub use conditions::Conditions;
 pub use fault::{Fault, FaultPlan, ParseFaultError};
+pub use listener::Listener;
 pub use observer::CallbackCounts;
 pub use peer::{End, Peer};
 pub use random::Random;
@@ -60,5 +67,6 @@ pub use simulation::{
 pub use single_fault::{CallFailure, FaultedCall, SingleFault, SystemCall};
 pub use split::{assert_split_invariant, assert_split_invariant_on};
 pub use transcript::{
-    Backend, Clients, Difference, ParseTranscriptError, Received, Transcript, check, check_on,
+    Backend, Difference, ParseTranscriptError, Peers, Received, Role, Transcript, check,
+    check_client, check_client_on, check_on,
 };

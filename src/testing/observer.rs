@@ -6,10 +6,9 @@ use crate::reactor::{CallbackObserver, Happening};
 use crate::reason::Reason;
 use crate::transport::{ConnectionId, Transport};
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io::ErrorKind;
-use std::net::SocketAddr;
 use std::ops::{AddAssign, Index};
 use std::rc::Rc;
 
@@ -114,13 +113,12 @@ pub(super) struct Observer {
 #[derive(Debug, Default)]
 struct Inner {
     total: CallbackCounts,
-    /// Connections that a test may still ask about, among them the latest of each client's address.
+    /// Connections that are open, and those that a test may ask about.
     seen: BTreeMap<Key, Seen>,
-    latest: BTreeMap<SocketAddr, Key>,
-    /// Connections of tests' clients over Unix sockets, which have no address of their own.
-    local: BTreeMap<u64, Key>,
-    /// Connections that a test asks about by their key: clients of this host.
-    watched: BTreeSet<Key>,
+    /// Connections with a peer of the test at the other end, by their number on the network.
+    linked: BTreeMap<u64, Key>,
+    /// Connections that a test may ask about, and how many of its handles may.
+    asked: BTreeMap<Key, usize>,
     /// Errors of connections that could not be made.
     failures: BTreeMap<Key, ErrorKind>,
     /// Number of crashes of the host.
@@ -137,23 +135,17 @@ impl Observer {
         self.inner.borrow().total
     }
 
-    /// Returns the latest connection of a client.
-    pub(super) fn seen(&self, client: SocketAddr) -> Option<Seen> {
+    /// Returns the connection with a peer of the test, by its number on the network.
+    pub(super) fn linked(&self, link: u64) -> Option<Seen> {
         let inner = self.inner.borrow();
-        inner.latest.get(&client).and_then(|id| inner.seen.get(id)).cloned()
+        inner.linked.get(&link).and_then(|key| inner.seen.get(key)).cloned()
     }
 
-    /// Returns the connection of a test's client over a Unix socket.
-    pub(super) fn seen_locally(&self, link: u64) -> Option<Seen> {
-        let inner = self.inner.borrow();
-        inner.local.get(&link).and_then(|id| inner.seen.get(id)).cloned()
-    }
-
-    /// Forgets the client of a test over a Unix socket, once its connection is lost.
-    pub(super) fn forget_local(&self, link: u64) {
+    /// Forgets the connection with a peer of the test that is dropped, once it is lost.
+    pub(super) fn unlink(&self, link: u64) {
         let inner = &mut *self.inner.borrow_mut();
-        if let Some(key) = inner.local.remove(&link) {
-            inner.forget_lost(key);
+        if let Some(key) = inner.linked.remove(&link) {
+            inner.release(key);
         }
     }
 
@@ -161,16 +153,12 @@ impl Observer {
     pub(super) fn watch(&self, connection: ConnectionId) -> Key {
         let inner = &mut *self.inner.borrow_mut();
         let key = (inner.crashes, connection);
-        inner.watched.insert(key);
+        inner.hold(key);
         key
     }
 
     pub(super) fn unwatch(&self, key: Key) {
-        let inner = &mut *self.inner.borrow_mut();
-        inner.watched.remove(&key);
-        if !inner.latest.values().any(|latest| *latest == key) {
-            inner.forget_lost(key);
-        }
+        self.inner.borrow_mut().release(key);
     }
 
     /// Returns a watched connection, once its protocol has been built.
@@ -204,7 +192,10 @@ impl Observer {
 
     /// Records a crash: connections of the old reactor get no more callbacks.
     pub(super) fn crash(&self) {
-        self.inner.borrow_mut().crashes += 1;
+        let inner = &mut *self.inner.borrow_mut();
+        inner.crashes += 1;
+        let asked = &inner.asked;
+        inner.seen.retain(|key, _| asked.contains_key(key));
     }
 
     /// Returns and clears the violations of the order of callbacks.
@@ -225,6 +216,7 @@ impl CallbackObserver for Observer {
                 if let Some(seen) = inner.seen.get_mut(&connection) {
                     seen.lost = Some(reason.clone());
                 }
+                inner.forget_if_over(connection);
             }
             Happening::NotMade(error) => {
                 inner.failures.insert(connection, error);
@@ -239,24 +231,31 @@ impl CallbackObserver for Observer {
 
 impl Inner {
     fn built(&mut self, connection: Key, transport: Transport) {
-        if let Some(client) = transport.peer_address().socket_addr() {
-            if let Some(former) = self.latest.insert(client, connection) {
-                // The client reuses a port number; tests no longer ask about a lost connection.
-                self.forget_lost(former);
-            }
-        }
-        let link = transport.connection().simulated_link();
-        if let (Some(link), Some(_)) = (link, transport.peer_address().unix()) {
-            self.local.insert(link, connection);
+        if let Some(link) = transport.connection().simulated_link() {
+            self.linked.insert(link, connection);
+            self.hold(connection);
         }
         let calls = CallbackCounts::default();
         self.seen.insert(connection, Seen { transport, calls, lost: None });
     }
 
-    /// Forgets a connection that is lost, unless it is watched.
-    fn forget_lost(&mut self, key: Key) {
-        let lost = |seen: &Seen| seen.lost.is_some();
-        if !self.watched.contains(&key) && self.seen.get(&key).is_some_and(lost) {
+    fn hold(&mut self, key: Key) {
+        *self.asked.entry(key).or_default() += 1;
+    }
+
+    fn release(&mut self, key: Key) {
+        let Some(count) = self.asked.get_mut(&key) else { return };
+        *count -= 1;
+        if *count == 0 {
+            self.asked.remove(&key);
+            self.forget_if_over(key);
+        }
+    }
+
+    /// Forgets a connection that is lost, or whose reactor has crashed, unless a test may ask.
+    fn forget_if_over(&mut self, key: Key) {
+        let is_over = |seen: &Seen| seen.lost.is_some() || key.0 < self.crashes;
+        if !self.asked.contains_key(&key) && self.seen.get(&key).is_some_and(is_over) {
             self.seen.remove(&key);
         }
     }

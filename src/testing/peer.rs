@@ -1,4 +1,4 @@
-//! Peer: the other end of a connection, driven by a test.
+//! Peer: the other end of a protocol's connection, driven by a test.
 
 use super::network::EndId;
 use super::observer::{CallbackCounts, Seen};
@@ -15,8 +15,11 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// A client's end of a connection to a protocol: it sends, receives, ends the connection in every
-/// way, and reports which callbacks the protocol received.
+/// The other end of a protocol's connection: it sends, receives, ends the connection in every way,
+/// and reports which callbacks the protocol received.
+///
+/// It is a client's end if the protocol is a server's (see [`connect`](super::connect)), and a
+/// server's end if the protocol is a client's (see [`accept`](super::accept)).
 ///
 /// Before a method returns, everything that follows from it at the same moment has happened; only
 /// time does not move. Dropping a peer closes its socket, as the end of a process does.
@@ -51,30 +54,19 @@ use std::time::Duration;
 pub struct Peer {
     simulation: Simulation,
     end: EndId,
-    ends: Ends,
+    /// Number of the connection on the network, and the protocol's host, by which it is found.
+    link: u64,
+    protocol_node: usize,
+    address: Option<SocketAddr>,
     encryption: RefCell<Option<Box<Encryption>>>,
-}
-
-/// The two ends, by which the protocol is found.
-#[derive(Clone, Copy)]
-enum Ends {
-    Tcp {
-        server: SocketAddr,
-        client: SocketAddr,
-    },
-    /// A connection over a Unix socket, within the host with this number.
-    Unix {
-        host: usize,
-        link: u64,
-    },
 }
 
 /// How a connection ended, as the peer saw it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum End {
-    /// Graceful close: the server closed its half (FIN), and this side has read everything before
-    /// that.
+    /// Graceful close: the other side closed its half (FIN), and this side has read everything
+    /// before that.
     Closed,
     /// Reset (RST).
     Reset,
@@ -84,7 +76,7 @@ pub enum End {
     Refused,
 }
 
-/// Virtual time that a handshake of a peer may take: longer than any timeout of a server.
+/// Virtual time that a handshake of a peer may take: longer than any timeout of a reactor.
 #[cfg(feature = "tls")]
 const HANDSHAKE_MAX: Duration = Duration::from_secs(3600);
 
@@ -109,10 +101,10 @@ impl Simulation {
     pub fn late_reader(&self, name: &str, to: SocketAddr) -> Peer {
         let end = {
             let mut network = self.0.network.borrow_mut();
-            let node = network.find_node(name).unwrap_or_else(|| network.add_node(name));
+            let node = network.node(name);
             network.connect(node, to, true)
         };
-        let peer = Peer::new(self.clone(), end, to);
+        let peer = Peer::new(self.clone(), end);
         peer.stop_reading();
         self.settle();
         peer
@@ -120,28 +112,21 @@ impl Simulation {
 }
 
 impl Peer {
-    pub(super) fn new(simulation: Simulation, end: EndId, server: SocketAddr) -> Self {
+    pub(super) fn new(simulation: Simulation, end: EndId) -> Self {
         let address = simulation.network(|it| it.address_of(end));
-        let client = address.and_then(|it| it.socket_addr()).unwrap_or(server);
-        Self::with(simulation, end, Ends::Tcp { server, client })
+        let address = address.and_then(|it| it.socket_addr());
+        let (link, protocol_node) = simulation
+            .network(|it| it.raw_end_peer(end))
+            .expect("the network keeps a connection as long as a test has an end of it");
+        Self { simulation, end, link, protocol_node, address, encryption: RefCell::new(None) }
     }
 
-    /// Creates a peer over a Unix socket of the host with this number.
-    pub(super) fn local(simulation: Simulation, end: EndId, host: usize) -> Self {
-        let link = simulation.network(|it| it.raw_client_link(end.other())).unwrap_or(u64::MAX);
-        Self::with(simulation, end, Ends::Unix { host, link })
-    }
-
-    fn with(simulation: Simulation, end: EndId, ends: Ends) -> Self {
-        Self { simulation, end, ends, encryption: RefCell::new(None) }
-    }
-
-    /// Encrypts the connection, as a client or, if the server begins TLS as one, as a server; what
-    /// is sent and received from here on is plaintext to the test. Returns when the handshake is
-    /// complete.
+    /// Encrypts the connection, as a client with a connector's side, as a server with an acceptor;
+    /// what is sent and received from here on is plaintext to the test. Returns when the handshake
+    /// is complete.
     ///
     /// Closing the writing half then says so by `close_notify`, and
-    /// [`close_kind`](Self::close_kind) is [`End::Closed`] when the server has said so; without
+    /// [`close_kind`](Self::close_kind) is [`End::Closed`] when the other side has said so; without
     /// that an end of the connection counts as [`End::Reset`].
     ///
     /// ```
@@ -168,7 +153,7 @@ impl Peer {
     ///
     /// # Errors
     ///
-    /// The handshake has failed, or the server has ended the connection.
+    /// The handshake has failed, or the other side has ended the connection.
     #[cfg(feature = "tls")]
     #[track_caller]
     pub fn start_tls(&self, side: impl Into<TlsSide>) -> io::Result<()> {
@@ -184,10 +169,10 @@ impl Peer {
             }
             let news = || self.has_raw() || self.raw_close_kind().is_some();
             self.simulation.run_until(HANDSHAKE_MAX, news);
-            let received = self.simulation.network(|it| it.raw_client_take_received(self.end));
+            let received = self.simulation.network(|it| it.raw_end_take_received(self.end));
             if received.is_empty() {
                 let how = self.raw_close_kind();
-                let what = format!("the server has not completed the handshake: {how:?}");
+                let what = format!("the other side has not completed the handshake: {how:?}");
                 return Err(io::Error::new(io::ErrorKind::UnexpectedEof, what));
             }
             let decrypted = encryption.receive(&received);
@@ -199,42 +184,40 @@ impl Peer {
     }
 
     fn raw_send(&self, data: &[u8]) {
-        self.simulation.network(|it| it.raw_client_send(self.end, data));
+        self.simulation.network(|it| it.raw_end_send(self.end, data));
         self.simulation.settle();
     }
 
     fn has_raw(&self) -> bool {
-        self.simulation.network(|it| it.raw_client_has_received(self.end))
+        self.simulation.network(|it| it.raw_end_has_received(self.end))
     }
 
     fn raw_close_kind(&self) -> Option<End> {
-        self.simulation.network(|it| it.raw_client_close_kind(self.end))
+        self.simulation.network(|it| it.raw_end_close_kind(self.end))
     }
 
     /// Calls `call` with the peer's TLS, if it has any, which has decrypted all that has come.
     fn with_encryption<R>(&self, call: impl FnOnce(&mut Encryption) -> R) -> Option<R> {
         let mut encryption = self.encryption.borrow_mut();
         let encryption = encryption.as_mut()?;
-        let received = self.simulation.network(|it| it.raw_client_take_received(self.end));
+        let received = self.simulation.network(|it| it.raw_end_take_received(self.end));
         if let Err(error) = encryption.receive(&received) {
-            panic!("the server sends what is no TLS: {error}");
+            panic!("the other side sends what is no TLS: {error}");
         }
         let result = call(encryption);
         let outgoing = encryption.take_outgoing();
         if !outgoing.is_empty() {
-            self.simulation.network(|it| it.raw_client_send(self.end, &outgoing));
+            self.simulation.network(|it| it.raw_end_send(self.end, &outgoing));
         }
         Some(result)
     }
 
     fn seen(&self) -> Option<Seen> {
-        match self.ends {
-            Ends::Tcp { server, client } => self.simulation.seen(server, client),
-            Ends::Unix { host, link } => self.simulation.observer(host).seen_locally(link),
-        }
+        self.simulation.observer_at(self.protocol_node)?.linked(self.link)
     }
 
-    /// True once the server's machine has answered, whether or not its reactor has accepted yet.
+    /// True once the connection is established: the machine of the server has answered, whether or
+    /// not its reactor has accepted yet, and the answer has reached the client.
     pub fn is_connected(&self) -> bool {
         self.simulation.network(|it| it.outcome(self.end)) == Some(Ok(()))
     }
@@ -254,19 +237,19 @@ impl Peer {
     /// Ctrl-C. No callback reports it; see [`data_received`](crate::Protocol::data_received).
     #[track_caller]
     pub fn send_urgent(&self) {
-        self.simulation.network(|it| it.raw_client_send_urgent(self.end));
+        self.simulation.network(|it| it.raw_end_send_urgent(self.end));
         self.simulation.settle();
     }
 
     /// Number of bytes that the network has not accepted yet.
     pub fn unsent(&self) -> usize {
-        self.simulation.network(|it| it.raw_client_unsent(self.end))
+        self.simulation.network(|it| it.raw_end_unsent(self.end))
     }
 
     /// Returns the received bytes without taking them.
     pub fn received(&self) -> Vec<u8> {
         let plaintext = self.with_encryption(|encryption| encryption.received().to_vec());
-        plaintext.unwrap_or_else(|| self.simulation.network(|it| it.raw_client_received(self.end)))
+        plaintext.unwrap_or_else(|| self.simulation.network(|it| it.raw_end_received(self.end)))
     }
 
     pub(super) fn has_received(&self) -> bool {
@@ -277,15 +260,15 @@ impl Peer {
     /// Returns the received bytes and removes them.
     pub fn take_received(&self) -> Vec<u8> {
         let plaintext = self.with_encryption(|encryption| encryption.take_received());
-        let raw = || self.simulation.network(|it| it.raw_client_take_received(self.end));
+        let raw = || self.simulation.network(|it| it.raw_end_take_received(self.end));
         plaintext.unwrap_or_else(raw)
     }
 
-    /// Half-close: sends a FIN after everything sent so far. The client still receives.
+    /// Half-close: sends a FIN after everything sent so far. This side still receives.
     #[track_caller]
     pub fn close_write(&self) {
         if self.with_encryption(|encryption| encryption.close()).is_none() {
-            self.simulation.network(|it| it.raw_client_close_write(self.end));
+            self.simulation.network(|it| it.raw_end_close_write(self.end));
         }
         self.simulation.settle();
     }
@@ -297,16 +280,16 @@ impl Peer {
         self.simulation.settle();
     }
 
-    /// Stops reading: bytes fill this side's receive buffer, then the server's send buffer, then
-    /// the protocol's write buffer.
+    /// Stops reading: bytes fill this side's receive buffer, then the send buffer of the other
+    /// side, then the protocol's write buffer.
     pub fn stop_reading(&self) {
-        self.simulation.network(|it| it.raw_client_stop_reading(self.end));
+        self.simulation.network(|it| it.raw_end_stop_reading(self.end));
     }
 
     /// Resumes reading.
     #[track_caller]
     pub fn resume_reading(&self) {
-        self.simulation.network(|it| it.raw_client_resume_reading(self.end));
+        self.simulation.network(|it| it.raw_end_resume_reading(self.end));
         self.simulation.settle();
     }
 
@@ -314,7 +297,7 @@ impl Peer {
     /// consumer.
     #[track_caller]
     pub fn read_slowly(&self, bytes: usize, every: Duration) {
-        self.simulation.network(|it| it.raw_client_read_slowly(self.end, bytes, every));
+        self.simulation.network(|it| it.raw_end_read_slowly(self.end, bytes, every));
         self.simulation.settle();
     }
 
@@ -330,7 +313,7 @@ impl Peer {
     }
 
     /// Returns the protocol's transport, for queries such as `is_paused`, `unsent`,
-    /// `is_disconnecting`. `None` until the server has accepted.
+    /// `is_disconnecting`. `None` until the protocol has been built.
     pub fn transport(&self) -> Option<Transport> {
         self.seen().map(|seen| seen.transport)
     }
@@ -355,12 +338,9 @@ impl Peer {
     ///
     /// # Panics
     ///
-    /// Over a Unix socket, where a client has none.
+    /// Over a Unix socket, where a client has none, and a server a path.
     pub fn address(&self) -> SocketAddr {
-        match self.ends {
-            Ends::Tcp { client, .. } => client,
-            Ends::Unix { .. } => panic!("the client of a Unix socket has no address"),
-        }
+        self.address.expect("an end of a connection over a Unix socket has no such address")
     }
 
     /// Returns the simulation of this peer.
@@ -374,14 +354,14 @@ impl Drop for Peer {
         if let Some(encryption) = self.encryption.get_mut() {
             encryption.close();
             let last = encryption.take_outgoing();
-            self.simulation.network(|it| it.raw_client_send(self.end, &last));
+            self.simulation.network(|it| it.raw_end_send(self.end, &last));
         }
-        self.simulation.network(|it| it.close_raw_client(self.end));
+        self.simulation.network(|it| it.close_raw_end(self.end));
         if !std::thread::panicking() && !self.simulation.is_running() {
             self.simulation.settle();
         }
-        if let Ends::Unix { host, link } = self.ends {
-            self.simulation.observer(host).forget_local(link);
+        if let Some(observer) = self.simulation.observer_at(self.protocol_node) {
+            observer.unlink(self.link);
         }
     }
 }

@@ -1,12 +1,11 @@
 //! Connecting: SYN, backlog, SYN-ACK or refusal, and accepting.
 
-use super::link::{End, EndId, Life, Link, RawClient};
-use super::node::{EPHEMERAL_PORTS, PortName, PortState};
+use super::link::{End, EndId, Life, Link, RawEnd, Syn};
+use super::node::{EPHEMERAL_PORTS, PortName, PortOwner, PortState, Power};
 use super::{Answer, Event, Network, nanos};
 use crate::address::Address;
 use crate::arena::Id;
 use crate::driver::Edges;
-use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -38,16 +37,19 @@ impl Network {
         if state.ports.contains_key(&PortName::Tcp(number)) {
             return Err(ErrorKind::AddrInUse.into());
         }
-        let port = PortState { id, backlog: VecDeque::new(), backlog_max, listed: false };
+        let port = PortState::new(PortOwner::Reactor(id), backlog_max);
         state.ports.insert(PortName::Tcp(number), port);
         self.trace.note(self.now, "host listens", node as u64, u64::from(number));
         Ok((self.nodes[node].ip(at.ip()), number).into())
     }
 
     pub(in crate::testing) fn stop_listening(&mut self, node: usize, name: &PortName) {
-        if let Some(port) = self.nodes[node].ports.remove(name) {
-            for end in port.backlog {
-                self.break_off(end);
+        let Some(port) = self.nodes[node].ports.remove(name) else { return };
+        let is_of_a_test = port.is_of_a_test();
+        for end in port.backlog {
+            match is_of_a_test {
+                true => self.raw_port_refuse(end),
+                false => self.break_off(end),
             }
         }
     }
@@ -57,11 +59,11 @@ impl Network {
         &mut self,
         from: usize,
         to: SocketAddr,
-        raw_client: bool,
+        raw_end: bool,
     ) -> EndId {
         let far = self.node_at(to.ip()).unwrap_or_else(|| panic!("no host has the address {to}"));
         let address = self.ephemeral(from, to);
-        let id = self.link((from, address.into()), (far, to.into()), raw_client);
+        let id = self.link((from, address.into()), (far, to.into()), raw_end);
         self.note(id, "connects", usize::from(to.port()));
         self.schedule_travel(id, Event::Syn(id, 0));
         id
@@ -72,13 +74,13 @@ impl Network {
         &mut self,
         (from, address): (usize, Address),
         (far, to): (usize, Address),
-        raw_client: bool,
+        raw_end: bool,
     ) -> EndId {
         let began = self.now;
         let mut randoms = [self.random.split(), self.random.split()].into_iter();
         let mut end = |node, address| End::new(node, address, randoms.next().expect("two ends"));
         let mut ends = [end(from, address), end(far, to)];
-        ends[0].raw_client = raw_client.then(RawClient::default);
+        ends[0].raw_end = raw_end.then(RawEnd::default);
         // Before the SYN arrives, the server knows no connection.
         ends[1].life = Life::Gone;
         let number = self.opened;
@@ -87,6 +89,7 @@ impl Network {
             number,
             ends,
             began,
+            syn: Syn::Sent,
             established: false,
             failure: None,
             silent: false,
@@ -110,7 +113,7 @@ impl Network {
     }
 
     /// Sends a SYN or its answer from this end to the other.
-    fn schedule_travel(&mut self, id: EndId, event: Event) {
+    pub(super) fn schedule_travel(&mut self, id: EndId, event: Event) {
         let conditions = self.conditions_of(id);
         let (latency, jitter, now) = (conditions.latency, conditions.jitter, self.now);
         let Some(end) = self.end(id) else { return };
@@ -124,29 +127,37 @@ impl Network {
     pub(super) fn syn_arrives(&mut self, id: EndId, attempt: u32) {
         let Some((own, far)) = self.nodes_of(id) else { return };
         if self.is_local(id) {
-            return self.raw_client_reaches(id);
+            return self.raw_end_reaches(id);
         }
         if self.end(id).is_none_or(|end| end.life != Life::Held) {
             // The client closed before any answer.
             self.forget(id);
             return self.remove_if_over(id);
         }
-        if self.end(id).is_some_and(|end| end.error.is_some()) {
+        let is_answered = self.links.get(id.link).is_some_and(|link| link.syn == Syn::Answered);
+        if is_answered || self.end(id).is_some_and(|end| end.error.is_some()) {
             return;
         }
         if attempt == SYN_ATTEMPTS_MAX {
             return self.fail(id, ErrorKind::TimedOut);
         }
         let silent = self.links.get(id.link).is_some_and(|link| link.silent);
-        let unheard = silent || self.is_cut(own, far) || !self.nodes[far].up;
+        let unheard = silent || self.is_cut(own, far) || self.nodes[far].power == Power::Off;
         let Some(name) = self.end(id.other()).map(|end| PortName::of(&end.address)) else { return };
-        let port = self.nodes[far].ports.get_mut(&name);
+        let port = self.nodes[far].port(&name);
         let full = port.as_ref().is_some_and(|port| port.backlog.len() > port.backlog_max);
-        if unheard || full {
+        let held = port.as_ref().is_some_and(|port| port.is_of_a_test());
+        if unheard || full || held {
+            if held && !unheard {
+                self.raw_port_hears(id, &name);
+            }
             let after = SYN_RETRY_DELAY * (1 << attempt);
             return self.schedule_in(after, Event::Syn(id, attempt + 1));
         }
-        let Some(port) = port else {
+        if let Some(link) = self.links.get_mut(id.link) {
+            link.syn = Syn::Answered;
+        }
+        let Some(port) = self.nodes[far].port(&name) else {
             return self.schedule_travel(id.other(), Event::Answer(id, Answer::Refused));
         };
         port.backlog.push_back(id.other());
@@ -168,7 +179,7 @@ impl Network {
             Some(link) if link.ends[0].error.is_none() => (link.silent, link.began),
             _ => return,
         };
-        if silent || self.is_cut(own, far) || !self.nodes[own].up {
+        if silent || self.is_cut(own, far) || self.nodes[own].power == Power::Off {
             // Retried, as a client would that has received nothing.
             return match self.now >= began.saturating_add(nanos(SYN_TIMEOUT)) {
                 true => self.fail(id, ErrorKind::TimedOut),

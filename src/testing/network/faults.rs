@@ -1,19 +1,19 @@
 //! Faults at work: what each does to the network.
 
-use super::link::{EndId, Life};
+use super::link::EndId;
 use super::names::NameFaults;
-use super::node::PortName;
+use super::node::{Node, Power};
 use super::{Event, Network, nanos, pair};
 use crate::testing::fault::Fault;
 use std::io::ErrorKind;
 use std::time::Duration;
 
-/// An event for the owner of the reactors: the power of a host fails or returns.
+/// An event for the owner of the reactors: the program of a host ends or starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::testing) enum HostEvent {
-    /// The host with this number has lost its power.
+    /// The program of the host with this number has ended, without any callback.
     Crash(usize),
-    /// The host with this number has power again.
+    /// The host with this number starts its program again.
     Restart(usize),
 }
 
@@ -47,10 +47,10 @@ impl Network {
         }
     }
 
-    /// Returns the hosts with a name that have power.
+    /// Returns the hosts with a name whose programs run.
     fn running(&self, name: &str) -> Vec<usize> {
         let mut nodes = self.named(name);
-        nodes.retain(|&node| self.nodes[node].up);
+        nodes.retain(|&node| self.nodes[node].power == Power::On);
         nodes
     }
 
@@ -64,7 +64,7 @@ impl Network {
     }
 
     /// Returns the client's ends of the connections between hosts.
-    fn links_between(&self, pairs: &[(usize, usize)]) -> Vec<EndId> {
+    pub(super) fn links_between(&self, pairs: &[(usize, usize)]) -> Vec<EndId> {
         let ours = self
             .links
             .iter()
@@ -92,14 +92,16 @@ impl Network {
             }
             Fault::Reset { a, b } => self.reset_all(&self.pairs(a, b)),
             Fault::HalfOpen { a, b } => self.silence(&self.pairs(a, b)),
-            Fault::Crash { host } => self.named(host).into_iter().for_each(|it| self.crash(it)),
+            Fault::Crash { host } => self.begin_outages(&self.named(host), None, Self::crash),
             Fault::Restart { host } => self.named(host).into_iter().for_each(|it| self.restart(it)),
+            Fault::ProcessOutage { host, lasting } => {
+                self.begin_outages(&self.named(host), Some(*lasting), Self::end_process);
+            }
+            Fault::MachineOutage { host, lasting } => {
+                self.begin_outages(&self.named(host), Some(*lasting), Self::crash);
+            }
             Fault::ExhaustFds { host, lasting } => {
-                let until = self.time_after(*lasting);
-                for node in self.running(host) {
-                    let last = &mut self.nodes[node].exhausted_until;
-                    *last = until.max(*last);
-                }
+                self.extend_fault(host, *lasting, |node| &mut node.exhausted_until);
             }
             Fault::FailAccept { host } => {
                 self.running(host).into_iter().for_each(|it| self.nodes[it].failing_accepts += 1);
@@ -117,12 +119,8 @@ impl Network {
                 self.fault_names(host, |faults| faults.mute = until.max(faults.mute));
             }
             Fault::Stall { host, lasting } => {
-                let until = self.time_after(*lasting);
-                for node in self.running(host) {
-                    let last = &mut self.nodes[node].stalled_until;
-                    *last = until.max(*last);
-                }
-                self.schedule(until, Event::Wake);
+                self.extend_fault(host, *lasting, |node| &mut node.stalled_until);
+                self.schedule_in(*lasting, Event::Wake);
             }
             Fault::ClockJump { host, by } => {
                 for node in self.named(host) {
@@ -130,6 +128,15 @@ impl Network {
                     *ahead = ahead.saturating_add(nanos(*by));
                 }
             }
+        }
+    }
+
+    /// Lets a fault of hosts last until a time from now, unless it lasts longer already.
+    fn extend_fault(&mut self, host: &str, lasting: Duration, until: fn(&mut Node) -> &mut u64) {
+        let at = self.time_after(lasting);
+        for node in self.running(host) {
+            let last = until(&mut self.nodes[node]);
+            *last = at.max(*last);
         }
     }
 
@@ -165,50 +172,10 @@ impl Network {
         }
     }
 
-    fn retransmit_all(&mut self, pairs: &[(usize, usize)]) {
+    pub(super) fn retransmit_all(&mut self, pairs: &[(usize, usize)]) {
         for end in self.links_between(pairs) {
             self.retransmit(end);
             self.retransmit(end.other());
-        }
-    }
-
-    /// Power failure: the host forgets everything, and no peer is notified.
-    fn crash(&mut self, node: usize) {
-        if !std::mem::replace(&mut self.nodes[node].up, false) {
-            return;
-        }
-        let state = &mut self.nodes[node];
-        let names = std::mem::take(&mut state.ports).into_keys();
-        state.stale.extend(names.filter_map(|name| match name {
-            PortName::Unix(address) if address.as_path().is_some() => Some(address),
-            _ => None,
-        }));
-        state.ready.clear();
-        state.ready_ports.clear();
-        state.signals.clear();
-        (state.wakes_at, state.unreported) = (None, false);
-        self.forget_questions(node);
-        let state = &mut self.nodes[node];
-        (state.exhausted_until, state.failing_accepts, state.stalled_until) = (0, 0, 0);
-        for id in
-            self.links_between(&(0..self.nodes.len()).map(|it| pair(node, it)).collect::<Vec<_>>())
-        {
-            for id in [id, id.other()] {
-                let Some(end) = self.end(id).filter(|end| end.node == node) else { continue };
-                if end.life != Life::Gone {
-                    self.forget(id);
-                }
-            }
-            self.remove_if_over(id);
-        }
-        self.host_events.push(HostEvent::Crash(node));
-    }
-
-    fn restart(&mut self, node: usize) {
-        if !std::mem::replace(&mut self.nodes[node].up, true) {
-            self.host_events.push(HostEvent::Restart(node));
-            let all: Vec<_> = (0..self.nodes.len()).map(|it| pair(node, it)).collect();
-            self.retransmit_all(&all);
         }
     }
 }

@@ -31,12 +31,23 @@ pub(in crate::testing) struct Link {
     pub(super) ends: [End; 2],
     /// When the client began to connect.
     pub(super) began: u64,
+    pub(super) syn: Syn,
     /// The client has received the SYN-ACK.
     pub(super) established: bool,
     /// Why connecting failed.
     pub(super) failure: Option<ErrorKind>,
     /// Half-open: nothing passes any more, and neither end is notified.
     pub(super) silent: bool,
+}
+
+/// What has become of the client's SYN.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Syn {
+    /// The server has not received it.
+    Sent,
+    /// The server has received it, and does not answer yet.
+    Held,
+    Answered,
 }
 
 #[derive(Debug)]
@@ -58,8 +69,8 @@ pub(in crate::testing) struct End {
     pub(super) edges: Edges,
     /// True while it is in its node's list of ready ends.
     pub(super) listed: bool,
-    /// The raw client that drives it instead of a reactor.
-    pub(super) raw_client: Option<RawClient>,
+    /// The raw end that drives it instead of a reactor.
+    pub(super) raw_end: Option<RawEnd>,
 }
 
 /// Owner of an end.
@@ -112,9 +123,9 @@ pub(super) enum Segment {
     Reset,
 }
 
-/// A raw client: a test's side of an end.
+/// A raw end: a test's side of an end.
 #[derive(Debug, Default)]
-pub(super) struct RawClient {
+pub(super) struct RawEnd {
     /// Bytes to be written when there is room.
     pub(super) pending: Chunks,
     /// A FIN follows the pending bytes.
@@ -171,7 +182,7 @@ impl End {
             watched: None,
             edges: Edges::default(),
             listed: false,
-            raw_client: None,
+            raw_end: None,
         }
     }
 

@@ -1,13 +1,12 @@
 //! Unix sockets: connections between programs of one host, by names that only it knows.
 
-use super::link::{EndId, Life};
-use super::node::{PortName, PortState};
+use super::link::{EndId, Life, Syn};
+use super::node::{PortName, PortOwner, PortState};
 use super::{Event, Network};
 use crate::address::{Address, UnixAddress};
 use crate::arena::Id;
 use crate::driver::{Edges, UNIX_CONNECT_RETRY_DELAY};
 use crate::endpoint::UnixSocketError;
-use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 
 impl Network {
@@ -25,7 +24,7 @@ impl Network {
             return Err(UnixSocketError::InUse.into());
         }
         state.stale.remove(at);
-        let port = PortState { id, backlog: VecDeque::new(), backlog_max, listed: false };
+        let port = PortState::new(PortOwner::Reactor(id), backlog_max);
         state.ports.insert(name, port);
         self.trace.note(self.now, "host listens on a Unix socket", node as u64, 0);
         self.trace.note_bytes(at.to_string().as_bytes());
@@ -37,12 +36,12 @@ impl Network {
         &mut self,
         node: usize,
         to: &UnixAddress,
-        raw_client: bool,
+        raw_end: bool,
     ) -> EndId {
         let unnamed = UnixAddress::unnamed().into();
-        let id = self.link((node, unnamed), (node, to.clone().into()), raw_client);
+        let id = self.link((node, unnamed), (node, to.clone().into()), raw_end);
         self.note(id, "connects to a Unix socket", 0);
-        if raw_client {
+        if raw_end {
             self.schedule(self.now, Event::Syn(id, 0));
         }
         id
@@ -56,10 +55,14 @@ impl Network {
         };
         let state = &mut self.nodes[node];
         let name = PortName::Unix(address.clone());
-        let Some(port) = state.ports.get_mut(&name) else {
+        let Some(port) = state.port(&name) else {
             let is_found = address.as_path().is_none() || state.stale.contains(&address);
             return Err(if is_found { ErrorKind::ConnectionRefused } else { ErrorKind::NotFound });
         };
+        if port.is_of_a_test() {
+            self.raw_port_hears(id, &name);
+            return Ok(false);
+        }
         if port.backlog.len() > port.backlog_max {
             return Ok(false);
         }
@@ -68,7 +71,7 @@ impl Network {
             state.ready_ports.push(name);
         }
         if let Some(link) = self.links.get_mut(id.link) {
-            link.established = true;
+            (link.syn, link.established) = (Syn::Answered, true);
             link.ends[1].life = Life::Held;
         }
         self.note(id.other(), "waits to be accepted", 0);
@@ -77,9 +80,10 @@ impl Network {
         Ok(true)
     }
 
-    /// Connects a raw client, or tries it again later, as a program does that waits.
-    pub(super) fn raw_client_reaches(&mut self, id: EndId) {
-        if self.end(id).is_none_or(|end| end.life != Life::Held) {
+    /// Connects a raw end, or tries it again later, as a program does that waits.
+    pub(super) fn raw_end_reaches(&mut self, id: EndId) {
+        let is_answered = self.links.get(id.link).is_some_and(|link| link.syn == Syn::Answered);
+        if is_answered || self.end(id).is_none_or(|end| end.life != Life::Held) {
             return;
         }
         match self.reach_unix(id) {
@@ -103,11 +107,5 @@ impl Network {
     pub(in crate::testing) fn is_backlogged(&self, id: EndId) -> bool {
         let link = self.links.get(id.link);
         link.is_some_and(|link| link.is_local() && !link.established && link.failure.is_none())
-    }
-
-    /// Returns the number of the connection, if a raw client has its other end.
-    pub(in crate::testing) fn raw_client_link(&self, id: EndId) -> Option<u64> {
-        let link = self.links.get(id.link)?;
-        link.ends[1 - id.side].raw_client.is_some().then_some(link.number)
     }
 }

@@ -10,7 +10,9 @@ mod link;
 mod local;
 mod names;
 mod node;
-mod raw_client;
+mod outages;
+mod raw_end;
+mod raw_port;
 mod resolving;
 mod trace;
 mod traffic;
@@ -27,7 +29,7 @@ use crate::driver::{Edges, Ready};
 use crate::random::mix;
 use link::{End, Link};
 use names::Names;
-use node::Node;
+use node::{Node, PortOwner, Power};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::net::{IpAddr, SocketAddr};
@@ -94,6 +96,11 @@ enum Event {
         number: u64,
     },
     Fault(Fault),
+    /// The outage of a host ends, if it is still that one.
+    EndOutage {
+        node: usize,
+        number: u64,
+    },
     /// An event without effect of its own, so that time stops here.
     Wake,
 }
@@ -165,6 +172,11 @@ impl Network {
         self.nodes.len() - 1
     }
 
+    /// Returns the host with this name, which is added if there is none.
+    pub(super) fn node(&mut self, name: &str) -> usize {
+        self.find_node(name).unwrap_or_else(|| self.add_node(name))
+    }
+
     pub(super) fn find_node(&self, name: &str) -> Option<usize> {
         self.nodes.iter().position(|node| node.name == name)
     }
@@ -175,11 +187,16 @@ impl Network {
     }
 
     pub(super) fn node_at(&self, ip: IpAddr) -> Option<usize> {
-        self.nodes.iter().position(|node| node.ip(ip) == ip)
+        self.nodes.iter().position(|node| node.has(ip))
     }
 
     pub(super) fn address(&self, node: usize, port: u16) -> SocketAddr {
         (self.nodes[node].ip(std::net::Ipv4Addr::UNSPECIFIED.into()), port).into()
+    }
+
+    /// Gives a host an address besides its own.
+    pub(super) fn add_address(&mut self, node: usize, ip: IpAddr) {
+        self.nodes[node].aliases.push(ip);
     }
 
     pub(super) fn link_count(&self) -> usize {
@@ -265,6 +282,7 @@ impl Network {
                 Event::Answer(end, answer) => self.answer(end, answer),
                 Event::NameAnswer { node, token, number } => self.name_answer(node, token, number),
                 Event::Fault(fault) => self.apply_fault(&fault),
+                Event::EndOutage { node, number } => self.end_outage(node, number),
                 Event::Wake => {}
             }
         }
@@ -291,8 +309,8 @@ impl Network {
     /// Records edges of an end, for the poller's next report.
     fn edge(&mut self, id: EndId, edges: Edges) {
         let Some(end) = self.end(id) else { return };
-        if end.raw_client.is_some() {
-            return self.serve_raw_client(id);
+        if end.raw_end.is_some() {
+            return self.serve_raw_end(id);
         }
         if end.life != link::Life::Held {
             return;
@@ -369,9 +387,10 @@ impl Network {
         ready.extend(state.signals.drain(..).map(Ready::Signal));
         ready.extend(state.ready_answers.drain(..).map(Ready::Resolved));
         for name in std::mem::take(&mut state.ready_ports) {
-            if let Some(port) = state.ports.get_mut(&name) {
-                port.listed = false;
-                ready.push(Ready::Port(port.id.to_bits()));
+            let Some(port) = state.ports.get_mut(&name) else { continue };
+            port.listed = false;
+            if let PortOwner::Reactor(id) = port.owner {
+                ready.push(Ready::Port(id.to_bits()));
             }
         }
         let events = state.ready.len().min(self.conditions.events_per_wait);
@@ -398,7 +417,7 @@ impl Network {
 
     pub(super) fn signal(&mut self, node: usize, name: &'static str) {
         let state = &mut self.nodes[node];
-        if state.up {
+        if state.power == Power::On {
             if !state.signals.contains(&name) {
                 state.signals.push(name);
             }

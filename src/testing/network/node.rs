@@ -5,6 +5,7 @@ use super::names::NameFaults;
 use crate::address::{Address, UnixAddress};
 use crate::arena::Id;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The first ephemeral port number: for ports and clients that do not ask for one.
@@ -17,12 +18,16 @@ pub(super) const EPHEMERAL_PORTS: u16 = u16::MAX - FIRST_EPHEMERAL + 1;
 pub(in crate::testing) struct Node {
     pub(super) name: String,
     pub(super) number: u8,
-    pub(super) up: bool,
+    pub(super) power: Power,
+    /// Number of times that its power has changed: it tells one outage from the next.
+    pub(super) power_changes: u64,
     /// Number of reactors that it has had.
     pub(super) reactors: u64,
     pub(super) ports: BTreeMap<PortName, PortState>,
     /// Unix sockets whose files a crash has left behind.
     pub(super) stale: BTreeSet<UnixAddress>,
+    /// Addresses that a test has given it besides its own.
+    pub(super) aliases: Vec<IpAddr>,
     next_ephemeral: u16,
     /// Ends with edges that the poller has not reported.
     pub(super) ready: Vec<EndId>,
@@ -45,6 +50,17 @@ pub(in crate::testing) struct Node {
     pub(super) failing_accepts: usize,
     /// How far its clock is ahead.
     pub(super) ahead: u64,
+}
+
+/// What runs on a host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Power {
+    /// The machine, and its program.
+    On,
+    /// The machine without its program: its operating system answers.
+    ProcessDown,
+    /// Nothing.
+    Off,
 }
 
 /// What tells a port from the others of its host.
@@ -72,12 +88,45 @@ impl PortName {
     }
 }
 
+impl fmt::Display for PortName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(number) => write!(f, "port {number}"),
+            Self::Unix(address) => write!(f, "{address}"),
+        }
+    }
+}
+
+/// The program that takes the connections of a port.
+#[derive(Debug)]
+pub(super) enum PortOwner {
+    /// A reactor, whose poller reports the port under this id.
+    Reactor(Id),
+    /// A test, which answers each attempt to connect itself.
+    Test {
+        /// When each attempt arrived.
+        attempts: Vec<u64>,
+    },
+}
+
 #[derive(Debug)]
 pub(in crate::testing) struct PortState {
-    pub(super) id: Id,
+    pub(super) owner: PortOwner,
+    /// Server's ends of connections: those that the system has made, or the attempts that a test
+    /// has not answered.
     pub(super) backlog: VecDeque<EndId>,
     pub(super) backlog_max: usize,
     pub(super) listed: bool,
+}
+
+impl PortState {
+    pub(super) fn new(owner: PortOwner, backlog_max: usize) -> Self {
+        Self { owner, backlog: VecDeque::new(), backlog_max, listed: false }
+    }
+
+    pub(super) fn is_of_a_test(&self) -> bool {
+        matches!(self.owner, PortOwner::Test { .. })
+    }
 }
 
 impl Node {
@@ -85,7 +134,9 @@ impl Node {
         Self {
             name: name.to_owned(),
             number,
-            up: true,
+            power: Power::On,
+            power_changes: 0,
+            aliases: Vec::new(),
             reactors: 0,
             ports: BTreeMap::new(),
             stale: BTreeSet::new(),
@@ -109,6 +160,17 @@ impl Node {
             IpAddr::V4(_) => Ipv4Addr::new(10, 0, 0, self.number).into(),
             IpAddr::V6(_) => Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, self.number.into()).into(),
         }
+    }
+
+    pub(super) fn has(&self, ip: IpAddr) -> bool {
+        self.ip(ip) == ip || self.aliases.contains(&ip)
+    }
+
+    /// Returns the open port of this name. Those of a test belong to the program of a host that has
+    /// no reactor.
+    pub(super) fn port(&mut self, name: &PortName) -> Option<&mut PortState> {
+        let is_down = self.power == Power::ProcessDown && self.reactors == 0;
+        self.ports.get_mut(name).filter(|_| !is_down)
     }
 
     /// Returns its addresses, in the order in which a resolver prefers them.

@@ -16,6 +16,7 @@ fn lookup_error(why: &str) -> io::Error {
 impl Network {
     /// Gives a name these addresses, in place of those that it had.
     pub(in crate::testing) fn set_name(&mut self, name: &str, ips: Vec<IpAddr>) {
+        let name = name.strip_suffix('.').unwrap_or(name);
         self.names.given.insert(name.to_ascii_lowercase(), ips);
     }
 

@@ -1,6 +1,7 @@
 //! Traffic: bytes, FIN and reset, from one end of a connection to the other.
 
 use super::link::{EndId, Finish, Life, Segment};
+use super::node::Power;
 use super::{Event, Network, nanos};
 use crate::driver::Edges;
 use std::io;
@@ -182,7 +183,7 @@ impl Network {
     fn is_cut_off(&self, id: EndId) -> bool {
         let Some(link) = self.links.get(id.link) else { return true };
         let (own, far) = (link.ends[id.side].node, link.ends[1 - id.side].node);
-        link.silent || self.is_cut(own, far) || !self.nodes[far].up
+        link.silent || self.is_cut(own, far) || self.nodes[far].power == Power::Off
     }
 
     /// Handles the arrival of the first segment of the pipe to `id`.
@@ -444,8 +445,8 @@ impl Network {
             Life::Orphaned => link.ends[side].pipe.is_empty(),
             Life::Gone => link.ends[side].pipe.segments.is_empty(),
         };
-        // A test can ask for received bytes as long as its raw client exists.
-        let asked = link.ends.iter().any(|end| end.raw_client.is_some());
+        // A test can ask for received bytes as long as its raw end exists.
+        let asked = link.ends.iter().any(|end| end.raw_end.is_some());
         if over(0) && over(1) && !asked {
             self.links.remove(id.link);
         }

@@ -8,8 +8,9 @@ use crate::endpoint::{ClientEndpoint, UnixClientEndpoint};
 use crate::protocol::Factory;
 use crate::reactor::{ConnectError, OpenResources, Reactor, Settings, ShutdownReport};
 use crate::testing::driver::HostDriver;
-use crate::testing::network::Network;
-use crate::testing::observer::{CallbackCounts, Observer, Seen};
+use crate::testing::listener::Listener;
+use crate::testing::network::{Network, PortName};
+use crate::testing::observer::{CallbackCounts, Observer};
 use crate::testing::peer::Peer;
 use crate::testing::single_fault::FaultyDriver;
 use crate::transport::Transport;
@@ -368,15 +369,31 @@ impl<T> Host<T> {
     pub fn unix_late_reader(&self, to: impl Into<UnixClientEndpoint>) -> Peer {
         let (to, node) = (to.into(), self.node);
         let end = self.simulation.network(|network| network.connect_unix(node, to.address(), true));
-        let peer = Peer::local(self.simulation.clone(), end, self.number);
+        let peer = Peer::new(self.simulation.clone(), end);
         peer.stop_reading();
         self.simulation.settle();
         peer
     }
 
+    /// Listens on a Unix socket of this host, for the test: the clients of the host's reactor
+    /// connect to it.
+    ///
+    /// # Panics
+    ///
+    /// If a socket of that address is open.
+    #[track_caller]
+    pub fn unix_listen(&self, at: impl Into<UnixClientEndpoint>) -> Listener {
+        let name = PortName::Unix(at.into().address().clone());
+        Listener::open(&self.simulation, self.node, name)
+    }
+
+    pub(in crate::testing) fn node(&self) -> usize {
+        self.node
+    }
+
     /// Follows an attempt to connect that `begin` begins.
     #[track_caller]
-    fn attempt(
+    pub(in crate::testing) fn attempt(
         &self,
         begin: impl FnOnce(&mut Reactor) -> Result<Transport, ConnectError>,
     ) -> Attempt {
@@ -470,15 +487,10 @@ impl<T> Host<T> {
 }
 
 impl Simulation {
-    /// Returns what the host at `server` has observed of the connection of `client`.
-    pub(in crate::testing) fn seen(&self, server: SocketAddr, client: SocketAddr) -> Option<Seen> {
-        let node = self.0.network.borrow().node_at(server.ip())?;
+    /// Returns the observer of the reactor on a host, if there is one.
+    pub(in crate::testing) fn observer_at(&self, node: usize) -> Option<Rc<Observer>> {
         let hosts = self.0.hosts.borrow();
-        hosts.iter().find(|host| host.node == node)?.observer.seen(client)
-    }
-
-    pub(in crate::testing) fn observer(&self, host: usize) -> Rc<Observer> {
-        Rc::clone(&self.0.hosts.borrow()[host].observer)
+        hosts.iter().find(|host| host.node == node).map(|host| Rc::clone(&host.observer))
     }
 
     pub(in crate::testing) fn network<R>(&self, call: impl FnOnce(&mut Network) -> R) -> R {

@@ -1,8 +1,9 @@
 //! Peers and transcripts over TLS.
 
 use crate::testing::tls::{acceptor, connector};
-use crate::testing::{Clients, Conditions, End, Host, Simulation, Transcript};
-use crate::{Context, Protocol};
+use crate::testing::{Client, Conditions, End, Host, Peers, Simulation, Transcript};
+use crate::{ClientEndpoint, Context, Protocol};
+use std::io::ErrorKind;
 use std::time::Duration;
 
 /// Sends back what it receives, and ends as the client says.
@@ -38,7 +39,7 @@ fn a_transcript_is_played_over_tls_as_over_any_other_connection() {
         let simulation = Simulation::new(7);
         simulation.set_conditions(conditions);
         let server = host(&simulation);
-        let clients = Clients::on(&server, 8443).timeout(Duration::from_secs(60));
+        let clients = Peers::on(&server, 8443).timeout(Duration::from_secs(60));
         let played = Transcript::parse(transcript).unwrap().play(&mut clients.encrypted(side()));
         played.unwrap_or_else(|difference| panic!("{difference}"));
     }
@@ -110,4 +111,51 @@ fn runs_with_tls_follow_from_the_seed() {
     };
     assert_eq!(run(1), run(1));
     assert_ne!(run(1), run(2));
+}
+
+/// The endpoints of a client that encrypts: by name, and over a Unix socket.
+fn endpoints() -> [ClientEndpoint; 2] {
+    ["tcp:localhost:8443:timeout=5", "unix:/run/server.sock:timeout=5"].map(|description| {
+        let endpoint: ClientEndpoint = description.parse().unwrap();
+        endpoint.encrypted(side())
+    })
+}
+
+#[test]
+fn a_client_s_server_encrypts_as_the_client_does() {
+    for endpoint in endpoints() {
+        let client = Client::to(endpoint.clone(), || Echo);
+        let peer = client.listener().clone().encrypted(acceptor()).accept();
+        peer.send("hello");
+        assert_eq!(peer.take_received(), b"hello");
+        assert!(peer.transport().unwrap().tls().is_some());
+        peer.send("close\r\n");
+        assert_eq!(
+            (peer.take_received().as_slice(), peer.close_kind()),
+            (&b"close\r\n"[..], Some(End::Closed))
+        );
+        assert!(peer.lost_reason().unwrap().is_done());
+
+        let transcript = "S: hello\n C: hello\n S: close\n C: close\n finishes";
+        let client = Client::to(endpoint, || Echo);
+        let mut peers = Peers::of_client(&client).encrypted(acceptor());
+        Transcript::parse(transcript).unwrap().play(&mut peers).unwrap();
+    }
+}
+
+#[test]
+fn a_client_that_waits_for_a_handshake_times_out_or_refuses_what_comes() {
+    for endpoint in endpoints() {
+        let client = Client::to(endpoint.clone(), || Echo);
+        let peer = client.accept();
+        assert!(!peer.received().is_empty() && peer.transport().is_none(), "a ClientHello");
+        client.advance(Duration::from_secs(5));
+        assert_eq!(client.attempt().error(), Some(ErrorKind::TimedOut));
+
+        let client = Client::to(endpoint, || Echo);
+        let peer = client.accept();
+        peer.send("220 this is no TLS\r\n");
+        assert_eq!(client.attempt().error(), Some(ErrorKind::InvalidData));
+        assert_eq!(peer.calls().connection_made(), 0);
+    }
 }

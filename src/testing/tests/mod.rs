@@ -1,5 +1,6 @@
 //! Tests of the simulated network, one property of it at a time.
 
+mod accepting;
 mod breaking;
 mod connecting;
 #[cfg(feature = "tls")]
@@ -7,6 +8,7 @@ mod encrypted;
 mod extremes;
 mod hosts;
 mod names;
+mod outages;
 mod panicking;
 mod paths;
 mod racing;

@@ -131,10 +131,15 @@ impl ClientHistory {
         let line = Some(*line);
         match (act, &*self) {
             (Act::Pass(_), _) => return Ok(()),
-            (Act::Connect, Self { connected: Some(since), closed: None, over: None, .. }) => {
+            (act, Self { connected: Some(since), closed: None, over: None, .. })
+                if act.is_attempt() =>
+            {
                 return Err(format!("it is connected already, since line {since}"));
             }
             (Act::Connect, _) => *self = Self { connected: line, ..Self::default() },
+            (Act::BeRefused | Act::GetNoAnswer, _) => {
+                *self = Self { connected: line, over: line, ..Self::default() };
+            }
             // The unnamed client connects by itself.
             (_, Self { connected: None, .. }) if !client.is_empty() => {
                 return Err("it has not connected".to_owned());

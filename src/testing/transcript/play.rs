@@ -1,10 +1,10 @@
 //! Playing a transcript on a backend, and recording what happens.
 
-use super::backend::{Backend, Received};
+use super::backend::{Backend, Received, Role};
 use super::difference::Difference;
 use super::step::{Act, Step, of};
 use crate::testing::End;
-use std::io;
+use std::io::{self, ErrorKind};
 
 /// Continues after a difference, since later steps may explain it.
 pub(super) fn play(
@@ -14,12 +14,15 @@ pub(super) fn play(
 ) -> Result<(), Difference> {
     let mut play = Play { backend, line_end, clients: Vec::new(), happened: Vec::new() };
     let unnamed = steps.iter().find(|it| it.client.is_empty() && !matches!(it.act, Act::Pass(_)));
-    if unnamed.is_some_and(|it| it.act != Act::Connect) {
+    if unnamed.is_some_and(|it| !it.act.is_attempt()) {
         play.connect("");
     }
     steps.iter().for_each(|step| play.step(step));
     for index in 0..play.clients.len() {
         play.note_unmentioned(index);
+    }
+    for _ in 0..play.backend.untaken_attempts() {
+        play.happened.push(Act::Connect.to_string());
     }
     let remarks = || play.clients.iter().filter_map(|client| play.remark(client)).collect();
     Difference::between(steps, &play.happened, remarks)
@@ -28,7 +31,7 @@ pub(super) fn play(
 struct Play<'a, B> {
     backend: &'a mut B,
     line_end: &'a [u8],
-    /// Clients in the order in which they connected.
+    /// Clients in the order in which they connected. The test is at one end of each connection.
     clients: Vec<Client>,
     /// The transcript as it happened.
     happened: Vec<String>,
@@ -36,15 +39,15 @@ struct Play<'a, B> {
 
 struct Client {
     name: String,
-    /// It failed to connect, or reset its connection: it receives nothing more.
+    /// It failed to connect, or the test has reset its connection: nothing more comes.
     over: bool,
     /// Received bytes that no step has consumed yet.
     received: Vec<u8>,
     end: Option<End>,
     /// The end has been expected by a step, or noted.
     end_reported: bool,
-    /// It has finished or reset its connection itself.
-    closed_itself: bool,
+    /// The test has finished or reset the connection.
+    closed_by_test: bool,
 }
 
 impl<B: Backend> Play<'_, B> {
@@ -55,22 +58,40 @@ impl<B: Backend> Play<'_, B> {
             return self.happened.push(step.to_string());
         }
         let index = self.clients.iter().position(|client| client.name == *name);
-        if *act == Act::Connect {
+        if act.is_attempt() {
             if let Some(index) = index {
                 self.note_unmentioned(index);
                 self.clients.remove(index);
             }
-            return if self.connect(name) {
-                self.happened.push(step.to_string())
+            let happens = match act {
+                Act::BeRefused => self.is_refused(name),
+                Act::GetNoAnswer => self.gets_no_answer(name),
+                _ => self.connect(name),
             };
+            if happens {
+                self.happened.push(step.to_string());
+            }
+            return;
         }
         let Some(index) = index.filter(|index| !self.clients[*index].over) else { return };
-        let happens = match act {
-            Act::Hear(bytes) => self.hears(index, bytes),
-            Act::HearNothing => self.hears_nothing(index),
-            Act::BeClosed => self.ends(index, End::Closed),
-            Act::BeReset => self.ends(index, End::Reset),
-            act => self.does(index, act),
+        let happens = match (self.backend.role(), act) {
+            (Role::Client, Act::Hear(bytes)) | (Role::Server, Act::Send(bytes)) => {
+                self.hears(index, bytes)
+            }
+            (Role::Server, Act::Say(line)) => {
+                let line = [line, self.line_end].concat();
+                self.hears(index, &line)
+            }
+            (Role::Client, Act::HearNothing) | (Role::Server, Act::SayNothing) => {
+                self.hears_nothing(index)
+            }
+            (Role::Client, Act::BeClosed) | (Role::Server, Act::Finish) => {
+                self.ends(index, End::Closed)
+            }
+            (Role::Client, Act::BeReset) | (Role::Server, Act::Reset) => {
+                self.ends(index, End::Reset)
+            }
+            (_, act) => self.does(index, act),
         };
         if happens {
             self.happened.push(step.to_string());
@@ -79,17 +100,43 @@ impl<B: Backend> Play<'_, B> {
 
     fn connect(&mut self, name: &str) -> bool {
         let result = self.backend.connect(name);
-        let over = !self.note_error(name, "connect", result);
-        let (name, received) = (name.to_owned(), Vec::new());
+        let act = match self.backend.role() {
+            Role::Client => "connect",
+            Role::Server => "be accepted",
+        };
+        let over = !self.note_error(name, act, result);
+        self.add(name, over);
+        !over
+    }
+
+    fn add(&mut self, name: &str, over: bool) {
         self.clients.push(Client {
-            name,
+            name: name.to_owned(),
             over,
-            received,
+            received: Vec::new(),
             end: None,
             end_reported: false,
-            closed_itself: false,
+            closed_by_test: false,
         });
-        !over
+    }
+
+    fn is_refused(&mut self, name: &str) -> bool {
+        if self.backend.role() == Role::Server {
+            let result = self.backend.refuse(name);
+            return self.note_error(name, "be refused", result);
+        }
+        let result = self.backend.connect(name);
+        if result.as_ref().is_err_and(|it| it.kind() == ErrorKind::ConnectionRefused) {
+            return true;
+        }
+        let is_begun = self.note_error(name, "connect", result);
+        self.add(name, !is_begun);
+        is_begun && self.ends(self.clients.len() - 1, End::Refused)
+    }
+
+    fn gets_no_answer(&mut self, name: &str) -> bool {
+        let result = self.backend.ignore(name);
+        self.note_error(name, "be left without an answer", result)
     }
 
     fn note_error(&mut self, name: &str, act: &str, result: io::Result<()>) -> bool {
@@ -105,24 +152,30 @@ impl<B: Backend> Play<'_, B> {
         Some(if name.is_empty() { remark } else { format!("{name}: {remark}") })
     }
 
-    /// Carries out an act of a client.
+    /// Carries out an act of the side that the test plays.
     fn does(&mut self, index: usize, act: &Act) -> bool {
-        if *act == Act::Reset {
-            // The client receives nothing afterwards.
+        if matches!(act, Act::Reset | Act::BeReset) {
+            // This side receives nothing afterwards.
             self.note_unmentioned(index);
         }
         let client = &mut self.clients[index];
         let name = client.name.clone();
-        client.closed_itself |= matches!(act, Act::Finish | Act::Reset);
         match act {
-            Act::Finish => self.backend.finish(&name),
-            Act::Reset => {
-                client.over = true;
+            Act::Finish | Act::BeClosed => {
+                client.closed_by_test = true;
+                self.backend.finish(&name);
+            }
+            Act::Reset | Act::BeReset => {
+                (client.closed_by_test, client.over) = (true, true);
                 self.backend.reset(&name);
+            }
+            Act::StopReading | Act::ReadOn if self.backend.role() == Role::Server => {
+                let error = io::Error::other("it is the client that is tested");
+                return self.note_error(&name, "be told when to read", Err(error));
             }
             Act::StopReading => self.backend.stop_reading(&name),
             Act::ReadOn => self.backend.read_on(&name),
-            Act::Send(data) => {
+            Act::Send(data) | Act::Hear(data) => {
                 let result = self.backend.send(&name, data);
                 return self.note_error(&name, "send", result);
             }
@@ -200,11 +253,11 @@ impl<B: Backend> Play<'_, B> {
         self.clients[index].received = rest;
     }
 
-    /// Notes all received bytes, and an end that the client did not cause itself.
+    /// Notes all received bytes, and an end that the test did not cause itself.
     fn note_unmentioned(&mut self, index: usize) {
         while self.pull(index, false) {}
         self.note_data(index);
-        if !self.clients[index].closed_itself {
+        if !self.clients[index].closed_by_test {
             self.note_end(index);
         }
     }
@@ -213,7 +266,12 @@ impl<B: Backend> Play<'_, B> {
         let client = &mut self.clients[index];
         let received = std::mem::take(&mut client.received);
         for piece in received.split_inclusive(|&byte| byte == b'\n') {
-            self.happened.push(of(&client.name, &Act::Hear(piece.to_vec())));
+            let act = match (self.backend.role(), piece.strip_suffix(self.line_end)) {
+                (Role::Client, _) => Act::Hear(piece.to_vec()),
+                (Role::Server, Some(line)) => Act::Say(line.to_vec()),
+                (Role::Server, None) => Act::Send(piece.to_vec()),
+            };
+            self.happened.push(of(&client.name, &act));
         }
     }
 
@@ -221,11 +279,13 @@ impl<B: Backend> Play<'_, B> {
         let client = &mut self.clients[index];
         let Some(end) = client.end.filter(|_| !client.end_reported) else { return };
         client.end_reported = true;
-        self.happened.push(match end {
-            End::Closed => of(&client.name, &Act::BeClosed),
-            End::Reset => of(&client.name, &Act::BeReset),
-            End::TimedOut => of(&client.name, &"times out"),
-            End::Refused => of(&client.name, &"is refused"),
+        self.happened.push(match (end, self.backend.role()) {
+            (End::Closed, Role::Client) => of(&client.name, &Act::BeClosed),
+            (End::Closed, Role::Server) => of(&client.name, &Act::Finish),
+            (End::Reset, Role::Client) => of(&client.name, &Act::BeReset),
+            (End::Reset, Role::Server) => of(&client.name, &Act::Reset),
+            (End::TimedOut, _) => of(&client.name, &"times out"),
+            (End::Refused, _) => of(&client.name, &Act::BeRefused),
         });
     }
 }

@@ -16,12 +16,18 @@ pub(super) struct Step {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Act {
     Connect,
+    /// An attempt to connect that the server refuses.
+    BeRefused,
+    /// An attempt to connect that the server does not answer.
+    GetNoAnswer,
     /// Sends a line, with the line end of the clients.
     Say(Vec<u8>),
     Send(Vec<u8>),
     /// Receives exactly these bytes next, including a line end.
     Hear(Vec<u8>),
     HearNothing,
+    /// The client has sent nothing unmentioned.
+    SayNothing,
     Finish,
     Reset,
     StopReading,
@@ -33,9 +39,12 @@ pub(super) enum Act {
 }
 
 /// The acts that are written in words.
-pub(super) const WORDS: [(&str, Act); 8] = [
+pub(super) const WORDS: [(&str, Act); 11] = [
     ("connects", Act::Connect),
+    ("is refused", Act::BeRefused),
+    ("gets no answer", Act::GetNoAnswer),
     ("hears nothing", Act::HearNothing),
+    ("says nothing", Act::SayNothing),
     ("finishes", Act::Finish),
     ("resets", Act::Reset),
     ("stops reading", Act::StopReading),
@@ -46,6 +55,13 @@ pub(super) const WORDS: [(&str, Act); 8] = [
 
 /// Line end of a server.
 pub(super) const LINE_END: &[u8] = b"\r\n";
+
+impl Act {
+    /// True for an attempt to connect.
+    pub(super) fn is_attempt(&self) -> bool {
+        matches!(self, Self::Connect | Self::BeRefused | Self::GetNoAnswer)
+    }
+}
 
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

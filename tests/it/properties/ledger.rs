@@ -23,7 +23,7 @@ pub(super) struct Side {
     pub(super) received: usize,
     pub(super) made: usize,
     pub(super) lost: Vec<Reason>,
-    /// Its host lost power before it got `connection_lost`.
+    /// Its host lost power, or its program, before it got `connection_lost`.
     pub(super) crashed: bool,
     /// It requested an end that discards unsent bytes.
     pub(super) rude: bool,
@@ -49,7 +49,8 @@ impl Ledger {
         call(&mut self.0.borrow_mut().entry(client).or_default()[who as usize])
     }
 
-    /// Records that the host of one side has lost power, for all its open connections.
+    /// Records that the host of one side has lost power or its program, for all its open
+    /// connections.
     pub(super) fn crash(&self, who: Who) {
         for sides in self.0.borrow_mut().values_mut() {
             let side = &mut sides[who as usize];

@@ -1,11 +1,12 @@
 //! Transcripts that hold, and helpers for the other tests.
 
 mod backends;
+mod clients;
 mod differing;
 mod parsing;
 mod ports;
 
-use super::{Clients, Transcript, check};
+use super::{Peers, Transcript, check};
 use crate::testing::Server;
 use crate::{Delimiter, LineContext, LineReceiver, Lines, TimerId};
 use std::time::Duration;
@@ -49,7 +50,7 @@ fn differs(transcript: &str, line: usize, shown: &str) {
     let server = Server::new(|| Lines::new(Parrot));
     server.simulation().allow_panics();
     let transcript = Transcript::parse(transcript).unwrap();
-    let difference = transcript.play(&mut Clients::of(&server)).unwrap_err();
+    let difference = transcript.play(&mut Peers::of(&server)).unwrap_err();
     let text = difference.to_string();
     let (title, rest) = text.split_once("\n\n").unwrap();
     assert!(rest == shown, "{rest}");
@@ -118,6 +119,6 @@ fn the_unnamed_client_connects_before_time_passes() {
 fn clients_may_use_another_line_end() {
     let server = Server::new(|| Lines::new(Parrot).delimiter(b"\0"));
     let transcript: Transcript = "S raw: hello\\0\n C: a\n S raw: a\\0".parse().unwrap();
-    transcript.clone().line_end("\0").play(&mut Clients::of(&server)).unwrap();
-    assert_eq!(transcript.play(&mut Clients::of(&server)).unwrap_err().line(), 3);
+    transcript.clone().line_end("\0").play(&mut Peers::of(&server)).unwrap();
+    assert_eq!(transcript.play(&mut Peers::of(&server)).unwrap_err().line(), 3);
 }

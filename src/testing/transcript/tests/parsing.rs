@@ -8,6 +8,9 @@ fn steps_are_formatted_as_they_were_parsed() {
     let texts = [
         "bob connects",
         "connects",
+        "bob is refused",
+        "gets no answer",
+        "says nothing",
         "ann C: x",
         "C: x y",
         "C:",
@@ -53,9 +56,9 @@ fn impossible_steps_are_refused() {
         (
             "ann smith connects",
             "this is not a step: a client's name without spaces, or none, comes before one of \
-            C: TEXT, S: TEXT, C raw: BYTES, S raw: BYTES, connects, \
-            hears nothing, finishes, resets, stops reading, reads on, is closed, is reset; or time \
-            passes, as in 1500 ms pass",
+            C: TEXT, S: TEXT, C raw: BYTES, S raw: BYTES, connects, is refused, gets no answer, \
+            hears nothing, says nothing, finishes, resets, stops reading, reads on, is closed, \
+            is reset; or time passes, as in 1500 ms pass",
         ),
         ("ann: connects", "a client's name has no colon"),
         ("C raw:", "the bytes are missing"),
@@ -70,6 +73,8 @@ fn impossible_steps_are_refused() {
         ("is reset\nhears nothing", "its connection is over, since line 1"),
         ("finishes\nC: hi", "it has finished, in line 1, and sends no more"),
         ("finishes\nfinishes", "it has finished, in line 1, and sends no more"),
+        ("bob is refused\nbob C: hi", "its connection is over, since line 1"),
+        ("connects\ngets no answer", "it is connected already, since line 1"),
         ("is closed\nS: hi", "it was closed, in line 1, and receives nothing more"),
     ] {
         let refused = Transcript::parse(text).unwrap_err();

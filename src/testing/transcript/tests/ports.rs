@@ -73,8 +73,8 @@ fn several_factories_of_a_host_play_their_transcripts() {
 #[test]
 fn a_named_client_is_on_the_host_of_its_name() {
     let (simulation, host) = serve(Conditions::ideal());
-    let mut clients = Clients::on(&host, WRITERS);
-    let play = |text: &str, clients: &mut Clients| {
+    let mut clients = Peers::on(&host, WRITERS);
+    let play = |text: &str, clients: &mut Peers| {
         Transcript::parse(text).unwrap().play(clients).unwrap();
     };
     play("ann connects\nbob connects\nconnects", &mut clients);
@@ -92,12 +92,12 @@ fn clients_wait_for_what_is_expected_up_to_their_timeout() {
     let latency = Duration::from_millis(100);
     let (simulation, host) = serve(Conditions::ideal().latency(latency));
     let transcript = Transcript::parse("S raw: \\r\\n\nis closed").unwrap();
-    assert!(transcript.play(&mut Clients::on(&host, READERS)).is_err());
+    assert!(transcript.play(&mut Peers::on(&host, READERS)).is_err());
     let began = simulation.now();
-    let mut patient = Clients::on(&host, READERS).timeout(2 * latency);
+    let mut patient = Peers::on(&host, READERS).timeout(2 * latency);
     transcript.play(&mut patient).unwrap();
     assert_eq!(simulation.now() - began, 2 * latency, "a round trip, and no more");
-    let mut hasty = Clients::on(&host, READERS).timeout(2 * latency - Duration::from_nanos(1));
+    let mut hasty = Peers::on(&host, READERS).timeout(2 * latency - Duration::from_nanos(1));
     let transcript = Transcript::parse("S raw: \\r\\n").unwrap();
     assert_eq!(transcript.play(&mut hasty).unwrap_err().line(), 1);
 }
