@@ -7,7 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::io::{self, Write};
 use std::rc::Rc;
 use std::time::Duration;
-use twistor::testing::{Peer, Server};
+use twistor::testing::{Peer, accept, check_client};
 
 #[derive(Clone, Default)]
 struct Output(Rc<RefCell<Vec<u8>>>);
@@ -22,8 +22,8 @@ impl Write for Output {
     }
 }
 
-/// Returns a server that a request has come to, the output, and whether the answer is complete.
-fn requested() -> (Peer, Output, Rc<Cell<bool>>) {
+/// Returns a request, its output, and whether the answer is complete.
+fn request() -> (Request, Output, Rc<Cell<bool>>) {
     let (output, succeeded) = (Output::default(), Rc::new(Cell::new(false)));
     let request = Request {
         host: "localhost:8443".to_owned(),
@@ -31,7 +31,24 @@ fn requested() -> (Peer, Output, Rc<Cell<bool>>) {
         output: Box::new(output.clone()),
         succeeded: Rc::clone(&succeeded),
     };
-    (Server::new(request).connect(), output, succeeded)
+    (request, output, succeeded)
+}
+
+/// Returns a server that a request has come to, the output, and whether the answer is complete.
+fn requested() -> (Peer, Output, Rc<Cell<bool>>) {
+    let (request, output, succeeded) = request();
+    (accept(request), output, succeeded)
+}
+
+#[test]
+fn a_page_is_got_as_its_transcript_says() {
+    let (request, output, succeeded) = request();
+    check_client(request, include_str!("page.transcript"));
+    assert!(succeeded.get());
+    assert_eq!(*output.0.borrow(), b"hello\r\n");
+    let (request, _, succeeded) = self::request();
+    check_client(request, "is refused\n 1 min passes");
+    assert!(!succeeded.get());
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
-use twistor::testing::{Fault, Simulation};
+use twistor::testing::Simulation;
 use twistor::{
     Context, Factory, FactoryKey, LineContext, LineReceiver, Lines, Protocol, Reactor, Reason,
     TcpClientEndpoint, Transport, build_protocol,
@@ -72,46 +72,40 @@ impl Factory for Pool {
     }
 }
 
-/// Confirms each line.
-struct Confirming;
-
-impl<F> LineReceiver<F> for Confirming {
-    fn line_received(&mut self, cx: &mut LineContext<'_, F>, line: &[u8]) {
-        cx.send_line([b"done ", line].concat());
-    }
-}
-
 #[test]
 fn a_pool_keeps_its_jobs_while_the_server_is_away() {
     twistor::testing::explore(20, |simulation: &Simulation| {
-        let server = simulation.host("server", |reactor| {
-            reactor.listen_tcp(8007, || Lines::new(Confirming))?;
-            Ok(())
-        });
-        let address = server.address(8007);
-        simulation.inject(Fault::Crash { host: "server".to_owned() });
+        let listener = simulation.listen("server", 8007);
+        let server = listener.address();
         let client = simulation.host("client", move |reactor| {
-            let jobs = (0..50).map(|number| format!("job {number}")).collect();
-            let pool = Pool { server: address, jobs, attempts: 0, connected: 0 };
-            let key = reactor.add_factory(pool)?;
+            let jobs = (0..3).map(|number| format!("job {number}")).collect();
+            let key = reactor.add_factory(Pool { server, jobs, attempts: 0, connected: 0 })?;
             reactor.tell(key, move |pool: &mut Pool, reactor| pool.connect_later(reactor, key));
             Ok(key)
         });
+        (0..10).for_each(|_| listener.refuse());
+        let mut server = listener.accept();
+        let (mut before, mut longest) = (Duration::ZERO, BACK_OFF);
+        for at in listener.attempts() {
+            let waited = at - before;
+            assert!((longest / 2..=longest).contains(&waited), "{waited:?}, {longest:?} at most");
+            (before, longest) = (at, (longest * 2).min(BACK_OFF_MAX));
+        }
+        // It holds the connection, makes it again when that breaks, and repeats what is not
+        // confirmed.
+        for number in 0..3 {
+            assert_eq!(server.take_received(), format!("job {number}\r\n").as_bytes());
+            server.reset();
+            server = listener.accept();
+            assert_eq!(server.take_received(), format!("job {number}\r\n").as_bytes());
+            server.send("done\r\n");
+        }
         simulation.run_for(Duration::from_secs(30));
-        let state = |reactor: &mut Reactor| {
-            let seen = |pool: &mut Pool| (pool.jobs.len(), pool.attempts, pool.connected);
+        let seen = |pool: &mut Pool| (pool.jobs.len(), pool.attempts, pool.connected);
+        let state = client.reactor(|reactor| {
             reactor.with_factory(*client.state(), |pool, _| seen(pool)).unwrap()
-        };
-        let (jobs, attempts, connected) = client.reactor(state);
-        assert_eq!((jobs, connected), (50, 0));
-        assert!((4..=20).contains(&attempts), "{attempts} attempts in half a minute");
-        simulation.inject(Fault::Restart { host: "server".to_owned() });
-        simulation.run_for(Duration::from_secs(30));
-        assert_eq!(client.reactor(state), (0, 0, 1));
-        // It holds the connection, and makes it again when that breaks.
-        simulation.inject(Fault::Reset { a: "client".to_owned(), b: "server".to_owned() });
-        simulation.run_for(Duration::from_secs(30));
-        assert_eq!(client.reactor(state), (0, 0, 2));
+        });
+        assert_eq!((state, listener.waiting()), ((0, 0, 4), 0));
     });
 }
 

@@ -3,6 +3,9 @@
 //! `cargo run --example ask HOST:PORT QUESTION`, such as `localhost:8007 "How are you?"`, with
 //! `answer` or `echo` running.
 
+#[cfg(test)]
+mod tests;
+
 use std::cell::Cell;
 use std::env;
 use std::error::Error;
