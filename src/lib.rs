@@ -35,7 +35,8 @@
 //! [`Lines`] turns a [`LineReceiver`] into a protocol, and [`delegate_callbacks!`] forwards the
 //! callbacks of a protocol that wraps another one. [`TcpServerEndpoint`] and [`ServerEndpoint`]
 //! describe where to listen. A [`Remote`] reaches the reactor from other threads.
-//! [`proxy_protocol`] decodes the header in which a proxy tells the addresses of its client.
+//! [`proxy_protocol`] decodes the header in which a proxy tells the addresses of its client, and
+//! [`requests`] keeps what a client has asked for until it is answered.
 //!
 //! The [`guide`] has a chapter for each task; its source is the folder `docs/guide`. The folder
 //! `docs` also has a map of the source and a detailed description of one turn of the loop.
@@ -69,6 +70,7 @@ mod descriptor;
 pub mod endpoint;
 pub mod proxy_protocol;
 mod reason;
+pub mod requests;
 
 mod arena;
 mod driver;
