@@ -31,6 +31,9 @@ mod own_signals;
 mod panics;
 mod programs;
 mod properties;
+#[cfg(all(unix, feature = "signals"))]
+mod redis;
+mod requests;
 mod rings;
 mod running;
 #[cfg(feature = "signals")]
@@ -68,5 +71,9 @@ mod own {
     #[path = "mail/main.rs"]
     mod mail;
     mod qotd;
+    #[path = "redis_cli/main.rs"]
+    mod redis_cli;
+    #[path = "redis_load/main.rs"]
+    mod redis_load;
     mod send_file;
 }

@@ -143,6 +143,16 @@ impl Child {
         self.wait_doing(|_| {})
     }
 
+    /// Waits until it ends; returns its status, its standard error, and the lines of its standard
+    /// output that were not read.
+    #[cfg(unix)]
+    #[track_caller]
+    pub(crate) fn wait_and_read(mut self) -> (ExitStatus, String, String) {
+        let stdout = std::mem::replace(&mut self.stdout, channel().1);
+        let (status, said) = self.wait();
+        (status, said, stdout.iter().map(|line| line + "\n").collect())
+    }
+
     /// Waits until it ends, sending it a signal again and again; returns its status and its
     /// standard error.
     #[track_caller]
