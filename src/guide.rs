@@ -10,6 +10,7 @@
 //! [Wrapping protocols]: wrapping
 //! [Endpoints and ports]: endpoints
 //! [Clients]: clients
+//! [Requests and replies]: requests
 //! [Behind a proxy]: proxies
 //! [TLS]: tls
 //! [Certificates]: certificates
@@ -68,6 +69,7 @@ chapters! {
     wrapping "Wrapping protocols" "wrapping.md"
     endpoints "Endpoints and ports" "endpoints.md"
     clients "Clients" "clients.md"
+    requests "Requests and replies" "requests.md"
     proxies "Behind a proxy" "proxies.md"
     tls "TLS" "tls.md"
     certificates "Certificates" "certificates.md"

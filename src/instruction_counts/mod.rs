@@ -6,6 +6,7 @@
 //! scripted driver.
 
 mod lines;
+mod requests;
 mod turns;
 
 use crate::driver::scripted::Script;
