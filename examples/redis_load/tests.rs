@@ -26,7 +26,7 @@ fn arguments_are_settings_and_a_command() {
     let cases: [(&[&str], &str); 6] = [
         (&[], "the endpoint is missing, such as tcp:127.0.0.1:6379"),
         (&["nowhere:1"], "nowhere"),
-        (&["tcp:a:1", "depht=1"], "\"depht\" is no setting"),
+        (&["tcp:a:1", "deep=1"], "\"deep\" is no setting"),
         (&["tcp:a:1", "depth=0"], "depth=0: not a number from 1 to 10000"),
         (&["tcp:a:1", "connections=10001"], "not a number from 1 to 10000"),
         (&["tcp:a:1", "requests=many"], "requests=many: not a number from 1 to"),

@@ -162,8 +162,11 @@ fn a_server_that_dies_ends_the_load() {
     assert_eq!(outcome.errors.lines().count(), 1, "{outcome:?}");
 }
 
-/// Starts a server that reads a command, and then does this with its only client.
-fn rogue(act: fn(&mut TcpStream)) -> (String, JoinHandle<()>) {
+/// What a server does to its only client.
+type Act = fn(&mut TcpStream);
+
+/// Starts a server that reads a command, and then does this.
+fn rogue(act: Act) -> (String, JoinHandle<()>) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address: SocketAddr = listener.local_addr().unwrap();
     let serving = std::thread::spawn(move || {
@@ -187,7 +190,7 @@ fn wait_for_the_end(client: &mut TcpStream) {
 
 #[test]
 fn a_server_that_misbehaves_is_told_of_in_words() {
-    let cases: [(fn(&mut TcpStream), &str); 5] = [
+    let cases: [(Act, &str); 5] = [
         (
             |client| {
                 client.write_all(b"SSH-2.0-server\r\n").unwrap();
