@@ -6,7 +6,7 @@ use super::{Cli, TIMEOUT};
 use std::io::{self, IsTerminal, Write};
 use std::sync::mpsc::{Sender, channel};
 use twistor::limits::TimeoutKind;
-use twistor::requests::{Expired, RequestQueue};
+use twistor::requests::RequestQueue;
 use twistor::{Context, Protocol, Reason};
 
 /// Commands under way at most. Enough to fill a connection with the lines of a file.
@@ -143,7 +143,7 @@ impl Protocol<Cli> for Client {
 
     fn timed_out(&mut self, cx: &mut Context<'_, Cli>, kind: TimeoutKind) {
         match self.session.requests.pop_expired(cx.reactor.now()) {
-            Some(Expired::Sent(_) | Expired::Waiting(_)) => {
+            Some(_) => {
                 cx.transport.fail(format!("no reply within {} s", TIMEOUT.as_secs()));
             }
             None if kind == TimeoutKind::Protocol => self.send(cx),

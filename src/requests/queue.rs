@@ -237,6 +237,7 @@ impl<R> RequestQueue<R> {
     ///
     /// Whether the server has carried out what is returned is unknown. A request that does no harm
     /// if it is carried out twice may be pushed again.
+    #[must_use = "nobody else knows that these requests have no reply"]
     pub fn connection_lost(&mut self) -> Vec<R> {
         self.overdue = 0;
         let sent = self.requests.drain(..std::mem::take(&mut self.sent));
@@ -245,6 +246,7 @@ impl<R> RequestQueue<R> {
 
     /// Takes out all requests that wait to be sent, the oldest first: for clients that do not
     /// connect again, or are about to close.
+    #[must_use = "nobody else knows that these requests are not sent"]
     pub fn take_waiting(&mut self) -> Vec<R> {
         self.requests.drain(self.sent..).map(|it| it.request).collect()
     }
