@@ -66,6 +66,7 @@ mod transport;
 mod framing;
 
 mod address;
+pub mod client_service;
 mod descriptor;
 pub mod endpoint;
 pub mod proxy_protocol;
@@ -97,6 +98,7 @@ pub mod guide;
 
 pub use address::{Address, HostnameAddress, PeerCredentials, UnixAddress};
 pub use bytes::Bytes;
+pub use client_service::ClientService;
 pub use continuation::Continuation;
 pub use descriptor::Descriptor;
 pub use endpoint::{
@@ -106,8 +108,8 @@ pub use endpoint::{
 pub use framing::{Delimiter, LineContext, LineReceiver, LineTransport, Lines};
 pub use protocol::{Context, Factory, Protocol};
 pub use reactor::{
-    Connector, FactoryKey, IntoFactory, ListeningPort, ListeningPortId, Reactor, Remote, Settings,
-    SignalId, TimerId,
+    Connector, FactoryKey, IntoFactory, ListeningPort, ListeningPortId, Reactor, Remote,
+    ServiceKey, Settings, SignalId, TimerId,
 };
 pub use reason::{Failure, Reason};
 pub use resolver::Resolver;

@@ -583,6 +583,25 @@ pub trait Factory: Sized + 'static {
         let _ = (transport, error, reactor);
     }
 
+    /// A [`ClientService`](crate::ClientService) of this factory will connect again after `delay`:
+    /// an attempt has failed, or its connection was lost, as
+    /// [`connection_failed`](Self::connection_failed) or
+    /// [`connection_lost`](Protocol::connection_lost) has told just before. `transport` is that of
+    /// this attempt or connection. `failures` counts the failures and losses since the service was
+    /// started or was last connected for long.
+    ///
+    /// Does nothing by default. [`Reactor::service_of`] with `transport` returns the service, for a
+    /// program that stops it after some failures.
+    fn retrying(
+        &mut self,
+        transport: &Transport,
+        delay: Duration,
+        failures: u32,
+        reactor: &mut Reactor,
+    ) {
+        let _ = (transport, delay, failures, reactor);
+    }
+
     /// The factory comes into use: its first port is bound, its first connection attempt has begun,
     /// or [`Reactor::add_factory`] keeps it. (`startFactory`)
     ///

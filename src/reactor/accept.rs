@@ -2,12 +2,13 @@
 
 use super::Reactor;
 use super::callback::Callback;
+use super::client_service::Ended;
 use super::linger_budget::LingerReason;
 use super::open_port::Accepting;
 use super::open_port::OpenPort;
 use super::panic::guard;
 use super::recorder::EventKind;
-use super::table::{Established, Slot, Stage};
+use super::table::{ConnectionRef, Established, Slot, Stage};
 use super::timers::TimerAction;
 use crate::address::Address;
 use crate::arena::Id;
@@ -336,6 +337,9 @@ impl Reactor {
             self.record_call();
             self.reject(id, transport, false);
             self.release_admission(transport);
+            if let Some(service) = transport.service() {
+                self.client_service_over(service, transport, Ended::Refused);
+            }
             return self.release_factory(transport);
         };
         established.connection.set_protocol_index(protocol_index);
@@ -349,6 +353,9 @@ impl Reactor {
         if transport.is_outgoing() {
             self.recorder.totals.connected += 1;
             self.record_event(EventKind::Connected, id);
+            if let Some(service) = transport.service() {
+                return self.establish_for_service(service, &connection);
+            }
         } else {
             self.recorder.totals.accepted += 1;
             self.record_event(EventKind::Accepted, id);
@@ -357,6 +364,16 @@ impl Reactor {
         // Only now: a connection that is closed in its first callback is never registered.
         if transport.is_connected() {
             transport.register();
+        }
+    }
+
+    /// Calls `connection_made`, before and after which the client service hears of it.
+    fn establish_for_service(&mut self, service: Id, connection: &ConnectionRef) {
+        self.client_service_established(service);
+        self.call(connection, Callback::ConnectionMade);
+        if connection.transport.is_connected() {
+            connection.transport.register();
+            self.client_service_made(service);
         }
     }
 

@@ -1,6 +1,7 @@
 //! Arrival: the stages of a connection before it has a protocol.
 
 use super::Reactor;
+use super::client_service::Ended;
 use super::panic::guard;
 use super::queues::Overdue;
 use super::table::{Arriving, Established, Reaching, Slot, Stage};
@@ -56,7 +57,7 @@ impl Reactor {
         transport.connection().begin_serving();
         let given_up = transport.connection().given_up().filter(|_| !arriving.has_failed());
         if let Some(reason) = given_up {
-            self.fail_arriving(id, &io::Error::from(&reason));
+            self.fail_arriving(id, io::Error::from(&reason));
             if let Err(panic) = guard(|| drop(reason)) {
                 let peer = transport.peer_address();
                 self.report_panic(format_args!("dropping an error of {peer} panicked"), &panic);
@@ -68,7 +69,7 @@ impl Reactor {
             match self.reach_host(id, &transport) {
                 Ok(true) => {}
                 Ok(false) => return transport.list_unsent(),
-                Err(error) => return self.fail_arriving(id, &error),
+                Err(error) => return self.fail_arriving(id, error),
             }
         }
         if has_tls && !self.has_time_for_handshake(id) {
@@ -92,7 +93,7 @@ impl Reactor {
                 self.check_arriving_later(id);
             }
             Ok(Progress::Arrived) => self.arrived(id, &transport),
-            Err(error) => self.fail_arriving(id, &error),
+            Err(error) => self.fail_arriving(id, error),
         }
     }
 
@@ -159,7 +160,7 @@ impl Reactor {
     /// Fails an arriving connection that still waits after its timeout.
     pub(super) fn fail_overdue_arriving(&mut self, id: Id) {
         let error = self.take_reaching(id).map(Reaching::into_error);
-        self.fail_arriving(id, &error.unwrap_or(io::ErrorKind::TimedOut.into()));
+        self.fail_arriving(id, error.unwrap_or(io::ErrorKind::TimedOut.into()));
     }
 
     /// Gives an arriving connection up, since the reactor drains or stops.
@@ -167,12 +168,12 @@ impl Reactor {
         let Some(Slot::Arriving(arriving)) = self.connections.get(id) else { return };
         self.record_abandoned(arriving.transport.unsent());
         let stopping = "the reactor is stopping";
-        self.fail_arriving(id, &io::Error::new(io::ErrorKind::ConnectionAborted, stopping));
+        self.fail_arriving(id, io::Error::new(io::ErrorKind::ConnectionAborted, stopping));
     }
 
     /// Ends an arriving connection. An attempt to connect is reported to its factory by
     /// `connection_failed`; no factory has heard of an accepted connection.
-    pub(super) fn fail_arriving(&mut self, id: Id, error: &io::Error) {
+    pub(super) fn fail_arriving(&mut self, id: Id, error: io::Error) {
         drop(self.take_reaching(id));
         let Some(Slot::Arriving(arriving)) = self.connections.get(id) else { return };
         self.timers.cancel(arriving.timeout);
@@ -186,11 +187,11 @@ impl Reactor {
         let peer = transport.peer_address();
         if !transport.is_outgoing() {
             self.release_place(&transport, counted);
-            if has_left(error) {
+            if has_left(&error) {
                 log::debug!("{peer} left before its connection was made: {error}");
             } else {
                 self.recorder.totals.rejected += 1;
-                self.warn_not_arrived(factory, &peer, error);
+                self.warn_not_arrived(factory, &peer, &error);
             }
             return self.release_factory(&transport);
         }
@@ -198,7 +199,7 @@ impl Reactor {
         #[cfg(feature = "testing")]
         self.notify_observer(&transport, super::Happening::NotMade(error.kind()));
         let told =
-            self.with_erased(factory, |factory, reactor| factory.fail(&transport, error, reactor));
+            self.with_erased(factory, |factory, reactor| factory.fail(&transport, &error, reactor));
         self.record_call();
         if let Some(Err(panic)) = told {
             let name = self.protocol_name(factory);
@@ -206,6 +207,9 @@ impl Reactor {
                 format_args!("connection_failed of the factory of {name} of {peer} panicked"),
                 &panic,
             );
+        }
+        if let Some(service) = transport.service() {
+            self.client_service_over(service, &transport, Ended::Failed(error));
         }
         self.release_factory(&transport);
     }

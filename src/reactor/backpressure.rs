@@ -116,6 +116,7 @@ impl Reactor {
                 self.call(&connection, Callback::TimedOut(kind));
             }
             self.update_timeouts(&connection);
+            self.expire_preparation(&connection.transport);
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::Reactor;
 use super::backpressure::CHUNKS_PER_TURN;
 use super::callback::Callback;
+use super::client_service::Ended;
 use super::lifecycle::RunState;
 use super::linger_budget::LingerReason;
 use super::panic::guard;
@@ -212,6 +213,9 @@ impl Reactor {
         }
         if let Some(slot) = self.factories.get_mut(factory) {
             slot.connections -= 1;
+        }
+        if let Some(service) = transport.service() {
+            self.client_service_over(service, transport, Ended::Lost(&reason));
         }
         if let Err(panic) = guard(|| drop(reason)) {
             let protocol = self.protocol_name(factory);

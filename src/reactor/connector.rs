@@ -178,11 +178,16 @@ impl Reactor {
         match self.begin_to_connect(endpoint, key) {
             Ok(transport) => Ok(Connector { transport, key }),
             Err(error) => {
-                if self.slot(key).is_some() {
-                    self.drop_if_unused(key.id);
-                }
+                self.drop_unused_factory(key);
                 Err(error)
             }
+        }
+    }
+
+    /// Drops a factory that was moved in for a connection which has not begun.
+    pub(super) fn drop_unused_factory<F>(&mut self, key: FactoryKey<F>) {
+        if self.slot(key).is_some() {
+            self.drop_if_unused(key.id);
         }
     }
 
@@ -191,46 +196,68 @@ impl Reactor {
         endpoint: ClientEndpoint,
         key: FactoryKey<F>,
     ) -> Result<Transport, ConnectError> {
-        let (factory, address) = (key.id, endpoint.address());
+        self.use_factory(&endpoint, key)?;
+        let begun = self.insert_attempt(&endpoint, key.id, None);
+        begun.ok_or(ConnectError::NoFactory { endpoint })
+    }
+
+    /// Counts a use of a factory, and starts it if that is the first.
+    pub(super) fn use_factory<F>(
+        &mut self,
+        endpoint: &ClientEndpoint,
+        key: FactoryKey<F>,
+    ) -> Result<(), ConnectError> {
+        let endpoint = || endpoint.clone();
         if self.lifecycle.refuses_new() {
-            return Err(ConnectError::Stopping { endpoint });
+            return Err(ConnectError::Stopping { endpoint: endpoint() });
         }
         if self.slot(key).is_none() {
-            return Err(ConnectError::NoFactory { endpoint });
+            return Err(ConnectError::NoFactory { endpoint: endpoint() });
         }
-        self.change_use_count(factory, 1);
-        if let Err(failure) = self.start_factory(factory) {
-            self.change_use_count(factory, -1);
-            return Err(match failure {
+        self.change_use_count(key.id, 1);
+        self.start_factory(key.id).map_err(|failure| {
+            self.change_use_count(key.id, -1);
+            let endpoint = endpoint();
+            match failure {
                 StartFailure::Failed(source) => ConnectError::StartFactory { endpoint, source },
                 StartFailure::Busy => ConnectError::FactoryBusy { endpoint },
                 StartFailure::Gone => ConnectError::NoFactory { endpoint },
-            });
-        }
+            }
+        })
+    }
+
+    /// Begins an attempt, which is a use of its factory that is counted already.
+    pub(super) fn insert_attempt(
+        &mut self,
+        endpoint: &ClientEndpoint,
+        factory: Id,
+        service: Option<Id>,
+    ) -> Option<Transport> {
         let hub = Rc::clone(&self.hub);
+        let address = endpoint.address();
         let listener_info = Rc::new(ListenerInfo {
             hub,
             factory,
             address: endpoint.local_address(),
             is_outgoing: true,
+            service,
         });
+        log::debug!("{} connecting to {address}", self.protocol_name(factory));
         let due = self.due_in(endpoint.connect_timeout());
-        let id = self.connections.insert_with(|id| {
-            let (stage, stream) = Stage::begin(&endpoint, &mut *self.driver, id);
+        let mut begun = None;
+        self.connections.insert_with(|id| {
+            let (stage, stream) = Stage::begin(endpoint, &mut *self.driver, id);
             let retries = stream.as_ref().and_then(|stream| stream.connect_retry_delay()).is_some();
             if matches!(stage, Stage::Failed(_)) || retries {
                 self.queues.ready.push(id);
             }
-            let transport = Transport::connecting(id, stream, address.clone(), listener_info);
+            let transport = Transport::connecting(id, stream, address, listener_info);
             let timeout = self.timers.set(due, TimerAction::ArrivalTimeout(id));
-            let arriving = Arriving::new(transport, timeout, stage);
+            let arriving = Arriving::new(transport.clone(), timeout, stage);
+            begun = Some(transport);
             Slot::Arriving(Box::new(Arriving { tls: endpoint.tls().cloned(), ..arriving }))
         });
-        log::debug!("{} connecting to {address}", self.protocol_name(factory));
-        match self.connections.get(id) {
-            Some(Slot::Arriving(arriving)) => Ok(arriving.transport.clone()),
-            _ => Err(ConnectError::NoFactory { endpoint }),
-        }
+        begun
     }
 
     /// Releases the factory of a connection that is over, or was never made. An outgoing connection

@@ -25,6 +25,7 @@ use std::any::{Any, TypeId, type_name};
 use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::time::Duration;
 
 /// A factory for [`listen_tcp`](Reactor::listen_tcp) and [`connect_tcp`](Reactor::connect_tcp): a
 /// new one, or the key or a port of one that is already in the reactor.
@@ -158,6 +159,15 @@ pub(super) trait ErasedFactory: fmt::Debug {
         reactor: &mut Reactor,
     ) -> Result<(), Panic>;
 
+    /// Calls `retrying`.
+    fn retrying(
+        &mut self,
+        transport: &Transport,
+        delay: Duration,
+        failures: u32,
+        reactor: &mut Reactor,
+    ) -> Result<(), Panic>;
+
     fn protocol(&self) -> &'static str;
 
     fn as_any(&mut self) -> &mut dyn Any;
@@ -226,6 +236,16 @@ impl<F: Factory> ErasedFactory for FactoryCell<F> {
         reactor: &mut Reactor,
     ) -> Result<(), Panic> {
         guard(|| self.factory.connection_failed(transport, error, reactor))
+    }
+
+    fn retrying(
+        &mut self,
+        transport: &Transport,
+        delay: Duration,
+        failures: u32,
+        reactor: &mut Reactor,
+    ) -> Result<(), Panic> {
+        guard(|| self.factory.retrying(transport, delay, failures, reactor))
     }
 
     fn protocol(&self) -> &'static str {

@@ -8,6 +8,7 @@ mod arrival;
 mod backpressure;
 mod blocking;
 mod callback;
+mod client_service;
 mod connection;
 mod connector;
 mod errors;
@@ -56,6 +57,7 @@ mod instruction_counts;
 mod tests;
 
 pub use blocking::DeferError;
+pub use client_service::ServiceKey;
 pub use connector::Connector;
 pub use errors::{AddFactoryError, CallError, ConnectError, ListenError, ReachError, RunError};
 pub use factories::IntoFactory;
@@ -79,6 +81,7 @@ use crate::driver::{Driver, MioDriver};
 use crate::random::SplitMix64;
 use crate::transport::Hub;
 use blocking::DeferredCall;
+use client_service::ServiceSlot;
 use factories::FactorySlot;
 use fan_out::FanOut;
 use lifecycle::Lifecycle;
@@ -134,6 +137,8 @@ pub struct Reactor {
     running_factory: Option<Id>,
     ports: Arena<OpenPort>,
     connections: Arena<Slot>,
+    /// Client services that have not ended.
+    services: Arena<ServiceSlot>,
     /// Closed connections whose sockets linger, and their budgets.
     lingerers: Lingerers,
     timers: Timers<TimerAction>,
@@ -203,6 +208,7 @@ impl Reactor {
             running_factory: None,
             ports: Arena::new(),
             connections: Arena::new(),
+            services: Arena::new(),
             lingerers: Lingerers::default(),
             timers,
             repeated_calls: Arena::new(),

@@ -45,8 +45,13 @@ impl OpenPort {
         factory: Id,
         hub: Rc<Hub>,
     ) -> Self {
-        let listener_info =
-            Rc::new(ListenerInfo { hub, factory, is_outgoing: false, address: listener.address() });
+        let listener_info = Rc::new(ListenerInfo {
+            hub,
+            factory,
+            is_outgoing: false,
+            service: None,
+            address: listener.address(),
+        });
         Self {
             listener,
             listener_info,

@@ -182,6 +182,7 @@ impl Reactor {
         self.lifecycle.state = RunState::Stopping;
         self.close_ports();
         self.release_kept_factories();
+        self.end_client_services();
         self.lose_all();
         let factories: Vec<Id> = self.factories.iter().map(|(id, _)| id).collect();
         for factory in factories {

@@ -142,6 +142,7 @@ impl Reactor {
         }
         log::info!("draining {} connections", self.connection_count());
         self.close_ports();
+        self.end_client_services();
         let connections: Vec<Id> = self.connections.iter().map(|(id, _)| id).collect();
         for id in connections {
             self.abort_arriving(id);

@@ -65,6 +65,11 @@ impl Transport {
         self.0.connection.borrow().listener.is_outgoing
     }
 
+    /// Returns the slot of the client service that opened the connection, if one did.
+    pub(crate) fn service(&self) -> Option<Id> {
+        self.0.connection.borrow().listener.service
+    }
+
     /// Writes a line and its delimiter.
     pub(crate) fn write_line(&self, line: &[u8], end: &[u8]) {
         self.on_write(|connection| connection.accept_line(line, end));

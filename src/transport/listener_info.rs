@@ -15,6 +15,8 @@ pub(crate) struct ListenerInfo {
     pub(crate) factory: Id,
     /// This side opened the connection, and no port did.
     pub(crate) is_outgoing: bool,
+    /// The client service that opened the connection, if one did.
+    pub(crate) service: Option<Id>,
     /// The address on which the port listens.
     pub(crate) address: Address,
 }

@@ -159,6 +159,11 @@ impl Script {
         Peer::new(self.clone(), end)
     }
 
+    /// Returns the number of connections so far, of clients and of the reactor.
+    pub(crate) fn connections(&self) -> usize {
+        self.0.borrow().ends.len()
+    }
+
     /// Makes the next accept(2) fail.
     pub(crate) fn fail_accept(&self, error: io::Error) {
         let mut inner = self.0.borrow_mut();

@@ -4,6 +4,7 @@ mod accept;
 mod arrival;
 mod blocking;
 mod bounds;
+mod client_services;
 mod close;
 mod connect;
 mod endless_input;

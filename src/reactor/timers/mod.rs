@@ -44,6 +44,8 @@ pub(super) enum TimerAction {
     ArrivalTimeout(Id),
     /// Check an attempt to connect again that no edge may announce.
     RetryConnect(Id),
+    /// Check the deadline of a client service.
+    ClientService(Id),
     /// End a lingering close.
     LingerEnd(Id),
     /// Resume a connection that waits for its rate.
@@ -92,6 +94,7 @@ impl fmt::Debug for TimerAction {
             Self::CheckTimeouts(id) => write!(f, "CheckTimeouts({id})"),
             Self::ArrivalTimeout(id) => write!(f, "ArrivalTimeout({id})"),
             Self::RetryConnect(id) => write!(f, "RetryConnect({id})"),
+            Self::ClientService(id) => write!(f, "ClientService({id})"),
             Self::LingerEnd(id) => write!(f, "LingerEnd({id})"),
             Self::RateRefill(id) => write!(f, "RateRefill({id})"),
             Self::SharedRateRefill(id, direction) => {
@@ -343,6 +346,7 @@ impl Reactor {
             TimerAction::CheckTimeouts(connection) => self.check_timeouts(connection),
             TimerAction::ArrivalTimeout(connection) => self.arrival_timed_out(connection),
             TimerAction::RetryConnect(connection) => self.retry_connecting(connection),
+            TimerAction::ClientService(service) => self.client_service_due(service),
             TimerAction::LingerEnd(connection) => self.end_linger(connection),
             TimerAction::RateRefill(connection) => self.rate_timer_fired(connection),
             TimerAction::SharedRateRefill(factory, direction) => {
