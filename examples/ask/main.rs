@@ -1,7 +1,11 @@
 //! Sends a server one line, prints the answer, and ends.
 //!
 //! `cargo run --example ask HOST:PORT QUESTION`, such as `localhost:8007 "How are you?"`, with
-//! `answer` or `echo` running.
+//! `answer` or `echo` running. The server may also be an endpoint, such as `unix:/tmp/answer` or
+//! `tcp:localhost:8007:timeout=1`.
+
+#[path = "shared/server_endpoint.rs"]
+mod server_endpoint;
 
 #[cfg(test)]
 mod tests;
@@ -13,10 +17,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::Duration;
-use twistor::{
-    Delimiter, Factory, HostnameEndpoint, LineContext, LineReceiver, Lines, Reactor, Reason,
-    Transport,
-};
+use twistor::{Delimiter, Factory, LineContext, LineReceiver, Lines, Reactor, Reason, Transport};
 
 /// Connect timeout, and the longest wait for the answer: short, since a person is waiting.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -63,13 +64,6 @@ impl Factory for Asker {
     }
 }
 
-/// Parses a host, by its name or address, and a port number.
-fn endpoint(server: &str) -> Result<HostnameEndpoint, Box<dyn Error>> {
-    let parts = server.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse().ok()?)));
-    let (host, port) = parts.ok_or_else(|| format!("\"{server}\" is not like localhost:8007"))?;
-    Ok(HostnameEndpoint::new(host, port)?)
-}
-
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     env_logger::init();
     let mut arguments = env::args().skip(1);
@@ -79,7 +73,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     let mut reactor = Reactor::new()?;
     let answered = Rc::new(Cell::new(false));
     let asker = Asker { question, answered: Rc::clone(&answered) };
-    endpoint(&server)?.timeout(TIMEOUT).connect(&mut reactor, asker)?;
+    server_endpoint::parse(&server, TIMEOUT)?.connect(&mut reactor, asker)?;
     reactor.run()?;
     Ok(if answered.get() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -94,11 +94,14 @@ fn ask() {
     // Over IPv4, where it listens, whatever else the name stands for.
     let by_name = format!("localhost:{}", server.address.port());
     assert_eq!(Child::example("ask", &[&by_name, "How are you?"]).line(), "Fine");
+    let endpoint = format!("tcp:{by_name}:timeout=5");
+    assert_eq!(Child::example("ask", &[&endpoint, "How are you?"]).line(), "Fine");
     server.stop();
     let (status, said) = Child::example("ask", &[&address, "How are you?"]).wait();
     assert!(!status.success() && said.contains("cannot connect to "), "{said}");
     for (arguments, why) in [
         (&["nonsense", "?"][..], "is not like localhost:8007"),
+        (&["tcp:localhost:80x", "?"], "port \"80x\" is not a number"),
         (&["a b:80", "?"], "neither a host name nor an IP address: it has a ' '"),
         (&["127.0.0.1:80"], "two arguments"),
     ] {

@@ -5,6 +5,9 @@ mod support;
 mod conformance;
 
 mod accepting;
+#[cfg(feature = "signals")]
+mod chat_client;
+mod client_services;
 mod continuing;
 #[cfg(feature = "signals")]
 mod descriptors;

@@ -163,10 +163,13 @@ impl Reactor {
         self.update_service_timer(id);
         match action {
             Action::Retry { is_failure, failures, delay } => {
-                if is_failure {
-                    self.count_failure(id, ended);
-                }
+                // Calls that are made in `retrying` do not count this one.
+                let slot = self.services.get_mut(id).filter(|_| is_failure);
+                let failed = slot.map(ServiceSlot::count_failure).unwrap_or_default();
                 self.tell_retrying(transport, delay, failures);
+                if !failed.is_empty() {
+                    self.answer_failed(failed, ended.into_error());
+                }
             }
             Action::Connect => self.connect_service(id),
             Action::End => self.end_service(id, Mover::Loop),
@@ -174,16 +177,9 @@ impl Reactor {
         }
     }
 
-    /// Tells those who wait of a failure, if it is the last that they allow.
-    fn count_failure(&mut self, id: Id, ended: Ended<'_>) {
-        let Some(slot) = self.services.get_mut(id).filter(|slot| !slot.waiting.is_empty()) else {
-            return;
-        };
-        let failed = slot.count_failure();
-        if failed.is_empty() {
-            return;
-        }
-        let source = Arc::new(ended.into_error());
+    /// Tells calls of the last failure that they allow.
+    fn answer_failed(&mut self, failed: Vec<WaitingCall>, error: io::Error) {
+        let source = Arc::new(error);
         for waiting in failed {
             let (failures, source) = (waiting.failures, Arc::clone(&source));
             self.answer(waiting, Err(NotConnectedError::Failed { failures, source }));

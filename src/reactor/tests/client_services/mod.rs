@@ -3,10 +3,11 @@
 mod policies;
 mod preparing;
 mod states;
+mod twisted;
 mod waiting_calls;
 
 use super::*;
-use crate::client_service::{Backoff, ServiceState};
+use crate::client_service::{Backoff, NotConnectedError, ServiceState};
 use crate::{ClientEndpoint, ClientService, HostnameEndpoint, ServiceKey, TcpClientEndpoint};
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -51,16 +51,16 @@ fn a_call_fails_after_as_many_failures_as_it_allows() {
     client.ask("second", 2);
     client.server().refuse();
     let first = format!("first: cannot connect: {REFUSED}");
-    client.expect(&["failed: connection refused", &first, "retry 1 in 1s"]);
+    client.expect(&["failed: connection refused", "retry 1 in 1s", &first]);
     client.advance(SECOND);
     client.ask("late", 2);
     client.server().refuse();
     let second = format!("second: cannot connect after 2 attempts: {REFUSED}");
-    client.expect(&["failed: connection refused", &second, "retry 2 in 2s"]);
+    client.expect(&["failed: connection refused", "retry 2 in 2s", &second]);
     client.advance(SECOND * 2);
     client.server().refuse();
     let late = format!("late: cannot connect after 2 attempts: {REFUSED}");
-    client.expect(&["failed: connection refused", &late, "retry 3 in 4s"]);
+    client.expect(&["failed: connection refused", "retry 3 in 4s", &late]);
     client.advance(SECOND * 4);
     client.server().answer();
     client.expect(&["built", "made", "never: connected"]);
@@ -81,13 +81,13 @@ fn a_loss_is_no_failure_but_a_connection_that_was_not_prepared_is_one() {
     client.ask("once", 1);
     client.accept().close();
     let once = "once: cannot connect: connection closed gracefully";
-    client.expect(&[DONE, once, "retry 1 in 1s"]);
+    client.expect(&[DONE, "retry 1 in 1s", once]);
     client.ask("again", 1);
     client.advance(SECOND);
     client.accept();
     client.advance(SECOND);
     let again = "again: cannot connect: handshake timeout";
-    client.expect(&["lost: handshake timeout", again, "retry 2 in 2s"]);
+    client.expect(&["lost: handshake timeout", "retry 2 in 2s", again]);
 }
 
 #[test]
