@@ -10,6 +10,7 @@
 //! [Wrapping protocols]: wrapping
 //! [Endpoints and ports]: endpoints
 //! [Clients]: clients
+//! [Staying connected]: staying_connected
 //! [Requests and replies]: requests
 //! [Behind a proxy]: proxies
 //! [TLS]: tls
@@ -69,6 +70,7 @@ chapters! {
     wrapping "Wrapping protocols" "wrapping.md"
     endpoints "Endpoints and ports" "endpoints.md"
     clients "Clients" "clients.md"
+    staying_connected "Staying connected" "staying-connected.md"
     requests "Requests and replies" "requests.md"
     proxies "Behind a proxy" "proxies.md"
     tls "TLS" "tls.md"

@@ -572,8 +572,8 @@ pub trait Factory: Sized + 'static {
     /// [`ResolveError`](crate::error::ResolveError). `transport` is the one that `connect_tcp`
     /// handed out; it behaves like that of a lost connection. (`clientConnectionFailed`)
     ///
-    /// Does nothing by default. To try again, connect again with
-    /// [`Connector::key`](crate::Connector::key).
+    /// Does nothing by default. A [`ClientService`](crate::ClientService) tries again by itself; to
+    /// do so by hand, connect again with [`Connector::key`](crate::Connector::key).
     fn connection_failed(
         &mut self,
         transport: &Transport,

@@ -330,17 +330,7 @@ impl Reactor {
         let (Some(protocol_index), Some(established)) =
             (protocol_index, self.connections.established_mut(id))
         else {
-            if let Some(slot) = self.factories.get_mut(factory) {
-                slot.admission.rejections.factory += u64::from(!transport.is_outgoing());
-            }
-            self.recorder.totals.rejected += u64::from(!transport.is_outgoing());
-            self.record_call();
-            self.reject(id, transport, false);
-            self.release_admission(transport);
-            if let Some(service) = transport.service() {
-                self.client_service_over(service, transport, Ended::Refused);
-            }
-            return self.release_factory(transport);
+            return self.end_refused(id, transport);
         };
         established.connection.set_protocol_index(protocol_index);
         connection.set_protocol_index(protocol_index);
@@ -365,6 +355,22 @@ impl Reactor {
         if transport.is_connected() {
             transport.register();
         }
+    }
+
+    /// Ends a connection for which its factory has built no protocol.
+    fn end_refused(&mut self, id: Id, transport: &Transport) {
+        let is_accepted = u64::from(!transport.is_outgoing());
+        if let Some(slot) = self.factories.get_mut(transport.factory()) {
+            slot.admission.rejections.factory += is_accepted;
+        }
+        self.recorder.totals.rejected += is_accepted;
+        self.record_call();
+        self.reject(id, transport, false);
+        self.release_admission(transport);
+        if let Some(service) = transport.service() {
+            self.client_service_over(service, transport, Ended::Refused);
+        }
+        self.release_factory(transport);
     }
 
     /// Calls `connection_made`, before and after which the client service hears of it.

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 impl Reactor {
     /// Keeps a factory in the reactor, in use, without a port or a connection: for clients that
-    /// connect again after a while, and for state that several services share.
+    /// connect now and then, and for state that several services share. (A client that is to stay
+    /// connected is a [`ClientService`](crate::ClientService).)
     ///
     /// It counts as one use of the factory, as an open port does. `start_factory` is called before
     /// this returns, unless the factory is in use already. The factory stays until
@@ -20,14 +21,12 @@ impl Reactor {
     ///
     /// ```
     /// use std::collections::VecDeque;
-    /// use std::io;
-    /// use std::net::{Ipv4Addr, SocketAddr};
-    /// use std::time::Duration;
-    /// use twistor::{Context, Factory, Protocol, Reactor, Transport, build_protocol};
+    /// use std::net::Ipv4Addr;
+    /// use twistor::{Context, Protocol, Reactor, build_protocol};
     ///
-    /// /// Sends what is queued, over a connection that it makes again until it stands.
+    /// /// Sends what is queued, over a connection that is made when there is something.
+    /// #[derive(Default)]
     /// struct Sender {
-    ///     server: SocketAddr,
     ///     queue: VecDeque<String>,
     /// }
     ///
@@ -40,23 +39,14 @@ impl Reactor {
     ///     }
     /// }
     ///
-    /// impl Factory for Sender {
+    /// impl twistor::Factory for Sender {
     ///     build_protocol!(Sending, |_sender| Sending);
-    ///
-    ///     fn connection_failed(&mut self, _: &Transport, _: &io::Error, reactor: &mut Reactor) {
-    ///         let (server, Some(key)) = (self.server, reactor.key_of(self)) else { return };
-    ///         reactor.call_later(Duration::from_millis(200), move |reactor| {
-    ///             if let Err(error) = reactor.connect_tcp(server, key) {
-    ///                 log::warn!("{error}");
-    ///             }
-    ///         });
-    ///     }
     /// }
     ///
     /// let mut reactor = Reactor::new()?;
-    /// let server = (Ipv4Addr::LOCALHOST, 7).into();
-    /// let sender = Sender { server, queue: VecDeque::from(["hello".to_owned()]) };
-    /// let key = reactor.add_factory(sender)?;
+    /// let key = reactor.add_factory(Sender::default())?;
+    /// reactor.with_factory(key, |sender, _| sender.queue.push_back("hello".to_owned()))?;
+    /// reactor.connect_tcp((Ipv4Addr::LOCALHOST, 7), key)?;
     /// assert!(reactor.remove_factory(key));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```

@@ -12,6 +12,7 @@ const ALLOWED: [(&str, &[&str]); 2] = [
             "src/reactor/mod.rs",
             "src/reactor/blocking.rs",
             "src/reactor/callback.rs",
+            "src/reactor/client_service/slot.rs",
             "src/reactor/factories.rs",
             "src/reactor/remote.rs",
             "src/reactor/signals.rs",

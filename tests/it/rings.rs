@@ -94,6 +94,18 @@ const FORBIDDEN: [(&str, &[&str]); 22] = [
             "Instant",
         ],
     ),
+    (
+        "src/client_service/",
+        &[
+            "crate::reactor",
+            "crate::driver",
+            "crate::transport",
+            "crate::protocol",
+            "crate::framing",
+            "std::net",
+            "Instant::now",
+        ],
+    ),
     ("src/transport/state.rs", &["crate::driver", "std::io", "std::net", "Instant", "Hub"]),
     (
         "src/transport/write_buffer.rs",

@@ -2,7 +2,7 @@
 //!
 //! The machine of a service ([`Machine`](crate::client_service::Machine)) says what is next; this
 //! begins attempts, sets the timer of its deadline, and calls the user. Requests of users only move
-//! the machine: whoever is to hear of it is called in a later turn.
+//! the machine: callbacks that follow from it are called in a later turn.
 
 mod key;
 mod requests;
@@ -26,7 +26,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Who moves a service. While a user's callback may be on the stack, no other one is called.
+/// The caller that moves a service. If it may be a user's callback, no other one is called.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Mover {
     Loop,

@@ -108,10 +108,10 @@ impl<F> ServiceKey<F> {
         self.slot(reactor).and_then(usable).cloned()
     }
 
-    /// Calls `call` with the connection, once the service is connected: in a later turn, even if it
-    /// is connected now. If it cannot be, `call` is given an error: when the service has ended, and,
-    /// unless `limit` is `None`, when there were that many failures since this was asked for. Then
-    /// the service continues to try. (`whenConnected(failAfterFailures)`)
+    /// Calls `call` with the connection, once the service is connected; never from within this,
+    /// even if it is connected now. If it cannot be, `call` is given an error: when the service
+    /// ends, and, unless `limit` is `None`, when there were that many failures since this call;
+    /// then the service continues to try. (`whenConnected(failAfterFailures)`)
     ///
     /// `call` is called exactly once, unless the reactor is dropped. Calls are made in the order in
     /// which they were asked for. A panic in one is logged, and affects nothing else.
