@@ -603,17 +603,19 @@ pub trait Factory: Sized + 'static {
     }
 
     /// The factory comes into use: its first port is bound, its first connection attempt has begun,
-    /// or [`Reactor::add_factory`] keeps it. (`startFactory`)
+    /// its first [`ClientService`](crate::ClientService) starts, or [`Reactor::add_factory`] keeps
+    /// it. (`startFactory`)
     ///
-    /// An error or a panic makes the `listen`, `connect_tcp` or `add_factory` that caused it fail;
-    /// a port is closed again.
+    /// An error or a panic makes the `listen`, `connect_tcp`, `start` or `add_factory` that caused
+    /// it fail; a port is closed again.
     fn start_factory(&mut self, reactor: &mut Reactor) -> io::Result<()> {
         let _ = reactor;
         Ok(())
     }
 
     /// The factory is no longer in use: its last port is closed, its last outgoing connection is
-    /// over, and [`Reactor::add_factory`] does not keep it. (`stopFactory`)
+    /// over, its last client service has ended, and [`Reactor::add_factory`] does not keep it.
+    /// (`stopFactory`)
     ///
     /// Accepted connections continue, except when the reactor stops: then they were lost before
     /// this call. If the factory comes into use again, it is started again.

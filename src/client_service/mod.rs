@@ -1,6 +1,5 @@
-//! Client services: clients that stay connected. A
-//! [`ClientService`](crate::ClientService) connects, connects again after a failure or a loss, and
-//! waits in between, longer after each failure.
+//! Client services: clients that stay connected. A [`ClientService`] connects, connects again after a
+//! failure or a loss, and waits in between, longer after each failure.
 //!
 //! The states of a service, and what moves it:
 //!
@@ -16,11 +15,11 @@
 //! ```
 //!
 //! Only a service that asks for it, by
-//! [`prepared_by_protocol`](crate::ClientService::prepared_by_protocol), has the state `Preparing`.
+//! [`prepared_by_protocol`](ClientService::prepared_by_protocol), has the state `Preparing`.
 //! A failure is an attempt that fails, or a connection that is lost before it is prepared. The
 //! delay after a failure is up to a [`RetryPolicy`], by default a [`Backoff`]. It is given the
 //! number of failures in a row, which a connection ends that has lived for a while; see
-//! [`stable_after`](crate::ClientService::stable_after).
+//! [`stable_after`](ClientService::stable_after).
 
 mod backoff;
 mod error;

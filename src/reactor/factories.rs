@@ -74,8 +74,8 @@ pub(super) struct FactorySlot {
     cell: Option<Box<dyn ErasedFactory>>,
     /// Name of the protocols' type, for the log.
     pub(super) protocol: &'static str,
-    /// Number of open ports and of outgoing connections that are not over, and one more if the
-    /// factory is kept.
+    /// Number of open ports, of outgoing connections that are not over and of client services, and
+    /// one more if the factory is kept.
     pub(super) use_count: usize,
     /// The factory's type, which tells it from the parts of a wrapper.
     factory_type: TypeId,

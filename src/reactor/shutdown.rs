@@ -23,8 +23,8 @@ impl Reactor {
     /// 1. The triggers *before* shutdown are called. As long as a [`ShutdownGuard`] holds the
     ///    shutdown ([`hold_shutdown`](Self::hold_shutdown)), everything continues.
     /// 2. Clients in the backlogs are accepted, whatever accept rate is set, and ports are closed.
-    ///    Attempts to connect are given up, and from now on `listen` and `connect_tcp` fail. Data
-    ///    that has arrived by now is read.
+    ///    Attempts to connect are given up, client services make no further ones, and from now on
+    ///    `listen` and `connect_tcp` fail. Data that has arrived by now is read.
     /// 3. Each protocol hears [`drain_requested`](crate::Protocol::drain_requested), which by
     ///    default closes its connection gracefully, unless it feeds another one. Reading, writing,
     ///    timers and calls continue.
@@ -134,7 +134,8 @@ impl Reactor {
         self.connection_count() == 0 && self.lingerers.sending() == 0
     }
 
-    /// Accepts the clients in the backlogs, closes the ports, and gives up attempts to connect.
+    /// Accepts the clients in the backlogs, closes the ports, ends client services that wait, and
+    /// gives up attempts to connect.
     fn begin_last_reads(&mut self) {
         let ports: Vec<Id> = self.ports.iter().map(|(id, _)| id).collect();
         for port in ports {

@@ -12,6 +12,8 @@ use std::time::Instant;
 /// What a call that waits for a connection is given.
 pub(super) type Outcome = Result<Transport, NotConnectedError>;
 
+type Call = dyn FnOnce(&mut Reactor, Outcome);
+
 /// A client service in the reactor.
 pub(in crate::reactor) struct ServiceSlot {
     pub(super) endpoint: ClientEndpoint,
@@ -30,7 +32,7 @@ pub(super) struct WaitingCall {
     pub(super) limit: Option<NonZeroU32>,
     /// Failures since it was made.
     pub(super) failures: u32,
-    pub(super) call: Box<dyn FnOnce(&mut Reactor, Outcome)>,
+    pub(super) call: Box<Call>,
 }
 
 impl ServiceSlot {

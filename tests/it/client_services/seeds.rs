@@ -81,7 +81,7 @@ struct Asker {
 }
 
 impl Asker {
-    fn open(&mut self, transport: &Transport, reactor: &mut Reactor) {
+    fn open(&mut self, transport: &Transport, reactor: &Reactor) {
         let service = reactor.service_of(transport).unwrap();
         assert!(!self.connections.values().any(|it| *it == service), "a second connection");
         self.connections.insert(transport.id(), service);
