@@ -4,11 +4,11 @@
 //! The states of a service, and what moves it:
 //!
 //! ```text
-//!                    ┌───────────────────────────────────────────────────┐
-//!                    ▼                                                   │ the delay is over
-//!   start ──▶ Connecting ──▶ Preparing ──▶ Connected ──▶ lost ──▶ Waiting│
-//!                    │  made        │  set_prepared            ▲      ───┘
-//!                    └─ failed ─────┴─ lost, or timed out ─────┘
+//!   start ──▶ Connecting ──made──▶ Preparing ──set_prepared──▶ Connected
+//!             ▲       │                 │                          │
+//!             │       │ failed          │ lost, timed out          │ lost
+//!    delay is │       ▼                 ▼                          ▼
+//!        over └── Waiting ◀─────────────┴──────────────────────────┘
 //!
 //!   stop: Connecting, Preparing, Connected ──▶ Stopping ──▶ Stopped;  Waiting ──▶ Stopped
 //!   restart: Preparing, Connected, Stopping ──▶ Restarting ──▶ Connecting;  Waiting ──▶ Connecting
