@@ -4,7 +4,7 @@
 //! `answer` or `echo` running. The server may also be an endpoint, such as `unix:/tmp/answer` or
 //! `tcp:localhost:8007:timeout=1`.
 
-#[path = "shared/server_endpoint.rs"]
+#[path = "../shared/server_endpoint.rs"]
 mod server_endpoint;
 
 #[cfg(test)]
