@@ -1,5 +1,5 @@
-//! Client services: clients that stay connected. A [`ClientService`] connects, connects again after a
-//! failure or a loss, and waits in between, longer after each failure.
+//! Client services: clients that stay connected. A [`ClientService`] connects, connects again after
+//! a failure or a loss, and waits in between, longer after each failure.
 //!
 //! The states of a service, and what moves it:
 //!

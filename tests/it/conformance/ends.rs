@@ -1,7 +1,7 @@
 //! The ways in which a connection ends.
 
 use super::{Carrier, pattern};
-use crate::support::{Cx, Event};
+use crate::support::{Cx, Event, connect_in_turn};
 use std::time::Duration;
 use twistor::Settings;
 
@@ -322,7 +322,7 @@ fn interfere(event: Event<'_>, cx: &mut Cx<'_>) {
 pub(super) fn a_protocol_may_do_anything_to_every_other(carrier: Carrier) {
     const COUNT: usize = 19;
     let server = carrier.serve(interfere);
-    let mut clients = server.connect_in_turn::<COUNT>();
+    let mut clients = connect_in_turn::<COUNT>(&server);
     clients[0].send("x");
     clients[0].expect("done");
     let mut told: Vec<String> = (0..12).map(|_| server.next()).collect();

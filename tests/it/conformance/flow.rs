@@ -1,7 +1,7 @@
 //! Slow consumers, and the producers that feed them.
 
 use super::{Carrier, pattern};
-use crate::support::{Cx, Event};
+use crate::support::{Cx, Event, connect_in_turn};
 use std::io::Cursor;
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -151,7 +151,7 @@ pub(super) fn a_proxy_holds_no_more_than_the_high_water_mark_and_passes_everythi
     carrier: Carrier,
 ) {
     let server = carrier.serve(proxy);
-    let [mut one, mut two] = server.connect_in_turn();
+    let [mut one, mut two] = connect_in_turn(&server);
     server.expect(&["0 resumed"]);
     let (there, back) = (pattern(LARGE), pattern(LARGE / 2));
     let sending = [one.send_meanwhile(there.clone()), two.send_meanwhile(back.clone())];
@@ -173,7 +173,7 @@ pub(super) fn a_proxy_holds_no_more_than_the_high_water_mark_and_passes_everythi
 
 pub(super) fn a_lost_consumer_ends_its_producer(carrier: Carrier) {
     let server = carrier.serve(proxy);
-    let [mut one, two] = server.connect_in_turn();
+    let [mut one, two] = connect_in_turn(&server);
     server.expect(&["0 resumed"]);
     one.send("unread");
     two.wait_for_bytes();
@@ -234,7 +234,7 @@ pub(super) fn above_max_unsent_a_slow_consumer_is_closed(carrier: Carrier) {
             }
         }
     });
-    let [mut slow, mut quick] = server.connect_in_turn();
+    let [mut slow, mut quick] = connect_in_turn(&server);
     slow.send("x");
     server.expect(&["0 lost: Overflow"]);
     assert_eq!(server.call(|reactor| reactor.connection_count()), 1);
@@ -257,7 +257,7 @@ pub(super) fn above_max_unsent_total_the_slowest_consumer_is_closed(carrier: Car
             cx.transport.write(vec![0; usize::from(*count) << 20]);
         }
     });
-    let mut clients = server.connect_in_turn::<3>();
+    let mut clients = connect_in_turn::<3>(&server);
     // The operating systems in between hold a part of it.
     clients[0].send([10]);
     clients[1].send([40]);
@@ -281,7 +281,7 @@ pub(super) fn within_a_callback_max_unsent_total_is_never_exceeded(carrier: Carr
             cx.factory.note("written");
         }
     });
-    let mut clients = server.connect_in_turn::<3>();
+    let mut clients = connect_in_turn::<3>(&server);
     clients[0].send("x");
     server.expect(&["written"]);
     // Twenty megabytes for each client, and none has begun to read.
@@ -326,7 +326,7 @@ pub(super) fn a_slow_member_misses_whole_messages_and_the_others_none(carrier: C
         }
         _ => {}
     });
-    let [mut quick, slow] = server.connect_in_turn();
+    let [mut quick, slow] = connect_in_turn(&server);
     for number in 1..=COUNT {
         quick.send("n");
         quick.expect(message(number));

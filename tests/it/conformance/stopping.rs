@@ -1,7 +1,7 @@
 //! The end of a run, with connections in every state.
 
 use super::{Carrier, pattern};
-use crate::support::{Cx, Event};
+use crate::support::{Cx, Event, connect_in_turn};
 use std::sync::mpsc::channel;
 use std::time::Duration;
 use twistor::Reactor;
@@ -86,7 +86,7 @@ pub(super) fn connections_aborted_in_the_last_turn_or_during_shutdown_get_connec
         Event::Lost => cx.factory.all.iter().for_each(twistor::Transport::abort_connection),
         _ => {}
     });
-    let mut clients = server.connect_in_turn::<4>();
+    let mut clients = connect_in_turn::<4>(&server);
     clients[0].send("x");
     // The test does not stop it as well, since that might come first.
     let told = std::iter::repeat_with(|| server.next());
@@ -113,7 +113,7 @@ const LARGE: usize = 24 << 20;
 
 pub(super) fn draining_delivers_everything_and_then_stops(carrier: Carrier) {
     let server = carrier.serve(drain);
-    let [idle, mut large] = server.connect_in_turn();
+    let [idle, mut large] = connect_in_turn(&server);
     large.send("l");
     large.expect(&pattern(LARGE)[..1]);
     server.call(|reactor| reactor.stop_gracefully(Duration::from_secs(600)));
@@ -155,7 +155,7 @@ pub(super) fn clients_waiting_to_be_accepted_are_served_before_a_drain(carrier: 
 
 pub(super) fn draining_ends_at_its_deadline(carrier: Carrier) {
     let server = carrier.serve(drain);
-    let [mut stays, mut large] = server.connect_in_turn();
+    let [mut stays, mut large] = connect_in_turn(&server);
     stays.send("s");
     server.wait_until("it will stay", |_| true);
     large.send("l");

@@ -1,7 +1,7 @@
 //! Timeouts.
 
 use super::Carrier;
-use crate::support::{Cx, Event, Server};
+use crate::support::{Cx, Event, Server, connect_in_turn};
 use std::time::Duration;
 use twistor::limits::{TimeoutKind, Timeouts};
 
@@ -63,7 +63,7 @@ pub(super) fn a_late_loop_does_not_time_out_a_client_that_sent_in_time(carrier: 
         Event::TimedOut(kind) => cx.transport.time_out(kind),
         _ => crate::support::echo(event, cx),
     });
-    let [mut spoke, _silent] = server.connect_in_turn();
+    let [mut spoke, _silent] = connect_in_turn(&server);
     let late = if carrier.is_simulated() { 4 * IDLE } else { 2 * IDLE };
     server.while_held_up(late, || spoke.send("in time"), |_| ());
     server.expect(&["1 timed out: Idle", "1 lost: timed out: Idle"]);

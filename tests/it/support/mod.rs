@@ -74,3 +74,14 @@ pub(crate) fn echo(event: Event<'_>, cx: &mut Cx<'_>) {
         _ => {}
     }
 }
+
+/// Connects clients one after the other, and so knows their numbers: handshakes that overlap may be
+/// completed in another order.
+#[track_caller]
+pub(crate) fn connect_in_turn<const N: usize>(server: &Server) -> [Client; N] {
+    std::array::from_fn(|number| {
+        let client = server.connect();
+        server.expect(&[&format!("{number} made")]);
+        client
+    })
+}

@@ -337,17 +337,6 @@ impl Server {
         received
     }
 
-    /// Connects clients one after the other, and so knows their numbers: handshakes that overlap
-    /// may be completed in another order.
-    #[track_caller]
-    pub(crate) fn connect_in_turn<const N: usize>(&self) -> [Client; N] {
-        std::array::from_fn(|number| {
-            let client = self.connect();
-            self.expect(&[&format!("{number} made")]);
-            client
-        })
-    }
-
     /// Returns the next callback.
     #[track_caller]
     pub(crate) fn next(&self) -> String {
