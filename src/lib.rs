@@ -64,6 +64,7 @@ mod reactor;
 mod transport;
 
 mod framing;
+mod hand_over;
 
 mod address;
 pub mod client_service;
@@ -142,6 +143,7 @@ pub mod system_event {
 /// error.
 pub mod error {
     pub use crate::endpoint::{AttemptErrors, InvalidHostName, ResolveError, UnixSocketError};
+    pub use crate::hand_over::TakeOverError;
     pub use crate::reactor::{
         AddFactoryError, CallError, ConnectError, DeferError, ListenError, ReachError, RunError,
     };

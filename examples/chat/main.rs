@@ -1,7 +1,9 @@
 //! A chat: asks for a name, then sends each line to all other members.
 //!
 //! `cargo run --example chat [PORT or ENDPOINT]`, then `nc 127.0.0.1 8123` or `telnet`, twice.
-//! `kill -USR1` with its process id prints the metrics of the reactor.
+//! `kill -USR1` with its process id prints the metrics of the reactor. With `--take-over PATH`,
+//! before the port, it can be restarted while clients connect: by `kill -HUP`, or by starting it
+//! once more.
 
 #[path = "../shared/certificates.rs"]
 mod certificates;
@@ -16,7 +18,9 @@ use std::collections::BTreeMap;
 use std::env;
 use std::error::Error;
 use std::io::{self, Write};
+use std::path::Path;
 use std::time::Duration;
+use twistor::error::ListenError;
 use twistor::limits::{OverflowPolicy, RateLimits, Timeouts};
 use twistor::{
     Delimiter, Factory, LineContext, LineReceiver, Lines, Reactor, Reason, ServerEndpoint,
@@ -77,7 +81,10 @@ impl LineReceiver<Chat> for Chatter {
     }
 
     fn drain_requested(&mut self, cx: &mut LineContext<'_, Chat>) {
-        cx.send_line("The chat is closing. Goodbye.");
+        cx.send_line(match cx.reactor.is_handed_over() {
+            true => "The chat restarts. Please connect again.",
+            false => "The chat is closing. Goodbye.",
+        });
         cx.transport.lose_connection();
     }
 
@@ -152,13 +159,39 @@ fn print_metrics(reactor: &mut Reactor) {
     let _ = writeln!(io::stdout(), "{}", reactor.metrics());
 }
 
+/// Lets a successor take over: one that is started by hand, or by SIGHUP.
+fn hand_over(path: &Path, reactor: &mut Reactor) -> Result<(), ListenError> {
+    let restart = |reactor: &mut Reactor| {
+        if let Err(error) = reactor.start_successor() {
+            log::error!("cannot restart: {error}");
+        }
+    };
+    if let Err(error) = reactor.on_signal("SIGHUP", restart) {
+        log::warn!("SIGHUP does not restart the chat: {error}");
+    }
+    reactor.hand_over(path).map(drop)
+}
+
 fn main() -> Result<(), Box<dyn Error>> {
     env_logger::init();
-    let endpoint = env::args().nth(1).unwrap_or("tcp:8123:interface=127.0.0.1".to_owned());
+    let mut arguments = env::args().skip(1).peekable();
+    let take_over = match arguments.next_if_eq("--take-over") {
+        Some(_) => Some(arguments.next().ok_or("--take-over needs a path")?),
+        None => None,
+    };
+    let take_over = take_over.as_deref().map(Path::new);
+    let endpoint = arguments.next().unwrap_or("tcp:8123:interface=127.0.0.1".to_owned());
     let endpoint: ServerEndpoint = endpoint.parse()?;
     let mut reactor = Reactor::new()?;
-    certificates::renew_those_of(&endpoint, &mut reactor);
+    match take_over {
+        Some(path) => drop(reactor.take_over(path)?),
+        // A restart reads them again as well.
+        None => certificates::renew_those_of(&endpoint, &mut reactor),
+    }
     let port = endpoint.listen(&mut reactor, Chat::default())?;
+    if let Some(path) = take_over {
+        hand_over(path, &mut reactor)?;
+    }
     if let Err(error) = reactor.on_signal("SIGUSR1", print_metrics) {
         log::warn!("metrics cannot be printed: {error}");
     }

@@ -1,9 +1,9 @@
 //! Sockets that listen already, and that the driver takes over.
 
-use super::Listener;
 use super::tcp_listener::{Reserve, TcpListener};
 use super::unix_listener::UnixListener;
-use crate::endpoint::Family;
+use super::{Listener, PortDescriptors};
+use crate::endpoint::{Family, ServerCarrier};
 use mio::{Registry, Token};
 use socket2::{Domain, SockRef, Socket, Type};
 use std::fmt;
@@ -22,6 +22,8 @@ pub(super) enum Problem {
     NotAStream,
     NotListening,
     UnknownFamily,
+    /// Its process has called it by the address of another family.
+    OtherFamily(Family),
     #[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "only Linux inherits"))]
     WrongFamily {
         expected: Family,
@@ -42,6 +44,7 @@ impl fmt::Display for Problem {
                 f.write_str("does not listen; with Accept=yes, systemd passes connections instead")
             }
             Self::UnknownFamily => f.write_str("is neither a TCP nor a Unix socket"),
+            Self::OtherFamily(found) => write!(f, "is of {found}, though its address is not"),
             Self::WrongFamily { expected, found } => write!(f, "is of {found}, not of {expected}"),
         }
     }
@@ -90,6 +93,34 @@ pub(super) fn adopt(
         io::Error::new(io::ErrorKind::InvalidInput, error)
     })?;
     listen(family, socket.into(), token, registry, reserve)
+}
+
+/// Accepts on the port of another process, which has sent its descriptors.
+pub(super) fn take_over(
+    port: PortDescriptors,
+    at: &ServerCarrier,
+    token: Token,
+    registry: Rc<Registry>,
+    reserve: Rc<Reserve>,
+) -> io::Result<Box<dyn Listener>> {
+    let wrong = |problem: Problem| {
+        let error = format!("the descriptor from the predecessor {problem}");
+        io::Error::new(io::ErrorKind::InvalidInput, error)
+    };
+    let found = family_of(&port.socket).map_err(wrong)?;
+    match (at, found) {
+        (ServerCarrier::Tcp(at), Family::Ipv4 | Family::Ipv6) => {
+            Ok(Box::new(TcpListener::take_over(port.socket.into(), at, token, registry, reserve)?))
+        }
+        (ServerCarrier::Unix(at), Family::Unix) => {
+            Ok(Box::new(UnixListener::take_over(port, at, token, registry, reserve)?))
+        }
+        (ServerCarrier::Inherited(_), _) => {
+            listen(found, port.socket.into(), token, registry, reserve)
+        }
+        (ServerCarrier::Tcp(_), Family::Unix) => Err(wrong(Problem::OtherFamily(found))),
+        (ServerCarrier::Unix(_), _) => Err(wrong(Problem::OtherFamily(found))),
+    }
 }
 
 /// Accepts on a listening socket of this family.

@@ -1,6 +1,8 @@
 //! `MioDriver`: the clock, the sockets and the signals of the operating system, and `mio`'s poller.
 
 #[cfg(unix)]
+use super::PortDescriptors;
+#[cfg(unix)]
 use super::adopted;
 #[cfg(target_os = "linux")]
 use super::inherited;
@@ -16,7 +18,8 @@ use super::thread_pool::Threads;
 use super::unix_listener::UnixListener;
 #[cfg(unix)]
 use super::unix_stream::UnixStream;
-use super::{AnyStream, Driver, Edges, Listener, Notification, Ready, ServiceManager, Wake, Work};
+use super::{AnyStream, Driver, Edges, Listener, Notification, Ready, ServiceManager};
+use super::{StartedProgram, Wake, Work};
 use crate::arena::Id;
 use crate::endpoint::{ClientCarrier, ServerCarrier};
 use crate::resolver::{Answer, Resolver};
@@ -184,6 +187,31 @@ impl Driver for MioDriver {
         adopted::adopt(socket, token, registry, reserve)
     }
 
+    #[cfg(unix)]
+    fn take_over(
+        &mut self,
+        port: PortDescriptors,
+        at: &ServerCarrier,
+        id: Id,
+    ) -> io::Result<Box<dyn Listener>> {
+        let token = Token(id.to_bits() | PORT);
+        let (registry, reserve) = (Rc::clone(&self.registry), Rc::clone(&self.reserve));
+        adopted::take_over(port, at, token, registry, reserve)
+    }
+
+    fn takes_over(&self) -> bool {
+        cfg!(unix)
+    }
+
+    fn start_program(&mut self) -> io::Result<StartedProgram> {
+        StartedProgram::start()
+    }
+
+    #[cfg(unix)]
+    fn user_id(&self) -> Option<u32> {
+        Some(nix::unistd::geteuid().as_raw())
+    }
+
     fn connect(&mut self, to: &ClientCarrier, id: Id) -> io::Result<AnyStream> {
         let registry = Rc::clone(&self.registry);
         match to {
@@ -272,14 +300,14 @@ impl Driver for MioDriver {
     }
 
     #[cfg(target_os = "linux")]
-    fn find_service_manager(&mut self) -> io::Result<Option<ServiceManager>> {
-        let (socket, manager) = NotifySocket::find()?.unzip();
+    fn find_service_manager(&mut self, is_successor: bool) -> io::Result<Option<ServiceManager>> {
+        let (socket, manager) = NotifySocket::find(is_successor)?.unzip();
         self.notify_socket = socket;
         Ok(manager)
     }
 
     #[cfg(not(target_os = "linux"))]
-    fn find_service_manager(&mut self) -> io::Result<Option<ServiceManager>> {
+    fn find_service_manager(&mut self, _: bool) -> io::Result<Option<ServiceManager>> {
         Ok(None)
     }
 

@@ -37,6 +37,7 @@ mod inherited;
 mod layer;
 mod mio;
 mod notification;
+mod own_program;
 #[cfg(unix)]
 mod peer_credentials;
 #[cfg(any(test, feature = "testing"))]
@@ -67,6 +68,7 @@ mod unix_stream;
 pub(crate) use self::mio::MioDriver;
 pub(crate) use any_stream::AnyStream;
 pub(crate) use notification::Notification;
+pub(crate) use own_program::StartedProgram;
 #[cfg(any(test, feature = "testing"))]
 #[cfg(feature = "testing")]
 pub(crate) use record_stream::RecordStream;
@@ -118,6 +120,33 @@ pub(crate) trait Driver: Debug {
         Err(io::ErrorKind::Unsupported.into())
     }
 
+    /// Opens a port on the descriptors of another process's port, whose events carry `id`. That
+    /// process owns what the port has besides, until [`Listener::set_owned`].
+    fn take_over(
+        &mut self,
+        _port: PortDescriptors,
+        _at: &ServerCarrier,
+        _id: Id,
+    ) -> io::Result<Box<dyn Listener>> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Returns true if ports can be taken over from other processes.
+    fn takes_over(&self) -> bool {
+        false
+    }
+
+    /// Starts the program of this process once more.
+    fn start_program(&mut self) -> io::Result<StartedProgram> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Returns the user of this process, as [`Stream::peer_credentials`] tells that of a peer;
+    /// `None` where peers have no credentials.
+    fn user_id(&self) -> Option<u32> {
+        None
+    }
+
     /// Begins to connect. The stream is registered under `id` at once, and is reported when the
     /// attempt has succeeded or failed.
     fn connect(&mut self, to: &ClientCarrier, id: Id) -> io::Result<AnyStream>;
@@ -160,8 +189,9 @@ pub(crate) trait Driver: Debug {
     /// Restores what a signal did before [`watch_signal`](Self::watch_signal).
     fn unwatch_signal(&mut self, name: &'static str);
 
-    /// Finds the service manager that wants to hear from this process, if there is one.
-    fn find_service_manager(&mut self) -> io::Result<Option<ServiceManager>>;
+    /// Finds the service manager that wants to hear from this process, if there is one. As a
+    /// successor, the process also answers for what the manager asks of its predecessor.
+    fn find_service_manager(&mut self, is_successor: bool) -> io::Result<Option<ServiceManager>>;
 
     /// Sends a notification to the service manager that was found, without blocking. `WouldBlock`
     /// means that there is no room for it now.
@@ -328,6 +358,24 @@ pub(crate) trait Listener: Debug {
 
     /// Opens the descriptor held in reserve, unless it is open.
     fn refill_reserve(&mut self);
+
+    /// Returns duplicates of the port's descriptors, for another process to take it over. All of
+    /// them share one queue of waiting clients.
+    fn share(&self) -> io::Result<PortDescriptors> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Says whether this process owns what the port has besides its socket, which closing it then
+    /// removes: the file of a Unix socket and the lock on its path.
+    fn set_owned(&mut self, _is_owned: bool) {}
+}
+
+/// The descriptors of a listening port.
+#[derive(Debug)]
+pub(crate) struct PortDescriptors {
+    pub(crate) socket: Descriptor,
+    /// The lock on the path, of a Unix socket that has a file of its process's own.
+    pub(crate) lock: Option<Descriptor>,
 }
 
 /// A connected byte stream that never blocks. Dropping it closes it gracefully.

@@ -22,6 +22,8 @@ pub(crate) enum Notification {
     Status(String),
     /// The event loop turns.
     Watchdog,
+    /// This process is the main one of the service from now on, and ready.
+    MainProcess(u32),
 }
 
 impl Notification {
@@ -68,6 +70,7 @@ impl Notification {
             Self::ExtendTimeout(time) => format!("EXTEND_TIMEOUT_USEC={}", time.as_micros()),
             Self::Status(status) => format!("STATUS={status}"),
             Self::Watchdog => "WATCHDOG=1".to_owned(),
+            Self::MainProcess(process) => format!("READY=1\nMAINPID={process}"),
         }
     }
 }
@@ -94,6 +97,7 @@ mod tests {
             (Notification::ExtendTimeout(second), "EXTEND_TIMEOUT_USEC=1000000"),
             (Notification::status("serving 3 clients"), "STATUS=serving 3 clients"),
             (Notification::Watchdog, "WATCHDOG=1"),
+            (Notification::MainProcess(42), "READY=1\nMAINPID=42"),
         ] {
             assert_eq!(encode(&notification), text);
         }

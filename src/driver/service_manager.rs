@@ -18,13 +18,15 @@ pub(super) struct NotifySocket {
 
 impl NotifySocket {
     /// Opens a socket to the manager that the environment names, and returns what else it says;
-    /// `None` if it names none.
-    pub(super) fn find() -> io::Result<Option<(Self, ServiceManager)>> {
+    /// `None` if it names none. As a successor, this process answers for what the manager asks of
+    /// its predecessor, from which it has the environment.
+    pub(super) fn find(is_successor: bool) -> io::Result<Option<(Self, ServiceManager)>> {
         let Some(name) = std::env::var_os("NOTIFY_SOCKET").filter(|name| !name.is_empty()) else {
             return Ok(None);
         };
         let manager = address(&name)?;
         let [timeout, pid] = ["WATCHDOG_USEC", "WATCHDOG_PID"].map(std::env::var_os);
+        let pid = pid.filter(|_| !is_successor);
         let watchdog = watchdog(timeout.as_deref(), pid.as_deref(), std::process::id())?;
         let socket = UnixDatagram::unbound()?;
         socket.set_nonblocking(true)?;

@@ -27,7 +27,7 @@ const BINDS_MAX: usize = 3;
 #[derive(Debug)]
 pub(super) struct PathLock {
     file: OwnedFd,
-    process: Process,
+    owner: Owner,
 }
 
 impl PathLock {
@@ -45,10 +45,25 @@ impl PathLock {
             OFlags::RDONLY | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
         let file = open(&*name, flags, Mode::RUSR | Mode::WUSR).map_err(named)?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Self { file, process: Process::this() }),
+            Ok(()) => Ok(Self { file, owner: Owner::this() }),
             Err(rustix::io::Errno::WOULDBLOCK) => Err(UnixSocketError::InUse.into()),
             Err(error) => Err(named(error)),
         }
+    }
+
+    /// Shares the lock of another process, which owns it.
+    pub(super) fn shared(file: OwnedFd) -> Self {
+        Self { file, owner: Owner::Another }
+    }
+
+    /// Returns a duplicate. All duplicates are one lock: it is held until one of them releases it,
+    /// or the last is closed.
+    pub(super) fn share(&self) -> io::Result<OwnedFd> {
+        self.file.try_clone()
+    }
+
+    pub(super) fn set_owned(&mut self, is_owned: bool) {
+        self.owner = Owner::of(is_owned);
     }
 }
 
@@ -56,21 +71,29 @@ impl Drop for PathLock {
     /// Releases the lock. A close would not, while a program that was just started from this one
     /// still has a copy of the descriptor: until it begins to run, it has them all.
     fn drop(&mut self) {
-        if self.process.is_this() {
+        if self.owner.is_this() {
             // It cannot fail; and if it did, the close would release the lock soon.
             let _ = flock(&self.file, FlockOperation::Unlock);
         }
     }
 }
 
-/// The process that has made something. A process that was forked from it has a copy of the value,
-/// whose drop must not undo what is its parent's.
+/// Whose something is. A process that was forked from its owner has a copy of the value, whose drop
+/// must not undo what is its parent's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Process(u32);
+enum Owner {
+    Process(u32),
+    /// A process from which it was taken over, or which has taken it over.
+    Another,
+}
 
-impl Process {
+impl Owner {
     fn this() -> Self {
-        Self(std::process::id())
+        Self::Process(std::process::id())
+    }
+
+    fn of(is_owned: bool) -> Self {
+        if is_owned { Self::this() } else { Self::Another }
     }
 
     fn is_this(self) -> bool {
@@ -85,7 +108,7 @@ pub(super) struct SocketFile {
     /// Absolute, since the working directory may change.
     path: PathBuf,
     identity: Identity,
-    process: Process,
+    owner: Owner,
 }
 
 /// What tells a file from another one at the same path.
@@ -110,7 +133,7 @@ impl SocketFile {
                 Ok(()) => {
                     let identity = Identity::from(&fs::symlink_metadata(path)?);
                     let path = std::path::absolute(path)?;
-                    return Ok(Self { path, identity, process: Process::this() });
+                    return Ok(Self { path, identity, owner: Owner::this() });
                 }
                 Err(error) if error.kind() == ErrorKind::AddrInUse => {
                     remove_stale(address, path)?;
@@ -121,6 +144,20 @@ impl SocketFile {
         Err(UnixSocketError::InUse.into())
     }
 
+    /// Returns the file of a socket that another process has bound, and owns.
+    pub(super) fn shared(path: &Path) -> io::Result<Self> {
+        let found = fs::symlink_metadata(path)?;
+        if !found.file_type().is_socket() {
+            return Err(UnixSocketError::NotASocket.into());
+        }
+        let path = std::path::absolute(path)?;
+        Ok(Self { path, identity: Identity::from(&found), owner: Owner::Another })
+    }
+
+    pub(super) fn set_owned(&mut self, is_owned: bool) {
+        self.owner = Owner::of(is_owned);
+    }
+
     /// Sets the permissions of the file. Nobody can connect before the socket listens.
     pub(super) fn set_mode(&self, mode: u32) -> io::Result<()> {
         fs::set_permissions(&self.path, Permissions::from_mode(mode))
@@ -128,7 +165,7 @@ impl SocketFile {
 
     fn is_ours(&self) -> bool {
         let found = fs::symlink_metadata(&self.path);
-        self.process.is_this() && found.is_ok_and(|found| Identity::from(&found) == self.identity)
+        self.owner.is_this() && found.is_ok_and(|found| Identity::from(&found) == self.identity)
     }
 }
 
@@ -222,7 +259,7 @@ mod tests {
     #[test]
     fn a_forked_process_does_not_remove_the_file_of_its_parent() {
         let (_socket, mut file) = bind(&relative("forked"));
-        file.process.0 += 1;
+        file.owner = Owner::Process(std::process::id() + 1);
         let path = file.path.clone();
         drop(file);
         assert!(path.exists());

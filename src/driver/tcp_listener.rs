@@ -95,6 +95,20 @@ impl TcpListener {
         Self::new(socket, has_no_delay, token, registry, reserve)
     }
 
+    /// Takes over the port of another process: as [`adopt`](Self::adopt), and the backlog is this
+    /// program's from now on.
+    #[cfg(unix)]
+    pub(super) fn take_over(
+        socket: Socket,
+        at: &TcpServerEndpoint,
+        token: Token,
+        registry: Rc<Registry>,
+        reserve: Rc<Reserve>,
+    ) -> io::Result<Self> {
+        socket.listen(at.backlog_max().max(1).try_into().unwrap_or(i32::MAX))?;
+        Self::adopt(socket, token, registry, reserve)
+    }
+
     fn new(
         socket: Socket,
         has_older_clients: bool,
@@ -151,6 +165,20 @@ impl Listener for TcpListener {
     fn refill_reserve(&mut self) {
         self.reserve.refill();
     }
+
+    #[cfg(unix)]
+    fn share(&self) -> io::Result<super::PortDescriptors> {
+        use std::os::fd::AsFd;
+        let socket = self.socket.as_fd().try_clone_to_owned()?;
+        Ok(super::PortDescriptors { socket, lock: None })
+    }
+}
+
+impl Drop for TcpListener {
+    /// Ends the events of the socket: a close does not while another process shares it.
+    fn drop(&mut self) {
+        let _ = self.registry.deregister(&mut self.socket);
+    }
 }
 
 #[cfg(test)]
@@ -202,7 +230,7 @@ mod tests {
         let _client = std::net::TcpStream::connect(listener.address.socket_addr().unwrap());
         let accepted = accept(&mut listener);
         assert!(accepted.nodelay().unwrap());
-        let stream = TcpStream::new(accepted, listener.registry);
+        let stream = TcpStream::new(accepted, Rc::clone(&listener.registry));
         for on in [true, false] {
             stream.set_keep_alive(on).unwrap();
             stream.set_no_delay(on).unwrap();

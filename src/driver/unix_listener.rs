@@ -4,12 +4,13 @@ use super::socket_file::{PathLock, SocketFile};
 use super::tcp_listener::Reserve;
 use super::unix_address::{from_system, to_system};
 use super::unix_stream::UnixStream;
-use super::{AnyStream, Listener};
+use super::{AnyStream, Listener, PortDescriptors};
 use crate::address::{Address, UnixAddress};
 use crate::endpoint::{UnixServerEndpoint, UnixSocketError};
 use mio::{Interest, Registry, Token};
 use socket2::{Domain, Socket, Type};
 use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixListener as SystemListener;
 use std::rc::Rc;
 
@@ -18,10 +19,8 @@ use std::rc::Rc;
 #[derive(Debug)]
 pub(super) struct UnixListener {
     /// `None` for an abstract name, and for a socket that another program has bound.
-    #[expect(dead_code, reason = "its drop removes the file")]
     file: Option<SocketFile>,
     socket: mio::net::UnixListener,
-    #[expect(dead_code, reason = "its drop releases the lock")]
     lock: Option<PathLock>,
     address: Address,
     registry: Rc<Registry>,
@@ -83,6 +82,29 @@ impl UnixListener {
         Self::open(None, socket, None, address, token, registry, reserve)
     }
 
+    /// Takes over the port of another process, which owns its file and the lock of its path, if it
+    /// has them.
+    pub(super) fn take_over(
+        port: PortDescriptors,
+        at: &UnixServerEndpoint,
+        token: Token,
+        registry: Rc<Registry>,
+        reserve: Rc<Reserve>,
+    ) -> io::Result<Self> {
+        let socket = Socket::from(port.socket);
+        socket.set_nonblocking(true)?;
+        let lock = port.lock.map(PathLock::shared);
+        let path = at.address().as_path().filter(|_| lock.is_some());
+        let file = path.map(SocketFile::shared).transpose()?;
+        if let (Some(file), Some(mode)) = (&file, at.permissions()) {
+            file.set_mode(mode)?;
+        }
+        // The backlog is this program's from now on, and so are the credentials that clients see.
+        socket.listen(at.backlog_max().max(1).try_into().unwrap_or(i32::MAX))?;
+        let socket = mio::net::UnixListener::from_std(socket.into());
+        Self::open(file, socket, lock, at.address().clone(), token, registry, reserve)
+    }
+
     fn open(
         file: Option<SocketFile>,
         mut socket: mio::net::UnixListener,
@@ -125,6 +147,27 @@ impl Listener for UnixListener {
 
     fn refill_reserve(&mut self) {
         self.reserve.refill();
+    }
+
+    fn share(&self) -> io::Result<PortDescriptors> {
+        let lock = self.lock.as_ref().map(PathLock::share).transpose()?;
+        Ok(PortDescriptors { socket: self.socket.as_fd().try_clone_to_owned()?, lock })
+    }
+
+    fn set_owned(&mut self, is_owned: bool) {
+        if let Some(file) = &mut self.file {
+            file.set_owned(is_owned);
+        }
+        if let Some(lock) = &mut self.lock {
+            lock.set_owned(is_owned);
+        }
+    }
+}
+
+impl Drop for UnixListener {
+    /// Ends the events of the socket: a close does not while another process shares it.
+    fn drop(&mut self) {
+        let _ = self.registry.deregister(&mut self.socket);
     }
 }
 

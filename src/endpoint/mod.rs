@@ -14,6 +14,7 @@ mod hostname;
 mod inherited;
 mod server;
 mod socket_family;
+mod socket_name;
 mod tcp_client;
 mod tcp_server;
 #[cfg(feature = "tls")]
@@ -42,6 +43,7 @@ pub(crate) use inherited::Selector;
 pub(crate) use server::ServerCarrier;
 #[cfg(unix)]
 pub(crate) use socket_family::Family;
+pub(crate) use socket_name::name_of_address;
 
 use std::time::Duration;
 

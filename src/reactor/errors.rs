@@ -1,6 +1,7 @@
 //! The errors of a reactor.
 
 use crate::endpoint::{ClientEndpoint, ParseEndpointError, ServerEndpoint};
+use crate::hand_over::TakeOverError;
 use std::error::Error;
 use std::fmt;
 use std::io;
@@ -279,6 +280,8 @@ pub enum RunError {
     Signals(io::Error),
     /// The poller failed.
     Poll(io::Error),
+    /// The predecessor has not let this process take over; it continues to serve.
+    TakeOver(TakeOverError),
 }
 
 impl fmt::Display for RunError {
@@ -289,6 +292,7 @@ impl fmt::Display for RunError {
             }
             Self::Signals(error) => write!(f, "cannot handle SIGINT and SIGTERM: {error}"),
             Self::Poll(error) => write!(f, "cannot wait for events: {error}"),
+            Self::TakeOver(error) => error.fmt(f),
         }
     }
 }
@@ -304,6 +308,7 @@ impl Error for RunError {
         match self {
             Self::AlreadyRunning => None,
             Self::Signals(error) | Self::Poll(error) => Some(error),
+            Self::TakeOver(error) => Some(error),
         }
     }
 }

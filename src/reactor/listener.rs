@@ -288,8 +288,19 @@ impl Reactor {
         factory: S,
     ) -> Result<ListeningPort<S::Factory>, ListenError> {
         let carrier = endpoint.carrier().clone();
-        let open = |driver: &mut dyn Driver, id| driver.listen(&carrier, id);
-        self.listen_with(endpoint, factory, open)
+        let name = carrier.name();
+        let passed = self.take_passed(&name);
+        let number = passed.as_ref().map(|passed| passed.number);
+        let open = |driver: &mut dyn Driver, id| match passed {
+            Some(passed) => driver.take_over(passed.descriptors, &carrier, id),
+            None => driver.listen(&carrier, id),
+        };
+        let port = self.listen_with(endpoint, factory, open)?;
+        if let Some(open) = self.ports.get_mut(port.id) {
+            open.requested = Some(name);
+            open.taken_over = number;
+        }
+        Ok(port)
     }
 
     fn listen_with<S: IntoFactory>(

@@ -15,6 +15,7 @@ mod errors;
 mod factories;
 mod factory_rates;
 mod fan_out;
+mod hand_over;
 mod handshake;
 mod kept_factories;
 mod key;
@@ -28,6 +29,7 @@ mod metrics;
 mod observer;
 mod open_port;
 mod panic;
+mod predecessor;
 mod queues;
 mod random;
 mod reaching;
@@ -42,6 +44,7 @@ mod service_notifier;
 mod settings;
 mod shutdown;
 mod signals;
+mod succession;
 mod table;
 #[cfg(feature = "testing")]
 mod test_access;
@@ -69,6 +72,7 @@ pub use metrics::{CallStats, Metrics, SlowestCallback};
 pub use observer::OpenResources;
 #[cfg(feature = "testing")]
 pub(crate) use observer::{CallbackObserver, Happening};
+pub(crate) use predecessor::{PassedSocket, Predecessor};
 pub use remote::Remote;
 pub use service_notifier::ReloadGuard;
 pub use settings::Settings;
@@ -99,6 +103,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
+use succession::Succession;
 use table::Slot;
 use timers::{RepeatedCalls, TimerAction, Timers};
 use triggers::Triggers;
@@ -150,6 +155,9 @@ pub struct Reactor {
     signals: SignalCalls,
     /// Notifications to the service manager, if the program wants it to be notified.
     service: Option<Box<ServiceNotifier>>,
+    /// The process whose sockets this one takes over, until this one is ready.
+    predecessor: Option<Box<Predecessor>>,
+    succession: Succession,
     /// Closures from other threads.
     calls: Arc<Calls>,
     /// Continuations of work on other threads.
@@ -216,6 +224,8 @@ impl Reactor {
             triggers: Triggers::new(),
             signals: SignalCalls::default(),
             service: None,
+            predecessor: None,
+            succession: Succession::None,
             calls,
             deferred: Arena::new(),
             hub,

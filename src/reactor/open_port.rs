@@ -22,6 +22,11 @@ pub(super) struct OpenPort {
     pub(super) proxies: Option<TrustedNetworks>,
     /// The server's side of TLS, if connections are encrypted.
     pub(super) tls: Option<TlsSide>,
+    /// The name that it was asked for by, unless the program has opened the socket itself.
+    pub(super) requested: Option<String>,
+    /// Its number among the ports of the predecessor, if it was taken over and the predecessor has
+    /// not been told.
+    pub(super) taken_over: Option<usize>,
     /// Throttles the warning that the port cannot accept, and counts the clients that it rejected.
     pub(super) warnings: WarningThrottle,
 }
@@ -58,6 +63,8 @@ impl OpenPort {
             accepting: Accepting::Idle,
             proxies: endpoint.proxies().cloned(),
             tls: endpoint.tls().cloned(),
+            requested: None,
+            taken_over: None,
             warnings: WarningThrottle::default(),
         }
     }

@@ -6,6 +6,7 @@ use super::lifecycle::RunState;
 use super::lifecycle::{ShutdownReport, Stop};
 use super::panic::guard;
 use super::queues::ReadBackoffs;
+use super::succession::Succession;
 use super::triggers::{Phase, SystemEvent, TriggerId};
 use crate::arena::Id;
 use crate::reason::Reason;
@@ -22,7 +23,7 @@ impl Reactor {
     /// # Errors
     ///
     /// [`RunError`]: it was called from within a callback, the signal handlers could not be
-    /// installed, or the poller failed.
+    /// installed, the poller failed, or a predecessor has not let this process take over.
     pub fn run(&mut self) -> Result<ShutdownReport, RunError> {
         if self.entered {
             return Err(RunError::AlreadyRunning);
@@ -36,7 +37,7 @@ impl Reactor {
             match self.one_turn(None) {
                 Ok(ControlFlow::Continue(())) => {}
                 Ok(ControlFlow::Break(report)) => break Ok(report),
-                Err(error) => break Err(RunError::Poll(error)),
+                Err(error) => break Err(error),
             }
         };
         self.record_exit();
@@ -82,7 +83,7 @@ impl Reactor {
         let turned = self.one_turn(timeout);
         self.record_exit();
         self.entered = false;
-        turned.map_err(RunError::Poll)
+        turned
     }
 
     /// Requests an immediate stop. Nothing happens within the call; the reactor shuts down in phase
@@ -159,17 +160,21 @@ impl Reactor {
     /// Returns true if triggers, or a service manager, wait for the first turn of a run.
     pub(super) fn is_to_start_up(&self) -> bool {
         self.lifecycle.state == RunState::Idle
-            && (self.triggers.wait_for(SystemEvent::Startup) || self.service.is_some())
+            && (self.triggers.wait_for(SystemEvent::Startup)
+                || self.service.is_some()
+                || self.predecessor.is_some())
     }
 
-    pub(super) fn start_up(&mut self) {
+    pub(super) fn start_up(&mut self) -> Result<(), RunError> {
         if self.lifecycle.state == RunState::Idle {
             self.lifecycle.state = RunState::Running;
             for phase in Phase::ALL {
                 self.fire(phase, SystemEvent::Startup);
             }
+            self.succeed()?;
             self.notify_changes();
         }
+        Ok(())
     }
 
     /// Ends everything, in this order: ports, connections, factories, pending calls.
@@ -227,6 +232,7 @@ impl Reactor {
     /// Drops the work that is left for a next turn: all that it concerned is gone.
     fn drop_leftovers(&mut self) {
         self.lifecycle.stop = Stop::No;
+        self.succession = Succession::None;
         self.fan_out.end();
         self.queues.ready.clear();
         self.queues.bulk.clear();

@@ -66,7 +66,7 @@ impl Reactor {
         if self.service.is_some() {
             return true;
         }
-        match self.driver.find_service_manager() {
+        match self.driver.find_service_manager(self.has_predecessor()) {
             Ok(Some(manager)) => {
                 let is_late = self.lifecycle.state != RunState::Idle;
                 let changed = is_late.then(|| self.now());
@@ -167,6 +167,15 @@ impl Reactor {
     pub(super) fn end_notifications(&mut self) {
         if let Some(mut service) = self.service.take() {
             service.flush(&mut *self.driver);
+        }
+    }
+
+    /// Tells the service manager that another process is the service from now on, and nothing
+    /// after that: what this process does no longer concerns it.
+    pub(super) fn end_service(&mut self, main_process: Option<u32>) {
+        if let Some(service) = &mut self.service {
+            service.hand_over(main_process, &mut *self.driver);
+            self.set_service_timer();
         }
     }
 

@@ -66,6 +66,8 @@ enum Stage {
     Ready,
     Reloading,
     Stopping,
+    /// Another process is the service, and speaks for it.
+    HandedOver,
 }
 
 /// When notifications are due.
@@ -103,12 +105,23 @@ impl ServiceNotifier {
         match self.stage {
             Stage::Starting => true,
             Stage::Reloading => self.running_reload().is_none(),
-            Stage::Ready | Stage::Stopping => false,
+            Stage::Ready | Stage::Stopping | Stage::HandedOver => false,
         }
     }
 
+    /// Returns true if the manager need not hear that this process stops.
     pub(super) fn is_stopping(&self) -> bool {
-        self.stage == Stage::Stopping
+        matches!(self.stage, Stage::Stopping | Stage::HandedOver)
+    }
+
+    /// Says that another process is the service from now on, if its id is known.
+    pub(super) fn hand_over(&mut self, main_process: Option<u32>, driver: &mut dyn Driver) {
+        if let Some(process) = main_process {
+            self.send(Notification::MainProcess(process), driver);
+        }
+        self.stage = Stage::HandedOver;
+        self.watchdog = None;
+        self.deadlines.watchdog = None;
     }
 
     /// Says that start-up, or a reload, is complete.
@@ -183,6 +196,9 @@ impl ServiceNotifier {
     }
 
     pub(super) fn send(&mut self, notification: Notification, driver: &mut dyn Driver) {
+        if self.stage == Stage::HandedOver {
+            return;
+        }
         self.unsent.retain(|earlier| !notification.replaces(earlier));
         self.unsent.push_back(notification);
         self.flush(driver);

@@ -87,6 +87,11 @@ impl Reactor {
         self.lifecycle.is_draining()
     }
 
+    /// Returns true once a stop is requested.
+    pub(crate) fn is_stop_requested(&self) -> bool {
+        !matches!(self.lifecycle.stop, Stop::No)
+    }
+
     /// Advances a requested stop. Returns the report if the reactor has shut down.
     pub(super) fn stop_if_asked(&mut self) -> Option<ShutdownReport> {
         self.is_to_shut_down().then(|| self.shut_down())

@@ -3,6 +3,7 @@
 
 use super::Reactor;
 use super::callback::Callback;
+use super::errors::RunError;
 use super::fan_out::FAN_OUT;
 use super::lifecycle::ShutdownReport;
 use super::panic::guard;
@@ -46,15 +47,15 @@ impl Reactor {
     pub(super) fn one_turn(
         &mut self,
         timeout: Option<Duration>,
-    ) -> io::Result<ControlFlow<ShutdownReport>> {
-        self.start_up(); //          only in the first turn of a run
+    ) -> Result<ControlFlow<ShutdownReport>, RunError> {
+        self.start_up()?; //         only in the first turn of a run
         self.run_calls(); //         1. calls for signals, and from other threads
         self.run_timers(); //        2. timers that are due
         if let Some(report) = self.stop_if_asked() {
             self.record_turn();
             return Ok(ControlFlow::Break(report)); // 3. shutdown, if a stop was requested
         }
-        self.wait(timeout)?; //      4. poll until something is ready
+        self.wait(timeout).map_err(RunError::Poll)?; // 4. poll until something is ready
         self.report_aborted(); //    5. connections that callbacks aborted
         self.accept_waiting(); //    6. new connections
         self.serve_ready(); //       7. each ready connection: reading, then writing

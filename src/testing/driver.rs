@@ -43,6 +43,9 @@ pub(super) struct DriverControl {
 /// The service manager of each host kills it after this time without a notification.
 const WATCHDOG: Duration = Duration::from_secs(30);
 
+/// The user of all simulated programs.
+const SUPERUSER: u32 = 0;
+
 impl Driver for HostDriver {
     fn now(&self) -> Instant {
         self.network.borrow().clock(self.node)
@@ -87,6 +90,11 @@ impl Driver for HostDriver {
         };
         let name = PortName::of(&address);
         Ok(Box::new(SimulatedPort { network, node: self.node, name, address }))
+    }
+
+    /// Returns the superuser, as whom all simulated programs run.
+    fn user_id(&self) -> Option<u32> {
+        Some(SUPERUSER)
     }
 
     fn connect(&mut self, to: &ClientCarrier, id: Id) -> io::Result<AnyStream> {
@@ -159,7 +167,7 @@ impl Driver for HostDriver {
 
     fn unwatch_signal(&mut self, _: &'static str) {}
 
-    fn find_service_manager(&mut self) -> io::Result<Option<ServiceManager>> {
+    fn find_service_manager(&mut self, _: bool) -> io::Result<Option<ServiceManager>> {
         Ok(Some(ServiceManager { watchdog: Some(WATCHDOG) }))
     }
 
@@ -285,7 +293,7 @@ impl Stream for SimulatedStream {
     /// Returns those of a program of the superuser.
     fn peer_credentials(&self) -> io::Result<Option<PeerCredentials>> {
         let is_local = self.network.borrow().is_local(self.end);
-        Ok(is_local.then(|| PeerCredentials::new(None, 0, 0)))
+        Ok(is_local.then(|| PeerCredentials::new(None, SUPERUSER, 0)))
     }
 
     fn simulated_link(&self) -> Option<u64> {

@@ -20,6 +20,8 @@ mod examples;
 mod factories;
 #[cfg(feature = "signals")]
 mod forwarding;
+#[cfg(all(target_os = "linux", feature = "signals"))]
+mod hand_over;
 #[cfg(feature = "signals")]
 mod haproxy;
 mod hostnames;

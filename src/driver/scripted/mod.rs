@@ -340,7 +340,7 @@ impl Driver for Script {
 
     fn unwatch_signal(&mut self, _: &'static str) {}
 
-    fn find_service_manager(&mut self) -> io::Result<Option<ServiceManager>> {
+    fn find_service_manager(&mut self, _: bool) -> io::Result<Option<ServiceManager>> {
         self.0.borrow().manager.find()
     }
 

@@ -7,7 +7,10 @@ use super::listener::FaultyListener;
 use super::stream::FaultyStream;
 use super::system_call::SystemCall;
 use crate::arena::Id;
-use crate::driver::{AnyStream, Driver, Listener, Notification, Ready, ServiceManager, Wake, Work};
+use crate::driver::{
+    AnyStream, Driver, Listener, Notification, PortDescriptors, Ready, ServiceManager,
+    StartedProgram, Wake, Work,
+};
 use crate::endpoint::{ClientCarrier, ServerCarrier};
 use crate::resolver::{Answer, Resolver};
 use std::fmt;
@@ -96,6 +99,29 @@ impl Driver for FaultyDriver {
         Ok(Box::new(FaultyListener::new(inner, id, self.faults.clone())))
     }
 
+    fn take_over(
+        &mut self,
+        port: PortDescriptors,
+        at: &ServerCarrier,
+        id: Id,
+    ) -> io::Result<Box<dyn Listener>> {
+        self.faults.count(SystemCall::Listen, None);
+        let inner = self.inner.take_over(port, at, id)?;
+        Ok(Box::new(FaultyListener::new(inner, id, self.faults.clone())))
+    }
+
+    fn takes_over(&self) -> bool {
+        self.inner.takes_over()
+    }
+
+    fn start_program(&mut self) -> io::Result<StartedProgram> {
+        self.inner.start_program()
+    }
+
+    fn user_id(&self) -> Option<u32> {
+        self.inner.user_id()
+    }
+
     fn connect(&mut self, to: &ClientCarrier, id: Id) -> io::Result<AnyStream> {
         let peer = to.address();
         match self.faults.count(SystemCall::Connect, Some(&peer)) {
@@ -168,8 +194,8 @@ impl Driver for FaultyDriver {
         self.inner.unwatch_signal(name);
     }
 
-    fn find_service_manager(&mut self) -> io::Result<Option<ServiceManager>> {
-        self.inner.find_service_manager()
+    fn find_service_manager(&mut self, is_successor: bool) -> io::Result<Option<ServiceManager>> {
+        self.inner.find_service_manager(is_successor)
     }
 
     fn notify_service_manager(&mut self, notification: &Notification) -> io::Result<()> {

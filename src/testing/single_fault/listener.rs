@@ -6,7 +6,7 @@ use super::stream::FaultyStream;
 use super::system_call::SystemCall;
 use crate::address::Address;
 use crate::arena::Id;
-use crate::driver::{AnyStream, Listener};
+use crate::driver::{AnyStream, Listener, PortDescriptors};
 use std::io;
 
 #[derive(Debug)]
@@ -67,5 +67,13 @@ impl Listener for FaultyListener {
 
     fn refill_reserve(&mut self) {
         self.inner.refill_reserve();
+    }
+
+    fn share(&self) -> io::Result<PortDescriptors> {
+        self.inner.share()
+    }
+
+    fn set_owned(&mut self, is_owned: bool) {
+        self.inner.set_owned(is_owned);
     }
 }

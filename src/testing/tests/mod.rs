@@ -6,6 +6,7 @@ mod connecting;
 #[cfg(feature = "tls")]
 mod encrypted;
 mod extremes;
+mod hand_over;
 mod hosts;
 mod names;
 mod outages;

@@ -1,0 +1,252 @@
+//! The side of the predecessor: it offers its ports to a successor.
+
+use super::message::{Answer, Request};
+use super::{ANSWER_TIMEOUT, MESSAGE_MAX, PORTS_MAX, READY_TIMEOUT, VERSION};
+use crate::arena::Id;
+use crate::endpoint::UnixServerEndpoint;
+use crate::framing::{Delimiter, LineContext, LineReceiver, Lines};
+use crate::limits::ConnectionLimits;
+use crate::protocol::Factory;
+use crate::reactor::{ListenError, ListeningPortId, Reactor, TimerId};
+use crate::reason::Reason;
+use crate::transport::{ConnectionId, Transport};
+use std::mem::replace;
+use std::path::Path;
+
+/// Only the user of this process may connect.
+const MODE: u32 = 0o600;
+
+/// Processes that may be connected at once: all but one are only told that they have to wait.
+const CONNECTIONS_MAX: usize = 16;
+
+/// An offer of this process's ports.
+#[derive(Debug, Default)]
+struct Offer {
+    /// The connection of the process that takes over.
+    successor: Option<ConnectionId>,
+}
+
+/// A conversation with a process that wants to take over.
+#[derive(Debug)]
+struct Session {
+    stage: Stage,
+    process: Option<u32>,
+    /// The timer of the answer that is due.
+    timer: Option<TimerId>,
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// It has not said what it wants.
+    Greeting,
+    /// It asks for one port after the other, and has those before `next`.
+    Passing { ports: Vec<Id>, next: usize },
+    /// It has all ports, and starts up.
+    StartingUp { ports: Vec<Id> },
+    /// It may serve, and says so when it does.
+    Ready { ports: Vec<Id> },
+    /// It is refused, or has taken over.
+    Over,
+}
+
+impl Session {
+    fn new() -> Self {
+        Self { stage: Stage::Greeting, process: None, timer: None }
+    }
+
+    fn answer(cx: &LineContext<'_, Offer>, answer: &Answer) {
+        cx.send_line(answer.to_string());
+    }
+
+    fn refuse(&mut self, cx: &LineContext<'_, Offer>, why: &str) {
+        log::warn!("{} is refused to take over: {why}", Name(self.process));
+        Self::answer(cx, &Answer::Refused(why.to_owned()));
+        self.stage = Stage::Over;
+        cx.transport.lose_connection();
+    }
+
+    fn begin(&mut self, cx: &mut LineContext<'_, Offer>, version: u32) {
+        if version != VERSION {
+            return self
+                .refuse(cx, &format!("it speaks version {version}, and this one {VERSION}"));
+        }
+        if cx.factory.successor.is_some() {
+            return self.refuse(cx, "another process is taking over");
+        }
+        if cx.reactor.is_stop_requested() {
+            return self.refuse(cx, "this process is stopping");
+        }
+        let ports = cx.reactor.port_ids();
+        if ports.len() > PORTS_MAX {
+            return self.refuse(cx, &format!("there are more than {PORTS_MAX} ports"));
+        }
+        log::info!("{} takes over", Name(self.process));
+        cx.factory.successor = Some(cx.transport.id());
+        if let Some(timer) = self.timer {
+            cx.reactor.reset(timer, READY_TIMEOUT);
+        }
+        self.stage = Stage::Passing { ports, next: 0 };
+    }
+
+    fn pass(&mut self, cx: &LineContext<'_, Offer>, ports: Vec<Id>, mut next: usize) {
+        while let Some(id) = ports.get(next) {
+            let number = next;
+            next += 1;
+            // A port may have been closed meanwhile.
+            let Some(shared) = cx.reactor.share_port(*id) else { continue };
+            let sent = shared.and_then(|(descriptors, requested, bound)| {
+                cx.transport.send_descriptor(descriptors.socket)?;
+                let has_lock = descriptors.lock.is_some();
+                descriptors.lock.map_or(Ok(()), |lock| cx.transport.send_descriptor(lock))?;
+                Ok(Answer::Port { number, requested, bound, has_lock })
+            });
+            match sent {
+                Ok(answer) => Self::answer(cx, &answer),
+                Err(error) => {
+                    return self.refuse(cx, &format!("a socket cannot be passed: {error}"));
+                }
+            }
+            self.stage = Stage::Passing { ports, next };
+            return;
+        }
+        Self::answer(cx, &Answer::End);
+        self.stage = Stage::StartingUp { ports };
+    }
+
+    fn hand_over(&mut self, cx: &mut LineContext<'_, Offer>, ports: &[Id], taken: &[usize]) {
+        let Some(taken) = taken.iter().map(|it| ports.get(*it).copied()).collect() else {
+            return self.refuse(cx, "it has taken a port that it was not passed");
+        };
+        let taken: Vec<Id> = taken;
+        log::info!("{} has taken {} ports over", Name(self.process), taken.len());
+        self.stage = Stage::Over;
+        cx.reactor.leave_to_successor(&taken, self.process);
+        cx.transport.lose_connection();
+    }
+}
+
+impl LineReceiver<Offer> for Session {
+    const DELIMITER: Delimiter = Delimiter::Newline;
+    const MAX_LENGTH: usize = MESSAGE_MAX;
+
+    fn connection_made(&mut self, cx: &mut LineContext<'_, Offer>) {
+        self.timer = Some(cx.set_timer(ANSWER_TIMEOUT));
+        match cx.transport.peer_credentials() {
+            Ok(Some(peer)) if cx.reactor.is_own_user(peer.user_id()) => {
+                self.process = peer.process_id();
+            }
+            Ok(Some(peer)) => {
+                self.refuse(cx, &format!("its user, {}, is not that of this one", peer.user_id()));
+            }
+            Ok(None) => self.refuse(cx, "its user is unknown"),
+            Err(error) => self.refuse(cx, &format!("its user is unknown: {error}")),
+        }
+    }
+
+    fn line_received(&mut self, cx: &mut LineContext<'_, Offer>, line: &[u8]) {
+        match (replace(&mut self.stage, Stage::Over), Request::parse(line)) {
+            (Stage::Greeting, Some(Request::TakeOver(version))) => self.begin(cx, version),
+            (Stage::Passing { ports, next }, Some(Request::Next)) => self.pass(cx, ports, next),
+            (Stage::StartingUp { ports }, Some(Request::Ready)) => {
+                if let Some(timer) = self.timer {
+                    cx.reactor.reset(timer, ANSWER_TIMEOUT);
+                }
+                Self::answer(cx, &Answer::Go);
+                self.stage = Stage::Ready { ports };
+            }
+            (Stage::Ready { ports }, Some(Request::Serving(taken))) => {
+                self.hand_over(cx, &ports, &taken);
+            }
+            (Stage::Over, _) => {}
+            _ => self.refuse(cx, "what it says is not what it should say by now"),
+        }
+    }
+
+    fn line_length_exceeded(&mut self, cx: &mut LineContext<'_, Offer>, _line: &[u8]) {
+        self.refuse(cx, "its message is too long");
+    }
+
+    fn timer_fired(&mut self, cx: &mut LineContext<'_, Offer>, _timer: TimerId) {
+        match self.stage {
+            Stage::Over => {}
+            _ => self.refuse(cx, "it is too late: it has taken too long to answer or to start up"),
+        }
+    }
+
+    fn drain_requested(&mut self, cx: &mut LineContext<'_, Offer>) {
+        match self.stage {
+            Stage::Over => cx.transport.drain(),
+            _ => self.refuse(cx, "this process is stopping"),
+        }
+    }
+
+    fn connection_lost(&mut self, cx: &mut LineContext<'_, Offer>, reason: &Reason) {
+        if cx.factory.successor == Some(cx.transport.id()) {
+            cx.factory.successor = None;
+            if !matches!(self.stage, Stage::Over) {
+                let name = Name(self.process);
+                log::error!("{name} has not taken over, this process continues: {reason}");
+            }
+        }
+    }
+}
+
+/// A process, for the log.
+struct Name(Option<u32>);
+
+impl std::fmt::Display for Name {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            Some(process) => write!(f, "process {process}"),
+            None => f.write_str("a process"),
+        }
+    }
+}
+
+impl Factory for Offer {
+    type Protocol = Lines<Session>;
+
+    fn build_protocol(&mut self, _: &Transport, _: &mut Reactor) -> Option<Lines<Session>> {
+        Some(Lines::new(Session::new()))
+    }
+}
+
+impl Reactor {
+    /// Offers the ports of this reactor to a successor, on a Unix socket at `path`: a process that
+    /// calls [`take_over`](Self::take_over) with the same path gets all of them. When it is ready,
+    /// this process accepts no more and drains, as after SIGTERM, for
+    /// [`Settings::drain_timeout`](crate::Settings::drain_timeout). Until then it serves as before,
+    /// whatever becomes of the successor.
+    ///
+    /// Both processes have the same sockets meanwhile, each with one queue of waiting clients, so
+    /// that none of them is refused or reset. Connections are not handed over; they end with this
+    /// process.
+    ///
+    /// A successor has a minute to start up. It has to be a process of the same user; the socket's
+    /// file has the mode 600. It is a port like any other, which the successor takes over if it
+    /// offers its own ports at the same path; see [`UnixServerEndpoint`] for what happens to a file
+    /// that is there already.
+    ///
+    /// ```no_run
+    /// use twistor::Reactor;
+    /// # struct Echo;
+    /// # impl<F> twistor::Protocol<F> for Echo {}
+    ///
+    /// let mut reactor = Reactor::new()?;
+    /// reactor.take_over("/run/echo/hand-over")?;
+    /// reactor.listen_tcp(8007, || Echo)?;
+    /// reactor.hand_over("/run/echo/hand-over")?;
+    /// reactor.run()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of [`listen_unix`](Self::listen_unix).
+    pub fn hand_over(&mut self, path: impl AsRef<Path>) -> Result<ListeningPortId, ListenError> {
+        let endpoint = UnixServerEndpoint::new(path).mode(MODE);
+        let port = self.listen_unix(endpoint, Offer::default())?;
+        self.set_limits(&port, ConnectionLimits::new().max_connections(CONNECTIONS_MAX));
+        Ok(port.id())
+    }
+}

@@ -1,0 +1,70 @@
+//! The side of a predecessor under virtual time. (Simulated ports have no descriptors to pass.)
+
+use super::*;
+
+const PATH: &str = "/run/server/hand-over";
+
+fn offering() -> (Simulation, Host) {
+    let simulation = Simulation::new(1);
+    let host = simulation.host("server", |reactor| {
+        assert!(!reactor.take_over(PATH)?);
+        reactor.hand_over(PATH)?;
+        Ok(())
+    });
+    (simulation, host)
+}
+
+#[track_caller]
+fn expect_refused(peer: &Peer, why: &str) {
+    let said = String::from_utf8(peer.take_received()).unwrap();
+    assert!(said.starts_with("refused\t") && said.contains(why), "{said}");
+    assert_eq!(said.lines().count(), 1);
+    assert_eq!(peer.close_kind(), Some(End::Closed));
+}
+
+#[test]
+fn a_successor_that_does_not_speak_is_not_waited_for() {
+    let (simulation, host) = offering();
+    let peer = host.unix_peer(PATH);
+    simulation.run_for(s(9));
+    assert_eq!((peer.take_received(), peer.close_kind()), (Vec::new(), None));
+    simulation.run_for(s(2));
+    expect_refused(&peer, "it is too late");
+}
+
+#[test]
+fn a_successor_has_a_minute_and_others_wait_for_it() {
+    let (simulation, host) = offering();
+    let first = host.unix_peer(PATH);
+    first.send("take over\t1\r\n");
+    simulation.run_for(s(59));
+    let second = host.unix_peer(PATH);
+    second.send("take over\t1\n");
+    expect_refused(&second, "another process is taking over");
+    assert_eq!((first.take_received(), first.close_kind()), (Vec::new(), None));
+    simulation.run_for(s(2));
+    expect_refused(&first, "it is too late");
+    let third = host.unix_peer(PATH);
+    third.send("take over\t1\nnext\n");
+    expect_refused(&third, "a socket cannot be passed");
+}
+
+#[test]
+fn a_stop_refuses_those_that_come_and_those_that_are_there() {
+    let (simulation, host) = offering();
+    let first = host.unix_peer(PATH);
+    first.send("take over\t1\n");
+    host.reactor(|reactor| reactor.stop_gracefully(s(60)));
+    simulation.run_for(s(1));
+    expect_refused(&first, "this process is stopping");
+}
+
+#[test]
+fn a_simulated_program_starts_no_process() {
+    let (_simulation, host) = offering();
+    host.reactor(|reactor| {
+        let started = reactor.start_successor().map_err(|error| error.kind());
+        assert_eq!(started, Err(std::io::ErrorKind::Unsupported));
+        assert!(!reactor.is_handed_over());
+    });
+}

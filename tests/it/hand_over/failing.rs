@@ -1,0 +1,126 @@
+//! Successors that fail, and that come at the same time: the predecessor continues.
+
+use super::Program;
+use crate::support::{Client, Folder};
+use std::fs;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+const LOOPBACK: &str = "tcp:0:interface=127.0.0.1";
+
+/// The user `nobody`, who is not the one of this test.
+const NOBODY: u32 = 65534;
+
+#[test]
+fn a_successor_that_ends_before_it_is_ready_changes_nothing() {
+    let folder = Folder::new();
+    let unix = format!("unix:{}", folder.join("s").display());
+    let old = Program::serving(&folder, &[LOOPBACK, &unix]);
+    let mut early = old.connect(0);
+    old.expect_to_serve(&mut early);
+    for role in ["dies", "leaves"] {
+        let new = Program::start(role, &folder, &[LOOPBACK, &unix]);
+        assert_eq!(new.addresses, old.addresses);
+        assert!(!new.child.wait().0.success());
+        for port in 0..2 {
+            old.expect_to_serve(&mut old.connect(port));
+        }
+        assert!(folder.join("s").exists() && folder.join("hand-over").exists());
+        // Nor does it release the locks.
+        let fresh = Program::spawn(&mut Program::command("fresh", &folder, &[]), 0);
+        assert!(!fresh.ended().0.success());
+    }
+    old.expect_to_serve(&mut early);
+    let new = Program::serving(&folder, &[LOOPBACK, &unix]);
+    early.expect("restarts\r\n");
+    early.expect_close();
+    old.expect_drained();
+    new.expect_to_serve(&mut new.connect(1));
+}
+
+#[test]
+fn a_successor_cannot_have_a_port_that_another_program_has() {
+    let folder = Folder::new();
+    let old = Program::serving(&folder, &[LOOPBACK]);
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = format!("tcp:{}:interface=127.0.0.1", taken.local_addr().unwrap().port());
+    let new = Program::spawn(&mut Program::command("serves", &folder, &[LOOPBACK, &port]), 1);
+    let (status, said) = new.ended();
+    assert!(!status.success() && said.contains("in use"), "{said}");
+    old.expect_to_serve(&mut old.connect(0));
+}
+
+#[test]
+fn the_second_of_two_successors_is_refused_and_the_first_takes_over() {
+    let folder = Folder::new();
+    let old = Program::serving(&folder, &[LOOPBACK]);
+    let mut first = Program::start("waits", &folder, &[LOOPBACK]);
+    first.expect_waiting();
+    for _ in 0..2 {
+        let second = Program::spawn(&mut Program::command("serves", &folder, &[LOOPBACK]), 0);
+        let (status, said) = second.ended();
+        assert!(!status.success());
+        assert!(said.contains("the predecessor refuses: another process is taking over"), "{said}");
+        // Meanwhile the predecessor serves, and it alone.
+        let mut clients: Vec<Client> = (0..20).map(|_| old.connect(0)).collect();
+        clients.iter_mut().for_each(|client| old.expect_to_serve(client));
+        clients.into_iter().for_each(Client::reset);
+    }
+    first.go_on();
+    first.expect_running();
+    old.expect_drained();
+    first.expect_to_serve(&mut first.connect(0));
+}
+
+#[test]
+fn a_successor_of_a_process_that_stops_is_told_so() {
+    let folder = Folder::new();
+    let old = Program::serving(&folder, &[LOOPBACK]);
+    let mut new = Program::start("waits", &folder, &[LOOPBACK]);
+    new.expect_waiting();
+    old.child.signal("TERM");
+    assert!(old.ended().0.success());
+    new.go_on();
+    let (status, said) = new.ended();
+    assert!(!status.success() && said.contains("this process is stopping"), "{said}");
+}
+
+#[test]
+fn a_process_of_another_user_is_refused() {
+    if rustix::process::geteuid().as_raw() != 0 {
+        eprintln!("skipped: only the superuser can start processes of two users");
+        return;
+    }
+    let folder = Folder::new();
+    let everyone = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+    fs::set_permissions(folder.join(""), everyone).unwrap();
+    let as_nobody = |role| {
+        let mut command = Program::command(role, &folder, &[LOOPBACK]);
+        command.uid(NOBODY).gid(NOBODY);
+        command
+    };
+    if !can_run(as_nobody("none")) {
+        eprintln!("skipped: another user cannot run this program where it is");
+        return;
+    }
+    // The superuser may connect to any socket, and is another user.
+    let old = Program::spawn(&mut as_nobody("serves"), 1);
+    old.expect_running();
+    let new = Program::spawn(&mut Program::command("serves", &folder, &[LOOPBACK]), 0);
+    let (status, said) = new.ended();
+    assert!(!status.success() && said.contains("another user"), "{said}");
+    old.expect_to_serve(&mut old.connect(0));
+    drop(old);
+
+    // The mode of the file keeps the others out.
+    fs::remove_file(folder.join("hand-over.lock")).unwrap();
+    fs::remove_file(folder.join("hand-over")).unwrap();
+    let old = Program::serving(&folder, &[LOOPBACK]);
+    let (status, said) = Program::spawn(&mut as_nobody("serves"), 0).ended();
+    assert!(!status.success() && said.contains("Permission denied"), "{said}");
+    old.expect_to_serve(&mut old.connect(0));
+}
+
+fn can_run(mut command: Command) -> bool {
+    command.arg("--list").output().is_ok_and(|output| output.status.success())
+}
