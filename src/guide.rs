@@ -30,6 +30,7 @@
 //! [Metrics and logging]: metrics
 //! [Graceful shutdown]: shutdown
 //! [Running as a service]: service
+//! [Restarting without downtime]: restart
 //! [Testing a protocol]: testing
 //! [Testing a client]: testing_clients
 //! [Testing with transcripts]: transcripts
@@ -90,6 +91,7 @@ chapters! {
     metrics "Metrics and logging" "metrics.md"
     shutdown "Graceful shutdown" "shutdown.md"
     service "Running as a service" "service.md"
+    restart "Restarting without downtime" "restart.md"
     testing "Testing a protocol" "testing.md"
     testing_clients "Testing a client" "testing-clients.md"
     transcripts "Testing with transcripts" "transcripts.md"
