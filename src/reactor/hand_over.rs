@@ -119,7 +119,7 @@ impl Reactor {
             }
         }
         self.succession = Succession::HandedOver;
-        self.end_service(process);
+        self.notify_handed_over(process);
         self.stop_gracefully(self.settings.drain_timeout);
     }
 

@@ -172,7 +172,7 @@ impl Reactor {
 
     /// Tells the service manager that another process is the service from now on, and nothing
     /// after that: what this process does no longer concerns it.
-    pub(super) fn end_service(&mut self, main_process: Option<u32>) {
+    pub(super) fn notify_handed_over(&mut self, main_process: Option<u32>) {
         if let Some(service) = &mut self.service {
             service.hand_over(main_process, &mut *self.driver);
             self.set_service_timer();
