@@ -21,6 +21,7 @@
 //! [Fairness and long callbacks]: fairness
 //! [Latency]: latency
 //! [Embedding in another loop]: embedding
+//! [Several cores]: shards
 //! [Backpressure]: backpressure
 //! [Slow consumers and memory limits]: slow_consumers
 //! [Timeouts]: timeouts
@@ -82,6 +83,7 @@ chapters! {
     fairness "Fairness and long callbacks" "fairness.md"
     latency "Latency" "latency.md"
     embedding "Embedding in another loop" "embedding.md"
+    shards "Several cores" "shards.md"
     backpressure "Backpressure" "backpressure.md"
     slow_consumers "Slow consumers and memory limits" "slow-consumers.md"
     timeouts "Timeouts" "timeouts.md"

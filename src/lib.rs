@@ -34,9 +34,10 @@
 //!
 //! [`Lines`] turns a [`LineReceiver`] into a protocol, and [`delegate_callbacks!`] forwards the
 //! callbacks of a protocol that wraps another one. [`TcpServerEndpoint`] and [`ServerEndpoint`]
-//! describe where to listen. A [`Remote`] reaches the reactor from other threads.
-//! [`proxy_protocol`] decodes the header in which a proxy tells the addresses of its client, and
-//! [`requests`] keeps what a client has asked for until it is answered.
+//! describe where to listen. A [`Remote`] reaches the reactor from other threads, and [`shards`]
+//! runs one per thread, as a server that uses several cores. [`proxy_protocol`] decodes the header
+//! in which a proxy tells the addresses of its client, and [`requests`] keeps what a client has
+//! asked for until it is answered.
 //!
 //! The [`guide`] has a chapter for each task; its source is the folder `docs/guide`. The folder
 //! `docs` also has a map of the source and a detailed description of one turn of the loop.
@@ -79,6 +80,7 @@ mod driver;
 pub mod limits;
 mod random;
 mod resolver;
+pub mod shards;
 
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -116,6 +118,12 @@ pub use reason::{Failure, Reason};
 pub use resolver::Resolver;
 pub use transport::{ConnectionId, Producer, Transport, broadcast};
 
+/// Mailboxes: bounded queues of messages for one reactor, from other threads and other shards;
+/// [`Reactor::open_mailbox`] receives them.
+pub mod mailbox {
+    pub use crate::reactor::{Mailbox, MailboxPolicy};
+}
+
 /// Metrics: what a reactor has done and how long it took, as [`Reactor::metrics`] returns it.
 pub mod metrics {
     pub use crate::reactor::{CallStats, Metrics, SlowestCallback};
@@ -145,7 +153,8 @@ pub mod error {
     pub use crate::endpoint::{AttemptErrors, InvalidHostName, ResolveError, UnixSocketError};
     pub use crate::hand_over::TakeOverError;
     pub use crate::reactor::{
-        AddFactoryError, CallError, ConnectError, DeferError, ListenError, ReachError, RunError,
+        AddFactoryError, CallError, ConnectError, DeferError, ListenError, OpenMailboxError,
+        ReachError, RunError, SendError,
     };
 }
 

@@ -18,8 +18,11 @@ use super::thread_pool::Threads;
 use super::unix_listener::UnixListener;
 #[cfg(unix)]
 use super::unix_stream::UnixStream;
-use super::{AnyStream, Driver, Edges, Listener, Notification, Ready, ServiceManager};
-use super::{StartedProgram, Wake, Work};
+use super::{
+    Adopter, AnyStream, Driver, Edges, Handoff, Listener, Notification, Ready, ServiceManager,
+    StartedProgram, Wake, Work,
+};
+use crate::address::Address;
 use crate::arena::Id;
 use crate::endpoint::{ClientCarrier, ServerCarrier};
 use crate::resolver::{Answer, Resolver};
@@ -92,6 +95,28 @@ impl MioDriver {
         match &mut self.signals {
             Some(signals) => Ok(signals),
             none => Ok(none.insert(Signals::new(&self.registry, SIGNALS)?)),
+        }
+    }
+}
+
+/// Adopts sockets of the operating system.
+#[derive(Debug)]
+struct SocketAdopter(Rc<Registry>);
+
+impl Adopter for SocketAdopter {
+    fn adopt(&self, handoff: Handoff, _: &Address) -> io::Result<AnyStream> {
+        let registry = Rc::clone(&self.0);
+        match handoff {
+            Handoff::Tcp(socket) => {
+                let socket = mio::net::TcpStream::from_std(socket);
+                Ok(AnyStream::Tcp(TcpStream::new(socket, registry)))
+            }
+            #[cfg(unix)]
+            Handoff::Unix(socket) => {
+                let socket = mio::net::UnixStream::from_std(socket);
+                Ok(AnyStream::Other(Box::new(UnixStream::new(socket, registry))))
+            }
+            Handoff::Other(_) => Err(io::ErrorKind::InvalidInput.into()),
         }
     }
 }
@@ -210,6 +235,10 @@ impl Driver for MioDriver {
     #[cfg(unix)]
     fn user_id(&self) -> Option<u32> {
         Some(nix::unistd::geteuid().as_raw())
+    }
+
+    fn adopter(&self) -> Box<dyn Adopter> {
+        Box::new(SocketAdopter(Rc::clone(&self.registry)))
     }
 
     fn connect(&mut self, to: &ClientCarrier, id: Id) -> io::Result<AnyStream> {

@@ -29,6 +29,7 @@ mod adopted;
 mod any_stream;
 #[cfg(unix)]
 mod descriptors;
+mod handoff;
 #[cfg(target_os = "linux")]
 mod inherit_error;
 #[cfg(target_os = "linux")]
@@ -67,6 +68,7 @@ mod unix_stream;
 
 pub(crate) use self::mio::MioDriver;
 pub(crate) use any_stream::AnyStream;
+pub(crate) use handoff::{Adopter, Handoff, HandoffListener, Handoffs};
 pub(crate) use notification::Notification;
 pub(crate) use own_program::StartedProgram;
 #[cfg(any(test, feature = "testing"))]
@@ -146,6 +148,9 @@ pub(crate) trait Driver: Debug {
     fn user_id(&self) -> Option<u32> {
         None
     }
+
+    /// Returns what makes streams of this driver of the sockets that another reactor has accepted.
+    fn adopter(&self) -> Box<dyn Adopter>;
 
     /// Begins to connect. The stream is registered under `id` at once, and is reported when the
     /// attempt has succeeded or failed.
@@ -328,11 +333,11 @@ pub(crate) trait Wake: Debug + Send + Sync {
 }
 
 /// Does nothing, for drivers that never sleep.
-#[cfg(any(test, feature = "testing"))]
+#[cfg(test)]
 #[derive(Debug)]
 pub(crate) struct NoWake;
 
-#[cfg(any(test, feature = "testing"))]
+#[cfg(test)]
 impl Wake for NoWake {
     fn wake(&self) {}
 }
@@ -346,6 +351,15 @@ pub(crate) trait Listener: Debug {
     /// Accepts a client, like `accept(2)`, which on Linux fails for lack of descriptors before it
     /// checks whether a client is waiting.
     fn accept(&mut self) -> io::Result<(AnyStream, Address)>;
+
+    /// Accepts a client for the reactor of another thread. Otherwise as [`accept`](Self::accept).
+    fn accept_handoff(&mut self) -> io::Result<(Handoff, Address)> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Lets no further client wait, as far as that is possible; those that wait already can still
+    /// be accepted. Called before the last ones are.
+    fn seal(&mut self) {}
 
     /// Accepts a client, when out of descriptors, with the descriptor held in reserve, which is
     /// then used up. `WouldBlock` means that no client is waiting, and any other error that there

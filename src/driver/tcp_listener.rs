@@ -1,7 +1,7 @@
 //! Listening TCP ports of the operating system.
 
 use super::tcp_stream::TcpStream;
-use super::{AnyStream, Listener};
+use super::{AnyStream, Handoff, Listener};
 use crate::address::Address;
 use crate::endpoint::TcpServerEndpoint;
 use mio::{Interest, Registry, Token};
@@ -69,6 +69,9 @@ impl TcpListener {
         // the option would let any program take the port, and reopening works without it.)
         if cfg!(unix) {
             socket.set_reuse_address(true)?;
+        }
+        if at.reuses_port() {
+            share_port(&socket)?;
         }
         // Accepted connections inherit it, which saves a call for each. Everything a callback
         // writes is sent in one piece, so Nagle's algorithm has nothing to combine, and would wait
@@ -148,6 +151,11 @@ impl Listener for TcpListener {
         Ok((AnyStream::Tcp(stream), peer.into()))
     }
 
+    fn accept_handoff(&mut self) -> io::Result<(Handoff, Address)> {
+        let (socket, peer) = self.accept_socket()?;
+        Ok((Handoff::Tcp(socket.into()), peer.into()))
+    }
+
     fn accept_with_reserve(&mut self) -> io::Result<(AnyStream, Address)> {
         let reserve = Rc::clone(&self.reserve);
         reserve.lend(|| self.accept())
@@ -179,6 +187,30 @@ impl Drop for TcpListener {
     fn drop(&mut self) {
         let _ = self.registry.deregister(&mut self.socket);
     }
+}
+
+/// Lets other sockets listen on the port of this one, with the clients shared between them.
+#[cfg(any(target_os = "linux", target_os = "android", target_os = "dragonfly"))]
+fn share_port(socket: &Socket) -> io::Result<()> {
+    socket.set_reuse_port(true)
+}
+
+#[cfg(target_os = "freebsd")]
+fn share_port(socket: &Socket) -> io::Result<()> {
+    socket.set_reuse_port_lb(true)
+}
+
+/// On Apple's systems, NetBSD and OpenBSD SO_REUSEPORT gives all clients to one of the sockets.
+#[cfg(not(any(
+    target_os = "linux",
+    target_os = "android",
+    target_os = "dragonfly",
+    target_os = "freebsd"
+)))]
+fn share_port(_: &Socket) -> io::Result<()> {
+    let why = "this system does not share the clients of a port between several sockets \
+               (SO_REUSEPORT): let one shard accept for all";
+    Err(io::Error::new(io::ErrorKind::Unsupported, why))
 }
 
 #[cfg(test)]

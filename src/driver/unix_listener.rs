@@ -4,7 +4,7 @@ use super::socket_file::{PathLock, SocketFile};
 use super::tcp_listener::Reserve;
 use super::unix_address::{from_system, to_system};
 use super::unix_stream::UnixStream;
-use super::{AnyStream, Listener, PortDescriptors};
+use super::{AnyStream, Handoff, Listener, PortDescriptors};
 use crate::address::{Address, UnixAddress};
 use crate::endpoint::{UnixServerEndpoint, UnixSocketError};
 use mio::{Interest, Registry, Token};
@@ -129,6 +129,12 @@ impl Listener for UnixListener {
         let (socket, peer) = self.socket.accept()?;
         let stream = UnixStream::new(socket, Rc::clone(&self.registry));
         Ok((AnyStream::Other(Box::new(stream)), from_system(&peer).into()))
+    }
+
+    fn accept_handoff(&mut self) -> io::Result<(Handoff, Address)> {
+        let (socket, peer) = self.socket.accept()?;
+        let socket = std::os::fd::OwnedFd::from(socket);
+        Ok((Handoff::Unix(socket.into()), from_system(&peer).into()))
     }
 
     fn accept_with_reserve(&mut self) -> io::Result<(AnyStream, Address)> {

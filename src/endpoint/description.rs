@@ -214,6 +214,15 @@ impl Argument {
         }
     }
 
+    /// Returns the value as a switch.
+    pub(super) fn flag(&self, what: &str) -> Result<bool, Problem> {
+        match &*self.value {
+            "0" => Ok(false),
+            "1" => Ok(true),
+            _ => self.error(what, "0 or 1"),
+        }
+    }
+
     pub(super) fn ip(&self, what: &str) -> Result<IpAddr, Problem> {
         match self.value.parse() {
             Ok(ip) => Ok(ip),

@@ -17,6 +17,7 @@ use std::str::FromStr;
 /// |---|---|
 /// | `tcp:PORT` or just `PORT` | all IPv4 interfaces |
 /// | `tcp:PORT:interface=ADDRESS:backlog=N` | one interface |
+/// | `tcp:PORT:reusePort=1` | a port that other sockets listen on as well |
 /// | `tcp6:PORT:interface=ADDRESS:backlog=N` | IPv6; all interfaces if none is named |
 /// | `unix:PATH:mode=660:backlog=N` | a Unix socket, whose file has these permissions |
 /// | `unix:@NAME` | a Unix socket in Linux's abstract namespace |
@@ -151,6 +152,14 @@ impl ServerEndpoint {
 
     pub(crate) fn tls(&self) -> Option<&TlsSide> {
         self.tls.as_ref()
+    }
+
+    /// Returns the endpoint on which another socket shares the TCP port of this one, which is bound
+    /// to `port`; `None` if it is not a TCP port.
+    pub(crate) fn shared(&self, port: Option<u16>) -> Option<Self> {
+        let ServerCarrier::Tcp(tcp) = &self.carrier else { return None };
+        let tcp = tcp.clone().reuse_port(true).port(port.unwrap_or(tcp.address().port()));
+        Some(Self { carrier: ServerCarrier::Tcp(tcp), ..self.clone() })
     }
 
     pub(crate) fn carrier(&self) -> &ServerCarrier {

@@ -25,6 +25,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 pub struct TcpServerEndpoint {
     address: SocketAddr,
     backlog: u32,
+    reuse_port: bool,
 }
 
 impl TcpServerEndpoint {
@@ -46,6 +47,30 @@ impl TcpServerEndpoint {
     #[must_use]
     pub fn backlog(self, backlog: u32) -> Self {
         Self { backlog, ..self }
+    }
+
+    /// Sets whether other sockets may listen on the same port, so that the operating system shares
+    /// its clients between them: the shards of a server, or several processes of one user. Default:
+    /// false. All sockets of a port need it, the first one included. (SO_REUSEPORT, socket(7))
+    ///
+    /// A client belongs to one socket from the moment at which it connects. When that socket is
+    /// closed, the clients in its backlog are reset, although other sockets of the port remain;
+    /// [`stop_gracefully`](crate::Reactor::stop_gracefully) accepts them first.
+    ///
+    /// On Linux, Android, FreeBSD and DragonFly; elsewhere listening fails with
+    /// [`Unsupported`](std::io::ErrorKind::Unsupported), since one socket would get all clients.
+    #[must_use]
+    pub fn reuse_port(self, reuse_port: bool) -> Self {
+        Self { reuse_port, ..self }
+    }
+
+    pub(crate) fn port(mut self, port: u16) -> Self {
+        self.address.set_port(port);
+        self
+    }
+
+    pub(crate) fn reuses_port(&self) -> bool {
+        self.reuse_port
     }
 
     /// Returns the address that the socket will be bound to.
@@ -73,7 +98,7 @@ impl<I: Into<IpAddr>> From<(I, u16)> for TcpServerEndpoint {
 impl From<SocketAddr> for TcpServerEndpoint {
     /// An IPv6 address keeps its scope: `[fe80::1%2]:8007` is link-local on one link.
     fn from(address: SocketAddr) -> Self {
-        Self { address, backlog: DEFAULT_BACKLOG }
+        Self { address, backlog: DEFAULT_BACKLOG, reuse_port: false }
     }
 }
 
@@ -90,6 +115,9 @@ impl fmt::Display for TcpServerEndpoint {
         if self.backlog != DEFAULT_BACKLOG {
             write!(f, ":backlog={}", self.backlog)?;
         }
+        if self.reuse_port {
+            f.write_str(":reusePort=1")?;
+        }
         Ok(())
     }
 }
@@ -100,12 +128,12 @@ const ANY_IPV6: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
 impl TcpServerEndpoint {
     /// Parses the arguments of `tcp`.
     pub(super) fn parse(arguments: Arguments) -> Result<Self, Problem> {
-        Self::parse_with(arguments, &["port", "interface", "backlog"], None)
+        Self::parse_with(arguments, &["port", "interface", "backlog", "reusePort"], None)
     }
 
     /// Parses the arguments of `tcp6`.
     pub(super) fn parse_ipv6(arguments: Arguments) -> Result<Self, Problem> {
-        Self::parse_with(arguments, &["port", "backlog", "interface"], Some(ANY_IPV6))
+        Self::parse_with(arguments, &["port", "backlog", "interface", "reusePort"], Some(ANY_IPV6))
     }
 
     /// `names` lists the arguments in their order by position; `any` is the interface if none is
@@ -116,9 +144,11 @@ impl TcpServerEndpoint {
         any: Option<IpAddr>,
     ) -> Result<Self, Problem> {
         let (mut port, mut interface, mut backlog) = (None, None, DEFAULT_BACKLOG);
+        let mut reuse_port = false;
         while let Some((name, mut argument)) = arguments.next(names)? {
             match name {
                 "port" => port = Some(argument.number::<u16>("port", u16::MAX.into())?),
+                "reusePort" => reuse_port = argument.flag("reusePort")?,
                 "backlog" => backlog = argument.number::<u32>("backlog", u32::MAX.into())?,
                 _ => {
                     arguments.join_plain_ipv6(&mut argument);
@@ -135,6 +165,6 @@ impl TcpServerEndpoint {
         }
         let port = arguments.require("port", port)?;
         let interface = interface.or(any).unwrap_or(Ipv4Addr::UNSPECIFIED.into());
-        Ok(Self::new(port).interface(interface).backlog(backlog))
+        Ok(Self::new(port).interface(interface).backlog(backlog).reuse_port(reuse_port))
     }
 }

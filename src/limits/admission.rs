@@ -246,7 +246,6 @@ impl Admission {
     }
 
     /// Returns how many clients are counted in all.
-    #[cfg(test)]
     pub(crate) fn open(&self) -> usize {
         self.open
     }

@@ -3,6 +3,7 @@
 use super::Reactor;
 use super::callback::Callback;
 use super::client_service::Ended;
+use super::distributor::Target;
 use super::linger_budget::LingerReason;
 use super::open_port::Accepting;
 use super::open_port::OpenPort;
@@ -41,7 +42,7 @@ const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
 /// Whether accepting waits for the accept rate of the factory.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Pace {
+pub(super) enum Pace {
     AtRate,
     AtOnce,
 }
@@ -117,6 +118,9 @@ impl Reactor {
     /// Accepts the clients in the backlog of a port that is about to be closed: they have
     /// connected, and closing the port would reset them. The accept rate does not hold them back.
     pub(super) fn accept_last(&mut self, id: Id) {
+        if let Some(port) = self.ports.get_mut(id) {
+            port.listener.seal();
+        }
         self.accept_up_to(id, LAST_ACCEPTS_MAX, Pace::AtOnce);
     }
 
@@ -129,20 +133,22 @@ impl Reactor {
             let Some(factory) = self.ports.get(id).map(OpenPort::factory) else {
                 return false;
             };
-            if pace == Pace::AtRate && self.waits_to_accept(id, factory) {
+            let target = self.target(id, factory, pace);
+            let is_own = matches!(target, Target::Own);
+            if is_own && pace == Pace::AtRate && self.waits_to_accept(id, factory) {
                 if let Some(port) = self.ports.get_mut(id) {
                     port.accepting = Accepting::Queued;
                 }
                 return false;
             }
-            let Some(port) = self.ports.get_mut(id) else {
-                return false;
+            let accepted = match &target {
+                Target::Own => self.accept_client(id),
+                Target::Shard(_, shard) => self.accept_for(id, shard),
             };
-            match port.listener.accept() {
-                Ok((stream, peer)) => {
+            match accepted {
+                Ok(()) => {
                     gone = 0;
-                    let origin = Origin::of(port, &peer);
-                    self.on_accepted(stream, peer, origin);
+                    self.record_target(id, &target);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
                 Err(error) if is_exhausted(&error) => {
@@ -162,6 +168,21 @@ impl Reactor {
             }
         }
         true
+    }
+
+    /// Accepts a client of a port.
+    fn accept_client(&mut self, id: Id) -> io::Result<()> {
+        let Some(port) = self.ports.get_mut(id) else { return Ok(()) };
+        let (stream, peer) = port.listener.accept()?;
+        self.accept_stream(id, stream, peer);
+        Ok(())
+    }
+
+    /// Begins the connection of a client of a port.
+    pub(super) fn accept_stream(&mut self, id: Id, stream: AnyStream, peer: Address) {
+        let Some(port) = self.ports.get(id) else { return };
+        let origin = Origin::of(port, &peer);
+        self.on_accepted(stream, peer, origin);
     }
 
     /// Accepts with the reserve descriptor when no other is left, which shows whether a client

@@ -351,3 +351,65 @@ impl<C> fmt::Debug for CallError<C> {
 }
 
 impl<C> Error for CallError<C> {}
+
+/// Why a message was not taken by a mailbox; see [`Mailbox::send`](crate::mailbox::Mailbox::send).
+/// Contains the message.
+///
+/// Displayed and debugged as the same sentence.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SendError<M> {
+    /// As many messages wait as the mailbox has room for, and its policy is to reject.
+    Full(M),
+    /// The mailbox was closed, or its reactor has stopped.
+    Closed(M),
+}
+
+impl<M> SendError<M> {
+    /// Returns the message, to send it again or drop it.
+    pub fn into_message(self) -> M {
+        let (Self::Full(message) | Self::Closed(message)) = self;
+        message
+    }
+}
+
+impl<M> fmt::Display for SendError<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Full(_) => "the mailbox is full",
+            Self::Closed(_) => "the mailbox is closed",
+        })
+    }
+}
+
+impl<M> fmt::Debug for SendError<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl<M> Error for SendError<M> {}
+
+/// Why a reactor cannot receive the messages of a mailbox; see
+/// [`Reactor::open_mailbox`](crate::Reactor::open_mailbox).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OpenMailboxError {
+    /// A reactor receives its messages already: a mailbox has one receiver.
+    AlreadyOpen,
+    /// The mailbox was closed, or its reactor has stopped.
+    Closed,
+}
+
+impl fmt::Display for OpenMailboxError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::AlreadyOpen => {
+                "the mailbox is open already: a mailbox has one receiver, so each shard needs one"
+            }
+            Self::Closed => "the mailbox is closed",
+        })
+    }
+}
+
+impl Error for OpenMailboxError {}

@@ -16,6 +16,7 @@ use super::recorder::{CallTotals, EventKind};
 use super::table::ConnectionRef;
 use super::type_name::short_name;
 use crate::arena::Id;
+use crate::driver::Handoffs;
 use crate::limits::{Admission, Timeouts};
 use crate::protocol::{Context, Factory, Protocol};
 use crate::reason::Reason;
@@ -25,7 +26,8 @@ use std::any::{Any, TypeId, type_name};
 use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// A factory for [`listen_tcp`](Reactor::listen_tcp) and [`connect_tcp`](Reactor::connect_tcp): a
 /// new one, or the key or a port of one that is already in the reactor.
@@ -84,6 +86,8 @@ pub(super) struct FactorySlot {
     pub(super) connections: usize,
     pub(super) admission: Admission,
     pub(super) accept_queue: AcceptQueue,
+    /// Where the number of clients is reported, for ports of several shards.
+    pub(super) loads: Vec<Arc<Handoffs>>,
     pub(super) call_totals: CallTotals,
     /// Timeouts of future connections.
     pub(super) timeouts: Option<Timeouts>,
@@ -104,11 +108,22 @@ impl FactorySlot {
             connections: 0,
             admission: Admission::default(),
             accept_queue: AcceptQueue::default(),
+            loads: Vec::new(),
             call_totals: CallTotals::default(),
             timeouts: None,
             rates: FactoryRates::default(),
             started: false,
         }
+    }
+
+    /// Reports the number of clients to those who choose a shard for the next one.
+    pub(super) fn report_load(&self) {
+        self.loads.iter().for_each(|load| load.set_open(self.admission.open()));
+    }
+
+    /// Returns true if the accept rate allows another client now.
+    pub(super) fn may_accept(&self, now: Instant) -> bool {
+        self.admission.next(now).is_none() && self.accept_queue.ports.is_empty()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::driver::Wake;
 use std::fmt;
+use std::ops::AddAssign;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -56,6 +57,15 @@ pub struct ShutdownReport {
     pub aborted: usize,
     /// Bytes written to any of these that the operating system has not taken.
     pub bytes_lost: u64,
+}
+
+impl AddAssign for ShutdownReport {
+    fn add_assign(&mut self, more: Self) {
+        self.drained += more.drained;
+        self.lost += more.lost;
+        self.aborted += more.aborted;
+        self.bytes_lost += more.bytes_lost;
+    }
 }
 
 impl fmt::Display for ShutdownReport {

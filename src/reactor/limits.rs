@@ -227,6 +227,7 @@ impl Reactor {
         let full = self.settings.max_connections.is_some_and(|max| open >= max);
         let Some(slot) = self.factories.get_mut(factory) else { return Err(None) };
         if slot.admission.admit(peer, full, now) {
+            slot.report_load();
             return Ok(());
         }
         Err(self.reject_message(factory))
@@ -265,6 +266,7 @@ impl Reactor {
         let slot = self.factories.get_mut(transport.factory()).filter(|_| !transport.is_outgoing());
         if let Some(slot) = slot {
             slot.admission.release(counted);
+            slot.report_load();
         }
     }
 }

@@ -54,6 +54,10 @@ impl<F> ListeningPort<F> {
         ListeningPortId { id: self.id, reactor: self.key.reactor }
     }
 
+    pub(super) fn slot(&self) -> Id {
+        self.id
+    }
+
     /// Returns the address that the port listens on, with the port number that the operating system
     /// chose if it was asked to.
     pub fn local_address(&self) -> Address {
@@ -303,7 +307,7 @@ impl Reactor {
         Ok(port)
     }
 
-    fn listen_with<S: IntoFactory>(
+    pub(super) fn listen_with<S: IntoFactory>(
         &mut self,
         endpoint: ServerEndpoint,
         factory: S,

@@ -4,6 +4,7 @@ use crate::address::Address;
 use crate::transport::ConnectionId;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::AddAssign;
 use std::time::Duration;
 
 /// Call count and time spent, for one kind of call.
@@ -56,6 +57,8 @@ pub struct Metrics {
     pub open: usize,
     /// Clients that factories rejected, for any reason.
     pub rejected: u64,
+    /// Clients that this reactor accepted for other shards.
+    pub handed_over: u64,
     /// Bytes delivered to protocols.
     pub bytes_received: u64,
     /// Bytes taken by the operating system.
@@ -87,6 +90,50 @@ pub struct Metrics {
     pub slowest: Option<SlowestCallback>,
 }
 
+impl AddAssign for CallStats {
+    /// Adds the calls and the times; of the longest calls the longer one remains.
+    fn add_assign(&mut self, more: Self) {
+        self.calls += more.calls;
+        self.total += more.total;
+        self.longest = self.longest.max(more.longest);
+    }
+}
+
+impl AddAssign<&Self> for Metrics {
+    /// Adds the counters and times of another reactor. The age becomes the greater of the two, and
+    /// so does the slowest callback.
+    fn add_assign(&mut self, more: &Self) {
+        self.age = self.age.max(more.age);
+        self.turns += more.turns;
+        self.events += more.events;
+        self.accepted += more.accepted;
+        self.connected += more.connected;
+        self.lost += more.lost;
+        self.open += more.open;
+        self.rejected += more.rejected;
+        self.handed_over += more.handed_over;
+        self.bytes_received += more.bytes_received;
+        self.bytes_sent += more.bytes_sent;
+        self.unsent += more.unsent;
+        self.timers += more.timers;
+        self.panics += more.panics;
+        self.busy += more.busy;
+        for (protocol, stats) in &more.protocols {
+            *self.protocols.entry(protocol.clone()).or_default() += *stats;
+        }
+        self.closures += more.closures;
+        self.flushes += more.flushes;
+        self.other += more.other;
+        let slower = more
+            .slowest
+            .as_ref()
+            .filter(|slowest| self.slowest.as_ref().is_none_or(|own| own.took < slowest.took));
+        if let Some(slower) = slower {
+            self.slowest = Some(slower.clone());
+        }
+    }
+}
+
 impl fmt::Display for CallStats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} times, {:.3?}, {:.3?} at most", self.calls, self.total, self.longest)
@@ -96,11 +143,15 @@ impl fmt::Display for CallStats {
 impl fmt::Display for Metrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "age: {:.3?}, {} turns, {} events", self.age, self.turns, self.events)?;
-        writeln!(
+        write!(
             f,
             "connections: {} open, {} accepted, {} connected, {} lost, {} rejected",
             self.open, self.accepted, self.connected, self.lost, self.rejected
         )?;
+        if self.handed_over > 0 {
+            write!(f, ", {} handed over", self.handed_over)?;
+        }
+        writeln!(f)?;
         writeln!(
             f,
             "bytes: {} received, {} sent, {} unsent; timers: {}; panics: {}",

@@ -11,12 +11,14 @@ mod callback;
 mod client_service;
 mod connection;
 mod connector;
+mod distributor;
 mod errors;
 mod factories;
 mod factory_rates;
 mod fan_out;
 mod hand_over;
 mod handshake;
+mod inbox;
 mod kept_factories;
 mod key;
 mod lifecycle;
@@ -24,6 +26,7 @@ mod limits;
 mod linger;
 mod linger_budget;
 mod listener;
+mod mailbox;
 mod metrics;
 #[cfg(feature = "testing")]
 mod observer;
@@ -42,6 +45,7 @@ mod scratch;
 mod service_manager;
 mod service_notifier;
 mod settings;
+mod shared_port;
 mod shutdown;
 mod signals;
 mod succession;
@@ -62,17 +66,24 @@ mod tests;
 pub use blocking::DeferError;
 pub use client_service::ServiceKey;
 pub use connector::Connector;
-pub use errors::{AddFactoryError, CallError, ConnectError, ListenError, ReachError, RunError};
+pub use distributor::Balance;
+pub use errors::{
+    AddFactoryError, CallError, ConnectError, ListenError, OpenMailboxError, ReachError, RunError,
+    SendError,
+};
 pub use factories::IntoFactory;
+pub use inbox::MailboxPolicy;
 pub use key::FactoryKey;
 pub use lifecycle::{ShutdownGuard, ShutdownReport};
 pub use listener::{ListeningPort, ListeningPortId};
+pub use mailbox::Mailbox;
 pub use metrics::{CallStats, Metrics, SlowestCallback};
 #[cfg(feature = "testing")]
 pub use observer::OpenResources;
 #[cfg(feature = "testing")]
 pub(crate) use observer::{CallbackObserver, Happening};
 pub(crate) use predecessor::{PassedSocket, Predecessor};
+pub(crate) use panic::guard;
 pub use remote::Remote;
 pub use service_notifier::ReloadGuard;
 pub use settings::Settings;
@@ -90,6 +101,7 @@ use factories::FactorySlot;
 use fan_out::FanOut;
 use lifecycle::Lifecycle;
 use linger_budget::Lingerers;
+use mailbox::OpenMailboxes;
 use open_port::OpenPort;
 use queues::Queues;
 use recorder::Recorder;
@@ -135,6 +147,8 @@ pub struct Reactor {
     driver: Box<dyn Driver>,
     settings: Settings,
     lifecycle: Lifecycle,
+    /// Passes requests to stop on to the other shards.
+    stop_relay: Option<Box<dyn Fn(Instant)>>,
     /// True while a turn is running or a factory is lent out: no other turn may begin.
     entered: bool,
     factories: Arena<FactorySlot>,
@@ -160,6 +174,7 @@ pub struct Reactor {
     succession: Succession,
     /// Closures from other threads.
     calls: Arc<Calls>,
+    mailboxes: OpenMailboxes,
     /// Continuations of work on other threads.
     deferred: Arena<DeferredCall>,
     /// Dirty connections, spare buffers and totals, shared with the transports.
@@ -211,6 +226,7 @@ impl Reactor {
             lifecycle: Lifecycle::new(driver.waker()),
             driver,
             settings,
+            stop_relay: None,
             entered: false,
             factories: Arena::new(),
             running_factory: None,
@@ -227,6 +243,7 @@ impl Reactor {
             predecessor: None,
             succession: Succession::None,
             calls,
+            mailboxes: OpenMailboxes::new(),
             deferred: Arena::new(),
             hub,
             queues: Queues::default(),

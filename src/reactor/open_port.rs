@@ -1,5 +1,6 @@
 //! A listening port as the loop sees it. Data only.
 
+use super::distributor::Distributor;
 use crate::address::Address;
 use crate::arena::Id;
 use crate::driver::Listener;
@@ -18,6 +19,8 @@ pub(super) struct OpenPort {
     /// Data that its connections share.
     pub(super) listener_info: Rc<ListenerInfo>,
     pub(super) accepting: Accepting,
+    /// Chooses the shard of each client, if the port accepts for several.
+    pub(super) distributor: Option<Distributor>,
     /// The networks of the proxies, if each connection begins with a PROXY header.
     pub(super) proxies: Option<TrustedNetworks>,
     /// The server's side of TLS, if connections are encrypted.
@@ -61,6 +64,7 @@ impl OpenPort {
             listener,
             listener_info,
             accepting: Accepting::Idle,
+            distributor: None,
             proxies: endpoint.proxies().cloned(),
             tls: endpoint.tls().cloned(),
             requested: None,

@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 /// The message of a panic.
 #[derive(Clone, Debug)]
-pub(super) struct Panic(pub(super) Arc<str>);
+pub(crate) struct Panic(pub(crate) Arc<str>);
 
 /// Calls user code, and returns a panic as a value.
 ///
 /// The values that the code had borrowed stay as the panic left them: its own protocol, which is
 /// dropped next; its factory, which must cope; and the reactor, which calls no user code half-way
 /// through a change of its own.
-pub(super) fn guard<R>(call: impl FnOnce() -> R) -> Result<R, Panic> {
+pub(crate) fn guard<R>(call: impl FnOnce() -> R) -> Result<R, Panic> {
     catch_unwind(AssertUnwindSafe(call)).map_err(|payload| {
         let message = message_of(&*payload);
         // A payload is the user's too, and may panic when it is dropped; so may the payload of that

@@ -118,6 +118,11 @@ impl Calls {
         taken
     }
 
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.lock().as_ref().map_or(0, |queue| queue.calls.len())
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.lock().as_ref().is_none_or(|queue| queue.calls.is_empty())
     }
@@ -160,6 +165,12 @@ impl Calls {
 }
 
 impl Remote {
+    /// Calls `call` on the reactor's thread however full the queue is, unless the reactor is gone:
+    /// for the library's own calls, of which few wait.
+    pub(crate) fn post(&self, call: impl FnOnce(&mut Reactor) + Send + 'static) {
+        self.calls.finish(call);
+    }
+
     /// Calls `call` on the reactor's thread in its next turn, after the calls that wait already;
     /// wakes the reactor if it sleeps. Never blocks. (`callFromThread`)
     ///

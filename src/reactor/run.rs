@@ -251,6 +251,7 @@ impl Reactor {
         }
         self.drop_repeated_calls();
         self.drop_pending_work();
+        self.close_mailboxes();
         for call in self.calls.take_all() {
             if let Err(panic) = guard(|| drop(call)) {
                 self.report_panic("dropping a call from another thread panicked", &panic);
@@ -269,6 +270,7 @@ impl Drop for Reactor {
             self.shut_down();
         }
         self.drop_signal_calls();
+        self.close_mailboxes();
         if let Err(panic) = guard(|| self.calls.close()) {
             self.report_panic("dropping a call from another thread panicked", &panic);
         }

@@ -107,6 +107,12 @@ impl Settings {
         Self { drain_timeout, ..self }
     }
 
+    /// Returns the time that connections have to end when a supervisor, or a failure elsewhere,
+    /// ends the reactor.
+    pub(crate) fn drain_time(&self) -> Duration {
+        self.drain_timeout
+    }
+
     /// Sets the handshake timeout: the longest time from accepting a connection until its PROXY
     /// header has arrived, on a port that expects one (see
     /// [`ServerEndpoint::proxy_protocol`](crate::ServerEndpoint::proxy_protocol)). It covers all of

@@ -32,6 +32,8 @@ impl Reactor {
     ///    [`stop`](Self::stop). It also waits for a closed connection whose peer has sent something
     ///    since the drain began, until the peer closes or is silent for half a second.
     ///
+    /// One of several shards stops them all; see [`Shards`](crate::shards::Shards).
+    ///
     /// A deadline of zero equals `stop`, which ends a drain at once; `Duration::MAX` waits for the
     /// last connection, however long that takes. If this is called again during a drain, the sooner
     /// deadline counts. The [`ShutdownReport`] that [`run`](Self::run) returns says how the
@@ -48,6 +50,23 @@ impl Reactor {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn stop_gracefully(&mut self, deadline: Duration) {
+        self.stop_alone(deadline);
+        if let Some(relay) = &self.stop_relay {
+            relay(self.due_in(deadline));
+        }
+    }
+
+    /// Passes each request to stop on, with its deadline: the reactor is one of several shards.
+    pub(crate) fn set_stop_relay(&mut self, relay: impl Fn(Instant) + 'static) {
+        self.stop_relay = Some(Box::new(relay));
+    }
+
+    /// Requests the stop that another shard has passed on.
+    pub(crate) fn stop_with_others(&mut self, until: Instant) {
+        self.stop_alone(until.saturating_duration_since(self.now()));
+    }
+
+    fn stop_alone(&mut self, deadline: Duration) {
         let until = self.due_in(deadline);
         match &mut self.lifecycle.stop {
             Stop::No => self.lifecycle.stop = Stop::Requested(deadline),

@@ -29,6 +29,11 @@ impl Reactor {
         }
     }
 
+    /// Returns true if calls of other threads wait.
+    pub(crate) fn has_calls(&self) -> bool {
+        !self.calls.is_empty()
+    }
+
     /// Returns the last events of the loop as text, a line each.
     pub(crate) fn last_events(&self) -> String {
         self.recorder.last_events()

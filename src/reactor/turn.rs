@@ -136,10 +136,18 @@ impl Reactor {
     ///
     /// Use it to embed the reactor in another loop; see [`turn`](Self::turn).
     pub fn next_deadline(&mut self) -> Option<Instant> {
+        match self.calls.is_empty() {
+            true => self.next_own_deadline(),
+            false => Some(self.now()),
+        }
+    }
+
+    /// Returns when the next turn is due, apart from calls of other threads: each has woken the
+    /// reactor, and a simulation decides how long that takes.
+    pub(crate) fn next_own_deadline(&mut self) -> Option<Instant> {
         let left_over = self.queues.has_work()
             || self.hub.has_yielded()
             || self.hub.len() > 0
-            || !self.calls.is_empty()
             || self.signals.has_work()
             || self.driver.may_have_more()
             || self.is_to_start_up();

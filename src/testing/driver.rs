@@ -1,10 +1,10 @@
 //! Driver of a simulated reactor: its clock, poller and sockets, on a network in memory.
 
-use super::network::{EndId, Network, PortName};
+use super::network::{Abandoned, EndId, Network, PortName};
 use crate::address::{Address, PeerCredentials};
 use crate::arena::Id;
 use crate::driver::{
-    AnyStream, Driver, Listener, NoWake, Notification, Ready, ServiceManager, Stream,
+    Adopter, AnyStream, Driver, Handoff, Listener, Notification, Ready, ServiceManager, Stream,
     UNIX_CONNECT_RETRY_DELAY, Wake, Work,
 };
 use crate::endpoint::{ClientCarrier, ServerCarrier};
@@ -13,7 +13,8 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The network, shared by the simulation, its drivers and their streams.
@@ -36,8 +37,26 @@ pub(super) struct DriverControl {
     pub(super) in_turn: Cell<bool>,
     /// The client's end of the latest connection attempt.
     pub(super) last_connected: Cell<Option<EndId>>,
+    pub(super) waker: Arc<CallFlag>,
     /// What the reactor has told its service manager, by virtual time.
     pub(super) notifications: RefCell<Vec<(Duration, String)>>,
+}
+
+/// Set when another thread, or another reactor of the simulation, has called a reactor.
+#[derive(Debug, Default)]
+pub(super) struct CallFlag(AtomicBool);
+
+impl CallFlag {
+    /// Clears the flag, and returns what it was.
+    pub(super) fn take(&self) -> bool {
+        self.0.swap(false, Ordering::Relaxed)
+    }
+}
+
+impl Wake for CallFlag {
+    fn wake(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// The service manager of each host kills it after this time without a notification.
@@ -78,8 +97,8 @@ impl Driver for HostDriver {
         let network = Rc::clone(&self.network);
         let address: Address = match at {
             ServerCarrier::Tcp(at) => {
-                let backlog = at.backlog_max() as usize;
-                network.borrow_mut().listen(self.node, at.address(), backlog, id)?.into()
+                let queue = (at.backlog_max() as usize, at.reuses_port());
+                network.borrow_mut().listen(self.node, at.address(), queue, id)?.into()
             }
             ServerCarrier::Unix(at) => {
                 let backlog = at.backlog_max() as usize;
@@ -95,6 +114,10 @@ impl Driver for HostDriver {
     /// Returns the superuser, as whom all simulated programs run.
     fn user_id(&self) -> Option<u32> {
         Some(SUPERUSER)
+    }
+
+    fn adopter(&self) -> Box<dyn Adopter> {
+        Box::new(SimulatedAdopter { network: Rc::clone(&self.network), node: self.node })
     }
 
     fn connect(&mut self, to: &ClientCarrier, id: Id) -> io::Result<AnyStream> {
@@ -152,7 +175,7 @@ impl Driver for HostDriver {
     }
 
     fn waker(&self) -> Arc<dyn Wake> {
-        Arc::new(NoWake)
+        Arc::clone(&self.control.waker) as Arc<dyn Wake>
     }
 
     fn install_signal_handlers(&mut self) -> io::Result<()> {
@@ -183,6 +206,48 @@ impl Driver for HostDriver {
     }
 }
 
+/// Gives accepted connections to the reactor of a node.
+#[derive(Debug)]
+struct SimulatedAdopter {
+    network: SharedNetwork,
+    node: usize,
+}
+
+impl Adopter for SimulatedAdopter {
+    fn adopt(&self, handoff: Handoff, _: &Address) -> io::Result<AnyStream> {
+        let Handoff::Other(connection) = handoff else {
+            return Err(io::ErrorKind::InvalidInput.into());
+        };
+        let connection = connection.downcast::<SimulatedHandoff>();
+        let connection = *connection.map_err(|_| io::ErrorKind::InvalidInput)?;
+        let end = connection.take();
+        self.network.borrow_mut().move_to(end, self.node);
+        let network = Rc::clone(&self.network);
+        Ok(AnyStream::Other(Box::new(SimulatedStream { network, end, resets: false })))
+    }
+}
+
+/// An accepted connection that no reactor has.
+#[derive(Debug)]
+struct SimulatedHandoff {
+    end: Option<EndId>,
+    /// Where the network finds those that nobody took.
+    abandoned: Abandoned,
+}
+
+impl SimulatedHandoff {
+    fn take(mut self) -> EndId {
+        self.end.take().expect("a connection is taken once")
+    }
+}
+
+impl Drop for SimulatedHandoff {
+    fn drop(&mut self) {
+        let mut abandoned = self.abandoned.lock().unwrap_or_else(PoisonError::into_inner);
+        abandoned.extend(self.end);
+    }
+}
+
 #[derive(Debug)]
 struct SimulatedPort {
     network: SharedNetwork,
@@ -206,6 +271,13 @@ impl Listener for SimulatedPort {
         let (end, peer) = self.network.borrow_mut().accept(self.node, &self.name)?;
         let stream = SimulatedStream { network: Rc::clone(&self.network), end, resets: false };
         Ok((AnyStream::Other(Box::new(stream)), peer))
+    }
+
+    fn accept_handoff(&mut self) -> io::Result<(Handoff, Address)> {
+        let mut network = self.network.borrow_mut();
+        let (end, peer) = network.accept(self.node, &self.name)?;
+        let abandoned = network.abandoned();
+        Ok((Handoff::Other(Box::new(SimulatedHandoff { end: Some(end), abandoned })), peer))
     }
 
     fn accept_with_reserve(&mut self) -> io::Result<(AnyStream, Address)> {

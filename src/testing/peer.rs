@@ -213,7 +213,8 @@ impl Peer {
     }
 
     fn seen(&self) -> Option<Seen> {
-        self.simulation.observer_at(self.protocol_node)?.linked(self.link)
+        let observers = self.simulation.observers_at(self.protocol_node);
+        observers.iter().find_map(|observer| observer.linked(self.link))
     }
 
     /// True once the connection is established: the machine of the server has answered, whether or
@@ -360,7 +361,7 @@ impl Drop for Peer {
         if !std::thread::panicking() && !self.simulation.is_running() {
             self.simulation.settle();
         }
-        if let Some(observer) = self.simulation.observer_at(self.protocol_node) {
+        for observer in self.simulation.observers_at(self.protocol_node) {
             observer.unlink(self.link);
         }
     }

@@ -15,8 +15,8 @@ use names::Names;
 use service_manager::ScriptedManager;
 
 use super::{
-    AnyStream, Driver, Edges, Layer, Listener, NoWake, Notification, Ready, ServiceManager, Stream,
-    Wake, Work,
+    Adopter, AnyStream, Driver, Edges, Layer, Listener, NoWake, Notification, Ready,
+    ServiceManager, Stream, Wake, Work,
 };
 use crate::address::Address;
 use crate::arena::Id;
@@ -282,6 +282,10 @@ impl Driver for Script {
         self.0.borrow_mut().ports.push(id);
         let address = at.address().into();
         Ok(Box::new(ScriptedPort { script: self.clone(), id, number, address }))
+    }
+
+    fn adopter(&self) -> Box<dyn Adopter> {
+        unreachable!("a script has no sockets")
     }
 
     fn connect(&mut self, to: &ClientCarrier, id: Id) -> io::Result<AnyStream> {

@@ -42,6 +42,9 @@ fn descriptions_name_ports_interfaces_and_backlogs() {
     check("tcp:8007:interface=127.0.0.1", tcp(8007).interface(V4));
     check("tcp:interface=127.0.0.1:8007", tcp(8007).interface(V4));
     check("tcp:8007:backlog=7:interface=", tcp(8007).backlog(7));
+    check("tcp:8007:reusePort=1", tcp(8007).reuse_port(true));
+    check("tcp:8007:backlog=5:reusePort=0", tcp(8007).backlog(5));
+    check("tcp6:8007:reusePort=1:interface=::1", tcp(8007).interface(V6).reuse_port(true));
 }
 
 #[test]
@@ -115,7 +118,8 @@ fn errors_give_the_position() {
         9,
         "unexpected argument \"color\"; known are port, interface",
     );
-    check_error("tcp:8007:127.0.0.1:5:6", 21, "unexpected argument \"6\"");
+    check_error("tcp:8007:127.0.0.1:5:1:6", 23, "unexpected argument \"6\"");
+    check_error("tcp:8007:reusePort=2", 19, "reusePort \"2\" is not 0 or 1");
     check_error("tcp:8007:port=8008", 9, "port is given twice");
     check_error("tcp:interface=127.0.0.1", 23, "no port is given");
     check_error("tcp:8007\\", 8, "backslash with nothing to escape");

@@ -19,6 +19,7 @@ mod kept_factories;
 mod keys;
 mod limits;
 mod linger;
+mod mailboxes;
 mod many_connections;
 mod metrics;
 mod overflow;

@@ -29,18 +29,46 @@ impl Network {
         &mut self,
         node: usize,
         at: SocketAddr,
-        backlog_max: usize,
+        (backlog_max, is_shared): (usize, bool),
         id: Id,
     ) -> io::Result<SocketAddr> {
-        let state = &mut self.nodes[node];
-        let number = if at.port() == 0 { state.ephemeral() } else { at.port() };
-        if state.ports.contains_key(&PortName::Tcp(number)) {
+        let machine = self.nodes[node].machine;
+        let number = if at.port() == 0 { self.nodes[machine].ephemeral() } else { at.port() };
+        let name = PortName::Tcp(number);
+        // Two sockets of one reactor cannot share a port here, as they could on a real machine.
+        let may_share =
+            |(other, port): (usize, &PortState)| is_shared && port.is_shared && other != node;
+        if !self.listening(machine, &name).all(may_share) {
             return Err(ErrorKind::AddrInUse.into());
         }
-        let port = PortState::new(PortOwner::Reactor(id), backlog_max);
-        state.ports.insert(PortName::Tcp(number), port);
+        let port = PortState::new(PortOwner::Reactor(id), backlog_max, is_shared);
+        self.nodes[node].ports.insert(name, port);
         self.trace.note(self.now, "host listens", node as u64, u64::from(number));
         Ok((self.nodes[node].ip(at.ip()), number).into())
+    }
+
+    /// Returns the shards of a machine that listen on a port.
+    fn listening(
+        &self,
+        machine: usize,
+        name: &PortName,
+    ) -> impl Iterator<Item = (usize, &PortState)> {
+        let shards = self.nodes.iter().enumerate().filter(move |(_, it)| it.machine == machine);
+        shards.filter_map(|(node, state)| Some((node, state.ports.get(name)?)))
+    }
+
+    /// Chooses the shard that a client gets whose SYN has arrived, as the system does with the
+    /// sockets that share a port: by chance.
+    fn choose_shard(&mut self, id: EndId, far: usize, name: &PortName) -> usize {
+        let machine = self.nodes[far].machine;
+        let shards: Vec<usize> = self.listening(machine, name).map(|(node, _)| node).collect();
+        let chosen = match (&*shards, self.end(id)) {
+            ([], _) | (_, None) => far,
+            ([only], _) => *only,
+            (several, Some(client)) => *client.random.pick(several),
+        };
+        self.end(id.other()).into_iter().for_each(|end| end.node = chosen);
+        chosen
     }
 
     pub(in crate::testing) fn stop_listening(&mut self, node: usize, name: &PortName) {
@@ -100,8 +128,9 @@ impl Network {
     /// Returns an address of a host that none of its connections has.
     fn ephemeral(&mut self, from: usize, to: SocketAddr) -> SocketAddr {
         let ip = self.nodes[from].ip(to.ip());
+        let machine = self.nodes[from].machine;
         for _ in 0..EPHEMERAL_PORTS {
-            let address = SocketAddr::new(ip, self.nodes[from].ephemeral());
+            let address = SocketAddr::new(ip, self.nodes[machine].ephemeral());
             // Until the numbers have been used up once, none is taken.
             let old = self.opened >= EPHEMERAL_PORTS as u64;
             let is_taken = |ends: &[End; 2]| ends[0].address == Address::Tcp(address);
@@ -144,6 +173,7 @@ impl Network {
         let silent = self.links.get(id.link).is_some_and(|link| link.silent);
         let unheard = silent || self.is_cut(own, far) || self.nodes[far].power == Power::Off;
         let Some(name) = self.end(id.other()).map(|end| PortName::of(&end.address)) else { return };
+        let far = if unheard { far } else { self.choose_shard(id, far, &name) };
         let port = self.nodes[far].port(&name);
         let full = port.as_ref().is_some_and(|port| port.backlog.len() > port.backlog_max);
         let held = port.as_ref().is_some_and(|port| port.is_of_a_test());

@@ -39,11 +39,15 @@ impl Network {
         }
     }
 
-    /// Returns the hosts with a name: all of them for `*`.
+    /// Returns the hosts with a name, with their shards: all of them for `*`.
     fn named(&self, name: &str) -> Vec<usize> {
-        match name {
-            "*" => (0..self.nodes.len()).collect(),
-            name => self.find_node(name).into_iter().collect(),
+        let nodes = 0..self.nodes.len();
+        match (name, self.find_node(name)) {
+            ("*", _) => nodes.collect(),
+            (_, Some(node)) => {
+                nodes.filter(|&it| it == node || self.nodes[it].machine == node).collect()
+            }
+            (_, None) => Vec::new(),
         }
     }
 
@@ -57,7 +61,8 @@ impl Network {
     fn pairs(&self, a: &str, b: &str) -> Vec<(usize, usize)> {
         let (some, others) = (self.named(a), self.named(b));
         let pairs = some.iter().flat_map(|&a| others.iter().map(move |&b| pair(a, b)));
-        let mut pairs: Vec<_> = pairs.filter(|(a, b)| a != b).collect();
+        let apart = |(a, b): &(usize, usize)| self.nodes[*a].machine != self.nodes[*b].machine;
+        let mut pairs: Vec<_> = pairs.filter(apart).collect();
         pairs.sort_unstable();
         pairs.dedup();
         pairs

@@ -24,7 +24,7 @@ impl Network {
             return Err(UnixSocketError::InUse.into());
         }
         state.stale.remove(at);
-        let port = PortState::new(PortOwner::Reactor(id), backlog_max);
+        let port = PortState::new(PortOwner::Reactor(id), backlog_max, false);
         state.ports.insert(name, port);
         self.trace.note(self.now, "host listens on a Unix socket", node as u64, 0);
         self.trace.note_bytes(at.to_string().as_bytes());

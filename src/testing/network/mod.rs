@@ -6,6 +6,7 @@
 mod chunks;
 mod connecting;
 mod faults;
+mod handoff;
 mod link;
 mod local;
 mod names;
@@ -18,6 +19,7 @@ mod trace;
 mod traffic;
 
 pub(super) use faults::HostEvent;
+pub(super) use handoff::Abandoned;
 pub(super) use link::EndId;
 pub(super) use node::PortName;
 
@@ -63,6 +65,7 @@ pub(super) struct Network {
     /// Events for the owner of the reactors.
     host_events: Vec<HostEvent>,
     pub(super) trace: Trace,
+    abandoned: Abandoned,
 }
 
 #[derive(Debug)]
@@ -159,16 +162,26 @@ impl Network {
             names: Names::default(),
             host_events: Vec::new(),
             trace: Trace::default(),
+            abandoned: Abandoned::default(),
         }
     }
 
     /// Adds a host.
     pub(super) fn add_node(&mut self, name: &str) -> usize {
         let number = u8::try_from(self.nodes.len() + 1).expect("a network has at most 255 hosts");
+        self.add(name, number, self.nodes.len())
+    }
+
+    /// Adds a shard to the machine of a host: it has the same addresses.
+    pub(super) fn add_shard(&mut self, name: &str, machine: usize) -> usize {
+        self.add(name, self.nodes[machine].number, machine)
+    }
+
+    fn add(&mut self, name: &str, number: u8, machine: usize) -> usize {
         assert!(self.find_node(name).is_none(), "a host with the name {name:?} exists already");
         let word = !name.is_empty() && name != "*" && !name.contains(char::is_whitespace);
         assert!(word, "{name:?} is not a host name: the text of a fault could not contain it");
-        self.nodes.push(Node::new(name, number));
+        self.nodes.push(Node::new(name, number, machine));
         self.nodes.len() - 1
     }
 
@@ -222,7 +235,8 @@ impl Network {
         match self.links.get(id.link) {
             Some(link) if link.is_local() => &self.within_host,
             Some(link) => {
-                let path = pair(link.ends[0].node, link.ends[1].node);
+                let [a, b] = [0, 1].map(|side| self.nodes[link.ends[side].node].machine);
+                let path = pair(a, b);
                 self.between.get(&path).unwrap_or(&self.conditions)
             }
             None => &self.conditions,
@@ -261,7 +275,7 @@ impl Network {
 
     /// Runs all events that are due; true if there were any.
     pub(super) fn run_due_events(&mut self) -> bool {
-        let mut any = false;
+        let mut any = self.reset_abandoned();
         while let Some(Reverse(due)) = self
             .queue
             .peek()
@@ -342,13 +356,28 @@ impl Network {
         }
     }
 
+    /// Wakes a host's reactor, which another one has called.
+    pub(super) fn call(&mut self, node: usize) {
+        if self.nodes[node].power == Power::On {
+            self.nodes[node].called = true;
+            self.wake(node);
+        }
+    }
+
+    /// Returns the first node of the machine of a node.
+    pub(super) fn machine(&self, node: usize) -> usize {
+        self.nodes[node].machine
+    }
+
     /// Returns the seed of a host's next reactor: another one for each host and after each restart.
     /// It is derived, not drawn, so that the network's own numbers are the same however many
     /// reactors there are.
     pub(super) fn seed_of_reactor(&mut self, node: usize) -> u64 {
         let state = &mut self.nodes[node];
         state.reactors += 1;
-        mix(mix(mix(self.seed) ^ u64::from(state.number)) ^ state.reactors)
+        // Zero, but for the second shard of a machine and those after it.
+        let shard = (node - state.machine) as u64;
+        mix(mix(mix(self.seed) ^ u64::from(state.number) ^ shard << 8) ^ state.reactors)
     }
 
     /// Draws whether a call of `should_yield` returns true.
@@ -383,7 +412,7 @@ impl Network {
     pub(super) fn report(&mut self, node: usize, ready: &mut Vec<Ready>) {
         let before = ready.len();
         let state = &mut self.nodes[node];
-        state.wakes_at = None;
+        (state.wakes_at, state.called) = (None, false);
         ready.extend(state.signals.drain(..).map(Ready::Signal));
         ready.extend(state.ready_answers.drain(..).map(Ready::Resolved));
         for name in std::mem::take(&mut state.ready_ports) {

@@ -17,7 +17,10 @@ pub(super) const EPHEMERAL_PORTS: u16 = u16::MAX - FIRST_EPHEMERAL + 1;
 #[derive(Debug)]
 pub(in crate::testing) struct Node {
     pub(super) name: String,
+    /// Number of the machine, which its addresses have.
     pub(super) number: u8,
+    /// The first node of its machine: itself, unless it is a further shard there.
+    pub(super) machine: usize,
     pub(super) power: Power,
     /// Number of times that its power has changed: it tells one outage from the next.
     pub(super) power_changes: u64,
@@ -39,6 +42,8 @@ pub(in crate::testing) struct Node {
     pub(super) ready_answers: Vec<usize>,
     /// Signals that the last report did not have, each once.
     pub(super) signals: Vec<&'static str>,
+    /// A call from another thread has woken its reactor since the last report.
+    pub(super) called: bool,
     /// When its reactor wakes up.
     pub(super) wakes_at: Option<u64>,
     /// Stalled until then: no turn before.
@@ -116,12 +121,14 @@ pub(in crate::testing) struct PortState {
     /// has not answered.
     pub(super) backlog: VecDeque<EndId>,
     pub(super) backlog_max: usize,
+    /// Other shards of the machine may listen on the same port.
+    pub(super) is_shared: bool,
     pub(super) listed: bool,
 }
 
 impl PortState {
-    pub(super) fn new(owner: PortOwner, backlog_max: usize) -> Self {
-        Self { owner, backlog: VecDeque::new(), backlog_max, listed: false }
+    pub(super) fn new(owner: PortOwner, backlog_max: usize, is_shared: bool) -> Self {
+        Self { owner, backlog: VecDeque::new(), backlog_max, is_shared, listed: false }
     }
 
     pub(super) fn is_of_a_test(&self) -> bool {
@@ -130,10 +137,11 @@ impl PortState {
 }
 
 impl Node {
-    pub(super) fn new(name: &str, number: u8) -> Self {
+    pub(super) fn new(name: &str, number: u8, machine: usize) -> Self {
         Self {
             name: name.to_owned(),
             number,
+            machine,
             power: Power::On,
             power_changes: 0,
             aliases: Vec::new(),
@@ -146,6 +154,7 @@ impl Node {
             ready_ports: Vec::new(),
             ready_answers: Vec::new(),
             signals: Vec::new(),
+            called: false,
             wakes_at: None,
             stalled_until: 0,
             exhausted_until: 0,
@@ -194,5 +203,6 @@ impl Node {
             || !self.ready_ports.is_empty()
             || !self.ready_answers.is_empty()
             || !self.signals.is_empty()
+            || self.called
     }
 }

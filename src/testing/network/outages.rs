@@ -113,7 +113,7 @@ impl Network {
         state.ready.clear();
         state.ready_ports.clear();
         state.signals.clear();
-        (state.wakes_at, state.unreported) = (None, false);
+        (state.wakes_at, state.unreported, state.called) = (None, false, false);
         (state.exhausted_until, state.failing_accepts, state.stalled_until) = (0, 0, 0);
         self.forget_questions(node);
         unaccepted

@@ -13,7 +13,7 @@ impl Network {
         if self.nodes[node].ports.contains_key(name) {
             return false;
         }
-        let port = PortState::new(PortOwner::Test { attempts: Vec::new() }, usize::MAX);
+        let port = PortState::new(PortOwner::Test { attempts: Vec::new() }, usize::MAX, false);
         self.nodes[node].ports.insert(name.clone(), port);
         self.trace.note(self.now, "test listens", node as u64, u64::from(name.number()));
         true

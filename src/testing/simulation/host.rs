@@ -3,7 +3,7 @@
 use super::Simulation;
 use super::attempt::Attempt;
 use super::host_state::{ConnectAttempt, HostState, Machine, Progress};
-use crate::driver::Driver;
+use crate::driver::{Driver, Wake};
 use crate::endpoint::{ClientEndpoint, UnixClientEndpoint};
 use crate::protocol::Factory;
 use crate::reactor::{ConnectError, OpenResources, Reactor, Settings, ShutdownReport};
@@ -75,9 +75,22 @@ impl Simulation {
         &self,
         name: &str,
         settings: Settings,
-        mut boot: impl FnMut(&mut Reactor) -> Result<T, Box<dyn Error>> + 'static,
+        boot: impl FnMut(&mut Reactor) -> Result<T, Box<dyn Error>> + 'static,
     ) -> Host<T> {
         let node = self.0.network.borrow_mut().add_node(name);
+        let host = self.add_host(name, node, settings, boot);
+        self.settle();
+        host
+    }
+
+    /// Adds the host of a node, and boots it.
+    pub(super) fn add_host<T: 'static>(
+        &self,
+        name: &str,
+        node: usize,
+        settings: Settings,
+        mut boot: impl FnMut(&mut Reactor) -> Result<T, Box<dyn Error>> + 'static,
+    ) -> Host<T> {
         let state = Rc::new(RefCell::new(None));
         let latest = Rc::clone(&state);
         let boot = move |reactor: &mut Reactor| {
@@ -91,9 +104,7 @@ impl Simulation {
         let added = HostState::new(node, settings, Box::new(boot), observer);
         self.0.hosts.borrow_mut().push(added);
         self.boot(number);
-        let host = Host { simulation: self.clone(), number, node, state };
-        self.settle();
-        host
+        Host { simulation: self.clone(), number, node, state }
     }
 
     /// Sets up the reactor of a host.
@@ -144,11 +155,14 @@ impl Simulation {
         self.update_attempts(number);
         let (mut reactor, control, observer) = {
             let host = &mut self.0.hosts.borrow_mut()[number];
-            let network = self.0.network.borrow();
             let node = host.node;
             let Machine::Up(reactor) = &mut host.machine else { return false };
+            if host.control.waker.take() {
+                self.0.network.borrow_mut().call(node);
+            }
+            let network = self.0.network.borrow();
             let clock = network.clock(node);
-            let mut due = || reactor.next_deadline().is_some_and(|due| due <= clock);
+            let mut due = || reactor.next_own_deadline().is_some_and(|due| due <= clock);
             if network.is_stalled(node) || !(network.is_ready(node) || due()) {
                 return false;
             }
@@ -169,6 +183,10 @@ impl Simulation {
         let turned = reactor.turn(Some(Duration::ZERO));
         control.in_turn.set(false);
         let turned = turned.expect("a simulated poller does not fail");
+        if reactor.has_calls() {
+            // Some came meanwhile, or there were too many for one turn.
+            control.waker.wake();
+        }
         self.0.hosts.borrow_mut()[number].machine = match turned {
             ControlFlow::Break(report) => Machine::Stopped(reactor, report),
             ControlFlow::Continue(()) => Machine::Up(reactor),
@@ -487,10 +505,12 @@ impl<T> Host<T> {
 }
 
 impl Simulation {
-    /// Returns the observer of the reactor on a host, if there is one.
-    pub(in crate::testing) fn observer_at(&self, node: usize) -> Option<Rc<Observer>> {
-        let hosts = self.0.hosts.borrow();
-        hosts.iter().find(|host| host.node == node).map(|host| Rc::clone(&host.observer))
+    /// Returns the observers of the reactors on the machine of a node: several if it has shards.
+    pub(in crate::testing) fn observers_at(&self, node: usize) -> Vec<Rc<Observer>> {
+        let (network, hosts) = (self.0.network.borrow(), self.0.hosts.borrow());
+        let machine = network.machine(node);
+        let on_machine = hosts.iter().filter(|host| network.machine(host.node) == machine);
+        on_machine.map(|host| Rc::clone(&host.observer)).collect()
     }
 
     pub(in crate::testing) fn network<R>(&self, call: impl FnOnce(&mut Network) -> R) -> R {

@@ -79,7 +79,7 @@ impl HostState {
     /// Returns when its reactor has something to do, in the network's time.
     pub(super) fn next(&mut self, network: &Network) -> Option<u64> {
         let Machine::Up(reactor) = &mut self.machine else { return None };
-        let at = network.when(self.node, reactor.next_deadline()?);
+        let at = network.when(self.node, reactor.next_own_deadline()?);
         Some(network.after_stall(self.node, at))
     }
 }

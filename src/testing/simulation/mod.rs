@@ -5,6 +5,7 @@ mod explore;
 mod host;
 mod host_state;
 mod replay;
+mod shards;
 mod single_faults;
 
 pub use attempt::Attempt;

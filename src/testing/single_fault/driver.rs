@@ -6,10 +6,11 @@ use super::injector::Injector;
 use super::listener::FaultyListener;
 use super::stream::FaultyStream;
 use super::system_call::SystemCall;
+use crate::address::Address;
 use crate::arena::Id;
 use crate::driver::{
-    AnyStream, Driver, Listener, Notification, PortDescriptors, Ready, ServiceManager,
-    StartedProgram, Wake, Work,
+    Adopter, AnyStream, Driver, Handoff, Listener, Notification, PortDescriptors, Ready,
+    ServiceManager, StartedProgram, Wake, Work,
 };
 use crate::endpoint::{ClientCarrier, ServerCarrier};
 use crate::resolver::{Answer, Resolver};
@@ -122,6 +123,10 @@ impl Driver for FaultyDriver {
         self.inner.user_id()
     }
 
+    fn adopter(&self) -> Box<dyn Adopter> {
+        Box::new(FaultyAdopter { inner: self.inner.adopter(), faults: self.faults.clone() })
+    }
+
     fn connect(&mut self, to: &ClientCarrier, id: Id) -> io::Result<AnyStream> {
         let peer = to.address();
         match self.faults.count(SystemCall::Connect, Some(&peer)) {
@@ -205,5 +210,19 @@ impl Driver for FaultyDriver {
     #[cfg(unix)]
     fn descriptor(&self) -> std::os::fd::BorrowedFd<'_> {
         self.inner.descriptor()
+    }
+}
+
+/// Adopts connections, calls on which may fail.
+#[derive(Debug)]
+struct FaultyAdopter {
+    inner: Box<dyn Adopter>,
+    faults: DriverFaults,
+}
+
+impl Adopter for FaultyAdopter {
+    fn adopt(&self, handoff: Handoff, peer: &Address) -> io::Result<AnyStream> {
+        let (inner, peer) = (self.inner.adopt(handoff, peer)?, peer.clone());
+        Ok(AnyStream::Other(Box::new(FaultyStream::new(inner, peer, self.faults.clone()))))
     }
 }

@@ -6,7 +6,7 @@ use super::stream::FaultyStream;
 use super::system_call::SystemCall;
 use crate::address::Address;
 use crate::arena::Id;
-use crate::driver::{AnyStream, Listener, PortDescriptors};
+use crate::driver::{AnyStream, Handoff, Listener, PortDescriptors};
 use std::io;
 
 #[derive(Debug)]
@@ -54,6 +54,15 @@ impl Listener for FaultyListener {
     fn accept(&mut self) -> io::Result<(AnyStream, Address)> {
         self.check(SystemCall::Accept)?;
         self.inner.accept().map(|accepted| self.wrap(accepted))
+    }
+
+    fn accept_handoff(&mut self) -> io::Result<(Handoff, Address)> {
+        self.check(SystemCall::Accept)?;
+        self.inner.accept_handoff()
+    }
+
+    fn seal(&mut self) {
+        self.inner.seal();
     }
 
     fn accept_with_reserve(&mut self) -> io::Result<(AnyStream, Address)> {

@@ -1,0 +1,309 @@
+//! Handoffs: accepted sockets on their way to the reactor of another thread.
+
+use super::{AnyStream, Listener};
+use crate::address::Address;
+use std::any::Any;
+use std::collections::VecDeque;
+use std::fmt;
+use std::io;
+use std::net::TcpStream;
+#[cfg(unix)]
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// Sockets that wait for a shard at most: a few turns of accepting. Each is a descriptor, and a
+/// client that waits longer than it would for another shard.
+const WAITING_MAX: usize = 1024;
+
+/// A connected socket that no poller knows.
+#[derive(Debug)]
+pub(crate) enum Handoff {
+    Tcp(TcpStream),
+    #[cfg(unix)]
+    Unix(UnixStream),
+    /// A connection of another driver, which resets it when this is dropped.
+    #[cfg_attr(not(feature = "testing"), allow(dead_code, reason = "only tests have others then"))]
+    Other(Box<dyn Any + Send>),
+}
+
+impl Handoff {
+    /// Resets the connection, as closing a port does with the clients in its backlog: an orderly
+    /// close would tell the client that it was served.
+    fn reset(self) {
+        // If this fails, the connection is already gone.
+        let _ = match &self {
+            Self::Tcp(socket) => socket2::SockRef::from(socket).set_linger(Some(Duration::ZERO)),
+            // Its close is all that the client ever sees.
+            #[cfg(unix)]
+            Self::Unix(_) => Ok(()),
+            Self::Other(_) => Ok(()),
+        };
+    }
+}
+
+/// Makes a stream of a socket that was accepted on another thread.
+pub(crate) trait Adopter: fmt::Debug {
+    /// Adopts the socket of this peer.
+    fn adopt(&self, handoff: Handoff, peer: &Address) -> io::Result<AnyStream>;
+}
+
+/// The accepted sockets that wait for one shard, and how many connections it has.
+pub(crate) struct Handoffs {
+    queue: Mutex<Queue>,
+    /// Length of the queue, for those who choose a shard.
+    waiting: AtomicUsize,
+    /// Open connections of the shard's factory.
+    open: AtomicUsize,
+}
+
+/// Tells the shard that a socket waits; never called while the queue is locked.
+type Notify = Arc<dyn Fn() + Send + Sync>;
+
+enum Queue {
+    /// The shard does not listen: not yet, or no longer.
+    Closed,
+    Open {
+        sockets: VecDeque<(Handoff, Address)>,
+        notify: Notify,
+    },
+    /// The shard takes what waits, and nothing more.
+    Sealed {
+        sockets: VecDeque<(Handoff, Address)>,
+    },
+}
+
+impl Handoffs {
+    pub(crate) fn new() -> Arc<Self> {
+        // Closed, and so full.
+        let (waiting, open) = (AtomicUsize::new(usize::MAX), AtomicUsize::new(0));
+        Arc::new(Self { queue: Mutex::new(Queue::Closed), waiting, open })
+    }
+
+    /// Returns true if the shard takes another socket, as far as can be known without the lock.
+    pub(crate) fn has_room(&self) -> bool {
+        // A closed queue counts as full.
+        self.waiting.load(Ordering::Acquire) < WAITING_MAX
+    }
+
+    /// Returns the number of connections that the shard has.
+    pub(crate) fn connections(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    /// Returns the number of connections that the shard has or is about to have.
+    pub(crate) fn load(&self) -> usize {
+        self.connections().saturating_add(self.waiting.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn set_open(&self, count: usize) {
+        self.open.store(count, Ordering::Relaxed);
+    }
+
+    /// Adds a socket, and notifies the shard if it is the first. Returns it if the queue is full or
+    /// not open.
+    pub(crate) fn push(&self, socket: Handoff, peer: Address) -> Result<(), (Handoff, Address)> {
+        let mut queue = self.lock();
+        let Queue::Open { sockets, notify } = &mut *queue else { return Err((socket, peer)) };
+        if sockets.len() >= WAITING_MAX {
+            return Err((socket, peer));
+        }
+        sockets.push_back((socket, peer));
+        let first = (sockets.len() == 1).then(|| Arc::clone(notify));
+        self.waiting.store(sockets.len(), Ordering::Release);
+        drop(queue);
+        if let Some(notify) = first {
+            notify();
+        }
+        Ok(())
+    }
+
+    fn open(&self, notify: Notify) {
+        let mut queue = self.lock();
+        *queue = Queue::Open { sockets: VecDeque::new(), notify };
+        self.waiting.store(0, Ordering::Release);
+    }
+
+    fn pop(&self) -> Option<(Handoff, Address)> {
+        let mut queue = self.lock();
+        match &mut *queue {
+            Queue::Closed => None,
+            Queue::Open { sockets, .. } => {
+                let first = sockets.pop_front();
+                self.waiting.store(sockets.len(), Ordering::Release);
+                first
+            }
+            Queue::Sealed { sockets } => sockets.pop_front(),
+        }
+    }
+
+    fn seal(&self) {
+        let mut queue = self.lock();
+        if let Queue::Open { sockets, .. } = &mut *queue {
+            let sockets = std::mem::take(sockets);
+            *queue = Queue::Sealed { sockets };
+            self.waiting.store(usize::MAX, Ordering::Release);
+        }
+    }
+
+    /// Closes the queue, and returns the sockets in it.
+    fn close(&self) -> VecDeque<(Handoff, Address)> {
+        let mut queue = self.lock();
+        self.waiting.store(usize::MAX, Ordering::Release);
+        self.open.store(0, Ordering::Relaxed);
+        match std::mem::replace(&mut *queue, Queue::Closed) {
+            Queue::Closed => VecDeque::new(),
+            Queue::Open { sockets, .. } | Queue::Sealed { sockets } => sockets,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        // Nothing panics while the lock is held, so the queue is consistent.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Handoffs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handoffs").field("load", &self.load()).finish_non_exhaustive()
+    }
+}
+
+/// A port whose clients another reactor accepts, and hands over.
+#[derive(Debug)]
+pub(crate) struct HandoffListener {
+    handoffs: Arc<Handoffs>,
+    adopter: Box<dyn Adopter>,
+    address: Address,
+}
+
+impl HandoffListener {
+    /// Opens the queue: from now on it takes sockets, and `notify` tells of the first that waits.
+    pub(crate) fn open(
+        handoffs: Arc<Handoffs>,
+        adopter: Box<dyn Adopter>,
+        address: Address,
+        notify: Notify,
+    ) -> Self {
+        handoffs.open(notify);
+        Self { handoffs, adopter, address }
+    }
+}
+
+impl Drop for HandoffListener {
+    fn drop(&mut self) {
+        let left = self.handoffs.close();
+        if !left.is_empty() {
+            log::warn!("{}: reset {} clients that were handed over", self.address, left.len());
+        }
+        left.into_iter().for_each(|(socket, _)| socket.reset());
+    }
+}
+
+impl Listener for HandoffListener {
+    fn address(&self) -> Address {
+        self.address.clone()
+    }
+
+    fn accept(&mut self) -> io::Result<(AnyStream, Address)> {
+        let (socket, peer) = self.handoffs.pop().ok_or(io::ErrorKind::WouldBlock)?;
+        Ok((self.adopter.adopt(socket, &peer)?, peer))
+    }
+
+    /// Accepts without a reserve: a socket that was handed over has its descriptor.
+    fn accept_with_reserve(&mut self) -> io::Result<(AnyStream, Address)> {
+        self.accept()
+    }
+
+    fn seal(&mut self) {
+        self.handoffs.seal();
+    }
+
+    fn shed(&mut self, limit: usize) -> usize {
+        (0..limit).take_while(|_| self.handoffs.pop().is_some()).count()
+    }
+
+    fn refill_reserve(&mut self) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{SocketAddr, TcpListener};
+
+    #[derive(Debug)]
+    struct NoAdopter;
+
+    impl Adopter for NoAdopter {
+        fn adopt(&self, _: Handoff, _: &Address) -> io::Result<AnyStream> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+    }
+
+    /// Two ends of a connection, and the address of the client.
+    fn connected() -> (Handoff, TcpStream, Address) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (socket, peer) = listener.accept().unwrap();
+        (Handoff::Tcp(socket), client, peer.into())
+    }
+
+    fn open(handoffs: &Arc<Handoffs>) -> (HandoffListener, Arc<AtomicUsize>) {
+        let notified = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&notified);
+        let notify = Arc::new(move || {
+            count.fetch_add(1, Ordering::SeqCst);
+        });
+        let address = Address::from(SocketAddr::from(([127, 0, 0, 1], 1)));
+        let (handoffs, adopter) = (Arc::clone(handoffs), Box::new(NoAdopter));
+        (HandoffListener::open(handoffs, adopter, address, notify), notified)
+    }
+
+    #[test]
+    fn a_queue_takes_sockets_while_it_is_open_and_gives_them_back_otherwise() {
+        let handoffs = Handoffs::new();
+        let (mut socket, client, peer) = connected();
+        assert!(!handoffs.has_room());
+        (socket, _) = handoffs.push(socket, peer.clone()).unwrap_err();
+        let (mut listener, notified) = open(&handoffs);
+        assert!(handoffs.has_room() && handoffs.load() == 0);
+        assert!(listener.accept().is_err_and(|it| it.kind() == io::ErrorKind::WouldBlock));
+        handoffs.push(socket, peer.clone()).unwrap();
+        let (second, _second_client, _) = connected();
+        handoffs.push(second, peer.clone()).unwrap();
+        assert_eq!(notified.load(Ordering::SeqCst), 1, "of the first only");
+        handoffs.set_open(5);
+        assert_eq!((handoffs.load(), handoffs.connections()), (7, 5));
+
+        listener.seal();
+        assert!(!handoffs.has_room());
+        let (third, _third_client, _) = connected();
+        handoffs.push(third, peer).unwrap_err();
+        // What waited can still be taken, and an adopter's error is that of one client.
+        assert!(listener.accept().is_err_and(|it| it.kind() == io::ErrorKind::Unsupported));
+        drop(listener);
+        assert!(!handoffs.has_room() && handoffs.connections() == 0);
+        drop(client);
+    }
+
+    #[test]
+    fn a_queue_is_bounded_and_its_end_resets_who_waits() {
+        let handoffs = Handoffs::new();
+        let (listener, _) = open(&handoffs);
+        let (socket, client, peer) = connected();
+        let Handoff::Tcp(socket) = socket else { unreachable!() };
+        let copies = (0..2).map(|_| socket.try_clone().unwrap());
+        copies.for_each(|copy| handoffs.push(Handoff::Tcp(copy), peer.clone()).unwrap());
+        let dummy = || Handoff::Other(Box::new(()));
+        for _ in 2..WAITING_MAX {
+            handoffs.push(dummy(), peer.clone()).unwrap();
+        }
+        assert!(!handoffs.has_room());
+        handoffs.push(dummy(), peer).unwrap_err();
+        drop(socket);
+        drop(listener);
+        let end = io::Read::read(&mut &client, &mut [0]);
+        assert!(end.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionReset));
+    }
+}
