@@ -14,6 +14,7 @@ const ALLOWED: [(&str, &[&str]); 2] = [
             "src/reactor/callback.rs",
             "src/reactor/client_service/slot.rs",
             "src/reactor/factories.rs",
+            "src/reactor/mailbox.rs",
             "src/reactor/remote.rs",
             "src/reactor/signals.rs",
             "src/reactor/timers/mod.rs",

@@ -44,6 +44,7 @@ mod running;
 #[cfg(feature = "signals")]
 mod service;
 mod severed;
+mod shards;
 #[cfg(feature = "signals")]
 mod signals;
 #[cfg(feature = "signals")]
@@ -81,4 +82,5 @@ mod own {
     #[path = "redis_load/main.rs"]
     mod redis_load;
     mod send_file;
+    mod sharded_chat;
 }

@@ -199,6 +199,23 @@ impl Client {
         assert!(got == data, "expected {}, got {}", beginning(data), beginning(&got));
     }
 
+    /// Returns the next line, without its end.
+    #[track_caller]
+    pub(crate) fn line(&mut self) -> String {
+        loop {
+            if let Some(at) = self.received.iter().position(|byte| *byte == b'\n') {
+                let rest = self.received.split_off(at + 1);
+                let line = std::mem::replace(&mut self.received, rest);
+                return String::from_utf8_lossy(&line[..at]).trim_end().to_owned();
+            }
+            match self.receive() {
+                Received::Data(more) => self.received.extend(more),
+                Received::Closed => panic!("closed after {}", beginning(&self.received)),
+                Received::Reset => panic!("reset after {}", beginning(&self.received)),
+            }
+        }
+    }
+
     /// Returns all bytes up to the server's graceful close.
     #[track_caller]
     pub(crate) fn rest(self) -> Vec<u8> {
