@@ -82,8 +82,8 @@ pub use metrics::{CallStats, Metrics, SlowestCallback};
 pub use observer::OpenResources;
 #[cfg(feature = "testing")]
 pub(crate) use observer::{CallbackObserver, Happening};
-pub(crate) use predecessor::{PassedSocket, Predecessor};
 pub(crate) use panic::guard;
+pub(crate) use predecessor::{PassedSocket, Predecessor};
 pub use remote::Remote;
 pub use service_notifier::ReloadGuard;
 pub use settings::Settings;
