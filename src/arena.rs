@@ -7,6 +7,7 @@
 use slab::Slab;
 use std::convert::Infallible;
 use std::fmt;
+use std::ops::Range;
 
 /// Layout of an [`Id`] that is packed into one `usize` for the poller: the lower bits are the slot,
 /// the rest the low bits of its generation, and the top bit is reserved for the poller. On 32 bits
@@ -31,6 +32,12 @@ impl Id {
     /// Packs the id into a `usize` whose top bit is clear; see [`Arena::find`].
     pub(crate) fn to_bits(self) -> usize {
         self.slot as usize | ((self.generation & GENERATION_MASK) as usize) << SLOT_BITS
+    }
+
+    /// Returns how many entries the arena had had before this one.
+    #[cfg(test)]
+    pub(crate) fn generation(self) -> u32 {
+        self.generation
     }
 
     /// The id of the first entry that an arena ever has.
@@ -120,6 +127,26 @@ impl<T> Arena<T> {
 
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
+    }
+
+    /// Returns a number that all slots which are in use now are below.
+    pub(crate) fn slots_end(&self) -> usize {
+        self.entries.capacity()
+    }
+
+    /// Returns the entries in a range of slots, in the time that the range takes.
+    pub(crate) fn slots(&self, slots: Range<usize>) -> impl Iterator<Item = (Id, &T)> {
+        slots.filter_map(|slot| {
+            let (generation, entry) = self.entries.get(slot)?;
+            Some((Id { slot: slot as u32, generation: *generation }, entry))
+        })
+    }
+
+    /// Returns the id that is displayed as `text`, if its entry still exists.
+    pub(crate) fn parse(&self, text: &str) -> Option<Id> {
+        let (slot, generation) = text.split_once('.')?;
+        let id = Id { slot: slot.parse().ok()?, generation: generation.parse().ok()? };
+        self.get(id).is_some().then_some(id)
     }
 
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {

@@ -49,6 +49,7 @@
 //!
 //! - `signals`, on by default: SIGINT ends [`Reactor::run`] at once, SIGTERM after open connections
 //!   have finished or a deadline has passed; [`Reactor::on_signal`] handles others. Only on Unix.
+//! - `metrics`: publishes the metrics of a reactor through the crate `metrics`.
 //! - `tls`: the module `tls`, for encrypted connections.
 //! - `testing`: the module `testing`, for tests in memory and on a simulated network.
 #![forbid(unsafe_code)]
@@ -66,6 +67,7 @@ mod transport;
 
 mod framing;
 mod hand_over;
+mod operations;
 
 mod address;
 pub mod client_service;
@@ -126,7 +128,18 @@ pub mod mailbox {
 
 /// Metrics: what a reactor has done and how long it took, as [`Reactor::metrics`] returns it.
 pub mod metrics {
-    pub use crate::reactor::{CallStats, Metrics, SlowestCallback};
+    pub use crate::operations::MetricsPage;
+    pub use crate::reactor::{CallStats, ConnectionStats, Metrics, SlowestCallback};
+}
+
+/// Inspection: what is in a reactor now, as [`Reactor::next_connections`] and its siblings return
+/// it, and as a port for operators.
+pub mod inspection {
+    #[cfg(unix)]
+    pub use crate::operations::Inspector;
+    pub use crate::reactor::{
+        ConnectionSummary, FactorySummary, InspectionCursor, PortSummary, TimerSummary,
+    };
 }
 
 /// Graceful shutdown: what [`Reactor::run`] returns, and the guard of

@@ -127,6 +127,30 @@ pub struct RejectionStats {
     pub accept_throttled: u64,
 }
 
+impl RejectionStats {
+    /// Adds the rejections of another factory.
+    pub(crate) fn merge(&mut self, more: Self) {
+        self.connections += more.connections;
+        self.per_peer += more.per_peer;
+        self.factory += more.factory;
+        self.exhausted += more.exhausted;
+        self.handshake += more.handshake;
+        self.accept_throttled += more.accept_throttled;
+    }
+
+    /// Returns the rejections since the factory had `earlier` ones.
+    pub(crate) fn since(self, earlier: Self) -> Self {
+        Self {
+            connections: self.connections - earlier.connections,
+            per_peer: self.per_peer - earlier.per_peer,
+            factory: self.factory - earlier.factory,
+            exhausted: self.exhausted - earlier.exhausted,
+            handshake: self.handshake - earlier.handshake,
+            accept_throttled: self.accept_throttled - earlier.accept_throttled,
+        }
+    }
+}
+
 /// Decides which clients a factory admits, and counts them.
 #[derive(Debug, Default)]
 pub(crate) struct Admission {

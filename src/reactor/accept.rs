@@ -8,7 +8,6 @@ use super::linger_budget::LingerReason;
 use super::open_port::Accepting;
 use super::open_port::OpenPort;
 use super::panic::guard;
-use super::recorder::EventKind;
 use super::table::{ConnectionRef, Established, Slot, Stage};
 use super::timers::TimerAction;
 use crate::address::Address;
@@ -187,13 +186,17 @@ impl Reactor {
 
     /// Accepts with the reserve descriptor when no other is left, which shows whether a client
     /// waits. Lingering connections make room for it; if there are none, all waiting clients are
-    /// rejected, and the port backs off. Returns false if accepting ends for now.
+    /// rejected, and the port backs off, unless it is one for operators. Returns false if accepting
+    /// ends for now.
     fn accept_exhausted(&mut self, id: Id, error: &io::Error) -> bool {
         let Some(port) = self.ports.get_mut(id) else { return false };
         match port.listener.accept_with_reserve() {
             Ok((stream, peer)) => {
                 let origin = Origin::of(port, &peer);
-                let has_room = self.close_lingering();
+                // An operator may have the reserve: this is when they come. The next attempt after
+                // their end refills it.
+                let has_room =
+                    self.close_lingering() || self.is_out_of_band(origin.listener_info.factory);
                 if has_room {
                     self.refill_reserve(id);
                     self.on_accepted(stream, peer, origin);
@@ -227,9 +230,7 @@ impl Reactor {
             let shed = 1 + port.listener.shed(ACCEPTS_PER_TURN - 1) as u64;
             port.warnings.count(shed);
             let factory = port.factory();
-            if let Some(slot) = self.factories.get_mut(factory) {
-                slot.admission.rejections.exhausted += shed;
-            }
+            self.with_admission(factory, |admission| admission.rejections.exhausted += shed);
             self.recorder.totals.rejected += shed;
         }
     }
@@ -304,8 +305,8 @@ impl Reactor {
     /// Counts a client whose connection was not made, and warns of it.
     pub(super) fn warn_not_arrived(&mut self, factory: Id, peer: &Address, why: &dyn fmt::Display) {
         let now = self.now();
-        let Some(slot) = self.factories.get_mut(factory) else { return };
-        if let Some(count) = slot.admission.reject_handshake(now) {
+        let rejected = self.with_admission(factory, |admission| admission.reject_handshake(now));
+        if let Some(count) = rejected.flatten() {
             let name = self.protocol_name(factory);
             log::warn!(
                 "{name}: rejected {count} clients before their connections were made; {peer}: {why}"
@@ -357,19 +358,14 @@ impl Reactor {
         connection.set_protocol_index(protocol_index);
         if let Some(slot) = self.factories.get_mut(factory) {
             slot.connections += 1;
+            self.out_of_band_connections += usize::from(slot.is_out_of_band);
         }
         #[cfg(feature = "testing")]
         self.notify_observer(transport, super::Happening::Built(transport));
         log::debug!("{} of {}: connected", self.protocol_name(factory), transport.peer_address());
-        if transport.is_outgoing() {
-            self.recorder.totals.connected += 1;
-            self.record_event(EventKind::Connected, id);
-            if let Some(service) = transport.service() {
-                return self.establish_for_service(service, &connection);
-            }
-        } else {
-            self.recorder.totals.accepted += 1;
-            self.record_event(EventKind::Accepted, id);
+        self.record_established(transport);
+        if let Some(service) = transport.service() {
+            return self.establish_for_service(service, &connection);
         }
         self.call(&connection, Callback::ConnectionMade);
         // Only now: a connection that is closed in its first callback is never registered.
@@ -380,11 +376,10 @@ impl Reactor {
 
     /// Ends a connection for which its factory has built no protocol.
     fn end_refused(&mut self, id: Id, transport: &Transport) {
-        let is_accepted = u64::from(!transport.is_outgoing());
-        if let Some(slot) = self.factories.get_mut(transport.factory()) {
-            slot.admission.rejections.factory += is_accepted;
-        }
-        self.recorder.totals.rejected += is_accepted;
+        let rejected = u64::from(!transport.is_outgoing());
+        let factory = transport.factory();
+        self.with_admission(factory, |admission| admission.rejections.factory += rejected);
+        self.recorder.totals.rejected += rejected;
         self.record_call();
         self.reject(id, transport, false);
         self.release_admission(transport);

@@ -143,6 +143,7 @@ impl Reactor {
         }
         if let Some(slot) = self.factories.get_mut(connection.factory()) {
             slot.rates.waits += 1;
+            self.recorder.totals_mut(slot.totals).connections.rate_limit_waits += 1;
         }
         false
     }

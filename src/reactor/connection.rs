@@ -180,7 +180,9 @@ impl Reactor {
             && !reason.is_abortive()
             && !reason.blames_peer()
             && !matches!(reason, Reason::Lost(_) | Reason::Stopped);
-        self.record_for_report(&reason, transport.unsent());
+        if !self.is_out_of_band(factory) {
+            self.record_for_report(&reason, transport.unsent());
+        }
         let is_cut_short = !reason.is_done() && transport.connection().is_unfinished();
         self.drop_reader(transport.end_extras());
         // An orderly close says that everything was sent. The peer must not take a truncated stream
@@ -213,6 +215,8 @@ impl Reactor {
         }
         if let Some(slot) = self.factories.get_mut(factory) {
             slot.connections -= 1;
+            self.out_of_band_connections -= usize::from(slot.is_out_of_band);
+            self.recorder.totals_mut(slot.totals).connections.lost += 1;
         }
         if let Some(service) = transport.service() {
             self.client_service_over(service, transport, Ended::Lost(&reason));

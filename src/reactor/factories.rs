@@ -12,7 +12,7 @@ use super::factory_rates::FactoryRates;
 use super::key::FactoryKey;
 use super::open_port::AcceptQueue;
 use super::panic::{Panic, guard};
-use super::recorder::{CallTotals, EventKind};
+use super::recorder::{EventKind, ProtocolIndex};
 use super::table::ConnectionRef;
 use super::type_name::short_name;
 use crate::arena::Id;
@@ -62,9 +62,10 @@ impl<F: Factory> IntoFactory for F {
 
     fn into_key(self, reactor: &mut Reactor) -> FactoryKey<F> {
         let factory = FactoryCell { factory: self, protocols: Slab::new() };
+        let totals = reactor.recorder.index(type_name::<F::Protocol>());
         let id = reactor
             .factories
-            .insert_with(|_| FactorySlot::new(Box::new(factory), TypeId::of::<F>()));
+            .insert_with(|_| FactorySlot::new(Box::new(factory), TypeId::of::<F>(), totals));
         FactoryKey::new(id, reactor.id)
     }
 }
@@ -83,12 +84,15 @@ pub(super) struct FactorySlot {
     factory_type: TypeId,
     /// True from `add_factory` to `remove_factory`.
     pub(super) is_kept: bool,
+    /// True for the ports of operators; see [`Reactor::serve_out_of_band`].
+    pub(super) is_out_of_band: bool,
     pub(super) connections: usize,
     pub(super) admission: Admission,
     pub(super) accept_queue: AcceptQueue,
     /// Where the number of clients is reported, for ports of several shards.
     pub(super) loads: Vec<Arc<Handoffs>>,
-    pub(super) call_totals: CallTotals,
+    /// Totals of the type of its protocols, in the recorder.
+    pub(super) totals: ProtocolIndex,
     /// Timeouts of future connections.
     pub(super) timeouts: Option<Timeouts>,
     pub(super) rates: FactoryRates,
@@ -97,7 +101,7 @@ pub(super) struct FactorySlot {
 }
 
 impl FactorySlot {
-    fn new(factory: Box<dyn ErasedFactory>, factory_type: TypeId) -> Self {
+    fn new(factory: Box<dyn ErasedFactory>, factory_type: TypeId, totals: ProtocolIndex) -> Self {
         let protocol = factory.protocol();
         Self {
             cell: Some(factory),
@@ -105,11 +109,12 @@ impl FactorySlot {
             use_count: 0,
             factory_type,
             is_kept: false,
+            is_out_of_band: false,
             connections: 0,
             admission: Admission::default(),
             accept_queue: AcceptQueue::default(),
             loads: Vec::new(),
-            call_totals: CallTotals::default(),
+            totals,
             timeouts: None,
             rates: FactoryRates::default(),
             started: false,
@@ -545,7 +550,6 @@ impl Reactor {
             let slot = self.factories.remove(id);
             if let Some(slot) = &slot {
                 self.end_sharing(&slot.rates);
-                self.recorder.keep(slot.protocol, slot.call_totals);
             }
             if let Err(panic) = guard(|| drop(slot)) {
                 self.report_panic("dropping a factory panicked", &panic);

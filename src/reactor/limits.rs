@@ -2,12 +2,13 @@
 
 use super::Reactor;
 use super::accept::ACCEPTS_PER_TURN;
+use super::factories::FactorySlot;
 use super::key::FactoryKey;
 use super::open_port::AcceptQueue;
 use super::timers::TimerAction;
 use crate::address::Network;
 use crate::arena::Id;
-use crate::limits::{ConnectionLimits, Direction, RateLimits, RejectionStats, Timeouts};
+use crate::limits::{Admission, ConnectionLimits, Direction, RateLimits, RejectionStats, Timeouts};
 use crate::transport::Transport;
 use bytes::Bytes;
 use std::time::Instant;
@@ -151,8 +152,8 @@ impl Reactor {
         if next.is_none() && slot.accept_queue.ports.is_empty() {
             return false;
         }
-        slot.admission.rejections.accept_throttled += 1;
         slot.accept_queue.ports.push_back(port);
+        self.with_admission(factory, |admission| admission.rejections.accept_throttled += 1);
         self.schedule_accept(factory, next.unwrap_or(now));
         true
     }
@@ -223,25 +224,43 @@ impl Reactor {
     ) -> Result<(), Option<Bytes>> {
         let now = self.now();
         // A lingering socket does not count as a client.
-        let open = self.connections.len() - self.lingerers.len();
-        let full = self.settings.max_connections.is_some_and(|max| open >= max);
-        let Some(slot) = self.factories.get_mut(factory) else { return Err(None) };
-        if slot.admission.admit(peer, full, now) {
-            slot.report_load();
-            return Ok(());
+        let open = self.connections.len() - self.lingerers.len() - self.out_of_band_connections;
+        let full = self.settings.max_connections.is_some_and(|max| open >= max)
+            && !self.is_out_of_band(factory);
+        match self.with_admission(factory, |admission| admission.admit(peer, full, now)) {
+            Some(true) => {
+                self.factories.get(factory).into_iter().for_each(FactorySlot::report_load);
+                Ok(())
+            }
+            Some(false) => Err(self.reject_message(factory)),
+            None => Err(None),
         }
-        Err(self.reject_message(factory))
     }
 
     /// Counts an admitted client for its peer, which has become known, or returns the message for
     /// the rejected client, if there is one.
     pub(super) fn admit_peer(&mut self, transport: &Transport) -> Result<(), Option<Bytes>> {
         let (factory, peer) = (transport.factory(), transport.peer_network());
-        let Some(slot) = self.factories.get_mut(factory) else { return Err(None) };
-        if slot.admission.admit_peer(peer) {
-            return Ok(());
+        match self.with_admission(factory, |admission| admission.admit_peer(peer)) {
+            Some(true) => Ok(()),
+            Some(false) => Err(self.reject_message(factory)),
+            None => Err(None),
         }
-        Err(self.reject_message(factory))
+    }
+
+    /// Calls `call` with a factory's admission, and adds what that rejects to the totals of the
+    /// type of its protocols. `None` if the factory is gone.
+    pub(super) fn with_admission<R>(
+        &mut self,
+        factory: Id,
+        call: impl FnOnce(&mut Admission) -> R,
+    ) -> Option<R> {
+        let slot = self.factories.get_mut(factory)?;
+        let before = slot.admission.rejections;
+        let result = call(&mut slot.admission);
+        let rejected = slot.admission.rejections.since(before);
+        self.recorder.totals_mut(slot.totals).connections.rejections.merge(rejected);
+        Some(result)
     }
 
     /// Returns the message for a client over a limit, and warns of it.

@@ -1,6 +1,7 @@
 //! Metrics: the values that [`Reactor::metrics`](crate::Reactor::metrics) returns.
 
 use crate::address::Address;
+use crate::limits::RejectionStats;
 use crate::transport::ConnectionId;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -34,6 +35,36 @@ pub struct SlowestCallback {
     pub peer: Address,
     /// Duration of the callback.
     pub took: Duration,
+}
+
+/// Connections of the factories whose protocols have one type, since the reactor was created.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConnectionStats {
+    /// Accepted connections that got a protocol.
+    pub accepted: u64,
+    /// Outgoing connections that got a protocol.
+    pub connected: u64,
+    /// Connections that had a protocol and are over.
+    pub lost: u64,
+    /// Connections that have a protocol.
+    pub open: usize,
+    /// Rejected clients, by cause, also those of factories that are gone.
+    pub rejections: RejectionStats,
+    /// Times that connections waited because of their [`RateLimits`](crate::limits::RateLimits).
+    pub rate_limit_waits: u64,
+}
+
+impl ConnectionStats {
+    /// Adds the counters of another type, and counts what is open.
+    pub(super) fn merge(&mut self, more: Self) {
+        self.accepted += more.accepted;
+        self.connected += more.connected;
+        self.lost += more.lost;
+        self.open = (self.accepted + self.connected - self.lost) as usize;
+        self.rejections.merge(more.rejections);
+        self.rate_limit_waits += more.rate_limit_waits;
+    }
 }
 
 /// Counters and times of a reactor since it was created; see
@@ -76,6 +107,8 @@ pub struct Metrics {
     /// Time spent per type of protocol: callbacks, and readers that produce, with the reading and
     /// writing for them.
     pub protocols: BTreeMap<String, CallStats>,
+    /// Connections and rejected clients per type of protocol.
+    pub connections: BTreeMap<String, ConnectionStats>,
     /// Time spent in closures of timers, of other threads and of triggers, and in the callbacks of
     /// factories.
     pub closures: CallStats,

@@ -19,6 +19,7 @@ mod fan_out;
 mod hand_over;
 mod handshake;
 mod inbox;
+mod inspection;
 mod kept_factories;
 mod key;
 mod lifecycle;
@@ -31,6 +32,7 @@ mod metrics;
 #[cfg(feature = "testing")]
 mod observer;
 mod open_port;
+mod out_of_band;
 mod panic;
 mod predecessor;
 mod queues;
@@ -73,11 +75,14 @@ pub use errors::{
 };
 pub use factories::IntoFactory;
 pub use inbox::MailboxPolicy;
+pub use inspection::{
+    ConnectionSummary, FactorySummary, InspectionCursor, PortSummary, TimerSummary,
+};
 pub use key::FactoryKey;
 pub use lifecycle::{ShutdownGuard, ShutdownReport};
 pub use listener::{ListeningPort, ListeningPortId};
 pub use mailbox::Mailbox;
-pub use metrics::{CallStats, Metrics, SlowestCallback};
+pub use metrics::{CallStats, ConnectionStats, Metrics, SlowestCallback};
 #[cfg(feature = "testing")]
 pub use observer::OpenResources;
 #[cfg(feature = "testing")]
@@ -158,6 +163,9 @@ pub struct Reactor {
     connections: Arena<Slot>,
     /// Client services that have not ended.
     services: Arena<ServiceSlot>,
+    /// Connections that count neither for a limit of the reactor nor for a drain; see
+    /// [`Reactor::serve_out_of_band`].
+    out_of_band_connections: usize,
     /// Closed connections whose sockets linger, and their budgets.
     lingerers: Lingerers,
     timers: Timers<TimerAction>,
@@ -233,6 +241,7 @@ impl Reactor {
             ports: Arena::new(),
             connections: Arena::new(),
             services: Arena::new(),
+            out_of_band_connections: 0,
             lingerers: Lingerers::default(),
             timers,
             repeated_calls: Arena::new(),

@@ -3,11 +3,9 @@
 use super::Reactor;
 use super::metrics::{Metrics, SlowestCallback};
 use super::panic::Panic;
-use super::recorder::{CallTotals, EventKind, LOG_INTERVAL, nanos};
-use super::type_name::short_name;
+use super::recorder::{EventKind, LOG_INTERVAL, nanos};
 use crate::arena::Id;
 use crate::transport::Transport;
-use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -31,15 +29,8 @@ impl Reactor {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn metrics(&self) -> Metrics {
-        let mut protocols = BTreeMap::<String, CallTotals>::new();
-        let present = self.factories.iter().map(|(_, slot)| (slot.protocol, slot.call_totals));
-        let former = self.recorder.former.iter().map(|(name, call_totals)| (*name, *call_totals));
-        for (name, call_totals) in present.chain(former) {
-            protocols.entry(short_name(name)).or_default().merge(call_totals);
-        }
-        Metrics {
+        let mut metrics = Metrics {
             age: self.now().saturating_duration_since(self.recorder.began),
-            open: self.connection_count(),
             bytes_sent: self.hub.sent(),
             unsent: self.hub.unsent(),
             timers: self.timers.len(),
@@ -48,9 +39,21 @@ impl Reactor {
             closures: self.recorder.closures.into(),
             flushes: self.recorder.flushes.into(),
             other: self.recorder.other.into(),
-            protocols: protocols.into_iter().map(|(name, it)| (name, it.into())).collect(),
             ..self.recorder.totals.clone()
-        }
+        };
+        self.recorder.sum_up(&mut metrics);
+        metrics.open = metrics.connections.values().map(|it| it.open).sum();
+        metrics
+    }
+
+    /// Returns the last 128 events of the loop as text, a line each, the newest at the end: the
+    /// flight recorder, which is also logged with slow callbacks and panics. An event has its age,
+    /// its kind, its connection, and for `data_received` the number of bytes.
+    ///
+    /// `reactor.on_signal("SIGUSR1", |reactor| log::info!("{}", reactor.last_events()))` logs them
+    /// whenever an operator asks.
+    pub fn last_events(&self) -> String {
+        self.recorder.last_events()
     }
 
     /// Records the end of a wait that brought `ready` events.
@@ -104,8 +107,8 @@ impl Reactor {
         let took = self.elapsed();
         self.recorder.remember(kind, Some(transport.slot()), amount);
         let factory = transport.factory();
-        if let Some(slot) = self.factories.get_mut(factory) {
-            slot.call_totals.add(took);
+        if let Some(slot) = self.factories.get(factory) {
+            self.recorder.totals_mut(slot.totals).calls.add(took);
         }
         if took > self.recorder.slowest {
             self.record_slowest(kind, transport, took);
@@ -139,6 +142,21 @@ impl Reactor {
         if took >= self.recorder.slow {
             self.log_events(&format!("a closure took {:?}", Duration::from_nanos(took)));
         }
+    }
+
+    /// Records that a connection has got a protocol.
+    pub(super) fn record_established(&mut self, transport: &Transport) {
+        let is_outgoing = transport.is_outgoing();
+        let (accepted, connected) = (u64::from(!is_outgoing), u64::from(is_outgoing));
+        self.recorder.totals.accepted += accepted;
+        self.recorder.totals.connected += connected;
+        if let Some(slot) = self.factories.get(transport.factory()) {
+            let totals = &mut self.recorder.totals_mut(slot.totals).connections;
+            totals.accepted += accepted;
+            totals.connected += connected;
+        }
+        let kind = if is_outgoing { EventKind::Connected } else { EventKind::Accepted };
+        self.record_event(kind, transport.slot());
     }
 
     /// Records an event without a callback.
@@ -181,7 +199,7 @@ impl Reactor {
         let now = recorder.mark;
         if recorder.logged.is_none_or(|at| now.saturating_duration_since(at) >= LOG_INTERVAL) {
             recorder.logged = Some(now);
-            log::warn!("{why}; the last events:{}", recorder.last_events());
+            log::warn!("{why}; the last events:\n{}", recorder.last_events());
         } else {
             log::warn!("{why}");
         }

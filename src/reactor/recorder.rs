@@ -1,6 +1,7 @@
 //! The flight recorder: counters, times and the last events, always on. Data only.
 
-use super::metrics::{CallStats, Metrics};
+use super::metrics::{CallStats, ConnectionStats, Metrics};
+use super::type_name::short_name;
 use crate::arena::Id;
 use crate::callback_kind::CallbackKind;
 use std::collections::BTreeMap;
@@ -81,6 +82,20 @@ impl From<CallTotals> for CallStats {
     }
 }
 
+/// The totals of all factories, present and former, whose protocols have one type. Kept by type so
+/// that no counter goes back when a factory is dropped, and so that summing up takes time for each
+/// type, not for each factory.
+#[derive(Debug, Default)]
+pub(super) struct ProtocolTotals {
+    pub(super) calls: CallTotals,
+    /// Connections; `open` is not kept here.
+    pub(super) connections: ConnectionStats,
+}
+
+/// Where the totals of a type of protocol are.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ProtocolIndex(usize);
+
 /// Converts a duration to nanoseconds, which fit for about five hundred years.
 pub(super) fn nanos(time: Duration) -> u64 {
     time.as_secs().saturating_mul(1_000_000_000).saturating_add(time.subsec_nanos().into())
@@ -105,8 +120,10 @@ pub(super) struct Recorder {
     /// Duration from which a callback is slow, in nanoseconds.
     pub(super) slow: u64,
     pub(super) totals: Metrics,
-    /// Totals of protocols whose factories are gone.
-    pub(super) former: BTreeMap<&'static str, CallTotals>,
+    /// Totals by type of protocol, as many as the program has such types.
+    protocols: Vec<ProtocolTotals>,
+    /// Index in `protocols` by the full name of the type.
+    indices: BTreeMap<&'static str, ProtocolIndex>,
     ring: Vec<Event>,
     /// Index in `ring` of the next event.
     next: usize,
@@ -127,7 +144,8 @@ impl Recorder {
             slowest: 0,
             slow: nanos(slow),
             totals: Metrics::default(),
-            former: BTreeMap::new(),
+            protocols: Vec::new(),
+            indices: BTreeMap::new(),
             ring: Vec::with_capacity(EVENTS),
             next: 0,
             logged: None,
@@ -145,11 +163,30 @@ impl Recorder {
         self.next = (self.next + 1) % EVENTS;
     }
 
-    /// Keeps the totals of a factory that is gone.
-    pub(super) fn keep(&mut self, protocol: &'static str, call_totals: CallTotals) {
-        if call_totals.calls > 0 {
-            self.former.entry(protocol).or_default().merge(call_totals);
+    /// Returns where the totals of a type of protocol are, which begin at zero.
+    pub(super) fn index(&mut self, protocol: &'static str) -> ProtocolIndex {
+        let protocols = &mut self.protocols;
+        *self.indices.entry(protocol).or_insert_with(|| {
+            protocols.push(ProtocolTotals::default());
+            ProtocolIndex(protocols.len() - 1)
+        })
+    }
+
+    #[inline]
+    pub(super) fn totals_mut(&mut self, index: ProtocolIndex) -> &mut ProtocolTotals {
+        &mut self.protocols[index.0]
+    }
+
+    /// Adds the totals by type of protocol to `metrics`, under the short names of the types, which
+    /// several types may share.
+    pub(super) fn sum_up(&self, metrics: &mut Metrics) {
+        let mut calls = BTreeMap::<String, CallTotals>::new();
+        for (name, index) in &self.indices {
+            let (name, totals) = (short_name(name), &self.protocols[index.0]);
+            calls.entry(name.clone()).or_default().merge(totals.calls);
+            metrics.connections.entry(name).or_default().merge(totals.connections);
         }
+        metrics.protocols = calls.into_iter().map(|(name, it)| (name, it.into())).collect();
     }
 
     /// Returns the last reading of the clock: the end of the last callback, and so the beginning of
@@ -169,8 +206,8 @@ impl Recorder {
         let line = |event: &Event| {
             let ago = Duration::from_nanos(self.age - event.at);
             let id = event.connection.map(|id| format!(" {id}")).unwrap_or_default();
-            format!("\n  {ago:>12.3?} ago: {}{id} {}", event.kind.name(), event.amount)
+            format!("  {ago:>12.3?} ago: {}{id} {}", event.kind.name(), event.amount)
         };
-        older.iter().chain(newer).map(line).collect()
+        older.iter().chain(newer).map(line).collect::<Vec<_>>().join("\n")
     }
 }

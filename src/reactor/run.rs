@@ -203,7 +203,7 @@ impl Reactor {
         report
     }
 
-    pub(super) fn close_ports(&mut self) {
+    fn close_ports(&mut self) {
         let ports: Vec<Id> = self.ports.iter().map(|(id, _)| id).collect();
         for port in ports {
             self.close_port(port);

@@ -190,9 +190,10 @@ impl Settings {
     }
 
     /// Sets the maximum number of connections of all factories; further clients are rejected, with
-    /// zero all of them. Outgoing connections count, and are never rejected. `None`, the default,
-    /// sets no limit: the operating system limits descriptors, and the reactor survives their
-    /// exhaustion.
+    /// zero all of them. Outgoing connections count, and are never rejected; those of a
+    /// [`MetricsPage`](crate::metrics::MetricsPage) or an `Inspector` neither count nor are
+    /// rejected for it. `None`, the default, sets no limit: the operating system limits
+    /// descriptors, and the reactor survives their exhaustion.
     #[must_use]
     pub fn max_connections(self, max_connections: impl Into<Option<usize>>) -> Self {
         Self { max_connections: max_connections.into(), ..self }

@@ -6,6 +6,7 @@ use super::lifecycle::RunState;
 use super::lifecycle::ShutdownGuard;
 use super::lifecycle::ShutdownReport;
 use super::lifecycle::Stop;
+use super::open_port::OpenPort;
 use super::triggers::{Phase, SystemEvent};
 use crate::arena::Id;
 use crate::reason::Reason;
@@ -22,7 +23,8 @@ impl Reactor {
     ///
     /// 1. The triggers *before* shutdown are called. As long as a [`ShutdownGuard`] holds the
     ///    shutdown ([`hold_shutdown`](Self::hold_shutdown)), everything continues.
-    /// 2. Clients in the backlogs are accepted, whatever accept rate is set, and ports are closed.
+    /// 2. Clients in the backlogs are accepted, whatever accept rate is set, and ports are closed,
+    ///    but those of a [`MetricsPage`](crate::metrics::MetricsPage) or an `Inspector`.
     ///    Attempts to connect are given up, client services make no further ones, and from now on
     ///    `listen` and `connect_tcp` fail. Data that has arrived by now is read.
     /// 3. Each protocol hears [`drain_requested`](crate::Protocol::drain_requested), which by
@@ -155,18 +157,44 @@ impl Reactor {
 
     /// Returns true if the drain has nothing left to wait for.
     fn is_drained(&self) -> bool {
-        self.connection_count() == 0 && self.lingerers.sending() == 0
+        self.draining_count() == 0 && self.lingerers.sending() == 0
+    }
+
+    /// Returns the number of connections that a drain waits for.
+    pub(crate) fn draining_count(&self) -> usize {
+        self.connection_count() - self.out_of_band_connections
+    }
+
+    /// Returns the deadline of a graceful stop that is under way.
+    #[cfg(unix)]
+    pub(crate) fn drain_deadline(&self) -> Option<Instant> {
+        match self.lifecycle.stop {
+            Stop::No => None,
+            Stop::Requested(deadline) => Some(self.due_in(deadline)),
+            Stop::AwaitGuards { until }
+            | Stop::LastReads { until, .. }
+            | Stop::Draining { until } => Some(until),
+        }
+    }
+
+    /// Returns the deadline of a drain that a signal begins.
+    #[cfg(unix)]
+    pub(crate) fn drain_timeout(&self) -> Duration {
+        self.settings.drain_timeout
     }
 
     /// Accepts the clients in the backlogs, closes the ports, ends client services that wait, and
     /// gives up attempts to connect.
     fn begin_last_reads(&mut self) {
-        let ports: Vec<Id> = self.ports.iter().map(|(id, _)| id).collect();
-        for port in ports {
-            self.accept_last(port);
+        let is_to_close = |it: &(Id, &OpenPort)| !self.is_out_of_band(it.1.factory());
+        let ports: Vec<Id> = self.ports.iter().filter(is_to_close).map(|(id, _)| id).collect();
+        for port in &ports {
+            self.accept_last(*port);
         }
-        log::info!("draining {} connections", self.connection_count());
-        self.close_ports();
+        log::info!("draining {} connections", self.draining_count());
+        for port in ports {
+            self.close_port(port);
+        }
         self.end_client_services();
         let connections: Vec<Id> = self.connections.iter().map(|(id, _)| id).collect();
         for id in connections {

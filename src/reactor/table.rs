@@ -108,6 +108,11 @@ impl ConnectionRef {
         self.protocol_index as usize
     }
 
+    /// Returns false while the protocol is being built.
+    pub(super) fn has_protocol(&self) -> bool {
+        self.protocol_index != u32::MAX
+    }
+
     pub(super) fn set_protocol_index(&mut self, protocol_index: usize) {
         self.protocol_index = u32::try_from(protocol_index).unwrap_or(u32::MAX);
     }

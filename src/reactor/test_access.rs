@@ -34,11 +34,6 @@ impl Reactor {
         !self.calls.is_empty()
     }
 
-    /// Returns the last events of the loop as text, a line each.
-    pub(crate) fn last_events(&self) -> String {
-        self.recorder.last_events()
-    }
-
     pub(crate) fn open_resources(&self) -> OpenResources {
         OpenResources {
             ports: self.ports.len(),

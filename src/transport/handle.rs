@@ -55,6 +55,11 @@ impl Transport {
         self.0.connection.borrow().listener.factory
     }
 
+    /// Returns the name of the state that the connection's life cycle is in.
+    pub(crate) fn state_name(&self) -> &'static str {
+        self.0.connection.borrow().state.name()
+    }
+
     /// Returns the network that the peer counts as, if it counts.
     pub(crate) fn peer_network(&self) -> Option<Network> {
         self.0.connection.borrow().peer.network()

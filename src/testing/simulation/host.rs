@@ -174,7 +174,7 @@ impl Simulation {
                 let (name, events) = (network.name(node), reactor.last_events());
                 panic!(
                     "livelock: host {name} has taken {max_turns} turns at the same moment, and \
-                     has still something to do; its last events:{events}"
+                     has still something to do; its last events:\n{events}"
                 );
             }
             (reactor, Rc::clone(&host.control), Rc::clone(&host.observer))
