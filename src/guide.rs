@@ -29,6 +29,7 @@
 //! [Rate limits]: rate_limits
 //! [Errors and panics]: errors
 //! [Metrics and logging]: metrics
+//! [Inspection]: inspection
 //! [Graceful shutdown]: shutdown
 //! [Running as a service]: service
 //! [Restarting without downtime]: restart
@@ -91,6 +92,7 @@ chapters! {
     rate_limits "Rate limits" "rate-limits.md"
     errors "Errors and panics" "errors.md"
     metrics "Metrics and logging" "metrics.md"
+    inspection "Inspection" "inspection.md"
     shutdown "Graceful shutdown" "shutdown.md"
     service "Running as a service" "service.md"
     restart "Restarting without downtime" "restart.md"

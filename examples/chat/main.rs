@@ -1,19 +1,22 @@
 //! A chat: asks for a name, then sends each line to all other members.
 //!
 //! `cargo run --example chat [PORT or ENDPOINT]`, then `nc 127.0.0.1 8123` or `telnet`, twice.
-//! `kill -USR1` with its process id prints the metrics of the reactor. With `--take-over PATH`,
-//! before the port, it can be restarted while clients connect: by `kill -HUP`, or by starting it
-//! once more.
+//! `kill -USR1` with its process id prints the metrics of the reactor. With `--metrics ENDPOINT`
+//! they are a page for Prometheus, and `--inspect PATH` is a Unix socket for `socat`. With
+//! `--take-over PATH` the chat can be restarted while clients connect: by `kill -HUP`, or by
+//! starting it once more.
 
 #[path = "../shared/certificates.rs"]
 mod certificates;
 #[cfg(test)]
 mod claims;
 mod name;
+mod options;
 #[cfg(test)]
 mod tests;
 
 use name::Name;
+use options::Options;
 use std::collections::BTreeMap;
 use std::env;
 use std::error::Error;
@@ -21,10 +24,12 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::time::Duration;
 use twistor::error::ListenError;
+#[cfg(unix)]
+use twistor::inspection::Inspector;
 use twistor::limits::{OverflowPolicy, RateLimits, Timeouts};
+use twistor::metrics::MetricsPage;
 use twistor::{
-    Delimiter, Factory, LineContext, LineReceiver, Lines, Reactor, Reason, ServerEndpoint,
-    Transport, broadcast,
+    Delimiter, Factory, LineContext, LineReceiver, Lines, Reactor, Reason, Transport, broadcast,
 };
 
 /// Rate limit: lines of one client per second, and the burst. Each line is sent to everyone, so one
@@ -174,21 +179,15 @@ fn hand_over(path: &Path, reactor: &mut Reactor) -> Result<(), ListenError> {
 
 fn main() -> Result<(), Box<dyn Error>> {
     env_logger::init();
-    let mut arguments = env::args().skip(1).peekable();
-    let take_over = match arguments.next_if_eq("--take-over") {
-        Some(_) => Some(arguments.next().ok_or("--take-over needs a path")?),
-        None => None,
-    };
-    let take_over = take_over.as_deref().map(Path::new);
-    let endpoint = arguments.next().unwrap_or("tcp:8123:interface=127.0.0.1".to_owned());
-    let endpoint: ServerEndpoint = endpoint.parse()?;
+    let options = Options::parse(env::args().skip(1))?;
+    let take_over = options.take_over.as_deref().map(Path::new);
     let mut reactor = Reactor::new()?;
     match take_over {
         Some(path) => drop(reactor.take_over(path)?),
         // A restart reads them again as well.
-        None => certificates::renew_those_of(&endpoint, &mut reactor),
+        None => certificates::renew_those_of(&options.endpoint, &mut reactor),
     }
-    let port = endpoint.listen(&mut reactor, Chat::default())?;
+    let port = options.endpoint.listen(&mut reactor, Chat::default())?;
     if let Some(path) = take_over {
         hand_over(path, &mut reactor)?;
     }
@@ -196,6 +195,15 @@ fn main() -> Result<(), Box<dyn Error>> {
         log::warn!("metrics cannot be printed: {error}");
     }
     let _ = writeln!(io::stdout(), "listening on {}", port.local_address());
+    if let Some(endpoint) = options.metrics {
+        let port = endpoint.listen(&mut reactor, MetricsPage::new())?;
+        let _ = writeln!(io::stdout(), "metrics on {}", port.local_address());
+    }
+    #[cfg(unix)]
+    if let Some(path) = &options.inspect {
+        Inspector::listen(&mut reactor, &**path)?;
+        let _ = writeln!(io::stdout(), "inspection on {path}");
+    }
     reactor.run()?;
     Ok(())
 }

@@ -143,6 +143,9 @@ fn add_connections<'a>(figures: &mut Figures<'a>, metrics: &'a Metrics) {
     let help = "Connections that had a protocol and are over.";
     figures.connections(metrics, "twistor_connections_lost_total", help, Counter, |it| it.lost);
     figures.rejections(metrics);
+    let help = "Clients accepted for other shards.";
+    let handed_over = Value::Count(metrics.handed_over);
+    figures.one("twistor_connections_handed_over_total", help, Counter, handed_over);
     let help = "Times a port stopped accepting because of its accept rate.";
     let name = "twistor_accept_throttled_total";
     figures.connections(metrics, name, help, Counter, |it| it.rejections.accept_throttled);

@@ -154,6 +154,9 @@ impl AddAssign<&Self> for Metrics {
         for (protocol, stats) in &more.protocols {
             *self.protocols.entry(protocol.clone()).or_default() += *stats;
         }
+        for (protocol, stats) in &more.connections {
+            self.connections.entry(protocol.clone()).or_default().merge(stats.clone());
+        }
         self.closures += more.closures;
         self.flushes += more.flushes;
         self.other += more.other;

@@ -30,6 +30,8 @@ mod imports;
 mod inherited;
 mod liveness;
 mod neighbours;
+#[cfg(all(unix, feature = "signals"))]
+mod operations;
 mod overload;
 #[cfg(feature = "signals")]
 mod own_signals;

@@ -38,6 +38,7 @@ fn metrics() -> Metrics {
         lost: 8,
         open: 3,
         rejected: 15,
+        handed_over: 2,
         bytes_received: 100,
         bytes_sent: u64::MAX,
         unsent: 5,
