@@ -1,9 +1,9 @@
 //! The example `chat_client` stays in the chat through a restart of the server.
 
-use crate::examples::{ANY, Example};
+use crate::examples::Example;
 use crate::support::{Child, Client};
 use std::io::{Read, Write};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::process::{Command, Stdio};
 
 /// Starts the client with these arguments, and with lines of input that the test writes.
@@ -93,14 +93,7 @@ fn a_client_without_a_name_and_without_input_leaves() {
     let (status, said) = Child::example("chat_client", &["tcp:localhost"]).wait();
     assert!(!status.success() && said.contains("tcp:localhost"), "{said}");
     // Where nobody listens, input that has ended ends the program.
-    let (status, said) = Child::example("chat_client", &[&example_of_nobody()]).wait();
+    let nobody = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
+    let (status, said) = Child::example("chat_client", &[&nobody.to_string()]).wait();
     assert!(status.success(), "{said}");
-}
-
-/// Returns an address where nobody listens.
-fn example_of_nobody() -> String {
-    let example = Example::start("echo", &[ANY]);
-    let address = example.address.to_string();
-    example.stop();
-    address
 }

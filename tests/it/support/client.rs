@@ -293,6 +293,8 @@ impl Line {
             Ok(0) => Received::Closed,
             Ok(count) => Received::Data(buffer[..count].to_vec()),
             Err(error) if error.kind() == ErrorKind::ConnectionReset => Received::Reset,
+            // A process that was stopped for a moment: a read with a timeout does not continue.
+            Err(error) if error.kind() == ErrorKind::Interrupted => self.receive(),
             Err(error) => panic!("nothing comes: {error}"),
         }
     }
