@@ -155,7 +155,7 @@ impl AddAssign<&Self> for Metrics {
             *self.protocols.entry(protocol.clone()).or_default() += *stats;
         }
         for (protocol, stats) in &more.connections {
-            self.connections.entry(protocol.clone()).or_default().merge(stats.clone());
+            self.connections.entry(protocol.clone()).or_default().merge(*stats);
         }
         self.closures += more.closures;
         self.flushes += more.flushes;
