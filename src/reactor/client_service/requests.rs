@@ -5,6 +5,7 @@ use super::key::ServiceKey;
 use super::slot::{Outcome, ServiceSlot, WaitingCall};
 use crate::arena::Id;
 use crate::client_service::{ClientService, Event, NotConnectedError, ServiceState};
+use crate::endpoint::ClientEndpoint;
 use crate::reactor::Reactor;
 use crate::reactor::errors::ConnectError;
 use crate::reactor::factories::IntoFactory;
@@ -77,6 +78,48 @@ impl<F> ServiceKey<F> {
     /// (`startService` after `stopService`)
     pub fn restart(self, reactor: &mut Reactor) -> bool {
         !reactor.lifecycle.refuses_new() && self.request(reactor, Event::Restart)
+    }
+
+    /// Sets the endpoint that the next attempt connects to, and those after it: another server of a
+    /// list, or one that the server has told of. The attempt under way and the connection stay.
+    /// Returns false if the service has ended.
+    ///
+    /// [`Factory::retrying`](crate::Factory::retrying), which comes before each further attempt, is
+    /// the place to choose it.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use twistor::{Factory, Protocol, Reactor, TcpClientEndpoint, Transport, build_protocol};
+    ///
+    /// /// Tries two servers in turn.
+    /// struct Servers([TcpClientEndpoint; 2]);
+    /// # struct Quiet;
+    /// # impl<F> Protocol<F> for Quiet {}
+    ///
+    /// impl Factory for Servers {
+    ///     build_protocol!(Quiet, |_servers| Quiet);
+    ///
+    ///     fn retrying(
+    ///         &mut self,
+    ///         transport: &Transport,
+    ///         _delay: Duration,
+    ///         _failures: u32,
+    ///         reactor: &mut Reactor,
+    ///     ) {
+    ///         self.0.swap(0, 1);
+    ///         if let Some(service) = reactor.service_of(transport) {
+    ///             service.set_endpoint(reactor, self.0[0].clone());
+    ///         }
+    ///     }
+    /// }
+    /// ```
+    pub fn set_endpoint(self, reactor: &mut Reactor, endpoint: impl Into<ClientEndpoint>) -> bool {
+        let endpoint = endpoint.into();
+        if self.slot(reactor).is_none() {
+            return false;
+        }
+        let slot = reactor.services.get_mut(self.id);
+        slot.map(|slot| slot.endpoint = endpoint).is_some()
     }
 
     fn request(self, reactor: &mut Reactor, event: Event) -> bool {
