@@ -1,0 +1,428 @@
+//! The chat of one node: its members and rooms, and what it exchanges with the other nodes.
+
+use super::bulletin::{Claim, Presence, parse_position};
+use super::member::{LINES_PER_SECOND, Member, readable, with_member};
+use super::name::Name;
+use super::names::{Answer, Names};
+use super::streams::{Position, Streams};
+use std::collections::BTreeMap;
+use std::io;
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
+use twistor::{ConnectionId, Factory, FactoryKey, Lines, Reactor, Transport, broadcast};
+use twistor_nats::error::{FlushError, RequestError};
+use twistor_nats::{
+    Client, ConnectOptions, Event, HeaderMap, Message, QueuePolicy, Subject, SubscriptionId,
+};
+
+/// The room that members enter first.
+pub(crate) const LOBBY: &str = "lobby";
+
+/// The header of a message: its node, and its position there.
+const FROM: &str = "From";
+
+/// Subjects of what nodes tell each other. Those of rooms begin with `chat.room`.
+const CLAIMS: &str = "chat.claims";
+const HOLDERS: &str = "chat.holders";
+const NODES: &str = "chat.nodes";
+
+/// How long an objection to a name may take: several times the way across a continent and back.
+const OBJECTION_TIME: Duration = Duration::from_millis(500);
+
+/// How long the network may stall while a name is claimed; then it is claimed again.
+const STALL_MAX: Duration = Duration::from_secs(5);
+
+/// How often nodes tell that they are there; a message that is missing at the end is noticed no
+/// later.
+const PRESENCE_INTERVAL: Duration = Duration::from_secs(2);
+
+/// A node that was silent for so long was perhaps cut off: it is told the names again.
+const SILENT_AFTER: Duration = Duration::from_secs(7);
+
+/// A node that was silent for so long is forgotten.
+const GONE_AFTER: Duration = Duration::from_secs(600);
+
+/// The most rooms of a node: what it tells of them fits in a message.
+const ROOMS_MAX: usize = 1000;
+
+/// The most nodes that are known. A stranger on the bus does not fill memory.
+const NODES_MAX: usize = 10_000;
+
+/// Names that are told in one message.
+const NAMES_AT_ONCE: usize = 1000;
+
+/// Bytes that wait while there is no connection. Then the oldest are dropped, and the other nodes
+/// tell their members that something is missing.
+const QUEUED_MAX: usize = 4 * 1024 * 1024;
+
+pub(crate) struct Chat {
+    servers: String,
+    node: String,
+    client: Option<Client>,
+    pub(crate) names: Names<ConnectionId>,
+    rooms: BTreeMap<String, Room>,
+    /// The other nodes, and when they were last heard of.
+    nodes: BTreeMap<String, Instant>,
+    /// Number of connections lost.
+    losses: u64,
+    /// Members whose names wait for a connection.
+    claims: Vec<ConnectionId>,
+    last_claim: u64,
+    last_stream: u64,
+    /// The other nodes are to tell their streams, since a room is new.
+    asks: bool,
+}
+
+/// A room in which this node has members.
+struct Room {
+    subject: Subject,
+    /// By the keys of their names.
+    members: BTreeMap<String, Transport>,
+    subscription: Option<SubscriptionId>,
+    own: Position,
+    others: Streams,
+}
+
+impl Chat {
+    /// Returns a chat that meets its other nodes on these NATS servers.
+    pub(crate) fn new(servers: &str, node: String) -> Self {
+        Self {
+            servers: servers.to_owned(),
+            names: Names::new(node.clone()),
+            node,
+            client: None,
+            rooms: BTreeMap::new(),
+            nodes: BTreeMap::new(),
+            losses: 0,
+            claims: Vec::new(),
+            last_claim: 0,
+            last_stream: 0,
+            asks: false,
+        }
+    }
+
+    pub(crate) fn is_connected(&self) -> bool {
+        self.client.as_ref().is_some_and(Client::is_connected)
+    }
+
+    pub(crate) fn losses(&self) -> u64 {
+        self.losses
+    }
+
+    /// Returns a number that no claim to a name has had.
+    pub(crate) fn next_claim(&mut self) -> u64 {
+        self.last_claim += 1;
+        self.last_claim
+    }
+
+    /// Asks the other nodes for a name. An objection arrives by itself, as [`Names`] has it;
+    /// `silent` is called when there was none, or with an error if it is not known who has heard
+    /// the question. Returns false if there is no connection.
+    pub(crate) fn ask(
+        &self,
+        key: &str,
+        reactor: &mut Reactor,
+        silent: impl FnOnce(&mut Reactor, Result<(), FlushError>) + 'static,
+    ) -> bool {
+        let Some(client) = self.client.as_ref().filter(|client| client.is_connected()) else {
+            return false;
+        };
+        let claim = Claim { node: &self.node, keys: vec![key] }.encode();
+        let own = client.clone();
+        let call = move |reactor: &mut Reactor, answer: Result<&Message<'_>, RequestError>| {
+            match answer {
+                Err(RequestError::NoResponders) => silent(reactor, Ok(())),
+                // A network that has stalled meanwhile has kept objections back: the server is to
+                // answer after them.
+                _ => drop(own.flush(STALL_MAX, reactor, silent)),
+            }
+        };
+        client.request(CLAIMS, claim, OBJECTION_TIME, reactor, call).is_ok()
+    }
+
+    /// Tells the other nodes of a name that one of this node's members has got. One that has got it
+    /// too, in spite of the question, hears of it.
+    pub(crate) fn tell_name(&self, key: &str) {
+        self.tell_names(&[key]);
+    }
+
+    pub(crate) fn claim_later(&mut self, member: ConnectionId) {
+        self.claims.push(member);
+    }
+
+    /// Returns the room of a name that a member gives: one token of a subject, whatever they type.
+    pub(crate) fn room(&self, text: &str) -> Option<String> {
+        let name = Name::new(text)?;
+        subject(name.key()).map(|_| name.key().to_owned())
+    }
+
+    /// Returns true if a room is not there, and cannot be added.
+    pub(crate) fn is_full(&self, room: &str) -> bool {
+        !self.rooms.contains_key(room) && self.rooms.len() >= ROOMS_MAX
+    }
+
+    pub(crate) fn enter(&mut self, room: &str, name: &Name, member: Transport, reactor: &Reactor) {
+        if !self.rooms.contains_key(room) {
+            self.open(room, reactor);
+        }
+        if let Some(room) = self.rooms.get_mut(room) {
+            room.members.insert(name.key().to_owned(), member);
+        }
+    }
+
+    /// Opens a room for its first member here: from now on this node hears it.
+    fn open(&mut self, room: &str, reactor: &Reactor) {
+        let (Some(subject), Some(client)) = (subject(room), &self.client) else { return };
+        let (Some(key), name) = (reactor.key_of(self), room.to_owned()) else { return };
+        let heard = move |reactor: &mut Reactor, message: &Message<'_>| {
+            with_chat(reactor, key, |chat, _| chat.heard(&name, message));
+        };
+        let subscription = client.subscribe(&subject, heard).ok();
+        self.last_stream += 1;
+        self.asks = true;
+        let own = Position { stream: self.last_stream, message: 0 };
+        let (members, others) = (BTreeMap::new(), Streams::default());
+        let opened = Room { subject, members, subscription, own, others };
+        self.rooms.insert(room.to_owned(), opened);
+    }
+
+    pub(crate) fn leave(&mut self, room: &str, name: &Name) {
+        let Some(left) = self.rooms.get_mut(room) else { return };
+        left.members.remove(name.key());
+        if left.members.is_empty() {
+            if let (Some(subscription), Some(client)) = (left.subscription, &self.client) {
+                client.unsubscribe(subscription);
+            }
+            self.rooms.remove(room);
+        }
+    }
+
+    /// Says a line in a room: to the other members here, and to the other nodes.
+    pub(crate) fn say(&mut self, room: &str, name: &Name, text: &str) {
+        let Some(room) = self.rooms.get_mut(room) else { return };
+        let said = format!("<{}> {text}", name.shown());
+        let others = room.members.iter().filter(|(other, _)| *other != name.key());
+        broadcast(others.map(|(_, member)| member), format!("{said}\r\n"));
+        room.own.message += 1;
+        let Position { stream, message } = room.own;
+        let mut headers = HeaderMap::new();
+        let from = headers.append(FROM, &format!("{} {stream} {message}", self.node));
+        let Some(client) = self.client.as_ref().filter(|_| from.is_ok()) else { return };
+        if let Err(error) = client.publish_with_headers(&room.subject, &headers, said) {
+            // The other nodes find out by the number of the next one.
+            log::warn!("a message does not reach the other nodes: {error}");
+        }
+    }
+
+    /// Another node has said something in a room.
+    fn heard(&mut self, room: &str, message: &Message<'_>) {
+        let from = message.header(FROM).and_then(|from| from.split_once(' '));
+        let position = from.and_then(|(node, at)| Some((node, parse_position(at)?)));
+        let (Some((node, at)), Ok(said)) = (position, readable(message.payload())) else { return };
+        let Some(room) = self.rooms.get_mut(room).filter(|_| node != self.node) else { return };
+        // Heard before.
+        let Some(missing) = room.others.heard(node, at) else { return };
+        room.tell_missing(missing);
+        broadcast(room.members.values(), format!("{said}\r\n"));
+    }
+
+    /// A node tells that it is there.
+    fn present(&mut self, presence: &Presence<'_>, reactor: &Reactor) {
+        if presence.node == self.node {
+            return;
+        }
+        let streams: BTreeMap<&str, Position> = presence.streams.iter().copied().collect();
+        for (name, room) in &mut self.rooms {
+            let missing = room.others.told(presence.node, streams.get(name.as_str()).copied());
+            room.tell_missing(missing);
+        }
+        if !self.nodes.contains_key(presence.node) && self.nodes.len() >= NODES_MAX {
+            return;
+        }
+        let now = reactor.now();
+        let last = self.nodes.insert(presence.node.to_owned(), now);
+        if last.is_none_or(|last| now.saturating_duration_since(last) > SILENT_AFTER) {
+            self.tell_names(&self.names.held().collect::<Vec<_>>());
+        }
+        if presence.asks {
+            self.tell_presence(false);
+        }
+    }
+
+    fn tell_presence(&self, asks: bool) {
+        let streams = self.rooms.iter().map(|(name, room)| (name.as_str(), room.own)).collect();
+        let text = Presence { node: &self.node, asks, streams }.encode();
+        self.publish(NODES, text);
+    }
+
+    fn tell_names(&self, keys: &[&str]) {
+        for keys in keys.chunks(NAMES_AT_ONCE) {
+            self.publish(HOLDERS, Claim { node: &self.node, keys: keys.to_vec() }.encode());
+        }
+    }
+
+    /// Publishes something that is of use only now.
+    fn publish(&self, subject: &str, text: String) {
+        let Some(client) = self.client.as_ref().filter(|client| client.is_connected()) else {
+            return;
+        };
+        if let Err(error) = client.publish(subject, text) {
+            log::warn!("the other nodes are not told: {error}");
+        }
+    }
+
+    fn tell_all(&self, text: &str) {
+        let members = self.rooms.values().flat_map(|room| room.members.values());
+        broadcast(members, format!("* {text}\r\n"));
+    }
+
+    /// Some time has passed. Returns the members whose names can be claimed now.
+    fn tick(&mut self, reactor: &Reactor) -> Vec<ConnectionId> {
+        let now = reactor.now();
+        let rooms = &mut self.rooms;
+        self.nodes.retain(|node, last| {
+            let stays = now.saturating_duration_since(*last) < GONE_AFTER;
+            if !stays {
+                rooms.values_mut().for_each(|room| room.others.forget(node));
+            }
+            stays
+        });
+        if !self.is_connected() {
+            return Vec::new();
+        }
+        let asks = std::mem::take(&mut self.asks);
+        self.tell_presence(asks);
+        std::mem::take(&mut self.claims)
+    }
+
+    /// Something has happened to the connection. Returns the members whose names can be claimed
+    /// now.
+    fn note(&mut self, event: &Event) -> Vec<ConnectionId> {
+        match event {
+            Event::Connected { is_reconnect, .. } => {
+                if *is_reconnect {
+                    self.tell_all("The other nodes can be reached again.");
+                }
+                self.tell_presence(true);
+                self.tell_names(&self.names.held().collect::<Vec<_>>());
+                return std::mem::take(&mut self.claims);
+            }
+            Event::Disconnected { .. } => {
+                self.losses += 1;
+                self.tell_all("The other nodes cannot be reached; messages may be missing.");
+            }
+            _ => {}
+        }
+        Vec::new()
+    }
+}
+
+impl Room {
+    fn tell_missing(&self, missing: u64) {
+        let text = match missing {
+            0 => return,
+            1 => "* A message from another node is missing.\r\n".to_owned(),
+            _ => format!("* {missing} messages from another node are missing.\r\n"),
+        };
+        broadcast(self.members.values(), text);
+    }
+}
+
+/// Returns the subject of a room, if its name can be a token of one.
+fn subject(room: &str) -> Option<Subject> {
+    Subject::from_tokens(["chat", "room", room]).ok()
+}
+
+fn with_chat(
+    reactor: &mut Reactor,
+    key: FactoryKey<Chat>,
+    call: impl FnOnce(&mut Chat, &mut Reactor),
+) -> bool {
+    reactor.with_factory(key, call).is_ok()
+}
+
+/// Claims the names of members that had to wait.
+fn claim_again(reactor: &mut Reactor, key: FactoryKey<Chat>, members: Vec<ConnectionId>) {
+    for member in members {
+        with_member(reactor, key, member, |member, cx| {
+            member.claim(cx);
+        });
+    }
+}
+
+/// Another node wants names, or has them.
+fn claimed(reactor: &mut Reactor, key: FactoryKey<Chat>, message: &Message<'_>) {
+    let Some(claim) = Claim::parse(message.payload()) else { return };
+    let mut losers = Vec::new();
+    with_chat(reactor, key, |chat, _| {
+        if claim.node == chat.node {
+            return;
+        }
+        for name in &claim.keys {
+            let answer = match message.subject() {
+                CLAIMS => chat.names.claimed_elsewhere(name, claim.node),
+                _ => chat.names.held_elsewhere(name, claim.node),
+            };
+            match answer {
+                Answer::Nothing => {}
+                Answer::Object => chat.tell_name(name),
+                Answer::GiveUp(member) => losers.push(member),
+            }
+        }
+    });
+    for member in losers {
+        with_member(reactor, key, member, Member::lose_name);
+    }
+}
+
+impl Factory for Chat {
+    type Protocol = Lines<Member>;
+
+    fn build_protocol(&mut self, _: &Transport, _: &mut Reactor) -> Option<Lines<Member>> {
+        let lines = Lines::new(Member::Nameless);
+        Some(lines.line_rate(LINES_PER_SECOND, Duration::from_secs(1)))
+    }
+
+    /// Meets the other nodes.
+    fn start_factory(&mut self, reactor: &mut Reactor) -> io::Result<()> {
+        let Some(key) = reactor.key_of(self) else { return Ok(()) };
+        let client = ConnectOptions::new(&self.servers)
+            .name(format!("chat {}", self.node))
+            .echo(false)
+            .max_queued(QUEUED_MAX, QueuePolicy::DropOldest)
+            .on_event(move |reactor, event| {
+                let mut claims = Vec::new();
+                with_chat(reactor, key, |chat, _| claims = chat.note(event));
+                claim_again(reactor, key, claims);
+            })
+            .connect(reactor)
+            .map_err(io::Error::other)?;
+        for subject in [CLAIMS, HOLDERS] {
+            let claimed = move |reactor: &mut Reactor, message: &Message<'_>| {
+                claimed(reactor, key, message);
+            };
+            client.subscribe(subject, claimed).map_err(io::Error::other)?;
+        }
+        let present = move |reactor: &mut Reactor, message: &Message<'_>| {
+            let Some(presence) = Presence::parse(message.payload()) else { return };
+            with_chat(reactor, key, |chat, reactor| chat.present(&presence, reactor));
+        };
+        client.subscribe(NODES, present).map_err(io::Error::other)?;
+        self.client = Some(client);
+        reactor.call_every(PRESENCE_INTERVAL, move |reactor| {
+            let mut claims = Vec::new();
+            if !with_chat(reactor, key, |chat, reactor| claims = chat.tick(reactor)) {
+                return ControlFlow::Break(());
+            }
+            claim_again(reactor, key, claims);
+            ControlFlow::Continue(())
+        });
+        Ok(())
+    }
+
+    fn stop_factory(&mut self, reactor: &mut Reactor) {
+        if let Some(client) = self.client.take() {
+            client.close(reactor);
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! A chat over NATS: any number of these programs are one chat.
+//!
+//! `cargo run -p twistor-nats --example chat -- [ENDPOINT [SERVERS]]`, several times, each on a
+//! port of its own; then `nc 127.0.0.1 8123`. `/join ROOM` enters another room than the lobby.
+
+mod bulletin;
+mod chat;
+mod member;
+#[path = "../../../examples/chat/name.rs"]
+mod name;
+mod names;
+mod streams;
+#[cfg(test)]
+mod tests;
+
+use chat::Chat;
+use std::env;
+use std::error::Error;
+use std::io::{self, Write};
+use twistor::{Reactor, ServerEndpoint};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    env_logger::init();
+    let mut arguments = env::args().skip(1);
+    let endpoint = arguments.next().unwrap_or("tcp:8123:interface=127.0.0.1".to_owned());
+    let servers = arguments.next().unwrap_or("nats://127.0.0.1:4222".to_owned());
+    let endpoint: ServerEndpoint = endpoint.parse()?;
+    let mut reactor = Reactor::new()?;
+    let node = new_node_id(&mut reactor);
+    let port = endpoint.listen(&mut reactor, Chat::new(&servers, node))?;
+    let _ = writeln!(io::stdout(), "listening on {}", port.local_address());
+    reactor.run()?;
+    Ok(())
+}
+
+/// Returns an id that no other node has, nor this one after a restart.
+fn new_node_id(reactor: &mut Reactor) -> String {
+    format!("{:016x}{:016x}", reactor.random(), reactor.random())
+}

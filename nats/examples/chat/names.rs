@@ -1,0 +1,138 @@
+//! Unique names over all nodes, without one that decides: who wants a name claims it before all
+//! others, and the one that has it objects.
+//!
+//! Silence for a while is consent. Of two nodes that claim the same name at once each hears the
+//! other's claim, and the one with the lower id keeps its own: the tie-break.
+//!
+//! No question is asked of a node that cannot be reached, so a divided or a slow network may give a
+//! name away twice. Nodes tell each other of each name that they give away, and of all of them when
+//! they are connected again or hear of each other again; then the same tie-break says which member
+//! has to choose another.
+
+use std::collections::BTreeMap;
+
+/// The names of a node's own members, by their keys. `M` identifies a member.
+pub(crate) struct Names<M> {
+    node: String,
+    names: BTreeMap<String, Hold<M>>,
+}
+
+enum Hold<M> {
+    /// Others are asked.
+    Claimed(M),
+    Held(M),
+}
+
+/// What a node does when it hears of a name on another node.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Answer<M> {
+    /// The name is not in use here.
+    Nothing,
+    /// It is in use here, and stays so: the other node is told.
+    Object,
+    /// A member here loses it, or does not get it.
+    GiveUp(M),
+}
+
+impl<M: Copy + Eq> Names<M> {
+    pub(crate) fn new(node: String) -> Self {
+        Self { node, names: BTreeMap::new() }
+    }
+
+    /// A member wants a name. Returns false if another one of this node has it.
+    pub(crate) fn claim(&mut self, key: &str, member: M) -> bool {
+        let is_free = !self.names.contains_key(key);
+        if is_free {
+            self.names.insert(key.to_owned(), Hold::Claimed(member));
+        }
+        is_free
+    }
+
+    /// Nobody has objected. Returns false if the member has given the name up meanwhile.
+    pub(crate) fn grant(&mut self, key: &str, member: M) -> bool {
+        let Some(hold) = self.names.get_mut(key) else { return false };
+        let is_claimed = matches!(hold, Hold::Claimed(it) if *it == member);
+        if is_claimed {
+            *hold = Hold::Held(member);
+        }
+        is_claimed
+    }
+
+    /// A member leaves, or another node has objected to its claim.
+    pub(crate) fn release(&mut self, key: &str, member: M) {
+        let Some(Hold::Claimed(holder) | Hold::Held(holder)) = self.names.get(key) else { return };
+        if *holder == member {
+            self.names.remove(key);
+        }
+    }
+
+    /// Another node claims a name.
+    pub(crate) fn claimed_elsewhere(&mut self, key: &str, node: &str) -> Answer<M> {
+        match self.names.get(key) {
+            None => Answer::Nothing,
+            Some(Hold::Held(_)) => Answer::Object,
+            Some(Hold::Claimed(_)) if self.precedes(node) => Answer::Object,
+            Some(Hold::Claimed(member)) => self.give_up(key, *member),
+        }
+    }
+
+    /// A member of another node has a name.
+    pub(crate) fn held_elsewhere(&mut self, key: &str, node: &str) -> Answer<M> {
+        match self.names.get(key) {
+            None => Answer::Nothing,
+            Some(Hold::Held(_)) if self.precedes(node) => Answer::Object,
+            Some(Hold::Claimed(member) | Hold::Held(member)) => self.give_up(key, *member),
+        }
+    }
+
+    /// Returns the names that members have.
+    pub(crate) fn held(&self) -> impl Iterator<Item = &str> {
+        let is_held = |hold: &Hold<M>| matches!(hold, Hold::Held(_));
+        self.names.iter().filter(move |(_, hold)| is_held(hold)).map(|(key, _)| key.as_str())
+    }
+
+    fn precedes(&self, node: &str) -> bool {
+        self.node.as_str() < node
+    }
+
+    fn give_up(&mut self, key: &str, member: M) -> Answer<M> {
+        self.names.remove(key);
+        Answer::GiveUp(member)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_has_one_holder() {
+        let mut names = Names::new("n".to_owned());
+        assert!(names.claim("ann", 1) && !names.claim("ann", 2));
+        assert!(!names.grant("ann", 2) && names.grant("ann", 1) && !names.grant("ann", 1));
+        names.release("ann", 2);
+        assert_eq!(names.held().collect::<Vec<_>>(), ["ann"]);
+        names.release("ann", 1);
+        assert!(names.claim("ann", 2));
+        assert_eq!(names.held().count(), 0);
+    }
+
+    #[test]
+    fn the_lower_node_wins_a_tie_and_a_holder_wins_against_claims() {
+        for (other, claimed) in [("a", Answer::GiveUp(1)), ("z", Answer::Object)] {
+            let mut names = Names::new("n".to_owned());
+            names.claim("ann", 1);
+            assert_eq!(names.claimed_elsewhere("ann", other), claimed);
+            let mut names = Names::new("n".to_owned());
+            names.claim("ann", 1);
+            names.grant("ann", 1);
+            assert_eq!(names.claimed_elsewhere("ann", other), Answer::Object);
+            // After a division of the network.
+            assert_eq!(names.held_elsewhere("ann", other), claimed);
+            assert_eq!(names.claimed_elsewhere("bob", other), Answer::Nothing);
+        }
+        let mut names = Names::new("n".to_owned());
+        names.claim("ann", 1);
+        assert_eq!(names.held_elsewhere("ann", "z"), Answer::GiveUp(1), "it is not held yet");
+    }
+}

@@ -1,0 +1,104 @@
+//! What has been heard from other nodes: in order, not doubled, and what is missing.
+//!
+//! A node opens a *stream* in a room when its first member enters, and counts its messages from one
+//! on. Its streams have growing numbers, so that one which it opens later is told from one that was
+//! heard before. From time to time a node tells how far its streams are, so that a message that is
+//! missing at the end is noticed too.
+
+use std::collections::BTreeMap;
+
+/// A position in the messages of a node in a room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Position {
+    /// The number of the stream.
+    pub(crate) stream: u64,
+    /// The number of the message in it; zero before the first.
+    pub(crate) message: u64,
+}
+
+/// The streams of other nodes in a room.
+#[derive(Default)]
+pub(crate) struct Streams(BTreeMap<String, Position>);
+
+/// The most nodes that a room remembers. A stranger on the bus does not fill memory.
+const NODES_MAX: usize = 10_000;
+
+impl Streams {
+    /// A message has arrived. Returns how many are missing before it, or `None` if it was heard
+    /// before.
+    pub(crate) fn heard(&mut self, node: &str, at: Position) -> Option<u64> {
+        let last = self.0.get(node).copied();
+        if last.is_some_and(|last| at <= last) {
+            return None;
+        }
+        self.put(node, at);
+        Some(last.map_or(0, |last| missing(last, at).saturating_sub(1)))
+    }
+
+    /// A node tells how far its stream is, or that it has none: messages up to there have been sent
+    /// before. Returns how many of them are missing.
+    pub(crate) fn told(&mut self, node: &str, at: Option<Position>) -> u64 {
+        let last = self.0.get(node).copied();
+        let at = at.unwrap_or(Position { stream: 0, message: 0 });
+        if last.is_some_and(|last| at <= last) {
+            return 0;
+        }
+        self.put(node, at);
+        last.map_or(0, |last| missing(last, at))
+    }
+
+    fn put(&mut self, node: &str, at: Position) {
+        if self.0.contains_key(node) || self.0.len() < NODES_MAX {
+            self.0.insert(node.to_owned(), at);
+        }
+    }
+
+    /// Forgets a node that is gone.
+    pub(crate) fn forget(&mut self, node: &str) {
+        self.0.remove(node);
+    }
+}
+
+/// Returns how many messages are missing up to `at`, itself included.
+fn missing(last: Position, at: Position) -> u64 {
+    let before = if at.stream == last.stream { last.message } else { 0 };
+    at.message.saturating_sub(before)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(stream: u64, message: u64) -> Position {
+        Position { stream, message }
+    }
+
+    #[test]
+    fn a_gap_is_counted_and_nothing_is_heard_twice() {
+        let mut streams = Streams::default();
+        // Who enters a room does not miss what was said before.
+        assert_eq!(streams.heard("n", at(1, 7)), Some(0));
+        assert_eq!(streams.heard("n", at(1, 8)), Some(0));
+        assert_eq!(streams.heard("n", at(1, 8)), None);
+        assert_eq!(streams.heard("n", at(1, 3)), None);
+        assert_eq!(streams.heard("n", at(1, 12)), Some(3));
+        assert_eq!(streams.heard("n", at(4, 1)), Some(0));
+        assert_eq!(streams.heard("n", at(1, 13)), None, "of a stream before");
+        assert_eq!(streams.heard("n", at(5, 3)), Some(2));
+        assert_eq!(streams.heard("other", at(1, 1)), Some(0));
+    }
+
+    #[test]
+    fn what_is_missing_at_the_end_is_told() {
+        let mut streams = Streams::default();
+        assert_eq!(streams.told("n", None), 0);
+        assert_eq!(streams.heard("n", at(2, 3)), Some(2), "it had none when it told");
+        assert_eq!(streams.told("n", Some(at(2, 3))), 0);
+        assert_eq!(streams.told("n", Some(at(2, 5))), 2);
+        assert_eq!(streams.told("n", None), 0);
+        assert_eq!(streams.heard("n", at(2, 6)), Some(0));
+        assert_eq!(streams.told("n", Some(at(3, 1))), 1);
+        streams.forget("n");
+        assert_eq!(streams.told("n", Some(at(3, 9))), 0);
+    }
+}

@@ -1,0 +1,484 @@
+//! `State`: what a client knows, behind its handles.
+//!
+//! Nothing here runs the user's code: closures are taken out, and called or dropped by those that
+//! have taken them when the state is no longer borrowed.
+
+use crate::codec::{
+    ClientCommand, HeaderMap, MAX_PAYLOAD, ServerInfo, check_filter, check_group, check_subject,
+};
+use crate::error::{FlushError, PublishError, RequestError, SubscribeError};
+use crate::event::Event;
+use crate::factory::ClientFactory;
+use crate::message::Message;
+use crate::options::{EventCall, Settings};
+use crate::publish_queue::{PublishQueue, Queued};
+use crate::server_pool::ServerPool;
+use crate::statistics::Statistics;
+use crate::subscription::{End, MessageCall, Subscriber, Subscription};
+use std::collections::{BTreeMap, VecDeque};
+use twistor::{Reactor, ServiceKey, TimerId, Transport};
+
+/// Payloads up to this length are copied behind their line, so that a message is one write. Longer
+/// ones are written by themselves, which copies them once.
+const SMALL_PAYLOAD: usize = 4096;
+
+pub(crate) type RequestCall = Box<dyn FnOnce(&mut Reactor, Result<&Message<'_>, RequestError>)>;
+pub(crate) type FlushCall = Box<dyn FnOnce(&mut Reactor, Result<(), FlushError>)>;
+
+pub(crate) struct State {
+    pub(crate) settings: Settings,
+    pub(crate) pool: ServerPool,
+    /// Keeps the client connected.
+    pub(crate) service: Option<ServiceKey<ClientFactory>>,
+    pub(crate) link: Link,
+    /// What the current server has said, or the last one.
+    pub(crate) info: Option<Box<ServerInfo>>,
+    /// In the order in which they were made, and are made again.
+    pub(crate) subscriptions: BTreeMap<u64, Subscription>,
+    pub(crate) requests: BTreeMap<u64, PendingRequest>,
+    pub(crate) flushes: BTreeMap<u64, PendingFlush>,
+    pub(crate) queue: PublishQueue,
+    pub(crate) statistics: Statistics,
+    pub(crate) on_event: OnEvent,
+    /// Events that wait until the call with the one before has returned.
+    pub(crate) events: VecDeque<Event>,
+    /// The subjects of answers, up to the number of the request and the dot before it.
+    inbox: String,
+    last_id: u64,
+    was_connected: bool,
+    scratch: Vec<u8>,
+}
+
+/// The closure for events.
+pub(crate) enum OnEvent {
+    Nobody,
+    Ready(EventCall),
+    /// The closure is being called.
+    Calling,
+}
+
+/// The connection that counts.
+pub(crate) enum Link {
+    /// There is none; one is being made, or waited for.
+    Down,
+    Up(Live),
+    /// The client has ended, or ends when its connection is over.
+    Closed,
+}
+
+/// A connection that is ready.
+pub(crate) struct Live {
+    pub(crate) transport: Transport,
+    /// What each `PONG` that is still to come stands for.
+    pub(crate) awaited: VecDeque<Awaited>,
+    pub(crate) phase: Phase,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Open,
+    /// The server has been told that all subscriptions end. Messages still arrive, and answers to
+    /// them may be published.
+    DrainingSubscriptions,
+    /// Everything that is to be published is on its way.
+    DrainingPublishes,
+}
+
+/// What a `PONG` stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Awaited {
+    KeepAlive,
+    Flush(u64),
+    /// The end of a subscription.
+    Unsubscribed(u64),
+    /// The end of a phase of draining.
+    Drained,
+}
+
+pub(crate) struct PendingRequest {
+    pub(crate) timer: TimerId,
+    pub(crate) call: RequestCall,
+}
+
+pub(crate) struct PendingFlush {
+    pub(crate) timer: TimerId,
+    pub(crate) call: FlushCall,
+    /// The `PING` is sent.
+    pub(crate) is_asked: bool,
+}
+
+/// A message to publish.
+pub(crate) struct Outgoing<'a> {
+    pub(crate) subject: &'a str,
+    pub(crate) reply: Option<&'a str>,
+    pub(crate) headers: Option<&'a HeaderMap>,
+    pub(crate) payload: &'a [u8],
+}
+
+/// The recipient of a message, taken out of the state.
+pub(crate) enum Recipient {
+    /// The subscription is no longer there, or is being called.
+    Nobody,
+    /// To be put back, unless this was its last message.
+    Call {
+        call: MessageCall,
+        is_last: bool,
+    },
+    Request(PendingRequest),
+}
+
+impl State {
+    pub(crate) fn new(
+        settings: Settings,
+        on_event: Option<EventCall>,
+        pool: ServerPool,
+        inbox_id: &str,
+    ) -> Self {
+        let inbox = format!("{}.{inbox_id}.", settings.inbox_prefix);
+        Self {
+            settings,
+            pool,
+            service: None,
+            link: Link::Down,
+            info: None,
+            subscriptions: BTreeMap::new(),
+            requests: BTreeMap::new(),
+            flushes: BTreeMap::new(),
+            queue: PublishQueue::default(),
+            statistics: Statistics::default(),
+            on_event: on_event.map_or(OnEvent::Nobody, OnEvent::Ready),
+            events: VecDeque::new(),
+            inbox,
+            last_id: 0,
+            was_connected: false,
+            scratch: Vec::new(),
+        }
+    }
+
+    /// Returns a number that no subscription, request or flush has had.
+    pub(crate) fn next_id(&mut self) -> u64 {
+        self.last_id += 1;
+        self.last_id
+    }
+
+    pub(crate) fn live(&self) -> Option<&Live> {
+        match &self.link {
+            Link::Up(live) => Some(live),
+            Link::Down | Link::Closed => None,
+        }
+    }
+
+    pub(crate) fn live_mut(&mut self) -> Option<&mut Live> {
+        match &mut self.link {
+            Link::Up(live) => Some(live),
+            Link::Down | Link::Closed => None,
+        }
+    }
+
+    /// Publishes a message, or queues it.
+    pub(crate) fn publish(&mut self, message: &Outgoing<'_>) -> Result<(), PublishError> {
+        match &self.link {
+            Link::Closed => return Err(PublishError::Closed),
+            Link::Up(live) if live.phase == Phase::DrainingPublishes => {
+                return Err(PublishError::Closed);
+            }
+            Link::Up(_) | Link::Down => {}
+        }
+        check_subject(message.subject)?;
+        message.reply.map_or(Ok(()), check_subject)?;
+        let mut scratch = std::mem::take(&mut self.scratch);
+        scratch.clear();
+        let published = self.publish_checked(message, &mut scratch);
+        self.scratch = scratch;
+        published
+    }
+
+    fn publish_checked(
+        &mut self,
+        message: &Outgoing<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), PublishError> {
+        let Outgoing { subject, reply, headers, payload } = *message;
+        let (mut header_bytes, mut header_len) = (Vec::new(), None);
+        if let Some(headers) = headers {
+            if self.info.as_ref().is_some_and(|info| !info.headers) {
+                return Err(PublishError::HeadersUnsupported);
+            }
+            headers.write_to(&mut header_bytes);
+            header_len = Some(header_bytes.len());
+        }
+        let total_len = header_bytes.len() + payload.len();
+        let max = self.max_payload();
+        if total_len > max {
+            return Err(PublishError::MaxPayload { len: total_len, max });
+        }
+        ClientCommand::Publish { subject, reply, header_len, total_len }.write_to(out);
+        out.extend_from_slice(&header_bytes);
+        match &self.link {
+            Link::Up(live) if self.queue.is_empty() && live.transport.may_produce() => {
+                if payload.len() <= SMALL_PAYLOAD {
+                    out.extend_from_slice(payload);
+                    out.extend_from_slice(b"\r\n");
+                    live.transport.write(out);
+                } else {
+                    live.transport.write_sequence([out.as_slice(), payload, b"\r\n"]);
+                }
+                self.statistics.published += 1;
+                Ok(())
+            }
+            _ => {
+                let command = [out.as_slice(), payload, b"\r\n"].concat().into();
+                let message = Queued { command, payload_len: total_len };
+                let Settings { max_queued, queue_policy, .. } = self.settings;
+                let pushed = self.queue.push(message, max_queued, queue_policy);
+                self.statistics.dropped += pushed.map_err(|()| PublishError::QueueFull)?;
+                Ok(())
+            }
+        }
+    }
+
+    /// Returns the largest payload that the server takes, as far as that is known.
+    pub(crate) fn max_payload(&self) -> usize {
+        // Zero: the server has not said.
+        let max = self.info.as_ref().map(|info| info.max_payload).filter(|max| *max > 0);
+        max.unwrap_or(MAX_PAYLOAD).min(MAX_PAYLOAD)
+    }
+
+    /// Sends what is queued, as far as there is room.
+    pub(crate) fn send_queued(&mut self) {
+        let max = self.max_payload();
+        let Link::Up(live) = &self.link else { return };
+        while live.transport.may_produce() {
+            let Some(message) = self.queue.pop() else { return };
+            // Queued for a server that takes more than this one.
+            if message.payload_len > max {
+                self.statistics.dropped += 1;
+                continue;
+            }
+            live.transport.write(&message.command);
+            self.statistics.published += 1;
+        }
+    }
+
+    pub(crate) fn subscribe(
+        &mut self,
+        subject: &str,
+        group: Option<&str>,
+        call: MessageCall,
+    ) -> Result<u64, (SubscribeError, MessageCall)> {
+        let checked = check_filter(subject).and_then(|()| group.map_or(Ok(()), check_group));
+        if let Err(error) = checked {
+            return Err((error.into(), call));
+        }
+        let is_open = match &self.link {
+            Link::Down => true,
+            Link::Up(live) => live.phase == Phase::Open,
+            Link::Closed => false,
+        };
+        if !is_open {
+            return Err((SubscribeError::Closed, call));
+        }
+        let subscriber = Subscriber::Call(Some(call));
+        Ok(self.add(Subscription::new(subject, group, subscriber)))
+    }
+
+    fn add(&mut self, subscription: Subscription) -> u64 {
+        let sid = self.next_id();
+        if let Link::Up(live) = &self.link {
+            let mut out = Vec::new();
+            subscription.write_to(sid, &mut out);
+            live.transport.write(out);
+        }
+        self.subscriptions.insert(sid, subscription);
+        sid
+    }
+
+    /// Ends a subscription: now, or after some messages. Returns it if it is gone.
+    pub(crate) fn unsubscribe(&mut self, sid: u64, max: Option<u64>) -> Option<Subscription> {
+        let subscription = self.subscriptions.get_mut(&sid)?;
+        let max = max.filter(|max| *max > subscription.received);
+        if let Some(max) = max {
+            subscription.end = End::After(max);
+        }
+        self.send(&ClientCommand::Unsubscribe { sid, max });
+        if max.is_some() { None } else { self.subscriptions.remove(&sid) }
+    }
+
+    /// Ends a subscription when what is on its way has arrived. Returns it if it is gone.
+    pub(crate) fn drain_subscription(&mut self, sid: u64) -> Option<Subscription> {
+        if self.live().is_none() {
+            return self.subscriptions.remove(&sid);
+        }
+        self.subscriptions.get_mut(&sid)?.end = End::Draining;
+        self.send(&ClientCommand::Unsubscribe { sid, max: None });
+        self.ask(Awaited::Unsubscribed(sid));
+        None
+    }
+
+    /// Sends a command, if there is a connection.
+    pub(crate) fn send(&self, command: &ClientCommand<'_>) {
+        if let Link::Up(live) = &self.link {
+            let mut out = Vec::new();
+            command.write_to(&mut out);
+            live.transport.write(out);
+        }
+    }
+
+    /// Sends a `PING`, whose answer stands for something.
+    pub(crate) fn ask(&mut self, awaited: Awaited) {
+        if let Link::Up(live) = &mut self.link {
+            live.transport.write("PING\r\n");
+            live.awaited.push_back(awaited);
+        }
+    }
+
+    /// Begins a request. Returns its number, and the subject for the answer.
+    pub(crate) fn begin_request(&mut self) -> (u64, String) {
+        let is_inbox = |it: &Subscription| matches!(it.subscriber, Subscriber::Requests);
+        if !self.subscriptions.values().any(is_inbox) {
+            let subject = format!("{}*", self.inbox);
+            self.add(Subscription::new(&subject, None, Subscriber::Requests));
+        }
+        let id = self.next_id();
+        (id, format!("{}{id}", self.inbox))
+    }
+
+    /// Finds who gets a message, and takes them out.
+    pub(crate) fn recipient(&mut self, sid: u64, subject: &str) -> Recipient {
+        let Some(subscription) = self.subscriptions.get_mut(&sid) else { return Recipient::Nobody };
+        self.statistics.received += 1;
+        let is_last = subscription.count();
+        match &mut subscription.subscriber {
+            Subscriber::Call(call) => match call.take() {
+                Some(call) => Recipient::Call { call, is_last },
+                None => Recipient::Nobody,
+            },
+            Subscriber::Requests => {
+                let id = subject.strip_prefix(&self.inbox).and_then(|id| id.parse().ok());
+                let request = id.and_then(|id: u64| self.requests.remove(&id));
+                request.map_or(Recipient::Nobody, Recipient::Request)
+            }
+        }
+    }
+
+    /// Puts a closure back after its call. Returns it if its subscription has ended.
+    pub(crate) fn put_back(
+        &mut self,
+        sid: u64,
+        call: MessageCall,
+        is_last: bool,
+    ) -> Option<MessageCall> {
+        let ended = |it: &Subscription| matches!(it.end, End::After(max) if it.received >= max);
+        match self.subscriptions.get_mut(&sid) {
+            Some(it) if !is_last && !ended(it) => {
+                it.subscriber = Subscriber::Call(Some(call));
+                None
+            }
+            _ => {
+                self.subscriptions.remove(&sid);
+                Some(call)
+            }
+        }
+    }
+
+    /// A connection is ready: makes the subscriptions on it, and then sends what is queued.
+    pub(crate) fn restore(&mut self, transport: &Transport) {
+        let mut out = Vec::new();
+        for (sid, subscription) in &self.subscriptions {
+            subscription.write_to(*sid, &mut out);
+        }
+        transport.write(out);
+        let (transport, awaited) = (transport.clone(), VecDeque::new());
+        self.link = Link::Up(Live { transport, awaited, phase: Phase::Open });
+        self.send_queued();
+        self.ask_to_flush_all();
+    }
+
+    /// Counts a connection. Returns true if it is not the first one.
+    pub(crate) fn count_connection(&mut self) -> bool {
+        let is_reconnect = std::mem::replace(&mut self.was_connected, true);
+        self.statistics.reconnects += u64::from(is_reconnect);
+        is_reconnect
+    }
+
+    /// Asks for the flushes that could not be asked for yet.
+    pub(crate) fn ask_to_flush_all(&mut self) {
+        let waiting: Vec<u64> = self.flushes.keys().copied().collect();
+        for id in waiting {
+            self.ask_to_flush(id);
+        }
+    }
+
+    /// Tells the server that the user's subscriptions end.
+    pub(crate) fn end_subscriptions(&mut self) {
+        let users = self.subscriptions.iter_mut();
+        let users = users.filter(|(_, it)| matches!(it.subscriber, Subscriber::Call(_)));
+        let mut out = Vec::new();
+        for (sid, subscription) in users {
+            subscription.end = End::Draining;
+            ClientCommand::Unsubscribe { sid: *sid, max: None }.write_to(&mut out);
+        }
+        if let Link::Up(live) = &self.link {
+            live.transport.write(out);
+        }
+    }
+
+    /// Removes the user's subscriptions, and returns them.
+    pub(crate) fn take_subscriptions(&mut self) -> BTreeMap<u64, Subscription> {
+        let is_users = |it: &Subscription| matches!(it.subscriber, Subscriber::Call(_));
+        let all = std::mem::take(&mut self.subscriptions);
+        let (users, own) = all.into_iter().partition(|(_, it)| is_users(it));
+        self.subscriptions = own;
+        users
+    }
+
+    pub(crate) fn ask_to_flush(&mut self, id: u64) {
+        // Behind what is queued, or it would say too much.
+        if !self.queue.is_empty() || self.live().is_none() {
+            return;
+        }
+        if let Some(flush) = self.flushes.get_mut(&id).filter(|flush| !flush.is_asked) {
+            flush.is_asked = true;
+            self.ask(Awaited::Flush(id));
+        }
+    }
+
+    /// The connection is lost. Returns what ends with it.
+    pub(crate) fn lose(&mut self) -> Lost {
+        if matches!(self.link, Link::Up(_)) {
+            self.link = Link::Down;
+        }
+        let drained = |it: &Subscription| it.end == End::Draining;
+        let sids: Vec<u64> =
+            self.subscriptions.iter().filter(|(_, it)| drained(it)).map(|(sid, _)| *sid).collect();
+        let subscriptions = sids.iter().filter_map(|sid| self.subscriptions.remove(sid)).collect();
+        let asked = self.flushes.iter().filter(|(_, it)| it.is_asked).map(|(id, _)| *id);
+        let asked: Vec<u64> = asked.collect();
+        let flushes = asked.iter().filter_map(|id| self.flushes.remove(id)).collect();
+        Lost { subscriptions, flushes }
+    }
+
+    /// The client has ended. Returns all that it had of the user's.
+    pub(crate) fn end(&mut self) -> Ended {
+        self.link = Link::Closed;
+        self.statistics.dropped += self.queue.clear();
+        Ended {
+            subscriptions: std::mem::take(&mut self.subscriptions),
+            requests: std::mem::take(&mut self.requests),
+            flushes: std::mem::take(&mut self.flushes),
+        }
+    }
+}
+
+/// What ends with a connection.
+pub(crate) struct Lost {
+    pub(crate) subscriptions: Vec<Subscription>,
+    pub(crate) flushes: Vec<PendingFlush>,
+}
+
+/// What ends with a client.
+pub(crate) struct Ended {
+    pub(crate) subscriptions: BTreeMap<u64, Subscription>,
+    pub(crate) requests: BTreeMap<u64, PendingRequest>,
+    pub(crate) flushes: BTreeMap<u64, PendingFlush>,
+}

@@ -1,0 +1,185 @@
+//! Requests, flushes, and the ends of a client.
+
+use crate::simulated::{Heard, SECOND, client, lines, listen, plain, serve, take};
+use std::rc::Rc;
+use std::time::Duration;
+use twistor::testing::{Fault, Host, Simulation};
+use twistor_nats::Client;
+
+fn answer(host: &Host<Client>, subject: &str) {
+    let own = (*host.state()).clone();
+    let answered = host.state().subscribe(subject, move |_, message| {
+        let text = String::from_utf8_lossy(message.payload()).to_uppercase();
+        own.publish(message.reply().unwrap(), text).unwrap();
+    });
+    answered.unwrap();
+}
+
+fn ask(host: &Host<Client>, subject: &str, payload: &str, heard: &Heard) {
+    let (heard, client) = (Rc::clone(heard), host.state());
+    host.reactor(|reactor| {
+        let asked = client.request(subject, payload, 2 * SECOND, reactor, move |_, answer| {
+            let line = match answer {
+                Ok(message) => String::from_utf8_lossy(message.payload()).into_owned(),
+                Err(error) => error.to_string(),
+            };
+            heard.borrow_mut().push(line);
+        });
+        asked.unwrap();
+    });
+}
+
+fn flush(host: &Host<Client>, heard: &Heard) {
+    let (heard, client) = (Rc::clone(heard), host.state());
+    host.reactor(|reactor| {
+        let note = move |_: &mut twistor::Reactor, answer: Result<(), _>| {
+            let line = answer.map_or_else(
+                |it: twistor_nats::error::FlushError| it.to_string(),
+                |()| "flushed".to_owned(),
+            );
+            heard.borrow_mut().push(line);
+        };
+        client.flush(2 * SECOND, reactor, note).unwrap();
+    });
+}
+
+#[test]
+fn requests_are_answered_each_by_its_own() {
+    let simulation = Simulation::new(1);
+    let server = serve(&simulation);
+    let bob = plain(&simulation, "bob");
+    answer(&bob, "upper");
+    let heard = Heard::default();
+    simulation.run_for(SECOND);
+    let ann = plain(&simulation, "ann");
+    // Before there is a connection.
+    ask(&ann, "upper", "zero", &heard);
+    simulation.run_for(SECOND);
+    for word in ["one", "two", "three"] {
+        ask(&ann, "upper", word, &heard);
+    }
+    simulation.run_for(SECOND);
+    assert_eq!(take(&heard), ["ZERO", "ONE", "TWO", "THREE"]);
+    let inboxes = lines(&server).iter().filter(|line| line.starts_with("SUB _INBOX.")).count();
+    assert_eq!(inboxes, 1);
+}
+
+#[test]
+fn a_request_without_an_answer_ends_with_an_error() {
+    let simulation = Simulation::new(1);
+    let _server = serve(&simulation);
+    let (ann, bob) = (plain(&simulation, "ann"), plain(&simulation, "bob"));
+    let _mute = listen(&bob.state(), "mute");
+    let heard = Heard::default();
+    simulation.run_for(SECOND);
+    ask(&ann, "nobody", "", &heard);
+    simulation.run_for(SECOND / 10);
+    assert_eq!(take(&heard), ["nobody listens to the subject of the request"]);
+    ask(&ann, "mute", "", &heard);
+    simulation.run_for(SECOND);
+    assert!(take(&heard).is_empty());
+    simulation.run_for(2 * SECOND);
+    assert_eq!(take(&heard), ["no answer came in time"]);
+    ask(&ann, "mute", "", &heard);
+    ann.reactor(|reactor| ann.state().close(reactor));
+    simulation.run_for(SECOND);
+    assert_eq!(take(&heard), ["the NATS client is closed"]);
+}
+
+#[test]
+fn a_flush_waits_for_the_server() {
+    let simulation = Simulation::new(1);
+    let _server = serve(&simulation);
+    let ann = plain(&simulation, "ann");
+    let heard = Heard::default();
+    flush(&ann, &heard);
+    simulation.run_for(SECOND);
+    flush(&ann, &heard);
+    simulation.run_for(SECOND);
+    assert_eq!(take(&heard), ["flushed", "flushed"]);
+    simulation.inject(Fault::Partition { a: "ann".into(), b: "server".into() });
+    flush(&ann, &heard);
+    simulation.run_for(3 * SECOND);
+    assert_eq!(take(&heard), ["the NATS server has not answered in time"]);
+    flush(&ann, &heard);
+    simulation.inject(Fault::Reset { a: "ann".into(), b: "server".into() });
+    simulation.run_for(SECOND);
+    assert_eq!(take(&heard), ["the connection to the NATS server was lost"]);
+    // There is no connection.
+    flush(&ann, &heard);
+    simulation.inject(Fault::Heal { a: "ann".into(), b: "server".into() });
+    simulation.run_for(10 * SECOND);
+    assert_eq!(take(&heard).len(), 1);
+}
+
+#[test]
+fn draining_delivers_what_is_on_its_way_and_sends_what_is_published() {
+    let simulation = Simulation::new(1);
+    let server = serve(&simulation);
+    let (ann, events) = client(&simulation, "ann", |options| options);
+    answer(&ann, "upper");
+    let bob = plain(&simulation, "bob");
+    let heard = Heard::default();
+    simulation.run_for(SECOND);
+    // On their way when the draining begins.
+    (0..3).for_each(|_| ask(&bob, "upper", "x", &heard));
+    ann.reactor(|reactor| {
+        ann.state().publish("last", "words").unwrap();
+        ann.state().drain(reactor);
+    });
+    assert!(ann.state().subscribe("more", |_, _| {}).is_err(), "it is draining");
+    simulation.run_for(SECOND);
+    assert_eq!(take(&heard), ["X", "X", "X"]);
+    assert!(lines(&server).contains(&"PUB last 5".to_owned()));
+    assert_eq!(take(&events).last().unwrap(), "the client is closed");
+    assert!(ann.state().publish("a", "").is_err() && ann.state().is_closed());
+    let left = ann.open_resources();
+    assert_eq!((left.connections, left.timers), (0, 1), "the limit of draining");
+    simulation.run_for(Duration::from_secs(60));
+    assert_eq!(ann.open_resources().timers, 0);
+}
+
+#[test]
+fn a_reactor_that_stops_gracefully_drains_its_client() {
+    let simulation = Simulation::new(1);
+    let server = serve(&simulation);
+    let (ann, events) = client(&simulation, "ann", |options| options);
+    let heard = listen(&ann.state(), "a");
+    simulation.run_for(SECOND);
+    ann.reactor(|reactor| {
+        ann.state().publish("a", "x").unwrap();
+        reactor.stop_gracefully(10 * SECOND);
+    });
+    simulation.run_for(SECOND);
+    assert_eq!(take(&heard), ["a x"]);
+    assert!(lines(&server).contains(&"PUB a 1".to_owned()));
+    assert_eq!(take(&events).last().unwrap(), "the client is closed");
+    assert_eq!(ann.report().unwrap().aborted, 0);
+}
+
+#[test]
+fn a_client_can_be_closed_at_any_time() {
+    for millis in [0, 1, 2, 3, 5, 8, 13, 21, 34, 55, 100, 300, 1000] {
+        let simulation = Simulation::new(1);
+        let server = serve(&simulation);
+        let (ann, events) = client(&simulation, "ann", |options| options);
+        let heard = listen(&ann.state(), "a");
+        ann.state().publish("a", "x").unwrap();
+        if millis % 2 == 0 {
+            simulation.inject(Fault::Partition { a: "ann".into(), b: "server".into() });
+        }
+        simulation.run_for(Duration::from_millis(millis));
+        ann.reactor(|reactor| {
+            ann.state().close(reactor);
+            ann.state().close(reactor);
+        });
+        assert!(ann.state().is_closed());
+        simulation.run_for(Duration::from_secs(120));
+        let closed = take(&events).iter().filter(|it| *it == "the client is closed").count();
+        assert_eq!(closed, 1, "after {millis} ms");
+        let left = ann.open_resources();
+        assert_eq!((left.connections, left.timers), (0, 0), "after {millis} ms: {left:?}");
+        assert_eq!(Rc::strong_count(&heard), 1, "after {millis} ms");
+        drop(server);
+    }
+}
