@@ -232,7 +232,7 @@ fn chat(simulation: &Simulation) {
 
 #[test]
 fn the_guarantees_hold_on_rough_and_faulty_networks() {
-    let report = explore(60, chat);
+    let report = explore(30, chat);
     // Shown even though the test passes, unlike the output of `println!`: how much was tried.
     let _ = writeln!(io::stderr(), "chat: {report}; TWISTOR_RUNS=1000 runs more");
 }

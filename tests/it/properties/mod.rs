@@ -22,7 +22,7 @@ const PORT: u16 = 7000;
 const SECOND: u16 = 7001;
 
 /// Number of seeds that run by default.
-const RUNS: u64 = 1000;
+const RUNS: u64 = 500;
 
 const MORE: &str = "TWISTOR_RUNS=100000 runs more";
 

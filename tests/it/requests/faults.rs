@@ -55,13 +55,16 @@ impl<F: 'static> LineReceiver<F> for Serving {
     }
 }
 
-/// Returns faults of all kinds, but that the client keeps its power, and so what it knows.
+/// Returns faults of all kinds, but that the client's program lives on, and so what it knows.
 fn plan(simulation: &Simulation) -> FaultPlan {
     let mut random = simulation.random();
     let count = random.below(12);
     let all = FaultPlan::random(&mut random, &["server", "client"], BUSY, count);
     let is_kept = |fault: &Fault| match fault {
-        Fault::Crash { host } | Fault::Restart { host } => host != "client",
+        Fault::Crash { host }
+        | Fault::Restart { host }
+        | Fault::ProcessOutage { host, .. }
+        | Fault::MachineOutage { host, .. } => host != "client",
         _ => true,
     };
     let kept = all.faults().iter().filter(|(_, fault)| is_kept(fault));
