@@ -37,7 +37,7 @@ const TIMEOUT_MAX: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 ///   queue and, if requests outlast a connection, the time without one. The queue has no timer:
 ///   [`next_deadline`](Self::next_deadline) says when to call `pop_expired`.
 /// - **Late replies.** A request that expires under way keeps its place, since its reply may still
-///   come, before those of younger requests. That reply is told apart, and is to be ignored. Until
+///   come, before those of younger requests. `pop_answered` returns `Ok(None)` for it. Until
 ///   then the place counts as under way: a server that answers nothing is sent at most `depth`
 ///   requests.
 /// - **At most once.** A request is sent once. If the connection is lost, nobody knows whether the

@@ -76,7 +76,7 @@ mod tests {
     #[test]
     fn a_gap_is_counted_and_nothing_is_heard_twice() {
         let mut streams = Streams::default();
-        // Who enters a room does not miss what was said before.
+        // A new member has not missed what was said before.
         assert_eq!(streams.heard("n", at(1, 7)), Some(0));
         assert_eq!(streams.heard("n", at(1, 8)), Some(0));
         assert_eq!(streams.heard("n", at(1, 8)), None);

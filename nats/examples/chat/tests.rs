@@ -299,7 +299,7 @@ impl World {
     /// When all is well again, names are unique, and what is said is heard by all.
     fn check(&mut self) {
         self.pass(Duration::from_secs(150));
-        // Whoever sits at a node that has lost its power finds out.
+        // A member of a node that has lost its power notices the loss.
         self.people.iter_mut().for_each(Person::talk);
         self.pass(Duration::from_secs(30));
         let members =
