@@ -3,6 +3,7 @@
 use super::{rounds, script};
 use crate::driver::scripted::{Closed, Peer, Script};
 use crate::{Context, Factory, Protocol, Reactor, Settings, Transport};
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 struct Echo;
@@ -191,4 +192,23 @@ fn accept_quote_close() {
         1
     });
     assert_eq!(fixture.reactor.connection_count(), 0);
+}
+
+/// A connection to a literal address, from the call until it is closed.
+#[test]
+#[ignore = "counted by benches/counts/check"]
+fn connect_quote_close() {
+    let Fixture { script, mut reactor, .. } = Fixture::new(|| Echo, 0);
+    let port = reactor.listen_tcp(8008, || Quote).unwrap();
+    rounds(|counter| {
+        counter.count(|| reactor.connect_tcp((Ipv4Addr::LOCALHOST, 8007), &port)).unwrap();
+        let peer = script.dialled();
+        peer.answer();
+        let turn = counter.count(|| reactor.turn(Some(Duration::ZERO)));
+        assert!(turn.unwrap().is_continue());
+        assert_eq!(peer.received(), QUOTE);
+        assert_eq!(peer.closed(), Closed::InOrder);
+        1
+    });
+    assert_eq!(reactor.connection_count(), 0);
 }

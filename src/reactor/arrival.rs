@@ -38,8 +38,7 @@ impl Reactor {
         let awaits_hello = matches!(stage, Stage::Accepted);
         let id = self.connections.insert_with(|id| {
             let timeout = self.timers.set(due, TimerAction::ArrivalTimeout(id));
-            let arriving = Arriving::new(transport(id), timeout, stage);
-            Slot::Arriving(Box::new(Arriving { tls, counted, ..arriving }))
+            Slot::Arriving(Arriving::boxed(transport(id), timeout, stage, tls, counted))
         });
         // A PROXY header has mostly arrived by now. A client's hello has not, so a session begins
         // with its first byte, and a client that says nothing has none.
@@ -75,16 +74,16 @@ impl Reactor {
         if has_tls && !self.has_time_for_handshake(id) {
             return;
         }
-        self.pass_stages(id);
+        self.pass_stages(id, &transport);
     }
 
     /// Passes as many stages of an arriving connection as possible without waiting.
-    pub(super) fn pass_stages(&mut self, id: Id) {
+    pub(super) fn pass_stages(&mut self, id: Id, transport: &Transport) {
         let Some(Slot::Arriving(arriving)) = self.connections.get_mut(id) else { return };
-        let (transport, has_tls) = (arriving.transport.clone(), arriving.has_tls());
+        let has_tls = arriving.has_tls();
         let progress = arriving.advance();
         if has_tls {
-            self.record_handshake(&transport);
+            self.record_handshake(transport);
         }
         match progress {
             Ok(Progress::Blocked) => {
@@ -92,7 +91,7 @@ impl Reactor {
                 transport.register();
                 self.check_arriving_later(id);
             }
-            Ok(Progress::Arrived) => self.arrived(id, &transport),
+            Ok(Progress::Arrived) => self.arrived(id, transport),
             Err(error) => self.fail_arriving(id, error),
         }
     }
@@ -222,8 +221,14 @@ fn has_left(error: &io::Error) -> bool {
 }
 
 impl Arriving {
-    pub(super) fn new(transport: Transport, timeout: Id, stage: Stage) -> Self {
-        Self { transport, timeout, retry: None, stage, tls: None, queued: false, counted: None }
+    pub(super) fn boxed(
+        transport: Transport,
+        timeout: Id,
+        stage: Stage,
+        tls: Option<TlsSide>,
+        counted: Option<Network>,
+    ) -> Box<Self> {
+        Box::new(Self { transport, timeout, retry: None, stage, tls, queued: false, counted })
     }
 
     fn has_failed(&self) -> bool {

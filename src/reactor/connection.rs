@@ -180,7 +180,7 @@ impl Reactor {
             && !reason.is_abortive()
             && !reason.blames_peer()
             && !matches!(reason, Reason::Lost(_) | Reason::Stopped);
-        if !self.is_out_of_band(factory) {
+        if self.out_of_band_connections == 0 || !self.is_out_of_band(factory) {
             self.record_for_report(&reason, transport.unsent());
         }
         let is_cut_short = !reason.is_done() && transport.connection().is_unfinished();

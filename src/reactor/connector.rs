@@ -198,7 +198,7 @@ impl Reactor {
     ) -> Result<Transport, ConnectError> {
         self.use_factory(&endpoint, key)?;
         let begun = self.insert_attempt(&endpoint, key.id, None);
-        begun.ok_or(ConnectError::NoFactory { endpoint })
+        begun.ok_or_else(|| ConnectError::NoFactory { endpoint })
     }
 
     /// Counts a use of a factory, and starts it if that is the first.
@@ -253,9 +253,9 @@ impl Reactor {
             }
             let transport = Transport::connecting(id, stream, address, listener_info);
             let timeout = self.timers.set(due, TimerAction::ArrivalTimeout(id));
-            let arriving = Arriving::new(transport.clone(), timeout, stage);
-            begun = Some(transport);
-            Slot::Arriving(Box::new(Arriving { tls: endpoint.tls().cloned(), ..arriving }))
+            begun = Some(transport.clone());
+            let tls = endpoint.tls().cloned();
+            Slot::Arriving(Arriving::boxed(transport, timeout, stage, tls, None))
         });
         begun
     }

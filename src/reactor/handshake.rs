@@ -5,6 +5,7 @@ use super::recorder::EventKind;
 use super::table::Slot;
 use crate::arena::Id;
 use crate::transport::Transport;
+use std::time::Duration;
 
 impl Reactor {
     /// Returns true if the handshake of an arriving connection may be continued in this turn. If
@@ -30,15 +31,17 @@ impl Reactor {
             let Some(id) = self.queues.handshakes.pop() else { return };
             if let Some(Slot::Arriving(arriving)) = self.connections.get_mut(id) {
                 arriving.queued = false;
+                let transport = arriving.transport.clone();
                 self.record_other();
-                self.pass_stages(id);
+                self.pass_stages(id, &transport);
             }
         }
     }
 
     /// Records that a handshake was continued, since the clock was last read.
     pub(super) fn record_handshake(&mut self, transport: &Transport) {
-        let took = self.record_callback(EventKind::Handshake, transport, 0);
+        let nanos = self.record_callback(EventKind::Handshake, transport, 0);
+        let took = Duration::from_nanos(nanos);
         self.queues.handshakes.spend(took, self.recorder.turn());
     }
 }

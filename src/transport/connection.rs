@@ -176,6 +176,12 @@ impl Connection {
     }
 
     pub(super) fn local_address(&mut self) -> Address {
+        self.complete_local_address();
+        self.listener.address.clone()
+    }
+
+    /// Asks the socket for what the local address lacks, which it cannot tell once it is closed.
+    fn complete_local_address(&mut self) {
         // Accepted on a port of all interfaces, or opened from an address that the system
         // completes: only the socket knows it. Asked late, since that is a system call.
         let address = &self.listener.address;
@@ -183,11 +189,10 @@ impl Connection {
         let incomplete = everywhere || address.port() == Some(0);
         if let (true, Some(stream)) = (incomplete, &self.stream) {
             if let Ok(address) = stream.local_addr() {
-                self.listener =
-                    Rc::new(ListenerInfo { address, ..ListenerInfo::clone(&self.listener) });
+                // That of an outgoing connection is its own, and changes in its place.
+                Rc::make_mut(&mut self.listener).address = address;
             }
         }
-        self.listener.address.clone()
     }
 
     /// Returns false once the connection is ending.
@@ -439,7 +444,7 @@ impl Connection {
     /// Marks the connection as lost and returns its socket, without the layers on it. The protocol
     /// hears `connection_lost` next.
     pub(crate) fn release(&mut self) -> Option<ClosedStream> {
-        self.local_address();
+        self.complete_local_address();
         let Readiness { socket: SocketReadiness { readable, registered, .. }, peer, .. } =
             self.readiness;
         let may_send = !peer.finished && (readable || peer.sent_any || !registered);
@@ -453,7 +458,7 @@ impl Connection {
     /// Closes the socket with a reset, at once; the protocol hears `connection_lost` later. Returns
     /// how many bytes were unsent.
     pub(crate) fn reset(&mut self) -> usize {
-        self.local_address();
+        self.complete_local_address();
         let unsent = self.discard();
         if let Some(mut stream) = self.stream.take() {
             stream.set_abortive_close();
