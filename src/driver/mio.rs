@@ -175,6 +175,10 @@ impl Driver for MioDriver {
         Ok(())
     }
 
+    fn sched_yield(&self) {
+        std::thread::yield_now();
+    }
+
     fn may_have_more(&self) -> bool {
         self.full
     }

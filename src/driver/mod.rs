@@ -109,6 +109,9 @@ pub(crate) trait Driver: Debug {
     /// `None` it waits for ever. May return early.
     fn wait(&mut self, ready: &mut Vec<Ready>, timeout: Option<Duration>) -> io::Result<()>;
 
+    /// Lets other threads that are ready to run on this core run first.
+    fn sched_yield(&self);
+
     /// Returns true if the last wait returned as many events as one wait can, so that more may be
     /// ready. The next wait fetches them; an outer loop gets no further notification of them.
     fn may_have_more(&self) -> bool;

@@ -6,9 +6,14 @@ use std::time::{Duration, Instant};
 /// for more writes to them: each member then gets the lines of several turns in one call.
 pub(super) const FAN_OUT: usize = 16;
 
-/// Polls in a row without an event, none of which sleeps, after which a fan-out is flushed. With
-/// nothing to gather they cost a microsecond.
+/// Fewest polls in a row without an event, none of which sleeps, after which a fan-out is flushed.
+/// With nothing to gather they cost a microsecond.
 const FAN_OUT_POLLS: u32 = 4;
+
+/// Transports of a fan-out for each of its empty polls, if they are more than [`FAN_OUT_POLLS`].
+/// The polls then take about a hundredth of the time that sending takes, which is long enough for
+/// another shard to pass on what its members say.
+const TRANSPORTS_PER_POLL: u32 = 32;
 
 /// Longest wait of a fan-out for each of its transports, if events keep coming: a quarter of the
 /// time that sending to it will take.
@@ -36,6 +41,12 @@ impl FanOut {
         }
     }
 
+    /// Returns true if the last poll for a deferred fan-out brought no event. Those that it waits for
+    /// may need this core to run.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.0.is_some_and(|deferred| deferred.empty_polls > 0)
+    }
+
     /// Returns true if flushing `members` connections waits for another poll.
     pub(super) fn defers(&mut self, members: usize, now: impl FnOnce() -> Instant) -> bool {
         if members <= FAN_OUT {
@@ -46,7 +57,8 @@ impl FanOut {
         let deferred = self.0.take().unwrap_or(Deferred { since: now, empty_polls: 0 });
         let members = u32::try_from(members).unwrap_or(u32::MAX);
         let wait = FAN_OUT_WAIT.saturating_mul(members).min(FAN_OUT_WAIT_MAX);
-        let defers = deferred.empty_polls < FAN_OUT_POLLS && now - deferred.since < wait;
+        let polls = FAN_OUT_POLLS.max(members / TRANSPORTS_PER_POLL);
+        let defers = deferred.empty_polls < polls && now - deferred.since < wait;
         self.0 = defers.then_some(deferred);
         defers
     }
@@ -71,10 +83,24 @@ mod tests {
             assert!(fan_out.defers(FAN_OUT + 1, || start));
         }
         fan_out.record_poll(true);
+        assert!(fan_out.is_quiet());
         assert!(!fan_out.defers(FAN_OUT + 1, || start), "nothing more comes");
+        assert!(!fan_out.is_quiet(), "nothing is deferred");
         assert!(fan_out.defers(100_000, || start));
         fan_out.record_poll(false);
         assert!(fan_out.defers(100_000, || start + FAN_OUT_WAIT_MAX / 2));
         assert!(!fan_out.defers(100_000, || start + FAN_OUT_WAIT_MAX));
+    }
+
+    #[test]
+    fn a_wide_fan_out_waits_for_more_polls() {
+        let (mut fan_out, start) = (FanOut::default(), Instant::now());
+        assert!(fan_out.defers(1000, || start));
+        for _ in 1..1000 / TRANSPORTS_PER_POLL {
+            fan_out.record_poll(true);
+            assert!(fan_out.defers(1000, || start));
+        }
+        fan_out.record_poll(true);
+        assert!(!fan_out.defers(1000, || start));
     }
 }

@@ -104,6 +104,9 @@ impl Reactor {
         };
         let mut ready = std::mem::take(&mut self.scratch.events);
         self.record_turn();
+        if self.fan_out.is_quiet() {
+            self.driver.sched_yield();
+        }
         let waited = self.driver.wait(&mut ready, timeout);
         self.record_wait(ready.len());
         // A call from another thread ends a wait without an event.
@@ -144,6 +147,7 @@ impl Reactor {
 
     /// Returns when the next turn is due, apart from calls of other threads: each has woken the
     /// reactor, and a simulation decides how long that takes.
+    #[inline]
     pub(crate) fn next_own_deadline(&mut self) -> Option<Instant> {
         let left_over = self.queues.has_work()
             || self.hub.has_yielded()

@@ -89,6 +89,9 @@ impl Driver for HostDriver {
         Ok(())
     }
 
+    /// The world decides whose turn is next.
+    fn sched_yield(&self) {}
+
     fn may_have_more(&self) -> bool {
         self.network.borrow().has_unreported(self.node)
     }

@@ -60,6 +60,7 @@ struct Inner {
     events_max: usize,
     /// The next wait returns early, with nothing.
     skips_wait: bool,
+    sched_yields: usize,
     signal: Option<&'static str>,
     aside: Aside,
     manager: ScriptedManager,
@@ -108,6 +109,7 @@ impl Script {
             write_takes: Duration::ZERO,
             events_max: usize::MAX,
             skips_wait: false,
+            sched_yields: 0,
             signal: None,
             aside: Aside::default(),
             manager: ScriptedManager::default(),
@@ -169,6 +171,11 @@ impl Script {
         let mut inner = self.0.borrow_mut();
         inner.accepts.push_back(Waiting { port: None, outcome: Err(error) });
         inner.knocked = true;
+    }
+
+    /// Returns how often the loop has let other threads run.
+    pub(crate) fn sched_yields(&self) -> usize {
+        self.0.borrow().sched_yields
     }
 
     pub(crate) fn signal(&self, name: &'static str) {
@@ -267,6 +274,10 @@ impl Driver for Script {
             _ => {}
         }
         Ok(())
+    }
+
+    fn sched_yield(&self) {
+        self.0.borrow_mut().sched_yields += 1;
     }
 
     fn may_have_more(&self) -> bool {

@@ -139,6 +139,7 @@ fn a_fan_out_waits_until_a_few_polls_bring_nothing() {
         fixture.turn();
         assert_eq!(peers[39].received(), b"", "held back");
     }
+    assert_eq!(fixture.script.sched_yields(), 2, "before each poll after an empty one");
     fixture.turn();
     assert!(peers[39].received().starts_with(b"line 0\nline 1\nline 2\n"));
     assert_eq!(peers[39].calls().writes - before, 1);

@@ -81,6 +81,10 @@ impl Driver for FaultyDriver {
         Ok(())
     }
 
+    fn sched_yield(&self) {
+        self.inner.sched_yield();
+    }
+
     /// Returns true also if the next wait has something to report, so that the loop does not sleep
     /// before it.
     fn may_have_more(&self) -> bool {
