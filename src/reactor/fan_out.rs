@@ -41,8 +41,8 @@ impl FanOut {
         }
     }
 
-    /// Returns true if the last poll for a deferred fan-out brought no event. Those that it waits for
-    /// may need this core to run.
+    /// Returns true if the last poll for a deferred fan-out brought no event. Those that it waits
+    /// for may need this core to run.
     pub(super) fn is_quiet(&self) -> bool {
         self.0.is_some_and(|deferred| deferred.empty_polls > 0)
     }
