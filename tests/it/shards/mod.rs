@@ -14,11 +14,22 @@ use std::thread::JoinHandle;
 use twistor::shards::{
     Balance, Shard, ShardEnd, Shards, ShardsError, ShardsHandle, ShardsReport, SharedPort,
 };
-use twistor::{Address, Context, Protocol, Reactor, Settings};
+use twistor::{
+    Address, Context, Factory, ListeningPort, Protocol, Reactor, Settings, build_protocol,
+};
 
 /// Says which shard serves the client, and sends back what it receives.
 struct Greeter {
     index: usize,
+}
+
+/// The greeters of one shard.
+struct Greeters {
+    index: usize,
+}
+
+impl Factory for Greeters {
+    build_protocol!(Greeter, |greeters| Greeter { index: greeters.index });
 }
 
 impl<F> Protocol<F> for Greeter {
@@ -61,22 +72,22 @@ fn ways() -> Vec<SharedPort> {
 impl Running {
     /// Starts shards that serve a port with greeters.
     fn start(count: usize, port: SharedPort) -> Self {
-        Self::start_with(shards(count), port, |_, _| {})
+        Self::start_with(shards(count), port, |_, _, _| {})
     }
 
+    /// Starts shards that serve a port with greeters; `set_up` adds to the set-up of each.
     fn start_with(
         shards: Shards,
         port: SharedPort,
-        set_up: impl Fn(&mut Reactor, &Shard) + Send + Sync + 'static,
+        set_up: impl Fn(&mut Reactor, &Shard, &ListeningPort<Greeters>) + Send + Sync + 'static,
     ) -> Self {
         let handle = shards.handle();
         let (address_in, address) = channel();
         let address_in = Mutex::new(address_in);
         let thread = std::thread::spawn(move || {
             shards.run(|reactor, shard| {
-                let index = shard.index();
-                let port = port.listen(reactor, shard, move || Greeter { index })?;
-                set_up(reactor, shard);
+                let port = port.listen(reactor, shard, Greeters { index: shard.index() })?;
+                set_up(reactor, shard, &port);
                 address_in.lock().unwrap().send(port.local_address())?;
                 Ok(())
             })

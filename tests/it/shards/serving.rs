@@ -88,20 +88,10 @@ fn a_shard_that_does_not_listen_or_no_longer_gets_no_clients() {
 #[test]
 fn each_shard_limits_the_clients_that_it_receives() {
     let port = SharedPort::acceptor(any(), Balance::RoundRobin);
-    let shards = super::shards(2);
-    let handle = shards.handle();
-    let (opened_in, opened) = channel();
-    let thread = std::thread::spawn(move || {
-        shards.run(|reactor, shard| {
-            let index = shard.index();
-            let port = port.listen(reactor, shard, move || Greeter { index })?;
-            let limits = ConnectionLimits::new().max_connections(3).reject_message("full\n");
-            reactor.set_limits(&port, limits);
-            Ok(opened_in.send(port.local_address())?)
-        })
+    let running = Running::start_with(super::shards(2), port, |reactor, _, port| {
+        let limits = ConnectionLimits::new().max_connections(3).reject_message("full\n");
+        reactor.set_limits(port, limits);
     });
-    let [address, _] = [(); 2].map(|()| receive(&opened));
-    let running = Running { address, handle, thread };
     let _clients = [(); 6].map(|()| running.connect());
     for _ in 0..4 {
         assert_eq!(Client::connect(running.address.clone()).line(), "full");
@@ -117,23 +107,13 @@ fn each_shard_limits_the_clients_that_it_receives() {
 fn an_accept_rate_of_one_shard_does_not_hold_up_the_others() {
     for limited in [0, 1] {
         let port = SharedPort::acceptor(any(), Balance::RoundRobin);
-        let shards = super::shards(2);
-        let handle = shards.handle();
-        let (opened_in, opened) = channel();
-        let thread = std::thread::spawn(move || {
-            shards.run(|reactor, shard| {
-                let index = shard.index();
-                let port = port.listen(reactor, shard, move || Greeter { index })?;
-                if index == limited {
-                    let hour = Duration::from_secs(3600);
-                    let limits = ConnectionLimits::new().accept_rate(1, hour).accept_burst(1);
-                    reactor.set_limits(&port, limits);
-                }
-                Ok(opened_in.send(port.local_address())?)
-            })
+        let running = Running::start_with(super::shards(2), port, move |reactor, shard, port| {
+            if shard.index() == limited {
+                let hour = Duration::from_secs(3600);
+                let limits = ConnectionLimits::new().accept_rate(1, hour).accept_burst(1);
+                reactor.set_limits(port, limits);
+            }
         });
-        let [address, _] = [(); 2].map(|()| receive(&opened));
-        let running = Running { address, handle, thread };
         let sockets: Vec<_> = (0..10).map(|_| Client::connect(running.address.clone())).collect();
         // The acceptor itself has no queue: what it cannot take is for others.
         let served = if limited == 0 { 10 } else { 6 };
