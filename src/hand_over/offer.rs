@@ -22,8 +22,15 @@ const CONNECTIONS_MAX: usize = 16;
 /// An offer of this process's ports.
 #[derive(Debug, Default)]
 struct Offer {
-    /// The connection of the process that takes over.
-    successor: Option<ConnectionId>,
+    successor: Option<Successor>,
+}
+
+/// The process that takes over.
+#[derive(Debug)]
+struct Successor {
+    connection: ConnectionId,
+    /// The ports that were open when it came, by the numbers that it knows them by.
+    ports: Vec<Id>,
 }
 
 /// A conversation with a process that wants to take over.
@@ -40,11 +47,11 @@ enum Stage {
     /// It has not said what it wants.
     Greeting,
     /// It asks for one port after the other, and has those before `next`.
-    Passing { ports: Vec<Id>, next: usize },
+    Passing { next: usize },
     /// It has all ports, and starts up.
-    StartingUp { ports: Vec<Id> },
+    StartingUp,
     /// It may serve, and says so when it does.
-    Ready { ports: Vec<Id> },
+    Ready,
     /// It is refused, or has taken over.
     Over,
 }
@@ -81,14 +88,15 @@ impl Session {
             return self.refuse(cx, &format!("there are more than {PORTS_MAX} ports"));
         }
         log::info!("{} takes over", Name(self.process));
-        cx.factory.successor = Some(cx.transport.id());
+        cx.factory.successor = Some(Successor { connection: cx.transport.id(), ports });
         if let Some(timer) = self.timer {
             cx.reactor.reset(timer, READY_TIMEOUT);
         }
-        self.stage = Stage::Passing { ports, next: 0 };
+        self.stage = Stage::Passing { next: 0 };
     }
 
-    fn pass(&mut self, cx: &LineContext<'_, Offer>, ports: Vec<Id>, mut next: usize) {
+    fn pass(&mut self, cx: &mut LineContext<'_, Offer>, mut next: usize) {
+        let Some(Successor { ports, .. }) = &cx.factory.successor else { return };
         while let Some(id) = ports.get(next) {
             let number = next;
             next += 1;
@@ -106,20 +114,26 @@ impl Session {
                     return self.refuse(cx, &format!("a socket cannot be passed: {error}"));
                 }
             }
-            self.stage = Stage::Passing { ports, next };
+            self.stage = Stage::Passing { next };
             return;
         }
+        // From now on it has them even if this process stops.
+        cx.reactor.set_ports_owned(ports, false);
         Self::answer(cx, &Answer::End);
-        self.stage = Stage::StartingUp { ports };
+        self.stage = Stage::StartingUp;
     }
 
-    fn hand_over(&mut self, cx: &mut LineContext<'_, Offer>, ports: &[Id], taken: &[usize]) {
-        let Some(taken) = taken.iter().map(|it| ports.get(*it).copied()).collect() else {
+    fn hand_over(&mut self, cx: &mut LineContext<'_, Offer>, taken: &[usize]) {
+        let Some(Successor { ports, .. }) = &cx.factory.successor else { return };
+        let taken: Option<Vec<Id>> = taken.iter().map(|it| ports.get(*it).copied()).collect();
+        let Some(taken) = taken else {
             return self.refuse(cx, "it has taken a port that it was not passed");
         };
-        let taken: Vec<Id> = taken;
         log::info!("{} has taken {} ports over", Name(self.process), taken.len());
         self.stage = Stage::Over;
+        // It has left the others to this process, which removes what they own when it closes them.
+        cx.reactor.set_ports_owned(ports, true);
+        cx.factory.successor = None;
         cx.reactor.leave_to_successor(&taken, self.process);
         cx.transport.lose_connection();
     }
@@ -146,17 +160,15 @@ impl LineReceiver<Offer> for Session {
     fn line_received(&mut self, cx: &mut LineContext<'_, Offer>, line: &[u8]) {
         match (replace(&mut self.stage, Stage::Over), Request::parse(line)) {
             (Stage::Greeting, Some(Request::TakeOver(version))) => self.begin(cx, version),
-            (Stage::Passing { ports, next }, Some(Request::Next)) => self.pass(cx, ports, next),
-            (Stage::StartingUp { ports }, Some(Request::Ready)) => {
+            (Stage::Passing { next }, Some(Request::Next)) => self.pass(cx, next),
+            (Stage::StartingUp, Some(Request::Ready)) => {
                 if let Some(timer) = self.timer {
                     cx.reactor.reset(timer, ANSWER_TIMEOUT);
                 }
                 Self::answer(cx, &Answer::Go);
-                self.stage = Stage::Ready { ports };
+                self.stage = Stage::Ready;
             }
-            (Stage::Ready { ports }, Some(Request::Serving(taken))) => {
-                self.hand_over(cx, &ports, &taken);
-            }
+            (Stage::Ready, Some(Request::Serving(taken))) => self.hand_over(cx, &taken),
             (Stage::Over, _) => {}
             _ => self.refuse(cx, "what it says is not what it should say by now"),
         }
@@ -176,17 +188,23 @@ impl LineReceiver<Offer> for Session {
     fn drain_requested(&mut self, cx: &mut LineContext<'_, Offer>) {
         match self.stage {
             Stage::Over => cx.transport.drain(),
-            _ => self.refuse(cx, "this process is stopping"),
+            Stage::Greeting | Stage::Passing { .. } => {
+                self.refuse(cx, "this process is stopping");
+            }
+            // It has all sockets. The drain waits for it, so that somebody serves afterwards: a
+            // process of several shards drains as soon as one of them is handed over.
+            Stage::StartingUp | Stage::Ready => {}
         }
     }
 
     fn connection_lost(&mut self, cx: &mut LineContext<'_, Offer>, reason: &Reason) {
-        if cx.factory.successor == Some(cx.transport.id()) {
-            cx.factory.successor = None;
-            if !matches!(self.stage, Stage::Over) {
-                let name = Name(self.process);
-                log::error!("{name} has not taken over, this process continues: {reason}");
-            }
+        let is_its = |it: &mut Successor| it.connection == cx.transport.id();
+        let Some(Successor { ports, .. }) = cx.factory.successor.take_if(is_its) else { return };
+        cx.reactor.set_ports_owned(&ports, true);
+        if !matches!(self.stage, Stage::Over) {
+            let name = Name(self.process);
+            let does = if cx.reactor.is_stop_requested() { "stops" } else { "continues" };
+            log::error!("{name} has not taken over, this process {does}: {reason}");
         }
     }
 }
@@ -221,6 +239,9 @@ impl Reactor {
     /// Both processes have the same sockets meanwhile, each with one queue of waiting clients, so
     /// that none of them is refused or reset. Connections are not handed over; they end with this
     /// process.
+    ///
+    /// If this process is asked to stop while a successor starts up, it drains, and the drain waits
+    /// for the successor.
     ///
     /// A successor has a minute to start up. It has to be a process of the same user; the socket's
     /// file has the mode 600. It is a port like any other, which the successor takes over if it

@@ -110,13 +110,21 @@ impl Reactor {
         self.driver.user_id() == Some(user)
     }
 
-    /// Leaves these ports to a successor, with the clients that wait on them, and drains.
-    pub(crate) fn leave_to_successor(&mut self, ports: &[Id], process: Option<u32>) {
+    /// Says whether this process owns these ports, and so removes the file of a Unix socket when it
+    /// closes it. Those that are closed already do not change.
+    pub(crate) fn set_ports_owned(&mut self, ports: &[Id], is_owned: bool) {
         for id in ports {
             if let Some(port) = self.ports.get_mut(*id) {
-                port.listener.set_owned(false);
-                self.close_port(*id);
+                port.listener.set_owned(is_owned);
             }
+        }
+    }
+
+    /// Leaves these ports to a successor, with the clients that wait on them, and drains.
+    pub(crate) fn leave_to_successor(&mut self, ports: &[Id], process: Option<u32>) {
+        self.set_ports_owned(ports, false);
+        for id in ports {
+            self.close_port(*id);
         }
         self.succession = Succession::HandedOver;
         self.notify_handed_over(process);

@@ -73,16 +73,41 @@ fn the_second_of_two_successors_is_refused_and_the_first_takes_over() {
 }
 
 #[test]
-fn a_successor_of_a_process_that_stops_is_told_so() {
+fn a_process_that_is_asked_to_stop_waits_for_its_successor() {
     let folder = Folder::new();
-    let old = Program::serving(&folder, &[LOOPBACK]);
-    let mut new = Program::start("waits", &folder, &[LOOPBACK]);
+    let unix = format!("unix:{}", folder.join("socket").display());
+    let old = Program::serving(&folder, &[LOOPBACK, &unix]);
+    let mut client = old.connect(0);
+    old.expect_to_serve(&mut client);
+    let mut new = Program::start("waits", &folder, &[LOOPBACK, &unix]);
     new.expect_waiting();
     old.child.signal("TERM");
-    assert!(old.ended().0.success());
+    client.expect_close();
+    // Nobody accepts these before the successor does, and nobody refuses them.
+    let mut early = [new.connect(0), new.connect(1)];
     new.go_on();
-    let (status, said) = new.ended();
-    assert!(!status.success() && said.contains("this process is stopping"), "{said}");
+    new.expect_running();
+    old.expect_drained();
+    early.iter_mut().for_each(|client| new.expect_to_serve(client));
+    new.expect_to_serve(&mut new.connect(1));
+}
+
+#[test]
+fn a_process_that_is_asked_to_stop_does_so_if_its_successor_fails() {
+    let folder = Folder::new();
+    let unix = format!("unix:{}", folder.join("socket").display());
+    let old = Program::serving(&folder, &[&unix]);
+    let mut client = old.connect(0);
+    old.expect_to_serve(&mut client);
+    let new = Program::start("waits", &folder, &[&unix]);
+    new.expect_waiting();
+    old.child.signal("TERM");
+    client.expect_close();
+    new.child.signal("KILL");
+    assert!(old.ended().0.success());
+    // The file that is left keeps nobody from beginning.
+    let next = Program::serving(&folder, &[&unix]);
+    next.expect_to_serve(&mut next.connect(0));
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::env;
 use std::io::Write;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
+use twistor::shards::{Balance, Shards, SharedPort};
 use twistor::{
     Address, Delimiter, LineContext, LineReceiver, Lines, Reactor, ServerEndpoint, Settings,
     UnixAddress,
@@ -60,9 +61,47 @@ fn role() {
     std::process::exit(i32::from(ended.is_err()));
 }
 
+/// Runs two shards. Those that listen on sockets take them over, each at a path of its own.
+fn run_shards(path: &str, port: &SharedPort, accepts_for_all: bool) -> Result<String, String> {
+    let shards = Shards::new(2).settings(Settings::default().drain_timeout(DRAIN_TIMEOUT));
+    let ended = shards.run(|reactor, shard| {
+        let path = format!("{path}.{}", shard.index());
+        let hands_over = shard.index() == 0 || !accepts_for_all;
+        if hands_over {
+            reactor.take_over(&path)?;
+        }
+        let listening = port.listen(reactor, shard, || Lines::new(Who::Unasked))?;
+        if hands_over {
+            reactor.hand_over(&path)?;
+        }
+        if shard.index() == 0 {
+            println!("\nlistening on {}", listening.local_address());
+            say_when_running(reactor);
+        }
+        Ok(())
+    });
+    ended.map(|report| report.to_string()).map_err(|error| error.to_string())
+}
+
+fn say_when_running(reactor: &mut Reactor) {
+    reactor.call_when_running(|reactor| {
+        // After the end of start-up.
+        reactor.call_later(Duration::ZERO, |_| println!("\nrunning"));
+    });
+}
+
 fn run(role: &str) -> Result<String, String> {
     let said = |error: &dyn std::fmt::Display| error.to_string();
     let path = env::var(PATH).unwrap();
+    let endpoint = || env::var(PORTS).unwrap().parse().unwrap();
+    match role {
+        "acceptor" => {
+            let port = SharedPort::acceptor(endpoint(), Balance::RoundRobin);
+            return run_shards(&path, &port, true);
+        }
+        "reuse-port" => return run_shards(&path, &SharedPort::reuse_port(endpoint()), false),
+        _ => {}
+    }
     let settings = Settings::default().drain_timeout(DRAIN_TIMEOUT);
     let mut reactor = Reactor::with_settings(settings).unwrap();
     if role != "fresh" {
@@ -89,10 +128,7 @@ fn run(role: &str) -> Result<String, String> {
         }),
         _ => {}
     }
-    reactor.call_when_running(|reactor| {
-        // After the end of start-up.
-        reactor.call_later(Duration::ZERO, |_| println!("\nrunning"));
-    });
+    say_when_running(&mut reactor);
     reactor.run().map(|report| report.to_string()).map_err(|error| said(&error))
 }
 
@@ -126,7 +162,12 @@ impl Program {
     /// Starts it, and waits until it serves.
     #[track_caller]
     pub(super) fn serving(folder: &Folder, ports: &[&str]) -> Self {
-        let program = Self::start("serves", folder, ports);
+        Self::serving_as("serves", folder, ports)
+    }
+
+    #[track_caller]
+    pub(super) fn serving_as(role: &str, folder: &Folder, ports: &[&str]) -> Self {
+        let program = Self::start(role, folder, ports);
         program.expect_running();
         program
     }

@@ -47,6 +47,15 @@ fn ask(address: SocketAddr) -> io::Result<u32> {
     process.map_err(|_| io::Error::other(format!("an answer of {answer:?}")))
 }
 
+/// Ends the clients, also when the test fails.
+struct EndOfStorm<'a>(&'a Seen);
+
+impl Drop for EndOfStorm<'_> {
+    fn drop(&mut self) {
+        self.0.is_over.store(true, Ordering::Relaxed);
+    }
+}
+
 fn ask_again_and_again(address: SocketAddr, seen: &Seen) {
     let mut answers = BTreeMap::new();
     while !seen.is_over.load(Ordering::Relaxed) {
@@ -62,15 +71,31 @@ fn ask_again_and_again(address: SocketAddr, seen: &Seen) {
 
 #[test]
 fn no_client_is_refused_or_reset_by_restarts() {
+    storm("serves");
+}
+
+#[test]
+fn no_client_is_refused_or_reset_by_restarts_of_shards_with_an_acceptor() {
+    storm("acceptor");
+}
+
+#[test]
+fn no_client_is_refused_or_reset_by_restarts_of_shards_with_sockets_of_their_own() {
+    storm("reuse-port");
+}
+
+/// Restarts a program in this role under a storm.
+fn storm(role: &str) {
     let restarts = std::env::var("TWISTOR_RESTARTS").ok().map(|count| count.parse().unwrap());
     let connections = if restarts.is_some() { CONNECTIONS_OF_GATE } else { CONNECTIONS };
     let restarts: usize = restarts.unwrap_or(3);
     let (folder, port) = (Folder::new(), "tcp:0:interface=127.0.0.1:backlog=4096");
-    let mut serving = Program::serving(&folder, &[port]);
+    let mut serving = Program::serving_as(role, &folder, &[port]);
     let address = serving.addresses[0].socket_addr().unwrap();
     let seen = Seen::default();
     let (mut processes, begin) = (vec![serving.child.id()], Instant::now());
     thread::scope(|scope| {
+        let _end = EndOfStorm(&seen);
         for _ in 0..CLIENTS {
             scope.spawn(|| ask_again_and_again(address, &seen));
         }
@@ -83,12 +108,11 @@ fn no_client_is_refused_or_reset_by_restarts() {
         };
         for _ in 0..restarts {
             more();
-            let next = Program::serving(&folder, &[port]);
+            let next = Program::serving_as(role, &folder, &[port]);
             processes.push(next.child.id());
             std::mem::replace(&mut serving, next).expect_drained();
         }
         more();
-        seen.is_over.store(true, Ordering::Relaxed);
     });
     let (elapsed, answers) = (begin.elapsed(), seen.answers.into_inner().unwrap());
     let total: usize = answers.values().sum();
