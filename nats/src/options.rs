@@ -1,4 +1,4 @@
-//! `ConnectOptions`: what a client is to be like, before it is started.
+//! `ConnectOptions`: settings of a client.
 
 use crate::client::Client;
 use crate::error::StartError;
@@ -35,7 +35,7 @@ const MAX_QUEUED: usize = 8 * 1024 * 1024;
 /// moments, and thousands of clients do not drown it while it starts.
 const RECONNECT_DELAY_MAX: Duration = Duration::from_secs(5);
 
-/// What a client is to be like. Default: as Rust's other client is, where that has a meaning here.
+/// Settings of a client. The defaults are those of `async-nats`, where they have a meaning here.
 ///
 /// ```no_run
 /// use twistor::Reactor;

@@ -80,7 +80,7 @@ pub(crate) enum Phase {
     /// The server has been told that all subscriptions end. Messages still arrive, and answers to
     /// them may be published.
     DrainingSubscriptions,
-    /// Everything that is to be published is on its way.
+    /// The client sends what is still queued.
     DrainingPublishes,
 }
 

@@ -72,7 +72,7 @@ pub(crate) enum Event {
     Stop,
     Abort,
     Restart,
-    /// The reactor drains or stops: it ends the connection itself, and no other is to be made.
+    /// The reactor drains or stops: it ends the connection itself, and the service makes no other.
     Leave,
 }
 
@@ -115,7 +115,7 @@ impl<C: Clone> Machine<C> {
         }
     }
 
-    /// Moves the service, and returns what is to be done. `policy` returns the delay after a number
+    /// Moves the service, and returns what the reactor has to do. `policy` returns the delay after a number
     /// of failures; it is asked when the service begins to wait.
     pub(crate) fn handle(
         &mut self,

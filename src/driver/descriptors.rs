@@ -21,7 +21,7 @@ const RECEIVE_FLAGS: RecvFlags = RecvFlags::CMSG_CLOEXEC;
 #[cfg(target_vendor = "apple")]
 const RECEIVE_FLAGS: RecvFlags = RecvFlags::empty();
 
-/// The descriptors of a connection that were received and not taken, or are to be sent.
+/// The descriptors of a connection that were received and not taken, or wait to be sent.
 #[derive(Debug, Default)]
 pub(super) struct Descriptors {
     pub(super) received: VecDeque<Descriptor>,

@@ -55,7 +55,7 @@ pub struct ClientEndpoint {
 pub(crate) enum Destination {
     /// An address, which the driver connects to.
     Address(ClientCarrier),
-    /// A host, whose addresses are to be found out. Boxed, since errors hold endpoints.
+    /// A host, whose name has to be resolved. Boxed, since errors hold endpoints.
     Host(Box<HostnameEndpoint>),
 }
 

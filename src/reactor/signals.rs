@@ -25,7 +25,7 @@ pub(super) struct SignalCalls {
     calls: BTreeMap<u64, SignalCall>,
     /// Number of the next closure.
     number: u64,
-    /// Signals whose closures are to be called in the next phase 1.
+    /// Signals whose closures the next phase 1 calls.
     arrived: Vec<&'static str>,
 }
 

@@ -1,4 +1,4 @@
-//! Descriptors that are to be sent, each with the byte that is written after it.
+//! Descriptors that wait to be sent, each with the byte that is written after it.
 
 use crate::descriptor::Descriptor;
 use std::collections::VecDeque;
