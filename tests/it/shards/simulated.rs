@@ -6,10 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 use twistor::mailbox::{Mailbox, MailboxPolicy};
 use twistor::shards::{Balance, SharedPort};
-use twistor::testing::{Conditions, End, FaultPlan, Host, Peer, Random, Simulation, explore};
+use twistor::testing::{
+    Conditions, End, FaultPlan, Host, Peer, Random, Simulation, SystemCall, explore, single_faults,
+};
 use twistor::{
     Bytes, ConnectionId, Delimiter, Factory, LineContext, LineReceiver, Lines, Reactor, Reason,
-    Transport, broadcast,
+    ServerEndpoint, Transport, broadcast,
 };
 
 const PORT: u16 = 8007;
@@ -100,6 +102,10 @@ impl Person {
     }
 }
 
+fn endpoint() -> ServerEndpoint {
+    format!("tcp:{PORT}").parse().unwrap()
+}
+
 struct Town {
     simulation: Simulation,
     random: Random,
@@ -118,13 +124,23 @@ impl Town {
         let count = 2 + random.below(3);
         let capacity = *random.pick(&[1, 3, ROOMY]);
         let policy = *random.pick(&[MailboxPolicy::Reject, MailboxPolicy::DropOldest]);
-        let mailboxes = Mailbox::for_shards(count, capacity, policy);
-        let endpoint = format!("tcp:{PORT}").parse().unwrap();
         let port = match random.below(3) {
-            0 => SharedPort::reuse_port(endpoint),
-            1 => SharedPort::acceptor(endpoint, Balance::RoundRobin),
-            _ => SharedPort::acceptor(endpoint, Balance::LeastConnections),
+            0 => SharedPort::reuse_port(endpoint()),
+            1 => SharedPort::acceptor(endpoint(), Balance::RoundRobin),
+            _ => SharedPort::acceptor(endpoint(), Balance::LeastConnections),
         };
+        let mailboxes = Mailbox::for_shards(count, capacity, policy);
+        Self { capacity, ..Self::with_shards(simulation, random, port, mailboxes) }
+    }
+
+    /// A room on as many shards as there are mailboxes.
+    fn with_shards(
+        simulation: &Simulation,
+        random: Random,
+        port: SharedPort,
+        mailboxes: Arc<[Mailbox<Bytes>]>,
+    ) -> Self {
+        let count = mailboxes.len();
         let shared = Arc::clone(&mailboxes);
         let shards = simulation.shards("server", count, move |reactor, shard| {
             let index = shard.index();
@@ -140,7 +156,7 @@ impl Town {
             })?;
             Ok(())
         });
-        let (simulation, people) = (simulation.clone(), Vec::new());
+        let (simulation, people, capacity) = (simulation.clone(), Vec::new(), ROOMY);
         Self { simulation, random, shards, people, mailboxes, capacity }
     }
 
@@ -247,4 +263,56 @@ fn messages_of_one_sender_reach_each_member_in_order_and_once() {
 #[test]
 fn order_survives_faults() {
     explore(40, a_room_in_trouble);
+}
+
+/// Four people, two on each shard, talk while one call on the system fails.
+fn a_room_with_a_fault(simulation: &Simulation, port: SharedPort) {
+    let mailboxes = Mailbox::for_shards(2, ROOMY, MailboxPolicy::Reject);
+    let mut town = Town::with_shards(simulation, simulation.random(), port, mailboxes);
+    for _ in 0..4 {
+        town.enter();
+        simulation.run_for(SECOND);
+    }
+    for _ in 0..3 {
+        town.people.iter_mut().for_each(Person::say);
+        simulation.run_for(SECOND);
+    }
+    town.shards[1].reactor(|reactor| reactor.stop_gracefully(SECOND * 60));
+    simulation.run_for(SECOND * 120);
+    town.people.iter_mut().for_each(Person::listen);
+    let is_well = |person: &&Person| person.peer.close_kind() == Some(End::Closed);
+    let well: Vec<&Person> = town.people.iter().filter(is_well).collect();
+    match simulation.faulted_call().filter(|it| !it.fault.failure.is_transient()) {
+        // Whoever waits to be accepted when descriptors run out is closed.
+        Some(call) if call.call == SystemCall::Accept => assert!(well.len() >= 3, "{call}"),
+        Some(call) => {
+            let is_hit = |person: &Person| Some(person.peer.address()) == call.peer;
+            let hit = town.people.iter().filter(|person| is_hit(person)).count();
+            assert!(well.len() + hit >= town.people.len(), "{call}");
+        }
+        None => assert_eq!(well.len(), town.people.len()),
+    }
+    for person in &well {
+        let others = well.iter().filter(|other| other.name != person.name);
+        for (name, said) in others.map(|other| (other.name, other.said)) {
+            assert_eq!(person.heard.get(&name), Some(&said), "{} of {name}", person.name);
+        }
+    }
+    assert!(town.shards.iter().all(|shard| shard.has_stopped() && shard.open() == 0));
+    town.people.clear();
+    simulation.run_for(SECOND * 120);
+    assert_eq!(simulation.connections(), 0);
+}
+
+/// Number of faults that are tried by default on each kind of port.
+const FAULTS: usize = 100;
+
+#[test]
+fn a_single_fault_harms_nobody_else_on_any_shard() {
+    let acceptor = || SharedPort::acceptor(endpoint(), Balance::RoundRobin);
+    let report = single_faults(1, FAULTS, |it| a_room_with_a_fault(it, acceptor()));
+    println!("{report}");
+    let reuse_port = || SharedPort::reuse_port(endpoint());
+    let report = single_faults(1, FAULTS, |it| a_room_with_a_fault(it, reuse_port()));
+    println!("{report}");
 }
