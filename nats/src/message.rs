@@ -3,7 +3,8 @@
 use crate::codec::{HeaderMap, Status};
 use std::fmt;
 
-/// A message that has arrived. It lives as long as the call that it is given to; copy what you keep.
+/// A message that has arrived. It lives as long as the call that it is given to, so copy what you
+/// keep.
 #[derive(Clone, Copy)]
 pub struct Message<'a> {
     subject: &'a str,

@@ -115,8 +115,8 @@ impl<C: Clone> Machine<C> {
         }
     }
 
-    /// Moves the service, and returns what the reactor has to do. `policy` returns the delay after a number
-    /// of failures; it is asked when the service begins to wait.
+    /// Moves the service, and returns what the reactor has to do. `policy` returns the delay after
+    /// a number of failures; it is asked when the service begins to wait.
     pub(crate) fn handle(
         &mut self,
         event: Event,
