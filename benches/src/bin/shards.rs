@@ -1,7 +1,7 @@
 //! A server on several cores that computes before it answers, for what a second core brings.
 //!
-//! `shards COUNT acceptor|reuse-port ROUNDS` answers each message with itself, after a computation of
-//! this many rounds.
+//! `shards COUNT acceptor|reuse-port ROUNDS` answers each message with itself, after a computation
+//! of this many rounds.
 
 use std::error::Error;
 use std::hint::black_box;
