@@ -14,6 +14,7 @@ use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::mem::take;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// What the predecessor has said and passed, and where the conversation is.
 #[derive(Debug, Default)]
@@ -164,20 +165,25 @@ struct Connection {
     path: PathBuf,
     reactor: Reactor,
     key: FactoryKey<Conversation>,
+    /// Time within which the predecessor answers.
+    answer_timeout: Duration,
 }
 
 impl Connection {
     /// Connects and receives all sockets; `None` if there is no predecessor.
-    fn open(path: &Path) -> Result<Option<(Self, Vec<PassedSocket>)>, TakeOverError> {
+    fn open(
+        path: &Path,
+        answer_timeout: Duration,
+    ) -> Result<Option<(Self, Vec<PassedSocket>)>, TakeOverError> {
         let failed = |source| TakeOverError::Connect { path: path.to_owned(), source };
         let settings = Settings::default().handle_signals(false);
         let mut reactor = Reactor::with_settings(settings).map_err(failed)?;
         let key = reactor.add_factory(Conversation::default());
         let key = key.map_err(|error| failed(io::Error::other(error.to_string())))?;
-        let endpoint = UnixClientEndpoint::new(path).timeout(ANSWER_TIMEOUT);
+        let endpoint = UnixClientEndpoint::new(path).timeout(answer_timeout);
         let begun = reactor.connect_unix(endpoint, key);
         begun.map_err(|error| failed(io::Error::other(error.to_string())))?;
-        let mut connection = Self { path: path.to_owned(), reactor, key };
+        let mut connection = Self { path: path.to_owned(), reactor, key, answer_timeout };
         match connection.wait(|stage| !matches!(stage, Stage::Receiving))? {
             Some(End::Absent) => Ok(None),
             Some(end @ End::Lost(_)) => {
@@ -237,10 +243,10 @@ impl Connection {
         called.unwrap_or_default()
     }
 
-    /// Turns the reactor until the stage is one that is waited for, [`ANSWER_TIMEOUT`] at most.
+    /// Turns the reactor until the stage is one that is waited for, `answer_timeout` at most.
     /// Returns why the conversation is over, if it is.
     fn wait(&mut self, is_waited_for: fn(&Stage) -> bool) -> Result<Option<End>, TakeOverError> {
-        let due = self.reactor.now() + ANSWER_TIMEOUT;
+        let due = self.reactor.now() + self.answer_timeout;
         loop {
             let reached = self.with(|conversation| {
                 let is_there = is_waited_for(&conversation.stage);
@@ -257,8 +263,8 @@ impl Connection {
             }
             let rest = due.saturating_duration_since(self.reactor.now());
             if rest.is_zero() {
-                let path = self.path.clone();
-                return Err(TakeOverError::TimedOut { path, timeout: ANSWER_TIMEOUT });
+                let (path, timeout) = (self.path.clone(), self.answer_timeout);
+                return Err(TakeOverError::TimedOut { path, timeout });
             }
             if let Err(error) = self.reactor.turn(Some(rest)) {
                 let source = io::Error::other(error.to_string());
@@ -318,12 +324,29 @@ impl Reactor {
         if !self.takes_over() {
             return Ok(false);
         }
-        let Some((connection, sockets)) = Connection::open(path.as_ref())? else {
+        let Some((connection, sockets)) = Connection::open(path.as_ref(), ANSWER_TIMEOUT)? else {
             return Ok(false);
         };
         log::info!("taking over {} ports", sockets.len());
         let tell_ready = Box::new(move |taken: &[usize]| connection.tell_ready(taken));
         self.set_predecessor(Predecessor { sockets, tell_ready });
         Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::net::UnixListener;
+
+    #[test]
+    fn a_predecessor_that_does_not_answer_is_not_waited_for_longer_than_the_timeout() {
+        let path = std::env::temp_dir().join(format!("twistor-mute-{}", std::process::id()));
+        let _ = std::fs::remove_file(&path);
+        let _mute = UnixListener::bind(&path).unwrap();
+        let opened = Connection::open(&path, Duration::from_millis(50));
+        std::fs::remove_file(&path).unwrap();
+        let error = opened.err().expect("nothing is handed over").to_string();
+        assert!(error.contains("has not answered for 50ms"), "{error}");
     }
 }

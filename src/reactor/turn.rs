@@ -42,6 +42,15 @@ const BULK_TIME: Duration = Duration::from_millis(2);
 /// overruns it by a small factor.
 const CALLBACK_TIME: Duration = Duration::from_micros(500);
 
+/// Returns the earlier of two deadlines. (A simulation asks for deadlines all the time, and in a
+/// debug build an iterator over them would be a tenth of what it costs.)
+fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
+}
+
 impl Reactor {
     /// Runs one turn. Work that is added to a phase while it runs waits for the next turn.
     pub(super) fn one_turn(
@@ -158,8 +167,8 @@ impl Reactor {
         if left_over {
             return Some(self.now());
         }
-        let timeouts = [self.timers.next(), self.queues.read_backoffs.until, self.stop_deadline()];
-        timeouts.into_iter().flatten().min()
+        let timeout = earlier(self.timers.next(), self.queues.read_backoffs.until);
+        earlier(timeout, self.stop_deadline())
     }
 
     /// Records an event of the poller. No callback runs before all events are recorded.

@@ -152,6 +152,10 @@ fn assert_invariant(connect: impl Fn() -> Peer, bytes: &[u8]) {
                 other.output.clone_from(&whole.output);
             }
         }
+        // Most are equal, and need no text.
+        if whole.compared() == other.compared() {
+            continue;
+        }
         if let Some((_, list)) = diff(&whole.entries(), &other.entries(), |_| "") {
             panic!(
                 "what the protocol does depends on how its bytes arrive \
@@ -230,6 +234,14 @@ fn is_held(peer: &Peer) -> bool {
 }
 
 impl Outcome {
+    /// Returns what must be equal.
+    fn compared(&self) -> impl PartialEq {
+        let Self { output, end, reason, paused, calls } = self;
+        let lost = [calls.read_connection_lost(), calls.connection_lost()];
+        (output.clone(), *end, reason.clone(), *paused, lost)
+    }
+
+    /// Returns the same as text, to be shown.
     fn entries(&self) -> Vec<String> {
         let lines = self.output.split_inclusive(|&byte| byte == b'\n');
         let mut entries: Vec<String> =

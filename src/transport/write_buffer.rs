@@ -437,10 +437,12 @@ mod tests {
 
     #[test]
     fn a_backlog_takes_hardly_more_memory_than_it_has_bytes() {
+        const BACKLOG: usize = 4_000_000;
         for length in [1, 100, 1000, 40_000, 65_536, 100_000] {
             let mut write_buffer = WriteBuffer::default();
-            while write_buffer.len() < 20_000_000 {
-                write_buffer.append(&vec![1; length]);
+            let message = vec![1; length];
+            while write_buffer.len() < BACKLOG {
+                write_buffer.append(&message);
             }
             let piece = |piece: &Piece| match piece {
                 Piece::Copied(bytes) => bytes.capacity(),
@@ -449,7 +451,7 @@ mod tests {
             let memory = write_buffer.bytes.capacity()
                 + write_buffer.behind.iter().map(piece).sum::<usize>();
             // The largest part of a piece that the next write does not fit into.
-            assert!(memory <= 20_000_000 / 100 * 108 + 2 * PIECE_LEN, "{length}: {memory}");
+            assert!(memory <= BACKLOG / 100 * 108 + 2 * PIECE_LEN, "{length}: {memory}");
         }
     }
 

@@ -235,8 +235,8 @@ impl Network {
         match self.links.get(id.link) {
             Some(link) if link.is_local() => &self.within_host,
             Some(link) => {
-                let [a, b] = [0, 1].map(|side| self.nodes[link.ends[side].node].machine);
-                let path = pair(a, b);
+                let machine = |side: usize| self.nodes[link.ends[side].node].machine;
+                let path = pair(machine(0), machine(1));
                 self.between.get(&path).unwrap_or(&self.conditions)
             }
             None => &self.conditions,

@@ -115,7 +115,7 @@ impl Simulation {
             let (network, control) = (Rc::clone(&self.0.network), Rc::clone(&host.control));
             let driver = HostDriver { network, node: host.node, control, resolver: None };
             let driver = self.with_injector(host.node, Box::new(driver));
-            let mut reactor = Reactor::with_driver(driver, host.settings.clone());
+            let mut reactor = Box::new(Reactor::with_driver(driver, host.settings.clone()));
             reactor.set_observer(Rc::clone(&host.observer) as Rc<_>);
             (boot, reactor)
         };

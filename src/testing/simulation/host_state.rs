@@ -25,12 +25,13 @@ pub(super) struct HostState {
     turns: (u64, u64),
 }
 
+/// It is moved for each turn, so the reactor, which is large, has a place of its own.
 pub(super) enum Machine {
-    Up(Reactor),
+    Up(Box<Reactor>),
     /// A turn or a test is using the reactor.
     InUse,
     /// The reactor has stopped, and stays as it is.
-    Stopped(Reactor, ShutdownReport),
+    Stopped(Box<Reactor>, ShutdownReport),
     /// The host has no power.
     Down,
 }

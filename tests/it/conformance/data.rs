@@ -10,15 +10,15 @@ pub(super) fn an_echo_of_any_size_comes_back_whole(carrier: Carrier) {
     let mut client = server.connect();
     for size in [1, 2, 100, 8191, 8192, 8193, 65_535, 65_536, 65_537, 300_000] {
         let data = pattern(size);
-        client.send(&data);
-        client.expect(&data);
+        client.send(data);
+        client.expect(data);
     }
     // Again while the client reads nothing for a long time: more than all the buffers of the
     // system.
-    let data = pattern(16 << 20);
-    let sending = client.send_meanwhile(data.clone());
+    let data = pattern(carrier.large());
+    let sending = client.send_meanwhile(data);
     server.wait_until("the server is full", |reactor| reactor.connection_count() == 1);
-    client.expect(&data);
+    client.expect(data);
     assert!(sending.ended());
     client.finish();
     client.expect_close();
@@ -68,8 +68,8 @@ pub(super) fn a_client_that_sends_everything_before_it_reads_is_answered(carrier
     let server = carrier.serve(echo);
     let mut client = server.connect();
     // The server pauses reading from it again and again (backpressure), but not for ever.
-    let data = pattern(16 << 20);
-    client.send(&data);
+    let data = pattern(carrier.large());
+    client.send(data);
     client.finish();
     assert!(client.rest() == data);
     server.expect(&["0 made", "0 read lost", "0 lost: done"]);
@@ -85,7 +85,7 @@ pub(super) fn writes_of_all_sizes_keep_their_order(carrier: Carrier) {
                 sizes.reverse();
             }
             let data = pattern(SIZES.iter().sum());
-            let mut rest = &data[..];
+            let mut rest = data;
             for size in sizes {
                 let (piece, more) = rest.split_at(size);
                 cx.transport.write(piece);
@@ -143,16 +143,16 @@ pub(super) fn a_broadcast_to_many_arrives_whole_at_each(carrier: Carrier) {
     // More members than are flushed at once, and more lines before the first has arrived.
     let line = pattern(1000);
     for _ in 0..20 {
-        members[0].send(&line);
+        members[0].send(line);
     }
     for member in &mut members {
         member.expect(line.repeat(20));
     }
     // One leaves in between, without effect on the others.
     members.remove(7).reset();
-    members[0].send(&line);
+    members[0].send(line);
     for member in &mut members {
-        member.expect(&line);
+        member.expect(line);
     }
 }
 

@@ -5,12 +5,10 @@ use crate::support::{Cx, Event, connect_in_turn};
 use std::time::Duration;
 use twistor::Settings;
 
-const MUCH: usize = 64 << 20;
-
 pub(super) fn losing_the_connection_delivers_everything_to_a_late_reader(carrier: Carrier) {
     let server = carrier.serve(|event, cx| {
         if event == Event::Made {
-            cx.transport.write(pattern(MUCH));
+            cx.transport.write(pattern(cx.factory.large));
             cx.transport.lose_connection();
         }
     });
@@ -19,23 +17,24 @@ pub(super) fn losing_the_connection_delivers_everything_to_a_late_reader(carrier
     // The client has not read yet, so the connection still exists.
     assert!(server.call(|reactor| reactor.connection_count() == 1));
     let received = client.rest();
-    assert!(received == pattern(MUCH), "{} bytes", received.len());
+    assert!(received == pattern(carrier.large()), "{} bytes", received.len());
     server.expect(&["0 lost: done"]);
 }
 
 pub(super) fn losing_the_connection_delivers_everything_to_a_peer_that_keeps_sending(
     carrier: Carrier,
 ) {
+    const ANSWER: usize = 4 << 20;
     let server = carrier.serve(|event, cx| {
         if let Event::Data(_) = event {
-            cx.transport.write(pattern(4 << 20));
+            cx.transport.write(pattern(ANSWER));
             cx.transport.lose_connection();
         }
     });
     let client = server.connect();
     // As much as it can, until the server closes.
-    let talking = client.send_meanwhile(vec![0; 32 << 20]);
-    assert!(client.rest() == pattern(4 << 20));
+    let talking = client.send_meanwhile(pattern(carrier.large()));
+    assert!(client.rest() == pattern(ANSWER));
     talking.ended();
     server.expect(&["0 made", "0 lost: done"]);
 }
@@ -85,7 +84,7 @@ pub(super) fn aborting_resets_and_discards(carrier: Carrier) {
 pub(super) fn aborting_a_full_connection_is_not_held_up(carrier: Carrier) {
     let server = carrier.serve(|event, cx| match event {
         Event::Made => {
-            cx.transport.write(pattern(MUCH));
+            cx.transport.write(pattern(cx.factory.large));
             cx.transport.lose_connection();
             cx.set_timer(Duration::from_millis(1));
         }
@@ -101,7 +100,7 @@ pub(super) fn a_peer_that_takes_nothing_is_closed_by_the_close_timeout(carrier: 
     let settings = Settings::default().close_timeout(Duration::from_millis(50));
     let server = carrier.serve_with(settings, |event, cx| {
         if event == Event::Made {
-            cx.transport.write(pattern(MUCH));
+            cx.transport.write(pattern(cx.factory.large));
             cx.transport.lose_connection();
         }
     });
@@ -125,7 +124,7 @@ pub(super) fn a_reset_by_the_peer_is_reported_with_its_error(carrier: Carrier) {
 pub(super) fn a_reset_is_noticed_while_closing(carrier: Carrier) {
     let server = carrier.serve(|event, cx| {
         if event == Event::Made {
-            cx.transport.write(pattern(MUCH));
+            cx.transport.write(pattern(cx.factory.large));
             cx.transport.lose_connection();
         }
     });
@@ -153,7 +152,7 @@ pub(super) fn failing_reports_the_reason_and_closes_gracefully(carrier: Carrier)
 /// Answers with a large write, and then ends as the client has said.
 fn answer_much(event: Event<'_>, cx: &mut Cx<'_>) {
     if let Event::Data(how) = event {
-        cx.transport.write(pattern(MUCH));
+        cx.transport.write(pattern(cx.factory.large));
         match how {
             b"f" => cx.transport.fail("because"),
             b"p" => panic!("on purpose"),
@@ -164,6 +163,7 @@ fn answer_much(event: Event<'_>, cx: &mut Cx<'_>) {
 }
 
 pub(super) fn a_stream_that_is_cut_short_does_not_look_whole(carrier: Carrier) {
+    let large = carrier.large();
     for how in ["f", "p", "s", "d"] {
         let server = carrier.serve(answer_much);
         if how == "p" {
@@ -180,8 +180,8 @@ pub(super) fn a_stream_that_is_cut_short_does_not_look_whole(carrier: Carrier) {
         }
         let (received, in_order) = client.rest_and_end();
         let looks_whole = in_order && carrier.resets();
-        assert!(!looks_whole, "{how}: {} bytes of {MUCH} look complete", received.len());
-        assert!(received.len() < MUCH && pattern(MUCH).starts_with(&received), "{how}");
+        assert!(!looks_whole, "{how}: {} bytes of {large} look complete", received.len());
+        assert!(received.len() < large && pattern(large).starts_with(&received), "{how}");
     }
 }
 

@@ -3,7 +3,6 @@
 use super::{Carrier, pattern};
 use crate::support::{Cx, Event, connect_in_turn};
 use std::io::Cursor;
-use std::sync::LazyLock;
 use std::time::Duration;
 use twistor::limits::OverflowPolicy;
 use twistor::{Producer, Settings, Transport, broadcast};
@@ -11,13 +10,10 @@ use twistor::{Producer, Settings, Transport, broadcast};
 /// The default high-water mark, at which a producer is paused.
 const HIGH_MARK: usize = 64 * 1024;
 
-/// More bytes than all the buffers of the system or of a simulated network hold.
-const LARGE: usize = 24 << 20;
-
 pub(super) fn a_reader_is_sent_whole_to_a_late_reader(carrier: Carrier) {
     let server = carrier.serve(|event, cx| match event {
         Event::Made => {
-            let input = Cursor::new(pattern(LARGE));
+            let input = Cursor::new(pattern(cx.factory.large));
             cx.transport.register_producer(Producer::reader(input));
             // Takes effect when the reader is finished.
             cx.transport.lose_connection();
@@ -26,8 +22,9 @@ pub(super) fn a_reader_is_sent_whole_to_a_late_reader(carrier: Carrier) {
         _ => {}
     });
     let client = server.connect();
-    assert!(client.rest() == pattern(LARGE));
-    server.expect(&["0 made", &format!("0 produced Ok({LARGE})"), "0 lost: done"]);
+    let large = carrier.large();
+    assert!(client.rest() == pattern(large));
+    server.expect(&["0 made", &format!("0 produced Ok({large})"), "0 lost: done"]);
 }
 
 pub(super) fn a_reader_ends_with_its_connection(carrier: Carrier) {
@@ -153,10 +150,10 @@ pub(super) fn a_proxy_holds_no_more_than_the_high_water_mark_and_passes_everythi
     let server = carrier.serve(proxy);
     let [mut one, mut two] = connect_in_turn(&server);
     server.expect(&["0 resumed"]);
-    let (there, back) = (pattern(LARGE), pattern(LARGE / 2));
-    let sending = [one.send_meanwhile(there.clone()), two.send_meanwhile(back.clone())];
-    two.expect(&there);
-    one.expect(&back);
+    let (there, back) = (pattern(carrier.large()), pattern(carrier.large() / 2));
+    let sending = [one.send_meanwhile(there), two.send_meanwhile(back)];
+    two.expect(there);
+    one.expect(back);
     assert!(sending.into_iter().all(|it| it.ended()));
     // Half-closes pass through the proxy.
     one.finish();
@@ -190,7 +187,6 @@ pub(super) fn a_lost_consumer_ends_its_producer(carrier: Carrier) {
 pub(super) fn a_producer_is_paused_and_resumed_in_turn(carrier: Carrier) {
     // Does not divide the high-water mark.
     const PIECE: usize = 49_999;
-    static ALL: LazyLock<Vec<u8>> = LazyLock::new(|| pattern(LARGE));
     let server = carrier.serve(|event, cx| {
         match event {
             Event::Made => cx.transport.register_producer(Producer::push()),
@@ -198,15 +194,16 @@ pub(super) fn a_producer_is_paused_and_resumed_in_turn(carrier: Carrier) {
             Event::MayWrite => cx.factory.waits = false,
             _ => {}
         }
+        let large = cx.factory.large;
         let runs = matches!(event, Event::Made | Event::Timer | Event::MayWrite);
-        if !runs || cx.factory.waits || cx.factory.written == LARGE {
+        if !runs || cx.factory.waits || cx.factory.written == large {
             return;
         }
         let begin = cx.factory.written;
-        cx.factory.written = LARGE.min(begin + PIECE);
-        cx.transport.write(&ALL[begin..cx.factory.written]);
+        cx.factory.written = large.min(begin + PIECE);
+        cx.transport.write(&pattern(cx.factory.written)[begin..]);
         assert!(cx.transport.unsent() <= HIGH_MARK + PIECE);
-        if cx.factory.written == LARGE {
+        if cx.factory.written == large {
             cx.transport.unregister_producer();
             cx.transport.lose_connection();
         } else {
@@ -215,7 +212,7 @@ pub(super) fn a_producer_is_paused_and_resumed_in_turn(carrier: Carrier) {
     });
     let client = server.connect();
     while server.next() != "0 must wait" {}
-    assert!(client.rest() == pattern(LARGE));
+    assert!(client.rest() == pattern(carrier.large()));
     server.wait_until("it is gone", |reactor| reactor.connection_count() == 0);
     let mut told = server.stop();
     told.retain(|entry| entry == "0 must wait" || entry == "0 may write");
@@ -229,7 +226,7 @@ pub(super) fn above_max_unsent_a_slow_consumer_is_closed(carrier: Carrier) {
     let settings = Settings::default().max_unsent(1 << 20);
     let server = carrier.serve_with(settings, |event, cx| {
         if let Event::Data(_) = event {
-            for _ in 0..LARGE >> 16 {
+            for _ in 0..cx.factory.large >> 16 {
                 cx.transport.write([0; 1 << 16]);
             }
         }
@@ -247,7 +244,7 @@ pub(super) fn above_max_unsent_a_slow_consumer_is_closed(carrier: Carrier) {
         .call(move |it| it.with_factory(port, |probes, _| settings_of_one(&probes.all[1])))
         .unwrap();
     quick.send("x");
-    quick.expect(vec![0; LARGE]);
+    quick.expect(vec![0; carrier.large()]);
 }
 
 pub(super) fn above_max_unsent_total_the_slowest_consumer_is_closed(carrier: Carrier) {
@@ -292,7 +289,7 @@ pub(super) fn within_a_callback_max_unsent_total_is_never_exceeded(carrier: Carr
 fn message(number: usize) -> Vec<u8> {
     let length = if number % 4 == 0 { 150_000 } else { number % 500 };
     let mut message = format!("{number} {length} ").into_bytes();
-    message.resize(message.len() + length, b'x');
+    message.extend(vec![b'x'; length]);
     message
 }
 
@@ -342,9 +339,9 @@ pub(super) fn a_slow_member_misses_whole_messages_and_the_others_none(carrier: C
 pub(super) fn rejected_writes_are_reported(carrier: Carrier) {
     let server = carrier.serve(|event, cx| match event {
         Event::Data(_) => {
-            cx.transport.set_max_unsent(LARGE, OverflowPolicy::Reject);
+            cx.transport.set_max_unsent(cx.factory.large, OverflowPolicy::Reject);
             for number in 0..10 {
-                cx.transport.write(vec![number; LARGE / 2]);
+                cx.transport.write(vec![number; cx.factory.large / 2]);
             }
         }
         Event::Refused => cx.transport.lose_connection(),
@@ -357,9 +354,10 @@ pub(super) fn rejected_writes_are_reported(carrier: Carrier) {
     let refused = server.next();
     let received = client.rest();
     // As many as the operating systems in between hold, and two more.
-    let count = received.len() / (LARGE / 2);
+    let half = carrier.large() / 2;
+    let count = received.len() / half;
     assert!((2..10).contains(&count));
-    let whole: Vec<_> = (0..count as u8).map(|number| vec![number; LARGE / 2]).collect();
+    let whole: Vec<_> = (0..count as u8).map(|number| vec![number; half]).collect();
     assert!(received == whole.concat());
     assert_eq!(refused, format!("0 refused {}", 10 - count));
     server.expect(&["0 lost: done"]);

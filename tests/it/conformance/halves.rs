@@ -6,7 +6,7 @@ use std::time::Duration;
 
 pub(super) fn a_close_by_the_peer_flushes_first(carrier: Carrier) {
     let server = carrier.serve(|event, cx| match event {
-        Event::Data(_) => cx.transport.write(pattern(16 << 20)),
+        Event::Data(_) => cx.transport.write(pattern(cx.factory.large)),
         Event::ReadLost => cx.transport.lose_connection(),
         _ => {}
     });
@@ -14,7 +14,7 @@ pub(super) fn a_close_by_the_peer_flushes_first(carrier: Carrier) {
     client.send("x");
     client.finish();
     server.expect(&["0 made", "0 read lost"]);
-    assert!(client.rest() == pattern(16 << 20));
+    assert!(client.rest() == pattern(carrier.large()));
     server.expect(&["0 lost: done"]);
 }
 
@@ -58,13 +58,13 @@ pub(super) fn closing_the_writing_half_keeps_reading(carrier: Carrier) {
 pub(super) fn closing_the_writing_half_sends_earlier_writes_first(carrier: Carrier) {
     let server = carrier.serve(|event, cx| {
         if event == Event::Made {
-            cx.transport.write(pattern(16 << 20));
+            cx.transport.write(pattern(cx.factory.large));
             cx.transport.lose_write_connection();
         }
     });
     let client = server.connect();
     server.expect(&["0 made"]);
-    assert!(client.rest() == pattern(16 << 20));
+    assert!(client.rest() == pattern(carrier.large()));
     server.expect(&["0 write lost", "0 read lost", "0 lost: done"]);
 }
 

@@ -13,7 +13,8 @@ mod stopping;
 mod waiting;
 
 use crate::support::encryption::acceptor;
-use crate::support::{Client, Cx, Event, Server};
+use crate::support::{Client, Cx, Event, LARGE, LARGE_SIMULATED, Server};
+use std::sync::LazyLock;
 use twistor::testing::{Conditions, Simulation};
 use twistor::{ServerEndpoint, Settings};
 
@@ -166,6 +167,12 @@ impl Carrier {
             Self::Unix | Self::Adopted => false,
             _ => true,
         }
+    }
+
+    /// Returns how many bytes are more than all the buffers in between hold, as `cx.factory.large`
+    /// tells the server's protocols.
+    fn large(self) -> usize {
+        if self.is_simulated() { LARGE_SIMULATED } else { LARGE }
     }
 
     /// Expects that the server aborts the connection.
@@ -451,18 +458,14 @@ battery! {
         draining_ends_at_its_deadline;
 }
 
-/// The period of the pattern, in bytes.
-const PERIOD: usize = 64 * 1024;
-
-/// Returns the byte of the pattern at this place.
-fn pattern_at(at: usize) -> u8 {
-    (at % PERIOD * 7 + at % PERIOD / 256 * 13) as u8
-}
-
-/// Returns bytes in which a missing piece shows.
-fn pattern(length: usize) -> Vec<u8> {
-    let period: Vec<u8> = (0..PERIOD).map(pattern_at).collect();
-    let mut bytes = period.repeat(length.div_ceil(PERIOD));
-    bytes.truncate(length);
-    bytes
+/// Returns bytes in which a missing piece shows. They are computed once, and not in each test: a
+/// debug build takes long for megabytes.
+fn pattern(length: usize) -> &'static [u8] {
+    /// The period of the pattern, in bytes.
+    const PERIOD: usize = 64 * 1024;
+    static LONGEST: LazyLock<Vec<u8>> = LazyLock::new(|| {
+        let period: Vec<u8> = (0..PERIOD).map(|at| (at * 7 + at / 256 * 13) as u8).collect();
+        period.repeat(LARGE / PERIOD)
+    });
+    &LONGEST[..length]
 }

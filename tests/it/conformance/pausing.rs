@@ -132,8 +132,8 @@ pub(super) fn a_reader_that_stops_and_goes_loses_nothing(carrier: Carrier) {
     });
     let mut client = server.connect();
     let data = pattern(1 << 20);
-    let sending = client.send_meanwhile(data.clone());
-    client.expect(&data);
+    let sending = client.send_meanwhile(data);
+    client.expect(data);
     assert!(sending.ended());
     client.finish();
     client.expect_close();

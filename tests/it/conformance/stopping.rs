@@ -22,7 +22,7 @@ fn obey(event: Event<'_>, cx: &mut Cx<'_>) {
         }
         Event::Data(b"f") => {
             cx.transport.write("f");
-            cx.transport.write(vec![b'x'; 48 << 20]);
+            cx.transport.write(vec![b'x'; cx.factory.large]);
             cx.transport.lose_connection();
         }
         // The peer's half is closed, and this side stays open.
@@ -101,7 +101,7 @@ pub(super) fn connections_aborted_in_the_last_turn_or_during_shutdown_get_connec
 /// except those that have received `s`.
 fn drain(event: Event<'_>, cx: &mut Cx<'_>) {
     match event {
-        Event::Data(b"l") => cx.transport.write(pattern(LARGE)),
+        Event::Data(b"l") => cx.transport.write(pattern(cx.factory.large)),
         Event::Data(b"s") => cx.factory.waits = true,
         Event::Drain if !cx.factory.waits => cx.transport.lose_connection(),
         Event::ReadLost => cx.transport.lose_connection(),
@@ -109,16 +109,14 @@ fn drain(event: Event<'_>, cx: &mut Cx<'_>) {
     }
 }
 
-const LARGE: usize = 24 << 20;
-
 pub(super) fn draining_delivers_everything_and_then_stops(carrier: Carrier) {
     let server = carrier.serve(drain);
     let [idle, mut large] = connect_in_turn(&server);
     large.send("l");
-    large.expect(&pattern(LARGE)[..1]);
+    large.expect(&pattern(carrier.large())[..1]);
     server.call(|reactor| reactor.stop_gracefully(Duration::from_secs(600)));
     idle.expect_close();
-    assert!(large.rest() == pattern(LARGE)[1..]);
+    assert!(large.rest() == pattern(carrier.large())[1..]);
     let mut told: Vec<String> = (0..5).map(|_| server.next()).collect();
     told.sort();
     let expected = ["0 is to drain", "0 lost: done", "1 is to drain", "1 lost: done", "stopped"];
@@ -159,13 +157,13 @@ pub(super) fn draining_ends_at_its_deadline(carrier: Carrier) {
     stays.send("s");
     server.wait_until("it will stay", |_| true);
     large.send("l");
-    large.expect(&pattern(LARGE)[..1]);
+    large.expect(&pattern(carrier.large())[..1]);
     server.call(|reactor| reactor.stop_gracefully(Duration::from_millis(20)));
     let report = server.report();
     assert_eq!((report.drained, report.aborted), (0, 2));
     carrier.expect_abort(large);
     stays.expect_close();
-    assert!((1..LARGE as u64).contains(&report.bytes_lost), "{report}");
+    assert!((1..carrier.large() as u64).contains(&report.bytes_lost), "{report}");
     let mut told = server.stop();
     told.sort();
     let [one, two] =

@@ -11,7 +11,7 @@ const NEVER: Duration = Duration::from_secs(100_000);
 /// Writes on request, and does the default at a timeout.
 fn wait(event: Event<'_>, cx: &mut Cx<'_>) {
     match event {
-        Event::Data(b"l") => cx.transport.write(vec![0; 24 << 20]),
+        Event::Data(b"l") => cx.transport.write(vec![0; cx.factory.large]),
         Event::TimedOut(kind) => cx.transport.time_out(kind),
         _ => {}
     }

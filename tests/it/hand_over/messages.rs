@@ -250,15 +250,6 @@ fn a_predecessor_that_fails_while_it_passes_ports_is_an_error() {
 }
 
 #[test]
-fn a_predecessor_that_does_not_answer_is_not_waited_for_longer_than_ten_seconds() {
-    let folder = Folder::new();
-    let path = folder.join("hand-over");
-    let _listener = UnixListener::bind(&path).unwrap();
-    let error = Reactor::new().unwrap().take_over(&path).unwrap_err().to_string();
-    assert!(error.contains("has not answered for 10s"), "{error}");
-}
-
-#[test]
 fn how_the_predecessor_ends_decides_whether_a_ready_successor_serves() {
     let end = || ("end", vec![]);
     for (answers, serves, said) in [

@@ -2,6 +2,7 @@
 
 use super::encryption::{Decrypted, Encryption};
 use super::{SIMULATED_TIMEOUT, Socket, TIMEOUT};
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::io::{ErrorKind, Read, Write};
 #[cfg(feature = "signals")]
@@ -113,9 +114,10 @@ impl Client {
     }
 
     /// Sends while the test continues, even more than the network holds.
-    pub(crate) fn send_meanwhile(&self, data: Vec<u8>) -> Sending {
+    pub(crate) fn send_meanwhile(&self, data: impl Into<Cow<'static, [u8]>>) -> Sending {
+        let data = data.into();
         let data = match &self.encryption {
-            Some(encryption) => encryption.borrow_mut().encrypt(&data),
+            Some(encryption) => encryption.borrow_mut().encrypt(&data).into(),
             None => data,
         };
         match &self.line {

@@ -20,7 +20,7 @@ pub(crate) use child::{Child, interrupt};
 pub(crate) use client::Client;
 #[cfg(unix)]
 pub(crate) use folder::Folder;
-pub(crate) use probe::{Cx, Event, Probes, Records};
+pub(crate) use probe::{Cx, Event, LARGE, LARGE_SIMULATED, Probes, Records};
 pub(crate) use server::Server;
 pub(crate) use socket::Socket;
 

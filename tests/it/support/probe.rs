@@ -8,6 +8,13 @@ use twistor::{Context, Factory, Protocol, Reactor, Reason, TimerId, Transport};
 
 pub(crate) type Cx<'a> = Context<'a, Probes>;
 
+/// More bytes than all the buffers of the system hold. A whole number of periods of the pattern.
+pub(crate) const LARGE: usize = 24 << 20;
+
+/// More bytes than all the buffers of a simulated network hold, which would take long for `LARGE`.
+/// More than the loop serves in a turn, and than the limits that tests set.
+pub(crate) const LARGE_SIMULATED: usize = 4 << 20;
+
 /// A callback and its argument.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Event<'a> {
@@ -58,6 +65,8 @@ pub(crate) struct Probes {
     pub(crate) received: usize,
     /// A count for the test.
     pub(crate) written: usize,
+    /// Number of bytes that are more than all the buffers in between hold.
+    pub(crate) large: usize,
     /// A producer was paused.
     pub(crate) waits: bool,
     /// Number of yields, after each of which a protocol is called with no data.
@@ -73,9 +82,15 @@ impl Probes {
             open: 0,
             received: 0,
             written: 0,
+            large: LARGE,
             waits: false,
             yields: 0,
         }
+    }
+
+    /// Returns the factory for a simulated network.
+    pub(crate) fn simulated(self) -> Self {
+        Self { large: LARGE_SIMULATED, ..self }
     }
 
     pub(crate) fn note(&self, entry: impl Into<String>) {

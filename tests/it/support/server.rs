@@ -194,7 +194,8 @@ impl Server {
         let (_, reports) = channel();
         let open = Rc::clone(&opened);
         let host = simulation.host_with(name, settings, move |reactor| {
-            open.set(Some(at.clone().listen(reactor, Probes::new(act, log_in.clone()))?));
+            let probes = Probes::new(act, log_in.clone()).simulated();
+            open.set(Some(at.clone().listen(reactor, probes)?));
             Ok(())
         });
         let port = opened.take().unwrap();
