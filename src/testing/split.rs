@@ -238,7 +238,7 @@ impl Outcome {
     fn compared(&self) -> impl PartialEq {
         let Self { output, end, reason, paused, calls } = self;
         let lost = [calls.read_connection_lost(), calls.connection_lost()];
-        (output.clone(), *end, reason.clone(), *paused, lost)
+        (output, end, reason, paused, lost)
     }
 
     /// Returns the same as text, to be shown.

@@ -86,16 +86,22 @@ fn check(delimiter: &Delimiter, max_length: usize, bytes: &[u8]) {
     );
 }
 
+/// Every third delimiter is also tried unfinished: one of a byte, and two of several, of which
+/// one repeats its beginning.
+const UNFINISHED: usize = 3;
+
 /// Checks the lines, each with its delimiter.
 #[track_caller]
 fn check_lines(max_length: usize, lines: &[&str]) {
-    for delimiter in delimiters() {
+    for (number, delimiter) in delimiters().into_iter().enumerate() {
         let end = delimiter.as_bytes();
         let bytes: Vec<u8> =
             lines.iter().flat_map(|line| [line.as_bytes(), end].concat()).collect();
         check(&delimiter, max_length, &bytes);
-        // Again without the last byte of the last delimiter.
-        check(&delimiter, max_length, &bytes[..bytes.len() - 1]);
+        if number % UNFINISHED == 0 {
+            // Again without the last byte of the last delimiter. What comes before is the same.
+            check(&delimiter, max_length, &bytes[..bytes.len() - 1]);
+        }
     }
 }
 
@@ -142,7 +148,7 @@ fn sessions_at_random() {
     let mut random = Random::new(8);
     for delimiter in delimiters() {
         let end = delimiter.as_bytes();
-        for round in 0..12 {
+        for round in 0..6 {
             let pause: &[u8] = if round % 2 == 0 { b"pause" } else { b"hold" };
             let (first, last, half) = (&end[..1], &end[end.len() - 1..], &end[..end.len() / 2 + 1]);
             let words = [
