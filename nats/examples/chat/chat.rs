@@ -101,6 +101,13 @@ impl Chat {
         }
     }
 
+    /// Returns true if the chat has no members, and nothing is left of those that it had.
+    #[cfg(test)]
+    pub(crate) fn is_empty(&self) -> bool {
+        let waits = self.client.as_ref().is_some_and(|client| client.queued() > 0);
+        self.rooms.is_empty() && self.names.is_empty() && self.claims.is_empty() && !waits
+    }
+
     pub(crate) fn is_connected(&self) -> bool {
         self.client.as_ref().is_some_and(Client::is_connected)
     }

@@ -5,6 +5,8 @@
 
 mod bulletin;
 mod chat;
+#[cfg(test)]
+mod crowd;
 mod member;
 #[path = "../../../examples/chat/name.rs"]
 mod name;

@@ -91,6 +91,11 @@ impl<M: Copy + Eq> Names<M> {
         self.names.iter().filter(move |(_, hold)| is_held(hold)).map(|(key, _)| key.as_str())
     }
 
+    #[cfg(test)]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+
     fn precedes(&self, node: &str) -> bool {
         self.node.as_str() < node
     }

@@ -20,7 +20,16 @@ fn serve(simulation: &Simulation) -> Host<ListeningPort<SimulatedServer>> {
     simulation.host("nats", |reactor| Ok(reactor.listen_tcp(4222, SimulatedServer::new())?))
 }
 
-fn node(simulation: &Simulation, name: &str) -> Host<ListeningPort<Chat>> {
+/// Starts a server with a limit on the unsent bytes of each client.
+pub(crate) fn serve_with(simulation: &Simulation, unsent_max: usize) {
+    simulation.host("nats", move |reactor| {
+        let mut server = SimulatedServer::new();
+        server.unsent_max = unsent_max;
+        Ok(reactor.listen_tcp(4222, server)?)
+    });
+}
+
+pub(crate) fn node(simulation: &Simulation, name: &str) -> Host<ListeningPort<Chat>> {
     simulation.host(name, |reactor| {
         let id = new_node_id(reactor);
         Ok(reactor.listen_tcp(8123, Chat::new("nats://nats", id))?)

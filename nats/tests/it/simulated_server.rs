@@ -9,7 +9,7 @@ use twistor::{
 };
 use twistor_nats::codec::{ClientCommand, HeaderMap, MessageHead, ServerCommand, ServerInfo};
 
-/// A server whose clients have more unsent bytes than this does not wait for them.
+/// The unsent bytes of a client, by default: few, so that tests reach them.
 const UNSENT_MAX: usize = 256 * 1024;
 
 #[derive(Default)]
@@ -19,6 +19,8 @@ pub(crate) struct SimulatedServer {
     pub(crate) password: Option<&'static str>,
     #[cfg(feature = "tls")]
     pub(crate) acceptor: Option<TlsAcceptor>,
+    /// A client with more unsent bytes is closed.
+    pub(crate) unsent_max: usize,
     clients: BTreeMap<ConnectionId, Client>,
     /// Lines received, without those of clients that are gone: what the tests look at.
     pub(crate) lines: Vec<String>,
@@ -58,7 +60,7 @@ impl SimulatedServer {
         info.server_id = "simulated".to_owned();
         info.max_payload = 1024 * 1024;
         info.headers = true;
-        Self { info, ..Self::default() }
+        Self { info, unsent_max: UNSENT_MAX, ..Self::default() }
     }
 
     pub(crate) fn write_all(&self, command: &ServerCommand<'_>) {
@@ -151,7 +153,7 @@ type Cx<'a> = LineContext<'a, SimulatedServer>;
 
 impl LineReceiver<SimulatedServer> for Session {
     fn connection_made(&mut self, cx: &mut Cx<'_>) {
-        cx.transport.set_max_unsent(UNSENT_MAX, OverflowPolicy::Close);
+        cx.transport.set_max_unsent(cx.factory.unsent_max, OverflowPolicy::Close);
         let mut out = Vec::new();
         ServerCommand::Info(Box::new(cx.factory.info.clone())).write_to(&mut out);
         cx.transport.write(out);
