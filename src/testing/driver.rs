@@ -49,7 +49,8 @@ pub(super) struct CallFlag(AtomicBool);
 impl CallFlag {
     /// Clears the flag, and returns what it was.
     pub(super) fn take(&self) -> bool {
-        self.0.swap(false, Ordering::Relaxed)
+        // Asked of each host at each moment: a swap would be the costlier question.
+        self.0.load(Ordering::Relaxed) && self.0.swap(false, Ordering::Relaxed)
     }
 }
 

@@ -29,6 +29,10 @@ const NODES: &str = "chat.nodes";
 /// How long an objection to a name may take: several times the way across a continent and back.
 const OBJECTION_TIME: Duration = Duration::from_millis(500);
 
+/// How long claims wait for others, so that members who come together, as they do after an outage, are
+/// one question: less than anybody notices beside the time for an objection.
+const CLAIM_DELAY: Duration = Duration::from_millis(50);
+
 /// How long the network may stall while a name is claimed; then it is claimed again.
 const STALL_MAX: Duration = Duration::from_secs(5);
 
@@ -65,12 +69,20 @@ pub(crate) struct Chat {
     nodes: BTreeMap<String, Instant>,
     /// Number of connections lost.
     losses: u64,
-    /// Members whose names wait for a connection.
-    claims: Vec<ConnectionId>,
+    /// Claims of members that the other nodes have not been asked for.
+    claims: Vec<Wanted>,
     last_claim: u64,
     last_stream: u64,
     /// The other nodes are to tell their streams, since a room is new.
     asks: bool,
+}
+
+/// A name that a member wants, and the number of its claim.
+#[derive(Clone)]
+pub(crate) struct Wanted {
+    pub(crate) member: ConnectionId,
+    pub(crate) key: String,
+    pub(crate) claim: u64,
 }
 
 /// A room in which this node has members.
@@ -112,49 +124,47 @@ impl Chat {
         self.client.as_ref().is_some_and(Client::is_connected)
     }
 
-    pub(crate) fn losses(&self) -> u64 {
-        self.losses
-    }
-
     /// Returns a number that no claim to a name has had.
     pub(crate) fn next_claim(&mut self) -> u64 {
         self.last_claim += 1;
         self.last_claim
     }
 
-    /// Asks the other nodes for a name. An objection arrives by itself, as [`Names`] has it;
-    /// `silent` is called when there was none, or with an error if it is not known who has heard
-    /// the question. Returns false if there is no connection.
-    pub(crate) fn ask(
-        &self,
-        key: &str,
-        reactor: &mut Reactor,
-        silent: impl FnOnce(&mut Reactor, Result<(), FlushError>) + 'static,
-    ) -> bool {
-        let Some(client) = self.client.as_ref().filter(|client| client.is_connected()) else {
-            return false;
-        };
-        let claim = Claim { node: &self.node, keys: vec![key] }.encode();
-        let own = client.clone();
-        let call = move |reactor: &mut Reactor, answer: Result<&Message<'_>, RequestError>| {
-            match answer {
-                Err(RequestError::NoResponders) => silent(reactor, Ok(())),
-                // A network that has stalled meanwhile has kept objections back: the server is to
-                // answer after them.
-                _ => drop(own.flush(STALL_MAX, reactor, silent)),
+    /// Claims a name before the other nodes: soon, or when there is a connection.
+    pub(crate) fn claim(&mut self, wanted: Wanted, reactor: &mut Reactor) {
+        self.claims.push(wanted);
+        let key = reactor.key_of(self).filter(|_| self.claims.len() == 1);
+        if let Some(key) = key {
+            reactor.call_later(CLAIM_DELAY, move |reactor| {
+                with_chat(reactor, key, Self::ask);
+            });
+        }
+    }
+
+    /// Asks the other nodes for the names that members want. An objection arrives by itself, as
+    /// [`Names`] has it; if there was none, [`unopposed`] is called.
+    fn ask(&mut self, reactor: &mut Reactor) {
+        let client = self.client.clone().filter(Client::is_connected);
+        let (Some(client), Some(key)) = (client, reactor.key_of(self)) else { return };
+        for claims in std::mem::take(&mut self.claims).chunks(NAMES_AT_ONCE) {
+            let keys = claims.iter().map(|it| it.key.as_str()).collect();
+            let question = Claim { node: &self.node, keys }.encode();
+            let (own, losses, asked) = (client.clone(), self.losses, claims.to_vec());
+            let silent = move |reactor: &mut Reactor, silent: Result<(), FlushError>| {
+                unopposed(reactor, key, asked, silent.ok().map(|()| losses));
+            };
+            let call = move |reactor: &mut Reactor, answer: Result<&Message<'_>, RequestError>| {
+                match answer {
+                    Err(RequestError::NoResponders) => silent(reactor, Ok(())),
+                    // A network that has stalled meanwhile has kept objections back: the server is
+                    // to answer after them.
+                    _ => drop(own.flush(STALL_MAX, reactor, silent)),
+                }
+            };
+            if client.request(CLAIMS, question, OBJECTION_TIME, reactor, call).is_err() {
+                self.claims.extend_from_slice(claims);
             }
-        };
-        client.request(CLAIMS, claim, OBJECTION_TIME, reactor, call).is_ok()
-    }
-
-    /// Tells the other nodes of a name that one of this node's members has got. One that has got it
-    /// too, in spite of the question, hears of it.
-    pub(crate) fn tell_name(&self, key: &str) {
-        self.tell_names(&[key]);
-    }
-
-    pub(crate) fn claim_later(&mut self, member: ConnectionId) {
-        self.claims.push(member);
+        }
     }
 
     /// Returns the room of a name that a member gives: one token of a subject, whatever they type.
@@ -262,6 +272,8 @@ impl Chat {
         self.publish(NODES, text);
     }
 
+    /// Tells the other nodes of names that this node's members have. One that has got one too, in
+    /// spite of the question, hears of it.
     fn tell_names(&self, keys: &[&str]) {
         for keys in keys.chunks(NAMES_AT_ONCE) {
             self.publish(HOLDERS, Claim { node: &self.node, keys: keys.to_vec() }.encode());
@@ -283,8 +295,8 @@ impl Chat {
         broadcast(members, format!("* {text}\r\n"));
     }
 
-    /// Some time has passed. Returns the members whose names can be claimed now.
-    fn tick(&mut self, reactor: &Reactor) -> Vec<ConnectionId> {
+    /// Some time has passed.
+    fn tick(&mut self, reactor: &mut Reactor) {
         let now = reactor.now();
         let rooms = &mut self.rooms;
         self.nodes.retain(|node, last| {
@@ -294,17 +306,15 @@ impl Chat {
             }
             stays
         });
-        if !self.is_connected() {
-            return Vec::new();
+        if self.is_connected() {
+            let asks = std::mem::take(&mut self.asks);
+            self.tell_presence(asks);
+            self.ask(reactor);
         }
-        let asks = std::mem::take(&mut self.asks);
-        self.tell_presence(asks);
-        std::mem::take(&mut self.claims)
     }
 
-    /// Something has happened to the connection. Returns the members whose names can be claimed
-    /// now.
-    fn note(&mut self, event: &Event) -> Vec<ConnectionId> {
+    /// Something has happened to the connection.
+    fn note(&mut self, event: &Event, reactor: &mut Reactor) {
         match event {
             Event::Connected { is_reconnect, .. } => {
                 if *is_reconnect {
@@ -312,7 +322,7 @@ impl Chat {
                 }
                 self.tell_presence(true);
                 self.tell_names(&self.names.held().collect::<Vec<_>>());
-                return std::mem::take(&mut self.claims);
+                self.ask(reactor);
             }
             Event::Disconnected { .. } => {
                 self.losses += 1;
@@ -320,7 +330,6 @@ impl Chat {
             }
             _ => {}
         }
-        Vec::new()
     }
 }
 
@@ -348,13 +357,33 @@ fn with_chat(
     reactor.with_factory(key, call).is_ok()
 }
 
-/// Claims the names of members that had to wait.
-fn claim_again(reactor: &mut Reactor, key: FactoryKey<Chat>, members: Vec<ConnectionId>) {
-    for member in members {
+/// No other node has objected to claims, while this many connections had been lost; or it is not
+/// known who has heard the question.
+fn unopposed(
+    reactor: &mut Reactor,
+    key: FactoryKey<Chat>,
+    claims: Vec<Wanted>,
+    losses: Option<u64>,
+) {
+    let mut is_certain = false;
+    with_chat(reactor, key, |chat, _| is_certain = losses == Some(chat.losses));
+    let mut given = Vec::new();
+    for wanted in claims {
+        let member = wanted.member;
         with_member(reactor, key, member, |member, cx| {
-            member.claim(cx);
+            if !member.wants(&wanted) {
+                return;
+            }
+            if !is_certain {
+                cx.factory.claim(wanted, cx.reactor);
+            } else if member.unopposed(cx) {
+                given.push(wanted.key);
+            }
         });
     }
+    with_chat(reactor, key, |chat, _| {
+        chat.tell_names(&given.iter().map(String::as_str).collect::<Vec<_>>());
+    });
 }
 
 /// Another node wants names, or has them.
@@ -372,7 +401,7 @@ fn claimed(reactor: &mut Reactor, key: FactoryKey<Chat>, message: &Message<'_>) 
             };
             match answer {
                 Answer::Nothing => {}
-                Answer::Object => chat.tell_name(name),
+                Answer::Object => chat.tell_names(&[name]),
                 Answer::GiveUp(member) => losers.push(member),
             }
         }
@@ -398,9 +427,7 @@ impl Factory for Chat {
             .echo(false)
             .max_queued(QUEUED_MAX, QueuePolicy::DropOldest)
             .on_event(move |reactor, event| {
-                let mut claims = Vec::new();
-                with_chat(reactor, key, |chat, _| claims = chat.note(event));
-                claim_again(reactor, key, claims);
+                with_chat(reactor, key, |chat, reactor| chat.note(event, reactor));
             })
             .connect(reactor)
             .map_err(io::Error::other)?;
@@ -417,12 +444,10 @@ impl Factory for Chat {
         client.subscribe(NODES, present).map_err(io::Error::other)?;
         self.client = Some(client);
         reactor.call_every(PRESENCE_INTERVAL, move |reactor| {
-            let mut claims = Vec::new();
-            if !with_chat(reactor, key, |chat, reactor| claims = chat.tick(reactor)) {
-                return ControlFlow::Break(());
+            match with_chat(reactor, key, Self::tick) {
+                true => ControlFlow::Continue(()),
+                false => ControlFlow::Break(()),
             }
-            claim_again(reactor, key, claims);
-            ControlFlow::Continue(())
         });
         Ok(())
     }

@@ -1,11 +1,10 @@
 //! A member's conversation with the chat.
 
-use super::chat::{Chat, LOBBY};
+use super::chat::{Chat, LOBBY, Wanted};
 use super::name::{self, Name};
 use std::time::Duration;
 use twistor::limits::{OverflowPolicy, RateLimits, Timeouts};
 use twistor::{Delimiter, FactoryKey, LineContext, LineReceiver, Lines, Reactor, Reason};
-use twistor_nats::error::FlushError;
 
 /// Rate limit: lines of one client per second, and the burst; each is sent to everyone in the room.
 pub(crate) const LINES_PER_SECOND: u32 = 10;
@@ -28,8 +27,8 @@ pub(crate) enum Member {
     /// The other nodes are asked whether the name is free. What the client sends meanwhile waits.
     Claiming {
         name: Name,
-        /// Another one than that of the claims before, whose answers may still come.
-        number: u64,
+        /// Another number than those of the claims before, whose answers may still come.
+        claim: u64,
     },
     Named {
         name: Name,
@@ -101,50 +100,38 @@ impl Member {
         if !cx.factory.names.claim(name.key(), cx.transport.id()) {
             return cx.send_line(TAKEN);
         }
-        *self = Self::Claiming { name, number: cx.factory.next_claim() };
+        let (member, key) = (cx.transport.id(), name.key().to_owned());
+        let claim = cx.factory.next_claim();
+        *self = Self::Claiming { name, claim };
         cx.pause_reading();
-        if !self.claim(cx) {
+        if !cx.factory.is_connected() {
             cx.send_line("Your name is checked when the other nodes can be reached.");
         }
+        cx.factory.claim(Wanted { member, key, claim }, cx.reactor);
     }
 
-    /// Asks the other nodes for the name. Returns false if that has to wait for a connection.
-    pub(crate) fn claim(&mut self, cx: &mut Cx<'_>) -> bool {
-        let Self::Claiming { name, number } = self else { return true };
-        let (id, key, number) = (cx.transport.id(), cx.as_context().key(), *number);
-        let losses = cx.factory.losses();
-        let asked = cx.factory.ask(name.key(), cx.reactor, move |reactor, silent| {
-            with_member(reactor, key, id, |member, cx| match member {
-                Self::Claiming { number: current, .. } if *current == number => {
-                    member.unopposed(cx, silent, losses);
-                }
-                _ => {}
-            });
-        });
-        if !asked {
-            cx.factory.claim_later(id);
-        }
-        asked
+    /// Returns true if this is the claim that is under way.
+    pub(crate) fn wants(&self, wanted: &Wanted) -> bool {
+        matches!(self, Self::Claiming { claim, .. } if *claim == wanted.claim)
     }
 
-    /// No other node has objected, or it is not known who has heard the question.
-    fn unopposed(&mut self, cx: &mut Cx<'_>, silent: Result<(), FlushError>, losses: u64) {
-        let Self::Claiming { name, .. } = self else { return };
-        if silent.is_err() || losses != cx.factory.losses() {
-            self.claim(cx);
-            return;
-        }
+    /// No other node has objected. Returns false if the member does not get the name all the same.
+    pub(crate) fn unopposed(&mut self, cx: &mut Cx<'_>) -> bool {
+        let Self::Claiming { name, .. } = self else { return false };
         if !cx.factory.names.grant(name.key(), cx.transport.id()) {
-            return self.refuse(cx);
+            self.refuse(cx);
+            return false;
         }
-        cx.factory.tell_name(name.key());
         cx.transport.handshake_done();
         cx.send_line(format!("Welcome, {}!", name.shown()));
-        let Self::Claiming { name, .. } = std::mem::replace(self, Self::Nameless) else { return };
+        let Self::Claiming { name, .. } = std::mem::replace(self, Self::Nameless) else {
+            return false;
+        };
         let (transport, room) = (cx.transport.clone(), LOBBY.to_owned());
         cx.factory.enter(&room, &name, transport, cx.reactor);
         *self = Self::Named { name, room };
         cx.resume_reading();
+        true
     }
 
     fn refuse(&mut self, cx: &mut Cx<'_>) {

@@ -1,6 +1,6 @@
 //! A NATS server for simulations: enough of one for clients to be tested with.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use twistor::limits::OverflowPolicy;
 #[cfg(feature = "tls")]
 use twistor::tls::TlsAcceptor;
@@ -22,8 +22,48 @@ pub(crate) struct SimulatedServer {
     /// A client with more unsent bytes is closed.
     pub(crate) unsent_max: usize,
     clients: BTreeMap<ConnectionId, Client>,
+    interest: Interest,
     /// Lines received, without those of clients that are gone: what the tests look at.
     pub(crate) lines: Vec<String>,
+}
+
+/// The subscriptions of all clients, by what they name: most name one subject, and are found by it.
+#[derive(Default)]
+struct Interest {
+    subjects: BTreeMap<String, BTreeSet<Recipient>>,
+    wildcards: BTreeMap<String, BTreeSet<Recipient>>,
+}
+
+/// A subscription: the client, and the number that it gave.
+type Recipient = (ConnectionId, u64);
+
+impl Interest {
+    fn filters(&mut self, filter: &str) -> &mut BTreeMap<String, BTreeSet<Recipient>> {
+        let has_wildcard = filter.split('.').any(|token| matches!(token, "*" | ">"));
+        if has_wildcard { &mut self.wildcards } else { &mut self.subjects }
+    }
+
+    fn insert(&mut self, filter: &str, recipient: Recipient) {
+        self.filters(filter).entry(filter.to_owned()).or_default().insert(recipient);
+    }
+
+    fn remove(&mut self, filter: &str, recipient: Recipient) {
+        let filters = self.filters(filter);
+        let Some(recipients) = filters.get_mut(filter) else { return };
+        recipients.remove(&recipient);
+        if recipients.is_empty() {
+            filters.remove(filter);
+        }
+    }
+
+    /// Returns all whose filters name a subject, in the order of the clients.
+    fn recipients(&self, subject: &str) -> Vec<Recipient> {
+        let exact = self.subjects.get(subject).into_iter().flatten();
+        let wild = self.wildcards.iter().filter(|(filter, _)| matches(filter, subject));
+        let mut all: Vec<_> = exact.chain(wild.flat_map(|(_, it)| it)).copied().collect();
+        all.sort_unstable();
+        all
+    }
 }
 
 struct Client {
@@ -71,18 +111,15 @@ impl SimulatedServer {
 
     /// Sends a message to all who subscribe to its subject, and to one of each group.
     fn route(&mut self, from: ConnectionId, message: &Publishing, reactor: &mut Reactor) {
-        let mut receivers: Vec<(ConnectionId, u64)> = Vec::new();
-        let mut groups: BTreeMap<&str, Vec<(ConnectionId, u64)>> = BTreeMap::new();
-        for (id, client) in &self.clients {
-            for (sid, subscription) in &client.subscriptions {
-                let is_wanted = matches(&subscription.subject, &message.subject);
-                if !is_wanted || (*id == from && !client.echo) {
-                    continue;
-                }
-                match &subscription.group {
-                    Some(group) => groups.entry(group).or_default().push((*id, *sid)),
-                    None => receivers.push((*id, *sid)),
-                }
+        let mut receivers: Vec<Recipient> = Vec::new();
+        let mut groups: BTreeMap<&str, Vec<Recipient>> = BTreeMap::new();
+        for (id, sid) in self.interest.recipients(&message.subject) {
+            let Some(client) = self.clients.get(&id) else { continue };
+            let Some(subscription) = client.subscriptions.get(&sid) else { continue };
+            match &subscription.group {
+                _ if id == from && !client.echo => {}
+                Some(group) => groups.entry(group).or_default().push((id, sid)),
+                None => receivers.push((id, sid)),
             }
         }
         for members in groups.values() {
@@ -91,10 +128,8 @@ impl SimulatedServer {
         if receivers.is_empty() && message.reply.is_some() {
             return self.tell_of_nobody(from, message);
         }
-        for (id, sid) in receivers {
-            if let Some(client) = self.clients.get_mut(&id) {
-                client.send(sid, message);
-            }
+        for recipient in receivers {
+            self.send(recipient, message);
         }
     }
 
@@ -106,17 +141,17 @@ impl SimulatedServer {
         let total_len = body.len();
         let subject = request.reply.clone().unwrap_or_default();
         let answer = Publishing { subject, reply: None, header_len, total_len, body };
-        let Some(client) = self.clients.get_mut(&from) else { return };
-        let sids =
-            client.subscriptions.iter().filter(|(_, it)| matches(&it.subject, &answer.subject));
-        let sids: Vec<u64> = sids.map(|(sid, _)| *sid).collect();
-        sids.into_iter().for_each(|sid| client.send(sid, &answer));
+        for recipient in self.interest.recipients(&answer.subject) {
+            if recipient.0 == from {
+                self.send(recipient, &answer);
+            }
+        }
     }
-}
 
-impl Client {
-    fn send(&mut self, sid: u64, message: &Publishing) {
-        let Some(subscription) = self.subscriptions.get_mut(&sid) else { return };
+    /// Sends a message to one subscription, which may end with it.
+    fn send(&mut self, (id, sid): Recipient, message: &Publishing) {
+        let Some(client) = self.clients.get_mut(&id) else { return };
+        let Some(subscription) = client.subscriptions.get_mut(&sid) else { return };
         let head = MessageHead {
             subject: message.subject.as_bytes(),
             sid,
@@ -128,10 +163,17 @@ impl Client {
         ServerCommand::Message(head).write_to(&mut out);
         out.extend_from_slice(&message.body);
         out.extend_from_slice(b"\r\n");
-        self.transport.write(out);
+        client.transport.write(out);
         subscription.sent += 1;
         if subscription.max.is_some_and(|max| subscription.sent >= max) {
-            self.subscriptions.remove(&sid);
+            self.unsubscribe((id, sid));
+        }
+    }
+
+    fn unsubscribe(&mut self, (id, sid): Recipient) {
+        let Some(client) = self.clients.get_mut(&id) else { return };
+        if let Some(subscription) = client.subscriptions.remove(&sid) {
+            self.interest.remove(&subscription.subject, (id, sid));
         }
     }
 }
@@ -183,17 +225,20 @@ impl LineReceiver<SimulatedServer> for Session {
             }
             ClientCommand::Subscribe { subject, group, sid } => {
                 let (subject, group) = (subject.to_owned(), group.map(str::to_owned));
-                let Some(client) = cx.factory.clients.get_mut(&cx.transport.id()) else { return };
+                let id = cx.transport.id();
+                let Some(client) = cx.factory.clients.get_mut(&id) else { return };
+                cx.factory.interest.insert(&subject, (id, sid));
                 let subscription = Subscription { subject, group, sent: 0, max: None };
                 client.subscriptions.insert(sid, subscription);
             }
             ClientCommand::Unsubscribe { sid, max } => {
-                let Some(client) = cx.factory.clients.get_mut(&cx.transport.id()) else { return };
+                let id = cx.transport.id();
+                let Some(client) = cx.factory.clients.get_mut(&id) else { return };
                 match (client.subscriptions.get_mut(&sid), max) {
                     (Some(subscription), Some(max)) if subscription.sent < max => {
                         subscription.max = Some(max);
                     }
-                    _ => drop(client.subscriptions.remove(&sid)),
+                    _ => cx.factory.unsubscribe((id, sid)),
                 }
             }
             _ => {}
@@ -218,7 +263,11 @@ impl LineReceiver<SimulatedServer> for Session {
     }
 
     fn connection_lost(&mut self, cx: &mut Cx<'_>, _reason: &Reason) {
-        cx.factory.clients.remove(&cx.transport.id());
+        let id = cx.transport.id();
+        let client = cx.factory.clients.remove(&id);
+        for (sid, subscription) in client.into_iter().flat_map(|client| client.subscriptions) {
+            cx.factory.interest.remove(&subscription.subject, (id, sid));
+        }
     }
 }
 

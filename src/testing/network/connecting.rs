@@ -131,8 +131,8 @@ impl Network {
         let machine = self.nodes[from].machine;
         for _ in 0..EPHEMERAL_PORTS {
             let address = SocketAddr::new(ip, self.nodes[machine].ephemeral());
-            // Until the numbers have been used up once, none is taken.
-            let old = self.opened >= EPHEMERAL_PORTS as u64;
+            // Until the host has used up its numbers once, none is taken.
+            let old = self.nodes[machine].has_used_ephemerals;
             let is_taken = |ends: &[End; 2]| ends[0].address == Address::Tcp(address);
             if !old || !self.links.iter().any(|(_, link)| is_taken(&link.ends)) {
                 return address;

@@ -24,7 +24,7 @@ impl Network {
 
     /// Schedules a fault.
     pub(in crate::testing) fn plan(&mut self, after: Duration, fault: Fault) {
-        self.schedule_in(after, Event::Fault(fault));
+        self.schedule_in(after, Event::Fault(Box::new(fault)));
     }
 
     /// Panics if the fault names an unknown host: that is a mistake in the test.

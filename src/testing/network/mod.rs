@@ -98,7 +98,7 @@ enum Event {
         token: usize,
         number: u64,
     },
-    Fault(Fault),
+    Fault(Box<Fault>),
     /// The outage of a host ends, if it is still that one.
     EndOutage {
         node: usize,

@@ -32,6 +32,8 @@ pub(in crate::testing) struct Node {
     /// Addresses that a test has given it besides its own.
     pub(super) aliases: Vec<IpAddr>,
     next_ephemeral: u16,
+    /// It has given each ephemeral port number once.
+    pub(super) has_used_ephemerals: bool,
     /// Ends with edges that the poller has not reported.
     pub(super) ready: Vec<EndId>,
     /// The last report left some of the ready ends out.
@@ -149,6 +151,7 @@ impl Node {
             ports: BTreeMap::new(),
             stale: BTreeSet::new(),
             next_ephemeral: FIRST_EPHEMERAL,
+            has_used_ephemerals: false,
             ready: Vec::new(),
             unreported: false,
             ready_ports: Vec::new(),
@@ -191,7 +194,9 @@ impl Node {
     pub(super) fn ephemeral(&mut self) -> u16 {
         loop {
             let port = self.next_ephemeral;
-            self.next_ephemeral = port.checked_add(1).unwrap_or(FIRST_EPHEMERAL);
+            let next = port.checked_add(1);
+            self.has_used_ephemerals |= next.is_none();
+            self.next_ephemeral = next.unwrap_or(FIRST_EPHEMERAL);
             if !self.ports.contains_key(&PortName::Tcp(port)) {
                 return port;
             }

@@ -199,6 +199,9 @@ impl Simulation {
     /// Updates the progress of the host's connection attempts, and drops those that are over.
     fn update_attempts(&self, number: usize) {
         let host = &mut self.0.hosts.borrow_mut()[number];
+        if host.attempts.is_empty() {
+            return;
+        }
         let network = self.0.network.borrow();
         host.attempts.retain(|attempt| {
             let failure = host.observer.failure(attempt.connection);

@@ -44,11 +44,11 @@ const SPEAKERS: usize = 5;
 
 /// How long it takes until all is well after the last fault: connections that are dead, and attempts
 /// to connect that are given up.
-const RECOVERY: Duration = Duration::from_secs(150);
+const RECOVERY: Duration = Duration::from_secs(90);
 
 /// How long it takes until users have come back whose connection was dead, and a line is heard by
 /// all.
-const SETTLEMENT: Duration = Duration::from_secs(30);
+const SETTLEMENT: Duration = Duration::from_secs(15);
 
 const FAULTS_MAX: usize = 8;
 
@@ -97,7 +97,8 @@ fn faults(random: &mut Random, nodes: usize) -> FaultPlan {
         if random.below(2) == 0 {
             let node = name(random);
             let other = FaultPlan::random(random, &["nats", &node], within, 1);
-            plan = other.faults().iter().fold(plan, |plan, (at, fault)| plan.at(*at, fault.clone()));
+            plan =
+                other.faults().iter().fold(plan, |plan, (at, fault)| plan.at(*at, fault.clone()));
             continue;
         }
         let begins = random.up_to(within);
@@ -160,15 +161,13 @@ impl Crowd {
                 reactor.with_factory(&*port, |users, reactor| users.come(count, reactor)).unwrap();
             });
         }
-        for _ in 0..2 {
-            self.with_one(SPEAKERS, |user, cx| user.talk(cx));
-        }
         match self.random.below(4) {
             0 => self.with_one(usize::MAX, User::choose_room),
             1 => self.with_one(usize::MAX, |_, cx| cx.transport.lose_connection()),
             2 => self.with_one(usize::MAX, |_, cx| cx.transport.abort_connection()),
             _ => {}
         }
+        self.with_one(SPEAKERS, |user, cx| user.talk(cx));
         self.simulation.run_for(STEP);
     }
 

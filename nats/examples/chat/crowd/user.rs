@@ -6,7 +6,7 @@ use super::users::Users;
 use twistor::{LineContext, LineReceiver, Reason};
 
 /// How many lines a user says at once, at most.
-const LINES_AT_ONCE: usize = 4;
+const LINES_AT_ONCE: usize = 3;
 
 /// A user of the chat, as long as its connection lasts.
 pub(super) struct User {

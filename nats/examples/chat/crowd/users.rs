@@ -11,10 +11,10 @@ use twistor::{ConnectionId, Context, Factory, FactoryKey, Lines, Reactor, Transp
 const AWAY_MAX: Duration = Duration::from_secs(2);
 
 /// Rooms besides the lobby: each has members on all nodes.
-const ROOMS: u16 = 30;
+const ROOMS: u16 = 20;
 
 /// How many of a thousand stay in the lobby, which is by far the largest room.
-const LOBBY_PER_MILLE: u16 = 200;
+const LOBBY_PER_MILLE: u16 = 50;
 
 /// How many of a thousand choose a name that others choose too.
 const POPULAR_PER_MILLE: u16 = 100;
