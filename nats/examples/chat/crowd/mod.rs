@@ -25,7 +25,7 @@ use users::{Users, connections, with_user};
 const SIZE: &str = "TWISTOR_CROWD";
 
 /// A crowd that a debug build simulates in a few seconds.
-const SMALL: Size = Size { nodes: 20, users: 10 };
+const SMALL: Size = Size { nodes: 6, users: 10 };
 
 /// The unsent bytes for a node with which the server closes its connection: the default of
 /// nats-server, and a small one, with which a node that is cut off is soon closed.
@@ -298,7 +298,7 @@ fn crowd(simulation: &Simulation, size: Size) {
 #[test]
 fn a_crowd_hears_each_line_once_and_in_order() {
     let size = Size::of_environment();
-    let report = explore(3, |simulation| crowd(simulation, size));
+    let report = explore(2, |simulation| crowd(simulation, size));
     let Size { nodes, users } = size;
     let of = format!("{nodes} nodes with {users} users each");
     let _ = writeln!(io::stderr(), "crowd: {of}: {report}; {SIZE}=20x1000 is the full size");
