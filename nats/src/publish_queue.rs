@@ -1,6 +1,7 @@
 //! `PublishQueue`: messages that wait for a connection.
 
 use std::collections::VecDeque;
+use twistor::Bytes;
 
 /// What happens to a message that is published while as many bytes wait as may.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -17,26 +18,53 @@ pub enum QueuePolicy {
 }
 
 /// Messages that wait for a connection, or for room in its write buffer, in order.
+///
+/// They are kept in blocks as they are sent, so that a message is copied once on its way here, and
+/// not again on its way to the connection.
 #[derive(Debug, Default)]
 pub(crate) struct PublishQueue {
-    messages: VecDeque<Queued>,
+    blocks: VecDeque<Block>,
     bytes: usize,
 }
 
-/// A message as it is sent.
 #[derive(Debug)]
-pub(crate) struct Queued {
-    pub(crate) command: Box<[u8]>,
-    /// The length of the payload, headers included.
-    pub(crate) payload_len: usize,
+struct Block {
+    commands: Vec<u8>,
+    /// Bytes at the beginning whose messages are dropped.
+    dropped: usize,
+    messages: VecDeque<Queued>,
 }
+
+/// A message in a block.
+#[derive(Debug)]
+struct Queued {
+    command_len: usize,
+    /// The length of the payload, headers included.
+    payload_len: usize,
+}
+
+/// Messages to be sent.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Outbound {
+    pub(crate) commands: Bytes,
+    pub(crate) count: u64,
+    /// Messages that were left out, since the server takes no such payload.
+    pub(crate) dropped: u64,
+}
+
+/// The length of a block, except for longer messages: a transport takes it without a copy, and it is
+/// freed as the queue empties.
+const BLOCK_LEN: usize = 64 * 1024;
+
+/// The capacity of the first block: a queue that is short takes little memory.
+const FIRST_BLOCK_LEN: usize = 2 * 1024;
 
 /// What a queued message takes besides its bytes.
 const OVERHEAD: usize = size_of::<Queued>();
 
 impl PublishQueue {
     pub(crate) fn is_empty(&self) -> bool {
-        self.messages.is_empty()
+        self.blocks.is_empty()
     }
 
     /// Returns how many bytes wait.
@@ -44,36 +72,82 @@ impl PublishQueue {
         self.bytes
     }
 
-    /// Adds a message, if no more than `max` bytes wait then. Returns how many others were dropped
-    /// for it, or `Err` if it was rejected.
+    /// Adds a message, whose command is in parts, if no more than `max` bytes wait then. Returns how
+    /// many others were dropped for it, or `Err` if it was rejected.
     pub(crate) fn push(
         &mut self,
-        message: Queued,
+        command: [&[u8]; 3],
+        payload_len: usize,
         max: usize,
         policy: QueuePolicy,
     ) -> Result<u64, ()> {
-        let size = message.command.len() + OVERHEAD;
+        let command_len = command.iter().map(|part| part.len()).sum();
+        let size = command_len + OVERHEAD;
         let mut dropped = 0;
         if size > max || (policy == QueuePolicy::Reject && self.bytes + size > max) {
             return Err(());
         }
-        while self.bytes + size > max && self.pop().is_some() {
+        while self.bytes + size > max && self.drop_oldest() {
             dropped += 1;
         }
         self.bytes += size;
-        self.messages.push_back(message);
+        let block = self.block_for(command_len);
+        command.iter().for_each(|part| block.commands.extend_from_slice(part));
+        block.messages.push_back(Queued { command_len, payload_len });
         Ok(dropped)
     }
 
-    pub(crate) fn pop(&mut self) -> Option<Queued> {
-        let message = self.messages.pop_front()?;
-        self.bytes -= message.command.len() + OVERHEAD;
-        Some(message)
+    /// Returns the block for the next message.
+    fn block_for(&mut self, len: usize) -> &mut Block {
+        let fits = |block: &Block| block.commands.len() + len <= BLOCK_LEN;
+        if !self.blocks.back().is_some_and(fits) {
+            let first = if self.blocks.is_empty() { FIRST_BLOCK_LEN } else { BLOCK_LEN };
+            let commands = Vec::with_capacity(first.max(len));
+            self.blocks.push_back(Block { commands, dropped: 0, messages: VecDeque::new() });
+        }
+        self.blocks.back_mut().expect("one was added if there was none")
+    }
+
+    fn drop_oldest(&mut self) -> bool {
+        let Some(block) = self.blocks.front_mut() else { return false };
+        if let Some(message) = block.messages.pop_front() {
+            block.dropped += message.command_len;
+            self.bytes -= message.command_len + OVERHEAD;
+        }
+        if block.messages.is_empty() {
+            self.blocks.pop_front();
+        }
+        true
+    }
+
+    /// Removes the first messages. Those with a payload above `payload_max` are left out.
+    pub(crate) fn pop(&mut self, payload_max: usize) -> Option<Outbound> {
+        let Block { commands, dropped: start, messages } = self.blocks.pop_front()?;
+        self.bytes -= commands.len() - start + messages.len() * OVERHEAD;
+        let is_sent = |message: &&Queued| message.payload_len <= payload_max;
+        let sent = messages.iter().filter(is_sent).count();
+        let (count, dropped) = (sent as u64, (messages.len() - sent) as u64);
+        if dropped == 0 {
+            return Some(Outbound {
+                commands: Bytes::from(commands).slice(start..),
+                count,
+                dropped,
+            });
+        }
+        let (mut kept, mut at) = (Vec::new(), start);
+        for message in messages {
+            let end = at + message.command_len;
+            if message.payload_len <= payload_max {
+                kept.extend_from_slice(&commands[at..end]);
+            }
+            at = end;
+        }
+        Some(Outbound { commands: kept.into(), count, dropped })
     }
 
     /// Removes all messages, and returns how many there were.
     pub(crate) fn clear(&mut self) -> u64 {
-        let count = self.messages.len() as u64;
+        let count = self.blocks.iter().map(|block| block.messages.len() as u64).sum();
         *self = Self::default();
         count
     }
@@ -83,28 +157,37 @@ impl PublishQueue {
 mod tests {
     use super::*;
 
-    fn message(command: &str) -> Queued {
-        Queued { command: command.as_bytes().into(), payload_len: 0 }
+    fn push(
+        queue: &mut PublishQueue,
+        text: &str,
+        max: usize,
+        policy: QueuePolicy,
+    ) -> Result<u64, ()> {
+        let (begin, end) = text.split_at(1);
+        queue.push([begin.as_bytes(), end.as_bytes(), b""], text.len(), max, policy)
     }
 
-    fn drain(queue: &mut PublishQueue) -> Vec<String> {
-        let text = |it: Queued| String::from_utf8(it.command.into_vec()).unwrap();
-        std::iter::from_fn(|| queue.pop()).map(text).collect()
+    fn drain(queue: &mut PublishQueue, payload_max: usize) -> (String, u64, u64) {
+        let mut all = (String::new(), 0, 0);
+        while let Some(Outbound { commands, count, dropped }) = queue.pop(payload_max) {
+            all.0.push_str(std::str::from_utf8(&commands).unwrap());
+            (all.1, all.2) = (all.1 + count, all.2 + dropped);
+        }
+        assert_eq!((queue.bytes(), queue.is_empty()), (0, true));
+        all
     }
 
     #[test]
     fn a_full_queue_rejects_the_new_or_drops_the_oldest() {
         let max = 2 * (OVERHEAD + 2);
-        for (policy, third, kept) in [
-            (QueuePolicy::Reject, Err(()), ["a1", "b2"]),
-            (QueuePolicy::DropOldest, Ok(1), ["b2", "c3"]),
-        ] {
+        for (policy, third, kept) in
+            [(QueuePolicy::Reject, Err(()), "a1b2"), (QueuePolicy::DropOldest, Ok(1), "b2c3")]
+        {
             let mut queue = PublishQueue::default();
-            assert_eq!(queue.push(message("a1"), max, policy), Ok(0));
-            assert_eq!(queue.push(message("b2"), max, policy), Ok(0));
-            assert_eq!(queue.push(message("c3"), max, policy), third);
-            assert_eq!(drain(&mut queue), kept);
-            assert_eq!((queue.bytes(), queue.is_empty()), (0, true));
+            assert_eq!(push(&mut queue, "a1", max, policy), Ok(0));
+            assert_eq!(push(&mut queue, "b2", max, policy), Ok(0));
+            assert_eq!(push(&mut queue, "c3", max, policy), third);
+            assert_eq!(drain(&mut queue, usize::MAX), (kept.to_owned(), 2, 0));
         }
     }
 
@@ -112,9 +195,39 @@ mod tests {
     fn a_message_larger_than_the_queue_drops_no_other() {
         let mut queue = PublishQueue::default();
         let max = OVERHEAD + 5;
-        queue.push(message("abcde"), max, QueuePolicy::DropOldest).unwrap();
-        assert_eq!(queue.push(message("abcdef"), max, QueuePolicy::DropOldest), Err(()));
+        push(&mut queue, "abcde", max, QueuePolicy::DropOldest).unwrap();
+        assert_eq!(push(&mut queue, "abcdef", max, QueuePolicy::DropOldest), Err(()));
         assert_eq!(queue.clear(), 1);
         assert_eq!(queue.bytes(), 0);
+    }
+
+    #[test]
+    fn messages_keep_their_order_over_blocks_and_large_payloads_are_left_out() {
+        let lengths = [1, 30_000, 30_000, 30_000, BLOCK_LEN + 1, 2, 30_000];
+        let texts: Vec<String> =
+            lengths.iter().zip('a'..).map(|(&len, c)| c.to_string().repeat(len)).collect();
+        for payload_max in [usize::MAX, BLOCK_LEN, 2] {
+            let mut queue = PublishQueue::default();
+            for text in &texts {
+                push(&mut queue, text, usize::MAX, QueuePolicy::Reject).unwrap();
+            }
+            let kept: Vec<&str> =
+                texts.iter().map(String::as_str).filter(|text| text.len() <= payload_max).collect();
+            let (count, all) = (kept.len() as u64, texts.len() as u64);
+            assert_eq!(drain(&mut queue, payload_max), (kept.concat(), count, all - count));
+        }
+    }
+
+    #[test]
+    fn the_oldest_are_dropped_one_by_one_over_blocks() {
+        let (mut queue, mut dropped) = (PublishQueue::default(), 0);
+        let max = 4 * (40_000 + OVERHEAD);
+        for c in 'a'..='z' {
+            let text = c.to_string().repeat(40_000);
+            dropped += push(&mut queue, &text, max, QueuePolicy::DropOldest).unwrap();
+        }
+        let kept: String = ('w'..='z').map(|c| c.to_string().repeat(40_000)).collect();
+        assert_eq!((dropped, queue.bytes()), (22, max));
+        assert_eq!(drain(&mut queue, usize::MAX), (kept, 4, 0));
     }
 }

@@ -11,7 +11,7 @@ use crate::event::Event;
 use crate::factory::ClientFactory;
 use crate::message::Message;
 use crate::options::{EventCall, Settings};
-use crate::publish_queue::{PublishQueue, Queued};
+use crate::publish_queue::PublishQueue;
 use crate::server_pool::ServerPool;
 use crate::statistics::Statistics;
 use crate::subscription::{End, MessageCall, Subscriber, Subscription};
@@ -227,10 +227,9 @@ impl State {
                 Ok(())
             }
             _ => {
-                let command = [out.as_slice(), payload, b"\r\n"].concat().into();
-                let message = Queued { command, payload_len: total_len };
+                let command = [out.as_slice(), payload, b"\r\n"];
                 let Settings { max_queued, queue_policy, .. } = self.settings;
-                let pushed = self.queue.push(message, max_queued, queue_policy);
+                let pushed = self.queue.push(command, total_len, max_queued, queue_policy);
                 self.statistics.dropped += pushed.map_err(|()| PublishError::QueueFull)?;
                 Ok(())
             }
@@ -249,14 +248,11 @@ impl State {
         let max = self.max_payload();
         let Link::Up(live) = &self.link else { return };
         while live.transport.may_produce() {
-            let Some(message) = self.queue.pop() else { return };
-            // Queued for a server that takes more than this one.
-            if message.payload_len > max {
-                self.statistics.dropped += 1;
-                continue;
-            }
-            live.transport.write(&message.command);
-            self.statistics.published += 1;
+            // What was queued for a server that takes more than this one is dropped.
+            let Some(messages) = self.queue.pop(max) else { return };
+            live.transport.write_bytes(messages.commands);
+            self.statistics.published += messages.count;
+            self.statistics.dropped += messages.dropped;
         }
     }
 
