@@ -12,7 +12,7 @@ pub(crate) type Cx<'a> = Context<'a, Probes>;
 pub(crate) const LARGE: usize = 24 << 20;
 
 /// More bytes than all the buffers of a simulated network hold, which would take long for `LARGE`.
-/// More than the loop serves in a turn, and than the limits that tests set.
+/// Four times the limit of unsent bytes that one of the tests sets.
 pub(crate) const LARGE_SIMULATED: usize = 4 << 20;
 
 /// A callback and its argument.
