@@ -175,12 +175,13 @@ impl Reactor {
         factory: S,
     ) -> Result<Connector<S::Factory>, ConnectError> {
         let key = factory.into_key(self);
-        match self.begin_to_connect(endpoint, key) {
-            Ok(transport) => Ok(Connector { transport, key }),
-            Err(error) => {
-                self.drop_unused_factory(key);
-                Err(error)
-            }
+        if let Err(error) = self.use_factory(&endpoint, key) {
+            self.drop_unused_factory(key);
+            return Err(error);
+        }
+        match self.insert_attempt(&endpoint, key.id, None) {
+            Some(transport) => Ok(Connector { transport, key }),
+            None => Err(ConnectError::NoFactory { endpoint }),
         }
     }
 
@@ -189,16 +190,6 @@ impl Reactor {
         if self.slot(key).is_some() {
             self.drop_if_unused(key.id);
         }
-    }
-
-    fn begin_to_connect<F>(
-        &mut self,
-        endpoint: ClientEndpoint,
-        key: FactoryKey<F>,
-    ) -> Result<Transport, ConnectError> {
-        self.use_factory(&endpoint, key)?;
-        let begun = self.insert_attempt(&endpoint, key.id, None);
-        begun.ok_or_else(|| ConnectError::NoFactory { endpoint })
     }
 
     /// Counts a use of a factory, and starts it if that is the first.
