@@ -196,7 +196,7 @@ impl Crowd {
     }
 
     /// When all is well again, all are members, names are unique, and what is said is heard by all.
-    fn check(&mut self) {
+    fn check(&self) {
         self.simulation.run_for(RECOVERY);
         // Who is the client of a node that has lost its power notices the loss only by sending.
         self.with_all(|user, cx| match user.stage {

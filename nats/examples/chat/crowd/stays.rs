@@ -12,7 +12,7 @@ pub(super) const LOBBY: Room = 0;
 /// Returns the name of a room.
 pub(super) fn room_name(room: Room) -> String {
     match room {
-        LOBBY => "lobby".to_owned(),
+        LOBBY => super::super::chat::LOBBY.to_owned(),
         _ => format!("room{room}"),
     }
 }

@@ -54,7 +54,7 @@ impl Users {
     }
 
     /// New users come to their node.
-    pub(super) fn come(&mut self, count: usize, reactor: &mut Reactor) {
+    pub(super) fn come(&self, count: usize, reactor: &mut Reactor) {
         for _ in 0..count {
             self.connect(self.nodes[0], reactor);
         }
