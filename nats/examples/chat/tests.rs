@@ -225,6 +225,8 @@ impl Person {
             if std::mem::take(&mut self.is_member) {
                 // What they have said meanwhile was taken for names.
                 (self.lives, self.said) = (self.lives + 1, 0);
+                // What the others say is not heard until there is a name again.
+                self.told += 1;
             }
             self.peer.send(format!("{}\n", self.name));
         } else if line == format!("Welcome, {}!", self.name) {
@@ -241,7 +243,8 @@ impl Person {
     /// Texts are `10.0.0.7:49152/0 7`: the connection of the speaker, and the number of the line.
     fn hear_said(&mut self, name: &str, text: &str) {
         assert!(self.is_member, "{} hears {text} before the welcome", self.name);
-        let (connection, number) = text.split_once(' ').unwrap();
+        // A name that was said when one was welcome already.
+        let Some((connection, number)) = text.split_once(' ') else { return };
         let number: usize = number.parse().unwrap();
         let last = self.heard.insert(format!("{name} {connection}"), (number, self.told));
         let Some((last, told)) = last else { return };
