@@ -83,6 +83,7 @@ pub mod limits;
 mod random;
 mod resolver;
 pub mod shards;
+mod sync;
 
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -30,6 +30,7 @@ mod any_stream;
 #[cfg(unix)]
 mod descriptors;
 mod handoff;
+mod handoffs;
 #[cfg(target_os = "linux")]
 mod inherit_error;
 #[cfg(target_os = "linux")]
@@ -68,7 +69,8 @@ mod unix_stream;
 
 pub(crate) use self::mio::MioDriver;
 pub(crate) use any_stream::AnyStream;
-pub(crate) use handoff::{Adopter, Handoff, HandoffListener, Handoffs};
+pub(crate) use handoff::{Adopter, Handoff, HandoffListener};
+pub(crate) use handoffs::Handoffs;
 pub(crate) use notification::Notification;
 pub(crate) use own_program::StartedProgram;
 #[cfg(any(test, feature = "testing"))]

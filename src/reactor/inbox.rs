@@ -3,9 +3,10 @@
 
 use super::errors::SendError;
 use crate::arena::Id;
+use crate::sync::{Mutex, MutexGuard};
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 /// What a mailbox does with a message for which it has no room.
 ///

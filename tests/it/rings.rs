@@ -296,7 +296,8 @@ fn the_map_names_every_folder_and_nothing_that_is_gone() {
                 ["src/", "tests/", "examples/", "benches/"].iter().any(|it| code.starts_with(it));
             // A package has none of the folders that are crates of their own.
             let is_packed = !root.join("benches").exists();
-            let is_crate = code.starts_with("benches/") || code.starts_with("tests/messages/");
+            let crates = ["benches/", "tests/messages/", "tests/models/"];
+            let is_crate = crates.iter().any(|folder| code.starts_with(folder));
             let is_path = is_path && !(is_packed && is_crate);
             let is_there = || root.join(code).exists();
             assert!(!is_path || code.contains([' ', '*']) || is_there(), "{document} names {code}");

@@ -1,0 +1,7 @@
+//! In place of the library's errors.
+
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum SendError<M> {
+    Full(M),
+    Closed(M),
+}

@@ -1,0 +1,4 @@
+//! In place of the standard library's locks.
+
+pub(crate) use loom::sync::atomic::AtomicUsize;
+pub(crate) use loom::sync::{Mutex, MutexGuard};
