@@ -52,8 +52,8 @@ pub(crate) struct Outbound {
     pub(crate) dropped: u64,
 }
 
-/// The length of a block, except for longer messages: a transport takes it without a copy, and it is
-/// freed as the queue empties.
+/// The length of a block, except for longer messages: a transport takes it without a copy, and it
+/// is freed as the queue empties.
 const BLOCK_LEN: usize = 64 * 1024;
 
 /// The capacity of the first block: a queue that is short takes little memory.
@@ -72,8 +72,8 @@ impl PublishQueue {
         self.bytes
     }
 
-    /// Adds a message, whose command is in parts, if no more than `max` bytes wait then. Returns how
-    /// many others were dropped for it, or `Err` if it was rejected.
+    /// Adds a message, whose command is in parts, if no more than `max` bytes wait then. Returns
+    /// how many others were dropped for it, or `Err` if it was rejected.
     pub(crate) fn push(
         &mut self,
         command: [&[u8]; 3],

@@ -30,6 +30,7 @@ mod any_stream;
 #[cfg(unix)]
 mod descriptors;
 mod handoff;
+mod handoff_listener;
 mod handoffs;
 #[cfg(target_os = "linux")]
 mod inherit_error;
@@ -69,7 +70,8 @@ mod unix_stream;
 
 pub(crate) use self::mio::MioDriver;
 pub(crate) use any_stream::AnyStream;
-pub(crate) use handoff::{Adopter, Handoff, HandoffListener};
+pub(crate) use handoff::{Adopter, Handoff};
+pub(crate) use handoff_listener::HandoffListener;
 pub(crate) use handoffs::Handoffs;
 pub(crate) use notification::Notification;
 pub(crate) use own_program::StartedProgram;

@@ -63,6 +63,7 @@ enum Greeting {
 }
 
 impl Origin {
+    #[inline]
     fn of(port: &OpenPort, peer: &Address) -> Self {
         let greeting = match &port.proxies {
             None => Greeting::None,
@@ -178,6 +179,7 @@ impl Reactor {
     }
 
     /// Begins the connection of a client of a port.
+    #[inline]
     pub(super) fn accept_stream(&mut self, id: Id, stream: AnyStream, peer: Address) {
         let Some(port) = self.ports.get(id) else { return };
         let origin = Origin::of(port, &peer);

@@ -29,8 +29,8 @@ const NODES: &str = "chat.nodes";
 /// How long an objection to a name may take: several times the way across a continent and back.
 const OBJECTION_TIME: Duration = Duration::from_millis(500);
 
-/// How long claims wait for others, so that members who come together, as they do after an outage, are
-/// one question: less than anybody notices beside the time for an objection.
+/// How long claims wait for others, so that members who come together, as they do after an outage,
+/// are one question: less than anybody notices beside the time for an objection.
 const CLAIM_DELAY: Duration = Duration::from_millis(50);
 
 /// How long the network may stall while a name is claimed; then it is claimed again.

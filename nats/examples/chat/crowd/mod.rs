@@ -42,8 +42,8 @@ const STEPS: usize = 240;
 /// Users of each host who speak: few, so that the others hear much of each.
 const SPEAKERS: usize = 5;
 
-/// How long it takes until all is well after the last fault: connections that are dead, and attempts
-/// to connect that are given up.
+/// How long it takes until all is well after the last fault: connections that are dead, and
+/// attempts to connect that are given up.
 const RECOVERY: Duration = Duration::from_secs(90);
 
 /// How long it takes until users have come back whose connection was dead, and a line is heard by
