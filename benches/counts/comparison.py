@@ -94,7 +94,7 @@ class Comparison:
             lines.append(f"WORSE: {entry} costs {self.change(entry):.1%} more than what is kept")
         for entry in self.better():
             lines.append(f"better: {entry} costs {-self.change(entry):.1%} less: keep it with "
-                         f"--accept, lest it is lost again unnoticed")
+                         f"--accept, or it can be lost again unnoticed")
         for entry in self.new():
             lines.append(f"NEW: {entry} has no count to compare with: keep one with --accept")
         for entry in self.gone():
