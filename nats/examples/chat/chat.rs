@@ -141,6 +141,12 @@ impl Chat {
         }
     }
 
+    /// Forgets the claim of a member that has left: without a connection nobody is asked, and the
+    /// claims of all who come and go meanwhile would be kept.
+    pub(crate) fn withdraw(&mut self, member: ConnectionId) {
+        self.claims.retain(|wanted| wanted.member != member);
+    }
+
     /// Asks the other nodes for the names that members want. An objection arrives by itself, as
     /// [`Names`] has it; if there was none, [`unopposed`] is called.
     fn ask(&mut self, reactor: &mut Reactor) {

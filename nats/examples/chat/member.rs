@@ -81,6 +81,7 @@ impl LineReceiver<Chat> for Member {
             Self::Nameless => {}
             Self::Claiming { name, .. } => {
                 cx.factory.names.release(name.key(), cx.transport.id());
+                cx.factory.withdraw(cx.transport.id());
             }
             Self::Named { name, room } => {
                 cx.factory.leave(room, name);

@@ -110,6 +110,27 @@ fn a_name_is_taken_on_all_nodes() {
 }
 
 #[test]
+fn nothing_is_kept_of_members_who_leave_before_the_other_nodes_can_be_asked() {
+    let simulation = Simulation::new(1);
+    let _nats = serve(&simulation);
+    let node = node(&simulation, "n1");
+    simulation.run_for(SECOND);
+    partition(&simulation, "n1", "nats");
+    simulation.run_for(SECOND);
+    for _ in 0..3 {
+        let ann = join(&simulation, &node, "Ann");
+        let waits = "Your name is checked when the other nodes can be reached.";
+        assert_eq!(heard(&ann), ["What's your name?", waits]);
+        ann.reset();
+        simulation.run_for(SECOND);
+    }
+    let port = node.state();
+    let is_empty =
+        node.reactor(|reactor| reactor.with_factory(&*port, |chat, _| chat.is_empty()).unwrap());
+    assert!(is_empty);
+}
+
+#[test]
 fn rooms_are_apart_and_their_names_are_tokens() {
     let simulation = Simulation::new(1);
     let nats = serve(&simulation);
