@@ -10,9 +10,9 @@ pub(super) const FAN_OUT: usize = 16;
 /// With nothing to gather they cost a microsecond.
 const FAN_OUT_POLLS: u32 = 4;
 
-/// Transports of a fan-out for each of its empty polls, if they are more than [`FAN_OUT_POLLS`].
-/// The polls then take about a hundredth of the time that sending takes, which is long enough for
-/// another shard to pass on what its members say.
+/// Number of transports that add one empty poll to the wait of a wide fan-out: 1000 transports wait
+/// for 31 polls. The polls take about a hundredth of the time that sending takes, which is long
+/// enough for another shard to pass on what its members say.
 const TRANSPORTS_PER_POLL: u32 = 32;
 
 /// Longest wait of a fan-out for each of its transports, if events keep coming: a quarter of the
@@ -41,8 +41,8 @@ impl FanOut {
         }
     }
 
-    /// Returns true if the last poll for a deferred fan-out brought no event. Those that it waits
-    /// for may need this core to run.
+    /// Returns true if a fan-out is deferred and its last poll brought no event. The client or the
+    /// shard whose lines it waits for may need this core to run.
     pub(super) fn is_quiet(&self) -> bool {
         self.0.is_some_and(|deferred| deferred.empty_polls > 0)
     }

@@ -283,7 +283,7 @@ fn a_room_with_a_fault(simulation: &Simulation, port: SharedPort) {
     let is_well = |person: &&Person| person.peer.close_kind() == Some(End::Closed);
     let well: Vec<&Person> = town.people.iter().filter(is_well).collect();
     match simulation.faulted_call().filter(|it| !it.fault.failure.is_transient()) {
-        // Whoever waits to be accepted when descriptors run out is closed.
+        // When descriptors run out, the server closes a client that waits in its backlog.
         Some(call) if call.call == SystemCall::Accept => assert!(well.len() >= 3, "{call}"),
         Some(call) => {
             let is_hit = |person: &Person| Some(person.peer.address()) == call.peer;

@@ -120,8 +120,8 @@ fn faults(random: &mut Random, nodes: usize) -> FaultPlan {
 impl Crowd {
     fn new(simulation: &Simulation, size: Size) -> Self {
         let mut random = simulation.random();
-        // Of the hosts; and of the paths between users and nodes, whose variety the other tests
-        // have.
+        // Conditions of the hosts, and of the paths between users and nodes. The other tests vary
+        // those paths.
         let near = Conditions::ideal().latency(Duration::from_millis(1));
         let near = near.wakeup_delay(Duration::from_millis(2)).events_per_wait(64);
         simulation.set_conditions(near.spurious(50).yields(200).reorder(true));
@@ -198,7 +198,7 @@ impl Crowd {
     /// When all is well again, all are members, names are unique, and what is said is heard by all.
     fn check(&self) {
         self.simulation.run_for(RECOVERY);
-        // Who is the client of a node that has lost its power notices the loss only by sending.
+        // A client of a node without power notices the loss only when it sends.
         self.with_all(|user, cx| match user.stage {
             Stage::Member { .. } => user.ask(cx),
             // Waits for an answer, and has nothing to send.
