@@ -2,4 +2,5 @@
 //! loom's in their place.
 
 pub(crate) use std::sync::atomic::AtomicUsize;
-pub(crate) use std::sync::{Mutex, MutexGuard};
+pub(crate) use std::sync::{Condvar, Mutex, MutexGuard};
+pub(crate) use std::thread::{self, ThreadId};

@@ -8,6 +8,7 @@ mod arrival;
 mod backpressure;
 mod blocking;
 mod callback;
+mod calls;
 mod client_service;
 mod connection;
 mod connector;
@@ -101,6 +102,7 @@ use crate::driver::{Driver, MioDriver};
 use crate::random::SplitMix64;
 use crate::transport::Hub;
 use blocking::DeferredCall;
+use calls::Calls;
 use client_service::ServiceSlot;
 use factories::FactorySlot;
 use fan_out::FanOut;
@@ -110,7 +112,6 @@ use mailbox::OpenMailboxes;
 use open_port::OpenPort;
 use queues::Queues;
 use recorder::Recorder;
-use remote::Calls;
 use scratch::Scratch;
 use service_notifier::ServiceNotifier;
 use signals::SignalCalls;
@@ -268,7 +269,7 @@ impl Reactor {
 
     /// Returns a handle for other threads.
     pub fn remote(&self) -> Remote {
-        self.calls.remote()
+        Remote::new(Arc::clone(&self.calls))
     }
 
     /// Returns the id that the first connection of a reactor has.

@@ -1,8 +1,8 @@
 //! The service manager, such as systemd, that a run of the reactor notifies.
 
 use super::Reactor;
+use super::calls::Calls;
 use super::lifecycle::{RunState, Stop};
-use super::remote::Calls;
 use super::service_notifier::{Reload, ReloadGuard, ServiceNotifier};
 use super::timers::TimerAction;
 use crate::driver::Notification;

@@ -24,7 +24,7 @@ const READ_PER_TURN: usize = 4 * BUFFER_LEN;
 
 /// Read calls for one connection in a turn, however short the reads: a few short reads may precede
 /// a FIN.
-const CALLS_PER_TURN: usize = 8;
+const READS_PER_TURN: usize = 8;
 
 /// Bytes read per turn from all connections with sparse traffic together, unless [`SHARE_MIN`] for
 /// each is more: a whole buffer for each of 64. At most a few milliseconds of work.
@@ -325,7 +325,7 @@ impl Reactor {
         let mut buffer = std::mem::take(&mut self.scratch.buffer);
         let quantum = quantum.min(buffer.len());
         let mut left = most;
-        for _ in 0..CALLS_PER_TURN {
+        for _ in 0..READS_PER_TURN {
             let length = quantum.min(left);
             match transport.receive(&mut buffer[..length]) {
                 ReadOutcome::Data { count, last } => {

@@ -5,3 +5,9 @@ pub(crate) enum SendError<M> {
     Full(M),
     Closed(M),
 }
+
+#[derive(Debug)]
+pub(crate) enum CallError<C> {
+    QueueFull(C),
+    ReactorGone(C),
+}

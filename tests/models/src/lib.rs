@@ -8,6 +8,10 @@
 
 mod address;
 mod arena;
+#[allow(dead_code, reason = "the library uses more of it")]
+#[path = "../../../src/reactor/calls.rs"]
+mod calls;
+mod driver;
 mod errors;
 mod handoff;
 #[allow(dead_code, reason = "the library uses more of it")]
@@ -17,11 +21,14 @@ mod handoffs;
 #[path = "../../../src/reactor/inbox.rs"]
 mod inbox;
 mod mailbox;
+mod reactor;
+mod remote;
 mod shared_port;
 mod sleep;
 mod sync;
 
 use loom::model::Builder;
+use reactor::Reactor;
 
 /// Times that a thread is interrupted in a run, at most, by another one that could have waited. Few
 /// defects need more than two, and each one more takes ten times as long.

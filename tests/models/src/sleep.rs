@@ -3,7 +3,7 @@
 use loom::sync::{Condvar, Mutex};
 
 /// A reactor's sleep: it lasts until somebody wakes the reactor, and not longer.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Sleep {
     is_woken: Mutex<bool>,
     changed: Condvar,
