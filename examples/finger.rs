@@ -16,7 +16,7 @@ use twistor::{
     build_protocol,
 };
 
-/// Users that the table holds at most, so that clients cannot fill the memory.
+/// The most users that the table holds, so that clients cannot fill the memory.
 const USERS_MAX: usize = 10_000;
 
 /// The users and what they are doing. It is the factory behind the port that sets a status; the

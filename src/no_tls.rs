@@ -1,7 +1,7 @@
 //! What the module `tls` has for the rest of the library, where its feature is not enabled: nothing
 //! of this can exist.
 
-/// See the module `tls`.
+/// The side of a TLS handshake; without the feature `tls` there is none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum TlsSide {}
 
@@ -12,6 +12,6 @@ impl TlsSide {
     }
 }
 
-/// See the module `tls`.
+/// A TLS session; without the feature `tls` there is none.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Session {}

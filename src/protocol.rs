@@ -374,8 +374,8 @@ pub trait Protocol<F>: Continue {
         let _ = (cx, descriptor);
     }
 
-    /// The TLS handshake is complete that [`Transport::start_tls`](crate::Transport::start_tls) has
-    /// begun: what is received and sent from now on is encrypted, and
+    /// The TLS handshake that [`Transport::start_tls`](crate::Transport::start_tls) began is
+    /// complete: what is received and sent from now on is encrypted, and
     /// [`Transport::tls`](crate::Transport::tls) says how. (`handshakeCompleted`)
     ///
     /// It comes before the first encrypted bytes. A connection behind an endpoint with TLS does not

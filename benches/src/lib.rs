@@ -26,7 +26,7 @@ pub static BLOCK: [u8; BLOCK_LEN] = block();
 
 pub const BLOCK_LEN: usize = 64 * 1024;
 
-/// The sink servers acknowledge every so many bytes with [`ACKNOWLEDGEMENT`].
+/// Bytes that the sink servers acknowledge each time, with [`ACKNOWLEDGEMENT`].
 pub const SINK_LEN: u64 = 1024 * 1024;
 
 pub const ACKNOWLEDGEMENT: u8 = b'.';

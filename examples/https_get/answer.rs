@@ -4,7 +4,7 @@ use super::Request;
 use std::io::{self, Write};
 use twistor::{Delimiter, LineContext, LineReceiver, Reason};
 
-/// Bytes of the body at most.
+/// The most bytes of a body.
 pub(crate) const BODY_MAX: u64 = 64 << 20;
 
 /// Lines of headers, and of those behind a body, at most.

@@ -5,7 +5,7 @@ use super::words::words;
 use std::io::{self, BufRead, Read, Write};
 use std::sync::mpsc::Receiver;
 
-/// Longest line, with its end: nobody types as much.
+/// Longest line, with its end: more than a person types.
 pub(crate) const LINE_MAX: u64 = 1 << 20;
 
 #[derive(Debug, PartialEq)]

@@ -120,7 +120,7 @@ impl From<InvalidSubject> for SubscribeError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RequestError {
-    /// Nobody listens to the subject.
+    /// No subscriber listens to the subject (`no_responders`).
     NoResponders,
     /// No answer came in time.
     TimedOut,
@@ -131,7 +131,7 @@ pub enum RequestError {
 impl fmt::Display for RequestError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::NoResponders => "nobody listens to the subject of the request",
+            Self::NoResponders => "no responders for the subject of the request",
             Self::TimedOut => "no answer came in time",
             Self::Closed => "the NATS client is closed",
         })

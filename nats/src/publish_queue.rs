@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use twistor::Bytes;
 
-/// What happens to a message that is published while as many bytes wait as may.
+/// What happens to a message that is published while the queue is full.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum QueuePolicy {

@@ -54,8 +54,8 @@ impl Backoff {
         Self { initial, ..self }
     }
 
-    /// Sets the factor by which the delay grows with each failure. Less than 1 counts as 1, with
-    /// which it does not grow; so does a number that is none. Default: 1.5.
+    /// Sets the factor by which the delay grows with each failure. Less than 1, and NaN,
+    /// count as 1, with which it does not grow. Default: 1.5.
     #[must_use]
     pub fn factor(self, factor: f64) -> Self {
         Self { factor: factor.max(1.0), ..self }
@@ -69,7 +69,7 @@ impl Backoff {
 
     /// Sets the part of the delay that may be cut off, from 0 to 1: with 0 there is no jitter, with
     /// 1 the delay may be anything between zero and its full length. Numbers outside of that count
-    /// as the nearest one, and a number that is none as the default. Default: 0.5.
+    /// as the nearest one, and NaN as the default. Default: 0.5.
     #[must_use]
     pub fn jitter(self, jitter: f64) -> Self {
         let jitter = if jitter.is_nan() { JITTER } else { jitter.clamp(0.0, 1.0) };

@@ -202,7 +202,7 @@ impl<C: Clone> Machine<C> {
 
     fn stop(&mut self, end_connection: fn(C) -> Action<C>) -> Action<C> {
         let connection = match &self.state {
-            // There is nobody to be sent anything.
+            // Not established yet: there is nothing to close gracefully.
             State::Connecting { attempt } => {
                 let attempt = attempt.clone();
                 self.state = State::Stopping { connection: attempt.clone() };

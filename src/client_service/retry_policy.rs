@@ -33,8 +33,8 @@ pub trait RetryPolicy: 'static {
     ///
     /// `failures` counts the failures since the service was started or was last stable; it is at
     /// least one. `random` is a pseudo-random number from zero to one, one excluded, of the
-    /// reactor's own: with it services that fail together come back apart, and in a simulation the
-    /// same seed gives the same delays. A panic is logged, and the delay is that of
+    /// reactor's own: it spreads the retries of services that fail together, and in a simulation
+    /// the same seed gives the same delays. A panic is logged, and the delay is that of
     /// [`Backoff::new`](super::Backoff::new).
     fn delay(&mut self, failures: u32, random: f64) -> Duration;
 }

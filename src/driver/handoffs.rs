@@ -8,8 +8,8 @@ use std::fmt;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
-/// Sockets that wait for a shard at most: a few turns of accepting. Each is a descriptor, and a
-/// client that waits longer than it would for another shard.
+/// The most sockets that wait for a shard: a few turns of accepting. Each holds a descriptor, and
+/// its client waits longer than it would for another shard.
 pub(super) const WAITING_MAX: usize = 1024;
 
 /// The accepted sockets that wait for one shard, and how many connections it has.

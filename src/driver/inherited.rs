@@ -78,7 +78,7 @@ impl Inherited {
                 }
             }
             _ => {
-                // Another one owns this number, or nobody: it must not be closed.
+                // This number has another owner, or none: it must not be closed.
                 let _ = descriptor.into_raw_fd();
                 Descriptor::Invalid
             }

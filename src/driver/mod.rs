@@ -286,11 +286,11 @@ impl Edges {
 
 /// Descriptors that come or go with one byte at most, and that wait on one connection to be sent.
 /// Programs pass a few at a time: a client's socket, the three of a terminal. A peer can make this
-/// one hold as many without its asking.
+/// process hold this many unasked.
 pub(crate) const DESCRIPTORS_MAX: usize = 16;
 
-/// Delay before an attempt to connect to a Unix socket is repeated that found the server's backlog
-/// full: no edge ever comes for it. A server that accepts empties its backlog in a turn or two, of
+/// Retry delay of an attempt to connect to a Unix socket that found the server's backlog full: no
+/// edge ever comes for it. A server that accepts empties its backlog in a turn or two, of
 /// some milliseconds each; a client of one that does not makes a hundred calls in a second.
 #[cfg_attr(
     not(any(unix, feature = "testing")),
@@ -547,7 +547,7 @@ pub(crate) trait Layer: Stream {
         Ok(true)
     }
 
-    /// Returns true once after a handshake is complete that reads have made. Such a read is
+    /// Returns true once after reads have completed a handshake. Such a read is
     /// `Interrupted`: the bytes behind the handshake come with the next one.
     fn take_completion(&mut self) -> bool {
         false

@@ -18,7 +18,7 @@ const BINDS_MAX: usize = 3;
 ///
 /// It is held as long as the port is open. Without it, one program could take a file for stale
 /// which another has bound and does not listen on yet; and both would remove the stale file of a
-/// third, the second one together with the first one's new socket. While it is held nobody needs to
+/// third, the second one together with the first one's new socket. While it is held none needs to
 /// connect to the socket to see whether it is in use, however full its backlog is. The system
 /// releases it when the process ends, whatever the cause, so it is never stale.
 ///
@@ -78,8 +78,8 @@ impl Drop for PathLock {
     }
 }
 
-/// Whose something is. A process that was forked from its owner has a copy of the value, whose drop
-/// must not undo what is its parent's.
+/// The owner of a file or a lock. A process forked from the owner has a copy of the value, whose
+/// drop must not release what belongs to its parent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Owner {
     Process(u32),
@@ -102,7 +102,7 @@ impl Owner {
 }
 
 /// The file of a bound socket. Dropping it removes the file, if it is still the one that was made:
-/// before the socket itself is closed, so that nobody takes it for stale meanwhile.
+/// before the socket itself is closed, so that no program takes it for stale meanwhile.
 #[derive(Debug)]
 pub(super) struct SocketFile {
     /// Absolute, since the working directory may change.
@@ -201,7 +201,7 @@ fn remove_stale(address: &SockAddr, path: &Path) -> io::Result<()> {
         }
         Ok(()) => return Err(UnixSocketError::InUse.into()),
         Err(error) => {
-            let why = format!("whether the socket at the path is in use cannot be told: {error}");
+            let why = format!("cannot tell whether the socket at the path is in use: {error}");
             return Err(io::Error::new(error.kind(), why));
         }
     }

@@ -49,7 +49,7 @@ pub(crate) struct TlsStream {
     without_plaintext: usize,
     /// The last read has found the socket empty, and has returned all there was.
     is_drained: bool,
-    /// A handshake that reads have made is complete, and nobody was told.
+    /// Reads have completed a handshake, and the loop has not been told.
     is_completed: bool,
     /// What has ended the session behind data that was read with it, for the next read.
     failure: Option<Box<rustls::Error>>,
@@ -378,8 +378,7 @@ impl Layer for TlsStream {
                 Ok(Filled::End) => return self.end_of_socket().map(|_| false),
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock => return flushed.map(|()| false),
-                    // Or a descriptor came before these bytes, and nobody is there who could take
-                    // it.
+                    // Or a descriptor came before these bytes: there is no protocol yet to take it.
                     io::ErrorKind::Interrupted => drop(self.socket.take_descriptor()),
                     // The alert that says why the peer has closed counts more than a failed write.
                     io::ErrorKind::InvalidData => return Err(error),

@@ -74,7 +74,7 @@ impl UnixListener {
     ) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
         #[cfg(any(target_os = "linux", target_os = "android"))]
-        // Credentials with each message, which connections inherit and nobody here reads, would
+        // Connections inherit SO_PASSCRED; the credentials that come with each message then would
         // take the room for descriptors.
         rustix::net::sockopt::set_socket_passcred(&socket, false)?;
         let address = from_system(&socket.local_addr()?);

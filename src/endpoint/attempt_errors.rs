@@ -10,8 +10,8 @@ use std::sync::Arc;
 /// Why none of the addresses of a host could be connected to: each address, the most preferred
 /// first, with its own error.
 ///
-/// It is what the [`io::Error`] holds that
-/// [`connection_failed`](crate::Factory::connection_failed) receives. The kind of that one is the
+/// The [`io::Error`] that [`connection_failed`](crate::Factory::connection_failed) receives holds
+/// it. The kind of that error is the
 /// kind of the first address, or [`TimedOut`](io::ErrorKind::TimedOut) if the connect timeout ended
 /// the attempts.
 ///
@@ -73,8 +73,8 @@ impl Error for AttemptErrors {
 
 /// Why the addresses of a host could not be found out. (`DNSLookupError`)
 ///
-/// It is what the [`io::Error`] holds that
-/// [`connection_failed`](crate::Factory::connection_failed) receives, with the kind of the
+/// The [`io::Error`] that [`connection_failed`](crate::Factory::connection_failed) receives holds
+/// it, with the kind of the
 /// resolver's error; [`NotFound`](io::ErrorKind::NotFound) if the host has no address, and
 /// [`TimedOut`](io::ErrorKind::TimedOut) if the connect timeout was over before the resolver
 /// answered.

@@ -90,9 +90,8 @@ impl ClientEndpoint {
         }
     }
 
-    /// Sends a PROXY header before everything else: what a proxy does that opens a connection for a
-    /// client of its own. Within the connect timeout; the connection is made when the header is
-    /// sent.
+    /// Sends a PROXY header before everything else, as a proxy does that connects on behalf of a
+    /// client. The connect timeout covers it; the connection is made when the header is sent.
     ///
     /// ```
     /// use std::net::SocketAddr;

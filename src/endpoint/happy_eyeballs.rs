@@ -20,8 +20,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-/// Addresses of a host that are tried. No host that means it has more; and each may take a
-/// descriptor.
+/// The most addresses of a host that are tried: no legitimate host has more, and each attempt may
+/// take a descriptor.
 const ADDRESSES_MAX: usize = 64;
 
 /// The addresses of a host, and how far the attempts are.

@@ -11,8 +11,8 @@ const MODE_MAX: u32 = 0o777;
 
 /// A Unix socket to listen on.
 ///
-/// The socket's file is made with its mode before anyone can connect. A file that a program left
-/// behind which listens no more is replaced, and only that: anything else at the path is an error.
+/// The socket's file is made with its mode before anyone can connect. A stale
+/// file, of a program that no longer listens, is replaced; anything else at the path is an error.
 /// A lock on a second file, the path with `.lock` appended, keeps two programs from taking each
 /// other's socket; that file stays. When the port is closed, the socket's file is removed if it is
 /// still the one that this program made.

@@ -84,7 +84,7 @@ pub trait LineReceiver<F>: Continue {
         let _ = (cx, descriptor);
     }
 
-    /// The TLS handshake is complete that `start_tls` has begun; see
+    /// The TLS handshake that `start_tls` began is complete; see
     /// [`Protocol::handshake_completed`](crate::Protocol::handshake_completed).
     fn handshake_completed(&mut self, cx: &mut LineContext<'_, F>) {
         let _ = cx;

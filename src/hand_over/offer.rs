@@ -66,7 +66,7 @@ impl Session {
     }
 
     fn refuse(&mut self, cx: &LineContext<'_, Offer>, why: &str) {
-        log::warn!("{} is refused to take over: {why}", Name(self.process));
+        log::warn!("{} may not take over: {why}", Name(self.process));
         Self::answer(cx, &Answer::Refused(why.to_owned()));
         self.stage = Stage::Over;
         cx.transport.lose_connection();
@@ -170,7 +170,7 @@ impl LineReceiver<Offer> for Session {
             }
             (Stage::Ready, Some(Request::Serving(taken))) => self.hand_over(cx, &taken),
             (Stage::Over, _) => {}
-            _ => self.refuse(cx, "what it says is not what it should say by now"),
+            _ => self.refuse(cx, "it sent a message that is not expected at this point"),
         }
     }
 

@@ -52,7 +52,7 @@ enum End {
     Wrong(String),
     /// The connection was lost before all sockets were here.
     Incomplete(Reason),
-    /// The connection was lost later: in order, once this process serves.
+    /// The connection was lost later: expected, once this process serves.
     Lost(Reason),
 }
 
@@ -124,7 +124,7 @@ impl LineReceiver<Conversation> for Receiver {
             (Stage::Receiving, Some(Answer::End)) => cx.factory.stage = Stage::Complete,
             (Stage::Ready, Some(Answer::Go)) => cx.factory.stage = Stage::Go,
             (_, Some(Answer::Refused(why))) => Self::end(cx, End::Refused(why)),
-            _ => Self::wrong(cx, "it says what nobody has asked for"),
+            _ => Self::wrong(cx, "it sent a message that was not asked for"),
         }
     }
 

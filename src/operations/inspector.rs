@@ -40,7 +40,7 @@ const MODE: u32 = 0o600;
 /// has a chapter on it.
 ///
 /// The file of the socket has the mode 600, and only programs of the same user or of the superuser
-/// are served, whatever the mode is changed to. Over anything but a Unix socket nobody is.
+/// are served, whatever the mode is changed to. Over any other transport, every peer is refused.
 ///
 /// The port works while others are full or drain: it does not count against
 /// [`Settings::max_connections`](crate::Settings::max_connections), is not closed by a drain, and a

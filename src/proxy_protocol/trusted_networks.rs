@@ -48,7 +48,7 @@ const V6_BITS: u8 = Ipv6Addr::BITS as u8;
 const MAPPED_BITS: u8 = V6_BITS - V4_BITS;
 
 impl TrustedNetworks {
-    /// Creates a list that contains nobody.
+    /// Creates an empty list, which trusts no peer.
     pub fn none() -> Self {
         Self { parts: Vec::new() }
     }

@@ -58,7 +58,7 @@ struct Origin {
 enum Greeting {
     None,
     ProxyHeader,
-    /// A PROXY header that nobody would believe.
+    /// A PROXY header from a peer that is not trusted.
     Untrusted,
 }
 
@@ -85,7 +85,7 @@ impl Reactor {
         }
     }
 
-    /// Tries a port again whose retry delay is over.
+    /// Accepts on a port again, whose retry delay is over.
     pub(super) fn retry_accept(&mut self, id: Id) {
         if let Some(port) = self.ports.get_mut(id) {
             port.accepting = Accepting::Idle;

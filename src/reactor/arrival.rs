@@ -337,7 +337,7 @@ fn receive_header(
                 Err(error) => return Err(io::Error::new(io::ErrorKind::InvalidData, error)),
             },
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
-            // Or a descriptor came before these bytes, and nobody is there who could take it.
+            // Or a descriptor came before these bytes: there is no protocol yet to take it.
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {
                 drop(stream.take_descriptor());
             }

@@ -43,7 +43,7 @@ impl Distributor {
 
     /// Chooses the shard of the next client. A shard whose queue is full, or that does not listen,
     /// is passed over; `own_is_ready` says whether the accepting reactor itself takes clients now.
-    /// It gets those for which nobody has room.
+    /// It gets the clients for which no other shard has room.
     pub(super) fn choose(&self, own_is_ready: bool) -> Target {
         let count = self.shards.len();
         let in_turn = (1..=count).map(|step| (self.last + step) % count);

@@ -154,7 +154,7 @@ impl Reactor {
         if is_there {
             self.call_later(Duration::ZERO, move |reactor| match reactor.with_factory(key, call) {
                 Ok(()) | Err(ReachError::FactoryGone) => {}
-                Err(error) => log::error!("a call that was to reach a factory: {error}"),
+                Err(error) => log::error!("a call of Reactor::tell was dropped: {error}"),
             });
         }
         is_there

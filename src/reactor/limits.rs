@@ -216,7 +216,7 @@ impl Reactor {
 
     /// Admits a client, or returns the message for the rejected client, if there is one. (An empty
     /// message sends nothing.)
-    /// `peer` is what it counts for; `None` if that is not known yet, or is nobody.
+    /// `peer` is what it counts for; `None` if that is not known yet, or it is not counted.
     pub(super) fn admit(
         &mut self,
         factory: Id,

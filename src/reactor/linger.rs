@@ -116,7 +116,7 @@ impl Reactor {
         }
     }
 
-    /// Resets, at the beginning of a drain, which lingering peers have sent since.
+    /// Forgets which lingering peers have sent something: the reactor begins to drain.
     pub(super) fn clear_received_since_drain(&mut self) {
         self.connections.all_lingering_mut().for_each(|lingering| lingering.peer_sends = false);
         self.lingerers.sending = 0;

@@ -249,10 +249,10 @@ impl Reactor {
         self.listen_on(endpoint.into().into(), factory)
     }
 
-    /// Serves a socket with a factory that a program has opened itself: a listener of the standard
-    /// library, or any descriptor of a TCP or Unix socket that listens. The reactor owns it from
-    /// now on, and it no longer blocks, for all processes that share it. A Unix socket keeps its
-    /// file when the port is closed. (`adoptStreamPort`)
+    /// Serves, with a factory, a socket that the program has opened itself: a listener of the
+    /// standard library, or any descriptor of a TCP or Unix socket that listens. The reactor owns
+    /// it from now on, and it no longer blocks, for all processes that share it. A Unix socket
+    /// keeps its file when the port is closed. (`adoptStreamPort`)
     ///
     /// The descriptions `fd:3` and `systemd:name=web` of [`listen`](Self::listen) take sockets that
     /// the process has inherited.

@@ -41,9 +41,9 @@ impl Reactor {
     ///   [`notify_reloading`](Self::notify_reloading) and [`notify_status`](Self::notify_status).
     /// - `STOPPING=1`, when a stop begins, before the triggers *before* shutdown are called. While
     ///   the reactor drains, `EXTEND_TIMEOUT_USEC=` asks for the time up to its deadline and five
-    ///   seconds more, for at most half a minute at once.
+    ///   seconds more, for at most half a minute at a time.
     ///
-    /// No notification blocks. The last ones that the manager has no room for are sent again, each
+    /// No notification blocks. The last ones that the manager has no room for are sent again, every
     /// tenth of a second; failures are logged, once in five seconds at most, and have no other
     /// effect.
     ///

@@ -9,19 +9,19 @@ use std::io;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-/// Shortest time between two watchdog notifications, should the manager ask for less than twice as
-/// much: no manager measures time more finely.
+/// Shortest time between two watchdog notifications, even if the manager asks for a shorter one:
+/// no manager measures time more finely.
 const WATCHDOG_MIN: Duration = Duration::from_millis(1);
 
-/// Time after which notifications are sent again for which the manager had no room: short beside
-/// its timeouts, long for a manager that is busy.
+/// Delay before notifications for which the manager had no room are sent again: short beside its
+/// timeouts, long for a manager that is busy.
 const RETRY_DELAY: Duration = Duration::from_millis(100);
 
 /// The most notifications that wait for room; the oldest are dropped. Only reloads would make them
 /// more, two for each.
 const UNSENT_MAX: usize = 16;
 
-/// The longest time that the manager is asked for at once while the reactor drains. A longer drain
+/// The longest extension that is requested at a time while the reactor drains. A longer drain
 /// asks again while its loop turns; one that hangs is ended after this time.
 const EXTENSION_MAX: Duration = Duration::from_secs(30);
 

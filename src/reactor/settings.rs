@@ -36,8 +36,8 @@ const UNSENT_TOTAL_MAX: usize = 1024 * 1024 * 1024;
 /// kill a process that they have asked to end.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Default of [`Settings::handshake_timeout`], as in Netty's `SslHandler`. A proxy or a client that
-/// means it needs a few round trips, and a retransmission at worst.
+/// Default of [`Settings::handshake_timeout`], as in Netty's `SslHandler`. A well-behaved
+/// proxy or client needs a few round trips, and a retransmission at worst.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Settings of a reactor; see [`Reactor::with_settings`](crate::Reactor::with_settings).

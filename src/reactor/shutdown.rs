@@ -13,7 +13,7 @@ use crate::reason::Reason;
 use std::time::{Duration, Instant};
 
 /// Turns that read what had arrived when ports were closed; one is enough unless each poll was full
-/// or bulk connections wait. A peer that does not stop sending must not put the drain off.
+/// or bulk connections wait. A peer that does not stop sending must not delay the drain.
 const LAST_READS_MAX: u32 = 64;
 
 impl Reactor {

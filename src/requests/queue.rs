@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 /// Requests under way at most, by default: with one, every server works.
 const DEPTH: usize = 1;
 
-/// Requests that wait at most, by default. A burst of a program; if this many are waiting, the
+/// Default of [`RequestQueue::max_waiting`]. A burst of a program; if this many are waiting, the
 /// server does not keep up, and more would only wait for longer.
 const MAX_WAITING: usize = 1024;
 
@@ -40,7 +40,7 @@ const TIMEOUT_MAX: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 ///   come, before those of younger requests. `pop_answered` returns `Ok(None)` for it. Until
 ///   then the place counts as under way: a server that answers nothing is sent at most `depth`
 ///   requests.
-/// - **At most once.** A request is sent once. If the connection is lost, nobody knows whether the
+/// - **At most once.** A request is sent once. If the connection is lost, it is unknown whether the
 ///   server has carried out those under way: they come back, and to push one again is the caller's
 ///   decision. What was never sent stays for the next connection, or is taken out by
 ///   [`take_waiting`](Self::take_waiting).
@@ -237,7 +237,7 @@ impl<R> RequestQueue<R> {
     ///
     /// Whether the server has carried out what is returned is unknown. A request that does no harm
     /// if it is carried out twice may be pushed again.
-    #[must_use = "nobody else knows that these requests have no reply"]
+    #[must_use = "these requests have no reply, and the queue has forgotten them"]
     pub fn connection_lost(&mut self) -> Vec<R> {
         self.overdue = 0;
         let sent = self.requests.drain(..std::mem::take(&mut self.sent));
@@ -246,7 +246,7 @@ impl<R> RequestQueue<R> {
 
     /// Takes out all requests that wait to be sent, the oldest first: for clients that do not
     /// connect again, or are about to close.
-    #[must_use = "nobody else knows that these requests are not sent"]
+    #[must_use = "these requests were not sent, and the queue has forgotten them"]
     pub fn take_waiting(&mut self) -> Vec<R> {
         self.requests.drain(self.sent..).map(|it| it.request).collect()
     }

@@ -59,8 +59,8 @@ impl SharedPort {
     ///
     /// Admission happens on the receiving shard: connection limits, PROXY headers, TLS handshakes
     /// and `build_protocol`. A shard that is stuck or at its accept rate gets no more than 1024
-    /// sockets that wait; what nobody has room for becomes the first shard's, or waits in the
-    /// backlog if that is at its own accept rate.
+    /// sockets that wait. A client for which no shard has room is served by the first shard, or
+    /// waits in the backlog if that is at its own accept rate.
     pub fn acceptor(endpoint: ServerEndpoint, balance: Balance) -> Self {
         Self { endpoint, way: Way::Acceptor(balance), opened: Mutex::new(None) }
     }

@@ -16,7 +16,7 @@ use std::time::Duration;
 /// Lets `factory` connect, in memory, and returns the server's end of its connection: the shortest
 /// way to a test of a client, and the counterpart of [`connect`](super::connect).
 ///
-/// Nobody listens any more when the connection is made: a client that tries again is refused. A
+/// The port is closed once the connection is made: a client that tries again is refused. A
 /// [`Client`] sees each of its attempts.
 ///
 /// ```
@@ -107,7 +107,8 @@ impl<F: Factory> Client<F> {
         Self::with_settings(Settings::default(), endpoint, factory)
     }
 
-    /// As [`to`](Self::to), on a reactor with `settings`.
+    /// Starts a reactor with `settings` on which `factory` connects to `endpoint`; see
+    /// [`to`](Self::to).
     ///
     /// # Panics
     ///

@@ -8,7 +8,7 @@ const CONTEXT: usize = 5;
 /// Characters of an entry that are shown; longer entries are cut off.
 const SHOWN_MAX: usize = 1000;
 
-/// Pairs of entries that are compared at most, each of which takes four bytes and some nanoseconds.
+/// The most pairs of entries that are compared; each takes four bytes and some nanoseconds.
 /// Two lists with 2000 entries between their first and their last difference are below that.
 const PAIRS_MAX: usize = 4 << 20;
 

@@ -90,7 +90,7 @@ impl Driver for HostDriver {
         Ok(())
     }
 
-    /// The world decides whose turn is next.
+    /// Does nothing: the simulation decides which reactor turns next.
     fn sched_yield(&self) {}
 
     fn may_have_more(&self) -> bool {
@@ -366,7 +366,7 @@ impl Stream for SimulatedStream {
         address.ok_or(io::ErrorKind::NotConnected.into())
     }
 
-    /// Returns those of a program of the superuser.
+    /// Returns the credentials of a program of the superuser.
     fn peer_credentials(&self) -> io::Result<Option<PeerCredentials>> {
         let is_local = self.network.borrow().is_local(self.end);
         Ok(is_local.then(|| PeerCredentials::new(None, SUPERUSER, 0)))

@@ -165,7 +165,7 @@ impl Listener {
         peer
     }
 
-    /// Refuses an attempt, as a machine does on which nothing listens.
+    /// Refuses an attempt, like a machine on which nothing listens.
     ///
     /// # Panics
     ///

@@ -3,7 +3,7 @@
 
 use std::io;
 
-/// See the module `tls`.
+/// The TLS of a peer; without the feature `tls` there is none.
 #[derive(Debug)]
 pub(super) enum Encryption {}
 

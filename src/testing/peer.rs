@@ -122,7 +122,7 @@ impl Peer {
     }
 
     /// Encrypts the connection, as a client with a connector's side, as a server with an acceptor;
-    /// what is sent and received from here on is plaintext to the test. Returns when the handshake
+    /// what is sent and received from now on is plaintext to the test. Returns when the handshake
     /// is complete.
     ///
     /// Closing the writing half then says so by `close_notify`, and

@@ -58,7 +58,7 @@ impl Random {
         &all[self.below(all.len())]
     }
 
-    /// Brings the elements of `all` into a random order.
+    /// Shuffles the elements of `all`.
     pub fn shuffle<T>(&mut self, all: &mut [T]) {
         for last in (1..all.len()).rev() {
             all.swap(last, self.below(last + 1));

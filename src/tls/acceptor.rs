@@ -53,7 +53,7 @@ impl TlsAcceptor {
     /// Sets whether a client may end a connection without saying so (the alert `close_notify`);
     /// not by default.
     ///
-    /// Without that alert nobody knows whether the client has sent everything, or an attacker has
+    /// Without that alert it is unknown whether the client has sent everything, or an attacker has
     /// cut the connection: it is lost with the error `UnexpectedEof`. Accept this only from clients
     /// that never send the alert, in protocols whose messages tell where they end.
     #[must_use]

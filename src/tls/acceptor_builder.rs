@@ -14,7 +14,7 @@ use rustls::server::{
 use rustls::sign::CertifiedKey;
 use std::sync::Arc;
 
-/// Makes a [`TlsAcceptor`], whose [`builder`](TlsAcceptor::builder) begins it.
+/// Builder of a [`TlsAcceptor`]; [`TlsAcceptor::builder`] returns it.
 #[derive(Clone, Debug)]
 #[must_use = "nothing listens before `build`"]
 pub struct TlsAcceptorBuilder {
@@ -48,8 +48,8 @@ impl TlsAcceptorBuilder {
         }
     }
 
-    /// Sets whether clients are rejected that name a server for which there is no certificate; by
-    /// default they get the default certificate, and decide themselves.
+    /// Sets whether a client that names a server without a certificate is rejected; by default it
+    /// gets the default certificate, and decides itself.
     ///
     /// The handshake then fails with the alert `access_denied`, which is what rustls sends, and not
     /// `unrecognized_name` as RFC 6066 suggests. Clients that name no server are not rejected.
@@ -85,7 +85,7 @@ impl TlsAcceptorBuilder {
     ///
     /// The state of a session is kept by the client, in tickets that only this acceptor and its
     /// clones can read, with keys that change every six hours. They survive
-    /// [`Certificates::reload`]. Acceptors that were built apart never share them, since a session
+    /// [`Certificates::reload`]. Separately built acceptors never share them, since a session
     /// that was begun without a client certificate must not be resumed where one is required.
     pub fn resumption(self, resumption: bool) -> Self {
         Self { resumption, ..self }

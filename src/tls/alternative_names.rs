@@ -63,7 +63,7 @@ fn names(certificate: &[u8]) -> Option<&[u8]> {
     }
 }
 
-/// Returns the host names that a certificate is for, in small letters; `*.example.org` is one.
+/// Returns the host names that a certificate is for, in lower case; `*.example.org` is one.
 pub(super) fn host_names(certificate: &CertificateDer<'_>) -> Vec<String> {
     let mut rest = names(certificate).unwrap_or_default();
     let mut found = Vec::new();

@@ -40,7 +40,7 @@ pub enum CertificateError {
         /// Where one should be.
         file: Option<PathBuf>,
     },
-    /// The private key is encrypted. A server that starts by itself has nobody to ask for the
+    /// The private key is encrypted. A server that starts unattended cannot ask for the
     /// password.
     #[non_exhaustive]
     EncryptedKey {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 pub(super) struct CertificateTable {
     /// In the order of their preference, of which the first is the default.
     identities: Vec<Identity>,
-    /// Positions of `identities` by name, in small letters; wildcards as they are.
+    /// Positions of `identities` by name, in lower case; wildcards as they are.
     by_name: HashMap<String, Vec<usize>>,
 }
 

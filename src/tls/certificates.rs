@@ -16,14 +16,14 @@ use std::{fmt, fs, io};
 /// A client names the server it wants (SNI, RFC 6066); an address is not a name. It gets the
 /// certificate for this name, by the host names that the certificates contain (subject alternative
 /// names): one for exactly this name, or else a wildcard such as `*.example.org`, which stands for
-/// one label. Letters count the same in both cases, and a dot at the end does not count. If several
+/// one label. Case and a trailing dot are ignored. If several
 /// certificates are for one name, such as one of type ECDSA and one of type RSA, the client gets
 /// the first whose signature it can check.
 ///
 /// A client that names no server, or an unknown one, gets the first certificate of all, the
 /// *default*. So a single certificate answers every name.
 /// [`TlsAcceptorBuilder::reject_unknown_names`](super::TlsAcceptorBuilder::reject_unknown_names)
-/// rejects clients instead that name an unknown server.
+/// rejects clients that name an unknown server instead.
 ///
 /// ```no_run
 /// use twistor::tls::{Certificates, TlsAcceptor};

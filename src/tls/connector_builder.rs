@@ -12,7 +12,7 @@ use rustls::client::Resumption;
 use rustls::sign::SingleCertAndKey;
 use std::sync::Arc;
 
-/// Makes a [`TlsConnector`], whose [`builder`](TlsConnector::builder) begins it.
+/// Builder of a [`TlsConnector`]; [`TlsConnector::builder`] returns it.
 #[derive(Clone, Debug)]
 #[must_use = "nothing connects before `build`"]
 pub struct TlsConnectorBuilder {
@@ -80,7 +80,7 @@ impl TlsConnectorBuilder {
     /// they are, by default.
     ///
     /// The connector and its clones remember the latest sessions with 256 servers. Connectors that
-    /// were built apart share none, since they may trust others, or show another certificate.
+    /// were built separately share none, since they may trust others, or show another certificate.
     pub fn resumption(self, resumption: bool) -> Self {
         Self { resumption, ..self }
     }

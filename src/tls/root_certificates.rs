@@ -15,7 +15,7 @@ pub struct RootCertificates {
 }
 
 impl RootCertificates {
-    /// Returns those that the operating system trusts for servers.
+    /// Returns the authorities that the operating system trusts for servers.
     ///
     /// On Unix the variables `SSL_CERT_FILE` and `SSL_CERT_DIR` name others. This reads some
     /// hundred kilobytes, which takes a while: call it once, before the reactor runs. A part that
@@ -42,7 +42,7 @@ impl RootCertificates {
         Ok(Self { store: Arc::new(store) })
     }
 
-    /// Reads them from a PEM file.
+    /// Reads authorities from a PEM file.
     ///
     /// # Errors
     ///
@@ -51,7 +51,7 @@ impl RootCertificates {
         Self::new(&Pem::read(file.as_ref())?)
     }
 
-    /// Reads them from PEM in memory.
+    /// Reads authorities from PEM in memory.
     ///
     /// # Errors
     ///

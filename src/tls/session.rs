@@ -38,10 +38,10 @@ enum Engine {
 
 /// Where received plaintext goes.
 pub(crate) struct Plaintext<'a> {
-    /// Is filled first.
+    /// The buffer that is filled first.
     pub(crate) buffer: &'a mut [u8],
     pub(crate) filled: usize,
-    /// Takes what the buffer has no room for: at most the rest of one call's record.
+    /// Plaintext that the buffer has no room for: at most the rest of one call's record.
     pub(crate) rest: &'a mut Vec<u8>,
 }
 

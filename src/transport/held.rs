@@ -119,7 +119,7 @@ impl Connection {
         given
     }
 
-    /// Does the same as [`tell`](Self::tell) for a write that was offered to the layer at once. The
+    /// Reports a write that was offered to the layer at once, as [`tell`](Self::tell) does. The
     /// write buffer counts already what the layer holds of it.
     #[cold]
     pub(super) fn tell_given(&mut self, count: usize) -> Written {

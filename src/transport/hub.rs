@@ -172,7 +172,7 @@ impl Hub {
         self.unsent.set(self.unsent.get() - before + now);
     }
 
-    /// Does the same as [`recount_unsent`](Self::recount_unsent), unless that would exceed the
+    /// Counts `now` unsent bytes of a connection instead of `before`, unless that would exceed the
     /// limit of all connections: it then returns false.
     #[inline]
     fn try_recount(&self, before: usize, now: usize) -> bool {

@@ -258,8 +258,8 @@ impl Transport {
     /// written, and everything that a registered [`Producer::reader`](crate::Producer::reader)
     /// still has, and then closes as well. Any other producer is stopped.
     ///
-    /// [`lose_connection`](Self::lose_connection) waits for every producer instead, also for one
-    /// that goes on for ever.
+    /// [`lose_connection`](Self::lose_connection) waits for every producer instead, even for one
+    /// that never ends.
     ///
     /// This is what [`read_connection_lost`](crate::Protocol::read_connection_lost) does by
     /// default; an override calls it when it has written what it has to say.

@@ -26,7 +26,7 @@ impl Transport {
         }
     }
 
-    /// Encrypts the connection from here on, as STARTTLS of SMTP, IMAP and XMPP asks for. (RFC
+    /// Encrypts the connection from now on, as STARTTLS of SMTP, IMAP and XMPP asks for. (RFC
     /// 3207; `startTLS`)
     ///
     /// What was written before leaves as it is. What is written afterwards waits until the
@@ -77,8 +77,8 @@ impl Transport {
         self.start_tls_with(side, [])
     }
 
-    /// Does what [`start_tls`](Self::start_tls) does, with the first bytes of the peer's handshake:
-    /// for a protocol that has received them with the bytes before.
+    /// Encrypts the connection, given the first bytes of the peer's handshake: for a protocol that
+    /// has received them with the bytes before; see [`start_tls`](Self::start_tls).
     ///
     /// # Errors
     ///

@@ -139,8 +139,8 @@ impl WriteBuffer {
         self.behind_len == 0 && self.unsent() < length
     }
 
-    /// Does the same as [`set_fast_limit`](Self::set_fast_limit) for a buffer of which nothing is
-    /// sent yet.
+    /// Begins the fast path for a buffer of which nothing is sent yet; see
+    /// [`set_fast_limit`](Self::set_fast_limit).
     #[inline]
     pub(super) fn set_first_fast_limit(&mut self, counted: usize) {
         (self.fast_limit, self.counted) = (counted, counted);

@@ -17,7 +17,7 @@ use tokio_util::codec::{BytesCodec, FramedRead, FramedWrite, LinesCodec, LinesCo
 use twistor_benches::{announce, answer, refuse};
 
 const READ_LEN: usize = 16 * 1024;
-/// From here on a sink writes before it takes more.
+/// Buffered bytes from which a sink writes before it takes more.
 const GATHERED_LEN: usize = 64 * 1024;
 
 fn main() {

@@ -16,7 +16,7 @@ pub(super) const DEPTH_MAX: usize = 32;
 /// What a reply takes besides its text.
 const ITEM: usize = size_of::<Reply>();
 
-/// An error ends the connection: after it nobody knows where a reply begins.
+/// Decoder of replies. An error ends the connection: the next reply can no longer be found.
 #[derive(Debug, Default)]
 pub(super) struct Decoder {
     part: Part,

@@ -1,5 +1,5 @@
-//! Unique names over all nodes, without one that decides: who wants a name claims it before all
-//! others, and the one that has it objects.
+//! Unique names over all nodes, without a coordinator: a node that wants a name claims it before
+//! all others, and the node that has it objects.
 //!
 //! Silence for a while is consent. Of two nodes that claim the same name at once each hears the
 //! other's claim, and the one with the lower id keeps its own: the tie-break.

@@ -43,7 +43,7 @@ pub struct MessageHead<'a> {
 }
 
 impl<'a> ServerCommand<'a> {
-    /// Parses a line, without its CR LF. Names of commands may be in small letters, and several
+    /// Parses a line, without its CR LF. Names of commands may be in lower case, and several
     /// blanks count as one.
     ///
     /// # Errors

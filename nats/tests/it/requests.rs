@@ -74,7 +74,7 @@ fn a_request_without_an_answer_ends_with_an_error() {
     simulation.run_for(SECOND);
     ask(&ann, "nobody", "", &heard);
     simulation.run_for(SECOND / 10);
-    assert_eq!(take(&heard), ["nobody listens to the subject of the request"]);
+    assert_eq!(take(&heard), ["no responders for the subject of the request"]);
     ask(&ann, "mute", "", &heard);
     simulation.run_for(SECOND);
     assert!(take(&heard).is_empty());

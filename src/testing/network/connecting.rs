@@ -210,7 +210,7 @@ impl Network {
             _ => return,
         };
         if silent || self.is_cut(own, far) || self.nodes[own].power == Power::Off {
-            // Retried, as a client would that has received nothing.
+            // Retried, as by a client that has received nothing.
             return match self.now >= began.saturating_add(nanos(SYN_TIMEOUT)) {
                 true => self.fail(id, ErrorKind::TimedOut),
                 false => self.schedule_in(SYN_RETRY_DELAY, Event::Answer(id, answer)),

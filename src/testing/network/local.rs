@@ -80,7 +80,7 @@ impl Network {
         Ok(true)
     }
 
-    /// Connects a raw end, or tries it again later, as a program does that waits.
+    /// Connects a raw end, or tries again later, like a program that waits.
     pub(super) fn raw_end_reaches(&mut self, id: EndId) {
         let is_answered = self.links.get(id.link).is_some_and(|link| link.syn == Syn::Answered);
         if is_answered || self.end(id).is_none_or(|end| end.life != Life::Held) {

@@ -8,7 +8,7 @@ use std::io;
 use std::io::ErrorKind;
 use std::time::Duration;
 
-/// Bytes of a packet at most. (Networks cut finer; what a program sees is the same.)
+/// The most bytes in a packet. (Networks cut finer; what a program sees is the same.)
 const SEGMENT_MAX: usize = 64 * 1024;
 
 /// Delay before a lost packet is retransmitted: the least that Linux waits.
@@ -18,11 +18,11 @@ const RETRANSMISSION: Duration = Duration::from_millis(200);
 /// what Linux takes for its fifteen attempts.
 const RETRANSMIT_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 
-/// How long at most a socket stays full after an arbitrarily short write.
+/// The longest time that a socket stays full after an arbitrarily short write.
 const SHORT_WRITE_DELAY: Duration = Duration::from_millis(1);
 
 impl Network {
-    /// As `send(2)`.
+    /// Writes bytes, like `send(2)`.
     pub(in crate::testing) fn write(&mut self, id: EndId, data: &[u8]) -> io::Result<usize> {
         let conditions = self.conditions_of(id);
         let (size, short) = (conditions.send_buffer, conditions.short_writes);
@@ -63,7 +63,7 @@ impl Network {
         Ok(count)
     }
 
-    /// As `send(2)` of one byte with `MSG_OOB`.
+    /// Sends a byte of urgent data, like `send(2)` with `MSG_OOB`.
     pub(in crate::testing) fn write_urgent(&mut self, id: EndId) {
         let Some(end) = self.end(id) else { return };
         if end.error.is_none() && end.pipe.finish == Finish::No && end.life == Life::Held {
@@ -73,7 +73,7 @@ impl Network {
         }
     }
 
-    /// As `shutdown(2)` of the sending half.
+    /// Closes the sending half, like `shutdown(2)`.
     pub(in crate::testing) fn finish(&mut self, id: EndId) {
         let Some(end) = self.end(id) else { return };
         if end.pipe.finish == Finish::No {
@@ -335,7 +335,7 @@ impl Network {
         }
     }
 
-    /// As `recv(2)`.
+    /// Reads received bytes, like `recv(2)`.
     pub(in crate::testing) fn read(&mut self, id: EndId, buffer: &mut [u8]) -> io::Result<usize> {
         let short = self.conditions_of(id).short_reads;
         let Some(end) = self.end(id) else { return Err(ErrorKind::NotConnected.into()) };
@@ -392,7 +392,7 @@ impl Network {
         }
     }
 
-    /// As `close(2)`: gracefully, unless something is unread.
+    /// Closes an end, like `close(2)`: gracefully, unless something is unread.
     pub(in crate::testing) fn close(&mut self, id: EndId) {
         let Some(end) = self.end(id) else { return };
         if end.life != Life::Held {

@@ -71,7 +71,7 @@ impl FaultyStream {
         }
     }
 
-    /// Breaks the connection, as a reset does that arrives from the network: at both ends.
+    /// Breaks the connection at both ends, like a reset that arrives from the network.
     fn break_down(&mut self, health: Health) {
         self.health = health;
         self.inner.set_abortive_close();

@@ -283,7 +283,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Whoever does not take its answers is not read from until it has.
+    /// Backpressure: a peer that does not take its answers is not read until it has.
     fn settle(&mut self, answers: bool, handle: &LoopHandle<'static, Server>) -> io::Result<()> {
         let source = self.source.clone();
         if !self.blocked && !self.unsent.is_empty() {

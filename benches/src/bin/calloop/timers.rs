@@ -9,7 +9,7 @@ use calloop::{Dispatcher, EventLoop, LoopHandle, RegistrationToken};
 use std::time::{Duration, Instant};
 use twistor_benches::{Delays, TimerReport, resident};
 
-/// From here on, it takes minutes.
+/// Number of timers from which a run takes minutes.
 pub const TOO_MANY: usize = 50_000;
 
 type Handle = (Dispatcher<'static, Timer, usize>, RegistrationToken);

@@ -1,4 +1,4 @@
-//! One byte in, and a block for everybody.
+//! Broadcast: one byte in, and a block to each client.
 
 use crate::Workload;
 use crate::connection;
@@ -17,7 +17,7 @@ const BUFFER_LEN: usize = 2 * BLOCK_LEN;
 
 struct Member {
     socket: Socket<TcpStream>,
-    /// Of the block.
+    /// Bytes of the block received so far.
     received: usize,
 }
 

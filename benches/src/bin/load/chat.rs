@@ -1,4 +1,4 @@
-//! The chat: talkers who go on when all others have heard them.
+//! Chat: each talker sends its next line when all others have received the last one.
 
 use crate::Workload;
 use crate::connection;
@@ -23,7 +23,7 @@ const NUMBER_LEN: usize = 8;
 #[derive(Debug)]
 struct Talker {
     member: usize,
-    /// As the others hear it.
+    /// The line as the others receive it.
     line: Vec<u8>,
     /// How many lines have been said, this one too.
     said: u32,

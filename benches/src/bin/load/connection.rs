@@ -29,7 +29,7 @@ pub fn connect(address: SocketAddr, at: usize) -> Outcome<std::net::TcpStream> {
         socket.set_tcp_nodelay(true)?;
         // BBR, where it is the default, sets a timer for each segment, which is for real networks.
         let _ = socket.set_tcp_congestion(b"reno");
-        // Ends in a reset: thousands that wait for their time would disturb whoever is next.
+        // Close by reset: thousands of sockets in TIME_WAIT would disturb the next run.
         socket.set_linger(Some(Duration::ZERO))?;
         socket.set_read_timeout(Some(PATIENCE))?;
         socket.set_write_timeout(Some(PATIENCE))?;

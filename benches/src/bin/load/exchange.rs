@@ -1,4 +1,4 @@
-//! Ping-pong: each client says the same again and again, and hears the answer before it goes on.
+//! Ping-pong: each client sends the same request again and again, and waits for each reply.
 //! The workloads `echo`, `pipeline`, `lines` and `source`.
 
 use crate::Workload;
@@ -13,8 +13,8 @@ use mio::net::TcpStream;
 use std::time::Instant;
 use twistor_benches::{BLOCK, answer};
 
-/// So many clients begin between two looks at the answers: ten thousand that begin at once would
-/// measure how long that takes.
+/// Clients that begin between two polls for replies: if ten thousand began at once, the result
+/// would be how long that takes.
 const BURST: usize = 64;
 
 /// One read for most replies, and small enough to stay in the cache.

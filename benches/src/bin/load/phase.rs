@@ -38,7 +38,7 @@ impl Phase {
         Self { limit, start, end: start, begun: 0, ended: 0, latencies: Histogram::new() }
     }
 
-    /// Begins so many operations, which belong together, unless the phase is over.
+    /// Begins `operations` that belong together, unless the phase is over.
     pub fn begin(&mut self, operations: u64, now: Instant) -> bool {
         let more = match self.limit {
             Limit::Time(length) => now - self.start < length,

@@ -8,8 +8,8 @@ use std::fmt::{self, Write};
 use std::thread;
 use std::time::Duration;
 
-/// A thread's counters are as old as its last tick while it runs, and exact when it sleeps: both
-/// sides do for so long. A server that gathers writes has sent them by then, too.
+/// Time that both sides sleep before counters are read, since those of a running thread are as old
+/// as its last tick. A server that gathers writes has sent them by then, too.
 const REST: Duration = Duration::from_millis(2);
 
 /// The system's counters at one moment, or their growth between two.

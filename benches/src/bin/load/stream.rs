@@ -15,7 +15,7 @@ use twistor_benches::{ACKNOWLEDGEMENT, BLOCK, BLOCK_LEN, SINK_LEN};
 /// What is offered to the socket at once, and read from it.
 const CHUNK_LEN: usize = 256 * 1024;
 
-/// An operation: so many bytes there, and their acknowledgement or the same bytes back.
+/// Bytes of an operation: sent, and acknowledged or sent back.
 const UNIT: u64 = SINK_LEN;
 
 /// What a connection has under way at the most, in units.

@@ -6,7 +6,7 @@ use mio::{Events, Interest, Poll, Token};
 use std::io::ErrorKind;
 use std::time::Duration;
 
-/// A server from which nothing comes for so long is stuck.
+/// Time without a byte from the server after which it counts as stuck.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
 pub struct Watch {

@@ -24,8 +24,8 @@ use twistor_benches::{announce, refuse};
 /// The loop has no wait without an end.
 const LONGEST_WAIT_MS: u64 = 60_000;
 
-/// How much of what a peer has not taken is queued before more is refused. Who asks can be made to
-/// wait; who is told what others say cannot.
+/// How much of what a peer has not taken is queued before more is refused. A client that sends
+/// requests can be made to wait; one that receives broadcasts cannot.
 const ANSWERS_LEN: usize = DEFAULT_HIGH_WATERMARK;
 const UNLIMITED: usize = usize::MAX;
 

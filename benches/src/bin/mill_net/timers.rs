@@ -1,5 +1,5 @@
-//! The timers of mill-io's wheel. It can cancel, and not push back: that would be to cancel and to
-//! schedule anew.
+//! The timers of mill-io's wheel. It can cancel a timer, but not push one back: that would be to
+//! cancel it and set another.
 
 use mill_io::{EventLoop, TimerId};
 use std::sync::Arc;

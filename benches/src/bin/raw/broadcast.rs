@@ -1,4 +1,4 @@
-//! A block to everybody for each byte.
+//! Broadcast: a block to each client for each byte.
 
 use crate::connection::{Connection, Connections};
 use crate::server::Service;

@@ -13,7 +13,7 @@ pub const LISTENER: Token = Token(usize::MAX);
 const BACKLOG: i32 = 1024;
 pub const BUFFER_LEN: usize = 64 * 1024;
 
-/// Who never stops sending does not hold up the others.
+/// Reads of one connection in a turn, so that a bulk sender does not hold up the others.
 pub const READS_PER_TURN: usize = 4;
 const ACCEPTS_PER_TURN: usize = 256;
 

@@ -19,7 +19,7 @@ const LOBBY_PER_MILLE: u16 = 50;
 /// How many of a thousand choose a name that others choose too.
 const POPULAR_PER_MILLE: u16 = 100;
 
-/// The factory of the users of one host. Who loses the connection comes back.
+/// The factory of the users of one host. A user whose connection is lost comes back.
 pub(super) struct Users {
     pub(super) stays: Stays,
     pub(super) random: Random,
