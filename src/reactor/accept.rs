@@ -298,10 +298,9 @@ impl Reactor {
 
     /// Rejects a client, with a message if there is one.
     pub(super) fn refuse(&mut self, id: Id, transport: &Transport, message: Option<Bytes>) {
-        // The client may be about to send, and a reset would destroy this message.
-        let lingers = message.is_some();
+        let sent_before = self.hub.sent();
         message.into_iter().for_each(|message| transport.write_bytes(message));
-        self.reject(id, transport, lingers);
+        self.reject(id, transport, sent_before);
     }
 
     /// Counts a client whose connection was not made, and warns of it.
@@ -336,6 +335,7 @@ impl Reactor {
             }
             slot.rates.serve(transport);
         }
+        let sent_before = self.hub.sent();
         let built = self.with_erased(factory, |factory, reactor| factory.build(transport, reactor));
         self.hub.leave(previous);
         let protocol_index = match built {
@@ -354,7 +354,7 @@ impl Reactor {
         let (Some(protocol_index), Some(established)) =
             (protocol_index, self.connections.established_mut(id))
         else {
-            return self.end_refused(id, transport);
+            return self.end_refused(id, transport, sent_before);
         };
         established.connection.set_protocol_index(protocol_index);
         connection.set_protocol_index(protocol_index);
@@ -377,13 +377,13 @@ impl Reactor {
     }
 
     /// Ends a connection for which its factory has built no protocol.
-    fn end_refused(&mut self, id: Id, transport: &Transport) {
+    fn end_refused(&mut self, id: Id, transport: &Transport, sent_before: u64) {
         let rejected = u64::from(!transport.is_outgoing());
         let factory = transport.factory();
         self.with_admission(factory, |admission| admission.rejections.factory += rejected);
         self.recorder.totals.rejected += rejected;
         self.record_call();
-        self.reject(id, transport, false);
+        self.reject(id, transport, sent_before);
         self.release_admission(transport);
         if let Some(service) = transport.service() {
             self.client_service_over(service, transport, Ended::Refused);
@@ -401,12 +401,15 @@ impl Reactor {
         }
     }
 
-    /// Closes a client that the factory rejects. What was written to it, such as the reason, is
-    /// sent best effort, without waiting.
-    fn reject(&mut self, id: Id, transport: &Transport, lingers: bool) {
+    /// Closes a client that the factory or a limit rejects. What was written to it, such as the
+    /// reason, is sent best effort, without waiting. `sent_before` is what all sockets had taken
+    /// before it was written.
+    fn reject(&mut self, id: Id, transport: &Transport, sent_before: u64) {
         log::debug!("{} rejected", transport.peer_address());
         // No later turn could send what a rate holds back.
         transport.clear_rates();
+        // A layer says that nothing more comes only for a connection that closes.
+        transport.lose_connection();
         let end = transport.settle(&mut Settled::default());
         if matches!(end, Action::End(Reason::Aborted)) || transport.connection().is_unfinished() {
             transport.connection().reset();
@@ -414,7 +417,8 @@ impl Reactor {
         self.drop_reader(transport.end_extras());
         let mut closed = transport.connection().release();
         if let Some(closed) = &mut closed {
-            closed.peer.sent_any |= lingers;
+            // The client may be about to send, and a reset would destroy the message.
+            closed.peer.sent_any |= self.hub.sent() > sent_before;
         }
         let lingering = closed.and_then(|closed| {
             self.linger(id, closed, transport.peer_network(), LingerReason::Rejection)

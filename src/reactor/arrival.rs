@@ -56,7 +56,10 @@ impl Reactor {
         transport.connection().begin_serving();
         let given_up = transport.connection().given_up().filter(|_| !arriving.has_failed());
         if let Some(reason) = given_up {
-            self.fail_arriving(id, io::Error::from(&reason));
+            // Displays the reason, which may be the user's own error.
+            let error = guard(|| io::Error::from(&reason));
+            let error = error.unwrap_or_else(|panic| io::Error::other(panic.0.to_string()));
+            self.fail_arriving(id, error);
             if let Err(panic) = guard(|| drop(reason)) {
                 let peer = transport.peer_address();
                 self.report_panic(format_args!("dropping an error of {peer} panicked"), &panic);

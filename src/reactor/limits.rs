@@ -5,6 +5,7 @@ use super::accept::ACCEPTS_PER_TURN;
 use super::factories::FactorySlot;
 use super::key::FactoryKey;
 use super::open_port::AcceptQueue;
+use super::table::Slot;
 use super::timers::TimerAction;
 use crate::address::Network;
 use crate::arena::Id;
@@ -135,12 +136,20 @@ impl Reactor {
         self.slot(key).map(|slot| slot.rates.waits)
     }
 
-    /// Returns the peers of a factory's clients, once for each connection.
+    /// Returns the peers of a factory's clients, once for each connection: also of those whose
+    /// connections are not made yet, if they were counted when they were accepted.
     fn client_networks(&self, factory: Id) -> impl Iterator<Item = Network> {
-        let transports = self.connections.all_established().map(|(_, it)| &it.connection.transport);
-        transports
-            .filter(move |transport| transport.factory() == factory && !transport.is_outgoing())
-            .filter_map(|transport| transport.peer_network())
+        self.connections.iter().filter_map(move |(_, slot)| {
+            let (transport, network) = match slot {
+                Slot::Arriving(arriving) => (&arriving.transport, arriving.counted),
+                Slot::Established(established) => {
+                    let transport = &established.connection.transport;
+                    (transport, transport.peer_network())
+                }
+                Slot::Attempt(_) | Slot::Lingering(_) => return None,
+            };
+            network.filter(|_| transport.factory() == factory && !transport.is_outgoing())
+        })
     }
 
     /// Returns true if a port has to wait for a token, or behind ports that have waited longer; it

@@ -103,7 +103,7 @@ use crate::random::SplitMix64;
 use crate::transport::Hub;
 use blocking::DeferredCall;
 use calls::Calls;
-use client_service::ServiceSlot;
+use client_service::{ServiceSlot, WaitingCall};
 use factories::FactorySlot;
 use fan_out::FanOut;
 use lifecycle::Lifecycle;
@@ -164,6 +164,8 @@ pub struct Reactor {
     connections: Arena<Slot>,
     /// Client services that have not ended.
     services: Arena<ServiceSlot>,
+    /// Calls to be told that their services have stopped.
+    stopped_calls: Vec<WaitingCall>,
     /// Connections that count neither for a limit of the reactor nor for a drain; see
     /// [`Reactor::serve_out_of_band`].
     out_of_band_connections: usize,
@@ -242,6 +244,7 @@ impl Reactor {
             ports: Arena::new(),
             connections: Arena::new(),
             services: Arena::new(),
+            stopped_calls: Vec::new(),
             out_of_band_connections: 0,
             lingerers: Lingerers::default(),
             timers,

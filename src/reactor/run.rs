@@ -195,6 +195,7 @@ impl Reactor {
         }
         self.fire(Phase::During, SystemEvent::Shutdown);
         self.fire(Phase::After, SystemEvent::Shutdown);
+        self.answer_stopped();
         self.drop_leftovers();
         self.end_notifications();
         self.lifecycle.state = RunState::Idle;
@@ -247,6 +248,11 @@ impl Reactor {
         for action in self.timers.take_all() {
             if let Err(panic) = guard(|| drop(action)) {
                 self.report_panic("dropping a delayed call panicked", &panic);
+            }
+        }
+        for waiting in std::mem::take(&mut self.stopped_calls) {
+            if let Err(panic) = guard(|| drop(waiting)) {
+                self.report_panic("dropping a call that waited for a client service", &panic);
             }
         }
         self.drop_repeated_calls();

@@ -10,7 +10,7 @@ mod slot;
 
 pub use key::ServiceKey;
 
-pub(super) use slot::ServiceSlot;
+pub(super) use slot::{ServiceSlot, WaitingCall};
 
 use super::Reactor;
 use super::panic::guard;
@@ -21,7 +21,6 @@ use crate::client_service::{Action, Backoff, Event, NotConnectedError, RetryPoli
 use crate::limits::TimeoutKind;
 use crate::reason::Reason;
 use crate::transport::Transport;
-use slot::WaitingCall;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -234,10 +233,18 @@ impl Reactor {
         }
     }
 
-    /// Tells a call in the next turn that the service has stopped.
+    /// Tells a call that the service has stopped: in the next turn, or before the reactor stops.
     fn answer_stopped_later(&mut self, waiting: WaitingCall) {
-        self.call_later(Duration::ZERO, move |reactor| {
-            reactor.answer(waiting, Err(NotConnectedError::Stopped));
-        });
+        if self.stopped_calls.is_empty() {
+            self.call_later(Duration::ZERO, Self::answer_stopped);
+        }
+        self.stopped_calls.push(waiting);
+    }
+
+    /// Tells calls that their services have stopped.
+    pub(super) fn answer_stopped(&mut self) {
+        for waiting in std::mem::take(&mut self.stopped_calls) {
+            self.answer(waiting, Err(NotConnectedError::Stopped));
+        }
     }
 }

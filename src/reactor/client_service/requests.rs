@@ -156,8 +156,9 @@ impl<F> ServiceKey<F> {
     /// ends, and, unless `limit` is `None`, when there were that many failures since this call;
     /// then the service continues to try. (`whenConnected(failAfterFailures)`)
     ///
-    /// `call` is called exactly once, unless the reactor is dropped. Calls are made in the order in
-    /// which they were asked for. A panic in one is logged, and affects nothing else.
+    /// `call` is called exactly once. When the reactor stops, calls that still wait are given
+    /// [`NotConnectedError::Stopped`]; one that such a call asks for is dropped. Calls are made in
+    /// the order in which they were asked for. A panic in one is logged, and affects nothing else.
     ///
     /// ```
     /// use std::num::NonZeroU32;

@@ -27,7 +27,7 @@ pub(in crate::reactor) struct ServiceSlot {
 }
 
 /// A call that waits until a service is connected.
-pub(super) struct WaitingCall {
+pub(in crate::reactor) struct WaitingCall {
     /// Failures after which it is told of the last of them.
     pub(super) limit: Option<NonZeroU32>,
     /// Failures since it was made.

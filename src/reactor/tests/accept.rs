@@ -132,6 +132,34 @@ fn a_client_aborted_while_it_is_rejected_is_reset() {
 }
 
 #[test]
+fn a_client_that_its_factory_rejects_gets_the_message_before_the_end() {
+    struct Full(usize);
+    impl Factory for Full {
+        type Protocol = Silent;
+        fn build_protocol(&mut self, transport: &Transport, _: &mut Reactor) -> Option<Silent> {
+            transport.write(vec![b'x'; self.0]);
+            None
+        }
+    }
+    // A long message is sent at once, and a short one when the factory has returned.
+    for len in [1, 100_000] {
+        let script = Script::new();
+        let mut reactor = Reactor::with_driver(script.driver(), Settings::default());
+        reactor.listen_tcp(8007, Full(len)).unwrap();
+        let peer = script.connect();
+        assert!(reactor.turn(Some(Duration::ZERO)).unwrap().is_continue());
+        assert_eq!((peer.received().len(), peer.closed()), (len, Closed::No));
+        // Bytes that are received by a closed socket would reset the connection.
+        peer.send("hello");
+        assert!(reactor.turn(Some(Duration::ZERO)).unwrap().is_continue());
+        peer.close();
+        assert!(reactor.turn(Some(Duration::ZERO)).unwrap().is_continue());
+        assert_eq!((peer.unread(), peer.closed()), (0, Closed::InOrder));
+        assert_eq!(reactor.lingerers.len(), 0);
+    }
+}
+
+#[test]
 fn when_every_client_is_gone_the_port_backs_off_and_does_not_spin() {
     let mut fixture = Fixture::new(quiet);
     let gone = |count: usize| {

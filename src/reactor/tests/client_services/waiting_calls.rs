@@ -157,6 +157,28 @@ fn calls_fail_when_the_reactor_drains_or_stops() {
 }
 
 #[test]
+fn calls_fail_if_the_service_is_stopped_in_the_turn_in_which_the_reactor_stops() {
+    let stopped = "the client service has stopped";
+    let mut client = Client::new(nothing);
+    client.refuse(1, 1);
+    client.ask("ann", 0);
+    let (service, log) = (client.service, client.log.clone());
+    let before = crate::system_event::Phase::Before;
+    client.reactor.add_system_event_trigger(
+        before,
+        crate::system_event::SystemEvent::Shutdown,
+        move |reactor| {
+            service.stop(reactor);
+            ask(service, &log, "bob", 0, reactor);
+        },
+    );
+    client.reactor.stop();
+    let (ann, bob) = (format!("ann: {stopped}"), format!("bob: {stopped}"));
+    client.expect(&["stopped", "dropped", &ann, &bob]);
+    client.expect_ended();
+}
+
+#[test]
 fn a_call_is_never_given_a_connection_that_ends() {
     let mut client = Client::new(nothing);
     client.accept();

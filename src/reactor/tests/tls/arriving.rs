@@ -160,6 +160,48 @@ fn a_client_is_counted_for_its_peer_from_the_accept_and_released_once() {
 }
 
 #[test]
+fn new_limits_count_clients_in_their_handshake() {
+    let mut fixture = encrypted(echo);
+    let first = fixture.script.connect();
+    fixture.settle();
+    fixture.reactor.set_limits(&fixture.port, ConnectionLimits::new().max_per_peer(1));
+    let second = fixture.script.connect();
+    fixture.settle();
+    assert_eq!((first.closed(), second.closed()), (Closed::No, Closed::InOrder));
+    first.close();
+    fixture.settle();
+    expect_none_counted(&mut fixture);
+}
+
+struct Silent;
+
+impl<F> Protocol<F> for Silent {}
+
+/// A factory that rejects every client, with a message.
+struct Full;
+
+impl Factory for Full {
+    type Protocol = Silent;
+
+    fn build_protocol(&mut self, transport: &Transport, _: &mut Reactor) -> Option<Silent> {
+        transport.write("busy");
+        None
+    }
+}
+
+#[test]
+fn a_client_that_its_factory_rejects_gets_the_message_and_its_end() {
+    let mut fixture = encrypted(quiet);
+    fixture.reactor.listen_tls(8444, &acceptor(), Full).unwrap();
+    let mut client = Client::new(fixture.script.connect_to(1));
+    client.exchange(&mut fixture);
+    assert_eq!((client.take_received(), client.has_heard_the_end()), (b"busy".to_vec(), true));
+    client.peer.close();
+    fixture.settle();
+    assert_eq!((client.peer.closed(), fixture.reactor.lingerers.len()), (Closed::InOrder, 0));
+}
+
+#[test]
 fn a_server_whose_certificate_is_refused_is_a_failed_connection_with_the_reason_in_words() {
     let mut fixture = Fixture::new(echo);
     let side = crate::testing::tls::connector().to("elsewhere.test").unwrap();
