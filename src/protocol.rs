@@ -572,15 +572,19 @@ pub trait Factory: Sized + 'static {
     /// [`ResolveError`](crate::error::ResolveError). `transport` is the one that `connect_tcp`
     /// handed out; it behaves like that of a lost connection. (`clientConnectionFailed`)
     ///
-    /// Does nothing by default. A [`ClientService`](crate::ClientService) tries again by itself; to
-    /// do so by hand, connect again with [`Connector::key`](crate::Connector::key).
+    /// By default it logs a warning, unless the attempt was cancelled or is one of a
+    /// [`ClientService`](crate::ClientService), which tries again by itself; to do so by hand,
+    /// connect again with [`Connector::key`](crate::Connector::key).
     fn connection_failed(
         &mut self,
         transport: &Transport,
         error: &io::Error,
         reactor: &mut Reactor,
     ) {
-        let _ = (transport, error, reactor);
+        let is_expected = error.kind() == io::ErrorKind::ConnectionAborted;
+        if !is_expected && reactor.service_of(transport).is_none() {
+            log::warn!("cannot connect to {}: {error}", transport.peer_address());
+        }
     }
 
     /// A [`ClientService`](crate::ClientService) of this factory will connect again after `delay`:

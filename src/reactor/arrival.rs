@@ -197,7 +197,11 @@ impl Reactor {
             }
             return self.release_factory(&transport);
         }
-        log::debug!("{} could not connect to {peer}: {error}", self.protocol_name(factory));
+        let name = self.protocol_name(factory);
+        // The error may be that of the user's resolver.
+        if let Err(panic) = guard(|| log::debug!("{name} could not connect to {peer}: {error}")) {
+            self.report_panic(format_args!("logging an error of {peer} panicked"), &panic);
+        }
         #[cfg(feature = "testing")]
         self.notify_observer(&transport, super::Happening::NotMade(error.kind()));
         let told =

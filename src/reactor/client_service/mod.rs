@@ -165,9 +165,11 @@ impl Reactor {
                 // Calls that are made in `retrying` do not count this one.
                 let slot = self.services.get_mut(id).filter(|_| is_failure);
                 let failed = slot.map(ServiceSlot::count_failure).unwrap_or_default();
+                let error = ended.into_error();
+                self.log_retry(transport, delay, &error);
                 self.tell_retrying(transport, delay, failures);
                 if !failed.is_empty() {
-                    self.answer_failed(failed, ended.into_error());
+                    self.answer_failed(failed, error);
                 }
             }
             Action::Connect => self.connect_service(id),
@@ -185,11 +187,19 @@ impl Reactor {
         }
     }
 
+    /// Logs why a service has no connection, and when it tries again. The error may be the user's.
+    fn log_retry(&self, transport: &Transport, delay: Duration, error: &io::Error) {
+        let (name, peer) = (self.protocol_name(transport.factory()), transport.peer_address());
+        let log = || log::info!("{name}: connecting to {peer} again in {delay:?}: {error}");
+        if let Err(panic) = guard(log) {
+            self.report_panic(format_args!("logging an error of {peer} panicked"), &panic);
+        }
+    }
+
     /// Tells the factory that the next attempt of its service begins after a delay.
     fn tell_retrying(&mut self, transport: &Transport, delay: Duration, failures: u32) {
         let factory = transport.factory();
         let name = self.protocol_name(factory);
-        log::info!("{name}: connecting to {} again in {delay:?}", transport.peer_address());
         let told = self.with_erased(factory, |factory, reactor| {
             factory.retrying(transport, delay, failures, reactor)
         });
