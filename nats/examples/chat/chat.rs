@@ -40,7 +40,8 @@ const STALL_MAX: Duration = Duration::from_secs(5);
 /// later.
 const PRESENCE_INTERVAL: Duration = Duration::from_secs(2);
 
-/// A node that was silent for so long was perhaps cut off: it is told the names again.
+/// A node that was silent for longer was perhaps cut off: it is told all names at once. A shorter
+/// silence goes unnoticed, and each name has its turn to be told again.
 const SILENT_AFTER: Duration = Duration::from_secs(7);
 
 /// A node that was silent for so long is forgotten.
@@ -280,9 +281,10 @@ impl Chat {
 
     /// Tells the other nodes of names that this node's members have. One that has got one too, in
     /// spite of the question, hears of it.
-    fn tell_names(&self, keys: &[&str]) {
+    fn tell_names(&self, keys: &[impl AsRef<str>]) {
         for keys in keys.chunks(NAMES_AT_ONCE) {
-            self.publish(HOLDERS, Claim { node: &self.node, keys: keys.to_vec() }.encode());
+            let keys = keys.iter().map(AsRef::as_ref).collect();
+            self.publish(HOLDERS, Claim { node: &self.node, keys }.encode());
         }
     }
 
@@ -315,6 +317,8 @@ impl Chat {
         if self.is_connected() {
             let asks = std::mem::take(&mut self.asks);
             self.tell_presence(asks);
+            let keys = self.names.next_in_turn();
+            self.tell_names(&keys);
             self.ask(reactor);
         }
     }
@@ -388,7 +392,7 @@ fn unopposed(
         });
     }
     with_chat(reactor, key, |chat, _| {
-        chat.tell_names(&given.iter().map(String::as_str).collect::<Vec<_>>());
+        chat.tell_names(&given);
     });
 }
 

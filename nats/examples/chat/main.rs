@@ -7,6 +7,8 @@ mod bulletin;
 mod chat;
 #[cfg(test)]
 mod crowd;
+#[cfg(test)]
+mod failure_tests;
 mod member;
 #[path = "../../../examples/chat/name.rs"]
 mod name;

@@ -5,16 +5,29 @@
 //! other's claim, and the one with the lower id keeps its own: the tie-break.
 //!
 //! No question is asked of a node that cannot be reached, so a divided or a slow network may give a
-//! name away twice. Nodes tell each other of each name that they give away, and of all of them when
-//! they are connected again or hear of each other again; then the same tie-break says which member
-//! has to choose another.
+//! name away twice. Nodes tell each other of each name that they give away, of all of them when
+//! they are connected again or hear of each other after a silence, and of each in turn all the
+//! time: a division that was too short to be noticed may have lost what was told. Then the same
+//! tie-break says which member has to choose another.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
+
+/// In how many calls of [`Names::next_in_turn`] all names have their turn: a minute, at the chat's
+/// interval. Names that were given away twice are rare, and each name that is told costs all other
+/// nodes a look at theirs.
+const CALLS_PER_ROUND: usize = 30;
+
+/// How many names have their turn at once, at least: so that a small node tells all of its names
+/// each time.
+const TURNS_MIN: usize = 10;
 
 /// The names of a node's own members, by their keys. `M` identifies a member.
 pub(crate) struct Names<M> {
     node: String,
     names: BTreeMap<String, Hold<M>>,
+    /// The last name that had its turn.
+    last_in_turn: String,
 }
 
 enum Hold<M> {
@@ -36,7 +49,7 @@ pub(crate) enum Answer<M> {
 
 impl<M: Copy + Eq> Names<M> {
     pub(crate) fn new(node: String) -> Self {
-        Self { node, names: BTreeMap::new() }
+        Self { node, names: BTreeMap::new(), last_in_turn: String::new() }
     }
 
     /// A member wants a name. Returns false if another one of this node has it.
@@ -91,6 +104,22 @@ impl<M: Copy + Eq> Names<M> {
         self.names.iter().filter(move |(_, hold)| is_held(hold)).map(|(key, _)| key.as_str())
     }
 
+    /// Returns the names that have their turn to be told to the other nodes again: the next ones in
+    /// their order, and the first ones after the last.
+    pub(crate) fn next_in_turn(&mut self) -> Vec<String> {
+        let count = self.names.len().div_ceil(CALLS_PER_ROUND).max(TURNS_MIN);
+        let last = self.last_in_turn.as_str();
+        let after = (Bound::Excluded(last), Bound::Unbounded);
+        let before = (Bound::Unbounded, Bound::Included(last));
+        let all = self.names.range::<str, _>(after).chain(self.names.range::<str, _>(before));
+        let held = all.filter(|(_, hold)| matches!(hold, Hold::Held(_))).map(|(key, _)| key);
+        let turns: Vec<String> = held.take(count).cloned().collect();
+        if let Some(last) = turns.last() {
+            self.last_in_turn.clone_from(last);
+        }
+        turns
+    }
+
     #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
         self.names.is_empty()
@@ -120,6 +149,28 @@ mod tests {
         names.release("ann", 1);
         assert!(names.claim("ann", 2));
         assert_eq!(names.held().count(), 0);
+    }
+
+    #[test]
+    fn all_names_that_are_held_have_their_turn() {
+        let mut names = Names::new("n".to_owned());
+        assert!(names.next_in_turn().is_empty());
+        for member in 0..1000 {
+            let key = format!("{member:03}");
+            names.claim(&key, member);
+            assert!(member % 2 == 0 || names.grant(&key, member));
+        }
+        let mut told = Vec::new();
+        for _ in 0..CALLS_PER_ROUND {
+            let turns = names.next_in_turn();
+            assert_eq!(turns.len(), 34);
+            told.extend(turns);
+        }
+        told.sort_unstable();
+        told.dedup();
+        assert!(told.iter().eq(names.held()));
+        (0..999).for_each(|member| names.release(&format!("{member:03}"), member));
+        assert_eq!([names.next_in_turn(), names.next_in_turn()], [["999"], ["999"]]);
     }
 
     #[test]

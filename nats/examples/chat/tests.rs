@@ -3,9 +3,10 @@
 // Its other tests need more of it.
 #[allow(dead_code, clippy::duplicate_mod)]
 #[path = "../../tests/it/simulated_server.rs"]
-mod simulated_server;
+pub(crate) mod simulated_server;
 
 use super::chat::Chat;
+use super::failure_tests::divide;
 use super::new_node_id;
 use simulated_server::SimulatedServer;
 use std::collections::BTreeMap;
@@ -14,9 +15,9 @@ use std::time::Duration;
 use twistor::ListeningPort;
 use twistor::testing::{Conditions, Fault, FaultPlan, Host, Peer, Random, Simulation, explore};
 
-const SECOND: Duration = Duration::from_secs(1);
+pub(crate) const SECOND: Duration = Duration::from_secs(1);
 
-fn serve(simulation: &Simulation) -> Host<ListeningPort<SimulatedServer>> {
+pub(crate) fn serve(simulation: &Simulation) -> Host<ListeningPort<SimulatedServer>> {
     simulation.host("nats", |reactor| Ok(reactor.listen_tcp(4222, SimulatedServer::new())?))
 }
 
@@ -37,7 +38,7 @@ pub(crate) fn node(simulation: &Simulation, name: &str) -> Host<ListeningPort<Ch
 }
 
 /// Connects, says a name, and waits for the answer to it.
-fn join(simulation: &Simulation, node: &Host<ListeningPort<Chat>>, name: &str) -> Peer {
+pub(crate) fn join(simulation: &Simulation, node: &Host<ListeningPort<Chat>>, name: &str) -> Peer {
     let host = format!("{}-user", name.to_lowercase());
     let peer = simulation.peer(&host, node.address(8123));
     peer.send(format!("{name}\n"));
@@ -45,17 +46,17 @@ fn join(simulation: &Simulation, node: &Host<ListeningPort<Chat>>, name: &str) -
     peer
 }
 
-fn heard(peer: &Peer) -> Vec<String> {
+pub(crate) fn heard(peer: &Peer) -> Vec<String> {
     let text = String::from_utf8(peer.take_received()).unwrap();
     text.lines().map(str::to_owned).collect()
 }
 
-fn partition(simulation: &Simulation, a: &str, b: &str) {
+pub(crate) fn partition(simulation: &Simulation, a: &str, b: &str) {
     simulation.inject(Fault::Partition { a: a.into(), b: b.into() });
     simulation.inject(Fault::Reset { a: a.into(), b: b.into() });
 }
 
-fn heal(simulation: &Simulation, a: &str, b: &str) {
+pub(crate) fn heal(simulation: &Simulation, a: &str, b: &str) {
     simulation.inject(Fault::Heal { a: a.into(), b: b.into() });
 }
 
@@ -288,6 +289,7 @@ impl Person {
 struct World {
     simulation: Simulation,
     random: Random,
+    nats: Host<ListeningPort<SimulatedServer>>,
     nodes: Vec<Host<ListeningPort<Chat>>>,
     people: Vec<Person>,
     entered: usize,
@@ -315,8 +317,14 @@ impl World {
     fn step(&mut self) {
         let time = self.random.up_to(Duration::from_millis(800));
         self.pass(time);
-        match self.random.below(12) {
+        match self.random.below(13) {
             0..3 if self.people.len() < 8 && self.entered < 100 => self.enter(),
+            12 => {
+                // At most times it ends before it is noticed.
+                let far = self.random.below(2) == 0;
+                let node = far.then(|| self.random.pick(&self.nodes));
+                divide(&self.nats, node);
+            }
             3 if !self.people.is_empty() => {
                 let number = self.random.below(self.people.len());
                 drop(self.people.remove(number));
@@ -331,6 +339,7 @@ impl World {
 
     /// When all is well again, names are unique, and what is said is heard by all.
     fn check(&mut self) {
+        divide(&self.nats, None);
         self.pass(Duration::from_secs(150));
         // A member of a node that has lost its power notices the loss.
         self.people.iter_mut().for_each(Person::talk);
@@ -360,14 +369,14 @@ fn chat(simulation: &Simulation) {
     if random.below(3) > 0 {
         simulation.set_conditions(Conditions::rough());
     }
-    let _nats = serve(simulation);
+    let nats = serve(simulation);
     let nodes = ["n1", "n2", "n3"].map(|name| node(simulation, name)).into();
     let hosts = ["nats", "n1", "n2", "n3"];
     let count = random.below(7);
     let within = Duration::from_secs(40);
     simulation.follow(&FaultPlan::random(&mut random, &hosts, within, count));
     let (simulation, people) = (simulation.clone(), Vec::new());
-    let mut world = World { simulation, random, nodes, people, entered: 0 };
+    let mut world = World { simulation, random, nats, nodes, people, entered: 0 };
     for _ in 0..80 {
         world.step();
     }

@@ -1,6 +1,7 @@
 //! A NATS server for simulations: enough of one for clients to be tested with.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use twistor::limits::OverflowPolicy;
 #[cfg(feature = "tls")]
 use twistor::tls::TlsAcceptor;
@@ -21,6 +22,9 @@ pub(crate) struct SimulatedServer {
     pub(crate) acceptor: Option<TlsAcceptor>,
     /// A client with more unsent bytes is closed.
     pub(crate) unsent_max: usize,
+    /// Hosts beyond a division of a cluster that loses no connection: no message passes between
+    /// their clients and the others.
+    pub(crate) far_side: BTreeSet<IpAddr>,
     clients: BTreeMap<ConnectionId, Client>,
     interest: Interest,
     /// Lines received, without those of clients that are gone: what the tests look at.
@@ -118,6 +122,7 @@ impl SimulatedServer {
             let Some(subscription) = client.subscriptions.get(&sid) else { continue };
             match &subscription.group {
                 _ if id == from && !client.echo => {}
+                _ if self.is_far(id) != self.is_far(from) => {}
                 Some(group) => groups.entry(group).or_default().push((id, sid)),
                 None => receivers.push((id, sid)),
             }
@@ -131,6 +136,15 @@ impl SimulatedServer {
         for recipient in receivers {
             self.send(recipient, message);
         }
+    }
+
+    fn is_far(&self, id: ConnectionId) -> bool {
+        if self.far_side.is_empty() {
+            return false;
+        }
+        let client = self.clients.get(&id);
+        let ip = client.and_then(|client| client.transport.peer_address().ip());
+        ip.is_some_and(|ip| self.far_side.contains(&ip))
     }
 
     /// Tells who has sent a request that nobody listens to.

@@ -1,0 +1,43 @@
+//! The chat after single failures: each test has the one that it is about.
+
+use super::chat::Chat;
+use super::tests::simulated_server::SimulatedServer;
+use super::tests::{SECOND, heard, join, node, serve};
+use twistor::ListeningPort;
+use twistor::testing::{Host, Simulation};
+
+/// Divides a cluster, without a connection that is lost: nothing passes between a node and the
+/// others, or all passes again. A server that is not there has no division when it is back.
+pub(crate) fn divide(
+    nats: &Host<ListeningPort<SimulatedServer>>,
+    node: Option<&Host<ListeningPort<Chat>>>,
+) {
+    if !nats.is_up() {
+        return;
+    }
+    let port = nats.state();
+    let far = node.into_iter().flat_map(Host::ips).collect();
+    nats.reactor(|reactor| reactor.with_factory(&*port, |nats, _| nats.far_side = far).unwrap());
+}
+
+#[test]
+fn a_name_given_twice_in_a_short_division_has_one_holder_after_it() {
+    for seed in 1..5 {
+        let simulation = Simulation::new(seed);
+        let nats = serve(&simulation);
+        let (one, two) = (node(&simulation, "n1"), node(&simulation, "n2"));
+        simulation.run_for(5 * SECOND);
+        divide(&nats, Some(&two));
+        let both = [join(&simulation, &one, "Ann"), join(&simulation, &two, "Ann")];
+        simulation.run_for(SECOND);
+        for peer in &both {
+            assert_eq!(heard(peer), ["What's your name?", "Welcome, Ann!"]);
+        }
+        divide(&nats, None);
+        simulation.run_for(10 * SECOND);
+        let mut answers = both.map(|peer| heard(&peer));
+        answers.sort();
+        let gives_up = "* Your name is in use on another node too, please choose another.";
+        assert_eq!(answers, [vec![], vec![gives_up.to_owned()]], "{seed}");
+    }
+}
