@@ -4,13 +4,13 @@ use super::bulletin::{Claim, Presence, parse_position};
 use super::member::{LINES_PER_SECOND, Member, readable, with_member};
 use super::name::Name;
 use super::names::{Answer, Names};
+use super::question::Question;
 use super::streams::{Position, Streams};
 use std::collections::BTreeMap;
 use std::io;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 use twistor::{ConnectionId, Factory, FactoryKey, Lines, Reactor, Transport, broadcast};
-use twistor_nats::error::{FlushError, RequestError};
 use twistor_nats::{
     Client, ConnectOptions, Event, HeaderMap, Message, QueuePolicy, Subject, SubscriptionId,
 };
@@ -22,19 +22,13 @@ pub(crate) const LOBBY: &str = "lobby";
 const FROM: &str = "From";
 
 /// Subjects of what nodes tell each other. Those of rooms begin with `chat.room`.
-const CLAIMS: &str = "chat.claims";
+pub(crate) const CLAIMS: &str = "chat.claims";
 const HOLDERS: &str = "chat.holders";
 const NODES: &str = "chat.nodes";
-
-/// How long an objection to a name may take: several times the way across a continent and back.
-const OBJECTION_TIME: Duration = Duration::from_millis(500);
 
 /// How long claims wait for others, so that members who come together, as they do after an outage,
 /// are one question: less than anybody notices beside the time for an objection.
 const CLAIM_DELAY: Duration = Duration::from_millis(50);
-
-/// How long the network may stall while a name is claimed; then it is claimed again.
-const STALL_MAX: Duration = Duration::from_secs(5);
 
 /// How often nodes tell that they are there; a message that is missing at the end is noticed no
 /// later.
@@ -148,30 +142,21 @@ impl Chat {
         self.claims.retain(|wanted| wanted.member != member);
     }
 
-    /// Asks the other nodes for the names that members want. An objection arrives by itself, as
-    /// [`Names`] has it; if there was none, [`unopposed`] is called.
+    /// Asks the other nodes for the names that members want.
     fn ask(&mut self, reactor: &mut Reactor) {
         let client = self.client.clone().filter(Client::is_connected);
-        let (Some(client), Some(key)) = (client, reactor.key_of(self)) else { return };
-        for claims in std::mem::take(&mut self.claims).chunks(NAMES_AT_ONCE) {
-            let keys = claims.iter().map(|it| it.key.as_str()).collect();
-            let question = Claim { node: &self.node, keys }.encode();
-            let (own, losses, asked) = (client.clone(), self.losses, claims.to_vec());
-            let silent = move |reactor: &mut Reactor, silent: Result<(), FlushError>| {
-                unopposed(reactor, key, asked, silent.ok().map(|()| losses));
-            };
-            let call = move |reactor: &mut Reactor, answer: Result<&Message<'_>, RequestError>| {
-                match answer {
-                    Err(RequestError::NoResponders) => silent(reactor, Ok(())),
-                    // A network that has stalled meanwhile has kept objections back: the server is
-                    // to answer after them.
-                    _ => drop(own.flush(STALL_MAX, reactor, silent)),
-                }
-            };
-            if client.request(CLAIMS, question, OBJECTION_TIME, reactor, call).is_err() {
-                self.claims.extend_from_slice(claims);
+        let (Some(client), Some(chat)) = (client, reactor.key_of(self)) else { return };
+        for wanted in std::mem::take(&mut self.claims).chunks(NAMES_AT_ONCE) {
+            let question = Question::new(&client, chat, self.losses, wanted);
+            if question.ask(&self.node, reactor).is_err() {
+                self.claims.extend_from_slice(wanted);
             }
         }
+    }
+
+    /// Returns the number of connections to the servers that were lost.
+    pub(crate) fn losses(&self) -> u64 {
+        self.losses
     }
 
     /// Returns the room of a name that a member gives: one token of a subject, whatever they type.
@@ -281,7 +266,7 @@ impl Chat {
 
     /// Tells the other nodes of names that this node's members have. One that has got one too, in
     /// spite of the question, hears of it.
-    fn tell_names(&self, keys: &[impl AsRef<str>]) {
+    pub(crate) fn tell_names(&self, keys: &[impl AsRef<str>]) {
         for keys in keys.chunks(NAMES_AT_ONCE) {
             let keys = keys.iter().map(AsRef::as_ref).collect();
             self.publish(HOLDERS, Claim { node: &self.node, keys }.encode());
@@ -359,41 +344,12 @@ fn subject(room: &str) -> Option<Subject> {
     Subject::from_tokens(["chat", "room", room]).ok()
 }
 
-fn with_chat(
+pub(crate) fn with_chat(
     reactor: &mut Reactor,
     key: FactoryKey<Chat>,
     call: impl FnOnce(&mut Chat, &mut Reactor),
 ) -> bool {
     reactor.with_factory(key, call).is_ok()
-}
-
-/// No other node has objected to claims, while this many connections had been lost; or it is not
-/// known who has heard the question.
-fn unopposed(
-    reactor: &mut Reactor,
-    key: FactoryKey<Chat>,
-    claims: Vec<Wanted>,
-    losses: Option<u64>,
-) {
-    let mut is_certain = false;
-    with_chat(reactor, key, |chat, _| is_certain = losses == Some(chat.losses));
-    let mut given = Vec::new();
-    for wanted in claims {
-        let member = wanted.member;
-        with_member(reactor, key, member, |member, cx| {
-            if !member.wants(&wanted) {
-                return;
-            }
-            if !is_certain {
-                cx.factory.claim(wanted, cx.reactor);
-            } else if member.unopposed(cx) {
-                given.push(wanted.key);
-            }
-        });
-    }
-    with_chat(reactor, key, |chat, _| {
-        chat.tell_names(&given);
-    });
 }
 
 /// Another node wants names, or has them.

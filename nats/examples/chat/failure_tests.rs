@@ -3,8 +3,11 @@
 use super::chat::Chat;
 use super::tests::simulated_server::SimulatedServer;
 use super::tests::{SECOND, heard, join, node, serve};
+use std::time::Duration;
 use twistor::ListeningPort;
-use twistor::testing::{Host, Simulation};
+use twistor::testing::{Conditions, Host, Simulation};
+
+const TAKEN: &str = "Name taken, please choose another.";
 
 /// Divides a cluster, without a connection that is lost: nothing passes between a node and the
 /// others, or all passes again. A server that is not there has no division when it is back.
@@ -39,5 +42,27 @@ fn a_name_given_twice_in_a_short_division_has_one_holder_after_it() {
         answers.sort();
         let gives_up = "* Your name is in use on another node too, please choose another.";
         assert_eq!(answers, [vec![], vec![gives_up.to_owned()]], "{seed}");
+    }
+}
+
+#[test]
+fn a_claim_that_is_slow_to_leave_waits_for_objections() {
+    for seed in 1..9 {
+        let simulation = Simulation::new(seed);
+        simulation.set_conditions(Conditions::ideal().latency(Duration::from_millis(20)));
+        let _nats = serve(&simulation);
+        let (one, two) = (node(&simulation, "n1"), node(&simulation, "n2"));
+        simulation.run_for(SECOND);
+        let (ann, bob) = (join(&simulation, &one, "Ann"), join(&simulation, &two, "Bob"));
+        let _ = (heard(&ann), heard(&bob));
+        let slow = Conditions::ideal().latency(Duration::from_millis(20)).bandwidth(1000);
+        simulation.set_conditions_between("n2", "nats", slow);
+        // Two seconds of the link.
+        bob.send(format!("{}\n", "x".repeat(2000)));
+        simulation.run_for(Duration::from_millis(100));
+        let other = join(&simulation, &two, "Ann");
+        simulation.run_for(5 * SECOND);
+        assert_eq!(heard(&other), ["What's your name?", TAKEN], "{seed}");
+        assert_eq!(heard(&ann).len(), 1, "{seed}: what Bob has said");
     }
 }

@@ -13,6 +13,7 @@ mod member;
 #[path = "../../../examples/chat/name.rs"]
 mod name;
 mod names;
+mod question;
 mod streams;
 #[cfg(test)]
 mod tests;
