@@ -1,19 +1,19 @@
 //! The chat of one node: its members and rooms, and what it exchanges with the other nodes.
 
 use super::bulletin::{Claim, Presence, parse_position};
+use super::ended_streams::EndedStreams;
 use super::member::{LINES_PER_SECOND, Member, readable, with_member};
 use super::name::Name;
 use super::names::{Answer, Names};
 use super::question::Question;
+use super::room::Room;
 use super::streams::{Position, Streams};
 use std::collections::BTreeMap;
 use std::io;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 use twistor::{ConnectionId, Factory, FactoryKey, Lines, Reactor, Transport, broadcast};
-use twistor_nats::{
-    Client, ConnectOptions, Event, HeaderMap, Message, QueuePolicy, Subject, SubscriptionId,
-};
+use twistor_nats::{Client, ConnectOptions, Event, HeaderMap, Message, QueuePolicy, Subject};
 
 /// The room that members enter first.
 pub(crate) const LOBBY: &str = "lobby";
@@ -38,10 +38,12 @@ const PRESENCE_INTERVAL: Duration = Duration::from_secs(2);
 /// silence goes unnoticed, and each name has its turn to be told again.
 const SILENT_AFTER: Duration = Duration::from_secs(7);
 
-/// A node that was silent for so long is forgotten.
+/// A node that was silent for so long is forgotten, and its streams with it. Streams that have
+/// ended are told for as long.
 const GONE_AFTER: Duration = Duration::from_secs(600);
 
-/// The most rooms of a node: what it tells of them fits in a message.
+/// The most rooms of a node, together with its streams that have ended: what it tells of them fits
+/// in a message.
 const ROOMS_MAX: usize = 1000;
 
 /// The most nodes that are known. A stranger on the bus does not fill memory.
@@ -60,6 +62,7 @@ pub(crate) struct Chat {
     client: Option<Client>,
     pub(crate) names: Names<ConnectionId>,
     rooms: BTreeMap<String, Room>,
+    ended: EndedStreams,
     /// The other nodes, and when they were last heard of.
     nodes: BTreeMap<String, Instant>,
     /// Number of connections lost.
@@ -80,16 +83,6 @@ pub(crate) struct Wanted {
     pub(crate) claim: u64,
 }
 
-/// A room in which this node has members.
-struct Room {
-    subject: Subject,
-    /// By the keys of their names.
-    members: BTreeMap<String, Transport>,
-    subscription: Option<SubscriptionId>,
-    own: Position,
-    others: Streams,
-}
-
 impl Chat {
     /// Returns a chat that meets its other nodes on these NATS servers.
     pub(crate) fn new(servers: &str, node: String) -> Self {
@@ -99,6 +92,7 @@ impl Chat {
             node,
             client: None,
             rooms: BTreeMap::new(),
+            ended: EndedStreams::default(),
             nodes: BTreeMap::new(),
             losses: 0,
             claims: Vec::new(),
@@ -187,22 +181,27 @@ impl Chat {
             with_chat(reactor, key, |chat, _| chat.heard(&name, message));
         };
         let subscription = client.subscribe(&subject, heard).ok();
-        self.last_stream += 1;
         self.asks = true;
-        let own = Position { stream: self.last_stream, message: 0 };
+        let own = self.ended.take(room).unwrap_or_else(|| {
+            self.last_stream += 1;
+            Position { stream: self.last_stream, message: 0 }
+        });
         let (members, others) = (BTreeMap::new(), Streams::default());
         let opened = Room { subject, members, subscription, own, others };
         self.rooms.insert(room.to_owned(), opened);
+        self.ended.truncate(ROOMS_MAX.saturating_sub(self.rooms.len()));
     }
 
-    pub(crate) fn leave(&mut self, room: &str, name: &Name) {
+    pub(crate) fn leave(&mut self, room: &str, name: &Name, reactor: &Reactor) {
         let Some(left) = self.rooms.get_mut(room) else { return };
         left.members.remove(name.key());
         if left.members.is_empty() {
             if let (Some(subscription), Some(client)) = (left.subscription, &self.client) {
                 client.unsubscribe(subscription);
             }
+            self.ended.insert(room.to_owned(), left.own, reactor.now());
             self.rooms.remove(room);
+            self.ended.truncate(ROOMS_MAX.saturating_sub(self.rooms.len()));
         }
     }
 
@@ -259,7 +258,8 @@ impl Chat {
     }
 
     fn tell_presence(&self, asks: bool) {
-        let streams = self.rooms.iter().map(|(name, room)| (name.as_str(), room.own)).collect();
+        let streams = self.rooms.iter().map(|(name, room)| (name.as_str(), room.own));
+        let streams = streams.chain(self.ended.iter()).collect();
         let text = Presence { node: &self.node, asks, streams }.encode();
         self.publish(NODES, text);
     }
@@ -299,6 +299,7 @@ impl Chat {
             }
             stays
         });
+        self.ended.forget_old(GONE_AFTER, now);
         if self.is_connected() {
             let asks = std::mem::take(&mut self.asks);
             self.tell_presence(asks);
@@ -325,17 +326,6 @@ impl Chat {
             }
             _ => {}
         }
-    }
-}
-
-impl Room {
-    fn tell_missing(&self, missing: u64) {
-        let text = match missing {
-            0 => return,
-            1 => "* A message from another node is missing.\r\n".to_owned(),
-            _ => format!("* {missing} messages from another node are missing.\r\n"),
-        };
-        broadcast(self.members.values(), text);
     }
 }
 

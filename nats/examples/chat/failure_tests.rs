@@ -2,7 +2,7 @@
 
 use super::chat::Chat;
 use super::tests::simulated_server::SimulatedServer;
-use super::tests::{SECOND, heard, join, node, serve};
+use super::tests::{SECOND, heal, heard, join, node, partition, serve};
 use std::time::Duration;
 use twistor::ListeningPort;
 use twistor::testing::{Conditions, Host, Simulation};
@@ -65,4 +65,42 @@ fn a_claim_that_is_slow_to_leave_waits_for_objections() {
         assert_eq!(heard(&other), ["What's your name?", TAKEN], "{seed}");
         assert_eq!(heard(&ann).len(), 1, "{seed}: what Bob has said");
     }
+}
+
+/// Ann, alone of her node in a room, says a second line that does not arrive, and leaves before her
+/// node is back; perhaps she returns, and says a third one. Returns what Bob hears in the room.
+fn leave_with_a_line_on_its_way(says_more: bool) -> Vec<String> {
+    let simulation = Simulation::new(1);
+    simulation.set_conditions(Conditions::ideal().latency(Duration::from_millis(20)));
+    let _nats = serve(&simulation);
+    let (one, two) = (node(&simulation, "n1"), node(&simulation, "n2"));
+    simulation.run_for(SECOND);
+    let (ann, bob) = (join(&simulation, &one, "Ann"), join(&simulation, &two, "Bob"));
+    for peer in [&ann, &bob] {
+        peer.send("/join tea\n");
+    }
+    simulation.run_for(3 * SECOND);
+    ann.send("1\n");
+    simulation.run_for(SECOND);
+    let _ = heard(&bob);
+    ann.send("2\n");
+    // It has reached the node, and not the server.
+    simulation.run_for(Duration::from_millis(30));
+    partition(&simulation, "n1", "nats");
+    ann.send("/join lobby\n");
+    simulation.run_for(SECOND);
+    if says_more {
+        ann.send("/join tea\n3\n");
+    }
+    simulation.run_for(SECOND);
+    heal(&simulation, "n1", "nats");
+    simulation.run_for(10 * SECOND);
+    heard(&bob)
+}
+
+#[test]
+fn a_line_that_is_missing_at_the_end_of_a_stream_is_told() {
+    let told = "* A message from another node is missing.";
+    assert_eq!(leave_with_a_line_on_its_way(false), [told]);
+    assert_eq!(leave_with_a_line_on_its_way(true), [told, "<Ann> 3"]);
 }

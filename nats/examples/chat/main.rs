@@ -7,6 +7,7 @@ mod bulletin;
 mod chat;
 #[cfg(test)]
 mod crowd;
+mod ended_streams;
 #[cfg(test)]
 mod failure_tests;
 mod member;
@@ -14,6 +15,7 @@ mod member;
 mod name;
 mod names;
 mod question;
+mod room;
 mod streams;
 #[cfg(test)]
 mod tests;

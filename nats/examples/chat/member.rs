@@ -84,7 +84,7 @@ impl LineReceiver<Chat> for Member {
                 cx.factory.withdraw(cx.transport.id());
             }
             Self::Named { name, room } => {
-                cx.factory.leave(room, name);
+                cx.factory.leave(room, name, cx.reactor);
                 cx.factory.names.release(name.key(), cx.transport.id());
             }
         }
@@ -151,7 +151,7 @@ impl Member {
             Self::Nameless => {}
             Self::Claiming { .. } => self.refuse(cx),
             Self::Named { name, room } => {
-                cx.factory.leave(&room, &name);
+                cx.factory.leave(&room, &name, cx.reactor);
                 cx.send_line("* Your name is in use on another node too, please choose another.");
             }
         }
@@ -167,7 +167,7 @@ fn move_to(cx: &mut Cx<'_>, name: &Name, room: &mut String, other: &str) {
     if cx.factory.is_full(&other) {
         return cx.send_line("There are too many rooms, please choose one that exists.");
     }
-    cx.factory.leave(room, name);
+    cx.factory.leave(room, name, cx.reactor);
     cx.factory.enter(&other, name, cx.transport.clone(), cx.reactor);
     cx.send_line(format!("You are in {other}."));
     *room = other;

@@ -2,8 +2,8 @@
 //!
 //! A node opens a *stream* in a room when its first member enters, and counts its messages from one
 //! on. Its streams have growing numbers, so that one which it opens later is told from one that was
-//! heard before. From time to time a node tells how far its streams are, so that a message that is
-//! missing at the end is noticed too.
+//! heard before. From time to time a node tells how far its streams are, those of rooms that its
+//! members have left among them, so that a message that is missing at the end is noticed too.
 
 use std::collections::BTreeMap;
 
