@@ -5,13 +5,15 @@ use super::ended_streams::EndedStreams;
 use super::member::{LINES_PER_SECOND, Member, readable, with_member};
 use super::name::Name;
 use super::names::{Answer, Names};
+use super::node_id::NodeId;
+use super::nodes::{Acquaintance, GONE_AFTER, Nodes};
 use super::question::Question;
 use super::room::Room;
 use super::streams::{Position, Streams};
 use std::collections::BTreeMap;
 use std::io;
 use std::ops::ControlFlow;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use twistor::{ConnectionId, Factory, FactoryKey, Lines, Reactor, Transport, broadcast};
 use twistor_nats::{Client, ConnectOptions, Event, HeaderMap, Message, QueuePolicy, Subject};
 
@@ -34,20 +36,9 @@ const CLAIM_DELAY: Duration = Duration::from_millis(50);
 /// later.
 const PRESENCE_INTERVAL: Duration = Duration::from_secs(2);
 
-/// A node that was silent for longer was perhaps cut off: it is told all names at once. A shorter
-/// silence goes unnoticed, and each name has its turn to be told again.
-const SILENT_AFTER: Duration = Duration::from_secs(7);
-
-/// A node that was silent for so long is forgotten, and its streams with it. Streams that have
-/// ended are told for as long.
-const GONE_AFTER: Duration = Duration::from_secs(600);
-
 /// The most rooms of a node, together with its streams that have ended: what it tells of them fits
 /// in a message.
 const ROOMS_MAX: usize = 1000;
-
-/// The most nodes that are known. A stranger on the bus does not fill memory.
-const NODES_MAX: usize = 10_000;
 
 /// Names that are told in one message.
 const NAMES_AT_ONCE: usize = 1000;
@@ -58,13 +49,12 @@ const QUEUED_MAX: usize = 4 * 1024 * 1024;
 
 pub(crate) struct Chat {
     servers: String,
-    node: String,
+    node: NodeId,
     client: Option<Client>,
     pub(crate) names: Names<ConnectionId>,
     rooms: BTreeMap<String, Room>,
     ended: EndedStreams,
-    /// The other nodes, and when they were last heard of.
-    nodes: BTreeMap<String, Instant>,
+    nodes: Nodes,
     /// Number of connections lost.
     losses: u64,
     /// Claims of members that the other nodes have not been asked for.
@@ -85,15 +75,15 @@ pub(crate) struct Wanted {
 
 impl Chat {
     /// Returns a chat that meets its other nodes on these NATS servers.
-    pub(crate) fn new(servers: &str, node: String) -> Self {
+    pub(crate) fn new(servers: &str, node: NodeId) -> Self {
         Self {
             servers: servers.to_owned(),
-            names: Names::new(node.clone()),
+            names: Names::new(node),
             node,
             client: None,
             rooms: BTreeMap::new(),
             ended: EndedStreams::default(),
-            nodes: BTreeMap::new(),
+            nodes: Nodes::default(),
             losses: 0,
             claims: Vec::new(),
             last_claim: 0,
@@ -107,6 +97,13 @@ impl Chat {
     pub(crate) fn is_empty(&self) -> bool {
         let waits = self.client.as_ref().is_some_and(|client| client.queued() > 0);
         self.rooms.is_empty() && self.names.is_empty() && self.claims.is_empty() && !waits
+    }
+
+    /// Returns how many other nodes something is kept of: at all, and in all rooms.
+    #[cfg(test)]
+    pub(crate) fn known(&self) -> (usize, usize) {
+        let streams = self.rooms.values().map(|room| room.others.len()).sum();
+        (self.nodes.len(), streams)
     }
 
     pub(crate) fn is_connected(&self) -> bool {
@@ -142,7 +139,7 @@ impl Chat {
         let (Some(client), Some(chat)) = (client, reactor.key_of(self)) else { return };
         for wanted in std::mem::take(&mut self.claims).chunks(NAMES_AT_ONCE) {
             let question = Question::new(&client, chat, self.losses, wanted);
-            if question.ask(&self.node, reactor).is_err() {
+            if question.ask(self.node, reactor).is_err() {
                 self.claims.extend_from_slice(wanted);
             }
         }
@@ -178,7 +175,7 @@ impl Chat {
         let (Some(subject), Some(client)) = (subject(room), &self.client) else { return };
         let (Some(key), name) = (reactor.key_of(self), room.to_owned()) else { return };
         let heard = move |reactor: &mut Reactor, message: &Message<'_>| {
-            with_chat(reactor, key, |chat, _| chat.heard(&name, message));
+            with_chat(reactor, key, |chat, reactor| chat.heard(&name, message, reactor));
         };
         let subscription = client.subscribe(&subject, heard).ok();
         self.asks = true;
@@ -223,20 +220,26 @@ impl Chat {
     }
 
     /// Another node has said something in a room.
-    fn heard(&mut self, room: &str, message: &Message<'_>) {
+    fn heard(&mut self, room: &str, message: &Message<'_>, reactor: &Reactor) {
         let from = message.header(FROM).and_then(|from| from.split_once(' '));
-        let position = from.and_then(|(node, at)| Some((node, parse_position(at)?)));
+        let position = from.and_then(|(node, at)| Some((node.parse().ok()?, parse_position(at)?)));
         let (Some((node, at)), Ok(said)) = (position, readable(message.payload())) else { return };
-        let Some(room) = self.rooms.get_mut(room).filter(|_| node != self.node) else { return };
-        // Heard before.
-        let Some(missing) = room.others.heard(node, at) else { return };
-        room.tell_missing(missing);
+        if node == self.node {
+            return;
+        }
+        let is_known = self.meet(node, reactor);
+        let Some(room) = self.rooms.get_mut(room) else { return };
+        if is_known {
+            // Heard before.
+            let Some(missing) = room.others.heard(node, at) else { return };
+            room.tell_missing(missing);
+        }
         broadcast(room.members.values(), format!("{said}\r\n"));
     }
 
     /// A node tells that it is there.
     fn present(&mut self, presence: &Presence<'_>, reactor: &Reactor) {
-        if presence.node == self.node {
+        if presence.node == self.node || !self.meet(presence.node, reactor) {
             return;
         }
         let streams: BTreeMap<&str, Position> = presence.streams.iter().copied().collect();
@@ -244,23 +247,27 @@ impl Chat {
             let missing = room.others.told(presence.node, streams.get(name.as_str()).copied());
             room.tell_missing(missing);
         }
-        if !self.nodes.contains_key(presence.node) && self.nodes.len() >= NODES_MAX {
-            return;
-        }
-        let now = reactor.now();
-        let last = self.nodes.insert(presence.node.to_owned(), now);
-        if last.is_none_or(|last| now.saturating_duration_since(last) > SILENT_AFTER) {
-            self.tell_names(&self.names.held().collect::<Vec<_>>());
-        }
         if presence.asks {
             self.tell_presence(false);
+        }
+    }
+
+    /// Another node is heard of. Returns false if nothing may be kept of it.
+    fn meet(&mut self, node: NodeId, reactor: &Reactor) -> bool {
+        match self.nodes.meet(node, reactor.now()) {
+            Acquaintance::Known => true,
+            Acquaintance::New => {
+                self.tell_names(&self.names.held().collect::<Vec<_>>());
+                true
+            }
+            Acquaintance::Unknown => false,
         }
     }
 
     fn tell_presence(&self, asks: bool) {
         let streams = self.rooms.iter().map(|(name, room)| (name.as_str(), room.own));
         let streams = streams.chain(self.ended.iter()).collect();
-        let text = Presence { node: &self.node, asks, streams }.encode();
+        let text = Presence { node: self.node, asks, streams }.encode();
         self.publish(NODES, text);
     }
 
@@ -269,7 +276,7 @@ impl Chat {
     pub(crate) fn tell_names(&self, keys: &[impl AsRef<str>]) {
         for keys in keys.chunks(NAMES_AT_ONCE) {
             let keys = keys.iter().map(AsRef::as_ref).collect();
-            self.publish(HOLDERS, Claim { node: &self.node, keys }.encode());
+            self.publish(HOLDERS, Claim { node: self.node, keys }.encode());
         }
     }
 
@@ -291,14 +298,9 @@ impl Chat {
     /// Some time has passed.
     fn tick(&mut self, reactor: &mut Reactor) {
         let now = reactor.now();
-        let rooms = &mut self.rooms;
-        self.nodes.retain(|node, last| {
-            let stays = now.saturating_duration_since(*last) < GONE_AFTER;
-            if !stays {
-                rooms.values_mut().for_each(|room| room.others.forget(node));
-            }
-            stays
-        });
+        for node in self.nodes.forget_gone(now) {
+            self.rooms.values_mut().for_each(|room| room.others.forget(node));
+        }
         self.ended.forget_old(GONE_AFTER, now);
         if self.is_connected() {
             let asks = std::mem::take(&mut self.asks);
@@ -345,7 +347,7 @@ pub(crate) fn with_chat(
 /// Another node wants names, or has them.
 fn claimed(reactor: &mut Reactor, key: FactoryKey<Chat>, message: &Message<'_>) {
     let Some(claim) = Claim::parse(message.payload()) else { return };
-    let mut losers = Vec::new();
+    let (mut losers, mut objections) = (Vec::new(), Vec::new());
     with_chat(reactor, key, |chat, _| {
         if claim.node == chat.node {
             return;
@@ -357,10 +359,11 @@ fn claimed(reactor: &mut Reactor, key: FactoryKey<Chat>, message: &Message<'_>) 
             };
             match answer {
                 Answer::Nothing => {}
-                Answer::Object => chat.tell_names(&[name]),
+                Answer::Object => objections.push(*name),
                 Answer::GiveUp(member) => losers.push(member),
             }
         }
+        chat.tell_names(&objections);
     });
     for member in losers {
         with_member(reactor, key, member, Member::lose_name);

@@ -1,11 +1,12 @@
 //! The chat after single failures: each test has the one that it is about.
 
 use super::chat::Chat;
+use super::nodes::{GONE_AFTER, NODES_MAX};
 use super::tests::simulated_server::SimulatedServer;
 use super::tests::{SECOND, heal, heard, join, node, partition, serve};
 use std::time::Duration;
 use twistor::ListeningPort;
-use twistor::testing::{Conditions, Host, Simulation};
+use twistor::testing::{Conditions, Host, Peer, Simulation};
 
 const TAKEN: &str = "Name taken, please choose another.";
 
@@ -103,4 +104,47 @@ fn a_line_that_is_missing_at_the_end_of_a_stream_is_told() {
     let told = "* A message from another node is missing.";
     assert_eq!(leave_with_a_line_on_its_way(false), [told]);
     assert_eq!(leave_with_a_line_on_its_way(true), [told, "<Ann> 3"]);
+}
+
+/// Publishes something as a client of the server that is no node.
+fn publish(stranger: &Peer, subject: &str, from: &str, payload: &str) {
+    let headers = format!("NATS/1.0\r\nFrom: {from} 1 1\r\n\r\n");
+    let (part, all) = (headers.len(), headers.len() + payload.len());
+    stranger.send(format!("HPUB {subject} {part} {all}\r\n{headers}{payload}\r\n"));
+}
+
+#[test]
+fn of_strangers_no_more_is_kept_than_may_be() {
+    let simulation = Simulation::new(1);
+    let nats = serve(&simulation);
+    let node = node(&simulation, "n1");
+    simulation.run_for(SECOND);
+    let ann = join(&simulation, &node, "Ann");
+    let stranger = simulation.peer("stranger", nats.address(4222));
+    stranger.send("CONNECT {}\r\n");
+    simulation.run_for(SECOND);
+    let _ = heard(&ann);
+    let known = || {
+        let port = node.state();
+        node.reactor(|reactor| reactor.with_factory(&*port, |chat, _| chat.known()).unwrap())
+    };
+    for id in ["x".repeat(100_000), "n".to_owned(), format!("+{:031x}", 1)] {
+        publish(&stranger, "chat.nodes", &id, &format!("{id} ?\n"));
+        publish(&stranger, "chat.claims", &id, &format!("{id}\nann"));
+        publish(&stranger, "chat.room.lobby", &id, "said by nobody");
+    }
+    simulation.run_for(SECOND);
+    assert_eq!((heard(&ann), known()), (vec![], (0, 0)));
+    for number in 0..NODES_MAX + 100 {
+        let id = format!("{number:032x}");
+        publish(&stranger, "chat.nodes", &id, &format!("{id} .\n"));
+        publish(&stranger, "chat.room.lobby", &id, "said");
+        if number % 100 == 0 {
+            simulation.run_for(SECOND);
+        }
+    }
+    simulation.run_for(SECOND);
+    assert_eq!(known(), (NODES_MAX, NODES_MAX));
+    simulation.run_for(GONE_AFTER + 2 * SECOND);
+    assert_eq!(known(), (0, 0));
 }

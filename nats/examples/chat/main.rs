@@ -14,6 +14,8 @@ mod member;
 #[path = "../../../examples/chat/name.rs"]
 mod name;
 mod names;
+mod node_id;
+mod nodes;
 mod question;
 mod room;
 mod streams;
@@ -21,6 +23,7 @@ mod streams;
 mod tests;
 
 use chat::Chat;
+use node_id::NodeId;
 use std::env;
 use std::error::Error;
 use std::io::{self, Write};
@@ -33,14 +36,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let servers = arguments.next().unwrap_or("nats://127.0.0.1:4222".to_owned());
     let endpoint: ServerEndpoint = endpoint.parse()?;
     let mut reactor = Reactor::new()?;
-    let node = new_node_id(&mut reactor);
+    let node = NodeId::new(&mut reactor);
     let port = endpoint.listen(&mut reactor, Chat::new(&servers, node))?;
     let _ = writeln!(io::stdout(), "listening on {}", port.local_address());
     reactor.run()?;
     Ok(())
-}
-
-/// Returns an id that no other node has, nor this one after a restart.
-fn new_node_id(reactor: &mut Reactor) -> String {
-    format!("{:016x}{:016x}", reactor.random(), reactor.random())
 }

@@ -10,6 +10,7 @@
 //! time: a division that was too short to be noticed may have lost what was told. Then the same
 //! tie-break says which member has to choose another.
 
+use super::node_id::NodeId;
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
@@ -24,7 +25,7 @@ const TURNS_MIN: usize = 10;
 
 /// The names of a node's own members, by their keys. `M` identifies a member.
 pub(crate) struct Names<M> {
-    node: String,
+    node: NodeId,
     names: BTreeMap<String, Hold<M>>,
     /// The last name that had its turn.
     last_in_turn: String,
@@ -48,7 +49,7 @@ pub(crate) enum Answer<M> {
 }
 
 impl<M: Copy + Eq> Names<M> {
-    pub(crate) fn new(node: String) -> Self {
+    pub(crate) fn new(node: NodeId) -> Self {
         Self { node, names: BTreeMap::new(), last_in_turn: String::new() }
     }
 
@@ -80,7 +81,7 @@ impl<M: Copy + Eq> Names<M> {
     }
 
     /// Another node claims a name.
-    pub(crate) fn claimed_elsewhere(&mut self, key: &str, node: &str) -> Answer<M> {
+    pub(crate) fn claimed_elsewhere(&mut self, key: &str, node: NodeId) -> Answer<M> {
         match self.names.get(key) {
             None => Answer::Nothing,
             Some(Hold::Held(_)) => Answer::Object,
@@ -90,7 +91,7 @@ impl<M: Copy + Eq> Names<M> {
     }
 
     /// A member of another node has a name.
-    pub(crate) fn held_elsewhere(&mut self, key: &str, node: &str) -> Answer<M> {
+    pub(crate) fn held_elsewhere(&mut self, key: &str, node: NodeId) -> Answer<M> {
         match self.names.get(key) {
             None => Answer::Nothing,
             Some(Hold::Held(_)) if self.precedes(node) => Answer::Object,
@@ -125,8 +126,8 @@ impl<M: Copy + Eq> Names<M> {
         self.names.is_empty()
     }
 
-    fn precedes(&self, node: &str) -> bool {
-        self.node.as_str() < node
+    fn precedes(&self, node: NodeId) -> bool {
+        self.node < node
     }
 
     fn give_up(&mut self, key: &str, member: M) -> Answer<M> {
@@ -139,9 +140,13 @@ impl<M: Copy + Eq> Names<M> {
 mod tests {
     use super::*;
 
+    const LOWER: NodeId = NodeId::from_number(1);
+    const NODE: NodeId = NodeId::from_number(2);
+    const HIGHER: NodeId = NodeId::from_number(3);
+
     #[test]
     fn a_name_has_one_holder() {
-        let mut names = Names::new("n".to_owned());
+        let mut names = Names::new(NODE);
         assert!(names.claim("ann", 1) && !names.claim("ann", 2));
         assert!(!names.grant("ann", 2) && names.grant("ann", 1) && !names.grant("ann", 1));
         names.release("ann", 2);
@@ -153,7 +158,7 @@ mod tests {
 
     #[test]
     fn all_names_that_are_held_have_their_turn() {
-        let mut names = Names::new("n".to_owned());
+        let mut names = Names::new(NODE);
         assert!(names.next_in_turn().is_empty());
         for member in 0..1000 {
             let key = format!("{member:03}");
@@ -175,11 +180,11 @@ mod tests {
 
     #[test]
     fn the_lower_node_wins_a_tie_and_a_holder_wins_against_claims() {
-        for (other, claimed) in [("a", Answer::GiveUp(1)), ("z", Answer::Object)] {
-            let mut names = Names::new("n".to_owned());
+        for (other, claimed) in [(LOWER, Answer::GiveUp(1)), (HIGHER, Answer::Object)] {
+            let mut names = Names::new(NODE);
             names.claim("ann", 1);
             assert_eq!(names.claimed_elsewhere("ann", other), claimed);
-            let mut names = Names::new("n".to_owned());
+            let mut names = Names::new(NODE);
             names.claim("ann", 1);
             names.grant("ann", 1);
             assert_eq!(names.claimed_elsewhere("ann", other), Answer::Object);
@@ -187,8 +192,8 @@ mod tests {
             assert_eq!(names.held_elsewhere("ann", other), claimed);
             assert_eq!(names.claimed_elsewhere("bob", other), Answer::Nothing);
         }
-        let mut names = Names::new("n".to_owned());
+        let mut names = Names::new(NODE);
         names.claim("ann", 1);
-        assert_eq!(names.held_elsewhere("ann", "z"), Answer::GiveUp(1), "it is not held yet");
+        assert_eq!(names.held_elsewhere("ann", HIGHER), Answer::GiveUp(1), "it is not held yet");
     }
 }

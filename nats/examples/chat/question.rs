@@ -8,6 +8,7 @@
 use super::bulletin::Claim;
 use super::chat::{CLAIMS, Chat, Wanted, with_chat};
 use super::member::with_member;
+use super::node_id::NodeId;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
@@ -46,7 +47,7 @@ impl Question {
     }
 
     /// Asks for the names.
-    pub(crate) fn ask(self, node: &str, reactor: &mut Reactor) -> Result<(), PublishError> {
+    pub(crate) fn ask(self, node: NodeId, reactor: &mut Reactor) -> Result<(), PublishError> {
         let claims = self.claims.borrow();
         let keys = claims.iter().map(|it| it.key.as_str()).collect();
         let text = Claim { node, keys }.encode();

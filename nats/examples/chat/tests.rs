@@ -7,7 +7,7 @@ pub(crate) mod simulated_server;
 
 use super::chat::Chat;
 use super::failure_tests::divide;
-use super::new_node_id;
+use super::node_id::NodeId;
 use simulated_server::SimulatedServer;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -32,7 +32,7 @@ pub(crate) fn serve_with(simulation: &Simulation, unsent_max: usize) {
 
 pub(crate) fn node(simulation: &Simulation, name: &str) -> Host<ListeningPort<Chat>> {
     simulation.host(name, |reactor| {
-        let id = new_node_id(reactor);
+        let id = NodeId::new(reactor);
         Ok(reactor.listen_tcp(8123, Chat::new("nats://nats", id))?)
     })
 }
