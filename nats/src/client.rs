@@ -3,6 +3,7 @@
 use crate::codec::{HeaderMap, ServerInfo};
 use crate::error::{FlushError, PublishError, RequestError, StartError, SubscribeError};
 use crate::event::Event;
+use crate::factory::ClientFactory;
 use crate::message::Message;
 use crate::options::{ConnectOptions, EventCall};
 use crate::server_address::ServerAddress;
@@ -16,7 +17,7 @@ use std::cell::RefCell;
 use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
-use twistor::Reactor;
+use twistor::{Reactor, ServiceKey};
 
 /// A NATS client, which stays connected until it is closed. This is a handle: cloning it is cheap,
 /// and dropping it closes nothing.
@@ -259,9 +260,9 @@ impl Client {
     }
 
     /// Ends the client gracefully: its subscriptions receive what is on its way to them, and may
-    /// still publish meanwhile; then everything published is sent, and the client is closed. That
-    /// takes no longer than [`ConnectOptions::drain_timeout`]. Without a connection the client is
-    /// closed at once.
+    /// still publish meanwhile; then everything published is sent, and the client is closed. After
+    /// [`ConnectOptions::drain_timeout`] its connection is aborted, and what is not sent is
+    /// dropped. Without a connection, and when it is lost meanwhile, the client is closed at once.
     ///
     /// A reactor that stops gracefully drains its clients.
     pub fn drain(&self, reactor: &mut Reactor) {
@@ -280,24 +281,31 @@ impl Client {
         };
         let Some(timeout) = timeout else { return self.close(reactor) };
         let client = self.clone();
-        reactor.call_later(timeout, move |reactor| client.close(reactor));
+        // To close it would wait for a server that takes nothing, for the close timeout as well.
+        reactor.call_later(timeout, move |reactor| {
+            if let Some(service) = client.leave() {
+                service.abort(reactor);
+            }
+        });
     }
 
     /// Ends the client: closes its connection when what was handed to it is sent, and connects no
     /// more. Requests and flushes that wait are answered with an error, and [`Event::Closed`] is
     /// the last event. What is queued is dropped, and counted.
     pub fn close(&self, reactor: &mut Reactor) {
-        let (link, service) = {
-            let state = &mut *self.0.borrow_mut();
-            (std::mem::replace(&mut state.link, Link::Closed), state.service)
-        };
-        if let Link::Up(live) = link {
-            live.transport.unregister_producer();
-        }
-        // When the connection is over, the factory is stopped, and ends the client.
-        if let Some(service) = service {
+        if let Some(service) = self.leave() {
             service.stop(reactor);
         }
+    }
+
+    /// Takes no more requests. Returns the service, whose end ends the client: when its connection
+    /// is over, the factory is stopped.
+    fn leave(&self) -> Option<ServiceKey<ClientFactory>> {
+        let state = &mut *self.0.borrow_mut();
+        if let Link::Up(live) = std::mem::replace(&mut state.link, Link::Closed) {
+            live.transport.unregister_producer();
+        }
+        state.service
     }
 
     /// Returns true if there is a connection, authenticated and with all subscriptions.

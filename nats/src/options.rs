@@ -188,7 +188,8 @@ impl ConnectOptions {
         self
     }
 
-    /// Sets how long [`Client::drain`] may take. Default: 30 s.
+    /// Sets how long [`Client::drain`] may take, after which the connection is aborted. Default: 30
+    /// s.
     pub fn drain_timeout(mut self, timeout: Duration) -> Self {
         self.settings.drain_timeout = timeout;
         self

@@ -441,6 +441,7 @@ impl State {
 
     /// The connection is lost. Returns what ends with it.
     pub(crate) fn lose(&mut self) -> Lost {
+        let was_draining = self.live().is_some_and(|live| live.phase != Phase::Open);
         if matches!(self.link, Link::Up(_)) {
             self.link = Link::Down;
         }
@@ -451,7 +452,7 @@ impl State {
         let asked = self.flushes.iter().filter(|(_, it)| it.is_asked).map(|(id, _)| *id);
         let asked: Vec<u64> = asked.collect();
         let flushes = asked.iter().filter_map(|id| self.flushes.remove(id)).collect();
-        Lost { subscriptions, flushes }
+        Lost { subscriptions, flushes, was_draining }
     }
 
     /// The client has ended. Returns all that it had of the user's.
@@ -470,6 +471,8 @@ impl State {
 pub(crate) struct Lost {
     pub(crate) subscriptions: Vec<Subscription>,
     pub(crate) flushes: Vec<PendingFlush>,
+    /// The client ends as well: another connection would have nothing to drain.
+    pub(crate) was_draining: bool,
 }
 
 /// What ends with a client.

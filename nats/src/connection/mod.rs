@@ -148,10 +148,11 @@ impl LineReceiver<ClientFactory> for Connection {
     }
 
     fn connection_lost(&mut self, cx: &mut Cx<'_>, reason: &Reason) {
-        let (lost, is_closed) = {
-            let state = &mut *self.client.state().borrow_mut();
-            (state.lose(), matches!(state.link, Link::Closed))
-        };
+        let lost = self.client.state().borrow_mut().lose();
+        if lost.was_draining {
+            self.client.close(cx.reactor);
+        }
+        let is_closed = self.client.is_closed();
         drop(lost.subscriptions);
         for flush in lost.flushes {
             flush.answer(Err(FlushError::ConnectionLost), cx.reactor);

@@ -139,6 +139,69 @@ fn draining_delivers_what_is_on_its_way_and_sends_what_is_published() {
     assert_eq!(ann.open_resources().timers, 0);
 }
 
+fn drain(host: &Host<Client>) {
+    host.reactor(|reactor| host.state().drain(reactor));
+}
+
+#[test]
+fn a_drain_is_not_forgotten_when_the_connection_is_lost() {
+    let simulation = Simulation::new(1);
+    let _server = serve(&simulation);
+    let (ann, events) = client(&simulation, "ann", |it| it.drain_timeout(Duration::MAX));
+    let heard = listen(&ann.state(), "a");
+    let flushes = Heard::default();
+    simulation.run_for(SECOND);
+    simulation.inject(Fault::Partition { a: "ann".into(), b: "server".into() });
+    flush(&ann, &flushes);
+    drain(&ann);
+    simulation.run_for(SECOND / 10);
+    simulation.inject(Fault::Reset { a: "ann".into(), b: "server".into() });
+    simulation.inject(Fault::Heal { a: "ann".into(), b: "server".into() });
+    simulation.run_for(SECOND);
+    assert_eq!(take(&flushes), ["the connection to the NATS server was lost"]);
+    assert!(ann.state().publish("a", "x").is_err());
+    assert!(ann.state().subscribe("b", |_, _| {}).is_err());
+    assert_eq!(take(&events), ["connected to nats://server:4222", "the client is closed"]);
+    assert_eq!(Rc::strong_count(&heard), 1, "the closure is dropped");
+    assert_eq!(ann.open_resources().connections, 0);
+}
+
+#[test]
+fn a_drain_without_a_connection_closes_at_once() {
+    let simulation = Simulation::new(1);
+    let _server = serve(&simulation);
+    let (ann, events) = client(&simulation, "ann", |it| it.drain_timeout(Duration::MAX));
+    simulation.run_for(SECOND);
+    simulation.inject(Fault::Crash { host: "server".into() });
+    simulation.inject(Fault::Reset { a: "ann".into(), b: "server".into() });
+    simulation.run_for(SECOND);
+    ann.state().publish("a", "queued").unwrap();
+    drain(&ann);
+    assert!(ann.state().is_closed());
+    simulation.run_for(SECOND);
+    assert_eq!(take(&events).last().unwrap(), "the client is closed");
+    assert_eq!(ann.state().statistics().dropped, 1);
+    assert_eq!(ann.open_resources().timers, 0);
+}
+
+#[test]
+fn a_drain_ends_in_time_though_the_server_takes_nothing() {
+    let simulation = Simulation::new(1);
+    let _server = serve(&simulation);
+    let (ann, events) = client(&simulation, "ann", |it| it.drain_timeout(5 * SECOND));
+    simulation.run_for(SECOND);
+    simulation.inject(Fault::Partition { a: "ann".into(), b: "server".into() });
+    let payload = vec![b'x'; 500_000];
+    (0..10).for_each(|_| ann.state().publish("a", &payload).unwrap());
+    drain(&ann);
+    simulation.run_for(4 * SECOND);
+    assert_eq!(take(&events), ["connected to nats://server:4222"]);
+    simulation.run_for(2 * SECOND);
+    assert_eq!(take(&events), ["the client is closed"]);
+    assert!(ann.state().statistics().dropped > 0, "what was still queued");
+    assert_eq!(ann.open_resources().connections, 0);
+}
+
 #[test]
 fn a_reactor_that_stops_gracefully_drains_its_client() {
     let simulation = Simulation::new(1);
