@@ -4,13 +4,12 @@ use crate::codec::{HeaderMap, ServerInfo};
 use crate::error::{FlushError, PublishError, RequestError, StartError, SubscribeError};
 use crate::event::Event;
 use crate::factory::ClientFactory;
+use crate::link::{Awaited, Link, Phase};
 use crate::message::Message;
 use crate::options::{ConnectOptions, EventCall};
 use crate::server_address::ServerAddress;
 use crate::server_pool::ServerPool;
-use crate::state::{
-    Awaited, Link, OnEvent, Outgoing, PendingFlush, PendingRequest, Phase, Recipient, State,
-};
+use crate::state::{OnEvent, Outgoing, PendingFlush, PendingRequest, Recipient, State};
 use crate::statistics::Statistics;
 use crate::subscription::{MessageCall, SubscriptionId};
 use std::cell::RefCell;
@@ -272,7 +271,7 @@ impl Client {
                 Link::Up(live) if live.phase == Phase::Open => {
                     live.phase = Phase::DrainingSubscriptions;
                     state.end_subscriptions();
-                    state.ask(Awaited::Drained);
+                    state.link.ask(Awaited::Drained);
                     Some(state.settings.drain_timeout)
                 }
                 Link::Up(_) | Link::Closed => return,
@@ -310,7 +309,7 @@ impl Client {
 
     /// Returns true if there is a connection, authenticated and with all subscriptions.
     pub fn is_connected(&self) -> bool {
-        self.0.borrow().live().is_some()
+        self.0.borrow().link.live().is_some()
     }
 
     /// Returns true if the client has ended, or ends when its connection is over.

@@ -59,6 +59,7 @@ mod connection;
 pub mod error;
 mod event;
 mod factory;
+mod link;
 mod message;
 #[cfg(feature = "nkey")]
 mod nkey;

@@ -9,6 +9,7 @@ use crate::codec::{
 use crate::error::{FlushError, PublishError, RequestError, SubscribeError};
 use crate::event::Event;
 use crate::factory::ClientFactory;
+use crate::link::{Awaited, Link, Live, Phase};
 use crate::message::Message;
 use crate::options::{EventCall, Settings};
 use crate::publish_queue::PublishQueue;
@@ -55,44 +56,6 @@ pub(crate) enum OnEvent {
     Ready(EventCall),
     /// The closure is being called.
     Calling,
-}
-
-/// The connection that counts.
-pub(crate) enum Link {
-    /// There is none; one is being made, or waited for.
-    Down,
-    Up(Live),
-    /// The client has ended, or ends when its connection is over.
-    Closed,
-}
-
-/// A connection that is ready.
-pub(crate) struct Live {
-    pub(crate) transport: Transport,
-    /// What each `PONG` that is still to come stands for.
-    pub(crate) awaited: VecDeque<Awaited>,
-    pub(crate) phase: Phase,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Phase {
-    Open,
-    /// The server has been told that all subscriptions end. Messages still arrive, and answers to
-    /// them may be published.
-    DrainingSubscriptions,
-    /// The client sends what is still queued.
-    DrainingPublishes,
-}
-
-/// What a `PONG` stands for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Awaited {
-    KeepAlive,
-    Flush(u64),
-    /// The end of a subscription.
-    Unsubscribed(u64),
-    /// The end of a phase of draining.
-    Drained,
 }
 
 pub(crate) struct PendingRequest {
@@ -159,20 +122,6 @@ impl State {
     pub(crate) fn next_id(&mut self) -> u64 {
         self.last_id += 1;
         self.last_id
-    }
-
-    pub(crate) fn live(&self) -> Option<&Live> {
-        match &self.link {
-            Link::Up(live) => Some(live),
-            Link::Down | Link::Closed => None,
-        }
-    }
-
-    pub(crate) fn live_mut(&mut self) -> Option<&mut Live> {
-        match &mut self.link {
-            Link::Up(live) => Some(live),
-            Link::Down | Link::Closed => None,
-        }
     }
 
     /// Publishes a message, or queues it.
@@ -296,36 +245,19 @@ impl State {
         if let Some(max) = max {
             subscription.end = End::After(max);
         }
-        self.send(&ClientCommand::Unsubscribe { sid, max });
+        self.link.send(&ClientCommand::Unsubscribe { sid, max });
         if max.is_some() { None } else { self.subscriptions.remove(&sid) }
     }
 
     /// Ends a subscription when what is on its way has arrived. Returns it if it is gone.
     pub(crate) fn drain_subscription(&mut self, sid: u64) -> Option<Subscription> {
-        if self.live().is_none() {
+        if self.link.live().is_none() {
             return self.subscriptions.remove(&sid);
         }
         self.subscriptions.get_mut(&sid)?.end = End::Draining;
-        self.send(&ClientCommand::Unsubscribe { sid, max: None });
-        self.ask(Awaited::Unsubscribed(sid));
+        self.link.send(&ClientCommand::Unsubscribe { sid, max: None });
+        self.link.ask(Awaited::Unsubscribed(sid));
         None
-    }
-
-    /// Sends a command, if there is a connection.
-    pub(crate) fn send(&self, command: &ClientCommand<'_>) {
-        if let Link::Up(live) = &self.link {
-            let mut out = Vec::new();
-            command.write_to(&mut out);
-            live.transport.write(out);
-        }
-    }
-
-    /// Sends a `PING`, whose answer stands for something.
-    pub(crate) fn ask(&mut self, awaited: Awaited) {
-        if let Link::Up(live) = &mut self.link {
-            live.transport.write("PING\r\n");
-            live.awaited.push_back(awaited);
-        }
     }
 
     /// Begins a request. Returns its number, and the subject for the answer.
@@ -430,18 +362,18 @@ impl State {
 
     pub(crate) fn ask_to_flush(&mut self, id: u64) {
         // Behind what is queued, or it would say too much.
-        if !self.queue.is_empty() || self.live().is_none() {
+        if !self.queue.is_empty() || self.link.live().is_none() {
             return;
         }
         if let Some(flush) = self.flushes.get_mut(&id).filter(|flush| !flush.is_asked) {
             flush.is_asked = true;
-            self.ask(Awaited::Flush(id));
+            self.link.ask(Awaited::Flush(id));
         }
     }
 
     /// The connection is lost. Returns what ends with it.
     pub(crate) fn lose(&mut self) -> Lost {
-        let was_draining = self.live().is_some_and(|live| live.phase != Phase::Open);
+        let was_draining = self.link.live().is_some_and(|live| live.phase != Phase::Open);
         if matches!(self.link, Link::Up(_)) {
             self.link = Link::Down;
         }

@@ -8,9 +8,9 @@ use crate::codec::{
 use crate::error::FlushError;
 use crate::event::Event;
 use crate::factory::ClientFactory;
+use crate::link::{Awaited, Link, Phase};
 use crate::message::Message;
 use crate::server_address::Credentials;
-use crate::state::{Awaited, Link, Phase};
 use twistor::limits::OverflowPolicy;
 use twistor::{LineContext, LineReceiver, Producer, Reason, TimerId};
 
@@ -129,11 +129,11 @@ impl LineReceiver<ClientFactory> for Connection {
             return;
         }
         let state = &mut *self.client.state().borrow_mut();
-        let awaited = state.live().map(|live| live.awaited.iter());
+        let awaited = state.link.live().map(|live| live.awaited.iter());
         let unanswered = awaited.into_iter().flatten().filter(|it| **it == Awaited::KeepAlive);
         match unanswered.count() {
             UNANSWERED_MAX.. => cx.transport.fail("the NATS server does not answer to PING"),
-            _ => state.ask(Awaited::KeepAlive),
+            _ => state.link.ask(Awaited::KeepAlive),
         }
     }
 
@@ -274,7 +274,7 @@ impl Connection {
         }
         let awaited = {
             let state = &mut *self.client.state().borrow_mut();
-            state.live_mut().and_then(|live| live.awaited.pop_front())
+            state.link.live_mut().and_then(|live| live.awaited.pop_front())
         };
         match awaited {
             Some(Awaited::Flush(id)) => self.client.flushed(id, cx.reactor),
@@ -309,13 +309,13 @@ impl Connection {
         let (gone, is_done) = {
             let state = &mut *self.client.state().borrow_mut();
             let is_sent = state.queue.is_empty();
-            let Some(live) = state.live_mut() else { return };
+            let Some(live) = state.link.live_mut() else { return };
             let was = live.phase;
             live.phase = Phase::DrainingPublishes;
             let gone = (was != Phase::DrainingPublishes).then(|| state.take_subscriptions());
             let is_done = was == Phase::DrainingPublishes && is_sent;
             if !is_done {
-                state.ask(Awaited::Drained);
+                state.link.ask(Awaited::Drained);
             }
             (gone, is_done)
         };
