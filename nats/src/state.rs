@@ -227,7 +227,7 @@ impl State {
         Ok(self.add(Subscription::new(subject, group, subscriber)))
     }
 
-    fn add(&mut self, subscription: Subscription) -> u64 {
+    fn add(&mut self, mut subscription: Subscription) -> u64 {
         let sid = self.next_id();
         if let Link::Up(live) = &self.link {
             let mut out = Vec::new();
@@ -241,12 +241,25 @@ impl State {
     /// Ends a subscription: now, or after some messages. Returns it if it is gone.
     pub(crate) fn unsubscribe(&mut self, sid: u64, max: Option<u64>) -> Option<Subscription> {
         let subscription = self.subscriptions.get_mut(&sid)?;
-        let max = max.filter(|max| *max > subscription.received);
-        if let Some(max) = max {
-            subscription.end = End::After(max);
+        match max.filter(|max| *max > subscription.received) {
+            // It ends sooner.
+            Some(_) if subscription.end == End::Draining => {}
+            Some(max) => {
+                if let max @ Some(_) = subscription.end_after(max) {
+                    self.link.send(&ClientCommand::Unsubscribe { sid, max });
+                }
+            }
+            None => return self.end_subscription(sid),
         }
-        self.link.send(&ClientCommand::Unsubscribe { sid, max });
-        if max.is_some() { None } else { self.subscriptions.remove(&sid) }
+        None
+    }
+
+    /// Ends a subscription now. The server is told also if it should know: a member that it
+    /// counts in a queue group, and that is none, would cost messages.
+    fn end_subscription(&mut self, sid: u64) -> Option<Subscription> {
+        let ended = self.subscriptions.remove(&sid)?;
+        self.link.send(&ClientCommand::Unsubscribe { sid, max: None });
+        Some(ended)
     }
 
     /// Ends a subscription when what is on its way has arrived. Returns it if it is gone.
@@ -289,6 +302,14 @@ impl State {
         }
     }
 
+    /// Counts a malformed message, as the server has counted it. Returns its subscription if it was
+    /// the last one.
+    pub(crate) fn skip(&mut self, sid: u64) -> Option<Subscription> {
+        self.statistics.malformed += 1;
+        let is_last = self.subscriptions.get_mut(&sid)?.count();
+        if is_last { self.end_subscription(sid) } else { None }
+    }
+
     /// Puts a closure back after its call. Returns it if its subscription has ended.
     pub(crate) fn put_back(
         &mut self,
@@ -303,7 +324,7 @@ impl State {
                 None
             }
             _ => {
-                self.subscriptions.remove(&sid);
+                self.end_subscription(sid);
                 Some(call)
             }
         }
@@ -312,7 +333,7 @@ impl State {
     /// A connection is ready: makes the subscriptions on it, and then sends what is queued.
     pub(crate) fn restore(&mut self, transport: &Transport) {
         let mut out = Vec::new();
-        for (sid, subscription) in &self.subscriptions {
+        for (sid, subscription) in &mut self.subscriptions {
             subscription.write_to(*sid, &mut out);
         }
         transport.write(out);

@@ -36,7 +36,8 @@ pub enum ClientCommand<'a> {
     Unsubscribe {
         /// The number of the subscription.
         sid: u64,
-        /// The number of messages after which it ends, counted from its beginning; `None`: now.
+        /// The number of messages after which it ends, counted from its beginning on this
+        /// connection; `None`: now. nats-server takes a number of more than nine digits for `None`.
         max: Option<u64>,
     },
     /// `PING`: the client wants a `PONG`.

@@ -338,7 +338,8 @@ impl Connection {
             return cx.transport.fail(CodecError::new("a payload without its end", end));
         };
         if !self.deliver(cx, body) {
-            self.client.state().borrow_mut().statistics.malformed += 1;
+            let ended = self.client.state().borrow_mut().skip(self.head.sid);
+            drop(ended);
         }
     }
 

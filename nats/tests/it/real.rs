@@ -141,6 +141,34 @@ fn one_server() {
 }
 
 #[test]
+fn a_limit_of_messages_may_be_larger_than_the_server_reads() {
+    if !is_installed() {
+        return;
+    }
+    let server = NatsServer::start("");
+    let mut main = Loop::new();
+    let ann = main.connected(&server.url());
+    for (number, limits) in
+        [&[u64::MAX][..], &[1_000_000_000], &[999_999_999], &[2, u64::MAX], &[u64::MAX, 3]]
+            .into_iter()
+            .enumerate()
+    {
+        let subject = format!("a.{number}");
+        let count = Rc::new(Cell::new(0));
+        let counted = Rc::clone(&count);
+        let subscribed = ann.subscribe(&subject, move |_, _| counted.set(counted.get() + 1));
+        let id = subscribed.unwrap();
+        limits.iter().for_each(|limit| ann.unsubscribe_after(id, *limit));
+        (0..5).for_each(|_| ann.publish(&subject, "").unwrap());
+        main.flush(&ann);
+        let expected = if limits.ends_with(&[3]) { 3 } else { 5 };
+        assert_eq!(count.get(), expected, "{limits:?}");
+        ann.unsubscribe(id);
+        assert_eq!(Rc::strong_count(&count), 1, "{limits:?}: the closure is dropped");
+    }
+}
+
+#[test]
 fn a_server_that_is_killed_and_started_again() {
     if !is_installed() {
         return;

@@ -10,6 +10,10 @@ use twistor::{
 };
 use twistor_nats::codec::{ClientCommand, HeaderMap, MessageHead, ServerCommand, ServerInfo};
 
+/// The largest limit of a subscription that nats-server reads: nine digits. It takes a longer one
+/// for the end of the subscription.
+const MAX_MESSAGES: u64 = 999_999_999;
+
 /// The unsent bytes of a client, by default: few, so that tests reach them.
 const UNSENT_MAX: usize = 256 * 1024;
 
@@ -249,7 +253,9 @@ impl LineReceiver<SimulatedServer> for Session {
                 let id = cx.transport.id();
                 let Some(client) = cx.factory.clients.get_mut(&id) else { return };
                 match (client.subscriptions.get_mut(&sid), max) {
-                    (Some(subscription), Some(max)) if subscription.sent < max => {
+                    (Some(subscription), Some(max))
+                        if subscription.sent < max && max <= MAX_MESSAGES =>
+                    {
                         subscription.max = Some(max);
                     }
                     _ => cx.factory.unsubscribe((id, sid)),
