@@ -319,8 +319,8 @@ impl Client {
         matches!(self.0.borrow().link, Link::Closed)
     }
 
-    /// Returns what the server has said about itself, or the last one; `None` before the first
-    /// connection.
+    /// Returns what the server has said about itself, or the last one that has accepted the
+    /// client; `None` before the first connection.
     pub fn server_info(&self) -> Option<ServerInfo> {
         self.0.borrow().info.as_deref().cloned()
     }

@@ -162,7 +162,8 @@ impl ConnectOptions {
     }
 
     /// Connects to the servers in the order of the list. Default: in a random order, so that
-    /// clients spread over them.
+    /// clients spread over them. Those that servers tell of come after them, always in a random
+    /// order.
     pub fn retain_servers_order(mut self) -> Self {
         self.keeps_order = true;
         self
@@ -195,9 +196,9 @@ impl ConnectOptions {
         self
     }
 
-    /// Sets the longest delay between two attempts. All servers are tried once at short intervals;
-    /// then the delay grows from 200 ms on, and up to half of it is cut off at random. Default: 5
-    /// s.
+    /// Sets the longest delay between two attempts. The servers of the list, and up to eight that
+    /// servers have told of, are tried once at short intervals; then the delay grows from 200 ms
+    /// on, and up to half of it is cut off at random. Default: 5 s.
     pub fn reconnect_delay_max(mut self, delay: Duration) -> Self {
         self.settings.reconnect_delay_max = delay;
         self

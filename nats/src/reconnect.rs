@@ -40,7 +40,7 @@ impl Client {
     /// Returns the delay after some failures.
     fn delay(&self, failures: u32, random: f64) -> Duration {
         let state = self.state().borrow();
-        let rounds = failures.saturating_sub(1) / state.pool.len().max(1) as u32;
+        let rounds = failures.saturating_sub(1) / state.pool.round_len().max(1) as u32;
         // Half of it is cut off at random.
         delay(rounds, state.settings.reconnect_delay_max).mul_f64(0.5 + random / 2.0)
     }

@@ -91,8 +91,9 @@ impl ServerAddress {
         })
     }
 
-    pub(crate) fn is_at_same_place(&self, other: &Self) -> bool {
-        self.port == other.port && self.host.eq_ignore_ascii_case(&other.host)
+    /// Returns what two addresses of the same server have in common.
+    pub(crate) fn place(&self) -> (String, u16) {
+        (self.host.to_ascii_lowercase(), self.port)
     }
 
     /// Returns the name that the server's certificate must be valid for.

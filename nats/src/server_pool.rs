@@ -1,92 +1,93 @@
 //! `ServerPool`: the servers of a client, and which one is next.
 
 use super::server_address::ServerAddress;
+use std::collections::{BTreeMap, VecDeque};
 
-/// The most servers that a pool knows: more than clusters have. A server that tells of more does
-/// not fill memory.
-const SERVERS_MAX: usize = 1000;
+/// The most servers that a pool keeps of those that it was told of: more than clusters have. A
+/// server that tells of more does not fill memory.
+const DISCOVERED_MAX: usize = 1000;
+
+/// The most servers of a round that were not given: more than most clusters have. If none of them
+/// answers, the given ones are tried again after as many timeouts, and not after a thousand.
+const DISCOVERED_PER_ROUND: usize = 8;
 
 /// The servers that a client may connect to: those that were given, and those that servers have
 /// told of.
+///
+/// A round of attempts takes the given ones in their order, and then some of the others, the next
+/// round those after them.
 #[derive(Debug)]
 pub(crate) struct ServerPool {
-    servers: Vec<Server>,
+    given: Vec<ServerAddress>,
+    discovered: VecDeque<ServerAddress>,
+    /// Number of servers that the round has taken.
+    taken: usize,
     /// The one in use, or tried last.
-    current: Option<usize>,
-}
-
-#[derive(Debug)]
-struct Server {
-    address: ServerAddress,
-    is_discovered: bool,
+    current: Option<ServerAddress>,
 }
 
 impl ServerPool {
     /// Returns a pool of the given servers, at least one.
-    pub(crate) fn new(addresses: Vec<ServerAddress>) -> Self {
-        let given = |address| Server { address, is_discovered: false };
-        Self { servers: addresses.into_iter().map(given).collect(), current: None }
+    pub(crate) fn new(given: Vec<ServerAddress>) -> Self {
+        Self { given, discovered: VecDeque::new(), taken: 0, current: None }
     }
 
-    /// Puts the servers into a random order, so that clients spread over them. `below` returns a
-    /// random number below its argument.
-    pub(crate) fn shuffle(&mut self, mut below: impl FnMut(usize) -> usize) {
-        for end in (2..=self.servers.len()).rev() {
-            self.servers.swap(end - 1, below(end));
-        }
+    /// Puts the given servers into a random order, so that clients spread over them. `below`
+    /// returns a random number below its argument.
+    pub(crate) fn shuffle(&mut self, below: impl FnMut(usize) -> usize) {
+        shuffle(&mut self.given, below);
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.servers.len()
+    /// Returns the number of attempts in a round.
+    pub(crate) fn round_len(&self) -> usize {
+        self.given.len() + self.discovered.len().min(DISCOVERED_PER_ROUND)
     }
 
     /// Moves to the next server, and returns it.
     pub(crate) fn advance(&mut self) -> Option<&ServerAddress> {
-        let next = self.current.map_or(0, |current| current + 1) % self.servers.len().max(1);
-        self.current = Some(next);
+        if self.taken >= self.round_len() {
+            self.taken = 0;
+        }
+        self.current = match self.given.get(self.taken) {
+            Some(given) => Some(given.clone()),
+            None => self.discovered.pop_front(),
+        };
+        if self.taken >= self.given.len() {
+            self.discovered.extend(self.current.clone());
+        }
+        self.taken += 1;
         self.current()
     }
 
     /// Returns the server in use, or the one that was tried last.
     pub(crate) fn current(&self) -> Option<&ServerAddress> {
-        self.servers.get(self.current?).map(|server| &server.address)
+        self.current.as_ref()
     }
 
-    /// The current server tells which servers its cluster has: new ones are added, in a random
-    /// place, and those that have left the cluster are removed unless they were given.
-    pub(crate) fn discover(&mut self, places: &[String], mut below: impl FnMut(usize) -> usize) {
-        let Some(model) = self.current().cloned() else { return };
-        if places.is_empty() {
-            return;
+    /// The current server, which has accepted the client, tells which servers its cluster has. New
+    /// ones are added, in a random order, and those that have left it are forgotten. A server that
+    /// tells of none has no others.
+    pub(crate) fn discover(&mut self, places: &[String], below: impl FnMut(usize) -> usize) {
+        let Some(current) = &self.current else { return };
+        let told = places.iter().take(DISCOVERED_MAX);
+        let mut told: BTreeMap<_, _> = told
+            .filter_map(|place| ServerAddress::discovered(place, current))
+            .map(|address| (address.place(), address))
+            .collect();
+        for given in &self.given {
+            told.remove(&given.place());
         }
-        let discovered = places.iter().take(SERVERS_MAX);
-        let listed: Vec<ServerAddress> =
-            discovered.filter_map(|place| ServerAddress::discovered(place, &model)).collect();
-        let current = self.current;
-        let mut at = 0;
-        let mut current_now = current;
-        self.servers.retain(|server| {
-            let is_current = current == Some(at);
-            let is_listed = || listed.iter().any(|it| it.is_at_same_place(&server.address));
-            let stays = !server.is_discovered || is_current || is_listed();
-            if !stays && current.is_some_and(|current| at < current) {
-                current_now = current_now.map(|now| now - 1);
-            }
-            at += 1;
-            stays
-        });
-        self.current = current_now;
-        for address in listed {
-            let is_known = self.servers.iter().any(|it| it.address.is_at_same_place(&address));
-            if is_known || self.servers.len() >= SERVERS_MAX {
-                continue;
-            }
-            let place = below(self.servers.len() + 1);
-            self.servers.insert(place, Server { address, is_discovered: true });
-            if let Some(current) = self.current.as_mut().filter(|current| place <= **current) {
-                *current += 1;
-            }
+        self.discovered.retain(|known| told.remove(&known.place()).is_some());
+        if !told.is_empty() {
+            self.discovered.extend(told.into_values());
+            shuffle(self.discovered.make_contiguous(), below);
         }
+    }
+}
+
+fn shuffle<T>(items: &mut [T], mut below: impl FnMut(usize) -> usize) {
+    for end in (2..=items.len()).rev() {
+        items.swap(end - 1, below(end));
     }
 }
 
@@ -99,10 +100,11 @@ mod tests {
     }
 
     fn round(pool: &mut ServerPool) -> Vec<String> {
-        let count = pool.len();
+        let count = pool.round_len();
         (0..count).map(|_| pool.advance().unwrap().to_string()).collect()
     }
 
+    /// Tells of servers, and leaves them in the order of their names.
     fn discover(pool: &mut ServerPool, places: &[&str]) {
         let places: Vec<String> = places.iter().map(|place| (*place).to_owned()).collect();
         pool.discover(&places, |bound| bound - 1);
@@ -130,48 +132,38 @@ mod tests {
     fn servers_of_the_cluster_come_and_go_and_given_ones_stay() {
         let mut pool = pool("a,b");
         pool.advance();
-        discover(&mut pool, &["a:4222", "x:1", "y:2", "not a host"]);
-        assert_eq!(pool.len(), 4);
+        discover(&mut pool, &["A:4222", "x:1", "y:2", "not a host", "x:1"]);
         assert_eq!(pool.current().unwrap().to_string(), "nats://a:4222");
-        assert_eq!(pool.advance().unwrap().to_string(), "nats://b:4222");
-        assert_eq!(pool.advance().unwrap().to_string(), "nats://x:1");
-        // It is in use, though its cluster no longer tells of it.
-        discover(&mut pool, &["z:3"]);
-        assert_eq!(pool.current().unwrap().to_string(), "nats://x:1");
-        assert_eq!(pool.len(), 4);
-        pool.advance();
-        discover(&mut pool, &["z:3"]);
-        let all = round(&mut pool);
-        assert!(!all.contains(&"nats://x:1".to_owned()) && !all.contains(&"nats://y:2".to_owned()));
-        assert_eq!(pool.len(), 3);
+        let rest: Vec<String> = (0..3).map(|_| pool.advance().unwrap().to_string()).collect();
+        assert_eq!(rest, ["nats://b:4222", "nats://x:1", "nats://y:2"]);
+        assert_eq!(pool.round_len(), 4);
+        // The one in use is no longer of the cluster.
+        discover(&mut pool, &["x:1", "z:3"]);
+        assert_eq!(pool.current().unwrap().to_string(), "nats://y:2");
+        let given = ["nats://a:4222", "nats://b:4222"];
+        assert_eq!(round(&mut pool), [&given[..], &["nats://x:1", "nats://z:3"]].concat());
+        discover(&mut pool, &[]);
+        assert_eq!(round(&mut pool), given);
     }
 
     #[test]
-    fn the_current_server_stays_whatever_is_discovered() {
-        let mut random = 7_u64;
-        let mut below = |bound: usize| {
-            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            (random >> 33) as usize % bound
-        };
+    fn a_round_has_the_given_servers_and_some_of_the_others() {
         let mut pool = pool("a,b");
-        for _ in 0..1000 {
-            for _ in 0..below(4) {
-                pool.advance();
-            }
-            let before = pool.current().map(ToString::to_string);
-            let places: Vec<String> = (0..below(6)).map(|_| format!("h{}:1", below(8))).collect();
-            pool.discover(&places, &mut below);
-            assert_eq!(pool.current().map(ToString::to_string), before);
-            assert!((2..=12).contains(&pool.len()));
-        }
-    }
-
-    #[test]
-    fn a_pool_does_not_grow_without_bound() {
-        let mut pool = pool("a");
         pool.advance();
         let places: Vec<String> = (0..5000).map(|number| format!("h{number}:1")).collect();
         pool.discover(&places, |_| 0);
-        assert!(pool.len() <= SERVERS_MAX);
+        assert_eq!(pool.discovered.len(), DISCOVERED_MAX);
+        let rest: Vec<String> =
+            (1..pool.round_len()).map(|_| pool.advance().unwrap().to_string()).collect();
+        assert_eq!((rest[0].as_str(), rest.len()), ("nats://b:4222", 1 + DISCOVERED_PER_ROUND));
+        let mut seen: Vec<String> = rest[1..].to_vec();
+        for _ in 1..DISCOVERED_MAX / DISCOVERED_PER_ROUND {
+            let all = round(&mut pool);
+            assert_eq!(all[..2], ["nats://a:4222", "nats://b:4222"]);
+            seen.extend_from_slice(&all[2..]);
+        }
+        seen.sort();
+        seen.dedup();
+        assert_eq!(seen.len(), DISCOVERED_MAX, "each of them gets its turn");
     }
 }

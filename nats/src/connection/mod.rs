@@ -39,14 +39,15 @@ pub(crate) struct Connection {
     error: Option<ServerError>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// What the server says in `INFO` counts for the client once the server has accepted it: anyone
+/// can say something before TLS and the credentials.
 enum Stage {
     AwaitingInfo,
     /// The TLS handshake is under way.
     #[cfg(feature = "tls")]
-    Securing,
+    Securing(Box<ServerInfo>),
     /// `CONNECT` and `PING` are sent.
-    AwaitingPong,
+    AwaitingPong(Box<ServerInfo>),
     Ready {
         /// The timer of the client's `PING`s.
         keep_alive: TimerId,
@@ -80,7 +81,7 @@ impl LineReceiver<ClientFactory> for Connection {
             }
             Ok(ServerCommand::Info(info)) => self.info_received(cx, info),
             Ok(ServerCommand::Err(text)) => self.error_received(cx, text),
-            Ok(_) if self.stage == Stage::AwaitingInfo => {
+            Ok(_) if matches!(self.stage, Stage::AwaitingInfo) => {
                 cx.transport.fail(CodecError::new("a server that does not begin with INFO", line));
             }
             Ok(ServerCommand::Ping) => cx.transport.write("PONG\r\n"),
@@ -119,8 +120,9 @@ impl LineReceiver<ClientFactory> for Connection {
 
     #[cfg(feature = "tls")]
     fn handshake_completed(&mut self, cx: &mut Cx<'_>) {
-        if self.stage == Stage::Securing {
-            self.log_in(cx);
+        match std::mem::replace(&mut self.stage, Stage::AwaitingInfo) {
+            Stage::Securing(info) => self.log_in(cx, info),
+            stage => self.stage = stage,
         }
     }
 
@@ -181,41 +183,47 @@ impl Connection {
 
     /// The first `INFO` of the connection, or news of the cluster.
     fn info_received(&mut self, cx: &mut Cx<'_>, info: Box<ServerInfo>) {
-        let is_lame_duck = info.lame_duck_mode;
-        let was_lame_duck = {
-            let state = &mut *self.client.state().borrow_mut();
-            if state.settings.discovers {
-                state.pool.discover(&info.connect_urls, |bound| below(cx.reactor, bound));
+        match &mut self.stage {
+            Stage::AwaitingInfo => self.secure(cx, info),
+            #[cfg(feature = "tls")]
+            Stage::Securing(known) => *known = info,
+            Stage::AwaitingPong(known) => *known = info,
+            Stage::Ready { .. } => {
+                let is_lame_duck = info.lame_duck_mode;
+                let was_lame_duck = self.accept_info(cx, info).is_some_and(|it| it.lame_duck_mode);
+                if is_lame_duck && !was_lame_duck {
+                    self.client.emit(Event::LameDuckMode, cx.reactor);
+                }
             }
-            let former = state.info.replace(info);
-            former.is_some_and(|former| former.lame_duck_mode)
-        };
-        if self.stage == Stage::AwaitingInfo {
-            return self.secure(cx);
-        }
-        if is_lame_duck && !was_lame_duck {
-            self.client.emit(Event::LameDuckMode, cx.reactor);
         }
     }
 
+    /// Takes what the server says for the client. Returns what was known before.
+    fn accept_info(&self, cx: &mut Cx<'_>, info: Box<ServerInfo>) -> Option<Box<ServerInfo>> {
+        let state = &mut *self.client.state().borrow_mut();
+        if state.settings.discovers {
+            state.pool.discover(&info.connect_urls, |bound| below(cx.reactor, bound));
+        }
+        state.info.replace(info)
+    }
+
     /// Encrypts the connection, if the server or the user asks for that; then logs in.
-    fn secure(&mut self, cx: &Cx<'_>) {
-        let (is_required, is_available) = {
+    fn secure(&mut self, cx: &Cx<'_>, info: Box<ServerInfo>) {
+        let by_user = {
             let state = self.client.state().borrow();
-            let by_server = state.info.as_ref().is_some_and(|info| info.tls_required);
-            let available = state.info.as_ref().is_some_and(|info| info.tls_available);
-            let by_user = state.pool.current().is_some_and(|server| server.requires_tls);
-            (by_server || by_user, by_server || available)
+            state.pool.current().is_some_and(|server| server.requires_tls)
         };
-        match (is_required, is_available) {
-            (false, _) => self.log_in(cx),
-            (true, true) => self.start_tls(cx),
-            (true, false) => cx.transport.fail("the NATS server does not offer TLS"),
+        if !by_user && !info.tls_required {
+            self.log_in(cx, info);
+        } else if info.tls_required || info.tls_available {
+            self.start_tls(cx, info);
+        } else {
+            cx.transport.fail("the NATS server does not offer TLS");
         }
     }
 
     #[cfg(feature = "tls")]
-    fn start_tls(&mut self, cx: &Cx<'_>) {
+    fn start_tls(&mut self, cx: &Cx<'_>, info: Box<ServerInfo>) {
         let (connector, name) = {
             let state = self.client.state().borrow();
             let name = state.pool.current().map(|server| server.tls_name().to_owned());
@@ -230,18 +238,19 @@ impl Connection {
             Err(error) => return cx.transport.fail(error),
         };
         match cx.transport.start_tls(side) {
-            Ok(()) => self.stage = Stage::Securing,
+            Ok(()) => self.stage = Stage::Securing(info),
             Err(error) => cx.transport.fail(error),
         }
     }
 
     #[cfg(not(feature = "tls"))]
-    fn start_tls(&self, cx: &Cx<'_>) {
+    #[expect(clippy::boxed_local, reason = "as with the feature")]
+    fn start_tls(&self, cx: &Cx<'_>, _info: Box<ServerInfo>) {
         cx.transport.fail("the NATS server asks for TLS: enable the feature `tls` of twistor-nats");
     }
 
     /// Sends who the client is, and asks whether the server accepts that.
-    fn log_in(&mut self, cx: &Cx<'_>) {
+    fn log_in(&mut self, cx: &Cx<'_>, info: Box<ServerInfo>) {
         let state = self.client.state().borrow();
         let settings = &state.settings;
         let mut connect = Connect::default();
@@ -257,7 +266,7 @@ impl Connection {
             None => {}
         }
         #[cfg(feature = "nkey")]
-        if let (Some(nkey), Some(info)) = (&settings.nkey, &state.info) {
+        if let Some(nkey) = &settings.nkey {
             connect.nkey = Some(nkey.public_key().to_owned());
             connect.signature = Some(nkey.sign(info.nonce.as_bytes()));
         }
@@ -265,12 +274,13 @@ impl Connection {
         ClientCommand::Connect { json: &connect.to_json() }.write_to(&mut out);
         ClientCommand::Ping.write_to(&mut out);
         cx.transport.write(out);
-        self.stage = Stage::AwaitingPong;
+        self.stage = Stage::AwaitingPong(info);
     }
 
     fn pong_received(&mut self, cx: &mut Cx<'_>) {
-        if self.stage == Stage::AwaitingPong {
-            return self.ready(cx);
+        match std::mem::replace(&mut self.stage, Stage::AwaitingInfo) {
+            Stage::AwaitingPong(info) => return self.ready(cx, info),
+            stage => self.stage = stage,
         }
         let awaited = {
             let state = &mut *self.client.state().borrow_mut();
@@ -288,9 +298,10 @@ impl Connection {
     }
 
     /// The server has accepted the client: makes the subscriptions, and publishes what waits.
-    fn ready(&mut self, cx: &mut Cx<'_>) {
+    fn ready(&mut self, cx: &mut Cx<'_>, info: Box<ServerInfo>) {
         cx.reactor.set_prepared(cx.transport);
         cx.transport.register_producer(Producer::push());
+        self.accept_info(cx, info);
         let (interval, is_reconnect) = {
             let state = &mut *self.client.state().borrow_mut();
             if matches!(state.link, Link::Closed) {

@@ -1,6 +1,7 @@
 //! Integration tests, in one binary: on simulated networks, and against nats-server.
 
 mod chats;
+mod discovery;
 mod limits;
 mod nats_server;
 mod real;
