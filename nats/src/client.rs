@@ -194,7 +194,7 @@ impl Client {
     /// Publishes a request, and calls `call` with the first answer, or with an error. The answers
     /// of all requests arrive on one subscription.
     ///
-    /// If nobody listens to the subject, the server says so at once. A request that was sent when
+    /// If nobody listens to the subject, the server says so at once, if it has headers. A request that was sent when
     /// the connection broke has no answer but [`RequestError::TimedOut`].
     ///
     /// # Errors

@@ -58,7 +58,7 @@ pub enum PublishError {
         /// The server's limit, in bytes.
         max: usize,
     },
-    /// The server does not understand headers.
+    /// The server takes no headers.
     HeadersUnsupported,
     /// The client is not connected, or its server takes messages too slowly, and as many bytes wait
     /// as [`max_queued`](crate::ConnectOptions::max_queued) allows.
@@ -74,7 +74,7 @@ impl fmt::Display for PublishError {
             Self::MaxPayload { len, max } => {
                 write!(f, "a payload of {len} bytes is larger than the server's limit of {max}")
             }
-            Self::HeadersUnsupported => f.write_str("the server does not understand headers"),
+            Self::HeadersUnsupported => f.write_str("the NATS server takes no headers"),
             Self::QueueFull => f.write_str("too many messages wait for the server"),
             Self::Closed => f.write_str("the NATS client is closed"),
         }
@@ -120,7 +120,7 @@ impl From<InvalidSubject> for SubscribeError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RequestError {
-    /// No subscriber listens to the subject (`no_responders`).
+    /// No subscriber listens to the subject (`no_responders`). Servers without headers do not say so.
     NoResponders,
     /// No answer came in time.
     TimedOut,

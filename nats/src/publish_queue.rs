@@ -38,9 +38,23 @@ struct Block {
 /// A message in a block.
 #[derive(Debug)]
 struct Queued {
-    command_len: usize,
+    command_len: u32,
     /// The length of the payload, headers included.
-    payload_len: usize,
+    payload_len: u32,
+    has_headers: bool,
+}
+
+/// What a server takes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Accepted {
+    pub(crate) payload_max: usize,
+    pub(crate) headers: bool,
+}
+
+impl Accepted {
+    fn includes(self, message: &Queued) -> bool {
+        message.payload_len as usize <= self.payload_max && (self.headers || !message.has_headers)
+    }
 }
 
 /// Messages to be sent.
@@ -48,7 +62,7 @@ struct Queued {
 pub(crate) struct Outbound {
     pub(crate) commands: Bytes,
     pub(crate) count: u64,
-    /// Messages that were left out, since the server takes no such payload.
+    /// Messages that were left out, since the server does not take them.
     pub(crate) dropped: u64,
 }
 
@@ -78,22 +92,25 @@ impl PublishQueue {
         &mut self,
         command: [&[u8]; 3],
         payload_len: usize,
+        has_headers: bool,
         max: usize,
         policy: QueuePolicy,
     ) -> Result<u64, ()> {
-        let command_len = command.iter().map(|part| part.len()).sum();
-        let size = command_len + OVERHEAD;
+        let len: usize = command.iter().map(|part| part.len()).sum();
+        let size = len + OVERHEAD;
         let mut dropped = 0;
         if size > max || (policy == QueuePolicy::Reject && self.bytes + size > max) {
             return Err(());
         }
+        let command_len = u32::try_from(len).map_err(|_| ())?;
+        let payload_len = u32::try_from(payload_len).map_err(|_| ())?;
         while self.bytes + size > max && self.drop_oldest() {
             dropped += 1;
         }
         self.bytes += size;
-        let block = self.block_for(command_len);
+        let block = self.block_for(len);
         command.iter().for_each(|part| block.commands.extend_from_slice(part));
-        block.messages.push_back(Queued { command_len, payload_len });
+        block.messages.push_back(Queued { command_len, payload_len, has_headers });
         Ok(dropped)
     }
 
@@ -111,8 +128,9 @@ impl PublishQueue {
     fn drop_oldest(&mut self) -> bool {
         let Some(block) = self.blocks.front_mut() else { return false };
         if let Some(message) = block.messages.pop_front() {
-            block.dropped += message.command_len;
-            self.bytes -= message.command_len + OVERHEAD;
+            let len = message.command_len as usize;
+            block.dropped += len;
+            self.bytes -= len + OVERHEAD;
         }
         if block.messages.is_empty() {
             self.blocks.pop_front();
@@ -120,12 +138,11 @@ impl PublishQueue {
         true
     }
 
-    /// Removes the first messages. Those with a payload above `payload_max` are left out.
-    pub(crate) fn pop(&mut self, payload_max: usize) -> Option<Outbound> {
+    /// Removes the first messages. Those that the server does not take are left out.
+    pub(crate) fn pop(&mut self, accepted: Accepted) -> Option<Outbound> {
         let Block { commands, dropped: start, messages } = self.blocks.pop_front()?;
         self.bytes -= commands.len() - start + messages.len() * OVERHEAD;
-        let is_sent = |message: &&Queued| message.payload_len <= payload_max;
-        let sent = messages.iter().filter(is_sent).count();
+        let sent = messages.iter().filter(|message| accepted.includes(message)).count();
         let (count, dropped) = (sent as u64, (messages.len() - sent) as u64);
         if dropped == 0 {
             return Some(Outbound {
@@ -136,8 +153,8 @@ impl PublishQueue {
         }
         let (mut kept, mut at) = (Vec::new(), start);
         for message in messages {
-            let end = at + message.command_len;
-            if message.payload_len <= payload_max {
+            let end = at + message.command_len as usize;
+            if accepted.includes(&message) {
                 kept.extend_from_slice(&commands[at..end]);
             }
             at = end;
@@ -164,12 +181,13 @@ mod tests {
         policy: QueuePolicy,
     ) -> Result<u64, ()> {
         let (begin, end) = text.split_at(1);
-        queue.push([begin.as_bytes(), end.as_bytes(), b""], text.len(), max, policy)
+        let has_headers = begin == "H";
+        queue.push([begin.as_bytes(), end.as_bytes(), b""], text.len(), has_headers, max, policy)
     }
 
-    fn drain(queue: &mut PublishQueue, payload_max: usize) -> (String, u64, u64) {
-        let mut all = (String::new(), 0, 0);
-        while let Some(Outbound { commands, count, dropped }) = queue.pop(payload_max) {
+    fn drain(queue: &mut PublishQueue, payload_max: usize, headers: bool) -> (String, u64, u64) {
+        let (mut all, accepted) = ((String::new(), 0, 0), Accepted { payload_max, headers });
+        while let Some(Outbound { commands, count, dropped }) = queue.pop(accepted) {
             all.0.push_str(std::str::from_utf8(&commands).unwrap());
             (all.1, all.2) = (all.1 + count, all.2 + dropped);
         }
@@ -187,7 +205,7 @@ mod tests {
             assert_eq!(push(&mut queue, "a1", max, policy), Ok(0));
             assert_eq!(push(&mut queue, "b2", max, policy), Ok(0));
             assert_eq!(push(&mut queue, "c3", max, policy), third);
-            assert_eq!(drain(&mut queue, usize::MAX), (kept.to_owned(), 2, 0));
+            assert_eq!(drain(&mut queue, usize::MAX, true), (kept.to_owned(), 2, 0));
         }
     }
 
@@ -214,7 +232,20 @@ mod tests {
             let kept: Vec<&str> =
                 texts.iter().map(String::as_str).filter(|text| text.len() <= payload_max).collect();
             let (count, all) = (kept.len() as u64, texts.len() as u64);
-            assert_eq!(drain(&mut queue, payload_max), (kept.concat(), count, all - count));
+            assert_eq!(drain(&mut queue, payload_max, true), (kept.concat(), count, all - count));
+        }
+    }
+
+    #[test]
+    fn messages_with_headers_are_left_out_for_a_server_without() {
+        for (headers, expected) in
+            [(true, ("a1H2b3H4".to_owned(), 4, 0)), (false, ("a1b3".to_owned(), 2, 2))]
+        {
+            let mut queue = PublishQueue::default();
+            for text in ["a1", "H2", "b3", "H4"] {
+                push(&mut queue, text, usize::MAX, QueuePolicy::Reject).unwrap();
+            }
+            assert_eq!(drain(&mut queue, usize::MAX, headers), expected);
         }
     }
 
@@ -228,6 +259,6 @@ mod tests {
         }
         let kept: String = ('w'..='z').map(|c| c.to_string().repeat(40_000)).collect();
         assert_eq!((dropped, queue.bytes()), (22, max));
-        assert_eq!(drain(&mut queue, usize::MAX), (kept, 4, 0));
+        assert_eq!(drain(&mut queue, usize::MAX, true), (kept, 4, 0));
     }
 }

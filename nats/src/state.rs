@@ -12,7 +12,7 @@ use crate::factory::ClientFactory;
 use crate::link::{Awaited, Link, Live, Phase};
 use crate::message::Message;
 use crate::options::{EventCall, Settings};
-use crate::publish_queue::PublishQueue;
+use crate::publish_queue::{Accepted, PublishQueue};
 use crate::server_pool::ServerPool;
 use crate::statistics::Statistics;
 use crate::subscription::{End, MessageCall, Subscriber, Subscription};
@@ -150,7 +150,7 @@ impl State {
         let Outgoing { subject, reply, headers, payload } = *message;
         let (mut header_bytes, mut header_len) = (Vec::new(), None);
         if let Some(headers) = headers {
-            if self.info.as_ref().is_some_and(|info| !info.headers) {
+            if !self.takes_headers() {
                 return Err(PublishError::HeadersUnsupported);
             }
             headers.write_to(&mut header_bytes);
@@ -178,7 +178,9 @@ impl State {
             _ => {
                 let command = [out.as_slice(), payload, b"\r\n"];
                 let Settings { max_queued, queue_policy, .. } = self.settings;
-                let pushed = self.queue.push(command, total_len, max_queued, queue_policy);
+                let has_headers = headers.is_some();
+                let pushed =
+                    self.queue.push(command, total_len, has_headers, max_queued, queue_policy);
                 self.statistics.dropped += pushed.map_err(|()| PublishError::QueueFull)?;
                 Ok(())
             }
@@ -192,13 +194,18 @@ impl State {
         max.unwrap_or(MAX_PAYLOAD).min(MAX_PAYLOAD)
     }
 
+    /// Returns false if the server is known to take no headers.
+    fn takes_headers(&self) -> bool {
+        self.info.as_ref().is_none_or(|info| info.headers)
+    }
+
     /// Sends what is queued, as far as there is room.
     pub(crate) fn send_queued(&mut self) {
-        let max = self.max_payload();
+        let accepted = Accepted { payload_max: self.max_payload(), headers: self.takes_headers() };
         let Link::Up(live) = &self.link else { return };
         while live.transport.may_produce() {
             // What was queued for a server that takes more than this one is dropped.
-            let Some(messages) = self.queue.pop(max) else { return };
+            let Some(messages) = self.queue.pop(accepted) else { return };
             live.transport.write_bytes(messages.commands);
             self.statistics.published += messages.count;
             self.statistics.dropped += messages.dropped;

@@ -9,7 +9,7 @@ pub struct Statistics {
     /// Messages received for subscriptions and requests.
     pub received: u64,
     /// Messages that were queued, and dropped: for want of room, because a server takes no payload
-    /// that large, or because the client ended.
+    /// that large or no headers, or because the client ended.
     pub dropped: u64,
     /// Messages received and not delivered, because their subject or their headers are not UTF-8 or
     /// not well-formed: servers pass on whatever a client publishes. They count for

@@ -25,11 +25,15 @@ pub struct Connect {
     pub tls_required: bool,
     /// Whether messages that the client publishes reach its own subscriptions.
     pub echo: bool,
+    /// The client takes messages with headers, and so an answer at once if nobody listens to a
+    /// request (`no_responders`), which is one. A server without headers
+    /// ([`ServerInfo::headers`](super::ServerInfo::headers)) rejects a client that wants them.
+    pub headers: bool,
 }
 
 impl Connect {
-    /// Returns the JSON that follows `CONNECT`: no `+OK` for each command (`verbose`), messages
-    /// with headers, and an answer at once if nobody listens to a request (`no_responders`).
+    /// Returns the JSON that follows `CONNECT`: without `+OK` for each command (`verbose`), and
+    /// with later `INFO`s (`protocol`).
     pub fn to_json(&self) -> String {
         let mut fields = Map::new();
         let mut add = |name: &str, value: Value| drop(fields.insert(name.to_owned(), value));
@@ -40,8 +44,8 @@ impl Connect {
         add("version", env!("CARGO_PKG_VERSION").into());
         add("protocol", 1.into());
         add("echo", self.echo.into());
-        add("headers", true.into());
-        add("no_responders", true.into());
+        add("headers", self.headers.into());
+        add("no_responders", self.headers.into());
         let credentials = [
             ("name", &self.name),
             ("user", &self.user),
@@ -68,6 +72,7 @@ impl fmt::Debug for Connect {
             .field("user", &self.user)
             .field("tls_required", &self.tls_required)
             .field("echo", &self.echo)
+            .field("headers", &self.headers)
             .finish_non_exhaustive()
     }
 }

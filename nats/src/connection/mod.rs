@@ -257,6 +257,7 @@ impl Connection {
         connect.name.clone_from(&settings.name);
         connect.echo = settings.echo;
         connect.tls_required = is_encrypted(cx);
+        connect.headers = info.headers;
         match state.pool.current().and_then(|server| server.credentials.as_ref()) {
             Some(Credentials::User { user, password }) => {
                 connect.user = Some(user.clone());

@@ -169,6 +169,30 @@ fn a_limit_of_messages_may_be_larger_than_the_server_reads() {
 }
 
 #[test]
+fn a_server_without_headers() {
+    if !is_installed() {
+        return;
+    }
+    let server = NatsServer::start("no_header_support: true");
+    let mut main = Loop::new();
+    let ann = main.connected(&server.url());
+    assert!(!ann.server_info().unwrap().headers);
+    let heard = numbers(&ann, "n");
+    let mut headers = HeaderMap::new();
+    headers.append("Node", "7").unwrap();
+    let error = ann.publish_with_headers("n", &headers, "1").unwrap_err();
+    assert_eq!(error, PublishError::HeadersUnsupported);
+    ann.publish("n", "2").unwrap();
+    let own = ann.clone();
+    let answering = ann.subscribe("service", move |_, message| {
+        own.publish(message.reply().unwrap(), "answer").unwrap();
+    });
+    answering.unwrap();
+    assert_eq!(main.ask(&ann, "service"), Ok(b"answer".to_vec()));
+    assert_eq!(*heard.borrow(), [2]);
+}
+
+#[test]
 fn a_server_that_is_killed_and_started_again() {
     if !is_installed() {
         return;

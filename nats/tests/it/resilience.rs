@@ -11,7 +11,7 @@ use std::time::Duration;
 use twistor::testing::{Conditions, Fault, FaultPlan, Host, Simulation, explore};
 use twistor_nats::codec::ServerCommand;
 use twistor_nats::error::PublishError;
-use twistor_nats::{Client, ConnectOptions, QueuePolicy};
+use twistor_nats::{Client, ConnectOptions, HeaderMap, QueuePolicy};
 
 /// Restarts the server, which is down for a while, and of which ann hears.
 fn restart(simulation: &Simulation, down: Duration) {
@@ -82,6 +82,39 @@ fn a_full_queue_rejects_or_drops_the_oldest() {
         let heard: Vec<String> = take(&heard).iter().map(|line| line[2..3].to_owned()).collect();
         assert_eq!(heard.join(" "), expected);
     }
+}
+
+#[test]
+fn messages_that_the_next_server_does_not_take_are_dropped_and_counted() {
+    let simulation = Simulation::new(1);
+    let starts = Cell::new(0);
+    let server = serve_as(&simulation, "server", move || {
+        let mut server = SimulatedServer::new();
+        starts.set(starts.get() + 1);
+        if starts.get() > 1 {
+            (server.info.headers, server.info.max_payload) = (false, 100);
+        }
+        server
+    });
+    let (ann, events) = client(&simulation, "ann", |options| options);
+    let heard = listen(&ann.state(), "a");
+    simulation.run_for(SECOND);
+    restart(&simulation, SECOND);
+    let mut headers = HeaderMap::new();
+    headers.append("Node", "7").unwrap();
+    ann.state().publish("a", "1").unwrap();
+    ann.state().publish_with_headers("a", &headers, "2").unwrap();
+    ann.state().publish("a", [b'3'; 101]).unwrap();
+    ann.state().publish("a", "4").unwrap();
+    simulation.run_for(10 * SECOND);
+    assert_eq!(take(&heard), ["a 1", "a 4"]);
+    assert_eq!(ann.state().statistics().dropped, 2);
+    let error = ann.state().publish_with_headers("a", &headers, "5").unwrap_err();
+    assert_eq!(error, PublishError::HeadersUnsupported);
+    let error = ann.state().publish("a", [b'6'; 101]).unwrap_err();
+    assert_eq!(error, PublishError::MaxPayload { len: 101, max: 100 });
+    assert_eq!(take(&events).last().unwrap(), "connected again, to nats://server:4222");
+    drop(server);
 }
 
 #[test]

@@ -78,6 +78,7 @@ struct Client {
     transport: Transport,
     subscriptions: BTreeMap<u64, Subscription>,
     echo: bool,
+    no_responders: bool,
 }
 
 struct Subscription {
@@ -134,7 +135,8 @@ impl SimulatedServer {
         for members in groups.values() {
             receivers.push(members[reactor.random() as usize % members.len()]);
         }
-        if receivers.is_empty() && message.reply.is_some() {
+        let wants_answer = || self.clients.get(&from).is_some_and(|client| client.no_responders);
+        if receivers.is_empty() && message.reply.is_some() && wants_answer() {
             return self.tell_of_nobody(from, message);
         }
         for recipient in receivers {
@@ -235,6 +237,9 @@ impl LineReceiver<SimulatedServer> for Session {
             ClientCommand::Publish { total_len, .. } if total_len > cx.factory.info.max_payload => {
                 refuse(cx, "Maximum Payload Violation");
             }
+            ClientCommand::Publish { header_len: Some(_), .. } if !cx.factory.info.headers => {
+                refuse(cx, "Message Headers Not Supported");
+            }
             ClientCommand::Publish { subject, reply, header_len, total_len } => {
                 let (subject, reply) = (subject.to_owned(), reply.map(str::to_owned));
                 let body = Vec::new();
@@ -298,9 +303,13 @@ impl Session {
         if password.is_some_and(|password| !says(&password)) {
             return refuse(cx, "Authorization Violation");
         }
+        let no_responders = says("\"no_responders\":true");
+        if no_responders && !(cx.factory.info.headers && says("\"headers\":true")) {
+            return refuse(cx, "No Responders Requires Headers Support");
+        }
         self.is_admitted = true;
         let (transport, echo) = (cx.transport.clone(), says("\"echo\":true"));
-        let client = Client { transport, subscriptions: BTreeMap::new(), echo };
+        let client = Client { transport, subscriptions: BTreeMap::new(), echo, no_responders };
         cx.factory.clients.insert(cx.transport.id(), client);
     }
 }
