@@ -9,7 +9,7 @@ use crate::message::Message;
 use crate::options::{ConnectOptions, EventCall};
 use crate::server_address::ServerAddress;
 use crate::server_pool::ServerPool;
-use crate::state::{OnEvent, Outgoing, PendingFlush, PendingRequest, Recipient, State};
+use crate::state::{FlushStage, OnEvent, Outgoing, PendingFlush, PendingRequest, Recipient, State};
 use crate::statistics::Statistics;
 use crate::subscription::{MessageCall, SubscriptionId};
 use std::cell::RefCell;
@@ -230,8 +230,8 @@ impl Client {
         Ok(())
     }
 
-    /// Asks the server whether it has processed what this client has sent so far, and calls `call`
-    /// with the answer. Without a connection it waits for one.
+    /// Asks the server whether it has processed what this client has published so far, also what
+    /// still waits, and calls `call` with the answer. Without a connection it waits for one.
     ///
     /// # Errors
     ///
@@ -254,7 +254,8 @@ impl Client {
                 (pending.call)(reactor, Err(FlushError::TimedOut));
             }
         });
-        let pending = PendingFlush { timer, call: Box::new(call), is_asked: false };
+        let stage = FlushStage::Behind(state.queue.added());
+        let pending = PendingFlush { timer, call: Box::new(call), stage };
         state.flushes.insert(id, pending);
         state.ask_to_flush(id);
         Ok(())

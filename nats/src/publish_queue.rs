@@ -25,6 +25,9 @@ pub enum QueuePolicy {
 pub(crate) struct PublishQueue {
     blocks: VecDeque<Block>,
     bytes: usize,
+    /// Number of messages that were ever added, and removed.
+    added: u64,
+    removed: u64,
 }
 
 #[derive(Debug)]
@@ -86,6 +89,16 @@ impl PublishQueue {
         self.bytes
     }
 
+    /// Returns how many messages were ever added.
+    pub(crate) fn added(&self) -> u64 {
+        self.added
+    }
+
+    /// Returns how many messages were ever removed: the first ones of those that were added.
+    pub(crate) fn removed(&self) -> u64 {
+        self.removed
+    }
+
     /// Adds a message, whose command is in parts, if no more than `max` bytes wait then. Returns
     /// how many others were dropped for it, or `Err` if it was rejected.
     pub(crate) fn push(
@@ -108,6 +121,7 @@ impl PublishQueue {
             dropped += 1;
         }
         self.bytes += size;
+        self.added += 1;
         let block = self.block_for(len);
         command.iter().for_each(|part| block.commands.extend_from_slice(part));
         block.messages.push_back(Queued { command_len, payload_len, has_headers });
@@ -131,6 +145,7 @@ impl PublishQueue {
             let len = message.command_len as usize;
             block.dropped += len;
             self.bytes -= len + OVERHEAD;
+            self.removed += 1;
         }
         if block.messages.is_empty() {
             self.blocks.pop_front();
@@ -142,6 +157,7 @@ impl PublishQueue {
     pub(crate) fn pop(&mut self, accepted: Accepted) -> Option<Outbound> {
         let Block { commands, dropped: start, messages } = self.blocks.pop_front()?;
         self.bytes -= commands.len() - start + messages.len() * OVERHEAD;
+        self.removed += messages.len() as u64;
         let sent = messages.iter().filter(|message| accepted.includes(message)).count();
         let (count, dropped) = (sent as u64, (messages.len() - sent) as u64);
         if dropped == 0 {
@@ -164,8 +180,8 @@ impl PublishQueue {
 
     /// Removes all messages, and returns how many there were.
     pub(crate) fn clear(&mut self) -> u64 {
-        let count = self.blocks.iter().map(|block| block.messages.len() as u64).sum();
-        *self = Self::default();
+        let count = self.added - self.removed;
+        *self = Self { added: self.added, removed: self.added, ..Self::default() };
         count
     }
 }
@@ -192,6 +208,7 @@ mod tests {
             (all.1, all.2) = (all.1 + count, all.2 + dropped);
         }
         assert_eq!((queue.bytes(), queue.is_empty()), (0, true));
+        assert_eq!(queue.removed(), queue.added());
         all
     }
 

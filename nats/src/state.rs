@@ -66,8 +66,15 @@ pub(crate) struct PendingRequest {
 pub(crate) struct PendingFlush {
     pub(crate) timer: TimerId,
     pub(crate) call: FlushCall,
+    pub(crate) stage: FlushStage,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FlushStage {
+    /// The `PING` follows when so many messages have left the queue: those before the flush.
+    Behind(u64),
     /// The `PING` is sent.
-    pub(crate) is_asked: bool,
+    Asked,
 }
 
 /// A message to publish.
@@ -389,29 +396,27 @@ impl State {
     }
 
     pub(crate) fn ask_to_flush(&mut self, id: u64) {
-        // Behind what is queued, or it would say too much.
-        if !self.queue.is_empty() || self.link.live().is_none() {
-            return;
-        }
-        if let Some(flush) = self.flushes.get_mut(&id).filter(|flush| !flush.is_asked) {
-            flush.is_asked = true;
+        let (Some(flush), Some(_)) = (self.flushes.get_mut(&id), self.link.live()) else { return };
+        // Sooner it would say too much.
+        if matches!(flush.stage, FlushStage::Behind(count) if self.queue.removed() >= count) {
+            flush.stage = FlushStage::Asked;
             self.link.ask(Awaited::Flush(id));
         }
     }
 
     /// The connection is lost. Returns what ends with it.
     pub(crate) fn lose(&mut self) -> Lost {
-        let was_draining = self.link.live().is_some_and(|live| live.phase != Phase::Open);
-        if matches!(self.link, Link::Up(_)) {
+        let (mut flushes, mut was_draining) = (BTreeMap::new(), false);
+        if let Link::Up(live) = &self.link {
+            was_draining = live.phase != Phase::Open;
             self.link = Link::Down;
+            // What was published before them may be lost, also of those that are not asked yet.
+            flushes = std::mem::take(&mut self.flushes);
         }
         let drained = |it: &Subscription| it.end == End::Draining;
         let sids: Vec<u64> =
             self.subscriptions.iter().filter(|(_, it)| drained(it)).map(|(sid, _)| *sid).collect();
         let subscriptions = sids.iter().filter_map(|sid| self.subscriptions.remove(sid)).collect();
-        let asked = self.flushes.iter().filter(|(_, it)| it.is_asked).map(|(id, _)| *id);
-        let asked: Vec<u64> = asked.collect();
-        let flushes = asked.iter().filter_map(|id| self.flushes.remove(id)).collect();
         Lost { subscriptions, flushes, was_draining }
     }
 
@@ -430,7 +435,7 @@ impl State {
 /// What ends with a connection.
 pub(crate) struct Lost {
     pub(crate) subscriptions: Vec<Subscription>,
-    pub(crate) flushes: Vec<PendingFlush>,
+    pub(crate) flushes: BTreeMap<u64, PendingFlush>,
     /// The client ends as well: another connection would have nothing to drain.
     pub(crate) was_draining: bool,
 }

@@ -156,7 +156,7 @@ impl LineReceiver<ClientFactory> for Connection {
         }
         let is_closed = self.client.is_closed();
         drop(lost.subscriptions);
-        for flush in lost.flushes {
+        for flush in lost.flushes.into_values() {
             flush.answer(Err(FlushError::ConnectionLost), cx.reactor);
         }
         let server = self.client.server_name();

@@ -1,10 +1,13 @@
 //! Requests, flushes, and the ends of a client.
 
 use crate::simulated::{Heard, SECOND, client, lines, listen, plain, serve, take};
+use std::ops::ControlFlow;
 use std::rc::Rc;
 use std::time::Duration;
-use twistor::testing::{Fault, Host, Simulation};
-use twistor_nats::Client;
+use twistor::Reactor;
+use twistor::testing::{Conditions, Fault, Host, Simulation};
+use twistor_nats::error::FlushError;
+use twistor_nats::{Client, QueuePolicy};
 
 fn answer(host: &Host<Client>, subject: &str) {
     let own = (*host.state()).clone();
@@ -32,11 +35,9 @@ fn ask(host: &Host<Client>, subject: &str, payload: &str, heard: &Heard) {
 fn flush(host: &Host<Client>, heard: &Heard) {
     let (heard, client) = (Rc::clone(heard), host.state());
     host.reactor(|reactor| {
-        let note = move |_: &mut twistor::Reactor, answer: Result<(), _>| {
-            let line = answer.map_or_else(
-                |it: twistor_nats::error::FlushError| it.to_string(),
-                |()| "flushed".to_owned(),
-            );
+        let note = move |_: &mut Reactor, answer: Result<(), _>| {
+            let line =
+                answer.map_or_else(|it: FlushError| it.to_string(), |()| "flushed".to_owned());
             heard.borrow_mut().push(line);
         };
         client.flush(2 * SECOND, reactor, note).unwrap();
@@ -110,6 +111,59 @@ fn a_flush_waits_for_the_server() {
     simulation.inject(Fault::Heal { a: "ann".into(), b: "server".into() });
     simulation.run_for(10 * SECOND);
     assert_eq!(take(&heard).len(), 1);
+}
+
+#[test]
+fn a_flush_is_answered_though_the_queue_is_never_empty() {
+    let simulation = Simulation::new(1);
+    let server = serve(&simulation);
+    let (ann, _) = client(&simulation, "ann", |it| it.max_queued(4_000_000, QueuePolicy::Reject));
+    let slow = Conditions::ideal().bandwidth(1_000_000).send_buffer(16_384).receive_buffer(16_384);
+    simulation.set_conditions_between("ann", "server", slow);
+    simulation.run_for(SECOND);
+    let own = (*ann.state()).clone();
+    ann.reactor(|reactor| {
+        reactor.call_every(SECOND / 100, move |_| {
+            while own.publish("a", [b'x'; 10_000]).is_ok() {}
+            ControlFlow::Continue(())
+        });
+    });
+    simulation.run_for(SECOND);
+    assert!(ann.state().queued() > 3_000_000);
+    let heard = Heard::default();
+    let (written, client) = (Rc::clone(&heard), ann.state());
+    ann.reactor(|reactor| {
+        let note = move |_: &mut Reactor, it: Result<(), FlushError>| {
+            written.borrow_mut().push(format!("{it:?}"));
+        };
+        client.flush(30 * SECOND, reactor, note).unwrap();
+    });
+    let _ = lines(&server);
+    simulation.run_for(10 * SECOND);
+    assert_eq!(take(&heard), ["Ok(())"]);
+    assert!(ann.state().queued() > 3_000_000);
+    // Behind what was queued before, and not sooner.
+    let said = lines(&server);
+    let sent = said.iter().take_while(|line| *line != "PING").count();
+    assert!((300..700).contains(&sent), "{sent} messages before the flush");
+}
+
+#[test]
+fn a_flush_that_waits_behind_others_ends_with_their_connection() {
+    let simulation = Simulation::new(1);
+    let _server = serve(&simulation);
+    let ann = plain(&simulation, "ann");
+    simulation.run_for(SECOND);
+    simulation.inject(Fault::Partition { a: "ann".into(), b: "server".into() });
+    (0..30).for_each(|_| ann.state().publish("a", [b'x'; 100_000]).unwrap());
+    assert!(ann.state().queued() > 1_000_000);
+    let heard = Heard::default();
+    flush(&ann, &heard);
+    simulation.inject(Fault::Reset { a: "ann".into(), b: "server".into() });
+    simulation.inject(Fault::Heal { a: "ann".into(), b: "server".into() });
+    simulation.run_for(SECOND);
+    // Some were lost on their way.
+    assert_eq!(take(&heard), ["the connection to the NATS server was lost"]);
 }
 
 #[test]
