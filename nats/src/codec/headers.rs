@@ -7,7 +7,11 @@ use std::fmt;
 /// The line that begins headers, up to a status.
 const VERSION: &str = "NATS/1.0";
 
-/// Headers of a message: names and values, in the order in which they were added. A name may occur
+/// The most headers of a message. Each of them takes memory of its own, twenty times that of its
+/// shortest line, so that those of a large payload would fill it; messages have a few dozen.
+const HEADERS_MAX: usize = 1000;
+
+/// Headers of a message, at most 1000: names and values, in the order in which they were added. A name may occur
 /// more than once. Names are compared as they are, with their case.
 ///
 /// ```
@@ -46,14 +50,17 @@ impl HeaderMap {
     /// # Errors
     ///
     /// [`InvalidHeader`]: the name is empty or has other characters than visible ones of ASCII, or
-    /// a colon; or the value has a line break.
+    /// a colon; the value has a line break; or there are 1000 headers already.
     pub fn append(&mut self, name: &str, value: &str) -> Result<(), InvalidHeader> {
         let fits = |byte: u8| byte.is_ascii_graphic() && byte != b':';
         if name.is_empty() || !name.bytes().all(fits) {
-            return Err(InvalidHeader { what: "name", text: name.chars().take(64).collect() });
+            return Err(InvalidHeader::new("invalid name of a header", name));
         }
         if value.contains(['\r', '\n', '\0']) {
-            return Err(InvalidHeader { what: "value", text: value.chars().take(64).collect() });
+            return Err(InvalidHeader::new("invalid value of a header", value));
+        }
+        if self.entries.len() >= HEADERS_MAX {
+            return Err(InvalidHeader::new("more than 1000 headers", name));
         }
         self.entries.push((name.to_owned(), value.trim().to_owned()));
         Ok(())
@@ -83,8 +90,8 @@ impl HeaderMap {
     ///
     /// # Errors
     ///
-    /// [`CodecError`], if they do not begin with the version, do not end with an empty line, or
-    /// have a line that is no header.
+    /// [`CodecError`], if they do not begin with the version, do not end with an empty line, have
+    /// a line that is no header, or more than 1000 headers.
     pub fn parse(bytes: &[u8]) -> Result<Self, CodecError> {
         let error = |what| CodecError::new(what, bytes);
         let text = std::str::from_utf8(bytes).map_err(|_| error("headers that are not UTF-8"))?;
@@ -100,7 +107,7 @@ impl HeaderMap {
                 return Err(error("a header without a colon"));
             };
             let added = headers.append(name.trim(), value);
-            added.map_err(|_| error("a header whose name or value cannot be one"))?;
+            added.map_err(|_| error("a header whose name or value cannot be one, or too many"))?;
         }
         Ok(headers)
     }
@@ -140,16 +147,22 @@ fn parse_status(rest: &str) -> Option<Option<Status>> {
     Some(Some(Status { code, description: description.trim().to_owned() }))
 }
 
-/// A name or a value that cannot be a header.
+/// A name or a value that cannot be a header, or a header too many.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidHeader {
     what: &'static str,
     text: String,
 }
 
+impl InvalidHeader {
+    fn new(what: &'static str, text: &str) -> Self {
+        Self { what, text: text.chars().take(64).collect() }
+    }
+}
+
 impl fmt::Display for InvalidHeader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "invalid {} of a header: {:?}", self.what, self.text)
+        write!(f, "{}: {:?}", self.what, self.text)
     }
 }
 
@@ -188,6 +201,22 @@ mod tests {
         let mut out = Vec::new();
         HeaderMap::new().with_status(503, "").write_to(&mut out);
         assert_eq!(out, b"NATS/1.0 503\r\n\r\n");
+    }
+
+    #[test]
+    fn the_number_of_headers_has_a_limit() {
+        let mut headers = HeaderMap::new();
+        for number in 0..HEADERS_MAX {
+            headers.append("A", &number.to_string()).unwrap();
+        }
+        let mut out = Vec::new();
+        headers.write_to(&mut out);
+        assert_eq!(HeaderMap::parse(&out).unwrap(), headers);
+        let error = headers.append("B", "").unwrap_err().to_string();
+        assert_eq!(error, "more than 1000 headers: \"B\"");
+        out.truncate(out.len() - 2);
+        out.extend_from_slice(b"B:\r\n\r\n");
+        assert!(HeaderMap::parse(&out).is_err());
     }
 
     #[test]

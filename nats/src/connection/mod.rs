@@ -37,6 +37,8 @@ pub(crate) struct Connection {
     body: Vec<u8>,
     /// What the server has said last in `-ERR`: the reason for which it closes the connection.
     error: Option<ServerError>,
+    /// A `PING` is not answered yet.
+    owes_pong: bool,
 }
 
 /// What the server says in `INFO` counts for the client once the server has accepted it: anyone
@@ -84,7 +86,10 @@ impl LineReceiver<ClientFactory> for Connection {
             Ok(_) if matches!(self.stage, Stage::AwaitingInfo) => {
                 cx.transport.fail(CodecError::new("a server that does not begin with INFO", line));
             }
-            Ok(ServerCommand::Ping) => cx.transport.write("PONG\r\n"),
+            Ok(ServerCommand::Ping) => {
+                self.owes_pong = true;
+                self.answer_ping(cx);
+            }
             Ok(ServerCommand::Pong) => self.pong_received(cx),
             Ok(ServerCommand::Ok) => {}
             Ok(ServerCommand::Message(_)) => {
@@ -139,7 +144,8 @@ impl LineReceiver<ClientFactory> for Connection {
         }
     }
 
-    fn producing_resumed(&mut self, _cx: &mut Cx<'_>) {
+    fn producing_resumed(&mut self, cx: &mut Cx<'_>) {
+        self.answer_ping(cx);
         let state = &mut *self.client.state().borrow_mut();
         state.send_queued();
         state.ask_to_flush_all();
@@ -178,7 +184,16 @@ impl LineReceiver<ClientFactory> for Connection {
 impl Connection {
     pub(crate) fn new(client: Client) -> Self {
         let (stage, head, body) = (Stage::AwaitingInfo, Head::default(), Vec::new());
-        Self { client, stage, head, body, error: None }
+        Self { client, stage, head, body, error: None, owes_pong: false }
+    }
+
+    /// Answers the server's `PING`, when there is room: one answer stands for all that had to wait,
+    /// so that a server which asks and takes nothing does not fill memory.
+    fn answer_ping(&mut self, cx: &Cx<'_>) {
+        if self.owes_pong && cx.transport.may_produce() {
+            cx.transport.write("PONG\r\n");
+            self.owes_pong = false;
+        }
     }
 
     /// The first `INFO` of the connection, or news of the cluster.

@@ -81,6 +81,41 @@ fn what_a_server_must_not_say_ends_the_connection() {
 }
 
 #[test]
+fn a_message_with_too_many_headers_is_skipped() {
+    let (_simulation, host, peer) = connect();
+    peer.send([INFO, "PONG\r\n"].concat());
+    let headers = format!("NATS/1.0\r\n{}\r\n", "A:\r\n".repeat(200_000));
+    peer.send(format!("HMSG a.b 1 {} {0}\r\n{headers}\r\nMSG a.b 1 1\r\nx\r\n", headers.len()));
+    let statistics = host.state().statistics();
+    assert_eq!((statistics.received, statistics.malformed), (1, 1));
+}
+
+#[test]
+fn a_server_that_sends_pings_and_takes_no_answers_does_not_fill_memory() {
+    let (simulation, host, peer) = connect();
+    peer.send([INFO, "PONG\r\n"].concat());
+    let _ = peer.take_received();
+    peer.stop_reading();
+    let pings = "PING\r\n".repeat(100_000);
+    let mut most = 0;
+    for _ in 0..5 {
+        peer.send(&pings);
+        simulation.run_for(std::time::Duration::from_secs(1));
+        let client = host.state();
+        let state = client.state().borrow();
+        most = most.max(state.link.live().unwrap().transport.unsent());
+    }
+    assert!((HIGH_WATER..2 * HIGH_WATER).contains(&most), "{most} bytes");
+    // An answer that could not be sent follows.
+    peer.resume_reading();
+    simulation.run_for(std::time::Duration::from_secs(60));
+    let pongs = peer.take_received().len() / "PONG\r\n".len();
+    assert!((HIGH_WATER / 6..500_000).contains(&pongs), "{pongs}");
+    peer.send("PING\r\n");
+    assert_eq!(peer.take_received(), b"PONG\r\n");
+}
+
+#[test]
 fn whatever_a_server_says_the_client_survives() {
     let good = session();
     let mut random = Random::new(11);
