@@ -21,6 +21,10 @@ pub enum Event {
     /// The connection is lost, and the client connects again. Messages that were published and had
     /// not left yet are lost, and so is what others publish until the next
     /// [`Connected`](Self::Connected).
+    ///
+    /// nats-server closes the connection of a subscriber that reads too slowly (a slow consumer)
+    /// without a word: all that a client sees of it is this event. The server's log says
+    /// `Slow Consumer Detected`, and its monitoring counts them (`slow_consumers` in `/varz`).
     #[non_exhaustive]
     Disconnected {
         /// The server's address.
@@ -37,7 +41,7 @@ pub enum Event {
         /// Why.
         error: String,
     },
-    /// The server reports an error, such as missing permissions or a slow consumer.
+    /// The server reports an error, such as missing permissions.
     ServerError(ServerError),
     /// The server is about to shut down, and closes its connections one by one; the client will
     /// connect to another one.

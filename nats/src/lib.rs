@@ -44,7 +44,8 @@
 //! Messages of one publisher on one connection arrive in order, at most once. What is published
 //! while a connection breaks may be lost on the way, and a subscriber misses what is published
 //! while it is not connected: [`Event::Disconnected`] and [`Event::Connected`] tell when that is. A
-//! subscriber that reads too slowly is cut off by the server.
+//! subscriber that reads too slowly is cut off by the server, without an error:
+//! [`Event::Disconnected`] says where to look.
 //!
 //! # Features
 //!
