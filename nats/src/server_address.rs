@@ -3,6 +3,7 @@
 use percent_encoding::percent_decode_str;
 use std::error::Error;
 use std::fmt;
+use std::net::IpAddr;
 use std::time::Duration;
 use twistor::HostnameEndpoint;
 
@@ -17,7 +18,7 @@ pub(crate) struct ServerAddress {
     pub(crate) requires_tls: bool,
     pub(crate) credentials: Option<Credentials>,
     /// The name that the server's certificate must be valid for, if it is not the host: that of a
-    /// server which was given, for one that it has told of.
+    /// server which was given, for one whose IP address it has told of.
     pub(crate) tls_name: Option<String>,
 }
 
@@ -80,13 +81,15 @@ impl ServerAddress {
         Ok(Self { host, port, requires_tls: false, credentials, tls_name })
     }
 
-    /// Parses an address that a server has told of; it is used as `model` is.
+    /// Parses an address that a server has told of; it is used as `model` is. A name stands for
+    /// itself in TLS; few certificates are valid for an IP address.
     pub(crate) fn discovered(place: &str, model: &Self) -> Option<Self> {
         let address = Self::at(place).ok()?;
+        let is_ip = address.tls_name().parse::<IpAddr>().is_ok();
         Some(Self {
             requires_tls: model.requires_tls,
             credentials: model.credentials.clone(),
-            tls_name: Some(model.tls_name().to_owned()),
+            tls_name: is_ip.then(|| model.tls_name().to_owned()),
             ..address
         })
     }
@@ -240,6 +243,10 @@ mod tests {
         let found = ServerAddress::discovered("10.0.0.1:4223", given).unwrap();
         assert_eq!(found.to_string(), "tls://10.0.0.1:4223");
         assert_eq!((found.tls_name(), &found.credentials), ("example.org", &user("u", "p")));
+        let found = ServerAddress::discovered("[::1]:4223", &found).unwrap();
+        assert_eq!(found.tls_name(), "example.org");
+        let found = ServerAddress::discovered("b.example.org", given).unwrap();
+        assert_eq!(found.tls_name(), "b.example.org");
         assert_eq!(ServerAddress::discovered("no host", given), None);
     }
 }

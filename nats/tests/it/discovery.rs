@@ -74,19 +74,67 @@ fn the_servers_that_were_given_are_tried_in_each_round() {
 }
 
 #[cfg(feature = "tls")]
-#[test]
-fn a_server_that_does_not_encrypt_tells_of_no_others() {
-    use twistor::testing::tls::{acceptor, connector};
-    let simulation = Simulation::new(1);
-    let encrypted = || {
-        let mut server = SimulatedServer::new();
-        (server.info.tls_required, server.acceptor) = (true, Some(acceptor()));
-        server
+mod tls {
+    use super::*;
+    use crate::simulated::ServerHost;
+    use twistor::testing::tls::{
+        LOCALHOST, TestCertificate, WILDCARD, acceptor, acceptor_builder, connector,
     };
-    let (_server, ann, events) = start(&simulation, misleading, encrypted, |options| {
-        options.tls(connector().server_name("localhost").unwrap()).require_tls()
-    });
-    simulation.run_for(SECOND);
-    assert!(take(&events)[0].ends_with("does not offer TLS"));
-    assert!(time_to_return(&simulation, &ann) <= 10 * SECOND);
+    use twistor::tls::Certificates;
+
+    #[test]
+    fn a_server_that_does_not_encrypt_tells_of_no_others() {
+        let simulation = Simulation::new(1);
+        let encrypted = || {
+            let mut server = SimulatedServer::new();
+            (server.info.tls_required, server.acceptor) = (true, Some(acceptor()));
+            server
+        };
+        let (_server, ann, events) = start(&simulation, misleading, encrypted, |options| {
+            options.tls(connector().server_name("localhost").unwrap()).require_tls()
+        });
+        simulation.run_for(SECOND);
+        assert!(take(&events)[0].ends_with("does not offer TLS"));
+        assert!(time_to_return(&simulation, &ann) <= 10 * SECOND);
+    }
+
+    fn serve(
+        simulation: &Simulation,
+        name: &str,
+        certificate: TestCertificate,
+        told: String,
+    ) -> ServerHost {
+        serve_as(simulation, name, move || {
+            let mut server = SimulatedServer::new();
+            let certificates = Certificates::new(certificate.identity());
+            server.acceptor = Some(acceptor_builder(&certificates).build());
+            (server.info.tls_required, server.info.connect_urls) = (true, vec![told.clone()]);
+            server
+        })
+    }
+
+    #[test]
+    fn a_server_that_was_told_of_by_name_has_a_certificate_for_that_name() {
+        for is_by_name in [true, false] {
+            let simulation = Simulation::new(1);
+            let certificate = if is_by_name { WILDCARD } else { LOCALHOST };
+            let other = serve(&simulation, "b.wild.test", certificate, String::new());
+            let told = match is_by_name {
+                true => "b.wild.test:4222".to_owned(),
+                // An address is in no certificate; its server is of the cluster that was given.
+                false => other.address(4222).to_string(),
+            };
+            let _given = serve(&simulation, "example.test", LOCALHOST, told.clone());
+            let ann = simulation.host("ann", |reactor| {
+                let options = ConnectOptions::new("tls://example.test").tls(connector());
+                Ok(options.connect(reactor)?)
+            });
+            simulation.run_for(SECOND);
+            assert!(ann.state().is_connected());
+            simulation.inject(Fault::Reset { a: "ann".into(), b: "example.test".into() });
+            simulation.inject(Fault::Crash { host: "example.test".into() });
+            simulation.run_for(60 * SECOND);
+            assert!(ann.state().is_connected(), "{told}");
+        }
+    }
 }
