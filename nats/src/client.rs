@@ -178,7 +178,7 @@ impl Client {
     }
 
     /// Ends a subscription after a number of messages, those counted that have arrived already,
-    /// on former connections too, and those that were skipped because they were malformed. A
+    /// on former connections too, and those that were skipped ([`Statistics::malformed`]). A
     /// later call replaces the number; if as many have arrived, the subscription ends now.
     pub fn unsubscribe_after(&self, subscription: SubscriptionId, messages: u64) {
         let gone = self.0.borrow_mut().unsubscribe(subscription.0, Some(messages));

@@ -12,7 +12,9 @@ pub struct Statistics {
     /// that large or no headers, or because the client ended.
     pub dropped: u64,
     /// Messages received and not delivered, because their subject or their headers are not UTF-8 or
-    /// not well-formed: servers pass on whatever a client publishes. They count for
+    /// not well-formed, or because their payload is above
+    /// [`MAX_PAYLOAD`](crate::codec::MAX_PAYLOAD): servers pass on whatever a client publishes. They
+    /// count for
     /// [`Client::unsubscribe_after`](crate::Client::unsubscribe_after).
     pub malformed: u64,
     /// Times that the client was connected again.

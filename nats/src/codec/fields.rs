@@ -49,9 +49,14 @@ impl<'a> Fields<'a> {
     }
 
     /// Returns a field as a number of bytes.
+    pub(super) fn size(&self, field: &[u8]) -> Result<usize, CodecError> {
+        let size = usize::try_from(self.number(field)?);
+        size.map_err(|_| self.error("a payload larger than memory can be"))
+    }
+
+    /// Returns a field as a number of bytes, at most [`MAX_PAYLOAD`](super::MAX_PAYLOAD).
     pub(super) fn length(&self, field: &[u8]) -> Result<usize, CodecError> {
-        let length = self.number(field)?;
-        let length = usize::try_from(length).ok().filter(|length| *length <= super::MAX_PAYLOAD);
+        let length = Some(self.size(field)?).filter(|length| *length <= super::MAX_PAYLOAD);
         length.ok_or_else(|| self.error("a payload above 64 MiB"))
     }
 }

@@ -36,6 +36,8 @@ pub const MAX_CONTROL_LINE: usize = 4096;
 /// 30 KiB.
 pub const MAX_SERVER_LINE: usize = 64 * 1024;
 
-/// The largest payload, headers included, in bytes: nats-server allows no larger limit. A server's
-/// own limit is [`ServerInfo::max_payload`].
+/// The largest payload that this client publishes, and that it keeps when it arrives, headers
+/// included, in bytes. A server's own limit is [`ServerInfo::max_payload`]: 1 MiB by default, and
+/// nats-server warns of more than 8 MiB. A larger payload is skipped as it arrives, so that no
+/// publisher fills the memory of the subscribers.
 pub const MAX_PAYLOAD: usize = 64 * 1024 * 1024;

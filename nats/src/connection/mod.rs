@@ -65,6 +65,9 @@ struct Head {
     sid: u64,
     header_len: Option<usize>,
     total_len: usize,
+    /// A payload above [`MAX_PAYLOAD`], which is not kept: the number of bytes to come. Its lengths
+    /// are zero.
+    oversized: Option<usize>,
 }
 
 impl LineReceiver<ClientFactory> for Connection {
@@ -100,6 +103,11 @@ impl LineReceiver<ClientFactory> for Connection {
     }
 
     fn raw_data_received(&mut self, cx: &mut Cx<'_>, data: &[u8]) {
+        let mut data = data;
+        if let Some(left) = &mut self.head.oversized {
+            let skipped = data.len().min(*left);
+            (*left, data) = (*left - skipped, &data[skipped..]);
+        }
         let expected = self.head.total_len + 2;
         if self.body.is_empty() && data.len() >= expected {
             let (body, rest) = data.split_at(expected);
@@ -370,9 +378,13 @@ impl Connection {
         }
     }
 
-    /// Delivers a message. Returns false if its subject or its headers are not what they should be.
+    /// Delivers a message. Returns false if its subject or its headers are not what they should be,
+    /// or if it was too large to be kept.
     fn deliver(&self, cx: &mut Cx<'_>, body: &[u8]) -> bool {
         let head = &self.head;
+        if head.oversized.is_some() {
+            return false;
+        }
         let (headers, payload) = body.split_at(head.header_len.unwrap_or_default());
         let headers = head.header_len.map(|_| HeaderMap::parse(headers)).transpose();
         let Ok(headers) = headers else { return false };
@@ -395,6 +407,10 @@ impl Head {
         self.reply.extend_from_slice(head.reply.unwrap_or_default());
         self.has_reply = head.reply.is_some();
         (self.sid, self.header_len, self.total_len) = (head.sid, head.header_len, head.total_len);
+        self.oversized = (head.total_len > MAX_PAYLOAD).then_some(head.total_len);
+        if self.oversized.is_some() {
+            (self.header_len, self.total_len) = (None, 0);
+        }
     }
 }
 

@@ -2,9 +2,12 @@
 
 use crate::nats_server::{NatsServer, TIMEOUT, cluster, is_installed};
 use std::cell::{Cell, RefCell};
+use std::io::Write;
+use std::net::TcpStream;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 use twistor::Reactor;
+use twistor_nats::codec::MAX_PAYLOAD;
 use twistor_nats::error::{PublishError, RequestError};
 use twistor_nats::{Client, ConnectOptions, HeaderMap};
 
@@ -190,6 +193,28 @@ fn a_server_without_headers() {
     answering.unwrap();
     assert_eq!(main.ask(&ann, "service"), Ok(b"answer".to_vec()));
     assert_eq!(*heard.borrow(), [2]);
+}
+
+#[test]
+fn a_payload_that_the_server_takes_and_the_client_does_not() {
+    if !is_installed() {
+        return;
+    }
+    let server = NatsServer::start("max_payload: 100MB\nmax_pending: 256MB\n");
+    let mut main = Loop::new();
+    let (ann, events) = main.client(ConnectOptions::new(server.url()));
+    main.until("connected", || ann.is_connected());
+    let heard = numbers(&ann, "n");
+    main.flush(&ann);
+    let error = ann.publish("n", vec![b'1'; MAX_PAYLOAD + 1]).unwrap_err();
+    assert_eq!(error, PublishError::MaxPayload { len: MAX_PAYLOAD + 1, max: MAX_PAYLOAD });
+    // Another client may have no such limit.
+    let mut eve = TcpStream::connect(server.address()).unwrap();
+    eve.write_all(format!("CONNECT {{}}\r\nPUB n {}\r\n", MAX_PAYLOAD + 1).as_bytes()).unwrap();
+    eve.write_all(&vec![b'1'; MAX_PAYLOAD + 1]).unwrap();
+    eve.write_all(b"\r\nPUB n 1\r\n2\r\n").unwrap();
+    main.until("heard", || *heard.borrow() == [2]);
+    assert_eq!((ann.statistics().malformed, events.borrow().len()), (1, 1));
 }
 
 #[test]
