@@ -4,6 +4,7 @@ mod chats;
 mod discovery;
 mod limits;
 mod nats_server;
+mod options;
 mod real;
 mod requests;
 mod resilience;

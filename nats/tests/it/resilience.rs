@@ -278,6 +278,23 @@ mod tls {
     }
 
     #[test]
+    fn nothing_may_follow_info_before_tls() {
+        let simulation = Simulation::new(1);
+        let listener = simulation.listen("server", 4222);
+        let named = || connector().server_name("localhost").unwrap();
+        let (ann, events) = client(&simulation, "ann", move |options| options.tls(named()));
+        let heard = listen(&ann.state(), "a");
+        let peer = listener.accept();
+        // Somebody on the way adds to what the server says.
+        peer.send("INFO {\"tls_required\":true}\r\nPONG\r\nMSG a 1 4\r\nevil\r\n");
+        simulation.run_for(SECOND);
+        let events = take(&events);
+        assert!(events[0].contains("bytes that are not encrypted"), "{events:?}");
+        assert!(take(&heard).is_empty());
+        assert!(peer.close_kind().is_some());
+    }
+
+    #[test]
     fn without_certificates_or_a_server_that_encrypts_there_is_no_connection() {
         let simulation = Simulation::new(1);
         let _server = serve_as(&simulation, "server", encrypted);
