@@ -62,6 +62,7 @@ impl NatsServer {
         Self { process: None, port, config: path, folder }
     }
 
+    #[cfg(feature = "tls")]
     pub(crate) fn write(&self, name: &str, content: &str) {
         fs::write(self.folder.0.join(name), content).unwrap();
     }
