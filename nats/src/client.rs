@@ -194,8 +194,8 @@ impl Client {
     /// Publishes a request, and calls `call` with the first answer, or with an error. The answers
     /// of all requests arrive on one subscription.
     ///
-    /// If nobody listens to the subject, the server says so at once, if it has headers. A request that was sent when
-    /// the connection broke has no answer but [`RequestError::TimedOut`].
+    /// If nobody listens to the subject, a server with headers says so at once. A request that was
+    /// sent when the connection broke has no answer but [`RequestError::TimedOut`].
     ///
     /// # Errors
     ///

@@ -13,9 +13,8 @@ pub struct Statistics {
     pub dropped: u64,
     /// Messages received and not delivered, because their subject or their headers are not UTF-8 or
     /// not well-formed, or because their payload is above
-    /// [`MAX_PAYLOAD`](crate::codec::MAX_PAYLOAD): servers pass on whatever a client publishes. They
-    /// count for
-    /// [`Client::unsubscribe_after`](crate::Client::unsubscribe_after).
+    /// [`MAX_PAYLOAD`](crate::codec::MAX_PAYLOAD): servers pass on whatever a client publishes.
+    /// They count for [`Client::unsubscribe_after`](crate::Client::unsubscribe_after).
     pub malformed: u64,
     /// Times that the client was connected again.
     pub reconnects: u64,

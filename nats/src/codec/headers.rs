@@ -11,8 +11,8 @@ const VERSION: &str = "NATS/1.0";
 /// shortest line, so that those of a large payload would fill it; messages have a few dozen.
 const HEADERS_MAX: usize = 1000;
 
-/// Headers of a message, at most 1000: names and values, in the order in which they were added. A name may occur
-/// more than once. Names are compared as they are, with their case.
+/// Headers of a message, at most 1000: names and values, in the order in which they were added. A
+/// name may occur more than once. Names are compared as they are, with their case.
 ///
 /// ```
 /// use twistor_nats::HeaderMap;
