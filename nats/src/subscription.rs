@@ -18,7 +18,7 @@ pub(crate) struct Subscription {
     pub(crate) group: Option<Box<str>>,
     /// Number of messages received, the malformed ones included: as servers count them.
     pub(crate) received: u64,
-    /// Those of them that came on former connections.
+    /// Number of messages received on former connections.
     received_before: u64,
     pub(crate) end: End,
     pub(crate) subscriber: Subscriber,
