@@ -120,7 +120,8 @@ impl From<InvalidSubject> for SubscribeError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RequestError {
-    /// No subscriber listens to the subject (`no_responders`). Servers without headers do not say so.
+    /// No subscriber listens to the subject (`no_responders`). Servers without headers do not say
+    /// so.
     NoResponders,
     /// No answer came in time.
     TimedOut,
