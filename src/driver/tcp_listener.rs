@@ -33,8 +33,8 @@ impl Reserve {
         self.0.take();
         let accepted = accept();
         if accepted.is_err() {
-            // Fails if another thread of the process has taken the descriptor meanwhile; then the
-            // next attempt tries again.
+            // Fails if another thread of the process has taken the descriptor meanwhile. The
+            // reactor tries again before it accepts next.
             self.refill();
         }
         accepted

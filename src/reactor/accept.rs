@@ -127,6 +127,8 @@ impl Reactor {
     /// Accepts up to `budget` clients on a port. Returns true if the budget is used up and more may
     /// wait.
     fn accept_up_to(&mut self, id: Id, budget: usize, pace: Pace) -> bool {
+        // Before any client takes what has become free.
+        self.refill_reserve(id);
         let mut gone = 0;
         for _ in 0..budget {
             // Looked up each time: building a protocol may close the port.
@@ -195,8 +197,8 @@ impl Reactor {
         match port.listener.accept_with_reserve() {
             Ok((stream, peer)) => {
                 let origin = Origin::of(port, &peer);
-                // An operator may have the reserve: this is when they come. The next attempt after
-                // their end refills it.
+                // An operator may have the reserve: this is when they come. Until a descriptor is
+                // free again there is none.
                 let has_room =
                     self.close_lingering() || self.is_out_of_band(origin.listener_info.factory);
                 if has_room {
@@ -211,8 +213,11 @@ impl Reactor {
                 has_room
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => false,
-            // There is no reserve. The next attempt shows whether this freed descriptors.
-            Err(_) if self.close_lingering() => true,
+            // There is no reserve, unless this frees a descriptor.
+            Err(_) if self.close_lingering() => {
+                self.refill_reserve(id);
+                true
+            }
             Err(_) => {
                 self.retry_later(id, error);
                 false
@@ -220,6 +225,8 @@ impl Reactor {
         }
     }
 
+    /// Opens the descriptor held in reserve, unless it is open: an operator may have it, or another
+    /// thread may have taken it while a port accepted with it. Fails silently while none is free.
     fn refill_reserve(&mut self, id: Id) {
         if let Some(port) = self.ports.get_mut(id) {
             port.listener.refill_reserve();

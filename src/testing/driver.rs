@@ -294,7 +294,9 @@ impl Listener for SimulatedPort {
         self.network.borrow_mut().shed(self.node, &self.name, limit)
     }
 
-    fn refill_reserve(&mut self) {}
+    fn refill_reserve(&mut self) {
+        self.network.borrow_mut().refill_reserve(self.node);
+    }
 }
 
 #[derive(Debug)]

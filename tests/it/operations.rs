@@ -1,13 +1,14 @@
 //! The chat with a metrics page and an inspection port, and the programs of operators: curl, socat.
 
 use crate::examples::ANY;
-use crate::support::{Child, Client, Folder, has_tool};
+use crate::support::{Child, Client, Folder, TIMEOUT, has_tool};
 use std::fs::{self, Permissions};
-use std::io::Write;
-use std::net::SocketAddr;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
+use twistor::UnixAddress;
 
 /// Seconds after which curl and socat give up.
 const PATIENCE: &str = "60";
@@ -174,5 +175,40 @@ fn the_options_of_the_chat_are_checked() {
     ] {
         let (status, said) = Child::example("chat", arguments).wait();
         assert!(!status.success() && said.contains(expected), "{arguments:?}: {said}");
+    }
+}
+
+/// Descriptors of a chat that few clients fill.
+const FEW_DESCRIPTORS: &str = "40";
+
+/// Connects a client, and waits until it is greeted; `None` if it is turned away.
+fn greeted(address: SocketAddr) -> Option<TcpStream> {
+    let mut client = TcpStream::connect(address).unwrap();
+    client.set_read_timeout(Some(TIMEOUT)).unwrap();
+    match client.read(&mut [0]) {
+        Ok(0) => None,
+        Err(error) if error.kind() == ErrorKind::ConnectionReset => None,
+        read => read.map(|_| Some(client)).unwrap(),
+    }
+}
+
+#[test]
+fn out_of_descriptors_operators_come_and_go_and_clients_are_turned_away() {
+    let folder = Folder::new();
+    let socket = folder.join("inspect");
+    let mut command = Command::new("sh");
+    command.args(["-c", r#"ulimit -n "$0" && exec "$@""#, FEW_DESCRIPTORS]);
+    command.arg(Child::path("chat")).args([ANY, "--inspect", socket.to_str().unwrap()]);
+    let server = Child::spawn(&mut command);
+    let address = server.address();
+    let members: Vec<TcpStream> = std::iter::from_fn(|| greeted(address)).collect();
+    assert!(!members.is_empty());
+    for _ in 0..3 {
+        let mut operator = Client::connect(UnixAddress::path(&socket));
+        operator.send("quit\n");
+        operator.expect("ok\n");
+        operator.expect_close();
+        // The descriptor of the operator is the reserve again, and no client's.
+        assert!(greeted(address).is_none());
     }
 }

@@ -48,7 +48,9 @@ struct Inner {
     /// Something was added to `accepts` since the poller last reported it.
     knocked: bool,
     ends: Vec<End>,
-    /// How often the descriptor held in reserve was opened.
+    /// The descriptor held in reserve is open.
+    has_reserve: bool,
+    /// How often it was opened again.
     refills: usize,
     /// There are more events than the last wait returned.
     more: bool,
@@ -103,6 +105,7 @@ impl Script {
             accepted: [0; PORTS_MAX],
             knocked: false,
             ends: Vec::new(),
+            has_reserve: true,
             refills: 0,
             more: false,
             yields: false,

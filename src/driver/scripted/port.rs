@@ -41,7 +41,9 @@ impl Listener for ScriptedPort {
     }
 
     fn accept_with_reserve(&mut self) -> io::Result<(AnyStream, Address)> {
-        self.accept()
+        let accepted = self.accept()?;
+        self.script.0.borrow_mut().has_reserve = false;
+        Ok(accepted)
     }
 
     fn shed(&mut self, limit: usize) -> usize {
@@ -49,6 +51,7 @@ impl Listener for ScriptedPort {
     }
 
     fn refill_reserve(&mut self) {
-        self.script.0.borrow_mut().refills += 1;
+        let inner = &mut *self.script.0.borrow_mut();
+        inner.refills += usize::from(!std::mem::replace(&mut inner.has_reserve, true));
     }
 }

@@ -199,6 +199,19 @@ fn an_operator_gets_in_when_there_are_no_descriptors() {
     let inspector = host.unix_peer(PATH);
     let factories = lines(&inspector, "factories");
     assert!(factories[0].contains(" rejected=1 "), "{factories:?}");
+    // It has the reserve, so all others wait.
+    let (second, client) = (host.unix_peer(PATH), simulation.peer("ann", host.address(8007)));
+    second.send("timers\n");
+    simulation.run_for(Duration::from_secs(1));
+    assert_eq!((second.take_received(), client.close_kind()), (vec![], None));
+    for operator in [inspector, second] {
+        operator.send("quit\n");
+        simulation.run_for(Duration::from_secs(1));
+        let answers = String::from_utf8(operator.take_received()).unwrap();
+        assert!(answers.ends_with("ok\n"), "{answers}");
+        assert_eq!(operator.close_kind(), Some(End::Closed));
+    }
+    assert!(client.close_kind().is_some(), "it is shed when there is a reserve");
     simulation.run_for(lasting);
     client_is_served(&simulation, &host);
 }

@@ -259,20 +259,51 @@ impl Network {
         node: usize,
         name: &PortName,
     ) -> io::Result<Accepted> {
-        let now = self.now;
-        if self.nodes[node].exhausted_until > now {
-            self.trace.note(now, "host is out of descriptors", node as u64, 0);
-            return Err(io::Error::from_raw_os_error(TOO_MANY_FILES));
-        }
-        self.accept_with_reserve(node, name)
+        self.check_descriptors(node)?;
+        self.take_client(node, name)
     }
 
-    /// Accepts with the reserve descriptor, whatever the shortage.
+    /// Accepts with the descriptor held in reserve, whatever the shortage. If there is one, this
+    /// uses it up.
     pub(in crate::testing) fn accept_with_reserve(
         &mut self,
         node: usize,
         name: &PortName,
     ) -> io::Result<Accepted> {
+        if self.nodes[node].reserve_user.is_some() {
+            self.check_descriptors(node)?;
+        }
+        let accepted = self.take_client(node, name)?;
+        if self.is_exhausted(node) {
+            self.nodes[node].reserve_user = Some(accepted.0);
+        }
+        Ok(accepted)
+    }
+
+    /// Opens the descriptor held in reserve, if it is free. (Something else in the program takes
+    /// all others that become free during a shortage.)
+    pub(in crate::testing) fn refill_reserve(&mut self, node: usize) {
+        let user = self.nodes[node].reserve_user;
+        if user.is_some_and(|user| !self.is_exhausted(node) || self.is_released(user)) {
+            self.nodes[node].reserve_user = None;
+        }
+    }
+
+    /// Fails with EMFILE if a program is out of descriptors.
+    pub(in crate::testing) fn check_descriptors(&mut self, node: usize) -> io::Result<()> {
+        if !self.is_exhausted(node) {
+            return Ok(());
+        }
+        self.trace.note(self.now, "host is out of descriptors", node as u64, 0);
+        Err(io::Error::from_raw_os_error(TOO_MANY_FILES))
+    }
+
+    fn is_exhausted(&self, node: usize) -> bool {
+        self.nodes[node].exhausted_until > self.now
+    }
+
+    /// Takes a client out of a backlog.
+    fn take_client(&mut self, node: usize, name: &PortName) -> io::Result<Accepted> {
         let state = &mut self.nodes[node];
         let Some(port) = state.ports.get_mut(name) else {
             return Err(ErrorKind::InvalidInput.into());

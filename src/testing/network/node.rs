@@ -52,6 +52,8 @@ pub(in crate::testing) struct Node {
     pub(super) stalled_until: u64,
     /// Out of descriptors until then.
     pub(super) exhausted_until: u64,
+    /// The connection that has the descriptor which the program held in reserve.
+    pub(super) reserve_user: Option<EndId>,
     pub(super) name_faults: NameFaults,
     /// Clients that will be gone when the host accepts them.
     pub(super) failing_accepts: usize,
@@ -161,6 +163,7 @@ impl Node {
             wakes_at: None,
             stalled_until: 0,
             exhausted_until: 0,
+            reserve_user: None,
             name_faults: NameFaults::default(),
             failing_accepts: 0,
             ahead: 0,

@@ -115,6 +115,7 @@ impl Network {
         state.signals.clear();
         (state.wakes_at, state.unreported, state.called) = (None, false, false);
         (state.exhausted_until, state.failing_accepts, state.stalled_until) = (0, 0, 0);
+        state.reserve_user = None;
         self.forget_questions(node);
         unaccepted
     }
