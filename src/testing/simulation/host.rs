@@ -153,7 +153,7 @@ impl Simulation {
     /// Runs one turn of a host's reactor, if it has something to do.
     pub(super) fn turn(&self, number: usize) -> bool {
         self.update_attempts(number);
-        let (mut reactor, control, observer) = {
+        let begun = {
             let host = &mut self.0.hosts.borrow_mut()[number];
             let node = host.node;
             let Machine::Up(reactor) = &mut host.machine else { return false };
@@ -167,18 +167,25 @@ impl Simulation {
                 return false;
             }
             let max_turns = self.0.max_turns.get();
-            let Machine::Up(reactor) = std::mem::replace(&mut host.machine, Machine::InUse) else {
-                return false;
-            };
-            if host.count_turn(network.now) > max_turns {
-                let (name, events) = (network.name(node), reactor.last_events());
-                panic!(
-                    "livelock: host {name} has taken {max_turns} turns at the same moment, and \
-                     has still something to do; its last events:\n{events}"
-                );
+            let turns = host.count_turn(network.now);
+            match std::mem::replace(&mut host.machine, Machine::InUse) {
+                Machine::Up(reactor) if turns > max_turns => {
+                    let (name, events) = (network.name(node), reactor.last_events());
+                    host.machine = Machine::Up(reactor);
+                    Err(format!(
+                        "livelock: host {name} has taken {max_turns} turns at the same moment, and \
+                         has still something to do; its last events:\n{events}"
+                    ))
+                }
+                Machine::Up(reactor) => {
+                    Ok((reactor, Rc::clone(&host.control), Rc::clone(&host.observer)))
+                }
+                _ => return false,
             }
-            (reactor, Rc::clone(&host.control), Rc::clone(&host.observer))
         };
+        // Only now, with nothing borrowed: this drops reactors, which close their sockets.
+        let (mut reactor, control, observer) =
+            begun.unwrap_or_else(|livelock| panic!("{livelock}"));
         control.in_turn.set(true);
         let turned = reactor.turn(Some(Duration::ZERO));
         control.in_turn.set(false);

@@ -256,10 +256,13 @@ fn a_program_that_never_waits_panics() {
         let simulation = Simulation::new(1);
         simulation.set_max_turns(1000);
         simulation.host("idle", |_| Ok(()));
-        simulation.host("busy", |reactor| {
-            again(reactor);
-            Ok(())
-        })
+        // Its port and its connection end while the panic unwinds.
+        let busy = simulation.host("busy", |reactor| {
+            reactor.call_later(s(1), again);
+            Ok(reactor.listen_tcp(PORT, Echo::default)?)
+        });
+        let _peer = simulation.peer("ann", busy.address(PORT));
+        simulation.run_for(s(2));
     });
     let message = *panicked.unwrap_err().downcast::<String>().unwrap();
     assert!(message.contains("livelock: host busy has taken 1000 turns"), "{message}");
