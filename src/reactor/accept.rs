@@ -427,9 +427,8 @@ impl Reactor {
             // The client may be about to send, and a reset would destroy the message.
             closed.peer.sent_any |= self.hub.sent() > sent_before;
         }
-        let lingering = closed.and_then(|closed| {
-            self.linger(id, closed, transport.peer_network(), LingerReason::Rejection)
-        });
+        let lingering =
+            closed.and_then(|closed| self.linger(id, closed, transport, LingerReason::Rejection));
         self.remove_connection(id, lingering);
         if let Err(panic) = guard(|| drop(end)) {
             let peer = transport.peer_address();

@@ -191,9 +191,8 @@ impl Reactor {
             transport.connection().reset();
         }
         let closed = transport.connection().release().filter(|closed| closed.may_send && in_order);
-        let lingering = closed.and_then(|closed| {
-            self.linger(id, closed, transport.peer_network(), LingerReason::Close)
-        });
+        let lingering =
+            closed.and_then(|closed| self.linger(id, closed, transport, LingerReason::Close));
         self.remove_connection(id, lingering);
         // Only now: while it was in the table, a change of the limits would have counted it.
         self.release_admission(transport);

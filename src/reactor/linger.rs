@@ -7,13 +7,12 @@ use super::linger_budget::LINGER_IDLE_DRAINING;
 use super::linger_budget::LingerReason;
 use super::linger_budget::Lingerers;
 use super::linger_budget::REJECTED_LINGER_IDLE;
-use super::table::Lingering;
 use super::table::Slot;
+use super::table::{DrainWait, Lingering};
 use super::timers::TimerAction;
-use crate::address::Network;
 use crate::arena::Id;
 use crate::driver::Stream;
-use crate::transport::ClosedStream;
+use crate::transport::{ClosedStream, Transport};
 use std::time::Duration;
 
 /// Bytes discarded in one call.
@@ -40,7 +39,7 @@ impl Reactor {
         &mut self,
         id: Id,
         mut closed: ClosedStream,
-        peer: Option<Network>,
+        transport: &Transport,
         reason_to_linger: LingerReason,
     ) -> Option<Slot> {
         let stream = &mut *closed.stream;
@@ -58,6 +57,7 @@ impl Reactor {
         if !closed.registered {
             stream.register(id).ok()?;
         }
+        let peer = transport.peer_network();
         let (place, evicted) = self.lingerers.budget(reason_to_linger).enter(id, peer);
         evicted.into_iter().for_each(|oldest| self.cut_lingering(oldest));
         let end =
@@ -67,7 +67,12 @@ impl Reactor {
         if queued {
             self.queues.ready.push(id);
         }
-        self.lingerers.sending += usize::from(peer_sends);
+        let drain_wait = match peer_sends {
+            _ if self.is_out_of_band(transport.factory()) => DrainWait::Never,
+            true => DrainWait::Waits,
+            false => DrainWait::UntilItSends,
+        };
+        self.lingerers.sending += usize::from(drain_wait == DrainWait::Waits);
         Some(Slot::Lingering(Box::new(Lingering {
             stream: closed.stream,
             reason_to_linger,
@@ -75,7 +80,7 @@ impl Reactor {
             bytes_left: reason_to_linger.bytes_max(),
             end,
             until: self.due_in(reason_to_linger.time_max()),
-            peer_sends,
+            drain_wait,
             queued,
         })))
     }
@@ -110,7 +115,7 @@ impl Reactor {
     /// Closes a lingering socket, whose timer is cancelled or has fired.
     pub(super) fn remove_lingering(&mut self, id: Id) {
         if let Some(Slot::Lingering(lingering)) = self.connections.get(id) {
-            self.lingerers.sending -= usize::from(lingering.peer_sends);
+            self.lingerers.sending -= usize::from(lingering.drain_wait == DrainWait::Waits);
             self.lingerers.budget(lingering.reason_to_linger).leave(lingering.place);
             self.connections.remove(id);
         }
@@ -118,7 +123,11 @@ impl Reactor {
 
     /// Forgets which lingering peers have sent something: the reactor begins to drain.
     pub(super) fn clear_received_since_drain(&mut self) {
-        self.connections.all_lingering_mut().for_each(|lingering| lingering.peer_sends = false);
+        for lingering in self.connections.all_lingering_mut() {
+            if lingering.drain_wait == DrainWait::Waits {
+                lingering.drain_wait = DrainWait::UntilItSends;
+            }
+        }
         self.lingerers.sending = 0;
     }
 
@@ -131,8 +140,7 @@ impl Reactor {
         lingering.queued = false;
         let (heard, last) = lingering.discard_all(&mut self.scratch.buffer[..DISCARD_LEN]);
         if heard {
-            let received_since_drain = std::mem::replace(&mut lingering.peer_sends, true);
-            self.lingerers.sending += usize::from(!received_since_drain);
+            self.lingerers.sending += usize::from(lingering.peer_sends());
             self.timers.reset(end, due);
         }
         match last {
@@ -164,8 +172,7 @@ impl Reactor {
         {
             return self.remove_lingering(id);
         }
-        let received_since_drain = std::mem::replace(&mut lingering.peer_sends, true);
-        self.lingerers.sending += usize::from(!received_since_drain);
+        self.lingerers.sending += usize::from(lingering.peer_sends());
         lingering.end = self.timers.set(due, TimerAction::LingerEnd(id));
         self.queue_lingering(id);
     }

@@ -226,9 +226,30 @@ pub(super) struct Lingering {
     /// Timer that ends the lingering close. Each byte pushes it back, but not beyond `until`.
     pub(super) end: Id,
     pub(super) until: Instant,
-    /// True if the peer was sending at the close, or has sent since. A drain waits only for such a
-    /// peer: to the others everything was sent, and nothing of theirs provokes a reset.
-    pub(super) peer_sends: bool,
+    pub(super) drain_wait: DrainWait,
     /// True while it is queued to be served.
     pub(super) queued: bool,
+}
+
+/// Whether a drain waits for a lingering peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum DrainWait {
+    /// Never: its factory is out-of-band.
+    Never,
+    /// Not before it sends: it was sent everything, and nothing of its own provokes a reset.
+    UntilItSends,
+    /// It does: the peer was sending at the close, or has sent since; since the drain began, if
+    /// there is one.
+    Waits,
+}
+
+impl Lingering {
+    /// Notes that the peer sends. Returns true if a drain waits for it from now on.
+    pub(super) fn peer_sends(&mut self) -> bool {
+        let begins = self.drain_wait == DrainWait::UntilItSends;
+        if begins {
+            self.drain_wait = DrainWait::Waits;
+        }
+        begins
+    }
 }

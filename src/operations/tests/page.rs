@@ -126,3 +126,23 @@ fn a_scrape_is_admitted_when_the_reactor_is_full_and_while_it_drains() {
     let page = response(&during).1;
     assert!(page.contains("twistor_connections{protocol=\"Echo\"} 1\n"), "{page}");
 }
+
+#[test]
+fn a_drain_does_not_wait_for_a_scraper_that_continues_to_send() {
+    let server = Server::new(|| Echo);
+    let simulation = server.simulation();
+    server.reactor(|reactor| reactor.listen_tcp(9100, MetricsPage::new()).unwrap());
+    let client = server.connect();
+    client.stop_reading();
+    client.send("x".repeat(1_000_000));
+    server.reactor(|reactor| reactor.stop_gracefully(Duration::from_secs(100)));
+    let scraper = simulation.peer("scraper", server.host().address(9100));
+    scraper.send(GET);
+    assert!(response(&scraper).0.starts_with("HTTP/1.1 200 OK\r\n"));
+    client.resume_reading();
+    for _ in 0..10 {
+        scraper.send(GET);
+        simulation.run_for(Duration::from_millis(100));
+    }
+    assert!(server.host().has_stopped());
+}
