@@ -47,6 +47,10 @@ const MODE: u32 = 0o600;
 /// drain does not wait for it. Without a free descriptor, a session gets the one that the reactor
 /// holds in reserve. It has limits of its own: 4 sessions, 10 minutes without a command.
 ///
+/// A successor that listens on the same path takes the port over with the others
+/// ([`Reactor::hand_over`]); sessions stay with the process that has accepted them. A port with
+/// another path stays open until its process ends, so give each process its own to look into both.
+///
 /// A long listing is sent in parts, one in a turn, and no faster than the operator reads it, so it
 /// does not delay connections. [`Reactor::next_connections`] says what is listed when the
 /// connections change meanwhile.

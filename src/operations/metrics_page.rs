@@ -40,9 +40,13 @@ const CONNECTIONS_MAX: usize = 16;
 ///
 /// The port is for operators. It works while the others are full or drain: it does not count
 /// against [`Settings::max_connections`](crate::Settings::max_connections), is not closed by a
-/// drain, and a drain does not wait for it. It has limits of its own: 16 connections, 8 KiB for a
-/// request, and 10 seconds for it to arrive. [`Reactor::set_limits`] and
-/// [`Reactor::set_timeouts`] set others, once it listens.
+/// drain, and a drain does not wait for it. A successor that listens there as well takes it over
+/// with the other ports (`Reactor::hand_over`).
+///
+/// It has limits of its own: 16 connections, 8 KiB for a request, 10 seconds for it to arrive, and
+/// 20 seconds for a connection in all, so that a scraper that does not read its answer keeps no
+/// place. [`Reactor::set_limits`] and [`Reactor::set_timeouts`] set others, once it listens: all of
+/// them, so set a [`max_lifetime`](crate::limits::Timeouts::max_lifetime) together with the rest.
 ///
 /// Its own connections and callbacks are in the figures with their own label `protocol`. All
 /// that can connect can read the page, so listen on an interface that only the scraper reaches.

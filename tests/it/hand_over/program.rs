@@ -5,6 +5,7 @@ use std::env;
 use std::io::Write;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
+use twistor::inspection::Inspector;
 use twistor::shards::{Balance, Shards, SharedPort};
 use twistor::{
     Address, Delimiter, LineContext, LineReceiver, Lines, Reactor, ServerEndpoint, Settings,
@@ -108,6 +109,10 @@ fn run(role: &str) -> Result<String, String> {
         println!("\nsuccessor: {}", reactor.take_over(&path).map_err(|error| said(&error))?);
     }
     reactor.notify_service_manager();
+    if role == "inspected" {
+        Inspector::listen(&mut reactor, format!("{path}.inspect").as_str())
+            .map_err(|error| said(&error))?;
+    }
     for description in env::var(PORTS).unwrap().split(' ').filter(|it| !it.is_empty()) {
         let endpoint: ServerEndpoint = description.parse().unwrap();
         let port = endpoint.listen(&mut reactor, || Lines::new(Who::Unasked));

@@ -4,6 +4,7 @@ use super::Program;
 use crate::support::{Child, Client, Folder};
 use std::io::ErrorKind;
 use std::net::{TcpListener, TcpStream};
+use twistor::UnixAddress;
 
 const LOOPBACK: &str = "tcp:0:interface=127.0.0.1";
 
@@ -150,6 +151,37 @@ fn the_chat_restarts_by_hand_and_its_members_are_told() {
     ann.expect("The chat is closing. Goodbye.\r\n");
     ann.expect_close();
     assert!(new.wait().0.success());
+}
+
+/// Sends a command to an inspection port, and returns the answer without its last line.
+#[track_caller]
+fn ask(session: &mut Client, command: &str) -> String {
+    session.send(format!("{command}\n"));
+    let lines = std::iter::from_fn(|| Some(session.line()).filter(|line| line != "ok"));
+    lines.collect::<Vec<String>>().join("\n")
+}
+
+#[test]
+fn an_inspection_port_is_taken_over_and_its_sessions_stay() {
+    let folder = Folder::new();
+    let inspect = || Client::connect(UnixAddress::path(folder.join("hand-over.inspect")));
+    let old = Program::serving_as("inspected", &folder, &[LOOPBACK]);
+    // Its protocol waits for the first question, and the drain for its protocol.
+    let client = old.connect(0);
+    let mut before = inspect();
+    assert!(ask(&mut before, "ports").contains("hand-over.inspect accepting=active"));
+    let new = Program::serving_as("inspected", &folder, &[LOOPBACK]);
+    // A session from before sees the predecessor, which drains, and another one the successor.
+    assert!(ask(&mut before, "drain").starts_with("draining connections=1 "));
+    assert_eq!(ask(&mut before, "ports"), "");
+    let mut after = inspect();
+    assert_eq!(ask(&mut after, "connections Who"), "");
+    assert!(ask(&mut after, "ports").contains("hand-over.inspect accepting=active"));
+    assert!(ask(&mut before, "drain 0").starts_with("draining connections=1 left=0"));
+    let (status, ended) = old.ended();
+    assert!(status.success() && ended.contains(" 1 aborted, 0 bytes lost"), "{ended}");
+    assert_eq!(client.rest_and_end().0, b"");
+    new.expect_to_serve(&mut new.connect(0));
 }
 
 #[test]
