@@ -40,6 +40,7 @@ impl Reactor {
             let timeout = self.timers.set(due, TimerAction::ArrivalTimeout(id));
             Slot::Arriving(Arriving::boxed(transport(id), timeout, stage, tls, counted))
         });
+        self.out_of_band_arriving += usize::from(self.is_arriving_out_of_band(id));
         // A PROXY header has mostly arrived by now. A client's hello has not, so a session begins
         // with its first byte, and a client that says nothing has none.
         match self.connections.get(id) {
@@ -101,6 +102,7 @@ impl Reactor {
 
     /// Ends the arrival: builds the protocol, and reads what came behind the last stage.
     fn arrived(&mut self, id: Id, transport: &Transport) {
+        self.out_of_band_arriving -= usize::from(self.is_arriving_out_of_band(id));
         let Some(slot) = self.connections.get_mut(id) else { return };
         let established = Slot::Established(Established::new(transport.clone()));
         let mut counted = None;
@@ -168,7 +170,9 @@ impl Reactor {
     /// Gives an arriving connection up, since the reactor drains or stops.
     pub(super) fn abort_arriving(&mut self, id: Id) {
         let Some(Slot::Arriving(arriving)) = self.connections.get(id) else { return };
-        self.record_abandoned(arriving.transport.unsent());
+        if !self.is_arriving_out_of_band(id) {
+            self.record_abandoned(arriving.transport.unsent());
+        }
         let stopping = "the reactor is stopping";
         self.fail_arriving(id, io::Error::new(io::ErrorKind::ConnectionAborted, stopping));
     }
@@ -177,6 +181,7 @@ impl Reactor {
     /// `connection_failed`; no factory has heard of an accepted connection.
     pub(super) fn fail_arriving(&mut self, id: Id, error: io::Error) {
         drop(self.take_reaching(id));
+        self.out_of_band_arriving -= usize::from(self.is_arriving_out_of_band(id));
         let Some(Slot::Arriving(arriving)) = self.connections.get(id) else { return };
         self.timers.cancel(arriving.timeout);
         arriving.retry.map(|retry| self.timers.cancel(retry));

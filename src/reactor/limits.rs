@@ -233,7 +233,8 @@ impl Reactor {
     ) -> Result<(), Option<Bytes>> {
         let now = self.now();
         // A lingering socket does not count as a client.
-        let open = self.connections.len() - self.lingerers.len() - self.out_of_band_connections;
+        let out_of_band = self.out_of_band_connections + self.out_of_band_arriving;
+        let open = self.connections.len() - self.lingerers.len() - out_of_band;
         let full = self.settings.max_connections.is_some_and(|max| open >= max)
             && !self.is_out_of_band(factory);
         match self.with_admission(factory, |admission| admission.admit(peer, full, now)) {

@@ -169,6 +169,8 @@ pub struct Reactor {
     /// Connections that count neither for a limit of the reactor nor for a drain; see
     /// [`Reactor::serve_out_of_band`].
     out_of_band_connections: usize,
+    /// Clients of out-of-band factories that are arriving.
+    out_of_band_arriving: usize,
     /// Closed connections whose sockets linger, and their budgets.
     lingerers: Lingerers,
     timers: Timers<TimerAction>,
@@ -246,6 +248,7 @@ impl Reactor {
             services: Arena::new(),
             stopped_calls: Vec::new(),
             out_of_band_connections: 0,
+            out_of_band_arriving: 0,
             lingerers: Lingerers::default(),
             timers,
             repeated_calls: Arena::new(),

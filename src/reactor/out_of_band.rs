@@ -3,6 +3,7 @@
 
 use super::Reactor;
 use super::key::FactoryKey;
+use super::table::Slot;
 use crate::arena::Id;
 use crate::limits::{ConnectionLimits, Timeouts};
 
@@ -15,6 +16,9 @@ impl Reactor {
     ///   it.
     /// - A drain neither closes its ports nor waits for its connections; they end at shutdown, and
     ///   are not in the report.
+    ///
+    /// Both hold from the moment at which a client is accepted, before its PROXY header or its TLS
+    /// handshake, until its socket has lingered.
     ///
     /// Called by `start_factory`, before there is a connection.
     pub(crate) fn serve_out_of_band<F>(
@@ -32,6 +36,18 @@ impl Reactor {
         }
         self.set_limits(key, limits);
         self.set_timeouts(key, timeouts);
+    }
+
+    /// Returns true if a connection with a protocol is one of an out-of-band factory.
+    pub(super) fn is_connection_out_of_band(&self, id: Id) -> bool {
+        self.out_of_band_connections > 0
+            && self.connections.find(id).is_some_and(|it| self.is_out_of_band(it.factory()))
+    }
+
+    /// Returns true if a client of an out-of-band factory is arriving.
+    pub(super) fn is_arriving_out_of_band(&self, id: Id) -> bool {
+        let Some(Slot::Arriving(arriving)) = self.connections.get(id) else { return false };
+        !arriving.transport.is_outgoing() && self.is_out_of_band(arriving.transport.factory())
     }
 
     pub(super) fn is_out_of_band(&self, factory: Id) -> bool {

@@ -198,7 +198,9 @@ impl Reactor {
         self.end_client_services();
         let connections: Vec<Id> = self.connections.iter().map(|(id, _)| id).collect();
         for id in connections {
-            self.abort_arriving(id);
+            if !self.is_arriving_out_of_band(id) {
+                self.abort_arriving(id);
+            }
             if let Some(connection) = self.connections.find(id) {
                 connection.transport.connection().clear_sent_since_drain();
                 // Read in this turn, whether or not its wait reports what has arrived: a wait may

@@ -220,7 +220,9 @@ impl Reactor {
         let shed = self.hub.take_shed();
         self.note_bytes_lost(shed);
         for Aborted { id, reason, unsent } in std::mem::take(&mut self.queues.aborted) {
-            self.note_bytes_lost(unsent);
+            if !self.is_connection_out_of_band(id) {
+                self.note_bytes_lost(unsent);
+            }
             self.lose(id, reason);
         }
     }

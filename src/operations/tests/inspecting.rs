@@ -244,3 +244,29 @@ fn limits_can_be_replaced_once_it_listens() {
     let _first = host.unix_peer(PATH);
     assert!(host.unix_peer(PATH).close_kind().is_some());
 }
+
+/// Stays when it is asked to drain.
+struct Stubborn;
+
+impl<F> Protocol<F> for Stubborn {
+    fn drain_requested(&mut self, _: &mut Context<'_, F>) {}
+}
+
+#[test]
+fn a_listing_that_ends_in_a_drain_is_not_in_the_report() {
+    let (simulation, host) = serve(Settings::default());
+    host.reactor(|reactor| reactor.listen_tcp(8008, || Stubborn).unwrap());
+    let client = || simulation.peer("ann", host.address(8007));
+    let _clients: Vec<Peer> = (0..2000).map(|_| client()).collect();
+    let stalled = host.unix_late_reader(PATH);
+    stalled.send("connections\n");
+    let stubborn = simulation.peer("ann", host.address(8008));
+    let operator = host.unix_peer(PATH);
+    let id = ids(&operator, "InspectionSession").remove(0);
+    assert_eq!(ask(&operator, "drain 600").1, "ok");
+    assert_eq!(ask(&operator, &format!("abort {id}")).1, "ok");
+    stubborn.close_write();
+    simulation.run_for(Duration::from_secs(1));
+    let report = host.report().expect("only the listing was left");
+    assert_eq!((report.drained, report.aborted, report.bytes_lost), (2001, 0, 0), "{report}");
+}

@@ -146,3 +146,25 @@ fn a_drain_does_not_wait_for_a_scraper_that_continues_to_send() {
     }
     assert!(server.host().has_stopped());
 }
+
+#[test]
+fn scrapers_that_have_not_arrived_take_no_places_and_a_drain_leaves_them_alone() {
+    let server = Server::with_settings(Settings::default().max_connections(1), || Echo);
+    let behind_a_proxy = "haproxy:tcp:9100:trust=10.0.0.0/8";
+    server.reactor(|reactor| reactor.listen(behind_a_proxy, MetricsPage::new()).unwrap());
+    let scraper = || server.simulation().peer("scraper", server.host().address(9100));
+    let (silent, late) = (scraper(), scraper());
+    let client = server.connect();
+    assert_eq!(client.close_kind(), None, "the others have not arrived");
+    client.stop_reading();
+    client.send("x".repeat(1_000_000));
+    server.reactor(|reactor| reactor.stop_gracefully(Duration::from_secs(5)));
+    late.send(format!("PROXY TCP4 192.0.2.1 192.0.2.2 1234 80\r\n{GET}"));
+    assert!(response(&late).0.starts_with("HTTP/1.1 200 OK\r\n"));
+    assert_eq!((silent.close_kind(), server.host().has_stopped()), (None, false));
+    client.resume_reading();
+    server.advance(Duration::from_secs(1));
+    let report = server.host().report().unwrap();
+    assert_eq!((report.drained, report.aborted), (1, 0), "{report}");
+    assert!(silent.close_kind().is_some());
+}
