@@ -99,6 +99,7 @@ impl Driver for HostDriver {
 
     fn listen(&mut self, at: &ServerCarrier, id: Id) -> io::Result<Box<dyn Listener>> {
         let network = Rc::clone(&self.network);
+        network.borrow_mut().check_descriptors(self.node)?;
         let address: Address = match at {
             ServerCarrier::Tcp(at) => {
                 let queue = (at.backlog_max() as usize, at.reuses_port());
@@ -126,6 +127,7 @@ impl Driver for HostDriver {
 
     fn connect(&mut self, to: &ClientCarrier, id: Id) -> io::Result<AnyStream> {
         let mut network = self.network.borrow_mut();
+        network.check_descriptors(self.node)?;
         let end = match to {
             ClientCarrier::Tcp(to) => {
                 if network.node_at(to.address().ip()).is_none() {

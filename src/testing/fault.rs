@@ -103,8 +103,10 @@ pub enum Fault {
         /// Time until the host is back.
         lasting: Duration,
     },
-    /// Descriptor exhaustion: accepting fails with EMFILE. Without effect on a host whose program
-    /// does not run, as are `FailAccept` and `Stall`.
+    /// Descriptor exhaustion: accepting, connecting and listening fail with EMFILE. The descriptor
+    /// that the reactor holds in reserve is there, and free again when the connection that it was
+    /// used for has ended. Without effect on a host whose program does not run, as are `FailAccept`
+    /// and `Stall`.
     ExhaustFds {
         /// Name of the host.
         host: String,

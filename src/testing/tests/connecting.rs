@@ -1,7 +1,8 @@
 //! How connections begin, or fail to.
 
 use super::*;
-use crate::TcpServerEndpoint;
+use crate::error::ListenError;
+use crate::{ClientService, TcpClientEndpoint, TcpServerEndpoint};
 
 fn inject(simulation: &Simulation, fault: &str) {
     simulation.inject(fault.parse().unwrap());
@@ -75,6 +76,25 @@ fn a_server_out_of_descriptors_sheds_clients_and_recovers() {
     let peer = simulation.peer("ann", address);
     simulation.run_for(s(1));
     assert_eq!((peer.close_kind(), host.open()), (None, 1));
+}
+
+#[test]
+fn a_program_out_of_descriptors_can_neither_connect_nor_listen() {
+    let (simulation, _, address) = serve(Conditions::ideal(), Echo::default());
+    let client = simulation.host("client", |_| Ok(()));
+    inject(&simulation, "exhaust-fds client 5s");
+    assert!(client.connect(address, Echo::default).error().is_some());
+    let listening = client.reactor(|reactor| reactor.listen_tcp(PORT, Echo::default));
+    let Err(ListenError::Bind { source, .. }) = listening else { panic!("{listening:?}") };
+    assert_eq!(source.raw_os_error(), Some(24));
+    assert_eq!(client.open_resources().factories, 0);
+    // A service tries until it can connect.
+    let service = ClientService::new(TcpClientEndpoint::from(address), Echo::default);
+    client.reactor(|reactor| service.start(reactor).unwrap());
+    simulation.run_for(s(4));
+    assert_eq!(client.open(), 0);
+    simulation.run_for(s(60));
+    assert_eq!(client.open(), 1);
 }
 
 #[test]

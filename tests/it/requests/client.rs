@@ -121,10 +121,8 @@ impl Factory for Asker {
 }
 
 pub(crate) fn connect(reactor: &mut Reactor, server: SocketAddr, key: FactoryKey<Asker>) {
-    // It fails while descriptors are exhausted.
-    if reactor.connect_tcp(server, key).is_err() {
-        reactor.call_later(RETRY, move |reactor| connect(reactor, server, key));
-    }
+    // Out of descriptors it begins nevertheless, and `connection_failed` follows.
+    let _ = reactor.connect_tcp(server, key);
 }
 
 pub(crate) struct Asking;
