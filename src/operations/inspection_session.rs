@@ -112,6 +112,9 @@ impl InspectionSession {
             Command::Events => done(transport, &format!("{}\n", cx.reactor.last_events())),
             Command::Metrics => done(transport, &format!("{}\n", cx.reactor.metrics())),
             Command::Close { id } => on_connection(cx, id, Transport::lose_connection),
+            Command::Abort { id } if cx.reactor.parse_connection_id(id) == Some(transport.id()) => {
+                fail(transport, "this is your own session; quit ends it");
+            }
             Command::Abort { id } => on_connection(cx, id, Transport::abort_connection),
             Command::Drain { deadline } => done(transport, &drain(cx.reactor, deadline)),
             Command::Log { level } => {
@@ -164,8 +167,9 @@ fn on_connection<F>(cx: &LineContext<'_, F>, id: &str, request: fn(&Transport)) 
     match found {
         Some(transport) => {
             log::info!("an operator ends the connection {id}");
-            request(&transport);
+            // First the answer, since the connection may be the operator's own.
             done(cx.transport, "");
+            request(&transport);
         }
         None => fail(cx.transport, &format!("there is no connection {id:?}, or it is over")),
     }

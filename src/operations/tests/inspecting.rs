@@ -119,6 +119,17 @@ fn connections_are_closed_by_an_id_that_no_other_ever_has() {
 }
 
 #[test]
+fn a_session_answers_before_it_closes_itself_and_does_not_abort_itself() {
+    let (_, host) = serve(Settings::default());
+    let inspector = host.unix_peer(PATH);
+    let own = ids(&inspector, "InspectionSession").remove(0);
+    let (_, error) = ask(&inspector, &format!("abort {own}"));
+    assert_eq!(error, "error: this is your own session; quit ends it");
+    assert_eq!(ask(&inspector, &format!("close {own}")).1, "ok");
+    assert_eq!(inspector.close_kind(), Some(End::Closed));
+}
+
+#[test]
 fn a_script_that_closes_its_half_gets_all_answers() {
     let (simulation, host) = serve(Settings::default());
     let clients: Vec<Peer> =
