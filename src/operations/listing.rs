@@ -1,5 +1,6 @@
 //! A listing that takes several turns.
 
+use crate::address::Address;
 use crate::inspection::{ConnectionSummary, FactorySummary, InspectionCursor, PortSummary};
 use crate::reactor::Reactor;
 use std::fmt::Write;
@@ -52,7 +53,8 @@ impl Listing {
 fn add_connection(lines: &mut String, it: &ConnectionSummary) {
     let side = if it.is_outgoing { "connected" } else { "accepted" };
     let reading = if it.is_paused { "paused" } else { "active" };
-    let ConnectionSummary { id, protocol, peer, state, unsent, .. } = it;
+    let ConnectionSummary { id, protocol, state, unsent, .. } = it;
+    let peer = word(&it.peer);
     let _ = writeln!(
         lines,
         "{id} side={side} state={state} reading={reading} unsent={unsent} peer={peer} \
@@ -76,6 +78,20 @@ fn add_factory(lines: &mut String, it: &FactorySummary) {
 
 fn add_port(lines: &mut String, it: &PortSummary) {
     let accepting = if it.is_waiting { "waiting" } else { "active" };
-    let PortSummary { address, protocol, .. } = it;
+    let (address, protocol) = (word(&it.address), &it.protocol);
     let _ = writeln!(lines, "{address} accepting={accepting} protocol={protocol}");
+}
+
+/// Returns an address as one word of a line: white space and backslashes are escaped, as in
+/// `unix:/run/a\u{20}b`. A peer chooses the name of its Unix socket, and could put fields into it.
+fn word(address: &Address) -> String {
+    let mut word = String::new();
+    for character in address.to_string().chars() {
+        match character {
+            '\\' => word.push_str("\\\\"),
+            _ if character.is_whitespace() => word.extend(character.escape_unicode()),
+            _ => word.push(character),
+        }
+    }
+    word
 }

@@ -3,7 +3,7 @@
 use crate::inspection::Inspector;
 use crate::limits::ConnectionLimits;
 use crate::testing::{End, Fault, Host, Peer, Simulation};
-use crate::{Context, ListeningPort, Protocol, Reactor, Settings};
+use crate::{Context, ListeningPort, Protocol, Reactor, Settings, UnixAddress};
 use std::time::Duration;
 
 pub(super) const PATH: &str = "/run/inspect";
@@ -127,6 +127,27 @@ fn a_session_answers_before_it_closes_itself_and_does_not_abort_itself() {
     assert_eq!(error, "error: this is your own session; quit ends it");
     assert_eq!(ask(&inspector, &format!("close {own}")).1, "ok");
     assert_eq!(inspector.close_kind(), Some(End::Closed));
+}
+
+#[test]
+fn no_name_of_a_socket_adds_a_field_to_a_line() {
+    let (_, host) = serve(Settings::default());
+    let (forged, odd) = ("x protocol=Admin\\ y", "/run/a\u{a0}b c");
+    host.reactor(|reactor| {
+        for name in [UnixAddress::abstract_name(forged), UnixAddress::path(odd)] {
+            reactor.listen_unix(name, || Echo).unwrap();
+        }
+        let to = UnixAddress::abstract_name(forged);
+        reactor.connect_unix(to, || Echo).unwrap();
+    });
+    let inspector = host.unix_peer(PATH);
+    let words = |line: &String| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    let ports: Vec<_> = lines(&inspector, "ports").iter().map(words).collect();
+    assert!(ports.iter().all(|it| it.len() == 3), "{ports:?}");
+    let connections: Vec<_> = lines(&inspector, "connections Echo").iter().map(words).collect();
+    assert!(connections.iter().all(|it| it.len() == 7), "{connections:?}");
+    let peer = "peer=unix:@x\\u{20}protocol=Admin\\\\\\u{20}y";
+    assert!(connections.iter().any(|it| it[5] == peer), "{connections:?}");
 }
 
 #[test]
