@@ -96,13 +96,14 @@ impl fmt::Display for SingleFaultReport {
 ///
 /// If a run does: with its message, the call and how it failed, how to run it again, and the last
 /// events of the network. If the scenario makes other calls in the same situation, and so depends
-/// on something that is not simulated. If one of these variables is invalid.
+/// on something that is not simulated. If one of these variables is invalid, or the one fault of
+/// `TWISTOR_SINGLE_FAULT` hits no call.
 #[track_caller]
 pub fn single_faults(seed: u64, runs: usize, scenario: impl Fn(&Simulation)) -> SingleFaultReport {
     if let Ok(text) = env::var(FAULT) {
         let fault = text.parse().unwrap_or_else(|error| panic!("{FAULT}: {error}"));
         let mut report = SingleFaultReport::default();
-        report.run(seed, Some(fault), &scenario);
+        expect_suited(fault, &report.run(seed, Some(fault), &scenario));
         return report;
     }
     try_single_faults(seed, runs_wished(runs), scenario)
@@ -138,11 +139,34 @@ pub(in crate::testing) fn try_single_faults(
 ///
 /// # Panics
 ///
-/// If the scenario does, or if `fault` is invalid.
+/// If the scenario does, if `fault` is invalid, or if it hits no call: since the test was written
+/// the scenario has come to make other calls, and the one of that number does not exist or cannot
+/// fail so.
 #[track_caller]
 pub fn replay_single_fault(seed: u64, fault: &str, scenario: impl FnOnce(&Simulation)) {
     let fault = fault.parse().unwrap_or_else(|error| panic!("{error}"));
-    scenario(&Simulation::with_single_fault(seed, Some(fault)));
+    let simulation = Simulation::with_single_fault(seed, Some(fault));
+    scenario(&simulation);
+    // What the end of the simulation calls belongs to the run as well.
+    simulation.finish();
+    expect_suited(fault, &simulation.system_calls());
+}
+
+/// Panics if none of the calls of a run could fail as the fault says: the run has tested nothing.
+#[track_caller]
+fn expect_suited(SingleFault { call: number, failure }: SingleFault, calls: &[SystemCall]) {
+    match (1..).zip(calls).find(|(counted, _)| *counted == number) {
+        None => panic!(
+            "the scenario makes no call {number} now, but {} in all: find the fault again with \
+             single_faults",
+            calls.len()
+        ),
+        Some((_, call)) => assert!(
+            call.failures().contains(&failure),
+            "call {number} is \"{call}\" now, which cannot fail with {failure}: find the fault \
+             again with single_faults"
+        ),
+    }
 }
 
 impl SingleFaultReport {
@@ -179,7 +203,14 @@ impl SingleFaultReport {
         self.runs += u64::from(fault.is_some());
         self.simulated += simulation.now();
         self.hash = self.hash.rotate_left(1) ^ simulation.trace_hash();
-        simulation.0.injector.as_ref().map_or(Vec::new(), |injector| injector.calls())
+        simulation.system_calls()
+    }
+}
+
+impl Simulation {
+    /// Returns the kinds of all calls on the system so far, if they are counted.
+    fn system_calls(&self) -> Vec<SystemCall> {
+        self.0.injector.as_ref().map_or(Vec::new(), |injector| injector.calls())
     }
 }
 

@@ -97,7 +97,7 @@ impl Injector {
         self.calls.borrow().clone()
     }
 
-    /// Counts a call, and returns how it fails, if it is the one that does.
+    /// Counts a call, and returns how it fails, if it is the one that does, and can fail so.
     pub(super) fn count(
         &self,
         call: SystemCall,
@@ -106,7 +106,10 @@ impl Injector {
     ) -> Option<CallFailure> {
         let mut calls = self.calls.borrow_mut();
         calls.push(call);
-        let fault = self.fault.filter(|fault| fault.call == calls.len() as u64)?;
+        let is_due = |fault: &SingleFault| {
+            fault.call == calls.len() as u64 && call.failures().contains(&fault.failure)
+        };
+        let fault = self.fault.filter(is_due)?;
         *self.faulted.borrow_mut() = Some(FaultedCall {
             fault,
             call,
@@ -114,8 +117,7 @@ impl Injector {
             peer: peer.and_then(Address::socket_addr),
             is_closed: false,
         });
-        // A fault that was written by hand may not suit the call; the call then succeeds.
-        Some(fault.failure).filter(|failure| call.failures().contains(failure))
+        Some(fault.failure)
     }
 
     /// Notes that the connection is closed on which the call has failed.

@@ -111,7 +111,25 @@ fn a_failing_run_says_which_call_failed_and_how_to_run_it_again() {
     assert!(message.contains(&format!("TWISTOR_SINGLE_FAULT=\"{fault}\"")), "{message}");
     let again = catch_unwind(AssertUnwindSafe(|| replay_single_fault(1, fault, strict)));
     assert!(again.is_err(), "{fault}");
-    replay_single_fault(1, "1000000: EINTR", strict);
+}
+
+#[test]
+fn a_fault_that_no_call_has_fails_its_replay() {
+    let replayed = |fault: &str| {
+        let run = || {
+            replay_single_fault(1, fault, |simulation| {
+                echo(simulation);
+            })
+        };
+        let payload = catch_unwind(AssertUnwindSafe(run)).err()?;
+        Some(*payload.downcast::<String>().unwrap())
+    };
+    let message = replayed("1000000: EINTR").unwrap();
+    assert!(message.contains("the scenario makes no call 1000000 now, but "), "{message}");
+    // The first call is none that could be cut short.
+    let message = replayed("1: short").unwrap();
+    let expected = "call 1 is \"listen\" now, which cannot fail with short: find the fault again";
+    assert!(message.starts_with(expected), "{message}");
 }
 
 #[test]
