@@ -13,7 +13,8 @@ impl Metrics {
     /// All names begin with `twistor_`, those of counters end with `_total`, and times are in
     /// seconds. The label `protocol` is the type of the protocols, and `cause` says why clients
     /// were rejected. There are no other labels: the number of time series is that of the program's
-    /// types, whatever its clients do. A counter never goes back while the reactor exists.
+    /// types, whatever its clients do. A type has its name without the path, so the figures of two
+    /// types with the same name are added up. A counter never goes back while the reactor exists.
     ///
     /// ```
     /// use twistor::Reactor;

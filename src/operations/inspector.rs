@@ -35,9 +35,9 @@ const MODE: u32 = 0o600;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// A session is lines of text: `echo connections | socat - UNIX-CONNECT:/run/chat.inspect`. The
-/// last line of each answer is `ok`, or begins with `error: `; `help` lists the commands. The guide
-/// has a chapter on it.
+/// A session is lines of text: `echo connections | socat -t 60 - UNIX-CONNECT:/run/chat.inspect`,
+/// where `-t 60` lets `socat` wait for the answer. The last line of each answer is `ok`, or begins
+/// with `error: `; `help` lists the commands. The guide has a chapter on it.
 ///
 /// The file of the socket has the mode 600, and only programs of the same user or of the superuser
 /// are served, whatever the mode is changed to. Over any other transport, every peer is refused.

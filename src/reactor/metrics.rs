@@ -107,7 +107,8 @@ pub struct Metrics {
     /// Time spent per type of protocol: callbacks, and readers that produce, with the reading and
     /// writing for them.
     pub protocols: BTreeMap<String, CallStats>,
-    /// Connections and rejected clients per type of protocol.
+    /// Connections and rejected clients per type of protocol. As in `protocols`, types whose names
+    /// differ only in their paths, such as `web::Session` and `mail::Session`, are one entry.
     pub connections: BTreeMap<String, ConnectionStats>,
     /// Time spent in closures of timers, of other threads and of triggers, and in the callbacks of
     /// factories.

@@ -1,6 +1,7 @@
 //! Readable names of types. Pure.
 
-/// Returns a type's name without the paths of its parts.
+/// Returns a type's name without the paths of its parts. Several types may have one such name:
+/// what is counted by it, for people to read, adds them up.
 pub(super) fn short_name(full: &str) -> String {
     let ends_word = |c: char| !(c.is_alphanumeric() || c == '_' || c == ':');
     full.split_inclusive(ends_word).filter_map(|part| part.rsplit("::").next()).collect()

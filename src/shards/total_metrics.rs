@@ -58,7 +58,8 @@ impl ShardsMetrics {
     }
 
     /// Returns the sum over all shards that gave an answer; the age is that of the oldest, and the
-    /// slowest callback that of all.
+    /// slowest callback that of all. Without an answer of each the counters go back, which a
+    /// monitoring system takes for a restart: see [`shards`](Self::shards) whether one is missing.
     pub fn total(&self) -> Metrics {
         let mut total = Metrics::default();
         self.shards.iter().flatten().for_each(|metrics| total += metrics);
