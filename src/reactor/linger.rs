@@ -140,7 +140,7 @@ impl Reactor {
         lingering.queued = false;
         let (heard, last) = lingering.discard_all(&mut self.scratch.buffer[..DISCARD_LEN]);
         if heard {
-            self.lingerers.sending += usize::from(lingering.peer_sends());
+            self.lingerers.sending += usize::from(lingering.record_input());
             self.timers.reset(end, due);
         }
         match last {
@@ -172,7 +172,7 @@ impl Reactor {
         {
             return self.remove_lingering(id);
         }
-        self.lingerers.sending += usize::from(lingering.peer_sends());
+        self.lingerers.sending += usize::from(lingering.record_input());
         lingering.end = self.timers.set(due, TimerAction::LingerEnd(id));
         self.queue_lingering(id);
     }

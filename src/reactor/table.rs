@@ -244,8 +244,8 @@ pub(super) enum DrainWait {
 }
 
 impl Lingering {
-    /// Notes that the peer sends. Returns true if a drain waits for it from now on.
-    pub(super) fn peer_sends(&mut self) -> bool {
+    /// Records that the peer sends. Returns true if a drain waits for it from now on.
+    pub(super) fn record_input(&mut self) -> bool {
         let begins = self.drain_wait == DrainWait::UntilItSends;
         if begins {
             self.drain_wait = DrainWait::Waits;
