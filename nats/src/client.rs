@@ -345,7 +345,7 @@ impl Client {
     pub(crate) fn deliver(&self, sid: u64, message: &Message<'_>, reactor: &mut Reactor) {
         let recipient = self.0.borrow_mut().recipient(sid, message.subject());
         match recipient {
-            Recipient::Nobody => {}
+            Recipient::None => {}
             Recipient::Call { call, is_last } => {
                 let mut lent = Lent { client: self, sid, call: Some(call), is_last };
                 if let Some(call) = &mut lent.call {
@@ -385,14 +385,14 @@ impl Client {
     /// Takes out the next event and the closure for it, unless that is being called.
     fn next_event(&self) -> Option<(Event, EventCall)> {
         let state = &mut *self.0.borrow_mut();
-        if matches!(state.on_event, OnEvent::Nobody) {
+        if matches!(state.on_event, OnEvent::Unset) {
             state.events.clear();
         }
         let OnEvent::Ready(_) = state.on_event else { return None };
         let event = state.events.pop_front()?;
         match std::mem::replace(&mut state.on_event, OnEvent::Calling) {
             OnEvent::Ready(call) => Some((event, call)),
-            OnEvent::Nobody | OnEvent::Calling => None,
+            OnEvent::Unset | OnEvent::Calling => None,
         }
     }
 
@@ -408,7 +408,7 @@ impl Client {
             pending.answer(Err(FlushError::Closed), reactor);
         }
         self.emit(Event::Closed, reactor);
-        let on_event = std::mem::replace(&mut self.0.borrow_mut().on_event, OnEvent::Nobody);
+        let on_event = std::mem::replace(&mut self.0.borrow_mut().on_event, OnEvent::Unset);
         drop(on_event);
     }
 }

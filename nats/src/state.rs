@@ -52,7 +52,7 @@ pub(crate) struct State {
 
 /// The closure for events.
 pub(crate) enum OnEvent {
-    Nobody,
+    Unset,
     Ready(EventCall),
     /// The closure is being called.
     Calling,
@@ -88,7 +88,7 @@ pub(crate) struct Outgoing<'a> {
 /// The recipient of a message, taken out of the state.
 pub(crate) enum Recipient {
     /// The subscription is no longer there, or is being called.
-    Nobody,
+    None,
     /// To be put back, unless this was its last message.
     Call {
         call: MessageCall,
@@ -116,7 +116,7 @@ impl State {
             flushes: BTreeMap::new(),
             queue: PublishQueue::default(),
             statistics: Statistics::default(),
-            on_event: on_event.map_or(OnEvent::Nobody, OnEvent::Ready),
+            on_event: on_event.map_or(OnEvent::Unset, OnEvent::Ready),
             events: VecDeque::new(),
             inbox,
             last_id: 0,
@@ -300,18 +300,18 @@ impl State {
 
     /// Finds who gets a message, and takes them out.
     pub(crate) fn recipient(&mut self, sid: u64, subject: &str) -> Recipient {
-        let Some(subscription) = self.subscriptions.get_mut(&sid) else { return Recipient::Nobody };
+        let Some(subscription) = self.subscriptions.get_mut(&sid) else { return Recipient::None };
         self.statistics.received += 1;
         let is_last = subscription.count();
         match &mut subscription.subscriber {
             Subscriber::Call(call) => match call.take() {
                 Some(call) => Recipient::Call { call, is_last },
-                None => Recipient::Nobody,
+                None => Recipient::None,
             },
             Subscriber::Requests => {
                 let id = subject.strip_prefix(&self.inbox).and_then(|id| id.parse().ok());
                 let request = id.and_then(|id: u64| self.requests.remove(&id));
-                request.map_or(Recipient::Nobody, Recipient::Request)
+                request.map_or(Recipient::None, Recipient::Request)
             }
         }
     }

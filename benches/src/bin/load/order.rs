@@ -43,7 +43,7 @@ pub enum Work {
 }
 
 impl Work {
-    /// What an operation moves, of the workloads that cannot be told.
+    /// Bytes that an operation moves, of the workloads whose sizes are fixed.
     fn bytes(self) -> usize {
         match self {
             Self::Churn => QUOTE.len(),
@@ -54,12 +54,12 @@ impl Work {
     }
 }
 
-/// A key of a workload: its name, what it is if it is not given, and what it is at least.
-type FactoryKey = (&'static str, usize, usize);
+/// A parameter of a workload: its key, its default, and its minimum.
+type Parameter = (&'static str, usize, usize);
 
-const TLS: FactoryKey = ("tls", 0, 0);
+const TLS: Parameter = ("tls", 0, 0);
 
-const WORKS: [(Work, &str, &[FactoryKey]); 11] = [
+const WORKS: [(Work, &str, &[Parameter]); 11] = [
     (Work::Echo, "echo", &[("connections", 64, 1), ("bytes", 64, 1), TLS]),
     (Work::Pipeline, "pipeline", &[("connections", 64, 1), ("bytes", 64, 1), ("depth", 32, 1)]),
     (Work::Lines, "lines", &[("connections", 64, 1), ("bytes", 12, 0), ("lines", 64, 1)]),
@@ -146,9 +146,9 @@ impl Order {
         Ok(order)
     }
 
-    /// Sets one key from the command line.
-    fn read(&mut self, keys: &[FactoryKey], key: &str, value: &str) -> Outcome<()> {
-        if let Some((_, _, least)) = keys.iter().find(|(known, ..)| *known == key) {
+    /// Sets one parameter from the command line.
+    fn read(&mut self, parameters: &[Parameter], key: &str, value: &str) -> Outcome<()> {
+        if let Some((_, _, least)) = parameters.iter().find(|(known, ..)| *known == key) {
             let wanted = format!("a whole number from {least} on");
             match number(key, value, &wanted)? {
                 value if value >= *least => self.set(key, value),
@@ -157,7 +157,7 @@ impl Order {
             return Ok(());
         }
         match key {
-            _ if self.work == Work::Idle => return Err(self.unknown(keys, key)),
+            _ if self.work == Work::Idle => return Err(self.unknown(parameters, key)),
             "seconds" => {
                 let wanted = "a number of seconds above 0 and up to 86400";
                 let seconds: f64 = number(key, value, wanted)?;
@@ -180,7 +180,7 @@ impl Order {
                     return Err(unfit(key, value, wanted));
                 }
             }
-            _ => return Err(self.unknown(keys, key)),
+            _ => return Err(self.unknown(parameters, key)),
         }
         Ok(())
     }
@@ -198,8 +198,8 @@ impl Order {
         }
     }
 
-    fn unknown(&self, keys: &[FactoryKey], key: &str) -> Failure {
-        let mut known: Vec<&str> = keys.iter().map(|(known, ..)| *known).collect();
+    fn unknown(&self, parameters: &[Parameter], key: &str) -> Failure {
+        let mut known: Vec<&str> = parameters.iter().map(|(known, ..)| *known).collect();
         if self.work != Work::Idle {
             known.extend(["seconds", "operations", "warmup"]);
         }
