@@ -82,6 +82,10 @@ fn uses(code: &str) -> Vec<(bool, String)> {
     let mut found = Vec::new();
     for statement in code.split(';') {
         let Some(at) = statement.rfind("use ") else { continue };
+        // Part of a longer word, such as the name of a type before its brace.
+        if statement[..at].ends_with(char::is_alphanumeric) {
+            continue;
+        }
         let before = statement[..at].rsplit('\n').next().unwrap().trim();
         if before.is_empty() || before.starts_with("pub") {
             let paths = flatten(&statement[at + 4..]);

@@ -29,6 +29,25 @@ impl Successor {
         Self(socket)
     }
 
+    /// Connects, and says the first requests. If these are enough for an answer, this waits until
+    /// the last successor is gone. That may be a moment after its socket was closed: a program that
+    /// another test starts has it, too, until it runs.
+    fn begin(folder: &Folder, count: usize) -> Self {
+        loop {
+            let mut successor = Self::connect(folder);
+            REQUESTS.iter().take(count.min(2)).for_each(|request| successor.say(request));
+            let (answer, _) = if count < 2 { Default::default() } else { successor.hear() };
+            if answer.contains("another process is taking over") {
+                continue;
+            }
+            for request in REQUESTS.iter().take(count).skip(2) {
+                successor.say(request);
+                successor.hear();
+            }
+            return successor;
+        }
+    }
+
     fn say(&mut self, line: &str) {
         // The predecessor may have closed.
         let _ = self.0.write_all(format!("{line}\n").as_bytes());
@@ -118,24 +137,13 @@ fn a_conversation_that_breaks_off_anywhere_changes_nothing() {
     let old = Program::serving(&folder, &[LOOPBACK]);
     for count in 0..=REQUESTS.len() {
         for cut in ["", "nex", "serving\t0"] {
-            let mut successor = Successor::connect(&folder);
-            let _passed = say_first(&mut successor, count);
+            let mut successor = Successor::begin(&folder, count);
             let _ = successor.0.write_all(cut.as_bytes());
             drop(successor);
-            // It may be a moment before it notices.
-            loop {
-                let mut next = Successor::connect(&folder);
-                next.say("take over\t1");
-                next.say("next");
-                let (answer, _) = next.hear();
-                if answer.starts_with("port") {
-                    break;
-                }
-                assert!(answer.contains("another process is taking over"), "{answer}");
-            }
             old.expect_to_serve(&mut old.connect(0));
         }
     }
+    drop(Successor::begin(&folder, 2));
     let new = Program::serving(&folder, &[LOOPBACK]);
     old.expect_drained();
     new.expect_to_serve(&mut new.connect(0));
@@ -152,23 +160,9 @@ fn a_successor_that_says_something_else_is_refused() {
             others.extend(["ready", "next", "serving\t0"]);
         }
         for other in others {
-            let mut successor = loop {
-                let mut successor = Successor::connect(&folder);
-                if count == 0 {
-                    break successor;
-                }
-                // The last one may still be there.
-                successor.say(REQUESTS[0]);
-                successor.say(REQUESTS[1]);
-                if successor.hear().0.starts_with("port") {
-                    let mut rest = REQUESTS.iter().take(count.max(2)).skip(2);
-                    rest.by_ref().for_each(|request| {
-                        successor.say(request);
-                        successor.hear();
-                    });
-                    break successor;
-                }
-            };
+            // Only after an answer it is sure to be refused for what it says.
+            let count = if count == 1 { 2 } else { count };
+            let mut successor = Successor::begin(&folder, count);
             successor.say(other);
             successor.expect_refused("it");
         }

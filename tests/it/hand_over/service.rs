@@ -137,9 +137,11 @@ fn the_program_that_is_installed_is_what_starts_and_one_that_fails_changes_nothi
     let new = loop {
         install(&this);
         old.child.signal("HUP");
-        // Each signal has one answer, and the next one is sent after it: two could become one.
-        let line = std::iter::repeat_with(|| old.child.line()).find(|line| !line.is_empty());
-        let line = line.unwrap();
+        // Each signal has one answer, and the next one is sent after it: two could become one. The
+        // successor, which has the same output, may speak before the answer comes.
+        let is_answer =
+            |line: &String| line.starts_with("started ") || line.starts_with("cannot restart: ");
+        let line = std::iter::repeat_with(|| old.child.line()).find(is_answer).unwrap();
         if let Some(started) = line.strip_prefix("started ") {
             break Grandchild(started.parse().unwrap());
         }
