@@ -381,9 +381,9 @@ pub(crate) trait Listener: Debug {
     fn refill_reserve(&mut self);
 
     /// Returns duplicates of the port's descriptors, for another process to take it over. All of
-    /// them share one queue of waiting clients.
-    fn share(&self) -> io::Result<PortDescriptors> {
-        Err(io::ErrorKind::Unsupported.into())
+    /// them share one queue of waiting clients. `None` if the port has no socket of its own.
+    fn share(&self) -> io::Result<Option<PortDescriptors>> {
+        Ok(None)
     }
 
     /// Says whether this process owns what the port has besides its socket, which closing it then

@@ -175,10 +175,10 @@ impl Listener for TcpListener {
     }
 
     #[cfg(unix)]
-    fn share(&self) -> io::Result<super::PortDescriptors> {
+    fn share(&self) -> io::Result<Option<super::PortDescriptors>> {
         use std::os::fd::AsFd;
         let socket = self.socket.as_fd().try_clone_to_owned()?;
-        Ok(super::PortDescriptors { socket, lock: None })
+        Ok(Some(super::PortDescriptors { socket, lock: None }))
     }
 }
 

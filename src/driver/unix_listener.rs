@@ -155,9 +155,9 @@ impl Listener for UnixListener {
         self.reserve.refill();
     }
 
-    fn share(&self) -> io::Result<PortDescriptors> {
+    fn share(&self) -> io::Result<Option<PortDescriptors>> {
         let lock = self.lock.as_ref().map(PathLock::share).transpose()?;
-        Ok(PortDescriptors { socket: self.socket.as_fd().try_clone_to_owned()?, lock })
+        Ok(Some(PortDescriptors { socket: self.socket.as_fd().try_clone_to_owned()?, lock }))
     }
 
     fn set_owned(&mut self, is_owned: bool) {

@@ -100,7 +100,7 @@ impl Session {
         while let Some(id) = ports.get(next) {
             let number = next;
             next += 1;
-            // A port may have been closed meanwhile.
+            // A port may have been closed meanwhile, or have no socket that could be passed.
             let Some(shared) = cx.reactor.share_port(*id) else { continue };
             let sent = shared.and_then(|(descriptors, requested, bound)| {
                 cx.transport.send_descriptor(descriptors.socket)?;

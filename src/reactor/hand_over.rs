@@ -89,7 +89,7 @@ impl Reactor {
     }
 
     /// Returns duplicates of a port's descriptors and the names of its socket, as requested and as
-    /// bound; `None` if it is closed.
+    /// bound; `None` if it is closed, or has no socket: another shard accepts its clients.
     pub(crate) fn share_port(
         &self,
         id: Id,
@@ -97,7 +97,8 @@ impl Reactor {
         let port = self.ports.get(id)?;
         let requested = port.requested.clone().unwrap_or_default();
         let bound = name_of_address(&port.address());
-        Some(port.listener.share().map(|descriptors| (descriptors, requested, bound)))
+        let shared = port.listener.share().transpose()?;
+        Some(shared.map(|descriptors| (descriptors, requested, bound)))
     }
 
     /// Returns true if ports can be taken over from other processes.

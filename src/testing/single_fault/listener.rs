@@ -78,7 +78,7 @@ impl Listener for FaultyListener {
         self.inner.refill_reserve();
     }
 
-    fn share(&self) -> io::Result<PortDescriptors> {
+    fn share(&self) -> io::Result<Option<PortDescriptors>> {
         self.inner.share()
     }
 

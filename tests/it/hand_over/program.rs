@@ -62,20 +62,34 @@ fn role() {
     std::process::exit(i32::from(ended.is_err()));
 }
 
-/// Runs two shards. Those that listen on sockets take them over, each at a path of its own.
-fn run_shards(path: &str, port: &SharedPort, accepts_for_all: bool) -> Result<String, String> {
+/// What the shards of a program listen on, and which of them hand over, each at a path of its own.
+#[derive(Clone, Copy, PartialEq)]
+enum Ports {
+    /// The first accepts for all, and hands over.
+    OfTheFirst,
+    /// The first accepts for all, and each has another port, which it hands over.
+    OfTheFirstAndOwn,
+    /// Each has a socket of its own.
+    Own,
+}
+
+fn run_shards(path: &str, port: &SharedPort, ports: Ports) -> Result<String, String> {
     let shards = Shards::new(2).settings(Settings::default().drain_timeout(DRAIN_TIMEOUT));
     let ended = shards.run(|reactor, shard| {
         let path = format!("{path}.{}", shard.index());
-        let hands_over = shard.index() == 0 || !accepts_for_all;
+        let hands_over = shard.index() == 0 || ports != Ports::OfTheFirst;
         if hands_over {
             reactor.take_over(&path)?;
         }
         let listening = port.listen(reactor, shard, || Lines::new(Who::Unasked))?;
+        if ports == Ports::OfTheFirstAndOwn {
+            reactor.listen(&format!("unix:{path}.own"), || Lines::new(Who::Unasked))?;
+        }
         if hands_over {
             reactor.hand_over(&path)?;
         }
         if shard.index() == 0 {
+            reactor.notify_service_manager();
             println!("\nlistening on {}", listening.local_address());
             say_when_running(reactor);
         }
@@ -96,11 +110,15 @@ fn run(role: &str) -> Result<String, String> {
     let path = env::var(PATH).unwrap();
     let endpoint = || env::var(PORTS).unwrap().parse().unwrap();
     match role {
-        "acceptor" => {
+        "acceptor" | "acceptor-and-own" => {
             let port = SharedPort::acceptor(endpoint(), Balance::RoundRobin);
-            return run_shards(&path, &port, true);
+            let has_own = role == "acceptor-and-own";
+            let ports = if has_own { Ports::OfTheFirstAndOwn } else { Ports::OfTheFirst };
+            return run_shards(&path, &port, ports);
         }
-        "reuse-port" => return run_shards(&path, &SharedPort::reuse_port(endpoint()), false),
+        "reuse-port" => {
+            return run_shards(&path, &SharedPort::reuse_port(endpoint()), Ports::Own);
+        }
         _ => {}
     }
     let settings = Settings::default().drain_timeout(DRAIN_TIMEOUT);
@@ -126,6 +144,7 @@ fn run(role: &str) -> Result<String, String> {
     reactor.on_signal("SIGHUP", restart).map_err(|error| said(&error))?;
     match role {
         "dies" => reactor.call_when_running(|_| std::process::abort()),
+        "stops" => reactor.call_when_running(Reactor::stop),
         "leaves" => return Err("left".to_owned()),
         "waits" => reactor.call_when_running(|_| {
             println!("\nwaits");

@@ -4,7 +4,7 @@ use super::Program;
 use crate::support::{Child, Client, Folder};
 use std::io::ErrorKind;
 use std::net::{TcpListener, TcpStream};
-use twistor::UnixAddress;
+use twistor::{Address, UnixAddress};
 
 const LOOPBACK: &str = "tcp:0:interface=127.0.0.1";
 
@@ -81,6 +81,26 @@ fn who_waits_in_a_queue_outlives_the_predecessor() {
 }
 
 #[test]
+fn shards_hand_over_ports_of_their_own_beside_one_that_the_first_accepts_for_all() {
+    let folder = Folder::new();
+    let mut old = Program::serving_as("acceptor-and-own", &folder, &[LOOPBACK]);
+    for _ in 0..2 {
+        let new = Program::serving_as("acceptor-and-own", &folder, &[LOOPBACK]);
+        assert_eq!(new.addresses, old.addresses);
+        old.expect_drained();
+        // One for each shard.
+        for _ in 0..2 {
+            new.expect_to_serve(&mut new.connect(0));
+        }
+        for index in 0..2 {
+            let own = UnixAddress::path(folder.join(format!("hand-over.{index}.own")));
+            new.expect_to_serve(&mut Client::connect(Address::from(own)));
+        }
+        old = new;
+    }
+}
+
+#[test]
 fn an_inherited_socket_is_taken_over_by_its_name() {
     use std::os::fd::OwnedFd;
     use std::process::{Command, Stdio};
@@ -95,7 +115,7 @@ fn an_inherited_socket_is_taken_over_by_its_name() {
     let child = Child::spawn_with_stdin(&mut command);
     let line = child.line_after("listening on ");
     old.stdin(Stdio::null());
-    let old = Program { child, addresses: vec![twistor::Address::Tcp(line.parse().unwrap())] };
+    let old = Program { child, addresses: vec![Address::Tcp(line.parse().unwrap())] };
     old.expect_running();
     // The successor inherits nothing: LISTEN_PID would not be its own either.
     let new = Program::serving(&folder, &["systemd:name=web"]);
