@@ -305,7 +305,9 @@ impl Reactor {
     /// [`call_when_running`](Self::call_when_running) were called), it tells the predecessor that
     /// it is ready, closes the sockets that it did not listen on, and begins to accept once the
     /// predecessor has stopped doing so. Until then the predecessor serves. If this process ends
-    /// before, nothing changes.
+    /// before, or is asked to stop, be it by a trigger, a signal or another thread, nothing
+    /// changes: it closes what it has taken without accepting a client, and the predecessor
+    /// continues.
     ///
     /// This blocks until the sockets are here, and the end of start-up blocks until the predecessor
     /// has answered: some milliseconds, and ten seconds at most.

@@ -2,6 +2,7 @@
 
 use super::Reactor;
 use super::errors::RunError;
+use super::open_port::OpenPort;
 use super::predecessor::{PassedSocket, Predecessor};
 use super::succession::Succession;
 use crate::arena::Id;
@@ -148,8 +149,21 @@ impl Reactor {
     }
 
     /// Tells the predecessor that this process has started up, and waits until it accepts no more.
+    /// If a stop is requested by now, the predecessor continues instead: it must not leave its
+    /// clients to a process that is about to end.
     pub(super) fn succeed(&mut self) -> Result<(), RunError> {
+        if self.predecessor.is_none() {
+            return Ok(());
+        }
+        // A signal that came while triggers ran, or another thread, may have asked for a stop.
+        self.wait(Some(Duration::ZERO)).map_err(RunError::Poll)?;
+        self.run_calls();
         let Some(predecessor) = self.predecessor.take() else { return Ok(()) };
+        if self.is_stop_requested() {
+            log::info!("this process is to stop before it is ready, and takes nothing over");
+            self.leave_to_predecessor();
+            return Ok(());
+        }
         let Predecessor { sockets, tell_ready } = *predecessor;
         for socket in &sockets {
             log::info!("closing {}, which only the predecessor listened on", socket.bound);
@@ -168,5 +182,16 @@ impl Reactor {
             }
         }
         Ok(())
+    }
+
+    /// Closes the ports that were taken over, whose clients are the predecessor's, and says nothing
+    /// more to the service manager: the predecessor is the service.
+    fn leave_to_predecessor(&mut self) {
+        let is_taken = |it: &(Id, &OpenPort)| it.1.taken_over.is_some();
+        let taken: Vec<Id> = self.ports.iter().filter(is_taken).map(|(id, _)| id).collect();
+        for id in taken {
+            self.close_port(id);
+        }
+        self.notify_handed_over(None);
     }
 }

@@ -74,7 +74,7 @@ impl Reactor {
         Ok(ControlFlow::Continue(()))
     }
 
-    fn run_calls(&mut self) {
+    pub(super) fn run_calls(&mut self) {
         if self.signals.has_work() {
             self.run_signal_calls();
         }
@@ -99,7 +99,7 @@ impl Reactor {
         }
     }
 
-    fn wait(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+    pub(super) fn wait(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         let timeout = if self.is_wide_awake() {
             Some(Duration::ZERO)
         } else {

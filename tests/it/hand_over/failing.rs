@@ -39,6 +39,30 @@ fn a_successor_that_ends_before_it_is_ready_changes_nothing() {
 }
 
 #[test]
+fn a_successor_that_is_to_stop_before_it_is_ready_changes_nothing() {
+    let folder = Folder::new();
+    let unix = format!("unix:{}", folder.join("s").display());
+    let old = Program::serving(&folder, &[LOOPBACK, &unix]);
+    let mut early = old.connect(0);
+    old.expect_to_serve(&mut early);
+    for role in ["stops", "is-terminated"] {
+        let new = Program::start(role, &folder, &[LOOPBACK, &unix]);
+        let (status, ended) = new.ended();
+        assert!(status.success(), "{ended}");
+        old.expect_to_serve(&mut early);
+        for port in 0..2 {
+            old.expect_to_serve(&mut old.connect(port));
+        }
+        assert!(folder.join("s").exists() && folder.join("hand-over").exists());
+    }
+    let new = Program::serving(&folder, &[LOOPBACK, &unix]);
+    early.expect("restarts\r\n");
+    early.expect_close();
+    old.expect_drained();
+    new.expect_to_serve(&mut new.connect(1));
+}
+
+#[test]
 fn a_successor_cannot_have_a_port_that_another_program_has() {
     let folder = Folder::new();
     let old = Program::serving(&folder, &[LOOPBACK]);

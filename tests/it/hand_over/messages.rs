@@ -10,11 +10,12 @@ use rustix::net::{
 use std::fs;
 use std::io::{BufRead, BufReader, IoSlice, IoSliceMut, Read, Write};
 use std::mem::MaybeUninit;
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::thread::JoinHandle;
+use std::time::Duration;
 use twistor::{Context, Protocol, Reactor};
 
 const LOOPBACK: &str = "tcp:0:interface=127.0.0.1";
@@ -24,7 +25,11 @@ struct Successor(UnixStream);
 
 impl Successor {
     fn connect(folder: &Folder) -> Self {
-        let socket = UnixStream::connect(folder.join("hand-over")).unwrap();
+        Self::connect_to(&folder.join("hand-over"))
+    }
+
+    fn connect_to(path: &Path) -> Self {
+        let socket = UnixStream::connect(path).unwrap();
         socket.set_read_timeout(Some(TIMEOUT)).unwrap();
         Self(socket)
     }
@@ -127,7 +132,7 @@ fn ports_are_passed_with_their_names_and_nothing_else_is() {
     old.expect_drained();
     assert!(!folder.join("hand-over").exists());
     // The one queue is this process's own now.
-    let _client = std::net::TcpStream::connect(socket.local_addr().unwrap()).unwrap();
+    let _client = TcpStream::connect(socket.local_addr().unwrap()).unwrap();
     socket.accept().unwrap();
 }
 
@@ -259,7 +264,10 @@ fn how_the_predecessor_ends_decides_whether_a_ready_successor_serves() {
         let mut reactor = Reactor::new().unwrap();
         assert!(reactor.take_over(&path).unwrap());
         assert!(reactor.take_over(&path).is_err(), "once");
-        reactor.call_when_running(Reactor::stop);
+        // After the hand-over: a successor that is to stop before takes nothing over.
+        reactor.call_when_running(|reactor| {
+            reactor.call_later(Duration::ZERO, Reactor::stop);
+        });
         match reactor.run() {
             Ok(_) => assert!(serves),
             Err(error) => assert!(!serves, "{error}"),

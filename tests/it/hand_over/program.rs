@@ -145,6 +145,10 @@ fn run(role: &str) -> Result<String, String> {
     match role {
         "dies" => reactor.call_when_running(|_| std::process::abort()),
         "stops" => reactor.call_when_running(Reactor::stop),
+        // The handler has run when this returns, which a signal of another process does not ensure.
+        "is-terminated" => reactor.call_when_running(|_| {
+            signal_hook::low_level::raise(signal_hook::consts::SIGTERM).unwrap();
+        }),
         "leaves" => return Err("left".to_owned()),
         "waits" => reactor.call_when_running(|_| {
             println!("\nwaits");
