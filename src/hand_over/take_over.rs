@@ -318,7 +318,8 @@ impl Reactor {
     ///
     /// [`TakeOverError`]: this process has none of the sockets, and the predecessor continues. If
     /// the predecessor refuses when this process is ready, [`run`](Self::run) returns
-    /// [`RunError::TakeOver`](crate::error::RunError::TakeOver).
+    /// [`RunError::TakeOver`](crate::error::RunError::TakeOver), and has shut this reactor down:
+    /// its ports are closed, and none of the predecessor's clients was accepted.
     pub fn take_over(&mut self, path: impl AsRef<Path>) -> Result<bool, TakeOverError> {
         if self.is_running() || self.has_predecessor() {
             return Err(TakeOverError::TooLate);

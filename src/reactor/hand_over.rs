@@ -172,7 +172,12 @@ impl Reactor {
         let mut taken: Vec<usize> =
             self.ports.iter().filter_map(|(_, port)| port.taken_over).collect();
         taken.sort_unstable();
-        tell_ready(&taken).map_err(RunError::TakeOver)?;
+        if let Err(error) = tell_ready(&taken) {
+            // The predecessor serves these clients: this process must not, whatever it does next.
+            self.leave_to_predecessor();
+            self.shut_down();
+            return Err(RunError::TakeOver(error));
+        }
         let ports = self.port_ids();
         for id in ports {
             if let Some(port) = self.ports.get_mut(id) {

@@ -23,7 +23,8 @@ impl Reactor {
     /// # Errors
     ///
     /// [`RunError`]: it was called from within a callback, the signal handlers could not be
-    /// installed, the poller failed, or a predecessor has not let this process take over.
+    /// installed, the poller failed, or a predecessor has not let this process take over. After
+    /// that one the reactor has shut down, as after a stop.
     pub fn run(&mut self) -> Result<ShutdownReport, RunError> {
         if self.entered {
             return Err(RunError::AlreadyRunning);
@@ -70,7 +71,8 @@ impl Reactor {
     ///
     /// # Errors
     ///
-    /// [`RunError`]: it was called from within a callback, or the poller failed.
+    /// [`RunError`]: it was called from within a callback, the poller failed, or a predecessor has
+    /// not let this process take over, after which the reactor has shut down.
     pub fn turn(
         &mut self,
         timeout: Option<Duration>,

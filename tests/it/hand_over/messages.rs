@@ -278,6 +278,29 @@ fn how_the_predecessor_ends_decides_whether_a_ready_successor_serves() {
 }
 
 #[test]
+fn after_a_refusal_this_process_has_nothing_that_is_the_predecessors() {
+    let folder = Folder::new();
+    let path = folder.join("hand-over");
+    let passed = TcpListener::bind("127.0.0.1:0").unwrap();
+    passed.set_nonblocking(true).unwrap();
+    let port = "port\t0\ttcp:127.0.0.1:80\ttcp:127.0.0.1:80\tsocket";
+    let socket = vec![passed.try_clone().unwrap().into()];
+    let answers = vec![(port, socket), ("end", vec![]), ("refused\tit is late", vec![])];
+    let played = play(&path, answers);
+    let mut reactor = Reactor::new().unwrap();
+    assert!(reactor.take_over(&path).unwrap());
+    let port = reactor.listen("tcp:80:interface=127.0.0.1", || Quiet).unwrap();
+    let error = reactor.run().unwrap_err().to_string();
+    assert!(error.contains("it is late"), "{error}");
+    played.join().unwrap();
+    assert!(!reactor.is_running() && !reactor.stop_listening(&port));
+    let _client = TcpStream::connect(passed.local_addr().unwrap()).unwrap();
+    reactor.stop_gracefully(TIMEOUT);
+    assert_eq!(reactor.run().unwrap().drained, 0);
+    passed.accept().expect("a client that nobody has taken");
+}
+
+#[test]
 fn a_passed_descriptor_that_does_not_listen_is_an_error_of_listen() {
     let folder = Folder::new();
     let path = folder.join("hand-over");
