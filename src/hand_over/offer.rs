@@ -243,6 +243,9 @@ impl Reactor {
     /// If this process is asked to stop while a successor starts up, it drains, and the drain waits
     /// for the successor.
     ///
+    /// A server that is full can be restarted: a successor does not count against
+    /// [`Settings::max_connections`](crate::Settings::max_connections).
+    ///
     /// A successor has a minute to start up. It has to be a process of the same user; the socket's
     /// file has the mode 600. It is a port like any other, which the successor takes over if it
     /// offers its own ports at the same path; see [`UnixServerEndpoint`] for what happens to a file
@@ -267,7 +270,8 @@ impl Reactor {
     pub fn hand_over(&mut self, path: impl AsRef<Path>) -> Result<ListeningPortId, ListenError> {
         let endpoint = UnixServerEndpoint::new(path).mode(MODE);
         let port = self.listen_unix(endpoint, Offer::default())?;
-        self.set_limits(&port, ConnectionLimits::new().max_connections(CONNECTIONS_MAX));
+        let limits = ConnectionLimits::new().max_connections(CONNECTIONS_MAX);
+        self.serve_successor(port.key(), limits);
         Ok(port.id())
     }
 }

@@ -197,10 +197,10 @@ impl Reactor {
         match port.listener.accept_with_reserve() {
             Ok((stream, peer)) => {
                 let origin = Origin::of(port, &peer);
-                // An operator may have the reserve: this is when they come. Until a descriptor is
-                // free again there is none.
+                // An operator or a successor may have the reserve: this is when they come. Until a
+                // descriptor is free again there is none.
                 let has_room =
-                    self.close_lingering() || self.is_out_of_band(origin.listener_info.factory);
+                    self.close_lingering() || !self.serves_clients(origin.listener_info.factory);
                 if has_room {
                     self.refill_reserve(id);
                     self.on_accepted(stream, peer, origin);
@@ -367,7 +367,8 @@ impl Reactor {
         connection.set_protocol_index(protocol_index);
         if let Some(slot) = self.factories.get_mut(factory) {
             slot.connections += 1;
-            self.out_of_band_connections += usize::from(slot.is_out_of_band);
+            let audience = slot.audience;
+            self.count_connections(audience, 1);
         }
         #[cfg(feature = "testing")]
         self.notify_observer(transport, super::Happening::Built(transport));

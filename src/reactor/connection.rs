@@ -214,8 +214,9 @@ impl Reactor {
         }
         if let Some(slot) = self.factories.get_mut(factory) {
             slot.connections -= 1;
-            self.out_of_band_connections -= usize::from(slot.is_out_of_band);
             self.recorder.totals_mut(slot.totals).connections.lost += 1;
+            let audience = slot.audience;
+            self.count_connections(audience, -1);
         }
         if let Some(service) = transport.service() {
             self.client_service_over(service, transport, Ended::Lost(&reason));

@@ -6,6 +6,7 @@
 //! that is running.
 
 use super::Reactor;
+use super::audience::Audience;
 use super::callback::Callback;
 use super::errors::ReachError;
 use super::factory_rates::FactoryRates;
@@ -84,8 +85,7 @@ pub(super) struct FactorySlot {
     factory_type: TypeId,
     /// True from `add_factory` to `remove_factory`.
     pub(super) is_kept: bool,
-    /// True for the ports of operators; see [`Reactor::serve_out_of_band`].
-    pub(super) is_out_of_band: bool,
+    pub(super) audience: Audience,
     pub(super) connections: usize,
     pub(super) admission: Admission,
     pub(super) accept_queue: AcceptQueue,
@@ -109,7 +109,7 @@ impl FactorySlot {
             use_count: 0,
             factory_type,
             is_kept: false,
-            is_out_of_band: false,
+            audience: Audience::default(),
             connections: 0,
             admission: Admission::default(),
             accept_queue: AcceptQueue::default(),

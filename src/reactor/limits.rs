@@ -233,10 +233,11 @@ impl Reactor {
     ) -> Result<(), Option<Bytes>> {
         let now = self.now();
         // A lingering socket does not count as a client.
-        let out_of_band = self.out_of_band_connections + self.out_of_band_arriving;
-        let open = self.connections.len() - self.lingerers.len() - out_of_band;
+        let operators = self.out_of_band_connections + self.out_of_band_arriving;
+        let others = operators + self.successor_connections;
+        let open = self.connections.len() - self.lingerers.len() - others;
         let full = self.settings.max_connections.is_some_and(|max| open >= max)
-            && !self.is_out_of_band(factory);
+            && self.serves_clients(factory);
         match self.with_admission(factory, |admission| admission.admit(peer, full, now)) {
             Some(true) => {
                 self.factories.get(factory).into_iter().for_each(FactorySlot::report_load);

@@ -5,6 +5,7 @@
 
 mod accept;
 mod arrival;
+mod audience;
 mod backpressure;
 mod blocking;
 mod callback;
@@ -185,6 +186,8 @@ pub struct Reactor {
     /// The process whose sockets this one takes over, until this one is ready.
     predecessor: Option<Box<Predecessor>>,
     succession: Succession,
+    /// Connections of successors, which count for a drain only.
+    successor_connections: usize,
     /// Closures from other threads.
     calls: Arc<Calls>,
     mailboxes: OpenMailboxes,
@@ -258,6 +261,7 @@ impl Reactor {
             service: None,
             predecessor: None,
             succession: Succession::None,
+            successor_connections: 0,
             calls,
             mailboxes: OpenMailboxes::new(),
             deferred: Arena::new(),

@@ -1,7 +1,8 @@
-//! Out-of-band factories: the ports of operators, which must work when the others are full or
-//! draining.
+//! Factories that serve no clients, but operators or a successor: their ports must work when the
+//! others are full.
 
 use super::Reactor;
+use super::audience::Audience;
 use super::key::FactoryKey;
 use super::table::Slot;
 use crate::arena::Id;
@@ -27,13 +28,7 @@ impl Reactor {
         limits: ConnectionLimits,
         timeouts: Timeouts,
     ) {
-        if let Some(slot) = self.slot_mut(key) {
-            // A factory that starts again may have connections, which are counted already.
-            if !std::mem::replace(&mut slot.is_out_of_band, true) {
-                let open = slot.connections;
-                self.out_of_band_connections += open;
-            }
-        }
+        self.set_audience(key, Audience::Operators);
         self.set_limits(key, limits);
         self.set_timeouts(key, timeouts);
     }
@@ -50,7 +45,42 @@ impl Reactor {
         !arriving.transport.is_outgoing() && self.is_out_of_band(arriving.transport.factory())
     }
 
+    /// Lets a factory serve the successor of this process, which neither counts against
+    /// [`Settings::max_connections`](crate::Settings::max_connections) nor is rejected for it. A
+    /// drain closes its ports, and waits for its connections.
+    pub(crate) fn serve_successor<F>(&mut self, key: FactoryKey<F>, limits: ConnectionLimits) {
+        self.set_audience(key, Audience::Successor);
+        self.set_limits(key, limits);
+    }
+
+    fn set_audience<F>(&mut self, key: FactoryKey<F>, audience: Audience) {
+        let Some(slot) = self.slot_mut(key) else { return };
+        let former = std::mem::replace(&mut slot.audience, audience);
+        // A factory that starts again may have connections, which are counted already.
+        let open = isize::try_from(slot.connections).unwrap_or(isize::MAX);
+        self.count_connections(former, -open);
+        self.count_connections(audience, open);
+    }
+
+    /// Counts connections of those who are no clients.
+    pub(super) fn count_connections(&mut self, audience: Audience, change: isize) {
+        let count = match audience {
+            Audience::Clients => return,
+            Audience::Successor => &mut self.successor_connections,
+            Audience::Operators => &mut self.out_of_band_connections,
+        };
+        *count = count.saturating_add_signed(change);
+    }
+
     pub(super) fn is_out_of_band(&self, factory: Id) -> bool {
-        self.factories.get(factory).is_some_and(|slot| slot.is_out_of_band)
+        self.audience(factory) == Audience::Operators
+    }
+
+    pub(super) fn serves_clients(&self, factory: Id) -> bool {
+        self.audience(factory) == Audience::Clients
+    }
+
+    fn audience(&self, factory: Id) -> Audience {
+        self.factories.get(factory).map(|slot| slot.audience).unwrap_or_default()
     }
 }

@@ -191,9 +191,10 @@ impl Settings {
 
     /// Sets the maximum number of connections of all factories; further clients are rejected, with
     /// zero all of them. Outgoing connections count, and are never rejected; those of a
-    /// [`MetricsPage`](crate::metrics::MetricsPage) or an `Inspector` neither count nor are
-    /// rejected for it. `None`, the default, sets no limit: the operating system limits
-    /// descriptors, and the reactor survives their exhaustion.
+    /// [`MetricsPage`](crate::metrics::MetricsPage), of an `Inspector` or of a successor
+    /// ([`hand_over`](crate::Reactor::hand_over)) neither count nor are rejected for it. `None`,
+    /// the default, sets no limit: the operating system limits descriptors, and the reactor
+    /// survives their exhaustion.
     #[must_use]
     pub fn max_connections(self, max_connections: impl Into<Option<usize>>) -> Self {
         Self { max_connections: max_connections.into(), ..self }

@@ -49,6 +49,46 @@ fn a_successor_has_a_minute_and_others_wait_for_it() {
     assert_eq!(third.take_received(), b"end\r\n");
 }
 
+/// What a successor says, and what a process answers whose ports have no sockets.
+const ASK: (&str, &str) = ("take over\t1\nnext\n", "end\r\n");
+const READY: (&str, &str) = ("ready\n", "go\r\n");
+const SERVING: (&str, &str) = ("serving\n", "");
+
+#[track_caller]
+fn say(peer: &Peer, (said, expected): (&str, &str)) {
+    peer.send(said);
+    assert_eq!(String::from_utf8(peer.take_received()).unwrap(), expected);
+}
+
+#[test]
+fn a_server_that_is_full_can_be_restarted() {
+    let simulation = Simulation::new(1);
+    let settings = Settings::default().max_connections(1);
+    let host = simulation.host_with("server", settings, |reactor| {
+        reactor.listen_tcp(PORT, Echo::default)?;
+        reactor.hand_over(PATH)?;
+        Ok(())
+    });
+    let echoes = |peer: &Peer| {
+        peer.send("hello");
+        simulation.run_for(s(1));
+        peer.take_received() == b"hello"
+    };
+    let client = simulation.peer("ann", host.address(PORT));
+    assert!(echoes(&client));
+    let successor = host.unix_peer(PATH);
+    say(&successor, ASK);
+    assert!(!echoes(&simulation.peer("bob", host.address(PORT))), "it is full");
+    client.close_write();
+    simulation.run_for(s(1));
+    let next = simulation.peer("cid", host.address(PORT));
+    assert!(echoes(&next), "the successor has nobody's place");
+    [READY, SERVING].into_iter().for_each(|it| say(&successor, it));
+    next.close_write();
+    simulation.run_for(s(1));
+    assert!(host.has_stopped());
+}
+
 #[test]
 fn a_stop_refuses_those_that_come_and_those_that_are_there() {
     let (simulation, host) = offering();
