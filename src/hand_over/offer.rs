@@ -5,9 +5,9 @@ use super::{ANSWER_TIMEOUT, MESSAGE_MAX, PORTS_MAX, READY_TIMEOUT, VERSION};
 use crate::arena::Id;
 use crate::endpoint::UnixServerEndpoint;
 use crate::framing::{Delimiter, LineContext, LineReceiver, Lines};
-use crate::limits::ConnectionLimits;
+use crate::limits::{ConnectionLimits, TimeoutKind};
 use crate::protocol::Factory;
-use crate::reactor::{ListenError, ListeningPortId, Reactor, TimerId};
+use crate::reactor::{ListenError, ListeningPortId, Reactor};
 use crate::reason::Reason;
 use crate::transport::{ConnectionId, Transport};
 use std::mem::replace;
@@ -38,8 +38,6 @@ struct Successor {
 struct Session {
     stage: Stage,
     process: Option<u32>,
-    /// The timer of the answer that is due.
-    timer: Option<TimerId>,
 }
 
 #[derive(Debug)]
@@ -58,7 +56,7 @@ enum Stage {
 
 impl Session {
     fn new() -> Self {
-        Self { stage: Stage::Greeting, process: None, timer: None }
+        Self { stage: Stage::Greeting, process: None }
     }
 
     fn answer(cx: &LineContext<'_, Offer>, answer: &Answer) {
@@ -89,9 +87,7 @@ impl Session {
         }
         log::info!("{} takes over", Name(self.process));
         cx.factory.successor = Some(Successor { connection: cx.transport.id(), ports });
-        if let Some(timer) = self.timer {
-            cx.reactor.reset(timer, READY_TIMEOUT);
-        }
+        cx.transport.set_timeout(READY_TIMEOUT);
         self.stage = Stage::Passing { next: 0 };
     }
 
@@ -144,7 +140,9 @@ impl LineReceiver<Offer> for Session {
     const MAX_LENGTH: usize = MESSAGE_MAX;
 
     fn connection_made(&mut self, cx: &mut LineContext<'_, Offer>) {
-        self.timer = Some(cx.set_timer(ANSWER_TIMEOUT));
+        // Not a timer: the connection is read before a timeout counts, so that what the successor
+        // has said in time is heard, also by a loop that was held up.
+        cx.transport.set_timeout(ANSWER_TIMEOUT);
         match cx.transport.peer_credentials() {
             Ok(Some(peer)) if cx.reactor.is_own_user(peer.user_id()) => {
                 self.process = peer.process_id();
@@ -162,9 +160,7 @@ impl LineReceiver<Offer> for Session {
             (Stage::Greeting, Some(Request::TakeOver(version))) => self.begin(cx, version),
             (Stage::Passing { next }, Some(Request::Next)) => self.pass(cx, next),
             (Stage::StartingUp, Some(Request::Ready)) => {
-                if let Some(timer) = self.timer {
-                    cx.reactor.reset(timer, ANSWER_TIMEOUT);
-                }
+                cx.transport.set_timeout(ANSWER_TIMEOUT);
                 Self::answer(cx, &Answer::Go);
                 self.stage = Stage::Ready;
             }
@@ -178,11 +174,8 @@ impl LineReceiver<Offer> for Session {
         self.refuse(cx, "its message is too long");
     }
 
-    fn timer_fired(&mut self, cx: &mut LineContext<'_, Offer>, _timer: TimerId) {
-        match self.stage {
-            Stage::Over => {}
-            _ => self.refuse(cx, "it is too late: it has taken too long to answer or to start up"),
-        }
+    fn timed_out(&mut self, cx: &mut LineContext<'_, Offer>, _: TimeoutKind) {
+        self.refuse(cx, "it is too late: it has taken too long to answer or to start up");
     }
 
     fn drain_requested(&mut self, cx: &mut LineContext<'_, Offer>) {

@@ -61,6 +61,30 @@ fn say(peer: &Peer, (said, expected): (&str, &str)) {
 }
 
 #[test]
+fn what_a_successor_has_said_in_time_counts_also_if_the_loop_was_held_up() {
+    let (simulation, host) = offering();
+    let peer = host.unix_peer(PATH);
+    say(&peer, ASK);
+    say(&peer, READY);
+    simulation.inject(Fault::Stall { host: "server".into(), lasting: s(20) });
+    say(&peer, SERVING);
+    simulation.run_for(s(21));
+    assert_eq!((peer.take_received(), peer.close_kind()), (Vec::new(), Some(End::Closed)));
+    assert!(host.has_stopped());
+}
+
+#[test]
+fn a_successor_that_does_not_serve_in_time_is_refused() {
+    let (simulation, host) = offering();
+    let peer = host.unix_peer(PATH);
+    say(&peer, ASK);
+    say(&peer, READY);
+    simulation.run_for(s(11));
+    expect_refused(&peer, "it is too late");
+    assert!(host.is_up() && !host.has_stopped());
+}
+
+#[test]
 fn a_server_that_is_full_can_be_restarted() {
     let simulation = Simulation::new(1);
     let settings = Settings::default().max_connections(1);
