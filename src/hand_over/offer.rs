@@ -70,6 +70,15 @@ impl Session {
         cx.transport.lose_connection();
     }
 
+    /// Ends the conversation without a refusal: this process stops, and the successor, which has
+    /// all sockets, shall serve once it can. Their files and locks are left to it.
+    fn leave(&mut self, cx: &mut LineContext<'_, Offer>) {
+        log::warn!("{} has not taken over in time, and may do so later", Name(self.process));
+        self.stage = Stage::Over;
+        cx.factory.successor = None;
+        cx.transport.lose_connection();
+    }
+
     fn begin(&mut self, cx: &mut LineContext<'_, Offer>, version: u32) {
         if version != VERSION {
             return self
@@ -175,7 +184,10 @@ impl LineReceiver<Offer> for Session {
     }
 
     fn timed_out(&mut self, cx: &mut LineContext<'_, Offer>, _: TimeoutKind) {
-        self.refuse(cx, "it is too late: it has taken too long to answer or to start up");
+        match self.stage {
+            Stage::StartingUp | Stage::Ready if cx.reactor.is_stop_requested() => self.leave(cx),
+            _ => self.refuse(cx, "it is too late: it has taken too long to answer or to start up"),
+        }
     }
 
     fn drain_requested(&mut self, cx: &mut LineContext<'_, Offer>) {
@@ -234,7 +246,7 @@ impl Reactor {
     /// process.
     ///
     /// If this process is asked to stop while a successor starts up, it drains, and the drain waits
-    /// for the successor.
+    /// for the successor. One that is not ready in time is not refused then: it serves when it is.
     ///
     /// A server that is full can be restarted: a successor does not count against
     /// [`Settings::max_connections`](crate::Settings::max_connections).

@@ -84,6 +84,23 @@ fn a_successor_that_does_not_serve_in_time_is_refused() {
     assert!(host.is_up() && !host.has_stopped());
 }
 
+/// It has all sockets, and serves when it is ready: that the connection has ended without a word
+/// tells it that nobody else does.
+#[test]
+fn a_process_that_stops_does_not_refuse_a_successor_that_is_late() {
+    for (said, limit) in [(&[ASK][..], s(61)), (&[ASK, READY], s(11))] {
+        let (simulation, host) = offering();
+        let peer = host.unix_peer(PATH);
+        said.iter().for_each(|it| say(&peer, *it));
+        host.reactor(|reactor| reactor.stop_gracefully(s(600)));
+        simulation.run_for(limit - s(3));
+        assert_eq!((peer.close_kind(), host.has_stopped()), (None, false), "the drain waits");
+        simulation.run_for(s(3));
+        assert_eq!((peer.take_received(), peer.close_kind()), (Vec::new(), Some(End::Closed)));
+        assert!(host.has_stopped());
+    }
+}
+
 #[test]
 fn a_server_that_is_full_can_be_restarted() {
     let simulation = Simulation::new(1);
