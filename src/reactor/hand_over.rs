@@ -2,6 +2,7 @@
 
 use super::Reactor;
 use super::errors::RunError;
+use super::lifecycle::StopCause;
 use super::open_port::OpenPort;
 use super::predecessor::{PassedSocket, Predecessor};
 use super::succession::Succession;
@@ -79,7 +80,8 @@ impl Reactor {
 
     /// Returns true once a successor has taken over, until the end of the run: this process is
     /// draining, or about to, and its clients can connect again at once. A protocol may ask in
-    /// [`drain_requested`](crate::Protocol::drain_requested), to say so in its goodbye.
+    /// [`drain_requested`](crate::Protocol::drain_requested), to say so in its goodbye. Of several
+    /// shards it is true on all, when one of them is handed over.
     pub fn is_handed_over(&self) -> bool {
         matches!(self.succession, Succession::HandedOver)
     }
@@ -128,9 +130,13 @@ impl Reactor {
         for id in ports {
             self.close_port(*id);
         }
+        self.stop_all(self.settings.drain_timeout, StopCause::HandOver { process });
+    }
+
+    /// Notes that a successor has taken over, be it from this reactor or from another shard.
+    pub(super) fn note_handed_over(&mut self, process: Option<u32>) {
         self.succession = Succession::HandedOver;
         self.notify_handed_over(process);
-        self.stop_gracefully(self.settings.drain_timeout);
     }
 
     /// Keeps the sockets of a predecessor, for `listen` to find them.

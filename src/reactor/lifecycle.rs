@@ -27,6 +27,15 @@ pub(super) enum RunState {
     Stopping,
 }
 
+/// Why a stop is requested.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StopCause {
+    /// The program, a signal or another thread asks for it.
+    Request,
+    /// A successor has taken over: the process with this id, if that is known.
+    HandOver { process: Option<u32> },
+}
+
 /// Progress of a stop.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Stop {

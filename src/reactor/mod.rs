@@ -81,6 +81,7 @@ pub use inspection::{
     ConnectionSummary, FactorySummary, InspectionCursor, PortSummary, TimerSummary,
 };
 pub use key::FactoryKey;
+pub(crate) use lifecycle::StopCause;
 pub use lifecycle::{ShutdownGuard, ShutdownReport};
 pub use listener::{ListeningPort, ListeningPortId};
 pub use mailbox::Mailbox;
@@ -155,7 +156,7 @@ pub struct Reactor {
     settings: Settings,
     lifecycle: Lifecycle,
     /// Passes requests to stop on to the other shards.
-    stop_relay: Option<Box<dyn Fn(Instant)>>,
+    stop_relay: Option<Box<dyn Fn(Instant, StopCause)>>,
     /// True while a turn is running or a factory is lent out: no other turn may begin.
     entered: bool,
     factories: Arena<FactorySlot>,

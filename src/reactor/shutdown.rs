@@ -6,6 +6,7 @@ use super::lifecycle::RunState;
 use super::lifecycle::ShutdownGuard;
 use super::lifecycle::ShutdownReport;
 use super::lifecycle::Stop;
+use super::lifecycle::StopCause;
 use super::open_port::OpenPort;
 use super::triggers::{Phase, SystemEvent};
 use crate::arena::Id;
@@ -52,23 +53,31 @@ impl Reactor {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn stop_gracefully(&mut self, deadline: Duration) {
-        self.stop_alone(deadline);
+        self.stop_all(deadline, StopCause::Request);
+    }
+
+    /// Requests a stop of this reactor, and of the other shards.
+    pub(super) fn stop_all(&mut self, deadline: Duration, cause: StopCause) {
+        self.stop_alone(deadline, cause);
         if let Some(relay) = &self.stop_relay {
-            relay(self.due_in(deadline));
+            relay(self.due_in(deadline), cause);
         }
     }
 
     /// Passes each request to stop on, with its deadline: the reactor is one of several shards.
-    pub(crate) fn set_stop_relay(&mut self, relay: impl Fn(Instant) + 'static) {
+    pub(crate) fn set_stop_relay(&mut self, relay: impl Fn(Instant, StopCause) + 'static) {
         self.stop_relay = Some(Box::new(relay));
     }
 
     /// Requests the stop that another shard has passed on.
-    pub(crate) fn stop_with_others(&mut self, until: Instant) {
-        self.stop_alone(until.saturating_duration_since(self.now()));
+    pub(crate) fn stop_with_others(&mut self, until: Instant, cause: StopCause) {
+        self.stop_alone(until.saturating_duration_since(self.now()), cause);
     }
 
-    fn stop_alone(&mut self, deadline: Duration) {
+    fn stop_alone(&mut self, deadline: Duration, cause: StopCause) {
+        if let StopCause::HandOver { process } = cause {
+            self.note_handed_over(process);
+        }
         let until = self.due_in(deadline);
         match &mut self.lifecycle.stop {
             Stop::No => self.lifecycle.stop = Stop::Requested(deadline),

@@ -1,6 +1,6 @@
 //! Team: what the shards of a server know of each other.
 
-use crate::reactor::{Reactor, Remote};
+use crate::reactor::{Reactor, Remote, StopCause};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -34,7 +34,7 @@ impl Team {
     pub(crate) fn join(self: &Arc<Self>, index: usize, reactor: &mut Reactor) {
         let remote = reactor.remote();
         let team = Arc::clone(self);
-        reactor.set_stop_relay(move |until| team.relay_stop(index, until));
+        reactor.set_stop_relay(move |until, cause| team.relay_stop(index, until, cause));
         let mut members = self.lock();
         if let Some(deadline) = members.stop {
             remote.post(move |reactor| reactor.stop_gracefully(deadline));
@@ -52,10 +52,10 @@ impl Team {
     }
 
     /// Passes a stop on from one shard to the others, with the same deadline.
-    fn relay_stop(&self, from: usize, until: Instant) {
+    fn relay_stop(&self, from: usize, until: Instant, cause: StopCause) {
         for (index, remote) in self.lock().remotes.iter().enumerate() {
             if let Some(remote) = remote.as_ref().filter(|_| index != from) {
-                remote.post(move |reactor| reactor.stop_with_others(until));
+                remote.post(move |reactor| reactor.stop_with_others(until, cause));
             }
         }
     }

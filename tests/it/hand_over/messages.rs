@@ -2,6 +2,7 @@
 //! anywhere, and say anything.
 
 use super::Program;
+use super::service::Manager;
 use crate::support::{Folder, TIMEOUT};
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
@@ -134,6 +135,31 @@ fn ports_are_passed_with_their_names_and_nothing_else_is() {
     // The one queue is this process's own now.
     let _client = TcpStream::connect(socket.local_addr().unwrap()).unwrap();
     socket.accept().unwrap();
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn all_shards_know_that_one_is_handed_over_and_none_says_that_the_service_stops() {
+    let folder = Folder::new();
+    let manager = Manager::new(&folder);
+    let mut command = Program::command("reuse-port", &folder, &[LOOPBACK]);
+    command.env("NOTIFY_SOCKET", folder.join("notify"));
+    command.env_remove("WATCHDOG_PID").env_remove("WATCHDOG_USEC");
+    let old = Program::spawn(&mut command, 1);
+    assert_eq!(manager.hear(), "READY=1");
+    let mut clients: Vec<_> = (0..20).map(|_| old.connect(0)).collect();
+    clients.iter_mut().for_each(|client| old.expect_to_serve(client));
+    // The first shard, which speaks to the manager, is not the one that is handed over.
+    let mut successor = Successor::connect_to(&folder.join("hand-over.1"));
+    let _passed = say_first(&mut successor, REQUESTS.len());
+    successor.say("serving\t0\t1");
+    for mut client in clients {
+        client.expect("restarts\r\n");
+        client.expect_close();
+    }
+    assert_eq!(manager.hear(), format!("READY=1\nMAINPID={}", std::process::id()));
+    old.expect_drained();
+    manager.expect_no_more();
 }
 
 #[test]

@@ -52,20 +52,28 @@ fn expect_ended(mut program: Program) {
 }
 
 /// A service manager that hears a program.
-struct Manager(UnixDatagram);
+pub(super) struct Manager(UnixDatagram);
 
 impl Manager {
-    fn new(folder: &Folder) -> Self {
+    pub(super) fn new(folder: &Folder) -> Self {
         let socket = UnixDatagram::bind(folder.join("notify")).unwrap();
         socket.set_read_timeout(Some(TIMEOUT)).unwrap();
         Self(socket)
     }
 
     #[track_caller]
-    fn hear(&self) -> String {
+    pub(super) fn hear(&self) -> String {
         let mut buffer = [0; 4096];
         let count = self.0.recv(&mut buffer).expect("a notification that does not come");
         String::from_utf8(buffer[..count].to_vec()).unwrap()
+    }
+
+    /// Expects that all has been heard.
+    #[track_caller]
+    pub(super) fn expect_no_more(&self) {
+        self.0.set_nonblocking(true).unwrap();
+        let error = self.0.recv(&mut [0; 4096]).unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
     }
 }
 
