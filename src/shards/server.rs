@@ -119,9 +119,9 @@ impl Shards {
     /// `shard-0` and so on.
     ///
     /// The shards stop together, each as [`Reactor::run`] says, with one deadline: when
-    /// [`Reactor::stop`] or [`Reactor::stop_gracefully`] is called on one of them, when a
-    /// [`ShardsHandle`] asks for it, and, unless the settings leave signals alone, by SIGINT and
-    /// SIGTERM. A second signal ends the process.
+    /// [`Reactor::stop`] or [`Reactor::stop_gracefully`] is called on one of them, also in its
+    /// set-up, when a [`ShardsHandle`] asks for it, and, unless the settings leave signals alone,
+    /// by SIGINT and SIGTERM. A second signal ends the process.
     ///
     /// # Errors
     ///

@@ -18,11 +18,13 @@ struct Members {
     remotes: Vec<Option<Remote>>,
     /// The shortest deadline of the stops that were requested from outside so far.
     stop: Option<Duration>,
+    /// The earliest end of the stops that members have passed on so far.
+    relayed: Option<Instant>,
 }
 
 impl Team {
     pub(crate) fn new(count: usize) -> Arc<Self> {
-        let members = Members { remotes: vec![None; count], stop: None };
+        let members = Members { remotes: vec![None; count], stop: None, relayed: None };
         Arc::new(Self { members: Mutex::new(members), is_led: AtomicBool::new(false) })
     }
 
@@ -39,6 +41,9 @@ impl Team {
         if let Some(deadline) = members.stop {
             remote.post(move |reactor| reactor.stop_gracefully(deadline));
         }
+        if let Some(until) = members.relayed {
+            remote.post(move |reactor| reactor.stop_with_others(until, StopCause::Request));
+        }
         members.remotes[index] = Some(remote);
     }
 
@@ -51,9 +56,12 @@ impl Team {
         }
     }
 
-    /// Passes a stop on from one shard to the others, with the same deadline.
+    /// Passes a stop on from one shard to the others, with the same deadline. Those that are yet to
+    /// join, if the set-up of a shard stops it, get it when they do.
     fn relay_stop(&self, from: usize, until: Instant, cause: StopCause) {
-        for (index, remote) in self.lock().remotes.iter().enumerate() {
+        let mut members = self.lock();
+        members.relayed = Some(members.relayed.map_or(until, |earlier| earlier.min(until)));
+        for (index, remote) in members.remotes.iter().enumerate() {
             if let Some(remote) = remote.as_ref().filter(|_| index != from) {
                 remote.post(move |reactor| reactor.stop_with_others(until, cause));
             }

@@ -112,6 +112,26 @@ fn a_stop_before_the_run_or_during_the_set_up_stops_all() {
 }
 
 #[test]
+fn a_stop_in_the_set_up_of_one_shard_reaches_those_that_are_set_up_later() {
+    for by in 0..3 {
+        for deadline in [Duration::ZERO, DRAIN] {
+            let (ended_in, ended) = channel();
+            std::thread::spawn(move || {
+                let report = super::shards(3).run(|reactor, shard| {
+                    if shard.index() == by {
+                        reactor.stop_gracefully(deadline);
+                    }
+                    Ok(())
+                });
+                ended_in.send(report).unwrap();
+            });
+            let report = receive(&ended).unwrap();
+            assert!(report.shards().len() == 3 && report.shards().iter().all(is_stopped));
+        }
+    }
+}
+
+#[test]
 fn a_shard_that_cannot_be_set_up_stops_all_and_leaves_nothing_open() {
     for panics in [false, true] {
         let (address_in, address) = channel();
