@@ -44,7 +44,8 @@ impl Reactor {
     ///
     /// The program could not be started, which no simulated one can; or a successor is starting up,
     /// or has taken over, which is an error of the kind
-    /// [`AlreadyExists`](io::ErrorKind::AlreadyExists).
+    /// [`AlreadyExists`](io::ErrorKind::AlreadyExists); or this process is asked to stop, which is
+    /// one of the kind [`Other`](io::ErrorKind::Other).
     pub fn start_successor(&mut self) -> io::Result<u32> {
         let is_there = match &self.succession {
             Succession::None => None,
@@ -54,6 +55,10 @@ impl Reactor {
         if let Some(why) = is_there {
             let why = format!("a successor, {why}");
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, why));
+        }
+        // It would find nobody to take over from, and serve what was to end.
+        if self.is_stop_requested() {
+            return Err(io::Error::other("this process is stopping"));
         }
         let child = self.driver.start_program()?;
         let id = child.id();

@@ -99,6 +99,21 @@ fn a_program_starts_its_successor_and_systemd_hears_which_process_is_the_service
 }
 
 #[test]
+fn a_program_that_stops_starts_no_successor() {
+    let folder = Folder::new();
+    let old = Program::serving(&folder, &[LOOPBACK]);
+    // The drain waits for its first question.
+    let mut client = old.connect(0);
+    old.child.signal("TERM");
+    old.child.signal("HUP");
+    let said = std::iter::repeat_with(|| old.child.line()).find(|line| !line.is_empty()).unwrap();
+    let _unwanted = said.strip_prefix("started ").map(|id| Grandchild(id.parse().unwrap()));
+    assert_eq!(said, "cannot restart: this process is stopping");
+    old.expect_to_serve(&mut client);
+    old.expect_drained();
+}
+
+#[test]
 fn the_watchdog_hears_the_successor() {
     let folder = Folder::new();
     let manager = Manager::new(&folder);
