@@ -31,7 +31,8 @@ impl HandoffListener {
 impl Drop for HandoffListener {
     fn drop(&mut self) {
         let left = self.handoffs.close();
-        if !left.is_empty() {
+        // A logger that panics, as the one may have that ends this thread, would end the process.
+        if !left.is_empty() && !std::thread::panicking() {
             log::warn!("{}: reset {} clients that were handed over", self.address, left.len());
         }
         left.into_iter().for_each(|(socket, _)| socket.reset());

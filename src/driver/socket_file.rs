@@ -9,6 +9,7 @@ use std::io::{self, ErrorKind};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::thread::panicking;
 
 /// Attempts to bind a path. A second one follows when a stale file was removed; more only if other
 /// programs, which take no lock, make and remove files there at the same moment.
@@ -172,8 +173,9 @@ impl SocketFile {
 impl Drop for SocketFile {
     fn drop(&mut self) {
         if self.is_ours() {
-            if let Err(error) = fs::remove_file(&self.path) {
-                // It is stale then, and the next program that listens there removes it.
+            // It is stale then, and the next program that listens there removes it. A logger that
+            // panics while this thread does would end the process.
+            if let Some(error) = fs::remove_file(&self.path).err().filter(|_| !panicking()) {
                 log::warn!("{} cannot be removed: {error}", self.path.display());
             }
         }

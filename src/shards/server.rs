@@ -7,7 +7,9 @@ use super::report::ShardsReport;
 use super::shard::Shard;
 use super::team::Team;
 use crate::reactor::{Reactor, Settings, guard};
+use log::Level;
 use std::error::Error;
+use std::fmt;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -204,19 +206,25 @@ impl Shards {
             let Ok((index, Event::Ended(end))) = events.recv() else { continue };
             let end = end.unwrap_or_else(ShardEnd::Panicked);
             if end.is_failure() {
-                log::error!("shard {index} {end}");
                 let is_acceptor = index == 0 && self.team.is_led();
                 if self.on_panic == PanicPolicy::StopAll || is_acceptor {
                     stops_all = true;
                     self.team.stop(self.settings.drain_time());
                 }
+                log_guarded(Level::Error, format_args!("shard {index} {end}"));
             }
             ends[index] = Some(end);
         }
         let report = ShardsReport::new(ends.into_iter().flatten().collect());
-        log::info!("{report}");
+        log_guarded(Level::Info, format_args!("{report}"));
         if stops_all { Err(ShardsError::ShardFailed(report)) } else { Ok(report) }
     }
+}
+
+/// Logs a message. A logger that panics, which may be what a shard has ended by, must not end the
+/// thread that waits for the others.
+fn log_guarded(level: Level, message: fmt::Arguments<'_>) {
+    let _ = guard(|| log::log!(level, "{message}"));
 }
 
 /// Waits until the shard that is being set up is ready.

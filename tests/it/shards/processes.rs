@@ -3,9 +3,10 @@
 use super::Greeter;
 use crate::examples::Example;
 use crate::support::{Child, Client};
+use std::io::Write;
 use std::net::SocketAddr;
 use std::os::unix::process::ExitStatusExt;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 use twistor::Settings;
 use twistor::shards::{Balance, PanicPolicy, Shards, SharedPort};
@@ -26,6 +27,8 @@ impl log::Log for PanickingLog {
         let name = if bad { "shard-0" } else { "shard-1" };
         let is_bad = std::thread::current().name() == Some(name);
         let message = record.args().to_string();
+        let is_broken = std::env::var(ROLE).unwrap().contains("broken log");
+        assert!(!(is_broken && record.level() <= log::Level::Warn), "the disk is full");
         assert!(!(is_bad && message.ends_with(": connected")), "the disk is full");
         // In time, so that a test can wait for it.
         println!("log: {message}");
@@ -62,7 +65,13 @@ fn role() {
         if role == "held" {
             std::mem::forget(reactor.hold_shutdown());
         }
-        reactor.call_when_running(move |_| println!("shard {index} runs"));
+        let waits = index == 1 && role.contains("clients wait");
+        reactor.call_when_running(move |_| {
+            println!("shard {index} runs");
+            if waits {
+                let _ = std::io::stdin().read_line(&mut String::new());
+            }
+        });
         Ok(())
     });
     match ended {
@@ -74,7 +83,7 @@ fn role() {
 fn child(role: &str) -> (Child, SocketAddr) {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", "shards::processes::role", "--nocapture", "--test-threads=1"]);
-    let child = Child::spawn(command.env(ROLE, role));
+    let child = Child::spawn_with_stdin(command.env(ROLE, role).stdin(Stdio::piped()));
     let address = child.line_after("listening on ").parse().unwrap();
     for _ in 0..2 {
         child.line_after("shard ");
@@ -137,6 +146,22 @@ fn a_thread_that_panics_stops_the_others_gracefully() {
                     panicked: the disk is full";
     assert_eq!(child.line_after("error: "), expected);
     assert!(child.wait().0.success());
+}
+
+/// Neither the error of the thread nor the warning that its clients are reset can be logged.
+#[test]
+fn a_logger_that_panics_each_time_does_not_keep_the_others_from_stopping() {
+    let (mut child, address) = child("1 panics, with a broken log, while clients wait");
+    let mut clients: Vec<_> = (0..7).map(|_| Client::connect(address)).collect();
+    for client in clients.iter_mut().step_by(2) {
+        assert_eq!(client.line(), "0");
+    }
+    // By now three wait for the shard that panics.
+    child.stdin().write_all(b"\n").unwrap();
+    let error = child.line_after("error: 2 shards: 4 connections drained, ");
+    assert!(error.ends_with("; shard 1 panicked: the disk is full"), "{error}");
+    let (status, said) = child.wait();
+    assert!(status.success(), "{status}: {said}");
 }
 
 #[test]
