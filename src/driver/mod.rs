@@ -387,7 +387,8 @@ pub(crate) trait Listener: Debug {
     }
 
     /// Says whether this process owns what the port has besides its socket, which closing it then
-    /// removes: the file of a Unix socket and the lock on its path.
+    /// removes: the file of a Unix socket and the lock on its path. A port that was taken over gets
+    /// the backlog, and the mode of its file, from the process that owns it.
     fn set_owned(&mut self, _is_owned: bool) {}
 }
 

@@ -5,6 +5,8 @@ use super::{AnyStream, Handoff, Listener};
 use crate::address::Address;
 use crate::endpoint::TcpServerEndpoint;
 use mio::{Interest, Registry, Token};
+#[cfg(unix)]
+use socket2::SockRef;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::cell::RefCell;
 use std::fs::File;
@@ -50,6 +52,14 @@ pub(super) struct TcpListener {
     /// Clients may be waiting that connected before the socket had TCP_NODELAY, and that did not
     /// inherit it.
     has_older_clients: bool,
+    /// The backlog to be set once the port, which was taken over, is this process's own.
+    #[cfg(unix)]
+    backlog: Option<i32>,
+}
+
+/// Returns the backlog for listen(2). Some systems read zero as the largest possible one.
+pub(super) fn backlog(max: u32) -> i32 {
+    max.max(1).try_into().unwrap_or(i32::MAX)
 }
 
 impl TcpListener {
@@ -78,8 +88,7 @@ impl TcpListener {
         // for delayed ACKs.
         socket.set_tcp_nodelay(true)?;
         socket.bind(&address.into())?;
-        // Some systems read zero as the largest possible backlog.
-        socket.listen(at.backlog_max().max(1).try_into().unwrap_or(i32::MAX))?;
+        socket.listen(backlog(at.backlog_max()))?;
         Self::new(socket, false, token, registry, reserve)
     }
 
@@ -99,7 +108,7 @@ impl TcpListener {
     }
 
     /// Takes over the port of another process: as [`adopt`](Self::adopt), and the backlog is this
-    /// program's from now on.
+    /// program's once it owns the port. Until then the other one may have to continue.
     #[cfg(unix)]
     pub(super) fn take_over(
         socket: Socket,
@@ -108,8 +117,9 @@ impl TcpListener {
         registry: Rc<Registry>,
         reserve: Rc<Reserve>,
     ) -> io::Result<Self> {
-        socket.listen(at.backlog_max().max(1).try_into().unwrap_or(i32::MAX))?;
-        Self::adopt(socket, token, registry, reserve)
+        let mut adopted = Self::adopt(socket, token, registry, reserve)?;
+        adopted.backlog = Some(backlog(at.backlog_max()));
+        Ok(adopted)
     }
 
     fn new(
@@ -124,7 +134,15 @@ impl TcpListener {
         let address = socket.local_addr()?.into();
         registry.register(&mut socket, token, Interest::READABLE)?;
         reserve.refill();
-        Ok(Self { socket, address, registry, reserve, has_older_clients })
+        Ok(Self {
+            socket,
+            address,
+            registry,
+            reserve,
+            has_older_clients,
+            #[cfg(unix)]
+            backlog: None,
+        })
     }
 
     fn accept_socket(&mut self) -> io::Result<(mio::net::TcpStream, SocketAddr)> {
@@ -179,6 +197,15 @@ impl Listener for TcpListener {
         use std::os::fd::AsFd;
         let socket = self.socket.as_fd().try_clone_to_owned()?;
         Ok(Some(super::PortDescriptors { socket, lock: None }))
+    }
+
+    #[cfg(unix)]
+    fn set_owned(&mut self, is_owned: bool) {
+        if let Some(backlog) = self.backlog.take_if(|_| is_owned) {
+            if let Err(error) = SockRef::from(&self.socket).listen(backlog) {
+                log::warn!("{}: its backlog cannot be set: {error}", self.address);
+            }
+        }
     }
 }
 

@@ -1,14 +1,14 @@
 //! Listening Unix sockets of the operating system.
 
 use super::socket_file::{PathLock, SocketFile};
-use super::tcp_listener::Reserve;
+use super::tcp_listener::{Reserve, backlog};
 use super::unix_address::{from_system, to_system};
 use super::unix_stream::UnixStream;
 use super::{AnyStream, Handoff, Listener, PortDescriptors};
 use crate::address::{Address, UnixAddress};
 use crate::endpoint::{UnixServerEndpoint, UnixSocketError};
 use mio::{Interest, Registry, Token};
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, SockRef, Socket, Type};
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixListener as SystemListener;
@@ -25,6 +25,15 @@ pub(super) struct UnixListener {
     address: Address,
     registry: Rc<Registry>,
     reserve: Rc<Reserve>,
+    /// What is to be set once the port, which was taken over, is this process's own.
+    unset: Option<Unset>,
+}
+
+/// Properties of a port that its endpoint asks for.
+#[derive(Debug)]
+struct Unset {
+    backlog: i32,
+    mode: Option<u32>,
 }
 
 impl UnixListener {
@@ -58,7 +67,7 @@ impl UnixListener {
                 return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
             }
         };
-        socket.listen(at.backlog_max().max(1).try_into().unwrap_or(i32::MAX))?;
+        socket.listen(backlog(at.backlog_max()))?;
         let socket = mio::net::UnixListener::from_std(socket.into());
         let address = at.address().clone();
         Self::open(file, socket, lock, address, token, registry, reserve)
@@ -83,7 +92,8 @@ impl UnixListener {
     }
 
     /// Takes over the port of another process, which owns its file and the lock of its path, if it
-    /// has them.
+    /// has them. Mode and backlog are this program's once it owns them: until then the other one
+    /// may have to continue.
     pub(super) fn take_over(
         port: PortDescriptors,
         at: &UnixServerEndpoint,
@@ -96,13 +106,11 @@ impl UnixListener {
         let lock = port.lock.map(PathLock::shared);
         let path = at.address().as_path().filter(|_| lock.is_some());
         let file = path.map(SocketFile::shared).transpose()?;
-        if let (Some(file), Some(mode)) = (&file, at.permissions()) {
-            file.set_mode(mode)?;
-        }
-        // The backlog is this program's from now on, and so are the credentials that clients see.
-        socket.listen(at.backlog_max().max(1).try_into().unwrap_or(i32::MAX))?;
         let socket = mio::net::UnixListener::from_std(socket.into());
-        Self::open(file, socket, lock, at.address().clone(), token, registry, reserve)
+        let address = at.address().clone();
+        let mut port = Self::open(file, socket, lock, address, token, registry, reserve)?;
+        port.unset = Some(Unset { backlog: backlog(at.backlog_max()), mode: at.permissions() });
+        Ok(port)
     }
 
     fn open(
@@ -116,7 +124,17 @@ impl UnixListener {
     ) -> io::Result<Self> {
         registry.register(&mut socket, token, Interest::READABLE)?;
         reserve.refill();
-        Ok(Self { file, socket, lock, address: address.into(), registry, reserve })
+        Ok(Self { file, socket, lock, address: address.into(), registry, reserve, unset: None })
+    }
+}
+
+impl UnixListener {
+    /// From now on clients see the credentials of this process, too.
+    fn set(&self, unset: &Unset) -> io::Result<()> {
+        if let (Some(file), Some(mode)) = (&self.file, unset.mode) {
+            file.set_mode(mode)?;
+        }
+        SockRef::from(&self.socket).listen(unset.backlog)
     }
 }
 
@@ -166,6 +184,11 @@ impl Listener for UnixListener {
         }
         if let Some(lock) = &mut self.lock {
             lock.set_owned(is_owned);
+        }
+        if let Some(unset) = self.unset.take_if(|_| is_owned) {
+            if let Err(error) = self.set(&unset) {
+                log::warn!("{}: its mode or backlog cannot be set: {error}", self.address);
+            }
         }
     }
 }

@@ -296,10 +296,11 @@ impl Reactor {
     ///
     /// Call this before ports are opened. A `listen` of what the predecessor listens on then serves
     /// the predecessor's socket, with the backlog and, for a Unix socket, the mode that is asked
-    /// for. Sockets go by their addresses: `tcp:8007` finds what the predecessor has opened as
-    /// `tcp:8007`, be it with TLS or without. A port number of zero finds the socket that was asked
-    /// for in the same way, and `systemd:name=web` the one that the predecessor has from systemd.
-    /// Of several with one address each `listen` takes one. Other ports are opened as usual.
+    /// for, once the predecessor has handed over. Sockets go by their addresses: `tcp:8007` finds
+    /// what the predecessor has opened as `tcp:8007`, be it with TLS or without. A port number of
+    /// zero finds the socket that was asked for in the same way, and `systemd:name=web` the one
+    /// that the predecessor has from systemd. Of several with one address each `listen` takes one.
+    /// Other ports are opened as usual.
     ///
     /// When this reactor has started up (all triggers and the closures of
     /// [`call_when_running`](Self::call_when_running) were called), it tells the predecessor that

@@ -2,9 +2,13 @@
 
 use super::Program;
 use crate::support::{Client, Folder};
+use socket2::{Domain, SockAddr, Socket, Type};
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::Command;
+use twistor::Address;
 
 const LOOPBACK: &str = "tcp:0:interface=127.0.0.1";
 
@@ -59,6 +63,53 @@ fn a_successor_that_is_to_stop_before_it_is_ready_changes_nothing() {
     early.expect("restarts\r\n");
     early.expect_close();
     old.expect_drained();
+    new.expect_to_serve(&mut new.connect(1));
+}
+
+/// Connects this many clients, each without waiting, and returns those that have got into the queue
+/// of the port.
+fn queue(address: &Address, count: usize) -> Vec<Socket> {
+    let (domain, address) = match address {
+        Address::Unix(path) => (Domain::UNIX, SockAddr::unix(path.as_path().unwrap()).unwrap()),
+        other => (Domain::IPV4, other.socket_addr().unwrap().into()),
+    };
+    let connect = || {
+        let socket = Socket::new(domain, Type::STREAM, None).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let _ = socket.connect(&address);
+        // Over the loopback interface, a connection is made at once or not at all.
+        socket.peer_addr().is_ok().then_some(socket)
+    };
+    (0..count).filter_map(|_| connect()).collect()
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[test]
+fn mode_and_backlog_are_the_successors_as_soon_as_it_serves_and_not_before() {
+    let folder = Folder::new();
+    let path = folder.join("s");
+    let unix = format!("unix:{}", path.display());
+    let old = Program::serving(&folder, &[LOOPBACK, &format!("{unix}:mode=600")]);
+    let ports = [&*format!("{LOOPBACK}:backlog=1"), &*format!("{unix}:mode=666:backlog=1")];
+    let failed = Program::start("dies", &folder, &ports);
+    assert!(!failed.child.wait().0.success());
+    assert_eq!(mode(&path), 0o600);
+    old.stop();
+    for address in &old.addresses {
+        assert_eq!(queue(address, 20).len(), 20, "{address}");
+    }
+    old.child.signal("CONT");
+    let new = Program::serving(&folder, &ports);
+    old.expect_drained();
+    assert_eq!(mode(&path), 0o666);
+    new.stop();
+    for address in &new.addresses {
+        assert!(queue(address, 20).len() < 20, "{address}");
+    }
+    new.child.signal("CONT");
     new.expect_to_serve(&mut new.connect(1));
 }
 
@@ -141,7 +192,7 @@ fn a_process_of_another_user_is_refused() {
         return;
     }
     let folder = Folder::new();
-    let everyone = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+    let everyone = fs::Permissions::from_mode(0o777);
     fs::set_permissions(folder.join(""), everyone).unwrap();
     let as_nobody = |role| {
         let mut command = Program::command(role, &folder, &[LOOPBACK]);
