@@ -162,6 +162,18 @@ impl ServerEndpoint {
         Some(Self { carrier: ServerCarrier::Tcp(tcp), ..self.clone() })
     }
 
+    /// Returns this endpoint with the port number of an address at which it was opened, in place of
+    /// one that the system chooses.
+    pub(crate) fn at_port(&self, address: &Address) -> Self {
+        match (&self.carrier, address.port()) {
+            (ServerCarrier::Tcp(tcp), Some(port)) => {
+                let carrier = ServerCarrier::Tcp(tcp.clone().port(port));
+                Self { carrier, ..self.clone() }
+            }
+            _ => self.clone(),
+        }
+    }
+
     pub(crate) fn carrier(&self) -> &ServerCarrier {
         &self.carrier
     }

@@ -20,6 +20,10 @@ impl ShardsHandle {
         Self { team }
     }
 
+    pub(super) fn is_of_same_shards(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.team, &other.team)
+    }
+
     pub(super) fn team(&self) -> &Team {
         &self.team
     }

@@ -1,5 +1,6 @@
 //! Shared port: one port, whose clients are spread over the shards.
 
+use super::handle::ShardsHandle;
 use super::shard::Shard;
 use crate::address::Address;
 use crate::driver::Handoffs;
@@ -37,6 +38,7 @@ enum Way {
 
 #[derive(Clone, Debug)]
 struct Opened {
+    by: ShardsHandle,
     address: Address,
     /// The queues of the shards, by index; empty if each accepts for itself.
     queues: Arc<[Arc<Handoffs>]>,
@@ -70,37 +72,51 @@ impl SharedPort {
     ///
     /// A shard that does not listen gets no clients. When the first shard stops listening on a port
     /// that it accepts for all, nobody can connect; connections that are established, or were
-    /// handed over, remain.
+    /// handed over, remain. It may listen again, at the port number that it had: then the others,
+    /// which listen still, get clients as before.
     ///
     /// # Errors
     ///
     /// [`ListenError`], as [`Reactor::listen_tcp`] returns. [`ListenError::Bind`] of the kind
     /// [`Unsupported`](io::ErrorKind::Unsupported): the way to share is `reuse_port`, and the
     /// endpoint is no TCP port, or the system cannot share it; of the kind
-    /// [`NotConnected`](io::ErrorKind::NotConnected): the first shard does not listen.
+    /// [`NotConnected`](io::ErrorKind::NotConnected): the first shard has not listened yet.
     pub fn listen<S: IntoFactory>(
         &self,
         reactor: &mut Reactor,
         shard: &Shard,
         factory: S,
     ) -> Result<ListeningPort<S::Factory>, ListenError> {
+        let by = shard.handle().clone();
+        // A port may serve one run after another, each with shards of its own.
+        let opened = self.lock().clone().filter(|it| it.by.is_of_same_shards(&by));
         match (shard.index(), self.way) {
             (0, Way::ReusePort) => {
-                let port = self.sharing(None)?.listen(reactor, factory)?;
+                let endpoint = self.sharing(opened.and_then(|it| it.address.port()))?;
+                let port = endpoint.listen(reactor, factory)?;
                 let (address, queues) = (port.local_address(), Arc::new([]));
-                *self.lock() = Some(Opened { address, queues });
+                *self.lock() = Some(Opened { by, address, queues });
                 Ok(port)
             }
             (0, Way::Acceptor(balance)) => {
-                let queues: Arc<[_]> = (0..shard.count()).map(|_| Handoffs::new()).collect();
-                let (endpoint, shards) = (self.endpoint.clone(), Arc::clone(&queues));
+                // The others listen at the queues and the address of the first time.
+                let (endpoint, queues) = match opened {
+                    Some(Opened { address, queues, .. }) => {
+                        (self.endpoint.at_port(&address), queues)
+                    }
+                    None => {
+                        let queues = (0..shard.count()).map(|_| Handoffs::new()).collect();
+                        (self.endpoint.clone(), queues)
+                    }
+                };
+                let shards = Arc::clone(&queues);
                 let port = reactor.listen_for_shards(endpoint, factory, shards, balance)?;
                 shard.set_led();
-                *self.lock() = Some(Opened { address: port.local_address(), queues });
+                *self.lock() = Some(Opened { by, address: port.local_address(), queues });
                 Ok(port)
             }
             (index, _) => {
-                let Some(Opened { address, queues }) = self.lock().clone() else {
+                let Some(Opened { address, queues, .. }) = opened else {
                     let why = "the first shard has to listen on a shared port before the others";
                     return Err(self.error(io::Error::new(io::ErrorKind::NotConnected, why)));
                 };

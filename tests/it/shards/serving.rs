@@ -1,10 +1,11 @@
 //! How clients of a shared port are served.
 
-use super::{Greeter, Running, any, receive, ways};
+use super::{Greeter, Greeters, Running, any, receive, ways};
 #[cfg(unix)]
 use crate::support::Folder;
 use crate::support::{Client, TIMEOUT};
 use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use twistor::Reactor;
 #[cfg(target_os = "linux")]
@@ -83,6 +84,47 @@ fn a_shard_that_does_not_listen_or_no_longer_gets_no_clients() {
     assert_eq!(indices(&running), [0; 6]);
     running.handle.stop();
     running.join().unwrap();
+}
+
+/// Those that another shard has been given still go there when the port is open again.
+#[test]
+fn a_port_that_the_first_shard_opens_again_is_shared_as_before() {
+    for port in ways() {
+        let what = format!("{port:?}");
+        let port = Arc::new(port);
+        let shards = super::shards(2);
+        let handle = shards.handle();
+        let (opened_in, opened) = channel();
+        let (again, opened_in) = (Arc::clone(&port), Mutex::new(opened_in));
+        let thread = std::thread::spawn(move || {
+            shards.run(|reactor, shard| {
+                let index = shard.index();
+                let port = port.listen(reactor, shard, Greeters { index })?;
+                let opened = (port.local_address(), port.id(), shard.clone());
+                opened_in.lock().unwrap().send(opened)?;
+                Ok(())
+            })
+        });
+        let ((address, first, shard), _second) = (receive(&opened), receive(&opened));
+        let running = Running { address, handle, thread };
+        let (reopened_in, reopened) = channel();
+        let reopen = move |reactor: &mut Reactor| {
+            assert!(reactor.stop_listening(first));
+            let port = again.listen(reactor, &shard, Greeters { index: 0 }).unwrap();
+            reopened_in.send(port.local_address()).unwrap();
+        };
+        running.remote(0).call_from_thread(reopen).unwrap();
+        assert_eq!(receive(&reopened), running.address, "{what}");
+        let clients: Vec<_> = (0..100).map(|_| running.connect()).collect();
+        let second = clients.iter().filter(|(_, index)| *index == 1).count();
+        match what.contains("Acceptor") {
+            true => assert_eq!(second, 50, "{what}"),
+            // By chance: less on one of two shards happens once in a quadrillion times.
+            false => assert!((10..90).contains(&second), "{second} of 100 on shard 1"),
+        }
+        running.handle.stop();
+        running.join().unwrap();
+    }
 }
 
 #[test]
