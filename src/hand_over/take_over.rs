@@ -311,7 +311,7 @@ impl Reactor {
     /// continues.
     ///
     /// This blocks until the sockets are here, and the end of start-up blocks until the predecessor
-    /// has answered: some milliseconds, and ten seconds at most.
+    /// has answered twice: some milliseconds, and ten seconds at most for each answer.
     ///
     /// Call [`notify_service_manager`](Self::notify_service_manager) after this.
     ///
