@@ -80,6 +80,7 @@ pub mod requests;
 mod arena;
 mod driver;
 pub mod limits;
+mod panic;
 mod random;
 mod resolver;
 pub mod shards;

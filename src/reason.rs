@@ -35,7 +35,8 @@ pub enum Reason {
     Overflow,
     /// A callback ended the connection with [`Transport::fail`](crate::Transport::fail).
     Failed(Arc<Failure>),
-    /// A callback of this connection's protocol panicked with this message.
+    /// A callback of this connection's protocol panicked with this message, or code that its TLS
+    /// configuration names, such as a resolver of certificates.
     Panicked(Arc<str>),
     /// The reactor stopped, or was dropped.
     Stopped,

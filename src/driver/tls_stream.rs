@@ -2,7 +2,7 @@
 
 use super::layer::{hand_on, leave_to_socket};
 use super::{AnyStream, Layer, Stream};
-use crate::tls::{Outgoing, Plaintext, RECORD_MAX, RECORD_OVERHEAD, Session, TlsInfo};
+use crate::tls::{Outgoing, Plaintext, RECORD_MAX, RECORD_OVERHEAD, Session, TlsInfo, to_io_error};
 use std::cell::Cell;
 use std::io::{self, IoSlice};
 
@@ -254,7 +254,7 @@ fn wanted(plaintext: usize, kept: usize) -> usize {
 }
 
 fn failure(error: rustls::Error) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, error)
+    to_io_error(io::ErrorKind::InvalidData, error)
 }
 
 impl Stream for TlsStream {

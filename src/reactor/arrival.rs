@@ -192,6 +192,7 @@ impl Reactor {
         drop(transport.connection().release());
         self.connections.remove(id);
         let peer = transport.peer_address();
+        self.report_tls_panic(&transport, &error);
         if !transport.is_outgoing() {
             self.release_place(&transport, counted);
             if has_left(&error) {

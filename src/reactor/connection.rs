@@ -16,7 +16,7 @@ use crate::callback_kind::CallbackKind;
 use crate::continuation::Continuation;
 use crate::limits::{Direction, TimeoutKind};
 use crate::reason::Reason;
-use crate::transport::{Action, Settled};
+use crate::transport::{Action, Settled, Transport};
 use log::Level;
 
 impl Reactor {
@@ -175,6 +175,7 @@ impl Reactor {
             return;
         };
         let (factory, transport) = (connection.factory(), &connection.transport);
+        let reason = self.without_tls_panic(transport, reason);
         // A peer that is to blame for the end is not worth a lingering close.
         let in_order = self.lifecycle.state != RunState::Stopping
             && !reason.is_abortive()
@@ -226,6 +227,16 @@ impl Reactor {
             self.report_panic(format_args!("dropping an error of {protocol} panicked"), &panic);
         }
         self.release_factory(transport);
+    }
+
+    /// Returns the reason of an end. The error that a panic of code that TLS calls has become is
+    /// reported, and makes way for the panic.
+    fn without_tls_panic(&mut self, transport: &Transport, reason: Reason) -> Reason {
+        let Reason::Lost(error) = &reason else { return reason };
+        match self.report_tls_panic(transport, error) {
+            Some(panic) => Reason::Panicked(panic.0),
+            None => reason,
+        }
     }
 
     /// Logs the end of a connection. Displaying an error that the reason holds is user code, and

@@ -98,7 +98,7 @@ pub struct Metrics {
     pub unsent: usize,
     /// Timers that are set and have not fired.
     pub timers: usize,
-    /// Callbacks and closures that panicked.
+    /// Callbacks and closures that panicked, and panics of code that TLS calls for a connection.
     pub panics: u64,
     /// Time spent outside the poller, per turn: count, total, longest. Its `calls` are turns. All
     /// of it also counts in one of `protocols`, `closures`, `flushes` and `other`. Time outside of

@@ -35,7 +35,6 @@ mod metrics;
 mod observer;
 mod open_port;
 mod out_of_band;
-mod panic;
 mod predecessor;
 mod queues;
 mod random;
@@ -90,7 +89,6 @@ pub use metrics::{CallStats, ConnectionStats, Metrics, SlowestCallback};
 pub use observer::OpenResources;
 #[cfg(feature = "testing")]
 pub(crate) use observer::{CallbackObserver, Happening};
-pub(crate) use panic::guard;
 pub(crate) use predecessor::{PassedSocket, Predecessor};
 pub use remote::Remote;
 pub use service_notifier::ReloadGuard;
@@ -98,6 +96,8 @@ pub use settings::Settings;
 pub use signals::SignalId;
 pub use timer_id::TimerId;
 pub use triggers::{Phase, SystemEvent, TriggerId};
+
+pub(crate) use crate::panic::{self, guard};
 
 use crate::arena::{Arena, Id};
 use crate::driver::{Driver, MioDriver};

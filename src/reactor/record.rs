@@ -7,6 +7,7 @@ use super::recorder::{EventKind, LOG_INTERVAL, nanos};
 use crate::arena::Id;
 use crate::transport::Transport;
 use std::fmt;
+use std::io;
 use std::time::Duration;
 
 impl Reactor {
@@ -184,6 +185,21 @@ impl Reactor {
         if let Some(observer) = &self.observer {
             observer.observe_panic(&what, &panic.0);
         }
+    }
+
+    /// Reports and counts a panic of code that TLS has called for a connection, if `error` holds
+    /// one: its stream has contained it.
+    pub(super) fn report_tls_panic(
+        &mut self,
+        transport: &Transport,
+        error: &io::Error,
+    ) -> Option<Panic> {
+        let panic = Panic::within(error)?.clone();
+        let protocol = self.protocol_name(transport.factory());
+        let peer = transport.peer_address();
+        self.report_panic(format_args!("the TLS of {protocol} of {peer} panicked"), &panic);
+        self.record_panic(&format!("a panic in the TLS of {protocol}"));
+        Some(panic)
     }
 
     /// Counts a panic of user code, and logs the last events.

@@ -31,6 +31,9 @@ impl TlsAcceptor {
     /// The configuration is copied, so that the acceptor learns which server the client has named:
     /// `cert_resolver` is called by another resolver. What the configuration shares, such as
     /// `ticketer` and `session_storage`, stays shared.
+    ///
+    /// A panic of code that it calls ends that one connection; a client in its handshake is
+    /// rejected.
     pub fn new(config: Arc<ServerConfig>) -> Self {
         let mut config = Arc::unwrap_or_clone(config);
         config.cert_resolver = Arc::new(NotingResolver(config.cert_resolver));

@@ -34,6 +34,8 @@ struct Shared {
 
 impl TlsConnector {
     /// Creates a connector from a configuration of rustls, with any provider of cryptography.
+    ///
+    /// A panic of code that it calls ends that one connection, or fails that attempt to connect.
     pub fn new(config: Arc<ClientConfig>) -> Self {
         let shared = Shared { config, server_name: None, accepts_truncation: false };
         Self { shared: Arc::new(shared) }

@@ -47,6 +47,6 @@ pub(crate) use record::{RECORD_MAX, RECORD_OVERHEAD};
 pub use root_certificates::RootCertificates;
 pub use rustls;
 pub use server_name_error::ServerNameError;
-pub(crate) use session::{Plaintext, Session};
+pub(crate) use session::{Plaintext, Session, to_io_error};
 pub use side::TlsSide;
 pub use version::TlsVersion;

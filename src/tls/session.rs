@@ -2,14 +2,16 @@
 
 use super::record::{RECORD_MAX, RECORD_OVERHEAD};
 use super::{Outgoing, TlsAcceptor, TlsConnector, TlsInfo};
+use crate::panic::{Panic, guard};
 use rustls::client::UnbufferedClientConnection;
 use rustls::pki_types::ServerName;
 use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{
     ConnectionState, EncodeError, EncodeTlsData, EncryptError, UnbufferedStatus, WriteTraffic,
 };
-use rustls::{CommonState, Error};
+use rustls::{CommonState, Error, OtherError};
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 
 /// Room for an alert and its record, for a first try: an alert takes less in every version.
@@ -71,7 +73,8 @@ impl Plaintext<'_> {
 impl Session {
     /// Begins the session of a server.
     pub(crate) fn server(acceptor: &TlsAcceptor) -> Result<Self, Error> {
-        let engine = UnbufferedServerConnection::new(Arc::clone(acceptor.config()))?;
+        let config = Arc::clone(acceptor.config());
+        let engine = contain(|| UnbufferedServerConnection::new(config))?;
         Ok(Self::new(Engine::Server(engine), None, acceptor.accepts_truncation()))
     }
 
@@ -81,7 +84,8 @@ impl Session {
         name: ServerName<'static>,
     ) -> Result<Self, Error> {
         let text = name.to_str().into();
-        let engine = UnbufferedClientConnection::new(Arc::clone(connector.config()), name)?;
+        let config = Arc::clone(connector.config());
+        let engine = contain(|| UnbufferedClientConnection::new(config, name))?;
         Ok(Self::new(Engine::Client(engine), Some(text), connector.accepts_truncation()))
     }
 
@@ -131,14 +135,19 @@ impl Session {
         plaintext: &mut Plaintext<'_>,
         outgoing: &mut Outgoing,
     ) -> Result<Received, Error> {
+        let progress = &mut self.progress;
         match &mut self.engine {
             Engine::Client(engine) => {
-                receive(engine, ciphertext, plaintext, outgoing, &mut self.progress)
+                contain(|| receive(engine, ciphertext, plaintext, outgoing, progress))
             }
             Engine::Server(engine) => {
-                let received = receive(engine, ciphertext, plaintext, outgoing, &mut self.progress);
-                if self.server_name.is_none() && engine.is_handshaking() {
-                    self.server_name = super::noted_name::take();
+                let may_note = engine.is_handshaking();
+                let received =
+                    contain(|| receive(engine, ciphertext, plaintext, outgoing, progress));
+                // Also after a panic, and after the second hello of a client that was asked for
+                // one: the next connection must not find the name.
+                if let Some(name) = may_note.then(super::noted_name::take).flatten() {
+                    self.server_name = Some(name);
                 }
                 received
             }
@@ -178,10 +187,11 @@ impl Session {
         room: usize,
         traffic: Traffic<'_>,
     ) -> Result<(), Error> {
-        match &mut self.engine {
-            Engine::Client(it) => write(it, unread, outgoing, room, traffic, &mut self.progress),
-            Engine::Server(it) => write(it, unread, outgoing, room, traffic, &mut self.progress),
-        }
+        let progress = &mut self.progress;
+        contain(|| match &mut self.engine {
+            Engine::Client(it) => write(it, unread, outgoing, room, traffic, progress),
+            Engine::Server(it) => write(it, unread, outgoing, room, traffic, progress),
+        })
     }
 }
 
@@ -191,6 +201,24 @@ impl fmt::Debug for Session {
             .field("server_name", &self.server_name)
             .field("progress", &self.progress)
             .finish_non_exhaustive()
+    }
+}
+
+/// Calls the engine. A panic of what its configuration names, such as a resolver of certificates,
+/// becomes an error: any peer may be able to cause it.
+fn contain<T>(call: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    guard(call).unwrap_or_else(|panic| Err(Error::Other(OtherError(Arc::new(panic)))))
+}
+
+/// Returns an error of the engine as that of a stream, which holds the panic if it was one.
+pub(crate) fn to_io_error(kind: io::ErrorKind, error: Error) -> io::Error {
+    let panic = match &error {
+        Error::Other(OtherError(other)) => other.downcast_ref::<Panic>().cloned(),
+        _ => None,
+    };
+    match panic {
+        Some(panic) => io::Error::new(kind, panic),
+        None => io::Error::new(kind, error),
     }
 }
 

@@ -1,6 +1,6 @@
 //! `TlsSide`: which side of a handshake a connection takes.
 
-use super::{Certificates, ServerNameError, Session, TlsAcceptor, TlsConnector};
+use super::{Certificates, ServerNameError, Session, TlsAcceptor, TlsConnector, to_io_error};
 use rustls::pki_types::ServerName;
 use std::fmt;
 use std::io;
@@ -32,7 +32,7 @@ impl TlsSide {
             Side::Server(acceptor) => Session::server(acceptor),
             Side::Client(connector, name) => Session::client(connector, (**name).clone()),
         };
-        session.map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))
+        session.map_err(|error| to_io_error(io::ErrorKind::InvalidInput, error))
     }
 }
 

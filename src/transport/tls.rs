@@ -52,7 +52,7 @@ impl Transport {
     /// [`AlreadyExists`](io::ErrorKind::AlreadyExists): the connection is encrypted.
     /// [`NotConnected`](io::ErrorKind::NotConnected): it is closing, or lost.
     /// [`InvalidInput`](io::ErrorKind::InvalidInput): descriptors wait to be sent, or the
-    /// configuration cannot be used. Nothing has changed then.
+    /// configuration cannot be used, or has panicked. Nothing has changed then.
     ///
     /// ```
     /// use twistor::tls::TlsAcceptor;

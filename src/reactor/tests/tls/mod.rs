@@ -5,6 +5,7 @@ mod arriving;
 mod ends;
 mod hostile;
 mod moving;
+mod panicking;
 mod starting;
 
 use super::*;

@@ -1,12 +1,30 @@
 //! Contains panics of user code.
 
 use std::any::Any;
+use std::error::Error;
+use std::fmt;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 /// The message of a panic.
 #[derive(Clone, Debug)]
 pub(crate) struct Panic(pub(crate) Arc<str>);
+
+impl Panic {
+    /// Returns the panic that an error of a stream holds: one of code that TLS has called.
+    pub(crate) fn within(error: &io::Error) -> Option<&Self> {
+        error.get_ref()?.downcast_ref()
+    }
+}
+
+impl fmt::Display for Panic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "user code panicked: {}", self.0)
+    }
+}
+
+impl Error for Panic {}
 
 /// Calls user code, and returns a panic as a value.
 ///
