@@ -300,13 +300,10 @@ impl TimeoutTracker {
                 {
                     None
                 }
-                TimeoutKind::FirstByte | TimeoutKind::Handshake | TimeoutKind::Protocol
-                    if activity.closing =>
-                {
-                    None
-                }
+                TimeoutKind::FirstByte | TimeoutKind::Protocol if activity.closing => None,
                 TimeoutKind::Handshake => {
-                    let own = set.handshake.filter(|_| !self.handshake_done);
+                    // What was written before a close may wait for a TLS handshake.
+                    let own = set.handshake.filter(|_| !self.handshake_done && !activity.closing);
                     let own = own.and_then(|time| after(since.handshake, time));
                     let tls = self.tls.and_then(|(time, begun)| after(begun?, time));
                     own.into_iter().chain(tls).min()

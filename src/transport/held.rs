@@ -2,6 +2,7 @@
 //! not.
 
 use super::connection::Connection;
+use super::state::State;
 use super::write::Written;
 use super::write_buffer::WriteBuffer;
 use crate::driver::AnyStream;
@@ -51,6 +52,15 @@ impl Connection {
             Some(AnyStream::Layer(layer)) => layer.is_handshaking(),
             _ => false,
         }
+    }
+
+    /// Returns true if a graceful close waits for the handshake, behind which there is something to
+    /// send. Only reading ends it, and brings nothing for the protocol.
+    #[cold]
+    pub(super) fn closes_after_handshake(&self) -> bool {
+        let has_written = self.write_buffer.as_ref().is_some_and(|it| !it.is_empty());
+        let waits = has_written || self.has_producer();
+        waits && matches!(self.state, State::Closing) && self.is_handshaking()
     }
 
     /// Returns true once after a handshake in mid-connection is complete.

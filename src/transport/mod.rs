@@ -199,6 +199,10 @@ impl Transport {
     /// Closes the connection gracefully: stops reading, sends everything that was written, waits
     /// for a registered producer, then closes (FIN).
     ///
+    /// What was written after [`start_tls`](Self::start_tls) waits for the end of the handshake,
+    /// and so does the close: the protocol still hears `handshake_completed`, or that the handshake
+    /// timeout has expired.
+    ///
     /// The protocol hears `connection_lost` with [`Reason::Done`] when the operating system has
     /// taken the last byte. (`loseConnection`)
     ///

@@ -32,8 +32,8 @@ impl Connection {
         let Readiness { socket, reading, processing, .. } = self.readiness;
         socket.readable
             && reading != Reading::Backoff
-            && processing == Processing::Done
-            && self.state.reads()
+            && (processing == Processing::Done && self.state.reads()
+                || self.closes_after_handshake())
             && !self.is_full()
     }
 

@@ -7,6 +7,7 @@ mod hostile;
 mod moving;
 mod panicking;
 mod starting;
+mod unfinished;
 
 use super::*;
 use crate::driver::scripted::Closed;

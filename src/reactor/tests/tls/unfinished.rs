@@ -1,0 +1,117 @@
+//! Ends of connections whose handshake, begun in mid-connection, is not complete.
+
+use super::*;
+use crate::Producer;
+
+/// Connects a client that asks for TLS.
+fn ask(fixture: &mut Fixture) -> Client {
+    let peer = fixture.connect();
+    peer.send("tls");
+    fixture.settle();
+    Client::new(peer)
+}
+
+/// Writes something for the encrypted connection, and closes it.
+fn farewell(event: Event<'_>, cx: &mut Context<'_, Probes>) {
+    match event {
+        Event::Data(_) => {
+            cx.transport.start_tls(acceptor()).unwrap();
+            cx.transport.write("secret");
+            cx.transport.lose_connection();
+        }
+        Event::TimedOut(kind) => cx.transport.time_out(kind),
+        _ => {}
+    }
+}
+
+#[test]
+fn what_was_written_before_a_close_waits_for_the_handshake() {
+    let mut fixture = Fixture::new(farewell);
+    let mut client = ask(&mut fixture);
+    client.exchange(&mut fixture);
+    assert_eq!(client.take_received(), b"secret");
+    assert!(client.has_heard_the_end());
+    client.peer.close();
+    fixture.settle();
+    fixture.log.expect(&["0 made", "0 data tls", "0 secured", DONE]);
+    fixture.reactor.stop_listening(&fixture.port);
+    fixture.settle();
+    fixture.expect_empty();
+}
+
+#[test]
+fn a_reader_before_a_close_waits_for_the_handshake() {
+    let mut fixture = Fixture::new(|event, cx| {
+        if let Event::Data(_) = event {
+            cx.transport.start_tls(acceptor()).unwrap();
+            let input: &'static [u8] = &[b'x'; 200_000];
+            cx.transport.register_producer(Producer::reader(input));
+            cx.transport.lose_connection();
+        }
+    });
+    let mut client = ask(&mut fixture);
+    client.exchange(&mut fixture);
+    assert_eq!(client.take_received().len(), 200_000);
+    assert!(client.has_heard_the_end());
+}
+
+#[test]
+fn a_drain_waits_for_the_handshake_behind_which_something_was_written() {
+    let mut fixture = Fixture::new(|event, cx| match event {
+        Event::Data(_) => {
+            cx.transport.start_tls(acceptor()).unwrap();
+            cx.transport.write("secret");
+        }
+        Event::Drain => cx.transport.lose_connection(),
+        _ => {}
+    });
+    let mut client = ask(&mut fixture);
+    fixture.reactor.stop_gracefully(10 * SECOND);
+    for _ in 0..5 {
+        let hello = client.outgoing();
+        client.peer.send(hello);
+        for _ in 0..5 {
+            let turned = fixture.reactor.turn(Some(Duration::ZERO)).unwrap();
+            if turned.is_break() {
+                client.take();
+                assert_eq!(client.take_received(), b"secret");
+                assert!(client.has_heard_the_end());
+                return;
+            }
+        }
+        client.take();
+        if client.has_heard_the_end() {
+            client.peer.close();
+        }
+    }
+    panic!("it does not end");
+}
+
+#[test]
+fn a_close_that_waits_for_a_handshake_has_the_time_of_the_handshake() {
+    let settings = Settings::default().handshake_timeout(5 * SECOND).close_timeout(60 * SECOND);
+    let mut fixture = Fixture::with(settings, farewell);
+    let mut client = ask(&mut fixture);
+    let hello = client.outgoing();
+    for byte in &hello[..4] {
+        client.peer.send([*byte]);
+        fixture.script.advance(SECOND);
+        fixture.settle();
+    }
+    fixture.log.expect(&["0 made", "0 data tls"]);
+    fixture.script.advance(SECOND);
+    fixture.settle();
+    fixture.log.expect(&["0 timed out: Handshake", "0 lost: handshake timeout"]);
+    assert_eq!(client.peer.closed(), Closed::Reset, "not all was sent");
+}
+
+#[test]
+fn a_peer_that_leaves_a_handshake_ends_the_close_that_waits_for_it() {
+    let mut fixture = Fixture::new(farewell);
+    let client = ask(&mut fixture);
+    client.peer.close();
+    fixture.settle();
+    let log = fixture.log.0.take().join("; ");
+    assert!(log.starts_with("0 made; 0 data tls; 0 lost: connection lost: "), "{log}");
+    assert_eq!(client.peer.closed(), Closed::Reset, "not all was sent");
+}
