@@ -292,7 +292,14 @@ impl Connection {
     /// extras pay nothing for it.
     fn next_action_with(&self, extras: &Extras) -> Action {
         // 1. Life cycle: reading resumed, a FIN to send, the end.
-        let action = self.state.next(self.write_buffer.is_none() && !extras.feed.has_producer());
+        let action =
+            match self.state.next(self.write_buffer.is_none() && !extras.feed.has_producer()) {
+                // The layer can say so after its handshake, if that still comes.
+                Action::ShutdownWrite if self.is_handshaking() && self.state.will_read() => {
+                    Action::Idle
+                }
+                action => action,
+            };
         if !matches!(action, Action::Idle | Action::AwaitSent) {
             return action;
         }

@@ -276,6 +276,8 @@ impl Transport {
     /// is sent, and a registered producer has finished. Reading continues. The protocol then hears
     /// `write_connection_lost`. (`loseWriteConnection`)
     ///
+    /// During the handshake of [`start_tls`](Self::start_tls) this waits until it is complete.
+    ///
     /// When the peer closes its half as well, the connection ends by itself with [`Reason::Done`].
     /// If it has done so already, the [`close_timeout`](crate::Settings::close_timeout) applies, as
     /// for [`lose_connection`](Self::lose_connection).

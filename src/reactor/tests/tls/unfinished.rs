@@ -115,3 +115,36 @@ fn a_peer_that_leaves_a_handshake_ends_the_close_that_waits_for_it() {
     assert!(log.starts_with("0 made; 0 data tls; 0 lost: connection lost: "), "{log}");
     assert_eq!(client.peer.closed(), Closed::Reset, "not all was sent");
 }
+
+#[test]
+fn a_half_close_during_the_handshake_is_said_after_it() {
+    let mut fixture = Fixture::new(|event, cx| {
+        if let Event::Data(b"tls") = event {
+            cx.transport.start_tls(acceptor()).unwrap();
+            cx.transport.lose_write_connection();
+        }
+    });
+    let mut client = ask(&mut fixture);
+    fixture.log.expect(&["0 made", "0 data tls"]);
+    client.exchange(&mut fixture);
+    assert!(client.has_heard_the_end());
+    client.write("more");
+    client.exchange(&mut fixture);
+    fixture.log.expect(&["0 secured", "0 write lost", "0 data more"]);
+    assert!(fixture.transport(0).is_connected());
+}
+
+/// The peer has ended its half before, so that no handshake will come.
+#[test]
+fn a_half_close_does_not_wait_for_a_peer_that_sends_nothing_more() {
+    let mut fixture = Fixture::new(|event, cx| {
+        if event == Event::ReadLost {
+            cx.transport.start_tls(acceptor()).unwrap();
+            cx.transport.lose_write_connection();
+        }
+    });
+    let peer = fixture.connect();
+    peer.close();
+    fixture.settle();
+    fixture.log.expect(&["0 made", "0 read lost", "0 write lost", DONE]);
+}
