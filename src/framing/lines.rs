@@ -165,17 +165,27 @@ impl<R> Lines<R> {
         if !effects.extra.is_empty() || resumed {
             self.split_pending(cx);
         }
-        self.reject_plaintext(cx);
+        self.reject_plaintext_early(cx);
         result
     }
 
     /// Fails a connection that has received more before TLS than the request to start it: anyone on
-    /// the way may have added that, and after the handshake it would pass for encrypted.
-    fn reject_plaintext<F>(&mut self, cx: &Context<'_, F>) {
-        if !self.pending.is_empty() && cx.transport.connection().is_handshaking() {
+    /// the way may have added that, and after the handshake it would pass for encrypted. Returns
+    /// true if it has.
+    fn reject_plaintext<F>(&mut self, cx: &Context<'_, F>) -> bool {
+        let has_plaintext = !self.pending.is_empty();
+        if has_plaintext {
             self.pending = Vec::new();
             (self.start, self.searched) = (0, 0);
             cx.transport.fail("bytes that are not encrypted follow the request to start TLS");
+        }
+        has_plaintext
+    }
+
+    /// Does so as soon as a callback has started TLS.
+    fn reject_plaintext_early<F>(&mut self, cx: &Context<'_, F>) {
+        if cx.transport.connection().is_handshaking() {
+            self.reject_plaintext(cx);
         }
     }
 
@@ -233,7 +243,7 @@ impl<R> Lines<R> {
             if is_last || is_held {
                 self.searched = searched - at;
                 self.keep(input, at);
-                return self.reject_plaintext(cx);
+                return self.reject_plaintext_early(cx);
             }
         }
     }
@@ -331,7 +341,7 @@ fn deliver<'a, F, R: LineReceiver<F>>(
 impl<F, R: LineReceiver<F>> Protocol<F> for Lines<R> {
     delegate_callbacks! {
         F => Self::with_receiver,
-        except connection_made, data_received, timer_fired, reading_resumed
+        except connection_made, data_received, handshake_completed, timer_fired, reading_resumed
     }
 
     fn connection_made(&mut self, cx: &mut Context<'_, F>) {
@@ -346,6 +356,13 @@ impl<F, R: LineReceiver<F>> Protocol<F> for Lines<R> {
         } else {
             self.pending.extend_from_slice(data);
             self.split_pending(cx);
+        }
+    }
+
+    fn handshake_completed(&mut self, cx: &mut Context<'_, F>) {
+        // A handle may have started TLS outside of the callbacks.
+        if !self.reject_plaintext(cx) {
+            self.with_receiver(cx, |receiver, cx| receiver.handshake_completed(cx));
         }
     }
 

@@ -227,3 +227,51 @@ fn lines_in_clear_behind_the_request_fail_the_connection_and_are_not_delivered()
         assert_eq!(reactor.connection_count(), 0);
     }
 }
+
+/// A server that asks elsewhere before it starts TLS.
+struct Asking {
+    log: Log,
+}
+
+impl<F> LineReceiver<F> for Asking {
+    fn line_received(&mut self, cx: &mut LineContext<'_, F>, line: &[u8]) {
+        self.log.push(String::from_utf8_lossy(line));
+        if line == b"STARTTLS" {
+            let transport = cx.transport.clone();
+            cx.reactor.call_later(Duration::ZERO, move |_| {
+                transport.start_tls(acceptor()).unwrap();
+            });
+        }
+    }
+
+    fn handshake_completed(&mut self, _: &mut LineContext<'_, F>) {
+        self.log.push("secured");
+    }
+
+    fn connection_lost(&mut self, _: &mut LineContext<'_, F>, reason: &Reason) {
+        self.log.push(format!("lost: {reason}"));
+    }
+}
+
+/// Injection: the beginning of a line in clear must not become one with what is encrypted.
+#[test]
+fn the_beginning_of_a_line_in_clear_fails_the_connection_after_the_handshake() {
+    for injected in ["", "MAIL FROM:<eve"] {
+        let mut fixture = Fixture::new(quiet);
+        let of_receiver = fixture.log.clone();
+        let receiver = move || Lines::new(Asking { log: of_receiver.clone() });
+        fixture.reactor.listen_tcp(25, receiver).unwrap();
+        let peer = fixture.script.connect_to(1);
+        peer.send(format!("STARTTLS\r\n{injected}"));
+        fixture.settle();
+        let mut client = Client::new(peer);
+        client.exchange(&mut fixture);
+        client.write(">\r\nRCPT\r\n");
+        client.exchange(&mut fixture);
+        let failed = "lost: failed: bytes that are not encrypted follow the request to start TLS";
+        match injected {
+            "" => fixture.log.expect(&["STARTTLS", "secured", ">", "RCPT"]),
+            _ => fixture.log.expect(&["STARTTLS", failed]),
+        }
+    }
+}
