@@ -4,7 +4,7 @@ use super::Reactor;
 use super::client_service::Ended;
 use super::panic::guard;
 use super::queues::Overdue;
-use super::table::{Arriving, Established, Reaching, Slot, Stage};
+use super::table::{Arriving, Established, Queued, Reaching, Slot, Stage};
 use super::timers::TimerAction;
 use crate::address::Network;
 use crate::arena::Id;
@@ -161,8 +161,15 @@ impl Reactor {
         self.queues.overdue.push(Overdue { id, looks: 1 });
     }
 
-    /// Fails an arriving connection that still waits after its timeout.
+    /// Fails an arriving connection that still waits after its timeout. If its handshake is queued,
+    /// the peer may have sent its part in time, and that is looked at first.
     pub(super) fn fail_overdue_arriving(&mut self, id: Id) {
+        if let Some(Slot::Arriving(arriving)) = self.connections.get_mut(id) {
+            if arriving.queued != Queued::No {
+                arriving.queued = Queued::Overdue;
+                return;
+            }
+        }
         let error = self.take_reaching(id).map(Reaching::into_error);
         self.fail_arriving(id, error.unwrap_or(io::ErrorKind::TimedOut.into()));
     }
@@ -241,7 +248,7 @@ impl Arriving {
         tls: Option<TlsSide>,
         counted: Option<Network>,
     ) -> Box<Self> {
-        Box::new(Self { transport, timeout, retry: None, stage, tls, queued: false, counted })
+        Box::new(Self { transport, timeout, retry: None, stage, tls, queued: Queued::No, counted })
     }
 
     fn has_failed(&self) -> bool {

@@ -2,7 +2,7 @@
 
 use super::Reactor;
 use super::recorder::EventKind;
-use super::table::Slot;
+use super::table::{Queued, Slot};
 use crate::arena::Id;
 use crate::transport::Transport;
 use std::time::Duration;
@@ -13,12 +13,13 @@ impl Reactor {
     pub(super) fn has_time_for_handshake(&mut self, id: Id) -> bool {
         let Some(Slot::Arriving(arriving)) = self.connections.get_mut(id) else { return false };
         let handshakes = &mut self.queues.handshakes;
-        if !arriving.queued && !handshakes.any_waits() && handshakes.has_time(self.recorder.turn())
-        {
+        let is_queued = arriving.queued != Queued::No;
+        if !is_queued && !handshakes.any_waits() && handshakes.has_time(self.recorder.turn()) {
             self.record_other();
             return true;
         }
-        if !std::mem::replace(&mut arriving.queued, true) {
+        if !is_queued {
+            arriving.queued = Queued::Yes;
             handshakes.push(id);
         }
         false
@@ -30,10 +31,13 @@ impl Reactor {
         while self.queues.handshakes.has_time(self.recorder.turn()) {
             let Some(id) = self.queues.handshakes.pop() else { return };
             if let Some(Slot::Arriving(arriving)) = self.connections.get_mut(id) {
-                arriving.queued = false;
+                let queued = std::mem::replace(&mut arriving.queued, Queued::No);
                 let transport = arriving.transport.clone();
                 self.record_other();
                 self.pass_stages(id, &transport);
+                if queued == Queued::Overdue {
+                    self.fail_overdue_arriving(id);
+                }
             }
         }
     }

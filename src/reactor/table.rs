@@ -163,10 +163,18 @@ pub(super) struct Arriving {
     pub(super) stage: Stage,
     /// The side that it takes of a TLS handshake that has not begun.
     pub(super) tls: Option<TlsSide>,
-    /// True while it is queued for the next turn that has time for handshakes.
-    pub(super) queued: bool,
+    pub(super) queued: Queued,
     /// The network that an accepted connection was counted for; `None` if its peer is not known.
     pub(super) counted: Option<Network>,
+}
+
+/// Whether an arriving connection is queued for the next turn that has time for handshakes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Queued {
+    No,
+    Yes,
+    /// It is, and its timeout has expired: its handshake is continued once, and decides.
+    Overdue,
 }
 
 /// What an arriving connection waits for.
