@@ -55,19 +55,11 @@ impl Reactor {
         let transport = arriving.transport.clone();
         transport.connection().clear_dirty();
         transport.connection().begin_serving();
-        let given_up = transport.connection().given_up().filter(|_| !arriving.has_failed());
-        if let Some(reason) = given_up {
-            // Displays the reason, which may be the user's own error.
-            let error = guard(|| io::Error::from(&reason));
-            let error = error.unwrap_or_else(|panic| io::Error::other(panic.0.to_string()));
-            self.fail_arriving(id, error);
-            if let Err(panic) = guard(|| drop(reason)) {
-                let peer = transport.peer_address();
-                self.report_panic(format_args!("dropping an error of {peer} panicked"), &panic);
-            }
+        let has_tls = arriving.has_tls();
+        if self.end_given_up(id, &transport) {
             return;
         }
-        let has_tls = arriving.has_tls();
+        let Some(Slot::Arriving(arriving)) = self.connections.get_mut(id) else { return };
         if let Stage::Reaching(_) = arriving.stage {
             match self.reach_host(id, &transport) {
                 Ok(true) => {}
@@ -79,6 +71,23 @@ impl Reactor {
             return;
         }
         self.pass_stages(id, &transport);
+    }
+
+    /// Fails an arriving connection that was given up: aborted, or closed with nothing to send.
+    /// Returns true if it was.
+    pub(super) fn end_given_up(&mut self, id: Id, transport: &Transport) -> bool {
+        let Some(Slot::Arriving(arriving)) = self.connections.get(id) else { return false };
+        let given_up = transport.connection().given_up().filter(|_| !arriving.has_failed());
+        let Some(reason) = given_up else { return false };
+        // Displays the reason, which may be the user's own error.
+        let error = guard(|| io::Error::from(&reason));
+        let error = error.unwrap_or_else(|panic| io::Error::other(panic.0.to_string()));
+        self.fail_arriving(id, error);
+        if let Err(panic) = guard(|| drop(reason)) {
+            let peer = transport.peer_address();
+            self.report_panic(format_args!("dropping an error of {peer} panicked"), &panic);
+        }
+        true
     }
 
     /// Passes as many stages of an arriving connection as possible without waiting.

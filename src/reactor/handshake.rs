@@ -33,6 +33,9 @@ impl Reactor {
             if let Some(Slot::Arriving(arriving)) = self.connections.get_mut(id) {
                 let queued = std::mem::replace(&mut arriving.queued, Queued::No);
                 let transport = arriving.transport.clone();
+                if self.end_given_up(id, &transport) {
+                    continue;
+                }
                 self.record_other();
                 self.pass_stages(id, &transport);
                 if queued == Queued::Overdue {

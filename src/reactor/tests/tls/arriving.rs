@@ -296,6 +296,29 @@ fn a_late_loop_continues_each_handshake_once_before_its_timeout_counts() {
 }
 
 #[test]
+fn an_attempt_that_is_aborted_while_its_handshake_is_queued_is_not_established() {
+    let (mut fixture, mut clients) = slow_clients(4);
+    let endpoint = crate::TcpClientEndpoint::new(([192, 0, 2, 9], 443));
+    let side = crate::testing::tls::connector().to("localhost").unwrap();
+    let connector = fixture.reactor.connect_tls(endpoint, side, &fixture.port).unwrap();
+    let mut server = Server::answer(&mut fixture, server_config());
+    fixture.settle();
+    let flight = server.take();
+    // The clients use up the time of two turns, and the attempt would complete its handshake in the
+    // third.
+    send_hellos(&mut clients);
+    server.peer.send(flight);
+    fixture.turn();
+    fixture.turn();
+    assert!(clients.iter_mut().all(|client| client.take() > 0));
+    let transport = connector.transport().clone();
+    fixture.reactor.call_later(Duration::ZERO, move |_| transport.abort_connection());
+    fixture.settle();
+    fixture.log.expect(&["failed: connection aborted"]);
+    CLOCK.take();
+}
+
+#[test]
 fn each_flight_of_a_handshake_takes_one_read() {
     let mut fixture = encrypted(quiet);
     let mut client = Client::connect(&mut fixture);
