@@ -120,7 +120,9 @@ pub struct RejectionStats {
     /// Clients that were closed for want of descriptors or memory.
     pub exhausted: u64,
     /// Clients that sent no valid PROXY header, or none in time, or that are no proxy of
-    /// [`ServerEndpoint::proxy_protocol`](crate::ServerEndpoint::proxy_protocol).
+    /// [`ServerEndpoint::proxy_protocol`](crate::ServerEndpoint::proxy_protocol); and those whose
+    /// TLS handshake failed, or was not complete in time. A client that leaves before does not
+    /// count.
     pub handshake: u64,
     /// Times a port stopped accepting because of [`ConnectionLimits::accept_rate`]. Clients then
     /// wait in the backlog; none is rejected.

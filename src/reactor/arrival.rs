@@ -264,6 +264,11 @@ impl Arriving {
         matches!(self.stage, Stage::Failed(_))
     }
 
+    /// Returns true if nothing but what the peer sends can continue it.
+    pub(super) fn awaits_peer(&self) -> bool {
+        matches!(self.stage, Stage::Accepted | Stage::ReceivingHeader(_))
+    }
+
     /// Returns true if it makes a TLS handshake, or will.
     fn has_tls(&self) -> bool {
         self.tls.is_some() || matches!(self.stage, Stage::Handshaking)

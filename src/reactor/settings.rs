@@ -113,10 +113,14 @@ impl Settings {
         self.drain_timeout
     }
 
-    /// Sets the handshake timeout: the longest time from accepting a connection until its PROXY
-    /// header has arrived, on a port that expects one (see
-    /// [`ServerEndpoint::proxy_protocol`](crate::ServerEndpoint::proxy_protocol)). It covers all of
-    /// the header, however slowly it comes. Default: 10 seconds; `Duration::MAX` waits for ever.
+    /// Sets the handshake timeout: the longest time from accepting a connection until its protocol
+    /// can be built, on a port that expects a PROXY header (see
+    /// [`ServerEndpoint::proxy_protocol`](crate::ServerEndpoint::proxy_protocol)) or a TLS
+    /// handshake. It covers both of them together, however slowly they come; a client that is late
+    /// is rejected. Default: 10 seconds; `Duration::MAX` waits for ever.
+    ///
+    /// It is also the longest time that a handshake of
+    /// [`Transport::start_tls`](crate::Transport::start_tls) may take, on either side.
     ///
     /// The handshake of a protocol has a timeout of its own,
     /// [`Timeouts::handshake`](crate::limits::Timeouts::handshake).

@@ -205,7 +205,10 @@ impl Reactor {
             let Edges { read_closed, priority, error, .. } = edges;
             let read_closed = read_closed || error;
             arriving.transport.notice(Edges { read_closed, priority, ..Edges::default() });
-            self.queues.ready.push(id);
+            // A new socket has room, which the poller says at once; only the peer can go on.
+            if !arriving.awaits_peer() || edges.readable || read_closed || priority {
+                self.queues.ready.push(id);
+            }
         }
         if let Some(Slot::Attempt(attempt)) = self.connections.get(id) {
             self.queues.ready.push(attempt.connection);

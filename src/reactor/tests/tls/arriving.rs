@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::limits::{ConnectionLimits, RejectionStats};
+use crate::reactor::table::{Slot, Stage};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
@@ -316,6 +317,34 @@ fn an_attempt_that_is_aborted_while_its_handshake_is_queued_is_not_established()
     fixture.settle();
     fixture.log.expect(&["failed: connection aborted"]);
     CLOCK.take();
+}
+
+/// The poller says at once of a new socket that it has room, which is nothing to a handshake.
+#[test]
+fn a_client_that_says_nothing_has_no_session() {
+    let mut reactor = Reactor::new().unwrap();
+    let endpoint = crate::TcpServerEndpoint::new(0).interface(std::net::Ipv4Addr::LOCALHOST);
+    let probes = Probes { log: Log::default(), act: quiet, all: Vec::new(), key: Rc::default() };
+    let port = reactor.listen_tls(endpoint, &acceptor(), probes).unwrap();
+    let address = port.local_address().socket_addr().unwrap();
+    let mut client = std::net::TcpStream::connect(address).unwrap();
+    let stage_is = |reactor: &Reactor, expected: fn(&Stage) -> bool| {
+        reactor.connections.iter().any(|(_, slot)| match slot {
+            Slot::Arriving(arriving) => expected(&arriving.stage),
+            _ => false,
+        })
+    };
+    while reactor.connections.len() == 0 {
+        let _ = reactor.turn(Some(SECOND)).unwrap();
+    }
+    for _ in 0..5 {
+        let _ = reactor.turn(Some(Duration::ZERO)).unwrap();
+    }
+    assert!(stage_is(&reactor, |stage| matches!(stage, Stage::Accepted)));
+    client.write_all(&[22]).unwrap();
+    while !stage_is(&reactor, |stage| matches!(stage, Stage::Handshaking)) {
+        let _ = reactor.turn(Some(SECOND)).unwrap();
+    }
 }
 
 #[test]
