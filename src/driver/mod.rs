@@ -534,6 +534,12 @@ pub(crate) trait Layer: Stream {
         0
     }
 
+    /// Returns how many of the bytes that are written next leave as they are, before all that the
+    /// layer holds: they were accepted before it was put on the socket. It takes them at any time.
+    fn clear_left(&self) -> usize {
+        0
+    }
+
     /// Returns true while the layer cannot be written to, since the two sides have not agreed yet.
     /// Reads continue the handshake.
     fn is_handshaking(&self) -> bool {

@@ -36,7 +36,10 @@ thread_local! {
 pub(crate) struct TlsStream {
     socket: AnyStream,
     session: Session,
-    /// Held: ciphertext for the socket, after a `start_tls` behind what was written before it.
+    /// After a `start_tls`: how many of the bytes that are written next were accepted before it,
+    /// and leave as they are.
+    clear_left: usize,
+    /// Held: ciphertext for the socket, behind the bytes in clear.
     outgoing: Outgoing,
     /// How many of the first outgoing bytes are the end of the handshake.
     outgoing_of_handshake: usize,
@@ -77,19 +80,20 @@ impl Incoming {
 }
 
 impl TlsStream {
-    /// Returns a layer on `socket` with a session that has just begun. It holds `clear` for the
-    /// socket, which leaves before the handshake and is not encrypted; `received` has come already.
+    /// Returns a layer on `socket` with a session that has just begun. The first `clear` bytes that
+    /// are written leave before its handshake and are not encrypted; `received` has come already.
     pub(crate) fn new(
         socket: AnyStream,
         mut session: Session,
-        clear: Vec<u8>,
+        clear: usize,
         received: &[u8],
     ) -> Self {
-        let mut outgoing = Outgoing::from(clear);
+        let mut outgoing = Outgoing::default();
         session.begin(&mut outgoing);
         Self {
             socket,
             session,
+            clear_left: clear,
             outgoing,
             outgoing_of_handshake: 0,
             incoming: match received {
@@ -282,6 +286,11 @@ impl Stream for TlsStream {
     }
 
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        if self.clear_left > 0 {
+            let count = self.socket.write(&data[..data.len().min(self.clear_left)])?;
+            self.clear_left -= count;
+            return Ok(count);
+        }
         if !self.has_room() {
             match self.flush() {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock && self.has_room() => {}
@@ -314,9 +323,10 @@ impl Stream for TlsStream {
         self.is_drained
     }
 
-    /// A short write is the end of the room for records: the next one tells.
+    /// A short write is the end of the room for records: the next one tells. In clear it is the
+    /// socket's.
     fn short_write_is_final(&self) -> bool {
-        false
+        self.clear_left > 0 && self.socket.short_write_is_final()
     }
 
     /// Says that this side sends nothing more, as far as TLS goes. The socket sends no FIN before
@@ -343,10 +353,17 @@ impl Layer for TlsStream {
     }
 
     fn flush(&mut self) -> io::Result<()> {
+        if self.clear_left > 0 {
+            return Ok(());
+        }
         let (sent, handed) = hand_on(&mut self.socket, self.outgoing.as_slice());
         self.outgoing.consume(sent);
         self.outgoing_of_handshake = self.outgoing_of_handshake.saturating_sub(sent);
         handed
+    }
+
+    fn clear_left(&self) -> usize {
+        self.clear_left
     }
 
     fn is_handshaking(&self) -> bool {

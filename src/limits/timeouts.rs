@@ -134,6 +134,8 @@ pub(crate) struct Activity {
     /// The connection is closing. Timeouts for what the peer has to send no longer count; those for
     /// what it has to take do, as long as bytes are unsent, and so does the lifetime.
     pub(crate) closing: bool,
+    /// A TLS handshake cannot begin, since the bytes before it wait for a rate limit.
+    pub(crate) handshake_held: bool,
 }
 
 /// Longest timeout: longer than any process runs.
@@ -243,7 +245,10 @@ impl TimeoutTracker {
             since.timeout = now;
         }
         if let Some((_, begun)) = &mut self.tls {
-            begun.get_or_insert(now);
+            match activity.handshake_held {
+                true => *begun = Some(now),
+                false => drop(begun.get_or_insert(now)),
+            }
         }
         if !outstanding {
             since.progress = None;
@@ -336,7 +341,8 @@ impl TimeoutTracker {
 mod tests {
     use super::*;
 
-    const QUIET: Activity = Activity { unsent: false, paused: false, closing: false };
+    const QUIET: Activity =
+        Activity { unsent: false, paused: false, closing: false, handshake_held: false };
     const UNSENT: Activity = Activity { unsent: true, ..QUIET };
 
     fn s(seconds: u64) -> Duration {

@@ -145,7 +145,7 @@ impl Connection {
     /// Puts TLS on the socket, below all that is read and written from now on.
     pub(crate) fn put_tls(&mut self, side: &TlsSide) -> io::Result<()> {
         let session = side.session()?;
-        self.begin_tls(session, Vec::new(), &[]);
+        self.begin_tls(session, 0, &[]);
         Ok(())
     }
 

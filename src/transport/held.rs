@@ -4,11 +4,12 @@
 use super::connection::Connection;
 use super::state::State;
 use super::write::Written;
-use super::write_buffer::WriteBuffer;
+use super::write_buffer::{PIECES_MAX, WriteBuffer};
 use crate::driver::AnyStream;
 #[cfg(feature = "tls")]
 use crate::driver::TlsStream;
 use crate::tls::Session;
+use std::io::IoSlice;
 
 impl Connection {
     /// Returns true if there is a layer on the socket, which may hold bytes.
@@ -26,10 +27,10 @@ impl Connection {
         self.readiness.listed.needs_settle |= waits;
     }
 
-    /// Puts the TLS of a session on the socket. `clear` leaves before its handshake and is not
-    /// encrypted; `received` has come already.
+    /// Puts the TLS of a session on the socket. The first `clear` bytes of the write buffer leave
+    /// before its handshake and are not encrypted; `received` has come already.
     #[cfg(feature = "tls")]
-    pub(super) fn begin_tls(&mut self, session: Session, clear: Vec<u8>, received: &[u8]) {
+    pub(super) fn begin_tls(&mut self, session: Session, clear: usize, received: &[u8]) {
         let encrypted = |socket| TlsStream::new(socket, session, clear, received);
         self.stream =
             self.stream.take().map(|socket| AnyStream::Layer(Box::new(encrypted(socket))));
@@ -41,7 +42,7 @@ impl Connection {
     /// Never happens: there is no such session.
     #[cfg(not(feature = "tls"))]
     #[allow(clippy::needless_pass_by_ref_mut, reason = "as the one that does happen")]
-    pub(super) fn begin_tls(&mut self, session: Session, _clear: Vec<u8>, _received: &[u8]) {
+    pub(super) fn begin_tls(&mut self, session: Session, _clear: usize, _received: &[u8]) {
         match session {}
     }
 
@@ -54,11 +55,39 @@ impl Connection {
         }
     }
 
+    /// Returns how many of the first bytes of the write buffer leave as they are, before the
+    /// handshake of the layer.
+    #[inline]
+    pub(super) fn clear_left(&self) -> usize {
+        match &self.stream {
+            Some(AnyStream::Layer(layer)) => layer.clear_left(),
+            _ => 0,
+        }
+    }
+
+    /// Offers the socket the bytes that leave before the handshake, and consumes what it took.
+    /// Returns how many bytes that was.
+    fn send_clear(&mut self, write_buffer: &mut WriteBuffer) -> usize {
+        let mut sent = 0;
+        while self.clear_left() > 0 {
+            let mut slices = [IoSlice::new(&[]); PIECES_MAX];
+            let Some(piece) = write_buffer.pieces(&mut slices).first() else { break };
+            let count = self.send(&piece[..piece.len().min(self.clear_left())]);
+            write_buffer.consume(count);
+            sent += count;
+            if count == 0 {
+                break;
+            }
+        }
+        sent
+    }
+
     /// Returns true if a graceful close waits for the handshake, behind which there is something to
     /// send. Only reading ends it, and brings nothing for the protocol.
     #[cold]
     pub(super) fn closes_after_handshake(&self) -> bool {
-        let has_written = self.write_buffer.as_ref().is_some_and(|it| !it.is_empty());
+        let clear = self.clear_left();
+        let has_written = self.write_buffer.as_ref().is_some_and(|it| it.len() > clear);
         let waits = has_written || self.has_producer();
         waits && matches!(self.state, State::Closing) && self.is_handshaking()
     }
@@ -153,7 +182,10 @@ impl Connection {
         }
         // Taken out, since a failure of the socket changes the rest of the connection.
         let Some(mut write_buffer) = self.write_buffer.take() else { return false };
-        let given = if self.is_handshaking() { 0 } else { self.send_buffer(&mut write_buffer) };
+        let given = match self.is_handshaking() {
+            true => self.send_clear(&mut write_buffer),
+            false => self.send_buffer(&mut write_buffer),
+        };
         if given > 0 && write_buffer.is_empty() {
             self.finish_layer();
         }

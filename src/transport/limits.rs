@@ -165,6 +165,7 @@ impl Connection {
             unsent: self.unsent() > 0 && !self.is_held_back(Direction::Write),
             paused: self.is_input_held() || self.is_throttled(),
             closing: !self.state.is_open(),
+            handshake_held: self.clear_left() > 0 && self.is_held_back(Direction::Write),
         }
     }
 
@@ -221,7 +222,8 @@ impl Connection {
     pub(super) fn needs_write_refill(&self) -> bool {
         let offers = self.readiness.socket.writable && self.state.sends() && self.unsent() > 0;
         // What waits for the end of a handshake does not wait for a rate.
-        offers && !self.is_held_back(Direction::Write) && !self.is_handshaking()
+        let may_send = !self.is_handshaking() || self.clear_left() > 0;
+        offers && !self.is_held_back(Direction::Write) && may_send
     }
 
     /// Gives back the grant for reading: there is nothing to read now.

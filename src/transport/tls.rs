@@ -29,9 +29,9 @@ impl Transport {
     /// Encrypts the connection from now on, as STARTTLS of SMTP, IMAP and XMPP asks for. (RFC
     /// 3207; `startTLS`)
     ///
-    /// What was written before leaves as it is. What is written afterwards waits until the
-    /// handshake is complete, and is encrypted; a producer stays registered. The next bytes that
-    /// are read are those of the peer's handshake, so reading must not be paused.
+    /// What was written before leaves as it is, at the rate that is set. What is written afterwards
+    /// waits until the handshake is complete, and is encrypted; a producer stays registered. The
+    /// next bytes that are read are those of the peer's handshake, so reading must not be paused.
     ///
     /// When the handshake is complete the protocol hears
     /// [`handshake_completed`](crate::Protocol::handshake_completed). If it fails, the connection
@@ -119,7 +119,7 @@ impl Connection {
             Some(_) => {}
         }
         let session = side.session()?;
-        let clear = self.write_buffer.as_mut().map(|it| it.take_bytes()).unwrap_or_default();
+        let clear = self.write_buffer.as_ref().map_or(0, |it| it.len());
         self.begin_tls(session, clear, received);
         self.recount_held();
         let timeout = self.hub().handshake_timeout();

@@ -263,16 +263,6 @@ impl WriteBuffer {
         }
     }
 
-    /// Removes and returns all bytes.
-    #[cfg(feature = "tls")]
-    pub(super) fn take_bytes(&mut self) -> Vec<u8> {
-        let mut all = Vec::with_capacity(self.len());
-        all.extend_from_slice(&self.bytes[self.sent..]);
-        self.behind.iter().for_each(|piece| all.extend_from_slice(piece.unsent()));
-        self.consume(all.len());
-        all
-    }
-
     #[inline]
     fn shrink(&mut self) {
         if self.bytes.capacity() > KEPT_LEN {

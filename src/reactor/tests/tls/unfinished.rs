@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::Producer;
+use crate::limits::RateLimits;
 
 /// Connects a client that asks for TLS.
 fn ask(fixture: &mut Fixture) -> Client {
@@ -147,4 +148,53 @@ fn a_half_close_does_not_wait_for_a_peer_that_sends_nothing_more() {
     peer.close();
     fixture.settle();
     fixture.log.expect(&["0 made", "0 read lost", "0 write lost", DONE]);
+}
+
+/// Bytes of the write buffer, one run or in shared pieces, before a handshake.
+#[test]
+fn bytes_in_clear_before_a_handshake_keep_to_the_rate() {
+    for shared in [false, true] {
+        let settings = Settings::default().handshake_timeout(2 * SECOND);
+        let mut fixture = Fixture::with(settings, quiet);
+        let peer = fixture.connect();
+        let transport = fixture.transport(0);
+        transport.set_rate_limits(RateLimits::new().write(1000));
+        let clear = pattern(10_000);
+        match shared {
+            false => transport.write(&clear),
+            true => clear.chunks(5000).for_each(|it| transport.write_bytes(it.to_vec())),
+        }
+        transport.start_tls(acceptor()).unwrap();
+        transport.write("secret");
+        fixture.settle();
+        let mut client = Client::new(peer);
+        let hello = client.outgoing();
+        client.peer.send(hello);
+        let mut received = client.peer.received();
+        // A portion of 50 bytes in each step, of which four may be ahead.
+        for step in 1..=220 {
+            fixture.script.advance(SECOND / 20);
+            fixture.turn();
+            if received.len() < clear.len() {
+                received.extend(client.peer.received());
+                let (count, most) = (received.len().min(clear.len()), 50 * (step + 4));
+                assert!(count <= most, "{count} bytes in {step} steps");
+            }
+        }
+        let (in_clear, flight) = received.split_at(clear.len().min(received.len()));
+        assert!(in_clear == clear);
+        let mut rest = flight;
+        while !rest.is_empty() {
+            client.engine.read_tls(&mut rest).unwrap();
+            client.engine.process_new_packets().unwrap();
+        }
+        for _ in 0..3 {
+            client.exchange(&mut fixture);
+            fixture.script.advance(SECOND);
+        }
+        assert_eq!(client.take_received(), b"secret");
+        assert_eq!((transport.unsent(), fixture.reactor.hub.unsent()), (0, 0));
+        // The time of the handshake begins behind them.
+        fixture.log.expect(&["0 made", "0 secured"]);
+    }
 }
