@@ -3,6 +3,7 @@
 use super::*;
 use crate::limits::{ConnectionLimits, RejectionStats};
 use crate::reactor::table::{Slot, Stage};
+use rustls::crypto::CryptoProvider;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
@@ -345,6 +346,39 @@ fn a_client_that_says_nothing_has_no_session() {
     while !stage_is(&reactor, |stage| matches!(stage, Stage::Handshaking)) {
         let _ = reactor.turn(Some(SECOND)).unwrap();
     }
+}
+
+/// A client that is asked for a second hello says twice which server it wants.
+#[test]
+fn the_server_name_of_a_client_is_not_that_of_the_next() {
+    let base = server_config();
+    let mut provider = CryptoProvider::clone(base.crypto_provider());
+    // The client offers to exchange keys in another way first.
+    provider.kx_groups.drain(..provider.kx_groups.len() - 1);
+    let config = ServerConfig::builder_with_provider(provider.into())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_cert_resolver(base.cert_resolver);
+    let acceptor = TlsAcceptor::new(Arc::new(config));
+    let mut fixture = encrypted_with(Settings::default(), acceptor, |event, cx| {
+        if event == Event::Made {
+            let tls = cx.transport.tls().unwrap();
+            cx.transport.write(format!("{:?}", tls.server_name()));
+        }
+    });
+    let mut client = Client::connect(&mut fixture);
+    assert_eq!(client.take_received(), b"Some(\"localhost\")");
+    let mut config = client_config();
+    config.enable_sni = false;
+    let mut client = Client::with(fixture.script.connect(), config);
+    let hello = client.outgoing();
+    for part in [&hello[..10], &hello[10..]] {
+        client.peer.send(part);
+        fixture.settle();
+    }
+    client.exchange(&mut fixture);
+    assert_eq!(client.take_received(), b"None");
 }
 
 #[test]
