@@ -118,6 +118,8 @@ impl Stream for ScriptedStream {
         self.end(|end| {
             end.id = Some(id);
             end.edges.readable |= !end.input.is_empty();
+            // As epoll: a socket that has room is reported when it is registered.
+            end.edges.writable |= end.room > 0;
         });
         Ok(())
     }

@@ -333,12 +333,15 @@ impl Network {
 
     /// Registers an end with the poller.
     pub(in crate::testing) fn watch(&mut self, id: EndId, token: usize) {
+        let established = self.links.get(id.link).is_some_and(|link| link.established);
         let Some(end) = self.end(id) else { return };
         end.watched = Some(token);
         let error = end.error.is_some();
         let read_closed = end.ended || error;
         let readable = !end.inbox.is_empty() || read_closed;
-        end.edges = Edges { readable, read_closed, error, ..Edges::NONE };
+        // As epoll: a socket that has room is reported when it is registered.
+        let writable = established && !end.pipe.blocked;
+        end.edges = Edges { readable, writable, read_closed, error, ..Edges::NONE };
         self.list(id);
     }
 
