@@ -29,6 +29,7 @@ mod imports;
 #[cfg(all(target_os = "linux", feature = "signals"))]
 mod inherited;
 mod liveness;
+#[cfg(feature = "signals")]
 mod logged;
 mod neighbours;
 #[cfg(all(unix, feature = "signals"))]
