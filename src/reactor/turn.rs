@@ -74,6 +74,8 @@ impl Reactor {
         Ok(ControlFlow::Continue(()))
     }
 
+    // Inlined into the turn: start-up calls it once as well.
+    #[inline(always)]
     pub(super) fn run_calls(&mut self) {
         if self.signals.has_work() {
             self.run_signal_calls();
@@ -99,6 +101,8 @@ impl Reactor {
         }
     }
 
+    // As are this and what it calls for each event.
+    #[inline(always)]
     pub(super) fn wait(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         let timeout = if self.is_wide_awake() {
             Some(Duration::ZERO)
@@ -172,6 +176,7 @@ impl Reactor {
     }
 
     /// Records an event of the poller. No callback runs before all events are recorded.
+    #[inline(always)]
     fn notice(&mut self, event: Ready) {
         match event {
             Ready::Port(token) => {

@@ -28,6 +28,7 @@ pub(crate) enum ReadOutcome {
 
 impl Connection {
     /// Returns true if there may be something to read and it is wanted.
+    #[inline(always)]
     pub(super) fn wants_reading(&self) -> bool {
         let Readiness { socket, reading, processing, .. } = self.readiness;
         socket.readable
