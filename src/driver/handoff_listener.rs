@@ -22,9 +22,11 @@ impl HandoffListener {
         adopter: Box<dyn Adopter>,
         address: Address,
         notify: Notify,
-    ) -> Self {
-        handoffs.open(notify);
-        Self { handoffs, adopter, address }
+    ) -> io::Result<Self> {
+        match handoffs.open(notify) {
+            true => Ok(Self { handoffs, adopter, address }),
+            false => Err(io::ErrorKind::AddrInUse.into()),
+        }
     }
 }
 
@@ -98,7 +100,7 @@ mod tests {
         });
         let address = Address::from(SocketAddr::from(([127, 0, 0, 1], 1)));
         let (handoffs, adopter) = (Arc::clone(handoffs), Box::new(NoAdopter));
-        (HandoffListener::open(handoffs, adopter, address, notify), notified)
+        (HandoffListener::open(handoffs, adopter, address, notify).unwrap(), notified)
     }
 
     #[test]

@@ -82,10 +82,15 @@ impl Handoffs {
         Ok(())
     }
 
-    pub(super) fn open(&self, notify: Notify) {
+    /// Takes sockets from now on. Returns false if it does already, or has sockets left from before.
+    pub(super) fn open(&self, notify: Notify) -> bool {
         let mut queue = self.lock();
-        *queue = Queue::Open { sockets: VecDeque::new(), notify };
-        self.waiting.store(0, Ordering::Release);
+        let is_closed = matches!(*queue, Queue::Closed);
+        if is_closed {
+            *queue = Queue::Open { sockets: VecDeque::new(), notify };
+            self.waiting.store(0, Ordering::Release);
+        }
+        is_closed
     }
 
     pub(super) fn pop(&self) -> Option<(Handoff, Address)> {

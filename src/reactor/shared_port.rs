@@ -46,7 +46,7 @@ impl Reactor {
         let port = self.listen_with(endpoint, factory, |driver, id| {
             let notify = move || calls.finish(move |reactor| reactor.notice_waiting(id));
             let adopter = driver.adopter();
-            Ok(Box::new(HandoffListener::open(queue, adopter, address, Arc::new(notify))))
+            Ok(Box::new(HandoffListener::open(queue, adopter, address, Arc::new(notify))?))
         })?;
         self.report_load(port.key().id, handoffs);
         Ok(port)

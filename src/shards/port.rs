@@ -80,7 +80,9 @@ impl SharedPort {
     /// [`ListenError`], as [`Reactor::listen_tcp`] returns. [`ListenError::Bind`] of the kind
     /// [`Unsupported`](io::ErrorKind::Unsupported): the way to share is `reuse_port`, and the
     /// endpoint is no TCP port, or the system cannot share it; of the kind
-    /// [`NotConnected`](io::ErrorKind::NotConnected): the first shard has not listened yet.
+    /// [`NotConnected`](io::ErrorKind::NotConnected): the first shard has not listened yet; of the
+    /// kind [`AddrInUse`](io::ErrorKind::AddrInUse): the way is `acceptor`, and this shard listens
+    /// already.
     pub fn listen<S: IntoFactory>(
         &self,
         reactor: &mut Reactor,

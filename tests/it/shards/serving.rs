@@ -4,11 +4,11 @@ use super::{Greeter, Greeters, Running, any, receive, ways};
 #[cfg(unix)]
 use crate::support::Folder;
 use crate::support::{Client, TIMEOUT};
+use std::io::ErrorKind;
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use twistor::Reactor;
-#[cfg(target_os = "linux")]
 use twistor::error::ListenError;
 use twistor::limits::ConnectionLimits;
 use twistor::shards::{Balance, SharedPort};
@@ -125,6 +125,23 @@ fn a_port_that_the_first_shard_opens_again_is_shared_as_before() {
         running.handle.stop();
         running.join().unwrap();
     }
+}
+
+#[test]
+fn a_shard_listens_once_at_a_time_on_a_port_that_one_accepts_for_all() {
+    let port = SharedPort::acceptor(any(), Balance::RoundRobin);
+    let ended = super::shards(2).run(|reactor, shard| {
+        let index = shard.index();
+        let first = port.listen(reactor, shard, Greeters { index })?;
+        let second = port.listen(reactor, shard, Greeters { index }).unwrap_err();
+        let ListenError::Bind { source, .. } = &second else { panic!("{second}") };
+        assert_eq!(source.kind(), ErrorKind::AddrInUse, "{second}");
+        assert!(reactor.stop_listening(&first));
+        port.listen(reactor, shard, Greeters { index })?;
+        reactor.call_when_running(Reactor::stop);
+        Ok(())
+    });
+    assert_eq!(ended.unwrap().shards().len(), 2);
 }
 
 #[test]

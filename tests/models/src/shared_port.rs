@@ -12,7 +12,7 @@ use std::sync::Arc;
 fn open() -> (Arc<Handoffs>, Arc<Sleep>) {
     let (handoffs, sleep) = (Handoffs::new(), Arc::new(Sleep::default()));
     let woken = Arc::clone(&sleep);
-    handoffs.open(Arc::new(move || woken.wake()));
+    assert!(handoffs.open(Arc::new(move || woken.wake())));
     (handoffs, sleep)
 }
 
