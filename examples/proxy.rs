@@ -51,7 +51,7 @@ impl Factory for Proxy {
     type Protocol = Side;
 
     fn build_protocol(&mut self, client: &Transport, reactor: &mut Reactor) -> Option<Side> {
-        let dialling = Dialling { client: client.clone() };
+        let dialling = TargetFactory { client: client.clone() };
         match self.target.clone().connect(reactor, dialling) {
             // Bytes that the client sends meanwhile wait, up to the high-water mark.
             Ok(connector) => Some(Side { other: connector.transport().clone() }),
@@ -65,11 +65,11 @@ impl Factory for Proxy {
 }
 
 /// Factory of one connection to the target.
-struct Dialling {
+struct TargetFactory {
     client: Transport,
 }
 
-impl Factory for Dialling {
+impl Factory for TargetFactory {
     twistor::build_protocol!(Side, |dialling| Side { other: dialling.client.clone() });
 
     fn connection_failed(&mut self, target: &Transport, error: &io::Error, _: &mut Reactor) {

@@ -22,11 +22,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Signals belong to the process, and a reactor to one of its threads: all that a reactor has
 /// listened to at any time, by number.
-static MET: Mutex<BTreeMap<i32, Met>> = Mutex::new(BTreeMap::new());
+static SIGNALS: Mutex<BTreeMap<i32, SharedSignal>> = Mutex::new(BTreeMap::new());
 
 /// State of a signal that all reactors of the process share.
 #[derive(Debug)]
-struct Met {
+struct SharedSignal {
     /// Number of reactors that listen to it now.
     listeners: usize,
     /// True while the signal has its default effect. It matters only for a signal that had it when
@@ -133,47 +133,47 @@ impl Drop for Watched {
         for action in self.actions.drain(..) {
             low_level::unregister(action);
         }
-        if let Some(met) = met().get_mut(&self.number) {
-            met.listeners -= 1;
-            if met.listeners == 0 {
-                met.default_applies.store(true, Ordering::SeqCst);
+        if let Some(signal) = shared_signals().get_mut(&self.number) {
+            signal.listeners -= 1;
+            if signal.listeners == 0 {
+                signal.default_applies.store(true, Ordering::SeqCst);
             }
         }
     }
 }
 
-fn met() -> MutexGuard<'static, BTreeMap<i32, Met>> {
-    MET.lock().unwrap_or_else(PoisonError::into_inner)
+fn shared_signals() -> MutexGuard<'static, BTreeMap<i32, SharedSignal>> {
+    SIGNALS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Returns true if the process ignores the signal, or did before a reactor listened to it.
 fn is_ignored(number: i32) -> bool {
-    let known = met().get(&number).map(|met| met.was_ignored);
+    let known = shared_signals().get(&number).map(|signal| signal.was_ignored);
     known.unwrap_or_else(|| Disposition::of_process().ignores(number))
 }
 
 /// Counts a reactor that listens to the signal, which has no default effect meanwhile.
 fn add_listener(number: i32) -> io::Result<()> {
-    let mut all = met();
-    let met = first_met(&mut all, number)?;
-    met.listeners += 1;
-    met.default_applies.store(false, Ordering::SeqCst);
+    let mut all = shared_signals();
+    let signal = entry_of(&mut all, number)?;
+    signal.listeners += 1;
+    signal.default_applies.store(false, Ordering::SeqCst);
     Ok(())
 }
 
 /// Returns the flag that gives the signal its default effect.
 fn default_of(number: i32) -> io::Result<Arc<AtomicBool>> {
-    first_met(&mut met(), number).map(|met| Arc::clone(&met.default_applies))
+    entry_of(&mut shared_signals(), number).map(|signal| Arc::clone(&signal.default_applies))
 }
 
-fn first_met(all: &mut BTreeMap<i32, Met>, number: i32) -> io::Result<&mut Met> {
+fn entry_of(all: &mut BTreeMap<i32, SharedSignal>, number: i32) -> io::Result<&mut SharedSignal> {
     Ok(match all.entry(number) {
         Entry::Occupied(known) => known.into_mut(),
-        Entry::Vacant(unknown) => unknown.insert(Met::first(number)?),
+        Entry::Vacant(unknown) => unknown.insert(SharedSignal::first(number)?),
     })
 }
 
-impl Met {
+impl SharedSignal {
     /// Makes the signal have its default effect while no reactor listens, if it had that before the
     /// first one listened. That handler is registered before any other of ours, so that the first
     /// signal, which arms the default, does not find it armed.

@@ -139,14 +139,14 @@ pub(crate) struct Activity {
 }
 
 /// Longest timeout: longer than any process runs.
-const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+const TIMEOUT_MAX: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
 /// Shortest timeout: a protocol that keeps its connection hears of a timeout again and again, and
 /// the loop must sleep in between.
-const SHORTEST: Duration = Duration::from_millis(1);
+const TIMEOUT_MIN: Duration = Duration::from_millis(1);
 
 fn after(since: Instant, time: Duration) -> Option<Instant> {
-    since.checked_add(time.clamp(SHORTEST, LONGEST))
+    since.checked_add(time.clamp(TIMEOUT_MIN, TIMEOUT_MAX))
 }
 
 impl TimeoutTracker {
@@ -481,8 +481,8 @@ mod tests {
         assert_eq!(tracker.expired(t + s(1_000_000), QUIET), None);
         let (mut tracker, t) = begin(Timeouts::new().idle(Duration::ZERO), QUIET);
         assert_eq!(tracker.expired(t, QUIET), None);
-        assert_eq!(tracker.expired(t + SHORTEST, QUIET), Some(TimeoutKind::Idle));
-        assert_eq!(tracker.expired(t + SHORTEST, QUIET), None, "and not twice at once");
+        assert_eq!(tracker.expired(t + TIMEOUT_MIN, QUIET), Some(TimeoutKind::Idle));
+        assert_eq!(tracker.expired(t + TIMEOUT_MIN, QUIET), None, "and not twice at once");
     }
 
     #[test]

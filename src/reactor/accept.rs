@@ -46,8 +46,8 @@ pub(super) enum Pace {
     AtOnce,
 }
 
-/// Where an accepted connection comes from.
-struct Origin {
+/// The port that a connection was accepted on, as far as the connection needs it.
+struct AcceptedOn {
     listener_info: Rc<ListenerInfo>,
     greeting: Greeting,
     tls: Option<TlsSide>,
@@ -62,7 +62,7 @@ enum Greeting {
     Untrusted,
 }
 
-impl Origin {
+impl AcceptedOn {
     #[inline]
     fn of(port: &OpenPort, peer: &Address) -> Self {
         let greeting = match &port.proxies {
@@ -184,8 +184,8 @@ impl Reactor {
     #[inline]
     pub(super) fn accept_stream(&mut self, id: Id, stream: AnyStream, peer: Address) {
         let Some(port) = self.ports.get(id) else { return };
-        let origin = Origin::of(port, &peer);
-        self.on_accepted(stream, peer, origin);
+        let accepted_on = AcceptedOn::of(port, &peer);
+        self.on_accepted(stream, peer, accepted_on);
     }
 
     /// Accepts with the reserve descriptor when no other is left, which shows whether a client
@@ -196,14 +196,14 @@ impl Reactor {
         let Some(port) = self.ports.get_mut(id) else { return false };
         match port.listener.accept_with_reserve() {
             Ok((stream, peer)) => {
-                let origin = Origin::of(port, &peer);
+                let accepted_on = AcceptedOn::of(port, &peer);
                 // An operator or a successor may have the reserve: this is when they come. Until a
                 // descriptor is free again there is none.
-                let has_room =
-                    self.close_lingering() || !self.serves_clients(origin.listener_info.factory);
+                let has_room = self.close_lingering()
+                    || !self.serves_clients(accepted_on.listener_info.factory);
                 if has_room {
                     self.refill_reserve(id);
-                    self.on_accepted(stream, peer, origin);
+                    self.on_accepted(stream, peer, accepted_on);
                 } else {
                     drop(stream);
                     self.shed(id);
@@ -270,8 +270,8 @@ impl Reactor {
     }
 
     /// Admits a client that has connected, or rejects it.
-    fn on_accepted(&mut self, stream: AnyStream, peer: Address, origin: Origin) {
-        let Origin { listener_info, greeting, tls } = origin;
+    fn on_accepted(&mut self, stream: AnyStream, peer: Address, accepted_on: AcceptedOn) {
+        let AcceptedOn { listener_info, greeting, tls } = accepted_on;
         if greeting == Greeting::Untrusted {
             return self.reject_untrusted(&listener_info, &peer);
         }

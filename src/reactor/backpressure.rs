@@ -138,7 +138,7 @@ impl Reactor {
         let now = self.now();
         match connection.transport.refill_rate(direction, now) {
             Refill::Ready => return true,
-            Refill::At(due) => self.go_on_at(connection.id(), due),
+            Refill::At(due) => self.resume_at(connection.id(), due),
             Refill::Queued => self.schedule_shared_grant(connection.factory(), direction),
         }
         if let Some(slot) = self.factories.get_mut(connection.factory()) {
@@ -150,7 +150,7 @@ impl Reactor {
 
     /// Sets the rate timer of a connection. One timer wakes both directions; a direction that is
     /// woken too early asks for a refill again.
-    fn go_on_at(&mut self, id: Id, due: Instant) {
+    fn resume_at(&mut self, id: Id, due: Instant) {
         let Some(established) = self.connections.established_mut(id) else { return };
         let timer = established.rate_timer();
         match *timer {

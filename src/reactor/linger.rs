@@ -20,7 +20,7 @@ const DISCARD_LEN: usize = 16 * 1024;
 
 /// Bytes read when a connection closes, to see whether something has arrived. Small, since every
 /// close pays for it.
-const GLANCE_LEN: usize = 64;
+const PROBE_LEN: usize = 64;
 
 /// Discarding calls for one connection at a time: 64 KiB together, as for one read of a connection
 /// with a protocol. If more has arrived, it takes turns with the bulk connections.
@@ -43,11 +43,11 @@ impl Reactor {
         reason_to_linger: LingerReason,
     ) -> Option<Slot> {
         let stream = &mut *closed.stream;
-        let glance = match closed.readable || !closed.registered {
-            true => discard(stream, &mut [0; GLANCE_LEN]),
+        let probe = match closed.readable || !closed.registered {
+            true => discard(stream, &mut [0; PROBE_LEN]),
             false => Discarded::Nothing,
         };
-        let peer_sends = match glance {
+        let peer_sends = match probe {
             Discarded::End => return None,
             Discarded::Nothing if !closed.peer.sent_any => return None,
             Discarded::Nothing => closed.peer.sent_since_drain && self.is_draining(),
@@ -63,7 +63,7 @@ impl Reactor {
         let end =
             self.set_timer_action(self.linger_idle(reason_to_linger), TimerAction::LingerEnd(id));
         // Otherwise the socket is empty, and an edge announces what comes.
-        let queued = matches!(glance, Discarded::Some(_));
+        let queued = matches!(probe, Discarded::Some(_));
         if queued {
             self.queues.ready.push(id);
         }

@@ -200,7 +200,7 @@ pub struct Reactor {
     queues: Queues,
     fan_out: FanOut,
     /// End of busy polling: until then no wait sleeps; see [`Settings::busy_poll`].
-    awake_until: Option<Instant>,
+    busy_poll_until: Option<Instant>,
     recorder: Recorder,
     random: SplitMix64,
     scratch: Scratch,
@@ -269,7 +269,7 @@ impl Reactor {
             hub,
             queues: Queues::default(),
             fan_out: FanOut::default(),
-            awake_until: None,
+            busy_poll_until: None,
             recorder,
             random,
             scratch: Scratch::default(),

@@ -19,7 +19,7 @@ const RETRY_DELAY: Duration = Duration::from_millis(100);
 
 /// The most notifications that wait for room; the oldest are dropped. Only reloads would make them
 /// more, two for each.
-const UNSENT_MAX: usize = 16;
+const PENDING_MAX: usize = 16;
 
 /// The longest extension that is requested at a time while the reactor drains. A longer drain
 /// asks again while its loop turns; one that hangs is ended after this time.
@@ -202,7 +202,7 @@ impl ServiceNotifier {
         self.unsent.retain(|earlier| !notification.replaces(earlier));
         self.unsent.push_back(notification);
         self.flush(driver);
-        while self.unsent.len() > UNSENT_MAX {
+        while self.unsent.len() > PENDING_MAX {
             self.unsent.pop_front();
         }
     }

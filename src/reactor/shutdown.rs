@@ -254,17 +254,17 @@ impl Reactor {
         } else {
             self.lifecycle.report.lost += 1;
         }
-        self.note_bytes_lost(unsent);
+        self.record_bytes_lost(unsent);
     }
 
     /// Counts, for the report, an attempt to connect that is given up with `unsent` bytes written.
     pub(super) fn record_abandoned(&mut self, unsent: usize) {
         self.lifecycle.report.aborted += 1;
-        self.note_bytes_lost(unsent);
+        self.record_bytes_lost(unsent);
     }
 
     /// Counts, for the report, bytes that were written and will not be sent.
-    pub(super) fn note_bytes_lost(&mut self, count: usize) {
+    pub(super) fn record_bytes_lost(&mut self, count: usize) {
         if self.lifecycle.refuses_new() {
             self.lifecycle.report.bytes_lost += count as u64;
         }

@@ -56,7 +56,7 @@ pub(super) struct ConnectionTimers {
 }
 
 /// Length of a protocol's list of timers below which fired ones are not dropped from it.
-const WEED_MIN: usize = 8;
+const PRUNE_MIN: usize = 8;
 
 impl Established {
     /// Creates a connection whose protocol is not built yet.
@@ -83,7 +83,7 @@ impl Established {
     /// Adds a timer of the protocol; it is cancelled with the connection.
     pub(super) fn add_timer(&mut self, timer: Id, is_set: impl Fn(Id) -> bool) {
         let set = &mut self.timers.get_or_insert_default().set;
-        if set.len() >= WEED_MIN && set.len() == set.capacity() {
+        if set.len() >= PRUNE_MIN && set.len() == set.capacity() {
             set.retain(|&timer| is_set(timer));
             if set.len() > set.capacity() / 2 {
                 // Most are still set: do not scan the list again for each new timer.

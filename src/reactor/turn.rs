@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 /// Bytes read from a bulk connection before the next one is served: a quarter of a megabyte, about
 /// 50 µs of the kernel's time.
-const READ_PER_TURN: usize = 4 * BUFFER_LEN;
+const BULK_BYTES_PER_TURN: usize = 4 * BUFFER_LEN;
 
 /// Read calls for one connection in a turn, however short the reads: a few short reads may precede
 /// a FIN.
@@ -104,7 +104,7 @@ impl Reactor {
     // As are this and what it calls for each event.
     #[inline(always)]
     pub(super) fn wait(&mut self, timeout: Option<Duration>) -> io::Result<()> {
-        let timeout = if self.is_wide_awake() {
+        let timeout = if self.is_busy_polling() {
             Some(Duration::ZERO)
         } else {
             match self.next_deadline() {
@@ -126,7 +126,7 @@ impl Reactor {
         let quiet = ready.is_empty() && self.calls.is_empty();
         self.fan_out.record_poll(quiet);
         if !quiet && !self.settings.busy_poll.is_zero() {
-            self.awake_until = Some(self.due_in(self.settings.busy_poll));
+            self.busy_poll_until = Some(self.due_in(self.settings.busy_poll));
         }
         for event in ready.drain(..) {
             self.notice(event);
@@ -137,14 +137,14 @@ impl Reactor {
 
     /// Returns true while busy polling: the last event is so recent that sleeping would cost more
     /// than polling again.
-    fn is_wide_awake(&mut self) -> bool {
-        let Some(until) = self.awake_until else {
+    fn is_busy_polling(&mut self) -> bool {
+        let Some(until) = self.busy_poll_until else {
             return false;
         };
         if self.now() >= until {
-            self.awake_until = None;
+            self.busy_poll_until = None;
         }
-        self.awake_until.is_some()
+        self.busy_poll_until.is_some()
     }
 
     /// Returns when the next turn is due even if no event arrives: now, if work is left over;
@@ -226,10 +226,10 @@ impl Reactor {
 
     pub(super) fn report_aborted(&mut self) {
         let shed = self.hub.take_shed();
-        self.note_bytes_lost(shed);
+        self.record_bytes_lost(shed);
         for Aborted { id, reason, unsent } in std::mem::take(&mut self.queues.aborted) {
             if !self.is_connection_out_of_band(id) {
-                self.note_bytes_lost(unsent);
+                self.record_bytes_lost(unsent);
             }
             self.lose(id, reason);
         }
@@ -308,7 +308,8 @@ impl Reactor {
         if yielded {
             self.call(connection, Callback::DataReceived(&[]));
         }
-        self.read(connection, traffic.quantum(), if is_sparse { share } else { READ_PER_TURN });
+        let bytes_max = if is_sparse { share } else { BULK_BYTES_PER_TURN };
+        self.read(connection, traffic.quantum(), bytes_max);
         if transport.connection().take_needs_settle() {
             if is_sparse && transport.connection().has_bulk_to_send(share) {
                 self.take_turns(connection);
@@ -373,7 +374,7 @@ impl Reactor {
         if connection.transport.connection().take_yield() {
             self.call(connection, Callback::DataReceived(&[]));
         }
-        self.read(connection, BUFFER_LEN, READ_PER_TURN);
+        self.read(connection, BUFFER_LEN, BULK_BYTES_PER_TURN);
         if connection.transport.connection().take_needs_settle() {
             self.settle(connection);
         }

@@ -5,7 +5,7 @@ use super::connection::Connection;
 use super::listener_info::ListenerInfo;
 use super::read::ReadOutcome;
 use super::readiness::Processing;
-use super::write::{Settled, Written};
+use super::write::{AfterWrite, Settled};
 use super::{Action, Inner, Traffic, Transport};
 use crate::address::{Address, Network};
 use crate::arena::Id;
@@ -210,12 +210,12 @@ impl Transport {
 
     /// Writes, and lists the connection for the loop if the write asks for that.
     #[inline]
-    pub(super) fn on_write(&self, accept: impl FnOnce(&mut Connection) -> Written) {
+    pub(super) fn on_write(&self, accept: impl FnOnce(&mut Connection) -> AfterWrite) {
         let mut connection = self.0.connection.borrow_mut();
         match accept(&mut connection) {
-            Written::Known => {}
-            Written::News => self.mark_dirty(&mut connection),
-            Written::TooMuch => {
+            AfterWrite::Nothing => {}
+            AfterWrite::Settle => self.mark_dirty(&mut connection),
+            AfterWrite::SettleAndShed => {
                 self.mark_dirty(&mut connection);
                 drop(connection);
                 self.shed_unsent();

@@ -3,7 +3,7 @@
 
 use super::connection::Connection;
 use super::state::State;
-use super::write::Written;
+use super::write::AfterWrite;
 use super::write_buffer::{PIECES_MAX, WriteBuffer};
 use crate::driver::AnyStream;
 #[cfg(feature = "tls")]
@@ -112,7 +112,7 @@ impl Connection {
         let stream = self.stream.as_mut().filter(|_| ends && !is_cut_short);
         let Some(AnyStream::Layer(layer)) = stream else { return };
         if let Err(error) = layer.finish() {
-            self.regard_error(error);
+            self.record_write_error(error);
         }
     }
 
@@ -161,10 +161,10 @@ impl Connection {
     /// Reports a write that was offered to the layer at once, as [`tell`](Self::tell) does. The
     /// write buffer counts already what the layer holds of it.
     #[cold]
-    pub(super) fn tell_given(&mut self, count: usize) -> Written {
+    pub(super) fn tell_given(&mut self, count: usize) -> AfterWrite {
         match self.tell(count, false) {
             // Even if nothing is left: the write may have failed.
-            Written::Known => Written::News,
+            AfterWrite::Nothing => AfterWrite::Settle,
             told => told,
         }
     }
@@ -206,7 +206,7 @@ impl Connection {
             let Some(stream) = &mut self.stream else { break };
             match stream.flush() {
                 Ok(()) => break,
-                Err(error) => self.regard_error(error),
+                Err(error) => self.record_write_error(error),
             }
         }
         let before = std::mem::replace(&mut write_buffer.held, self.held());

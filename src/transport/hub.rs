@@ -63,8 +63,8 @@ const ALLOWANCE: usize = 1024;
 /// Allowances that fit the limit of all connections, at least: more than there are connections.
 const ALLOWANCES_MIN: usize = 1024 * 1024;
 
-/// The list of connections with unsent bytes is not weeded before it is this long.
-const BACKLOGGED_MIN: usize = 16;
+/// The list of connections with unsent bytes is not pruned before it is this long.
+const UNSENT_LIST_MIN: usize = 16;
 
 /// Largest capacity that is pooled: the next connection to take the buffer might keep it for a few
 /// bytes that its peer does not read.
@@ -129,8 +129,8 @@ impl Hub {
         if list.len() == list.capacity() {
             list.retain(|transport| transport.upgrade().is_some_and(|it| it.stays_listed()));
             if list.len() > list.capacity() / 2 {
-                // Most have unsent bytes: grow, so that not every new one weeds the list.
-                list.reserve(list.capacity().max(BACKLOGGED_MIN));
+                // Most have unsent bytes: grow, so that not every new one prunes the list.
+                list.reserve(list.capacity().max(UNSENT_LIST_MIN));
             }
         }
         list.push(transport);
@@ -142,7 +142,7 @@ impl Hub {
     }
 
     #[cfg(test)]
-    pub(crate) fn backlog_len(&self) -> usize {
+    pub(crate) fn unsent_list_len(&self) -> usize {
         self.listed_unsent.borrow().len()
     }
 
@@ -276,7 +276,7 @@ impl Hub {
     }
 
     /// Takes a write buffer from the pool, or makes one.
-    pub(crate) fn spare_out(&self) -> Box<WriteBuffer> {
+    pub(crate) fn take_buffer(&self) -> Box<WriteBuffer> {
         let spares = &mut *self.spares.borrow_mut();
         let spare = spares.outboxes.pop();
         spares.bytes -= spare.as_ref().map_or(0, |write_buffer| write_buffer.capacity());
@@ -284,7 +284,7 @@ impl Hub {
     }
 
     /// Returns an empty write buffer to the pool, or frees it.
-    pub(crate) fn spare_in(&self, write_buffer: Box<WriteBuffer>) {
+    pub(crate) fn return_buffer(&self, write_buffer: Box<WriteBuffer>) {
         let spares = &mut *self.spares.borrow_mut();
         let small = write_buffer.capacity() <= SPARE_LEN_MAX;
         if small && spares.bytes + write_buffer.capacity() <= SPARE_BYTES_MAX {
@@ -302,12 +302,12 @@ mod tests {
     fn spare_buffers_are_counted_in_and_out() {
         let hub = Hub::default();
         for _ in 0..10_000 {
-            let mut write_buffer = hub.spare_out();
+            let mut write_buffer = hub.take_buffer();
             write_buffer.append(&[0; 10_000]);
             write_buffer.consume(10_000);
-            hub.spare_in(write_buffer);
+            hub.return_buffer(write_buffer);
         }
-        let kept = hub.spare_out();
+        let kept = hub.take_buffer();
         assert!(kept.capacity() >= 10_000, "the pool still serves");
         assert_eq!(hub.spares.borrow().bytes, 0);
     }
@@ -315,11 +315,11 @@ mod tests {
     #[test]
     fn a_large_spare_is_freed() {
         let hub = Hub::default();
-        let mut write_buffer = hub.spare_out();
+        let mut write_buffer = hub.take_buffer();
         write_buffer.append(&[0; SPARE_LEN_MAX + 1]);
         write_buffer.consume(SPARE_LEN_MAX + 1);
-        hub.spare_in(write_buffer);
-        assert!(hub.spare_out().capacity() <= SPARE_LEN_MAX);
+        hub.return_buffer(write_buffer);
+        assert!(hub.take_buffer().capacity() <= SPARE_LEN_MAX);
     }
 
     /// Appends and consumes as a connection does.

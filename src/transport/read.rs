@@ -78,7 +78,7 @@ impl Connection {
         if self.readiness.reading == Reading::OneMoreRead {
             self.readiness.reading = Reading::Active;
             if let Some(write_buffer) = &mut self.write_buffer {
-                write_buffer.read_on();
+                write_buffer.raise_read_ahead();
             }
         } else if self.is_backed_up() {
             self.readiness.reading = Reading::Backoff;

@@ -18,13 +18,13 @@ const DIRECT_WRITE_MIN: usize = 8 * 1024;
 
 /// Attention that the loop owes a connection after a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Written {
+pub(super) enum AfterWrite {
     /// No attention: the loop knows already that there is something to send.
-    Known,
+    Nothing,
     /// The loop has to settle the connection.
-    News,
+    Settle,
     /// The loop has to settle the connection, and all connections together are above their limit.
-    TooMuch,
+    SettleAndShed,
 }
 
 /// The outcome of settling a connection.
@@ -50,28 +50,28 @@ impl Connection {
 
     /// Accepts bytes for sending, on the fast path if the write buffer allows it.
     #[inline]
-    pub(super) fn accept(&mut self, data: &[u8]) -> Written {
+    pub(super) fn accept(&mut self, data: &[u8]) -> AfterWrite {
         match &mut self.write_buffer {
             Some(write_buffer)
                 if write_buffer.fits_fast_path(data.len()) && self.state.accepts_writes() =>
             {
                 write_buffer.append(data);
-                Written::Known
+                AfterWrite::Nothing
             }
             _ => self.accept_slow(data),
         }
     }
 
-    fn accept_slow(&mut self, data: &[u8]) -> Written {
+    fn accept_slow(&mut self, data: &[u8]) -> AfterWrite {
         if data.is_empty() || !self.takes_writes() {
-            return Written::Known;
+            return AfterWrite::Nothing;
         }
         let first = self.write_buffer.is_none();
         if first && data.len() >= DIRECT_WRITE_MIN {
             return self.accept_straight(data);
         }
         if !first && !self.has_room_for(data.len()) {
-            return Written::News;
+            return AfterWrite::Settle;
         }
         self.write_buffer_mut().append(data);
         self.tell(data.len(), first)
@@ -79,7 +79,7 @@ impl Connection {
 
     /// Accepts a large write to an empty write buffer. The loop has to settle the connection even
     /// if nothing is left to send: the write may have failed.
-    fn accept_straight(&mut self, data: &[u8]) -> Written {
+    fn accept_straight(&mut self, data: &[u8]) -> AfterWrite {
         let has_layer = self.has_layer();
         let rest = &data[self.send_straight(data, has_layer)..];
         if !rest.is_empty() && self.takes_writes() {
@@ -94,39 +94,39 @@ impl Connection {
     /// Accepts a line and its delimiter, to leave in one piece: never straight to the socket,
     /// however long the line.
     #[inline]
-    pub(super) fn accept_line(&mut self, line: &[u8], end: &[u8]) -> Written {
+    pub(super) fn accept_line(&mut self, line: &[u8], end: &[u8]) -> AfterWrite {
         match &mut self.write_buffer {
             Some(write_buffer)
                 if write_buffer.fits_fast_path(line.len() + end.len())
                     && self.state.accepts_writes() =>
             {
                 write_buffer.append_both(line, end);
-                Written::Known
+                AfterWrite::Nothing
             }
             _ => self.accept_line_slow(line, end),
         }
     }
 
-    fn accept_line_slow(&mut self, line: &[u8], end: &[u8]) -> Written {
+    fn accept_line_slow(&mut self, line: &[u8], end: &[u8]) -> AfterWrite {
         if !self.takes_writes() {
-            return Written::Known;
+            return AfterWrite::Nothing;
         }
         let first = self.write_buffer.is_none();
         let length = line.len() + end.len();
         if !first && !self.has_room_for(length) {
-            return Written::News;
+            return AfterWrite::Settle;
         }
         self.write_buffer_mut().append_both(line, end);
         self.tell(length, first)
     }
 
     /// Accepts shared bytes, without copying those of at least [`SHARED_MIN`].
-    pub(super) fn accept_bytes(&mut self, mut bytes: Bytes) -> Written {
+    pub(super) fn accept_bytes(&mut self, mut bytes: Bytes) -> AfterWrite {
         if bytes.len() < SHARED_MIN {
             return self.accept(&bytes);
         }
         if !self.takes_writes() {
-            return Written::Known;
+            return AfterWrite::Nothing;
         }
         let first = self.write_buffer.is_none();
         let length = bytes.len();
@@ -134,7 +134,7 @@ impl Connection {
         if first {
             bytes.advance(self.send_straight(&bytes, has_layer));
         } else if !self.has_room_for(length) {
-            return Written::News;
+            return AfterWrite::Settle;
         }
         if !bytes.is_empty() && self.takes_writes() {
             self.write_buffer_mut().share(bytes);
@@ -151,7 +151,7 @@ impl Connection {
         match write_buffer {
             Some(write_buffer) => write_buffer,
             none => {
-                let mut write_buffer = listener.hub.spare_out();
+                let mut write_buffer = listener.hub.take_buffer();
                 let own = extras.as_ref().map(|extras| extras.feed.max_unsent());
                 write_buffer.max = own.unwrap_or(listener.hub.max_unsent());
                 none.insert(write_buffer)
@@ -162,17 +162,17 @@ impl Connection {
     /// Tells the producer's water marks and the hub that `count` bytes were accepted. `first` means
     /// that nothing was unsent before; otherwise the loop knows of the connection already.
     #[inline]
-    pub(super) fn tell(&mut self, count: usize, first: bool) -> Written {
+    pub(super) fn tell(&mut self, count: usize, first: bool) -> AfterWrite {
         let hub = &self.listener.hub;
         let mut told = first;
         match (&mut self.write_buffer, &mut self.extras) {
             (Some(write_buffer), None) => {
                 if first && hub.set_first_fast_limit(write_buffer) {
-                    return Written::News;
+                    return AfterWrite::Settle;
                 }
                 hub.set_fast_limit(write_buffer);
             }
-            (None, None) => return Written::News,
+            (None, None) => return AfterWrite::Settle,
             (write_buffer, Some(extras)) => {
                 let unsent = write_buffer.as_mut().map_or(0, |write_buffer| {
                     hub.recount(write_buffer);
@@ -182,9 +182,9 @@ impl Connection {
             }
         }
         match told {
-            _ if hub.has_too_much() => Written::TooMuch,
-            true => Written::News,
-            false => Written::Known,
+            _ if hub.has_too_much() => AfterWrite::SettleAndShed,
+            true => AfterWrite::Settle,
+            false => AfterWrite::Nothing,
         }
     }
 
@@ -288,7 +288,7 @@ impl Connection {
         while self.readiness.socket.writable && sent < data.len() {
             let Some(stream) = &mut self.stream else { break };
             let taken = stream.write(&data[sent..]);
-            sent += self.regard(taken, data.len() - sent);
+            sent += self.record_write(taken, data.len() - sent);
         }
         sent
     }
@@ -309,7 +309,7 @@ impl Connection {
             }
             let offered = extras.descriptors.ahead().min(data.len() - sent);
             let taken = stream.write(&data[sent..sent + offered]);
-            sent += self.regard(taken, offered);
+            sent += self.record_write(taken, offered);
         }
         sent
     }
@@ -335,7 +335,7 @@ impl Connection {
             }
             let Some(stream) = &mut self.stream else { break };
             let taken = stream.write_vectored(slices);
-            let count = self.regard(taken, offered);
+            let count = self.record_write(taken, offered);
             write_buffer.consume(count);
             sent += count;
         }
@@ -344,7 +344,7 @@ impl Connection {
 
     /// Records the socket's answer to `offered` bytes, and returns how many it took.
     #[inline]
-    fn regard(&mut self, taken: io::Result<usize>, offered: usize) -> usize {
+    fn record_write(&mut self, taken: io::Result<usize>, offered: usize) -> usize {
         match taken {
             Ok(count) => {
                 if let Some(extras) = &mut self.extras {
@@ -359,7 +359,7 @@ impl Connection {
                 count
             }
             Err(error) => {
-                self.regard_error(error);
+                self.record_write_error(error);
                 0
             }
         }
@@ -374,7 +374,7 @@ impl Connection {
         }
     }
 
-    pub(super) fn regard_error(&mut self, error: io::Error) {
+    pub(super) fn record_write_error(&mut self, error: io::Error) {
         match error.kind() {
             io::ErrorKind::Interrupted => {}
             io::ErrorKind::WouldBlock => self.readiness.socket.writable = false,
@@ -440,7 +440,7 @@ impl Connection {
     pub(super) fn spare(&self, mut write_buffer: Box<WriteBuffer>) {
         let hub = &self.listener.hub;
         hub.recount_unsent(std::mem::take(&mut write_buffer.counted), 0);
-        hub.spare_in(write_buffer);
+        hub.return_buffer(write_buffer);
     }
 
     /// Offers unsent bytes to the socket while the connection is settled.

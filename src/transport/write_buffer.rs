@@ -58,12 +58,12 @@ const READ_AHEAD: usize = 64 * 1024;
 const READ_AHEAD_STEP: usize = 256 * 1024;
 
 /// The capacity of a new buffer: some lines, so that it does not grow with each.
-const BUFFER_LEN: usize = 512;
+const INITIAL_CAPACITY: usize = 512;
 
 impl Default for WriteBuffer {
     fn default() -> Self {
         Self {
-            bytes: Vec::with_capacity(BUFFER_LEN),
+            bytes: Vec::with_capacity(INITIAL_CAPACITY),
             sent: 0,
             behind: VecDeque::new(),
             behind_len: 0,
@@ -172,7 +172,7 @@ impl WriteBuffer {
     }
 
     /// Allows reading for a while nevertheless: `read_ahead` grows to a step above what is unsent.
-    pub(crate) fn read_on(&mut self) {
+    pub(crate) fn raise_read_ahead(&mut self) {
         self.read_ahead = self.unsent() + READ_AHEAD_STEP;
     }
 
@@ -469,7 +469,7 @@ mod tests {
     fn a_buffer_that_ran_empty_is_backed_up_as_early_as_a_new_one() {
         let mut write_buffer = WriteBuffer::default();
         write_buffer.append(&[0; 1 << 20]);
-        write_buffer.read_on();
+        write_buffer.raise_read_ahead();
         assert!(!write_buffer.is_backed_up());
         write_buffer.consume(1 << 20);
         write_buffer.append(&[0; READ_AHEAD]);

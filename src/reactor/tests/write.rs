@@ -215,7 +215,7 @@ fn spare_buffers_are_shared_and_bounded() {
     assert_eq!(peers[99].received().len(), 15_000);
     // A hundred buffers of 15 kB ran empty; no more than a megabyte of them is kept.
     let kept: usize = std::iter::from_fn(|| {
-        let buffer = fixture.reactor.hub.spare_out();
+        let buffer = fixture.reactor.hub.take_buffer();
         Some(buffer.capacity()).filter(|capacity| *capacity > 512)
     })
     .take(1000)

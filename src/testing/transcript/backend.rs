@@ -49,11 +49,11 @@ pub trait Backend {
     /// Resets the connection.
     fn reset(&mut self, client: &str);
 
-    /// Stops reading, until [`read_on`](Self::read_on). Not called for a server.
+    /// Stops reading, until [`resume_reading`](Self::resume_reading). Not called for a server.
     fn stop_reading(&mut self, client: &str);
 
     /// Resumes reading.
-    fn read_on(&mut self, client: &str);
+    fn resume_reading(&mut self, client: &str);
 
     /// Lets `time` pass.
     fn pass(&mut self, time: Duration);

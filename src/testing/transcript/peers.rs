@@ -259,7 +259,7 @@ impl Backend for Peers {
         self.peers[client].stop_reading();
     }
 
-    fn read_on(&mut self, client: &str) {
+    fn resume_reading(&mut self, client: &str) {
         self.peers[client].resume_reading();
     }
 

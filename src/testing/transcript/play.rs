@@ -174,7 +174,7 @@ impl<B: Backend> Play<'_, B> {
                 return self.note_error(&name, "be told when to read", Err(error));
             }
             Act::StopReading => self.backend.stop_reading(&name),
-            Act::ReadOn => self.backend.read_on(&name),
+            Act::ReadOn => self.backend.resume_reading(&name),
             Act::Send(data) | Act::Hear(data) => {
                 let result = self.backend.send(&name, data);
                 return self.note_error(&name, "send", result);

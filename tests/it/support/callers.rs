@@ -53,7 +53,7 @@ impl Backend for Callers {
         self.caller(name).reads = false;
     }
 
-    fn read_on(&mut self, name: &str) {
+    fn resume_reading(&mut self, name: &str) {
         self.caller(name).reads = true;
     }
 

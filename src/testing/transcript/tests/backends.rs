@@ -47,7 +47,7 @@ impl Backend for Planned {
         self.ask(format!("stop {client}"));
     }
 
-    fn read_on(&mut self, client: &str) {
+    fn resume_reading(&mut self, client: &str) {
         self.ask(format!("on {client}"));
     }
 
