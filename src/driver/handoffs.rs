@@ -82,7 +82,7 @@ impl Handoffs {
         Ok(())
     }
 
-    /// Takes sockets from now on. Returns false if it does already, or has sockets left from before.
+    /// Takes sockets from now on. Returns false if it does already, or has some left from before.
     pub(super) fn open(&self, notify: Notify) -> bool {
         let mut queue = self.lock();
         let is_closed = matches!(*queue, Queue::Closed);
