@@ -167,7 +167,10 @@ impl Reactor {
             return Ok(());
         }
         // A signal that came while triggers ran, or another thread, may have asked for a stop.
-        self.wait(Some(Duration::ZERO)).map_err(RunError::Poll)?;
+        if let Err(error) = self.wait(Some(Duration::ZERO)) {
+            self.predecessor = None;
+            return Err(self.withdraw(RunError::Poll(error)));
+        }
         self.run_calls();
         let Some(predecessor) = self.predecessor.take() else { return Ok(()) };
         if self.is_stop_requested() {
@@ -184,10 +187,7 @@ impl Reactor {
             self.ports.iter().filter_map(|(_, port)| port.taken_over).collect();
         taken.sort_unstable();
         if let Err(error) = tell_ready(&taken) {
-            // The predecessor serves these clients: this process must not, whatever it does next.
-            self.leave_to_predecessor();
-            self.shut_down();
-            return Err(RunError::TakeOver(error));
+            return Err(self.withdraw(RunError::TakeOver(error)));
         }
         let ports = self.port_ids();
         for id in ports {
@@ -198,6 +198,14 @@ impl Reactor {
             }
         }
         Ok(())
+    }
+
+    /// Ends a run that cannot begin. The predecessor serves the clients of the ports that were taken
+    /// over: this process must not, whatever it does next.
+    fn withdraw(&mut self, error: RunError) -> RunError {
+        self.leave_to_predecessor();
+        self.shut_down();
+        error
     }
 
     /// Closes the ports that were taken over, whose clients are the predecessor's, and says nothing

@@ -292,14 +292,11 @@ impl Connection {
     /// extras pay nothing for it.
     fn next_action_with(&self, extras: &Extras) -> Action {
         // 1. Life cycle: reading resumed, a FIN to send, the end.
-        let action =
-            match self.state.next(self.write_buffer.is_none() && !extras.feed.has_producer()) {
-                // The layer can say so after its handshake, if that still comes.
-                Action::ShutdownWrite if self.is_handshaking() && self.state.will_read() => {
-                    Action::Idle
-                }
-                action => action,
-            };
+        let all_sent = self.write_buffer.is_none() && !extras.feed.has_producer();
+        // A layer can say the end of the data only after its handshake, if that still comes.
+        let end_waits =
+            self.state.is_half_closing() && self.is_handshaking() && self.state.will_read();
+        let action = self.state.next(all_sent && !end_waits);
         if !matches!(action, Action::Idle | Action::AwaitSent) {
             return action;
         }

@@ -161,11 +161,14 @@ impl Connection {
     }
 
     fn activity(&self) -> Activity {
+        let closing = !self.state.is_open();
+        let is_write_held = self.is_held_back(Direction::Write);
         Activity {
-            unsent: self.unsent() > 0 && !self.is_held_back(Direction::Write),
+            unsent: self.unsent() > 0 && !is_write_held,
             paused: self.is_input_held() || self.is_throttled(),
-            closing: !self.state.is_open(),
-            handshake_held: self.clear_left() > 0 && self.is_held_back(Direction::Write),
+            closing,
+            handshake_held: self.clear_left() > 0 && is_write_held
+                || closing && !self.closes_after_handshake(),
         }
     }
 

@@ -130,6 +130,11 @@ impl State {
     }
 
     /// Returns true if the peer's FIN has not been read, and reading has not ended.
+    /// Returns true if the FIN of a half-close is due.
+    pub(crate) fn is_half_closing(&self) -> bool {
+        matches!(self, Self::Open { output: Output::Finishing, .. })
+    }
+
     pub(crate) fn will_read(&self) -> bool {
         self.input().is_some_and(|input| input != Input::Ended)
     }

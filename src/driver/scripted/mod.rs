@@ -60,8 +60,8 @@ struct Inner {
     write_takes: Duration,
     /// The most events that a wait returns.
     events_max: usize,
-    /// The next wait returns early, with nothing.
-    skips_wait: bool,
+    /// The next wait returns early, with this and no events.
+    next_wait: Option<io::Result<()>>,
     sched_yields: usize,
     signal: Option<&'static str>,
     aside: Aside,
@@ -111,7 +111,7 @@ impl Script {
             yields: false,
             write_takes: Duration::ZERO,
             events_max: usize::MAX,
-            skips_wait: false,
+            next_wait: None,
             sched_yields: 0,
             signal: None,
             aside: Aside::default(),
@@ -176,6 +176,11 @@ impl Script {
         inner.knocked = true;
     }
 
+    /// Makes the next wait fail.
+    pub(crate) fn fail_wait(&self, error: io::Error) {
+        self.0.borrow_mut().next_wait = Some(Err(error));
+    }
+
     /// Returns how often the loop has let other threads run.
     pub(crate) fn sched_yields(&self) -> usize {
         self.0.borrow().sched_yields
@@ -224,7 +229,7 @@ impl Script {
 
     /// Makes the next wait return early, with nothing.
     pub(crate) fn skip_wait(&self) {
-        self.0.borrow_mut().skips_wait = true;
+        self.0.borrow_mut().next_wait = Some(Ok(()));
     }
 
     /// From now on a wait returns no more than `events_max` events.
@@ -249,8 +254,8 @@ impl Driver for Script {
     fn wait(&mut self, ready: &mut Vec<Ready>, timeout: Option<Duration>) -> io::Result<()> {
         let inner = &mut *self.0.borrow_mut();
         inner.waits.push(timeout);
-        if std::mem::take(&mut inner.skips_wait) {
-            return Ok(());
+        if let Some(outcome) = inner.next_wait.take() {
+            return outcome;
         }
         let before = ready.len();
         ready.extend(inner.signal.take().map(Ready::Signal));

@@ -13,6 +13,8 @@ mod failures;
 mod fairness;
 mod faults;
 mod foreign_ids;
+#[cfg(unix)]
+mod hand_over;
 mod hostnames;
 mod intervals;
 mod kept_factories;

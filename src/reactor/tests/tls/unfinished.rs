@@ -135,6 +135,49 @@ fn a_half_close_during_the_handshake_is_said_after_it() {
     assert!(fixture.transport(0).is_connected());
 }
 
+#[test]
+fn reading_is_resumed_though_a_half_close_waits_for_the_handshake() {
+    let mut fixture = Fixture::new(|event, cx| {
+        if let Event::Data(b"tls") = event {
+            cx.transport.pause_reading();
+            cx.transport.start_tls(acceptor()).unwrap();
+            cx.transport.lose_write_connection();
+        }
+    });
+    let mut client = ask(&mut fixture);
+    client.exchange(&mut fixture);
+    fixture.log.expect(&["0 made", "0 data tls"]);
+    fixture.transport(0).resume_reading();
+    client.exchange(&mut fixture);
+    assert!(client.has_heard_the_end());
+    fixture.log.expect(&["0 resumed", "0 secured", "0 write lost"]);
+}
+
+#[test]
+fn a_close_that_waits_for_no_handshake_lasts_as_long_as_the_peer_takes_bytes() {
+    let settings = Settings::default().handshake_timeout(2 * SECOND).close_timeout(5 * SECOND);
+    let mut fixture = Fixture::with(settings, |event, cx| match event {
+        Event::Data(b"tls") => {
+            cx.transport.write(vec![b'x'; 1000]);
+            cx.transport.start_tls(acceptor()).unwrap();
+            cx.transport.lose_connection();
+        }
+        Event::TimedOut(kind) => cx.transport.time_out(kind),
+        _ => {}
+    });
+    let peer = fixture.connect();
+    peer.set_room(0);
+    peer.send("tls");
+    fixture.settle();
+    for _ in 0..10 {
+        fixture.script.advance(SECOND);
+        peer.set_room(100);
+        fixture.settle();
+    }
+    assert_eq!(peer.received().len(), 1000);
+    fixture.log.expect(&["0 made", "0 data tls", DONE]);
+}
+
 /// The peer has ended its half before, so that no handshake will come.
 #[test]
 fn a_half_close_does_not_wait_for_a_peer_that_sends_nothing_more() {
