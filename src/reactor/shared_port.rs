@@ -54,6 +54,10 @@ impl Reactor {
 
     /// Reports the number of a factory's clients to those who choose a shard, from now on.
     fn report_load(&mut self, factory: Id, handoffs: &Arc<Handoffs>) {
+        // A factory that served the port before may still have clients.
+        for slot in self.factories.iter_mut() {
+            slot.loads.retain(|load| !Arc::ptr_eq(load, handoffs));
+        }
         if let Some(slot) = self.factories.get_mut(factory) {
             handoffs.set_open(slot.admission.open());
             slot.loads.push(Arc::clone(handoffs));

@@ -8,10 +8,10 @@ use std::io::ErrorKind;
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use twistor::Reactor;
 use twistor::error::ListenError;
 use twistor::limits::ConnectionLimits;
 use twistor::shards::{Balance, SharedPort};
+use twistor::{Address, Reactor};
 
 #[test]
 fn all_clients_are_served_and_all_shards_serve() {
@@ -87,26 +87,25 @@ fn a_shard_that_does_not_listen_or_no_longer_gets_no_clients() {
 }
 
 /// Those that another shard has been given still go there when the port is open again.
-#[test]
-fn a_port_that_the_first_shard_opens_again_is_shared_as_before() {
-    for port in ways() {
-        let what = format!("{port:?}");
-        let port = Arc::new(port);
-        let shards = super::shards(2);
-        let handle = shards.handle();
-        let (opened_in, opened) = channel();
-        let (again, opened_in) = (Arc::clone(&port), Mutex::new(opened_in));
-        let thread = std::thread::spawn(move || {
-            shards.run(|reactor, shard| {
-                let index = shard.index();
-                let port = port.listen(reactor, shard, Greeters { index })?;
-                let opened = (port.local_address(), port.id(), shard.clone());
-                opened_in.lock().unwrap().send(opened)?;
-                Ok(())
-            })
-        });
-        let ((address, first, shard), _second) = (receive(&opened), receive(&opened));
-        let running = Running { address, handle, thread };
+/// Starts two shards on a port. The returned function has the first one close the port and open it
+/// again, with another factory, and returns the new address.
+fn start_to_reopen(port: SharedPort) -> (Running, impl FnOnce(&Running) -> Address) {
+    let port = Arc::new(port);
+    let shards = super::shards(2);
+    let handle = shards.handle();
+    let (opened_in, opened) = channel();
+    let (again, opened_in) = (Arc::clone(&port), Mutex::new(opened_in));
+    let thread = std::thread::spawn(move || {
+        shards.run(|reactor, shard| {
+            let index = shard.index();
+            let port = port.listen(reactor, shard, Greeters { index })?;
+            let opened = (port.local_address(), port.id(), shard.clone());
+            opened_in.lock().unwrap().send(opened)?;
+            Ok(())
+        })
+    });
+    let ((address, first, shard), _second) = (receive(&opened), receive(&opened));
+    let reopen = move |running: &Running| {
         let (reopened_in, reopened) = channel();
         let reopen = move |reactor: &mut Reactor| {
             assert!(reactor.stop_listening(first));
@@ -114,7 +113,17 @@ fn a_port_that_the_first_shard_opens_again_is_shared_as_before() {
             reopened_in.send(port.local_address()).unwrap();
         };
         running.remote(0).call_from_thread(reopen).unwrap();
-        assert_eq!(receive(&reopened), running.address, "{what}");
+        receive(&reopened)
+    };
+    (Running { address, handle, thread }, reopen)
+}
+
+#[test]
+fn a_port_that_the_first_shard_opens_again_is_shared_as_before() {
+    for port in ways() {
+        let what = format!("{port:?}");
+        let (running, reopen) = start_to_reopen(port);
+        assert_eq!(reopen(&running), running.address, "{what}");
         let clients: Vec<_> = (0..100).map(|_| running.connect()).collect();
         let second = clients.iter().filter(|(_, index)| *index == 1).count();
         match what.contains("Acceptor") {
@@ -125,6 +134,29 @@ fn a_port_that_the_first_shard_opens_again_is_shared_as_before() {
         running.handle.stop();
         running.join().unwrap();
     }
+}
+
+#[test]
+fn clients_of_a_factory_that_served_the_port_before_do_not_count_as_load() {
+    let port = SharedPort::acceptor(any(), Balance::LeastConnections);
+    let (running, reopen) = start_to_reopen(port);
+    let mut before: Vec<_> = (0..20).map(|_| running.connect()).collect();
+    reopen(&running);
+    let after: Vec<_> = (0..10).map(|_| running.connect()).collect();
+    assert!(after.iter().all(|(_, index)| *index == 0), "a new factory has no clients");
+    // One by one the clients of the old factory leave, and others come.
+    let mut later = Vec::new();
+    while let Some(old) = before.iter().position(|(_, index)| *index == 0) {
+        before.remove(old);
+        let open = before.len() + after.len() + later.len();
+        while running.handle.metrics(TIMEOUT).total().open > open {
+            std::thread::yield_now();
+        }
+        later.push(running.connect());
+    }
+    assert_eq!(later.iter().filter(|(_, index)| *index == 0).count(), 5, "of ten");
+    running.handle.stop();
+    running.join().unwrap();
 }
 
 #[test]
