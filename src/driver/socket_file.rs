@@ -159,7 +159,8 @@ impl SocketFile {
         self.owner = Owner::of(is_owned);
     }
 
-    /// Sets the permissions of the file. Nobody can connect before the socket listens.
+    /// Sets the permissions of the file. A new socket does not listen before: no client can connect
+    /// with other permissions.
     pub(super) fn set_mode(&self, mode: u32) -> io::Result<()> {
         fs::set_permissions(&self.path, Permissions::from_mode(mode))
     }

@@ -131,10 +131,12 @@ impl UnixListener {
 impl UnixListener {
     /// From now on clients see the credentials of this process, too.
     fn set(&self, unset: &Unset) -> io::Result<()> {
-        if let (Some(file), Some(mode)) = (&self.file, unset.mode) {
-            file.set_mode(mode)?;
-        }
-        SockRef::from(&self.socket).listen(unset.backlog)
+        let mode = match (&self.file, unset.mode) {
+            (Some(file), Some(mode)) => file.set_mode(mode),
+            _ => Ok(()),
+        };
+        let backlog = SockRef::from(&self.socket).listen(unset.backlog);
+        mode.and(backlog)
     }
 }
 

@@ -182,7 +182,7 @@ impl<R> Lines<R> {
         has_plaintext
     }
 
-    /// Does so as soon as a callback has started TLS.
+    /// Fails the connection if a callback has started TLS with bytes in clear left.
     fn reject_plaintext_early<F>(&mut self, cx: &Context<'_, F>) {
         if cx.transport.connection().is_handshaking() {
             self.reject_plaintext(cx);

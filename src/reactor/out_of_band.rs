@@ -16,7 +16,8 @@ impl Reactor {
     ///   [`Settings::max_connections`](crate::Settings::max_connections), and are not rejected for
     ///   it.
     /// - A drain neither closes its ports nor waits for its connections; they end at shutdown, and
-    ///   are not in the report.
+    ///   are not in the report. Only bytes that are shed at the limit of all connections are: the
+    ///   loop does not know whose they were.
     ///
     /// Both hold from the moment at which a client is accepted, before its PROXY header or its TLS
     /// handshake, until its socket has lingered.

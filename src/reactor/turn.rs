@@ -101,7 +101,7 @@ impl Reactor {
         }
     }
 
-    // As are this and what it calls for each event.
+    // Inlined, with what it calls for each event: start-up waits once as well.
     #[inline(always)]
     pub(super) fn wait(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         let timeout = if self.is_busy_polling() {
@@ -218,7 +218,7 @@ impl Reactor {
         if let Some(Slot::Attempt(attempt)) = self.connections.get(id) {
             self.queues.ready.push(attempt.connection);
         }
-        // A lingering connection only reads: that it has room is nothing to it.
+        // A lingering connection only reads.
         if edges.readable || edges.read_closed || edges.error {
             self.queue_lingering(id);
         }

@@ -18,8 +18,8 @@ struct Members {
     remotes: Vec<Option<Remote>>,
     /// The shortest deadline of the stops that were requested from outside so far.
     stop: Option<Duration>,
-    /// The earliest end of the stops that members have passed on so far.
-    relayed: Option<Instant>,
+    /// Of the stops that members have passed on so far: the earliest end, and the last cause.
+    relayed: Option<(Instant, StopCause)>,
 }
 
 impl Team {
@@ -41,8 +41,8 @@ impl Team {
         if let Some(deadline) = members.stop {
             remote.post(move |reactor| reactor.stop_gracefully(deadline));
         }
-        if let Some(until) = members.relayed {
-            remote.post(move |reactor| reactor.stop_with_others(until, StopCause::Request));
+        if let Some((until, cause)) = members.relayed {
+            remote.post(move |reactor| reactor.stop_with_others(until, cause));
         }
         members.remotes[index] = Some(remote);
     }
@@ -60,7 +60,8 @@ impl Team {
     /// join, if the set-up of a shard stops it, get it when they do.
     fn relay_stop(&self, from: usize, until: Instant, cause: StopCause) {
         let mut members = self.lock();
-        members.relayed = Some(members.relayed.map_or(until, |earlier| earlier.min(until)));
+        let earliest = members.relayed.map_or(until, |(earlier, _)| earlier.min(until));
+        members.relayed = Some((earliest, cause));
         for (index, remote) in members.remotes.iter().enumerate() {
             if let Some(remote) = remote.as_ref().filter(|_| index != from) {
                 remote.post(move |reactor| reactor.stop_with_others(until, cause));

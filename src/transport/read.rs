@@ -27,7 +27,8 @@ pub(crate) enum ReadOutcome {
 }
 
 impl Connection {
-    /// Returns true if there may be something to read and it is wanted.
+    /// Returns true if there may be something to read and it is wanted. Inlined, since each turn
+    /// asks several times for each connection.
     #[inline(always)]
     pub(super) fn wants_reading(&self) -> bool {
         let Readiness { socket, reading, processing, .. } = self.readiness;
