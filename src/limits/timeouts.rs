@@ -131,12 +131,12 @@ pub(crate) struct Activity {
     pub(crate) unsent: bool,
     /// Nothing is read, or sent, and the peer is not to blame for it.
     pub(crate) paused: bool,
-    /// The connection is closing. Timeouts for what the peer has to send no longer count, but for a
-    /// TLS handshake; those for what it has to take do, as long as bytes are unsent, and so does the
-    /// lifetime.
+    /// The connection is closing. Timeouts for what the peer has to send no longer count, but for
+    /// a TLS handshake; those for what it has to take do, as long as bytes are unsent, and so does
+    /// the lifetime.
     pub(crate) closing: bool,
-    /// No TLS handshake is awaited now: the bytes before it wait for a rate limit, or the connection
-    /// closes without one.
+    /// No TLS handshake is awaited now: the bytes before it wait for a rate limit, or the
+    /// connection closes without one.
     pub(crate) handshake_held: bool,
 }
 

@@ -200,8 +200,8 @@ impl Reactor {
         Ok(())
     }
 
-    /// Ends a run that cannot begin. The predecessor serves the clients of the ports that were taken
-    /// over: this process must not, whatever it does next.
+    /// Ends a run that cannot begin. The predecessor serves the clients of the ports that were
+    /// taken over: this process must not, whatever it does next.
     fn withdraw(&mut self, error: RunError) -> RunError {
         self.leave_to_predecessor();
         self.shut_down();

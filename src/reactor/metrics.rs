@@ -98,8 +98,8 @@ pub struct Metrics {
     pub unsent: usize,
     /// Timers that are set and have not fired.
     pub timers: usize,
-    /// Callbacks and closures that panicked, and panics of code that TLS calls for a connection. One
-    /// within [`start_tls`](crate::Transport::start_tls) is returned as its error, and not counted.
+    /// Callbacks and closures that panicked, and panics of code that TLS calls for a connection.
+    /// One within [`start_tls`](crate::Transport::start_tls) is its error, and is not counted.
     pub panics: u64,
     /// Time spent outside the poller, per turn: count, total, longest. Its `calls` are turns. All
     /// of it also counts in one of `protocols`, `closures`, `flushes` and `other`. Time outside of

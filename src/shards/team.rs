@@ -18,7 +18,7 @@ struct Members {
     remotes: Vec<Option<Remote>>,
     /// The shortest deadline of the stops that were requested from outside so far.
     stop: Option<Duration>,
-    /// Of the stops that members have passed on so far: the earliest end, and the last cause.
+    /// The earliest end of the stops that members have passed on so far, and the last cause.
     relayed: Option<(Instant, StopCause)>,
 }
 
