@@ -15,7 +15,7 @@ const DISCOVERED_PER_ROUND: usize = 8;
 /// told of.
 ///
 /// A round of attempts takes the given ones in their order, and then some of the others, the next
-/// round those after them.
+/// round those after them. After a connection a round begins.
 #[derive(Debug)]
 pub(crate) struct ServerPool {
     given: Vec<ServerAddress>,
@@ -59,6 +59,16 @@ impl ServerPool {
         self.current()
     }
 
+    /// The current server has accepted the client: the next attempt begins a round. If it is one of
+    /// those that were given it is the last of them, since one which accepts clients and then fails
+    /// would keep them from the others.
+    pub(crate) fn begin_round(&mut self) {
+        if let Some(at) = self.given.iter().position(|it| Some(it) == self.current.as_ref()) {
+            self.given.rotate_left(at + 1);
+        }
+        self.taken = 0;
+    }
+
     /// Returns the server in use, or the one that was tried last.
     pub(crate) fn current(&self) -> Option<&ServerAddress> {
         self.current.as_ref()
@@ -66,9 +76,9 @@ impl ServerPool {
 
     /// The current server, which has accepted the client, tells which servers its cluster has. New
     /// ones are added, in a random order, and those that have left it are forgotten. A server that
-    /// tells of none has no others.
+    /// tells of none says nothing of its cluster, since telling can be switched off: then all stay.
     pub(crate) fn discover(&mut self, places: &[String], below: impl FnMut(usize) -> usize) {
-        let Some(current) = &self.current else { return };
+        let Some(current) = self.current.as_ref().filter(|_| !places.is_empty()) else { return };
         let told = places.iter().take(DISCOVERED_MAX);
         let mut told: BTreeMap<_, _> = told
             .filter_map(|place| ServerAddress::discovered(place, current))
@@ -142,8 +152,23 @@ mod tests {
         assert_eq!(pool.current().unwrap().to_string(), "nats://y:2");
         let given = ["nats://a:4222", "nats://b:4222"];
         assert_eq!(round(&mut pool), [&given[..], &["nats://x:1", "nats://z:3"]].concat());
+        // A server that tells of none says nothing of its cluster.
         discover(&mut pool, &[]);
-        assert_eq!(round(&mut pool), given);
+        assert_eq!(round(&mut pool), [&given[..], &["nats://x:1", "nats://z:3"]].concat());
+    }
+
+    #[test]
+    fn a_round_after_a_connection_begins_with_the_given_servers_after_its_own() {
+        let mut pool = pool("a,b,c");
+        pool.advance();
+        discover(&mut pool, &["x:1"]);
+        pool.advance();
+        pool.begin_round();
+        let expected = ["c:4222", "a:4222", "b:4222", "x:1"].map(|it| format!("nats://{it}"));
+        assert_eq!(round(&mut pool), expected);
+        assert_eq!(pool.current().unwrap().to_string(), "nats://x:1");
+        pool.begin_round();
+        assert_eq!(round(&mut pool), expected);
     }
 
     #[test]

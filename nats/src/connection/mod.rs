@@ -331,6 +331,7 @@ impl Connection {
             if matches!(state.link, Link::Closed) {
                 return cx.transport.unregister_producer();
             }
+            state.pool.begin_round();
             state.restore(cx.transport);
             (state.settings.ping_interval, state.count_connection())
         };
