@@ -4,6 +4,7 @@ use crate::codec::{HeaderMap, ServerInfo};
 use crate::error::{FlushError, PublishError, RequestError, StartError, SubscribeError};
 use crate::event::Event;
 use crate::factory::ClientFactory;
+use crate::first_panic::FirstPanic;
 use crate::link::{Awaited, Link, Phase};
 use crate::message::Message;
 use crate::options::{ConnectOptions, EventCall};
@@ -23,6 +24,8 @@ use twistor::{Reactor, ServiceKey};
 ///
 /// Requests to it never block and never call back. Closures that it is given are called by the
 /// event loop, one at a time; a panic in one ends the connection, and the client connects again.
+/// When several are called for one end, of a connection or of the client, each of them is called,
+/// whatever another does.
 #[derive(Clone)]
 pub struct Client(Rc<RefCell<State>>);
 
@@ -399,17 +402,19 @@ impl Client {
     /// Ends the client, whose connection is over.
     pub(crate) fn end(&self, reactor: &mut Reactor) {
         let ended = self.0.borrow_mut().end();
-        drop(ended.subscriptions);
+        let mut panics = FirstPanic::default();
+        panics.call(|| drop(ended.subscriptions));
         for pending in ended.requests.into_values() {
             reactor.cancel(pending.timer);
-            (pending.call)(reactor, Err(RequestError::Closed));
+            panics.call(|| (pending.call)(reactor, Err(RequestError::Closed)));
         }
         for pending in ended.flushes.into_values() {
-            pending.answer(Err(FlushError::Closed), reactor);
+            panics.call(|| pending.answer(Err(FlushError::Closed), reactor));
         }
-        self.emit(Event::Closed, reactor);
+        panics.call(|| self.emit(Event::Closed, reactor));
         let on_event = std::mem::replace(&mut self.0.borrow_mut().on_event, OnEvent::Unset);
-        drop(on_event);
+        panics.call(|| drop(on_event));
+        panics.resume();
     }
 }
 

@@ -60,6 +60,7 @@ mod connection;
 pub mod error;
 mod event;
 mod factory;
+mod first_panic;
 mod link;
 mod message;
 #[cfg(feature = "nkey")]

@@ -8,6 +8,7 @@ use crate::codec::{
 use crate::error::FlushError;
 use crate::event::Event;
 use crate::factory::ClientFactory;
+use crate::first_panic::FirstPanic;
 use crate::link::{Awaited, Link, Phase};
 use crate::message::Message;
 use crate::server_address::Credentials;
@@ -169,23 +170,15 @@ impl LineReceiver<ClientFactory> for Connection {
             self.client.close(cx.reactor);
         }
         let is_closed = self.client.is_closed();
-        drop(lost.subscriptions);
+        let mut panics = FirstPanic::default();
+        panics.call(|| drop(lost.subscriptions));
         for flush in lost.flushes.into_values() {
-            flush.answer(Err(FlushError::ConnectionLost), cx.reactor);
+            panics.call(|| flush.answer(Err(FlushError::ConnectionLost), cx.reactor));
         }
-        let server = self.client.server_name();
-        match self.stage {
-            _ if is_closed => {}
-            Stage::Ready { .. } => {
-                let reason = reason.clone();
-                self.client.emit(Event::Disconnected { server, reason }, cx.reactor);
-            }
-            _ => {
-                let said = self.error.as_ref().map(ToString::to_string);
-                let error = said.unwrap_or_else(|| reason.to_string());
-                self.client.emit(Event::ConnectFailed { server, error }, cx.reactor);
-            }
+        if !is_closed {
+            panics.call(|| self.client.emit(self.end(reason), cx.reactor));
         }
+        panics.resume();
     }
 }
 
@@ -193,6 +186,16 @@ impl Connection {
     pub(crate) fn new(client: Client) -> Self {
         let (stage, head, body) = (Stage::AwaitingInfo, Head::default(), Vec::new());
         Self { client, stage, head, body, error: None, owes_pong: false }
+    }
+
+    /// Returns what the end of the connection is for the client.
+    fn end(&self, reason: &Reason) -> Event {
+        let server = self.client.server_name();
+        if matches!(self.stage, Stage::Ready { .. }) {
+            return Event::Disconnected { server, reason: reason.clone() };
+        }
+        let said = self.error.as_ref().map(ToString::to_string);
+        Event::ConnectFailed { server, error: said.unwrap_or_else(|| reason.to_string()) }
     }
 
     /// Answers the server's `PING`, when there is room: one answer stands for all that had to wait,

@@ -166,6 +166,63 @@ fn a_flush_that_waits_behind_others_ends_with_their_connection() {
     assert_eq!(take(&heard), ["the connection to the NATS server was lost"]);
 }
 
+/// Begins a flush or a request whose closure panics.
+fn panicking(host: &Host<Client>, is_flush: bool) {
+    let client = host.state();
+    host.reactor(|reactor| {
+        if is_flush {
+            client.flush(60 * SECOND, reactor, |_, _| panic!("a defect")).unwrap();
+        } else {
+            client.request("mute", "", 60 * SECOND, reactor, |_, _| panic!("a defect")).unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_panic_of_one_answer_at_a_loss_keeps_back_no_other() {
+    let simulation = Simulation::new(1);
+    simulation.allow_panics();
+    let _server = serve(&simulation);
+    let (ann, events) = client(&simulation, "ann", |options| options);
+    simulation.run_for(SECOND);
+    simulation.inject(Fault::Partition { a: "ann".into(), b: "server".into() });
+    let heard = Heard::default();
+    panicking(&ann, true);
+    flush(&ann, &heard);
+    flush(&ann, &heard);
+    let _ = take(&events);
+    simulation.inject(Fault::Reset { a: "ann".into(), b: "server".into() });
+    simulation.run_for(SECOND);
+    assert_eq!(take(&heard), ["the connection to the NATS server was lost"; 2]);
+    assert!(take(&events)[0].starts_with("the connection to nats://server:4222 is lost"));
+    assert_eq!(simulation.take_panics().len(), 1);
+    simulation.inject(Fault::Heal { a: "ann".into(), b: "server".into() });
+    simulation.run_for(10 * SECOND);
+    assert!(ann.state().is_connected());
+}
+
+#[test]
+fn a_panic_of_one_answer_at_the_end_keeps_back_no_other() {
+    let simulation = Simulation::new(1);
+    simulation.allow_panics();
+    let _server = serve(&simulation);
+    let (ann, events) = client(&simulation, "ann", |options| options);
+    let bob = plain(&simulation, "bob");
+    let _mute = listen(&bob.state(), "mute");
+    simulation.run_for(SECOND);
+    let heard = Heard::default();
+    panicking(&ann, false);
+    ask(&ann, "mute", "", &heard);
+    simulation.run_for(SECOND);
+    ann.reactor(|reactor| ann.state().close(reactor));
+    simulation.run_for(SECOND);
+    assert_eq!(take(&heard), ["the NATS client is closed"]);
+    assert_eq!(take(&events).last().unwrap(), "the client is closed");
+    assert_eq!(simulation.take_panics().len(), 1);
+    assert_eq!(Rc::strong_count(&events), 2, "the host's start and this test have it");
+    assert_eq!(ann.open_resources().timers, 0);
+}
+
 #[test]
 fn draining_delivers_what_is_on_its_way_and_sends_what_is_published() {
     let simulation = Simulation::new(1);
