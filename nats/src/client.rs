@@ -236,6 +236,10 @@ impl Client {
     /// Asks the server whether it has processed what this client has published so far, also what
     /// still waits, and calls `call` with the answer. Without a connection it waits for one.
     ///
+    /// The answer is [`FlushError::Dropped`] if something that waits now is dropped before it is
+    /// sent. What was dropped or lost before the call is not its matter: see
+    /// [`Statistics::dropped`] and [`Event::Disconnected`].
+    ///
     /// # Errors
     ///
     /// [`FlushError::Closed`], and `call` is dropped.
@@ -258,7 +262,7 @@ impl Client {
             }
         });
         let stage = FlushStage::Behind(state.queue.added());
-        let pending = PendingFlush { timer, call: Box::new(call), stage };
+        let pending = PendingFlush { timer, call: Box::new(call), stage, outcome: Ok(()) };
         state.flushes.insert(id, pending);
         state.ask_to_flush(id);
         Ok(())
@@ -369,7 +373,8 @@ impl Client {
     pub(crate) fn flushed(&self, id: u64, reactor: &mut Reactor) {
         let pending = self.0.borrow_mut().flushes.remove(&id);
         if let Some(pending) = pending {
-            pending.answer(Ok(()), reactor);
+            let outcome = pending.outcome.clone();
+            pending.answer(outcome, reactor);
         }
     }
 

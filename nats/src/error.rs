@@ -141,7 +141,7 @@ impl fmt::Display for RequestError {
 
 impl Error for RequestError {}
 
-/// Why it is not known whether the server has processed what was published.
+/// Why a flush does not confirm that the server has processed what was published.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FlushError {
@@ -149,6 +149,11 @@ pub enum FlushError {
     ConnectionLost,
     /// The server has not answered in time, or there was no connection.
     TimedOut,
+    /// The server has answered, but some messages that were published before the flush and still
+    /// waited when it began were dropped: for want of room, with
+    /// [`QueuePolicy::DropOldest`](crate::QueuePolicy::DropOldest), or because the server takes no
+    /// payload that large or no headers.
+    Dropped,
     /// The client has ended.
     Closed,
 }
@@ -158,6 +163,7 @@ impl fmt::Display for FlushError {
         f.write_str(match self {
             Self::ConnectionLost => "the connection to the NATS server was lost",
             Self::TimedOut => "the NATS server has not answered in time",
+            Self::Dropped => "messages before the flush were dropped",
             Self::Closed => "the NATS client is closed",
         })
     }

@@ -13,7 +13,8 @@ pub enum QueuePolicy {
     #[default]
     Reject,
     /// The oldest messages are dropped, and counted in
-    /// [`Statistics::dropped`](crate::Statistics::dropped).
+    /// [`Statistics::dropped`](crate::Statistics::dropped). A flush that waits behind them is
+    /// answered with [`FlushError::Dropped`](crate::error::FlushError::Dropped).
     DropOldest,
 }
 
@@ -67,6 +68,8 @@ pub(crate) struct Outbound {
     pub(crate) count: u64,
     /// Messages that were left out, since the server does not take them.
     pub(crate) dropped: u64,
+    /// Number of messages that were ever added before the first one that was left out.
+    pub(crate) before_dropped: u64,
 }
 
 /// The length of a block, except for longer messages: a transport takes it without a copy, and it
@@ -157,15 +160,15 @@ impl PublishQueue {
     pub(crate) fn pop(&mut self, accepted: Accepted) -> Option<Outbound> {
         let Block { commands, dropped: start, messages } = self.blocks.pop_front()?;
         self.bytes -= commands.len() - start + messages.len() * OVERHEAD;
+        let is_left_out = |message: &Queued| !accepted.includes(message);
+        let first = messages.iter().position(is_left_out).unwrap_or(messages.len());
+        let before_dropped = self.removed + first as u64;
         self.removed += messages.len() as u64;
         let sent = messages.iter().filter(|message| accepted.includes(message)).count();
         let (count, dropped) = (sent as u64, (messages.len() - sent) as u64);
         if dropped == 0 {
-            return Some(Outbound {
-                commands: Bytes::from(commands).slice(start..),
-                count,
-                dropped,
-            });
+            let commands = Bytes::from(commands).slice(start..);
+            return Some(Outbound { commands, count, dropped, before_dropped });
         }
         let (mut kept, mut at) = (Vec::new(), start);
         for message in messages {
@@ -175,7 +178,7 @@ impl PublishQueue {
             }
             at = end;
         }
-        Some(Outbound { commands: kept.into(), count, dropped })
+        Some(Outbound { commands: kept.into(), count, dropped, before_dropped })
     }
 
     /// Removes all messages, and returns how many there were.
@@ -203,7 +206,7 @@ mod tests {
 
     fn drain(queue: &mut PublishQueue, payload_max: usize, headers: bool) -> (String, u64, u64) {
         let (mut all, accepted) = ((String::new(), 0, 0), Accepted { payload_max, headers });
-        while let Some(Outbound { commands, count, dropped }) = queue.pop(accepted) {
+        while let Some(Outbound { commands, count, dropped, .. }) = queue.pop(accepted) {
             all.0.push_str(std::str::from_utf8(&commands).unwrap());
             (all.1, all.2) = (all.1 + count, all.2 + dropped);
         }

@@ -67,6 +67,8 @@ pub(crate) struct PendingFlush {
     pub(crate) timer: TimerId,
     pub(crate) call: FlushCall,
     pub(crate) stage: FlushStage,
+    /// What the server's answer will mean.
+    pub(crate) outcome: Result<(), FlushError>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -186,10 +188,26 @@ impl State {
                 let command = [out.as_slice(), payload, b"\r\n"];
                 let Settings { max_queued, queue_policy, .. } = self.settings;
                 let has_headers = headers.is_some();
+                let before = self.queue.removed();
                 let pushed =
                     self.queue.push(command, total_len, has_headers, max_queued, queue_policy);
-                self.statistics.dropped += pushed.map_err(|()| PublishError::QueueFull)?;
+                let dropped = pushed.map_err(|()| PublishError::QueueFull)?;
+                self.count_dropped(dropped, before);
                 Ok(())
+            }
+        }
+    }
+
+    /// Counts messages that were dropped from the queue, the first of them behind as many as
+    /// `before`. Flushes that wait behind it have not all to confirm.
+    fn count_dropped(&mut self, count: u64, before: u64) {
+        self.statistics.dropped += count;
+        if count == 0 {
+            return;
+        }
+        for flush in self.flushes.values_mut() {
+            if matches!(flush.stage, FlushStage::Behind(end) if before < end) {
+                flush.outcome = Err(FlushError::Dropped);
             }
         }
     }
@@ -209,13 +227,15 @@ impl State {
     /// Sends what is queued, as far as there is room.
     pub(crate) fn send_queued(&mut self) {
         let accepted = Accepted { payload_max: self.max_payload(), headers: self.takes_headers() };
-        let Link::Up(live) = &self.link else { return };
-        while live.transport.may_produce() {
+        while let Link::Up(live) = &self.link {
+            if !live.transport.may_produce() {
+                return;
+            }
             // What was queued for a server that takes more than this one is dropped.
             let Some(messages) = self.queue.pop(accepted) else { return };
             live.transport.write_bytes(messages.commands);
             self.statistics.published += messages.count;
-            self.statistics.dropped += messages.dropped;
+            self.count_dropped(messages.dropped, messages.before_dropped);
         }
     }
 

@@ -1,13 +1,15 @@
 //! Requests, flushes, and the ends of a client.
 
-use crate::simulated::{Heard, SECOND, client, lines, listen, plain, serve, take};
+use crate::simulated::{Heard, SECOND, client, lines, listen, plain, serve, serve_as, take};
+use crate::simulated_server::SimulatedServer;
+use std::cell::Cell;
 use std::ops::ControlFlow;
 use std::rc::Rc;
 use std::time::Duration;
 use twistor::Reactor;
 use twistor::testing::{Conditions, Fault, Host, Simulation};
 use twistor_nats::error::FlushError;
-use twistor_nats::{Client, QueuePolicy};
+use twistor_nats::{Client, HeaderMap, QueuePolicy};
 
 fn answer(host: &Host<Client>, subject: &str) {
     let own = (*host.state()).clone();
@@ -164,6 +166,53 @@ fn a_flush_that_waits_behind_others_ends_with_their_connection() {
     simulation.run_for(SECOND);
     // Some were lost on their way.
     assert_eq!(take(&heard), ["the connection to the NATS server was lost"]);
+}
+
+#[test]
+fn a_flush_behind_messages_that_were_dropped_says_so() {
+    let simulation = Simulation::new(1);
+    let _server = serve(&simulation);
+    let (ann, _) = client(&simulation, "ann", |it| it.max_queued(100_000, QueuePolicy::DropOldest));
+    let slow = Conditions::ideal().bandwidth(1_000_000).send_buffer(16_384).receive_buffer(16_384);
+    simulation.set_conditions_between("ann", "server", slow);
+    simulation.run_for(SECOND);
+    let publish = || ann.state().publish("a", [b'x'; 10_000]).unwrap();
+    while ann.state().queued() == 0 {
+        publish();
+    }
+    let heard = Heard::default();
+    flush(&ann, &heard);
+    (0..20).for_each(|_| publish());
+    assert!(ann.state().statistics().dropped > 0);
+    // Behind messages of which none is dropped.
+    flush(&ann, &heard);
+    simulation.run_for(10 * SECOND);
+    assert_eq!(take(&heard), ["messages before the flush were dropped", "flushed"]);
+}
+
+#[test]
+fn a_flush_behind_messages_that_the_server_does_not_take_says_so() {
+    let simulation = Simulation::new(1);
+    let starts = Cell::new(0);
+    let _server = serve_as(&simulation, "server", move || {
+        let mut server = SimulatedServer::new();
+        starts.set(starts.get() + 1);
+        server.info.headers = starts.get() == 1;
+        server
+    });
+    let ann = plain(&simulation, "ann");
+    simulation.run_for(SECOND);
+    simulation.inject(Fault::Reset { a: "ann".into(), b: "server".into() });
+    simulation.inject(Fault::Crash { host: "server".into() });
+    simulation.run_for(SECOND);
+    simulation.inject(Fault::Restart { host: "server".into() });
+    let heard = Heard::default();
+    ann.state().publish("a", "1").unwrap();
+    flush(&ann, &heard);
+    ann.state().publish_with_headers("a", &HeaderMap::new(), "2").unwrap();
+    flush(&ann, &heard);
+    simulation.run_for(10 * SECOND);
+    assert_eq!(take(&heard), ["flushed", "messages before the flush were dropped"]);
 }
 
 /// Begins a flush or a request whose closure panics.
