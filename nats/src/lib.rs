@@ -73,6 +73,8 @@ mod server_pool;
 mod state;
 mod statistics;
 mod subscription;
+#[cfg(feature = "tls")]
+mod tls_trust;
 
 pub use client::Client;
 pub use codec::{HeaderMap, ServerInfo, Status, Subject};

@@ -7,6 +7,8 @@ use crate::event::Event;
 use crate::nkey::Nkey;
 use crate::publish_queue::QueuePolicy;
 use crate::server_address::{Credentials, ServerAddress};
+#[cfg(feature = "tls")]
+use crate::tls_trust::TlsTrust;
 use std::fmt;
 use std::time::Duration;
 use twistor::Reactor;
@@ -67,7 +69,7 @@ pub(crate) struct Settings {
     #[cfg(feature = "nkey")]
     pub(crate) nkey: Option<Nkey>,
     #[cfg(feature = "tls")]
-    pub(crate) tls: Option<TlsConnector>,
+    pub(crate) tls: Option<TlsTrust>,
     pub(crate) requires_tls: bool,
     pub(crate) echo: bool,
     pub(crate) discovers: bool,
@@ -141,9 +143,17 @@ impl ConnectOptions {
     /// Sets the certificates that TLS trusts, and what it shows. With it, a server that asks for
     /// TLS gets it; [`require_tls`](Self::require_tls) and `tls://` make it a condition. Default:
     /// the system's certificates, if an address is `tls://`.
+    ///
+    /// A server's certificate must be valid for its host in the list. What a server says before TLS
+    /// is not authenticated, other servers' addresses included
+    /// ([`ignore_discovered_servers`](Self::ignore_discovered_servers)): with a connector, one that
+    /// was told of by name must have a certificate for that name, so it should trust authorities
+    /// that certify only servers of your own. By default it must have one for the host in the list,
+    /// since the system's authorities certify anyone's host. One that was told of by IP address
+    /// needs one for the host in the list in both cases.
     #[cfg(feature = "tls")]
     pub fn tls(mut self, connector: TlsConnector) -> Self {
-        self.settings.tls = Some(connector);
+        self.settings.tls = Some(TlsTrust::Chosen(connector));
         self
     }
 
@@ -169,7 +179,9 @@ impl ConnectOptions {
         self
     }
 
-    /// Uses only the servers of the list, and none that they tell of.
+    /// Uses only the servers of the list, and none that they tell of. These are told of before TLS,
+    /// so anyone on the way can add to them: see [`tls`](Self#method.tls) for what keeps the
+    /// client's credentials from such a server.
     pub fn ignore_discovered_servers(mut self) -> Self {
         self.settings.discovers = false;
         self
@@ -252,11 +264,24 @@ impl ConnectOptions {
 }
 
 impl Settings {
+    /// Returns true if the name of a server that others tell of may stand for itself in TLS.
+    #[cfg(feature = "tls")]
+    pub(crate) fn believes_names(&self) -> bool {
+        self.tls.as_ref().is_none_or(TlsTrust::believes_names)
+    }
+
+    #[cfg(not(feature = "tls"))]
+    #[expect(clippy::unused_self, reason = "as with the feature")]
+    pub(crate) fn believes_names(&self) -> bool {
+        true
+    }
+
     #[cfg(feature = "tls")]
     fn with_tls(mut self) -> Result<Self, StartError> {
         if self.tls.is_none() {
             let connector = TlsConnector::with_system_roots();
-            self.tls = Some(connector.map_err(|error| StartError::Tls(error.to_string()))?);
+            let connector = connector.map_err(|error| StartError::Tls(error.to_string()))?;
+            self.tls = Some(TlsTrust::System(connector));
         }
         Ok(self)
     }

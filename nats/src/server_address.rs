@@ -18,7 +18,8 @@ pub(crate) struct ServerAddress {
     pub(crate) requires_tls: bool,
     pub(crate) credentials: Option<Credentials>,
     /// The name that the server's certificate must be valid for, if it is not the host: that of a
-    /// server which was given, for one whose IP address it has told of.
+    /// server which was given, for one that it has told of by an IP address, or by a name which is
+    /// not believed.
     pub(crate) tls_name: Option<String>,
 }
 
@@ -82,14 +83,14 @@ impl ServerAddress {
     }
 
     /// Parses an address that a server has told of; it is used as `model` is. A name stands for
-    /// itself in TLS; few certificates are valid for an IP address.
-    pub(crate) fn discovered(place: &str, model: &Self) -> Option<Self> {
+    /// itself in TLS if names are believed; few certificates are valid for an IP address.
+    pub(crate) fn discovered(place: &str, model: &Self, believes_names: bool) -> Option<Self> {
         let address = Self::at(place).ok()?;
-        let is_ip = address.tls_name().parse::<IpAddr>().is_ok();
+        let is_itself = believes_names && address.tls_name().parse::<IpAddr>().is_err();
         Some(Self {
             requires_tls: model.requires_tls,
             credentials: model.credentials.clone(),
-            tls_name: is_ip.then(|| model.tls_name().to_owned()),
+            tls_name: (!is_itself).then(|| model.tls_name().to_owned()),
             ..address
         })
     }
@@ -240,13 +241,15 @@ mod tests {
     #[test]
     fn a_discovered_server_is_used_as_the_one_that_told_of_it() {
         let given = &ServerAddress::parse_list("tls://u:p@example.org").unwrap()[0];
-        let found = ServerAddress::discovered("10.0.0.1:4223", given).unwrap();
+        let found = ServerAddress::discovered("10.0.0.1:4223", given, true).unwrap();
         assert_eq!(found.to_string(), "tls://10.0.0.1:4223");
         assert_eq!((found.tls_name(), &found.credentials), ("example.org", &user("u", "p")));
-        let found = ServerAddress::discovered("[::1]:4223", &found).unwrap();
+        let found = ServerAddress::discovered("[::1]:4223", &found, true).unwrap();
         assert_eq!(found.tls_name(), "example.org");
-        let found = ServerAddress::discovered("b.example.org", given).unwrap();
+        let found = ServerAddress::discovered("b.example.org", given, true).unwrap();
         assert_eq!(found.tls_name(), "b.example.org");
-        assert_eq!(ServerAddress::discovered("no host", given), None);
+        let found = ServerAddress::discovered("b.example.org", given, false).unwrap();
+        assert_eq!(found.tls_name(), "example.org");
+        assert_eq!(ServerAddress::discovered("no host", given, true), None);
     }
 }

@@ -77,11 +77,16 @@ impl ServerPool {
     /// The current server, which has accepted the client, tells which servers its cluster has. New
     /// ones are added, in a random order, and those that have left it are forgotten. A server that
     /// tells of none says nothing of its cluster, since telling can be switched off: then all stay.
-    pub(crate) fn discover(&mut self, places: &[String], below: impl FnMut(usize) -> usize) {
+    pub(crate) fn discover(
+        &mut self,
+        places: &[String],
+        believes_names: bool,
+        below: impl FnMut(usize) -> usize,
+    ) {
         let Some(current) = self.current.as_ref().filter(|_| !places.is_empty()) else { return };
         let told = places.iter().take(DISCOVERED_MAX);
         let mut told: BTreeMap<_, _> = told
-            .filter_map(|place| ServerAddress::discovered(place, current))
+            .filter_map(|place| ServerAddress::discovered(place, current, believes_names))
             .map(|address| (address.place(), address))
             .collect();
         for given in &self.given {
@@ -117,7 +122,7 @@ mod tests {
     /// Tells of servers, and leaves them in the order of their names.
     fn discover(pool: &mut ServerPool, places: &[&str]) {
         let places: Vec<String> = places.iter().map(|place| (*place).to_owned()).collect();
-        pool.discover(&places, |bound| bound - 1);
+        pool.discover(&places, true, |bound| bound - 1);
     }
 
     #[test]
@@ -176,7 +181,7 @@ mod tests {
         let mut pool = pool("a,b");
         pool.advance();
         let places: Vec<String> = (0..5000).map(|number| format!("h{number}:1")).collect();
-        pool.discover(&places, |_| 0);
+        pool.discover(&places, true, |_| 0);
         assert_eq!(pool.discovered.len(), DISCOVERED_MAX);
         let rest: Vec<String> =
             (1..pool.round_len()).map(|_| pool.advance().unwrap().to_string()).collect();

@@ -228,7 +228,9 @@ impl Connection {
     fn accept_info(&self, cx: &mut Cx<'_>, info: Box<ServerInfo>) -> Option<Box<ServerInfo>> {
         let state = &mut *self.client.state().borrow_mut();
         if state.settings.discovers {
-            state.pool.discover(&info.connect_urls, |bound| below(cx.reactor, bound));
+            let believes_names = state.settings.believes_names();
+            let below = |bound| below(cx.reactor, bound);
+            state.pool.discover(&info.connect_urls, believes_names, below);
         }
         state.info.replace(info)
     }
@@ -253,7 +255,8 @@ impl Connection {
         let (connector, name) = {
             let state = self.client.state().borrow();
             let name = state.pool.current().map(|server| server.tls_name().to_owned());
-            (state.settings.tls.clone(), name.unwrap_or_default())
+            let connector = state.settings.tls.as_ref().map(|trust| trust.connector().clone());
+            (connector, name.unwrap_or_default())
         };
         let Some(connector) = connector else {
             let what = "the NATS server asks for TLS: set `ConnectOptions::tls`, or use tls://";
@@ -430,3 +433,5 @@ fn is_encrypted(_cx: &Cx<'_>) -> bool {
 
 #[cfg(test)]
 mod tests;
+#[cfg(all(test, feature = "tls"))]
+mod tls_tests;
