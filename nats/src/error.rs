@@ -51,14 +51,15 @@ impl From<AddressError> for StartError {
 pub enum PublishError {
     /// The subject, or the one for replies, cannot be published to.
     InvalidSubject(InvalidSubject),
-    /// The payload, headers included, is larger than the server takes.
+    /// The payload, headers included, is larger than the server takes, or the last one while there
+    /// is no connection.
     MaxPayload {
         /// Its length, in bytes.
         len: usize,
-        /// The server's limit, in bytes.
+        /// The limit of that server, in bytes.
         max: usize,
     },
-    /// The server takes no headers.
+    /// The server takes no headers, or the last one while there is no connection.
     HeadersUnsupported,
     /// The client is not connected, or its server takes messages too slowly, and as many bytes wait
     /// as [`max_queued`](crate::ConnectOptions::max_queued) allows.

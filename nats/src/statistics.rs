@@ -12,7 +12,7 @@ pub struct Statistics {
     /// that large or no headers, or because the client ended.
     pub dropped: u64,
     /// Messages received and not delivered, because their subject or their headers are not UTF-8 or
-    /// not well-formed, or because their payload is above
+    /// not well-formed, because they have more than 1000 headers, or because their payload is above
     /// [`MAX_PAYLOAD`](crate::codec::MAX_PAYLOAD): servers pass on whatever a client publishes.
     /// They count for [`Client::unsubscribe_after`](crate::Client::unsubscribe_after).
     pub malformed: u64,

@@ -8,9 +8,9 @@ use twistor::tls::TlsConnector;
 /// there. Under authorities that certify any host, such a name must not stand for itself: its owner
 /// has a certificate for it, and would get the client's credentials.
 pub(crate) enum TlsTrust {
-    /// Those that the user has chosen. A server that others tell of has one for its own name.
+    /// The user's choice: a server that others tell of has a certificate for its own name.
     Chosen(TlsConnector),
-    /// Those of the system's authorities. A server that others tell of has one for the name that
+    /// The system's authorities: a server that others tell of has a certificate for the name that
     /// was given.
     System(TlsConnector),
 }
