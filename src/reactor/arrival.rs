@@ -51,16 +51,15 @@ impl Reactor {
 
     /// Continues with an arriving connection, after an event of the poller or a request to end it.
     pub(super) fn check_arriving(&mut self, id: Id) {
-        let Some(Slot::Arriving(arriving)) = self.connections.get_mut(id) else { return };
-        let transport = arriving.transport.clone();
+        let Some(Slot::Arriving(arriving)) = self.connections.get(id) else { return };
+        let (transport, has_tls) = (arriving.transport.clone(), arriving.has_tls());
+        let is_reaching = matches!(arriving.stage, Stage::Reaching(_));
         transport.connection().clear_dirty();
         transport.connection().begin_serving();
-        let has_tls = arriving.has_tls();
         if self.end_given_up(id, &transport) {
             return;
         }
-        let Some(Slot::Arriving(arriving)) = self.connections.get_mut(id) else { return };
-        if let Stage::Reaching(_) = arriving.stage {
+        if is_reaching {
             match self.reach_host(id, &transport) {
                 Ok(true) => {}
                 Ok(false) => return transport.list_unsent(),
@@ -76,9 +75,11 @@ impl Reactor {
     /// Fails an arriving connection that was given up: aborted, or closed with nothing to send.
     /// Returns true if it was.
     pub(super) fn end_given_up(&mut self, id: Id, transport: &Transport) -> bool {
-        let Some(Slot::Arriving(arriving)) = self.connections.get(id) else { return false };
-        let given_up = transport.connection().given_up().filter(|_| !arriving.has_failed());
-        let Some(reason) = given_up else { return false };
+        let Some(reason) = transport.connection().given_up() else { return false };
+        match self.connections.get(id) {
+            Some(Slot::Arriving(arriving)) if !arriving.has_failed() => {}
+            _ => return false,
+        }
         // Displays the reason, which may be the user's own error.
         let error = guard(|| io::Error::from(&reason));
         let error = error.unwrap_or_else(|panic| io::Error::other(panic.0.to_string()));
@@ -111,7 +112,7 @@ impl Reactor {
 
     /// Ends the arrival: builds the protocol, and reads what came behind the last stage.
     fn arrived(&mut self, id: Id, transport: &Transport) {
-        self.out_of_band_arriving -= usize::from(self.is_arriving_out_of_band(id));
+        self.end_arriving_out_of_band(id);
         let Some(slot) = self.connections.get_mut(id) else { return };
         let established = Slot::Established(Established::new(transport.clone()));
         let mut counted = None;
@@ -197,7 +198,7 @@ impl Reactor {
     /// `connection_failed`; no factory has heard of an accepted connection.
     pub(super) fn fail_arriving(&mut self, id: Id, error: io::Error) {
         drop(self.take_reaching(id));
-        self.out_of_band_arriving -= usize::from(self.is_arriving_out_of_band(id));
+        self.end_arriving_out_of_band(id);
         let Some(Slot::Arriving(arriving)) = self.connections.get(id) else { return };
         self.timers.cancel(arriving.timeout);
         arriving.retry.map(|retry| self.timers.cancel(retry));

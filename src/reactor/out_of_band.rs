@@ -40,6 +40,13 @@ impl Reactor {
             && self.connections.find(id).is_some_and(|it| self.is_out_of_band(it.factory()))
     }
 
+    /// Counts a client that no longer arrives, if it is one of an out-of-band factory.
+    pub(super) fn end_arriving_out_of_band(&mut self, id: Id) {
+        if self.out_of_band_arriving > 0 && self.is_arriving_out_of_band(id) {
+            self.out_of_band_arriving -= 1;
+        }
+    }
+
     /// Returns true if a client of an out-of-band factory is arriving.
     pub(super) fn is_arriving_out_of_band(&self, id: Id) -> bool {
         let Some(Slot::Arriving(arriving)) = self.connections.get(id) else { return false };
