@@ -1,13 +1,15 @@
 //! The chat after single failures: each test has the one that it is about.
 
 use super::chat::Chat;
+use super::name::Name;
 use super::nodes::{GONE_AFTER, NODES_MAX};
 use super::tests::simulated_server::SimulatedServer;
-use super::tests::{SECOND, heal, heard, join, node, partition, serve};
+use super::tests::{SECOND, heal, heard, join, node, partition, serve, serve_with};
 use std::time::Duration;
 use twistor::ListeningPort;
 use twistor::testing::{Conditions, Host, Peer, Simulation};
 
+const MIB: usize = 1024 * 1024;
 const TAKEN: &str = "Name taken, please choose another.";
 
 /// Divides a cluster, without a connection that is lost: nothing passes between a node and the
@@ -66,6 +68,39 @@ fn a_claim_that_is_slow_to_leave_waits_for_objections() {
         assert_eq!(heard(&other), ["What's your name?", TAKEN], "{seed}");
         assert_eq!(heard(&ann).len(), 1, "{seed}: what Bob has said");
     }
+}
+
+/// One of a node says so much at once that it does not fit in what is on its way to the server.
+fn say_much(node: &Host<ListeningPort<Chat>>, name: &str, room: &str, bytes: usize) {
+    const LINE: usize = 32 * 1024;
+    let (port, name) = (node.state(), Name::new(name).unwrap());
+    let say = |chat: &mut Chat| chat.say(room, &name, &"x".repeat(LINE));
+    node.reactor(|reactor| {
+        let all = |chat: &mut Chat, _: &mut _| (0..bytes / LINE).for_each(|_| say(chat));
+        reactor.with_factory(&*port, all).unwrap();
+    });
+}
+
+#[test]
+fn a_claim_is_not_taken_for_heard_when_messages_were_dropped() {
+    let simulation = Simulation::new(1);
+    serve_with(&simulation, 64 * MIB);
+    let (one, two) = (node(&simulation, "n1"), node(&simulation, "n2"));
+    simulation.run_for(SECOND);
+    let (ann, bob) = (join(&simulation, &one, "Ann"), join(&simulation, &two, "Bob"));
+    bob.send("/join tea\n");
+    simulation.run_for(SECOND);
+    let _ = (heard(&ann), heard(&bob));
+    let slow = Conditions::ideal().bandwidth(10_000_000);
+    simulation.set_conditions_between("n2", "nats", slow);
+    say_much(&two, "Bob", "tea", 4 * MIB);
+    let other = simulation.peer("other", two.address(8123));
+    other.send("ann\n");
+    simulation.run_for(Duration::from_millis(60));
+    say_much(&two, "Bob", "tea", 8 * MIB);
+    simulation.run_for(20 * SECOND);
+    assert_eq!(heard(&other), ["What's your name?", TAKEN]);
+    assert_eq!(heard(&ann), [""; 0]);
 }
 
 /// Ann, alone of her node in a room, says a second line that does not arrive, and leaves before her
