@@ -63,6 +63,8 @@ pub(crate) struct Chat {
     last_stream: u64,
     /// The other nodes are to tell their streams, since a room is new.
     asks: bool,
+    /// All names are to be told, since another node may have missed some.
+    owes_names: bool,
 }
 
 /// A name that a member wants, and the number of its claim.
@@ -89,6 +91,7 @@ impl Chat {
             last_claim: 0,
             last_stream: 0,
             asks: false,
+            owes_names: false,
         }
     }
 
@@ -106,8 +109,17 @@ impl Chat {
         (self.nodes.len(), streams)
     }
 
-    pub(crate) fn is_connected(&self) -> bool {
-        self.client.as_ref().is_some_and(Client::is_connected)
+    /// Returns true if the other nodes can be told and asked something now.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.ready_client().is_some()
+    }
+
+    /// Returns the client if what it publishes is sent now: it is connected, and has no backlog. A
+    /// backlog outlives its connection, and what says who has a name, or wants it, would be told
+    /// when it is no longer true. (The message with which a backlog begins waits all the same: the
+    /// client does not tell that its connection has no room left.)
+    fn ready_client(&self) -> Option<&Client> {
+        self.client.as_ref().filter(|client| client.is_connected() && client.queued() == 0)
     }
 
     /// Returns a number that no claim to a name has had.
@@ -116,7 +128,7 @@ impl Chat {
         self.last_claim
     }
 
-    /// Claims a name before the other nodes: soon, or when there is a connection.
+    /// Claims a name before the other nodes: soon, or when there is a connection without a backlog.
     pub(crate) fn claim(&mut self, wanted: Wanted, reactor: &mut Reactor) {
         self.claims.push(wanted);
         let key = reactor.key_of(self).filter(|_| self.claims.len() == 1);
@@ -135,11 +147,11 @@ impl Chat {
 
     /// Asks the other nodes for the names that members want.
     fn ask(&mut self, reactor: &mut Reactor) {
-        let client = self.client.clone().filter(Client::is_connected);
-        let (Some(client), Some(chat)) = (client, reactor.key_of(self)) else { return };
+        let Some(chat) = reactor.key_of(self) else { return };
         for wanted in std::mem::take(&mut self.claims).chunks(NAMES_AT_ONCE) {
-            let question = Question::new(&client, chat, self.losses, wanted);
-            if question.ask(self.node, reactor).is_err() {
+            let question = |client| Question::new(client, chat, self.losses, wanted);
+            let question = self.ready_client().map(question);
+            if question.is_none_or(|question| question.ask(self.node, reactor).is_err()) {
                 self.claims.extend_from_slice(wanted);
             }
         }
@@ -257,7 +269,7 @@ impl Chat {
         match self.nodes.meet(node, reactor.now()) {
             Acquaintance::Known => true,
             Acquaintance::New => {
-                self.tell_names(&self.names.held().collect::<Vec<_>>());
+                self.tell_all_names();
                 true
             }
             Acquaintance::Unknown => false,
@@ -272,22 +284,43 @@ impl Chat {
     }
 
     /// Tells the other nodes of names that this node's members have. One that has got one too, in
-    /// spite of the question, hears of it.
-    pub(crate) fn tell_names(&self, keys: &[impl AsRef<str>]) {
+    /// spite of the question, hears of it. Those that cannot be told now are told later, with all
+    /// others.
+    pub(crate) fn tell_names(&mut self, keys: &[impl AsRef<str>]) {
         for keys in keys.chunks(NAMES_AT_ONCE) {
             let keys = keys.iter().map(AsRef::as_ref).collect();
-            self.publish(HOLDERS, Claim { node: self.node, keys }.encode());
+            self.owes_names |= !self.publish(HOLDERS, Claim { node: self.node, keys }.encode());
         }
     }
 
-    /// Publishes something that is of use only now.
-    fn publish(&self, subject: &str, text: String) {
-        let Some(client) = self.client.as_ref().filter(|client| client.is_connected()) else {
-            return;
-        };
-        if let Err(error) = client.publish(subject, text) {
+    fn tell_all_names(&mut self) {
+        let keys: Vec<String> = self.names.held().map(str::to_owned).collect();
+        self.tell_names(&keys);
+    }
+
+    /// Publishes something that is of use only now. Returns false if it is not sent.
+    fn publish(&self, subject: &str, text: String) -> bool {
+        let published = self.ready_client().map(|client| client.publish(subject, text));
+        if let Some(Err(error)) = &published {
             log::warn!("the other nodes are not told: {error}");
         }
+        matches!(published, Some(Ok(())))
+    }
+
+    /// Tells the other nodes what is new, and asks them for names.
+    fn exchange(&mut self, reactor: &mut Reactor) {
+        if !self.is_ready() {
+            return;
+        }
+        let asks = std::mem::take(&mut self.asks);
+        self.tell_presence(asks);
+        if std::mem::take(&mut self.owes_names) {
+            self.tell_all_names();
+        } else {
+            let keys = self.names.next_in_turn();
+            self.tell_names(&keys);
+        }
+        self.ask(reactor);
     }
 
     fn tell_all(&self, text: &str) {
@@ -302,13 +335,7 @@ impl Chat {
             self.rooms.values_mut().for_each(|room| room.others.forget(node));
         }
         self.ended.forget_old(GONE_AFTER, now);
-        if self.is_connected() {
-            let asks = std::mem::take(&mut self.asks);
-            self.tell_presence(asks);
-            let keys = self.names.next_in_turn();
-            self.tell_names(&keys);
-            self.ask(reactor);
-        }
+        self.exchange(reactor);
     }
 
     /// Something has happened to the connection.
@@ -318,9 +345,8 @@ impl Chat {
                 if *is_reconnect {
                     self.tell_all("The other nodes can be reached again.");
                 }
-                self.tell_presence(true);
-                self.tell_names(&self.names.held().collect::<Vec<_>>());
-                self.ask(reactor);
+                (self.asks, self.owes_names) = (true, true);
+                self.exchange(reactor);
             }
             Event::Disconnected { .. } => {
                 self.losses += 1;

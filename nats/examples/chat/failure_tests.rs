@@ -2,15 +2,17 @@
 
 use super::chat::Chat;
 use super::name::Name;
+use super::node_id::NodeId;
 use super::nodes::{GONE_AFTER, NODES_MAX};
 use super::tests::simulated_server::SimulatedServer;
 use super::tests::{SECOND, heal, heard, join, node, partition, serve, serve_with};
 use std::time::Duration;
 use twistor::ListeningPort;
-use twistor::testing::{Conditions, Host, Peer, Simulation};
+use twistor::testing::{Conditions, Fault, Host, Peer, Simulation};
 
 const MIB: usize = 1024 * 1024;
 const TAKEN: &str = "Name taken, please choose another.";
+const WAITS: &str = "Your name is checked when the other nodes can be reached.";
 
 /// Divides a cluster, without a connection that is lost: nothing passes between a node and the
 /// others, or all passes again. A server that is not there has no division when it is back.
@@ -99,7 +101,35 @@ fn a_claim_is_not_taken_for_heard_when_messages_were_dropped() {
     simulation.run_for(Duration::from_millis(60));
     say_much(&two, "Bob", "tea", 8 * MIB);
     simulation.run_for(20 * SECOND);
-    assert_eq!(heard(&other), ["What's your name?", TAKEN]);
+    assert_eq!(heard(&other), ["What's your name?", WAITS, TAKEN]);
+    assert_eq!(heard(&ann), [""; 0]);
+}
+
+#[test]
+fn a_name_is_not_lost_to_what_a_node_told_before_it_was_cut_off() {
+    let simulation = Simulation::new(1);
+    serve_with(&simulation, 64 * MIB);
+    // The lower id wins a tie.
+    let [one, two] = [1, 2].map(|number| {
+        simulation.host(&format!("n{number}"), move |reactor| {
+            let chat = Chat::new("nats://nats", NodeId::from_number(number));
+            Ok(reactor.listen_tcp(8123, chat)?)
+        })
+    });
+    simulation.run_for(SECOND);
+    let (ann, bob) = (join(&simulation, &one, "Ann"), join(&simulation, &one, "Bob"));
+    bob.send("/join tea\n");
+    simulation.run_for(SECOND);
+    simulation.inject(Fault::Partition { a: "n1".into(), b: "nats".into() });
+    say_much(&one, "Bob", "tea", 2 * MIB);
+    simulation.run_for(5 * SECOND);
+    ann.close_write();
+    simulation.run_for(SECOND);
+    let ann = join(&simulation, &two, "Ann");
+    assert_eq!(heard(&ann), ["What's your name?", "Welcome, Ann!"]);
+    simulation.inject(Fault::Reset { a: "n1".into(), b: "nats".into() });
+    heal(&simulation, "n1", "nats");
+    simulation.run_for(20 * SECOND);
     assert_eq!(heard(&ann), [""; 0]);
 }
 

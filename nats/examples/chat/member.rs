@@ -105,7 +105,7 @@ impl Member {
         let claim = cx.factory.next_claim();
         *self = Self::Claiming { name, claim };
         cx.pause_reading();
-        if !cx.factory.is_connected() {
+        if !cx.factory.is_ready() {
             cx.send_line("Your name is checked when the other nodes can be reached.");
         }
         cx.factory.claim(Wanted { member, key, claim }, cx.reactor);
