@@ -15,6 +15,7 @@ use std::io;
 use std::ops::ControlFlow;
 use std::time::Duration;
 use twistor::{ConnectionId, Factory, FactoryKey, Lines, Reactor, Transport, broadcast};
+use twistor_nats::error::PublishError;
 use twistor_nats::{Client, ConnectOptions, Event, HeaderMap, Message, QueuePolicy, Subject};
 
 /// The room that members enter first.
@@ -46,6 +47,10 @@ const NAMES_AT_ONCE: usize = 1000;
 /// Bytes that wait while there is no connection. Then the oldest are dropped, and the other nodes
 /// tell their members that something is missing.
 const QUEUED_MAX: usize = 4 * 1024 * 1024;
+
+/// What members are told where lines, which carry headers, do not leave the node.
+const NO_HEADERS: &str =
+    "The server takes no headers: the other nodes do not hear what is said here.";
 
 pub(crate) struct Chat {
     servers: String,
@@ -182,6 +187,12 @@ impl Chat {
         }
     }
 
+    /// Returns what a new member is to know about the server.
+    pub(crate) fn notice(&self) -> Option<&'static str> {
+        let info = self.client.as_ref().and_then(Client::server_info);
+        info.filter(|info| !info.headers).map(|_| NO_HEADERS)
+    }
+
     /// Opens a room for its first member here: from now on this node hears it.
     fn open(&mut self, room: &str, reactor: &Reactor) {
         let (Some(subject), Some(client)) = (subject(room), &self.client) else { return };
@@ -220,14 +231,19 @@ impl Chat {
         let said = format!("<{}> {text}", name.shown());
         let others = room.members.iter().filter(|(other, _)| *other != name.key());
         broadcast(others.map(|(_, member)| member), format!("{said}\r\n"));
-        room.own.message += 1;
         let Position { stream, message } = room.own;
+        let message = message + 1;
         let mut headers = HeaderMap::new();
         let from = headers.append(FROM, &format!("{} {stream} {message}", self.node));
         let Some(client) = self.client.as_ref().filter(|_| from.is_ok()) else { return };
-        if let Err(error) = client.publish_with_headers(&room.subject, &headers, said) {
-            // The other nodes find out by the number of the next one.
+        let published = client.publish_with_headers(&room.subject, &headers, said);
+        if let Err(error) = &published {
             log::warn!("a message does not reach the other nodes: {error}");
+        }
+        // Members know that a server without headers takes none. Of another message that is not
+        // sent the other nodes find out by the number of the next one.
+        if published != Err(PublishError::HeadersUnsupported) {
+            room.own.message = message;
         }
     }
 
@@ -344,6 +360,9 @@ impl Chat {
             Event::Connected { is_reconnect, .. } => {
                 if *is_reconnect {
                     self.tell_all("The other nodes can be reached again.");
+                }
+                if let Some(notice) = self.notice() {
+                    self.tell_all(notice);
                 }
                 (self.asks, self.owes_names) = (true, true);
                 self.exchange(reactor);

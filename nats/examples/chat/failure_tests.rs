@@ -171,6 +171,27 @@ fn a_line_that_is_missing_at_the_end_of_a_stream_is_told() {
     assert_eq!(leave_with_a_line_on_its_way(true), [told, "<Ann> 3"]);
 }
 
+#[test]
+fn on_a_server_without_headers_members_are_told_that_they_are_alone() {
+    let simulation = Simulation::new(1);
+    simulation.host("nats", |reactor| {
+        let mut server = SimulatedServer::new();
+        server.info.headers = false;
+        Ok(reactor.listen_tcp(4222, server)?)
+    });
+    let nodes = ["n1", "n2"].map(|name| node(&simulation, name));
+    simulation.run_for(SECOND);
+    let [ann, cat] = ["Ann", "Cat"].map(|name| join(&simulation, &nodes[0], name));
+    let bob = join(&simulation, &nodes[1], "Bob");
+    let alone = "* The server takes no headers: the other nodes do not hear what is said here.";
+    for (peer, name) in [(&ann, "Ann"), (&cat, "Cat"), (&bob, "Bob")] {
+        assert_eq!(heard(peer), ["What's your name?", &format!("Welcome, {name}!"), alone]);
+    }
+    ann.send("hello\n");
+    simulation.run_for(5 * SECOND);
+    assert_eq!([heard(&cat), heard(&bob)], [vec!["<Ann> hello".to_owned()], vec![]]);
+}
+
 /// Publishes something as a client of the server that is no node.
 fn publish(stranger: &Peer, subject: &str, from: &str, payload: &str) {
     let headers = format!("NATS/1.0\r\nFrom: {from} 1 1\r\n\r\n");

@@ -125,6 +125,9 @@ impl Member {
         }
         cx.transport.handshake_done();
         cx.send_line(format!("Welcome, {}!", name.shown()));
+        if let Some(notice) = cx.factory.notice() {
+            cx.send_line(format!("* {notice}"));
+        }
         let Self::Claiming { name, .. } = std::mem::replace(self, Self::Nameless) else {
             return false;
         };
