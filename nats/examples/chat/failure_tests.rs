@@ -193,8 +193,8 @@ fn on_a_server_without_headers_members_are_told_that_they_are_alone() {
 }
 
 /// Publishes something as a client of the server that is no node.
-fn publish(stranger: &Peer, subject: &str, from: &str, payload: &str) {
-    let headers = format!("NATS/1.0\r\nFrom: {from} 1 1\r\n\r\n");
+fn publish(stranger: &Peer, subject: &str, from: &str, number: u64, payload: &str) {
+    let headers = format!("NATS/1.0\r\nFrom: {from} 1 {number}\r\n\r\n");
     let (part, all) = (headers.len(), headers.len() + payload.len());
     stranger.send(format!("HPUB {subject} {part} {all}\r\n{headers}{payload}\r\n"));
 }
@@ -215,22 +215,30 @@ fn of_strangers_no_more_is_kept_than_may_be() {
         node.reactor(|reactor| reactor.with_factory(&*port, |chat, _| chat.known()).unwrap())
     };
     for id in ["x".repeat(100_000), "n".to_owned(), format!("+{:031x}", 1)] {
-        publish(&stranger, "chat.nodes", &id, &format!("{id} ?\n"));
-        publish(&stranger, "chat.claims", &id, &format!("{id}\nann"));
-        publish(&stranger, "chat.room.lobby", &id, "said by nobody");
+        publish(&stranger, "chat.nodes", &id, 1, &format!("{id} ?\n"));
+        publish(&stranger, "chat.claims", &id, 1, &format!("{id}\nann"));
+        publish(&stranger, "chat.room.lobby", &id, 1, "said by nobody");
     }
     simulation.run_for(SECOND);
     assert_eq!((heard(&ann), known()), (vec![], (0, 0)));
     for number in 0..NODES_MAX + 100 {
         let id = format!("{number:032x}");
-        publish(&stranger, "chat.nodes", &id, &format!("{id} .\n"));
-        publish(&stranger, "chat.room.lobby", &id, "said");
+        publish(&stranger, "chat.nodes", &id, 1, &format!("{id} .\n"));
+        publish(&stranger, "chat.room.lobby", &id, 1, "said");
         if number % 100 == 0 {
             simulation.run_for(SECOND);
         }
     }
     simulation.run_for(SECOND);
     assert_eq!(known(), (NODES_MAX, NODES_MAX));
+    assert_eq!(heard(&ann), vec!["said"; NODES_MAX + 100]);
+    // Of one that is known a gap is told, and of one beyond them it is not.
+    let told = "* A message from another node is missing.".to_owned();
+    for (number, notice) in [(0, Some(told)), (NODES_MAX, None)] {
+        publish(&stranger, "chat.room.lobby", &format!("{number:032x}"), 3, "3");
+        simulation.run_for(SECOND);
+        assert_eq!(heard(&ann), Vec::from_iter(notice.into_iter().chain(["3".to_owned()])));
+    }
     simulation.run_for(GONE_AFTER + 2 * SECOND);
     assert_eq!(known(), (0, 0));
 }
