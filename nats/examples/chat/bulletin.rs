@@ -4,8 +4,8 @@
 use super::node_id::NodeId;
 use super::streams::Position;
 
-/// What a node tells from time to time: its id, whether the others are to tell theirs at once, and
-/// its streams by room.
+/// The heartbeat of a node: its id, whether the others are to tell theirs at once, and its streams
+/// by room.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Presence<'a> {
     pub(crate) node: NodeId,

@@ -33,8 +33,8 @@ const NODES: &str = "chat.nodes";
 /// are one question: less than anybody notices beside the time for an objection.
 const CLAIM_DELAY: Duration = Duration::from_millis(50);
 
-/// How often nodes tell that they are there; a message that is missing at the end is noticed no
-/// later.
+/// The heartbeat: how often nodes tell that they are there. A message that is missing at the end is
+/// noticed no later.
 const PRESENCE_INTERVAL: Duration = Duration::from_secs(2);
 
 /// The most rooms of a node, together with its streams that have ended: what it tells of them fits
@@ -288,7 +288,7 @@ impl Chat {
                 self.tell_all_names();
                 true
             }
-            Acquaintance::Unknown => false,
+            Acquaintance::Full => false,
         }
     }
 
@@ -355,7 +355,7 @@ impl Chat {
     }
 
     /// Something has happened to the connection.
-    fn note(&mut self, event: &Event, reactor: &mut Reactor) {
+    fn on_event(&mut self, event: &Event, reactor: &mut Reactor) {
         match event {
             Event::Connected { is_reconnect, .. } => {
                 if *is_reconnect {
@@ -431,7 +431,7 @@ impl Factory for Chat {
             .echo(false)
             .max_queued(QUEUED_MAX, QueuePolicy::DropOldest)
             .on_event(move |reactor, event| {
-                with_chat(reactor, key, |chat, reactor| chat.note(event, reactor));
+                with_chat(reactor, key, |chat, reactor| chat.on_event(event, reactor));
             })
             .connect(reactor)
             .map_err(io::Error::other)?;

@@ -14,8 +14,8 @@ const MIB: usize = 1024 * 1024;
 const TAKEN: &str = "Name taken, please choose another.";
 const WAITS: &str = "Your name is checked when the other nodes can be reached.";
 
-/// Divides a cluster, without a connection that is lost: nothing passes between a node and the
-/// others, or all passes again. A server that is not there has no division when it is back.
+/// A partition within a cluster, without a connection that is lost: nothing passes between a node
+/// and the others, or all passes again. A server that is down has no partition when it is back.
 pub(crate) fn divide(
     nats: &Host<ListeningPort<SimulatedServer>>,
     node: Option<&Host<ListeningPort<Chat>>>,
@@ -29,7 +29,7 @@ pub(crate) fn divide(
 }
 
 #[test]
-fn a_name_given_twice_in_a_short_division_has_one_holder_after_it() {
+fn a_name_given_twice_in_a_short_partition_has_one_holder_after_it() {
     for seed in 1..5 {
         let simulation = Simulation::new(seed);
         let nats = serve(&simulation);

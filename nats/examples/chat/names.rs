@@ -4,11 +4,12 @@
 //! Silence for a while is consent. Of two nodes that claim the same name at once each hears the
 //! other's claim, and the one with the lower id keeps its own: the tie-break.
 //!
-//! No question is asked of a node that cannot be reached, so a divided or a slow network may give a
-//! name away twice. Nodes tell each other of each name that they give away, of all of them when
-//! they are connected again or hear of each other after a silence, and of each in turn all the
-//! time: a division that was too short to be noticed may have lost what was told. Then the same
-//! tie-break says which member has to choose another.
+//! No question is asked of a node that cannot be reached, so a name may be given away twice in a
+//! network partition (split brain), or in a slow network. Nodes tell each other of each name that
+//! they give away, of all of them when they are connected again or hear of each other after a
+//! silence, and of each in turn all the time (periodic re-announcement, a form of anti-entropy): a
+//! partition that was too short to be noticed may have lost what was told. Then the same tie-break
+//! says which member has to choose another.
 
 use super::node_id::NodeId;
 use std::collections::BTreeMap;
@@ -188,7 +189,7 @@ mod tests {
             names.claim("ann", 1);
             names.grant("ann", 1);
             assert_eq!(names.claimed_elsewhere("ann", other), Answer::Object);
-            // After a division of the network.
+            // After a partition.
             assert_eq!(names.held_elsewhere("ann", other), claimed);
             assert_eq!(names.claimed_elsewhere("bob", other), Answer::Nothing);
         }

@@ -1,4 +1,5 @@
-//! `Nodes`: the other nodes, and when they were last heard of.
+//! `Nodes`: the other nodes, and when they were last heard of, by a heartbeat (their presence) or
+//! by a message.
 
 use super::node_id::NodeId;
 use std::collections::BTreeMap;
@@ -28,7 +29,7 @@ pub(crate) enum Acquaintance {
     /// It is new, or was silent for a while: it may not know the names of this node.
     New,
     /// Too many others are known, and nothing is kept of it.
-    Unknown,
+    Full,
 }
 
 impl Nodes {
@@ -40,7 +41,7 @@ impl Nodes {
                 let silence = now.saturating_duration_since(std::mem::replace(last, now));
                 if silence > SILENT_AFTER { Acquaintance::New } else { Acquaintance::Known }
             }
-            None if is_full => Acquaintance::Unknown,
+            None if is_full => Acquaintance::Full,
             None => {
                 self.last_heard.insert(node, now);
                 Acquaintance::New
@@ -72,7 +73,7 @@ fn silence_is_noticed_and_no_more_nodes_are_known_than_may_be() {
     for number in 0..NODES_MAX {
         assert_eq!(nodes.meet(id(number), begin), Acquaintance::New);
     }
-    assert_eq!(nodes.meet(id(NODES_MAX), begin), Acquaintance::Unknown);
+    assert_eq!(nodes.meet(id(NODES_MAX), begin), Acquaintance::Full);
     assert_eq!(nodes.meet(id(0), begin + SILENT_AFTER), Acquaintance::Known);
     let now = begin + 3 * SILENT_AFTER;
     assert_eq!(nodes.meet(id(0), now), Acquaintance::New);
