@@ -30,8 +30,6 @@ pub(crate) struct Question {
     chat: FactoryKey<Chat>,
     /// Number of connections that the chat had lost when it asked.
     losses: u64,
-    /// Number of messages that the client had dropped when it asked.
-    dropped: u64,
     /// Taken out by the answer.
     claims: Rc<RefCell<Vec<Wanted>>>,
 }
@@ -45,8 +43,7 @@ impl Question {
         claims: &[Wanted],
     ) -> Self {
         let claims = Rc::new(RefCell::new(claims.to_vec()));
-        let dropped = client.statistics().dropped;
-        Self { client: client.clone(), chat, losses, dropped, claims }
+        Self { client: client.clone(), chat, losses, claims }
     }
 
     /// Asks for the names.
@@ -71,7 +68,7 @@ impl Question {
     }
 
     /// Calls `then` when the server has answered to all that was sent before, and all that it has
-    /// sent before has arrived; or claims the names again.
+    /// sent before has arrived; or claims the names again, as when the question was dropped.
     fn ask_server(self, reactor: &mut Reactor, then: fn(Self, &mut Reactor)) {
         let client = self.client.clone();
         let call = move |reactor: &mut Reactor, answer: Result<(), FlushError>| match answer {
@@ -82,11 +79,11 @@ impl Question {
         let _ = client.flush(STALL_MAX, reactor, call);
     }
 
-    /// No other node has objected. If the connection was lost meanwhile, or messages that waited
-    /// were dropped, it is not known who has heard the question.
+    /// No other node has objected. If the connection was lost meanwhile, it is not known who has
+    /// heard the question.
     fn unopposed(&self, reactor: &mut Reactor) {
-        let mut is_certain = self.client.statistics().dropped == self.dropped;
-        with_chat(reactor, self.chat, |chat, _| is_certain &= chat.losses() == self.losses);
+        let mut is_certain = true;
+        with_chat(reactor, self.chat, |chat, _| is_certain = chat.losses() == self.losses);
         if !is_certain {
             return self.claim_again(reactor);
         }
