@@ -73,7 +73,8 @@ pub(crate) struct PendingFlush {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FlushStage {
-    /// The `PING` follows when so many messages have left the queue: those before the flush.
+    /// The `PING` is not sent yet: it follows the messages that were queued before the flush, once
+    /// this many in all have left the queue.
     Behind(u64),
     /// The `PING` is sent.
     Asked,

@@ -25,7 +25,7 @@ pub(super) struct UnixListener {
     address: Address,
     registry: Rc<Registry>,
     reserve: Rc<Reserve>,
-    /// What is to be set once the port, which was taken over, is this process's own.
+    /// The mode and backlog of a port that was taken over, until this process owns it.
     unset: Option<Unset>,
 }
 

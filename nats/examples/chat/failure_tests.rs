@@ -232,7 +232,7 @@ fn of_strangers_no_more_is_kept_than_may_be() {
     simulation.run_for(SECOND);
     assert_eq!(known(), (NODES_MAX, NODES_MAX));
     assert_eq!(heard(&ann), vec!["said"; NODES_MAX + 100]);
-    // Of one that is known a gap is told, and of one beyond them it is not.
+    // Members are told of a gap of a node that is known, and of no other node's.
     let told = "* A message from another node is missing.".to_owned();
     for (number, notice) in [(0, Some(told)), (NODES_MAX, None)] {
         publish(&stranger, "chat.room.lobby", &format!("{number:032x}"), 3, "3");

@@ -141,14 +141,6 @@ fn an_attempt_is_given_up_on_request() {
 
 #[test]
 fn an_error_that_panics_fails_its_own_attempt_and_not_the_reactor() {
-    #[derive(Debug)]
-    struct Cursed;
-    impl std::fmt::Display for Cursed {
-        fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            panic!("displayed")
-        }
-    }
-    impl std::error::Error for Cursed {}
     let (mut fixture, probes) = probes(quiet);
     let (connector, _) = dial(&mut fixture, probes);
     fixture.settle();

@@ -75,24 +75,6 @@ fn a_failure_on_the_way_out_leaves_no_socket_behind() {
     }
 }
 
-/// An error whose every use panics.
-#[derive(Debug)]
-struct Cursed;
-
-impl std::fmt::Display for Cursed {
-    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        panic!("displayed")
-    }
-}
-
-impl std::error::Error for Cursed {}
-
-impl Drop for Cursed {
-    fn drop(&mut self) {
-        panic!("dropped");
-    }
-}
-
 #[test]
 fn errors_that_panic_end_their_own_connection_and_no_more() {
     let mut fixture = Fixture::new(|event, cx| match event {

@@ -176,6 +176,24 @@ impl Protocol<Probes> for Probe {
     }
 }
 
+/// An error whose every use panics.
+#[derive(Debug)]
+struct Cursed;
+
+impl std::fmt::Display for Cursed {
+    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        panic!("displayed")
+    }
+}
+
+impl std::error::Error for Cursed {}
+
+impl Drop for Cursed {
+    fn drop(&mut self) {
+        panic!("dropped");
+    }
+}
+
 /// A factory of probes, which all act alike; it keeps their transports.
 struct Probes {
     log: Log,

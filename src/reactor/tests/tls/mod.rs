@@ -129,6 +129,21 @@ impl Client {
     }
 }
 
+/// Asserts that a handshake in mid-connection ends after five seconds, though the client continues
+/// to send it.
+fn expect_handshake_timeout(fixture: &mut Fixture, client: &mut Client) {
+    let hello = client.outgoing();
+    for byte in &hello[..4] {
+        client.peer.send([*byte]);
+        fixture.script.advance(SECOND);
+        fixture.settle();
+    }
+    fixture.log.expect(&["0 made", "0 data tls"]);
+    fixture.script.advance(SECOND);
+    fixture.settle();
+    fixture.log.expect(&["0 timed out: Handshake", "0 lost: handshake timeout"]);
+}
+
 /// The server's end of a connection that the reactor has begun, by rustls' buffered engine.
 struct Server {
     peer: Peer,

@@ -88,16 +88,7 @@ fn a_handshake_in_mid_connection_has_its_timeout_and_the_timers_of_the_protocol_
         _ => starttls(event, cx),
     });
     let mut client = ask(&mut fixture);
-    let hello = client.outgoing();
-    for byte in &hello[..4] {
-        client.peer.send([*byte]);
-        fixture.script.advance(SECOND);
-        fixture.settle();
-    }
-    fixture.log.expect(&["0 made", "0 data tls"]);
-    fixture.script.advance(SECOND);
-    fixture.settle();
-    fixture.log.expect(&["0 timed out: Handshake", "0 lost: handshake timeout"]);
+    expect_handshake_timeout(&mut fixture, &mut client);
     // A handshake that is complete has none.
     let mut client = ask(&mut fixture);
     client.exchange(&mut fixture);

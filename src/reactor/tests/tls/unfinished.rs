@@ -93,16 +93,7 @@ fn a_close_that_waits_for_a_handshake_has_the_time_of_the_handshake() {
     let settings = Settings::default().handshake_timeout(5 * SECOND).close_timeout(60 * SECOND);
     let mut fixture = Fixture::with(settings, farewell);
     let mut client = ask(&mut fixture);
-    let hello = client.outgoing();
-    for byte in &hello[..4] {
-        client.peer.send([*byte]);
-        fixture.script.advance(SECOND);
-        fixture.settle();
-    }
-    fixture.log.expect(&["0 made", "0 data tls"]);
-    fixture.script.advance(SECOND);
-    fixture.settle();
-    fixture.log.expect(&["0 timed out: Handshake", "0 lost: handshake timeout"]);
+    expect_handshake_timeout(&mut fixture, &mut client);
     assert_eq!(client.peer.closed(), Closed::Reset, "not all was sent");
 }
 
